@@ -1,0 +1,113 @@
+# Everything needed is set up on the first use, inside this folder: uv and Python where they are missing, and the
+# packages of the locks in requirements/. ARGS hands further arguments on: make train ARGS="--total-timesteps 5000"
+
+BIN := .venv/bin
+RLDD := $(BIN)/rl-drug-dosage
+MODEL := models/agent.pt
+RUN := make-$(shell date +%Y%m%d-%H%M%S)
+ARGS :=
+
+# An environment that was copied along with its checkout is not this checkout's: the stamps carry the place.
+HERE := $(shell pwd -P | cksum | cut -d ' ' -f 1)
+BASE := .venv/.base-$(HERE)
+DEV := .venv/.dev-$(HERE)
+WANDB := .venv/.wandb-$(HERE)
+CUDA := .venv/.cuda-$(HERE)
+TORCH := .venv-torch/.torch-$(HERE)
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-wandb install-dev install-cuda install-torch train train-quick evaluate info \
+	test test-all test-torch lint format typecheck bench lock clean distclean FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+install: $(BASE) ## set up .venv for training and evaluation
+	@echo "ready: $(RLDD) --help"
+
+install-wandb: $(WANDB) ## the same, with Weights & Biases
+	@echo "ready: $(RLDD) --help"
+
+install-dev: $(DEV) ## the same, with the tools for tests, lint and types
+	@echo "ready: $(RLDD) --help"
+
+install-cuda: $(CUDA) ## the same, with JAX for NVIDIA GPUs (Linux)
+	@echo "ready: $(RLDD) --help"
+
+install-torch: $(TORCH) ## set up .venv-torch, the oracle of the interoperability tests and of bench (3 GB)
+	@echo "ready: .venv-torch/bin/python"
+
+train: $(BASE) ## train on the default task, evaluate, and say where the model and the plots are
+	@$(RLDD) train --run-name "$(RUN)" $(ARGS)
+	@$(RLDD) evaluate --model-path "runs/$(RUN)/agent.pt"
+	@printf '\nmodel: %s\nplots: %s\n' "runs/$(RUN)/agent.pt" "runs/$(RUN)/*.png"
+
+train-quick: $(BASE) ## a short run of 1,000 steps
+	@$(RLDD) train --run-name "$(RUN)" --total-timesteps 1000 $(ARGS)
+
+evaluate: $(BASE) ## evaluate MODEL=models/agent.pt
+	@$(RLDD) evaluate --model-path "$(MODEL)" $(ARGS)
+
+info: $(BASE) ## show the project and its environments
+	@$(RLDD) info $(ARGS)
+
+# loadscope keeps the tests of a module in one process, where they share what JAX has compiled.
+test: $(DEV) ## run the tests
+	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
+
+test-all: $(DEV) ## run the slow tests as well
+	$(BIN)/pytest -n 2 --dist loadscope -m "not gpu and not torch and not browser" $(ARGS)
+
+test-torch: $(DEV) $(TORCH) ## run the tests against PyTorch and Stable-Baselines3
+	RLDD_TORCH_PYTHON="$(CURDIR)/.venv-torch/bin/python" $(BIN)/pytest -m torch $(ARGS)
+
+lint: $(DEV) ## check style, format and import directions
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache
+
+format: $(DEV) ## put the code into its format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+typecheck: $(DEV) ## check the types
+	$(BIN)/mypy
+
+bench: $(DEV) $(TORCH) ## measure speed, against PyTorch too
+	RLDD_TORCH_PYTHON="$(CURDIR)/.venv-torch/bin/python" $(BIN)/python benchmarks/bench.py $(ARGS)
+
+lock: ## resolve requirements/ from pyproject.toml again (ARGS=--upgrade for newer versions)
+	scripts/lock.sh $(ARGS)
+
+clean: ## remove caches and builds; runs, models and environments stay
+	rm -rf build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .coverage htmlcov
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+distclean: clean ## remove the environments too
+	rm -rf .venv .venv-torch .uv
+
+# `uv sync` removes what it was not asked for: then the stamp is wrong, and the tool that is missing says so.
+missing = $(if $(wildcard $(1)),,FORCE)
+
+$(BASE): pyproject.toml requirements/base.txt requirements/build.txt scripts/bootstrap.sh $(call missing,$(RLDD))
+	@scripts/bootstrap.sh install .venv base
+	@scripts/bootstrap.sh project .venv
+	@touch $@
+
+$(DEV): requirements/dev.txt $(call missing,$(BIN)/pytest) | $(BASE)
+	@scripts/bootstrap.sh install .venv dev
+	@touch $@
+
+$(WANDB): requirements/wandb.txt $(call missing,$(BIN)/wandb) | $(BASE)
+	@scripts/bootstrap.sh install .venv wandb
+	@touch $@
+
+$(CUDA): requirements/cuda.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv cuda
+	@touch $@
+
+# After .venv, because both may have to put uv in its place first.
+$(TORCH): pyproject.toml requirements/torch.txt requirements/build.txt scripts/bootstrap.sh | $(BASE)
+	@scripts/bootstrap.sh install .venv-torch torch
+	@scripts/bootstrap.sh project .venv-torch
+	@touch $@

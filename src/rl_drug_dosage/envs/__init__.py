@@ -1,0 +1,1 @@
+"""Decision processes. A module without a leading underscore is an environment; it defines ``ENV``."""

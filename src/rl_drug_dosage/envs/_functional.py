@@ -1,0 +1,150 @@
+"""The one interface of our environments: pure functions over arrays, chance as an argument.
+
+The compiled trainer, the evaluator, the Gymnasium ``Env`` and the Gymnasium ``VectorEnv`` all turn this crank.
+"""
+
+import abc
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
+
+__all__ = ["Axis", "Env", "FunctionalEnv", "Step", "Window", "require"]
+
+
+class Step(NamedTuple):
+    """What one step gives back; ``obs`` is the final observation when the episode ended, never a reset one."""
+
+    state: Float[Array, " state"]
+    obs: Float[Array, " obs"]
+    reward: Float[Array, ""]
+    terminated: Bool[Array, ""]
+    truncated: Bool[Array, ""]
+    in_range: Bool[Array, ""]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A name and a unit, for plots, tables and file headers."""
+
+    name: str
+    unit: str
+
+    @property
+    def label(self) -> str:
+        """``concentration (mg/L)``."""
+        return f"{self.name} ({self.unit})"
+
+    @property
+    def column(self) -> str:
+        """``concentration_mg_per_l``."""
+        return f"{self.name}_{self.unit.replace('/', '_per_').replace('.', '').replace(' ', '_').lower()}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """The therapeutic window, in the unit of the concentration."""
+
+    low: float
+    high: float
+
+
+class FunctionalEnv(eqx.Module):
+    """An environment as a value. Its numbers are array leaves: changing one compiles nothing anew.
+
+    All functions are unbatched; ``jax.vmap`` makes a cohort. The state is one vector. Everything random that a step
+    or a reset may need is drawn beforehand by ``draw``, for a whole rollout in one call.
+    """
+
+    @property
+    @abc.abstractmethod
+    def horizon(self) -> int:
+        """The number of steps after which an episode is truncated."""
+
+    @property
+    @abc.abstractmethod
+    def observation_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest observation, ``[obs]`` each."""
+
+    @property
+    @abc.abstractmethod
+    def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest action, ``[action]`` each."""
+
+    @property
+    @abc.abstractmethod
+    def window(self) -> Window:
+        """The therapeutic window."""
+
+    @property
+    @abc.abstractmethod
+    def axes(self) -> Mapping[str, Axis]:
+        """Names and units of ``time``, ``concentration`` and ``dose``."""
+
+    @abc.abstractmethod
+    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape chance"]:
+        """The chance of ``shape`` steps, each enough for a step and for a reset."""
+
+    @abc.abstractmethod
+    def reset(self, chance: Float[Array, " chance"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
+        """A new episode."""
+
+    @abc.abstractmethod
+    def step(
+        self, state: Float[Array, " state"], action: Float[Array, " action"], chance: Float[Array, " chance"]
+    ) -> Step:
+        """One decision interval."""
+
+    @abc.abstractmethod
+    def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
+        """The concentration that the window is about."""
+
+
+@dataclass(frozen=True)
+class Env:
+    """What an environment's file defines as ``ENV``.
+
+    Args:
+        build: makes the environment; its keyword arguments are the environment's options.
+        training_options: the options that training and evaluation use unless told otherwise.
+        title: one line for ``info``.
+    """
+
+    build: Callable[..., FunctionalEnv]
+    title: str
+    training_options: Mapping[str, Any] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+
+    def options(self) -> dict[str, Any]:
+        """Every option with its default."""
+        return {name: p.default for name, p in inspect.signature(self.build).parameters.items()}
+
+    def make(self, **options: Any) -> FunctionalEnv:
+        """Build it.
+
+        Raises:
+            UnknownNameError: an option that it does not have.
+            ConfigError: a value that is not allowed.
+        """
+        known = self.options()
+        for name in options:
+            if name not in known:
+                raise UnknownNameError("environment option", name, known)
+        return self.build(**options)
+
+
+def require(ok: bool, name: str, value: Any, allowed: str) -> None:
+    """Refuse an option of an environment.
+
+    Raises:
+        ConfigError: unless ``ok``.
+    """
+    if not ok:
+        raise ConfigError(f"environment option {name} must be {allowed}, not {value!r}")

@@ -1,0 +1,162 @@
+"""DrugDose-v0: one compartment, one dose a step, one window to stay in.
+
+Observation: ``[C]``, the concentration.
+
+Action: ``[dose]`` in ``[0, max_dose]``, already divided by the volume of distribution.
+
+Dynamics: ``C <- max(0, C (1 - k) + dose + noise)`` with ``noise ~ N(0, noise_std)``; the fraction ``k`` eliminated
+in a step is fixed, or drawn once per episode from ``U(k_range)``.
+
+Reward: +1 where ``c_min <= C <= c_max``, else minus the distance to the window.
+
+Starting state: ``C = c0``.
+
+Truncation: after ``horizon`` steps. An episode never terminates.
+
+Units are arbitrary (``a.u.``): this is the teaching example, not a drug.
+
+An upper bound to every policy: from ``C = 0`` with ``max_dose = 1`` the window [2, 3] is out of reach for two steps
+at any ``k > 0``, so that at most 98 of 100 steps can be in range.
+"""
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rl_drug_dosage.envs._functional import Axis, Env, FunctionalEnv, Step, Window, require
+
+__all__ = ["ENV", "DrugDose", "make_drug_dose"]
+
+# float32 normals of JAX stay within 5.42 standard deviations (inverse error function of the nearest number to 1)
+_MOST_DEVIATIONS = 6.0
+
+_AXES = MappingProxyType(
+    {"time": Axis("time", "steps"), "concentration": Axis("concentration", "a.u."), "dose": Axis("dose", "a.u.")}
+)
+
+
+class DrugDose(FunctionalEnv):
+    """The state is ``[C, k, t]``. Build it with ``make_drug_dose``, which checks the options."""
+
+    k_low: Float[Array, ""]
+    k_high: Float[Array, ""]
+    max_dose: Float[Array, ""]
+    c_min: Float[Array, ""]
+    c_max: Float[Array, ""]
+    c0: Float[Array, ""]
+    noise_std: Float[Array, ""]
+    steps: Float[Array, ""]
+
+    @property
+    def horizon(self) -> int:
+        return int(self.steps)
+
+    @property
+    def observation_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        gain = float(self.max_dose) + _MOST_DEVIATIONS * float(self.noise_std)
+        return np.zeros(1, np.float32), np.full(1, float(self.c0) + self.horizon * gain, np.float32)
+
+    @property
+    def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(1, np.float32), np.full(1, self.max_dose, np.float32)
+
+    @property
+    def window(self) -> Window:
+        return Window(float(self.c_min), float(self.c_max))
+
+    @property
+    def axes(self) -> Mapping[str, Axis]:
+        return _AXES
+
+    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape 2"]:
+        noise_key, k_key = jax.random.split(key)
+        return jnp.stack([jax.random.normal(noise_key, shape), jax.random.uniform(k_key, shape)], axis=-1)
+
+    def reset(self, chance: Float[Array, " 2"]) -> tuple[Float[Array, " 3"], Float[Array, " 1"]]:
+        k = self.k_low + (self.k_high - self.k_low) * chance[1]
+        state = jnp.stack([jnp.asarray(self.c0, jnp.float32), k, jnp.float32(0.0)])
+        return state, state[:1]
+
+    def step(self, state: Float[Array, " 3"], action: Float[Array, " 1"], chance: Float[Array, " 2"]) -> Step:
+        c, k, t = state
+        c = jnp.maximum(c * (1.0 - k) + action[0] + self.noise_std * chance[0], 0.0)
+        distance = jnp.maximum(self.c_min - c, 0.0) + jnp.maximum(c - self.c_max, 0.0)
+        in_range = (c >= self.c_min) & (c <= self.c_max)
+        return Step(
+            state=jnp.stack([c, k, t + 1.0]),
+            obs=c[None],
+            reward=jnp.where(in_range, 1.0, -distance),
+            terminated=jnp.bool_(False),
+            truncated=t + 1.0 >= self.steps,
+            in_range=in_range,
+        )
+
+    def concentration(self, state: Float[Array, " 3"]) -> Float[Array, ""]:
+        return state[0]
+
+
+def make_drug_dose(
+    k: float = 0.05,
+    max_dose: float = 1.0,
+    c_min: float = 2.0,
+    c_max: float = 3.0,
+    horizon: int = 100,
+    c0: float = 0.0,
+    noise_std: float = 0.0,
+    k_range: tuple[float, float] | None = None,
+) -> DrugDose:
+    """The environment, its options checked.
+
+    Args:
+        k: fraction eliminated per step, in [0, 1].
+        max_dose: highest dose, above 0.
+        c_min: lower edge of the window, not negative.
+        c_max: upper edge of the window, above ``c_min``.
+        horizon: steps per episode, from 1 to 1,000,000.
+        c0: concentration at the start, not negative.
+        noise_std: standard deviation of the noise on the concentration, not negative.
+        k_range: lowest and highest ``k``, drawn uniformly per episode; ``None`` keeps ``k``.
+
+    Raises:
+        ConfigError: a value that is not allowed.
+    """
+    numbers = {"k": k, "max_dose": max_dose, "c_min": c_min, "c_max": c_max, "c0": c0, "noise_std": noise_std}
+    for name, value in numbers.items():
+        require(_is_number(value), name, value, "a finite number")
+    require(0.0 <= k <= 1.0, "k", k, "a fraction between 0 and 1")
+    require(max_dose > 0.0, "max_dose", max_dose, "above 0")
+    require(c_min >= 0.0, "c_min", c_min, "0 or more")
+    require(c_max > c_min, "c_max", c_max, f"above c_min ({c_min!r})")
+    require(c0 >= 0.0, "c0", c0, "0 or more")
+    require(noise_std >= 0.0, "noise_std", noise_std, "0 or more")
+    whole = isinstance(horizon, int) and not isinstance(horizon, bool)
+    require(whole and 1 <= horizon <= 1_000_000, "horizon", horizon, "a whole number from 1 to 1000000")
+    low, high = (k, k) if k_range is None else _checked_range(k_range)
+    values = {**numbers, "k_low": low, "k_high": high, "steps": horizon}
+    del values["k"]
+    return DrugDose(**{name: np.asarray(value, np.float32) for name, value in values.items()})
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _checked_range(k_range: tuple[float, float]) -> tuple[float, float]:
+    allowed = "two fractions between 0 and 1, the lower first"
+    pair = isinstance(k_range, list | tuple) and len(k_range) == 2 and all(_is_number(v) for v in k_range)
+    require(pair, "k_range", k_range, allowed)
+    low, high = k_range
+    require(0.0 <= low <= high <= 1.0, "k_range", k_range, allowed)
+    return low, high
+
+
+ENV = Env(
+    build=make_drug_dose,
+    title="one compartment, one dose a step, keep the concentration in its window",
+    training_options=MappingProxyType({"noise_std": 0.01, "k_range": (0.03, 0.08)}),
+)

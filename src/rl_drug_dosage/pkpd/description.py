@@ -1,0 +1,213 @@
+"""The values a drug file is written in: numbers with unit and source, covariates, random effects, outputs, targets.
+
+Nothing here computes. `rl_drug_dosage.pkpd.model` shows how a drug file puts these together.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Array
+
+from rl_drug_dosage.pkpd._errors import DrugModelError
+from rl_drug_dosage.pkpd.distributions import Distribution
+
+__all__ = [
+    "Correlation",
+    "Covariate",
+    "Dosing",
+    "Eta",
+    "Output",
+    "Param",
+    "Residual",
+    "Route",
+    "Target",
+    "Values",
+    "central_concentration",
+]
+
+type Values = Mapping[str, Array]
+"""Numbers by name: thetas, covariates, individual parameters or compartment contents."""
+
+EtaKind = Literal["var", "sd", "cv_exact", "cv_approx"]
+EtaForm = Literal["lognormal", "proportional", "additive", "logit"]
+ResidualKind = Literal["additive", "proportional", "combined1", "combined2", "lognormal"]
+Metric = Literal["trough", "peak", "average", "auc24", "auc_total", "value", "time_above"]
+
+
+@dataclass(frozen=True)
+class Param:
+    """A published number.
+
+    Args:
+        value: the number as the source prints it.
+        unit: its unit as the source prints it; `parameters` converts to engine units.
+        source: where it stands: table and page, or the second-hand file it was read in.
+        meaning: what it is, in the field's words.
+        unverified: True when the number could not be traced to a source that was read; `info` says so.
+    """
+
+    value: float
+    unit: str
+    source: str
+    meaning: str
+    unverified: bool = False
+
+    def fraction(self) -> float:
+        """The value as a fraction: a percentage is divided by 100, everything else is left as it is."""
+        return self.value / 100.0 if self.unit in {"%", "CV%"} else self.value
+
+
+@dataclass(frozen=True)
+class Covariate:
+    """A patient property that the model reads.
+
+    Args:
+        name: key in the covariates mapping, with its unit: ``"wt_kg"``, ``"crcl_ml_per_min"``.
+        unit: engine-side unit, for tables and axes.
+        low, high: the range of the published population; values outside are flagged, never clipped.
+        typical: the value of the typical patient, who checks and figures use.
+        source: where range and typical value come from.
+        meaning: in words.
+        distribution: how a virtual cohort draws it (truncated to [low, high]).
+        column: the NONMEM-style column name that readers and writers use, e.g. ``"WT"``.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    typical: float
+    source: str
+    meaning: str
+    distribution: Distribution
+    column: str
+
+
+@dataclass(frozen=True)
+class Eta:
+    """A random effect on one individual parameter.
+
+    ``form`` says how it enters, with eta ~ N(0, omega^2):
+    ``lognormal`` p exp(eta); ``proportional`` p (1 + eta); ``additive`` p + eta;
+    ``logit`` 1 / (1 + exp(-(logit p + eta))).
+
+    ``kind`` says how the source prints its size: ``var`` omega^2; ``sd`` omega; ``cv_exact`` omega^2 = ln(1 + CV^2);
+    ``cv_approx`` omega^2 = CV^2.
+    """
+
+    parameter: str
+    size: Param
+    kind: EtaKind
+    form: EtaForm = "lognormal"
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A covariance (``kind="cov"``) or correlation (``kind="corr"``) between the etas of two parameters."""
+
+    first: str
+    second: str
+    size: Param
+    kind: Literal["cov", "corr"]
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Residual error of one output, with f the prediction in the output's unit.
+
+    ``additive`` sd = a; ``proportional`` sd = b f; ``combined1`` sd = a + b f; ``combined2`` var = a^2 + b^2 f^2;
+    ``lognormal`` ln y ~ N(ln f, b^2). ``additive`` and ``proportional`` are standard deviations (the latter may be in %).
+    """
+
+    kind: ResidualKind
+    additive: Param | None = None
+    proportional: Param | None = None
+
+    def __post_init__(self) -> None:
+        needs_a = self.kind in {"additive", "combined1", "combined2"}
+        needs_b = self.kind != "additive"
+        if needs_a != (self.additive is not None) or needs_b != (self.proportional is not None):
+            raise DrugModelError(
+                f"residual error {self.kind!r} came with additive={self.additive is not None}, "
+                f"proportional={self.proportional is not None}: give exactly the numbers that its formula uses"
+            )
+
+    @property
+    def a(self) -> float:
+        """The additive standard deviation, in the output's unit."""
+        return 0.0 if self.additive is None else self.additive.value
+
+    @property
+    def b(self) -> float:
+        """The proportional (or log-scale) standard deviation, as a fraction."""
+        return 0.0 if self.proportional is None else self.proportional.fraction()
+
+
+def central_concentration(state: Values, p: Values) -> Array:
+    """Central amount over central volume, mg/L."""
+    return state["central"] / p["v1"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """Something that is measured or shown.
+
+    Args:
+        name: key in predictions: ``"concentration"``, ``"inr"``.
+        unit: unit of the value, of measured levels, and of the additive error.
+        residual: the published residual error; None for what nobody measures.
+        value: (compartment contents by name, individual parameters) -> the value in ``unit``.
+        meaning: in words, with the matrix it is measured in.
+    """
+
+    name: str
+    unit: str
+    residual: Residual | None
+    value: Callable[[Values, Values], Array] = central_concentration
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A therapeutic window on a metric of an output; an open side is None.
+
+    ``trough`` and ``peak`` belong to a dosing interval, ``average`` is AUC over the interval divided by it, ``auc24`` the
+    AUC of 24 h, ``auc_total`` the AUC from the first dose, ``value`` the output at any time, ``time_above`` the fraction
+    of the interval above ``low``.
+    """
+
+    output: str
+    metric: Metric
+    low: float | None
+    high: float | None
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way of giving the drug. ``duration_h`` 0 is a bolus (or a swallowed dose, when the compartment is a depot)."""
+
+    name: str
+    compartment: str
+    duration_h: float = 0.0
+
+
+@dataclass(frozen=True)
+class Dosing:
+    """What may be prescribed.
+
+    Args:
+        routes: the first one is the default.
+        amounts_mg: the amounts that can be given, ascending (usually ``tuple(range(250, 3001, 250))``).
+        intervals_h: the allowed intervals, the first one is the default.
+        usual_dose_mg: a label dose for the typical patient, used by figures and as a fallback.
+        source: where the grid comes from.
+    """
+
+    routes: tuple[Route, ...]
+    amounts_mg: tuple[float, ...]
+    intervals_h: tuple[float, ...]
+    usual_dose_mg: float
+    source: str

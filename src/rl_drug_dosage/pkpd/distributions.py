@@ -1,0 +1,110 @@
+"""Distributions of covariates in a virtual cohort, truncated to the published range.
+
+A covariate is drawn after those that stand before it in the drug file, and may depend on them: wherever a number is
+asked for, a function of the covariates drawn so far may stand (height given sex, lean mass given weight).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rl_drug_dosage.pkpd._errors import DrugModelError
+
+__all__ = ["Categorical", "Derived", "Distribution", "Fixed", "LogNormal", "Normal", "Number", "Uniform"]
+
+type Number = float | Callable[[Mapping[str, Array]], Array]
+"""A constant, or a function of the covariates drawn so far."""
+
+
+def _resolve(number: Number, drawn: Mapping[str, Array]) -> Array:
+    return jnp.asarray(number(drawn) if callable(number) else number, dtype=float)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """N(mean, sd^2), truncated."""
+
+    mean: Number
+    sd: Number
+
+    def sample(self, key: PRNGKeyArray, drawn: Mapping[str, Array], low: float, high: float) -> Float[Array, ""]:
+        """One draw inside [low, high]."""
+        mean, sd = _resolve(self.mean, drawn), _resolve(self.sd, drawn)
+        standard = jax.random.truncated_normal(key, (low - mean) / sd, (high - mean) / sd)
+        return jnp.clip(mean + sd * standard, low, high)
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """ln x ~ N(ln median, log_sd^2), truncated."""
+
+    median: Number
+    log_sd: Number
+
+    def sample(self, key: PRNGKeyArray, drawn: Mapping[str, Array], low: float, high: float) -> Float[Array, ""]:
+        """One draw inside [low, high]."""
+        median, log_sd = _resolve(self.median, drawn), _resolve(self.log_sd, drawn)
+        edges = jnp.log(jnp.asarray([low, high], dtype=float) / median) / log_sd
+        return jnp.clip(median * jnp.exp(log_sd * jax.random.truncated_normal(key, edges[0], edges[1])), low, high)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Uniform over [low, high], the covariate's own range unless narrower edges are given."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def sample(self, key: PRNGKeyArray, drawn: Mapping[str, Array], low: float, high: float) -> Float[Array, ""]:
+        """One draw inside the narrower of the two ranges."""
+        low = low if self.low is None else max(low, self.low)
+        high = high if self.high is None else min(high, self.high)
+        return jax.random.uniform(key, (), minval=low, maxval=high)
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One of ``values`` with ``probabilities``."""
+
+    values: tuple[float, ...]
+    probabilities: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.values) != len(self.probabilities) or abs(sum(self.probabilities) - 1.0) > 1e-3:
+            raise DrugModelError(
+                f"categories {self.values} came with probabilities {self.probabilities}: "
+                "give one each, adding up to 1 (within 0.001, as printed tables do)"
+            )
+
+    def sample(self, key: PRNGKeyArray, drawn: Mapping[str, Array], low: float, high: float) -> Float[Array, ""]:
+        """One of the values."""
+        weights = jnp.asarray(self.probabilities, dtype=float)
+        return jax.random.choice(key, jnp.asarray(self.values, dtype=float), p=weights / weights.sum())
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Always the same value."""
+
+    value: float
+
+    def sample(self, key: PRNGKeyArray, drawn: Mapping[str, Array], low: float, high: float) -> Float[Array, ""]:
+        """The value."""
+        return jnp.asarray(self.value, dtype=float)
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Computed from the covariates drawn before it, clipped into the published range."""
+
+    function: Callable[[Mapping[str, Array]], Array]
+
+    def sample(self, key: PRNGKeyArray, drawn: Mapping[str, Array], low: float, high: float) -> Float[Array, ""]:
+        """The computed value, inside [low, high]."""
+        return jnp.clip(jnp.asarray(self.function(drawn), dtype=float), low, high)
+
+
+type Distribution = Normal | LogNormal | Uniform | Categorical | Fixed | Derived

@@ -1,0 +1,213 @@
+"""Linear compartment models, exactly: the mammillary family in closed form, any other by matrix exponential.
+
+**Mammillary models.** With rate constants k10 = cl/v1, k12 = q2/v1, k21 = q2/v2, k13 = q3/v1, k31 = q3/v3, core matrix A and
+disposition rates alpha >= beta >= gamma (minus the eigenvalues of A), Newton's interpolation of the exponential at the rates, fastest first, reads
+
+    exp(A t) = I E(alpha; t) + (A + alpha I) E(alpha, beta; t) + (A + alpha I)(A + beta I) E(alpha, beta, gamma; t)
+
+with E from `_divided`. In this order all three matrices are non-negative, and their entries have forms without subtraction, so
+amounts keep full relative accuracy even where rates coincide. A depot adds the rate ka to every E, an infusion the rate 0, the
+area under the curve another 0, and an effect compartment ke0: nothing else changes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.pkpd._disposition import disposition
+from rl_drug_dosage.pkpd._divided import convolved_exponentials
+from rl_drug_dosage.pkpd._errors import DrugModelError
+from rl_drug_dosage.pkpd.description import Values
+from rl_drug_dosage.pkpd.structure import Structure
+
+__all__ = ["LinearSystem", "Mammillary"]
+
+
+class _Prepared(eqx.Module):
+    rates: tuple[Array, ...]
+    """alpha, beta, gamma in 1/h, fastest first."""
+    basis: tuple[Array, ...]
+    """Newton's matrices I, A + alpha I, (A + alpha I)(A + beta I) over the core."""
+    ka: Array | None
+    ke0: Array | None
+    v1: Array
+
+
+@dataclass(frozen=True)
+class Mammillary(Structure):
+    """One, two or three compartments, with or without a depot and an effect compartment, in closed form.
+
+    Elimination is from the central compartment. The effect compartment holds a concentration (mg/L) and takes no mass.
+
+    Args:
+        peripherals: 0, 1 or 2.
+        depot: first-order absorption with rate ``ka``.
+        effect: a compartment with d Ce/dt = ke0 (central / v1 - Ce).
+
+    Raises:
+        DrugModelError: more than two peripheral compartments.
+    """
+
+    peripherals: int = 0
+    depot: bool = False
+    effect: bool = False
+
+    def __post_init__(self) -> None:
+        if self.peripherals not in {0, 1, 2}:
+            raise DrugModelError(
+                f"{self.peripherals} peripheral compartments: allowed are 0, 1 and 2; use LinearSystem for more"
+            )
+
+    @property
+    def dosable(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Depot (when there is one) and core."""
+        core = ("central", "peripheral1", "peripheral2")[: self.peripherals + 1]
+        return ("depot", *core) if self.depot else core
+
+    @property
+    def compartments(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Depot, core, effect."""
+        return (*self.dosable, "effect") if self.effect else self.dosable
+
+    @property
+    def parameters(self) -> tuple[str, ...]:  # type: ignore[override]
+        """cl, v1, and what the options ask for."""
+        names = ["cl", "v1", "q2", "v2", "q3", "v3"][: 2 + 2 * self.peripherals]
+        return (*names, *(["ka"] if self.depot else []), *(["ke0"] if self.effect else []))
+
+    @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """Superposition holds."""
+        return True
+
+    def initial(self, p: Values) -> Float[Array, "n"]:
+        """Empty."""
+        return jnp.zeros(len(self.compartments))
+
+    def prepare(self, p: Values) -> _Prepared:
+        """Disposition rates and Newton's matrices."""
+        v1 = jnp.asarray(p["v1"], dtype=float)
+        couplings = [(p[f"q{i}"] / v1, p[f"q{i}"] / p[f"v{i}"]) for i in range(2, self.peripherals + 2)]
+        rates, basis = disposition(p["cl"] / v1, couplings)
+        return _Prepared(rates, basis, p["ka"] if self.depot else None, p["ke0"] if self.effect else None, v1)
+
+    def _core_response(
+        self,
+        prepared: _Prepared,
+        x: Float[Array, "n"],
+        rate: Float[Array, "n"] | None,
+        dt_h: Array,
+        then: tuple[Array, ...] = (),
+    ) -> Float[Array, "core"]:
+        """Core amounts after ``dt_h``, passed through further first-order steps with the rates ``then``."""
+        first = int(self.depot)
+        core = slice(first, first + self.peripherals + 1)
+        zero = jnp.zeros_like(dt_h)
+        total = jnp.zeros(self.peripherals + 1)
+        for j, matrix in enumerate(prepared.basis):
+            nodes = (*prepared.rates[: j + 1], *then)
+            weight = convolved_exponentials(nodes, dt_h) * x[core]
+            if rate is not None:
+                weight = weight + convolved_exponentials((*nodes, zero), dt_h) * rate[core]
+            if prepared.ka is not None:
+                absorbed = convolved_exponentials((*nodes, prepared.ka), dt_h) * x[0]
+                if rate is not None:
+                    absorbed = absorbed + convolved_exponentials((*nodes, prepared.ka, zero), dt_h) * rate[0]
+                weight = weight.at[0].add(prepared.ka * absorbed)
+            total = total + matrix @ weight if j else weight
+        return total
+
+    def advance(
+        self,
+        prepared: _Prepared,
+        x: Float[Array, "n"],
+        rate_mg_per_h: Float[Array, "n"] | None,
+        t_h: Float[Array, ""],
+        dt_h: Float[Array, ""],
+        *,
+        auc: bool = False,
+    ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
+        """Exact; see the module docstring."""
+        dt_h = jnp.asarray(dt_h, dtype=float)
+        parts = [self._core_response(prepared, x, rate_mg_per_h, dt_h)]
+        if prepared.ka is not None:
+            depot = jnp.exp(-prepared.ka * dt_h) * x[0]
+            if rate_mg_per_h is not None:
+                zero = jnp.zeros_like(dt_h)
+                depot = depot + convolved_exponentials((prepared.ka, zero), dt_h) * rate_mg_per_h[0]
+            parts.insert(0, depot[None])
+        if prepared.ke0 is not None:
+            driven = self._core_response(prepared, x, rate_mg_per_h, dt_h, (prepared.ke0,))[0] / prepared.v1
+            parts.append((jnp.exp(-prepared.ke0 * dt_h) * x[-1] + prepared.ke0 * driven)[None])
+        area = jnp.zeros(())
+        if auc:
+            area = self._core_response(prepared, x, rate_mg_per_h, dt_h, (jnp.zeros_like(dt_h),))[0] / prepared.v1
+        return jnp.concatenate(parts), area
+
+
+@dataclass(frozen=True)
+class LinearSystem(Structure):
+    """dx/dt = A(p) x + infusions for any matrix, by matrix exponential (Pade with scaling and squaring).
+
+    Args:
+        names: compartment names; one must be ``central``.
+        matrix: individual parameters -> A, 1/h, [n, n].
+        required: the parameter names it reads, ``v1`` among them when areas are wanted.
+    """
+
+    names: tuple[str, ...]
+    matrix: Callable[[Values], Array]
+    required: tuple[str, ...]
+
+    @property
+    def compartments(self) -> tuple[str, ...]:  # type: ignore[override]
+        """As given."""
+        return self.names
+
+    @property
+    def dosable(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Every compartment."""
+        return self.names
+
+    @property
+    def parameters(self) -> tuple[str, ...]:  # type: ignore[override]
+        """As given."""
+        return self.required
+
+    @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """Superposition holds."""
+        return True
+
+    def initial(self, p: Values) -> Float[Array, "n"]:
+        """Empty."""
+        return jnp.zeros(len(self.names))
+
+    def prepare(self, p: Values) -> tuple[Array, Array]:
+        """The matrix, and the central volume."""
+        return jnp.asarray(self.matrix(p), dtype=float), jnp.asarray(p.get("v1", jnp.nan), dtype=float)
+
+    def advance(
+        self,
+        prepared: Any,
+        x: Float[Array, "n"],
+        rate_mg_per_h: Float[Array, "n"] | None,
+        t_h: Float[Array, ""],
+        dt_h: Float[Array, ""],
+        *,
+        auc: bool = False,
+    ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
+        """exp of the matrix augmented by the infusion (a constant 1) and the area, applied to (x, 1, 0)."""
+        matrix, v1 = prepared
+        n = len(self.names)
+        rate = jnp.zeros(n) if rate_mg_per_h is None else rate_mg_per_h
+        augmented = jnp.zeros((n + 2, n + 2)).at[:n, :n].set(matrix).at[:n, n].set(rate)
+        if auc:
+            augmented = augmented.at[n + 1, self.names.index("central")].set(1.0 / v1)
+        end = jax.scipy.linalg.expm(augmented * dt_h) @ jnp.concatenate([x, jnp.ones(1), jnp.zeros(1)])
+        return end[:n], end[n + 1]

@@ -1,0 +1,195 @@
+'''A published model as a value: `DrugModel`. **Start here to write a drug file.**
+
+A drug file is `drugs/<name>.py` with one attribute, ``DRUG = DrugModel(...)``. It holds numbers with unit and source,
+one function that turns them and the covariates into a typical patient, and prose. The engine does the rest.
+
+    from rl_drug_dosage.pkpd import (Categorical, Covariate, Dosing, DrugModel, Eta, LogNormal, Mammillary, Normal,
+                                     Output, Param, Residual, Route, Target)
+
+    def parameters(theta, covariates):
+        """Typical parameters, in engine units, of a patient with these covariates (one time, scalars)."""
+        cl = theta["cl"] * (covariates["crcl_ml_per_min"] / 120.0) ** theta["crcl_on_cl"]
+        return {"cl": cl, "v1": theta["v1"] * covariates["wt_kg"] / 70.0, "q2": theta["q"], "v2": theta["v2"]}
+
+    DRUG = DrugModel(
+        name="toyamycin-doe2020",                     # file toyamycin_doe2020.py
+        drug="toyamycin", title="Toyamycin in adults (Doe 2020)",
+        citation="Doe J. Title. Journal 2020;1:2-3.", doi="10.1000/xyz", population="412 adults, 38 centres",
+        structure=Mammillary(peripherals=1),
+        thetas={"cl": Param(4.5, "L/h", "Table 2", "clearance at CRCL 120 mL/min"), ...},
+        parameters=parameters,
+        etas=(Eta("cl", Param(39.8, "%", "Table 2", "between-subject variability of CL"), kind="cv_exact"), ...),
+        correlations=(Correlation("cl", "v1", Param(0.3, "1", "Table 2", "..."), kind="corr"),),
+        occasion_etas=(),                             # same type: inter-occasion variability
+        covariates=(Covariate("wt_kg", "kg", 40, 150, 70, "Table 1", "body weight", Normal(80, 18), column="WT"), ...),
+        outputs=(Output("concentration", "mg/L", Residual("combined1", additive=..., proportional=...)),),
+        targets=(Target("concentration", "auc24", 400, 600, "mg h/L", "2020 consensus guideline"),),
+        dosing=Dosing((Route("1-h infusion", "central", 1.0),), tuple(range(250, 3001, 250)), (12, 24, 8), 1000, "label"),
+        limits_of_use=("not for children",), ambiguities=("what the sources disagree on, which was followed, and why",),
+    )
+
+`drugs/vancomycin_goti2018.py` is the real example.
+
+**Engine units**: mg, L, h, kg; clearances L/h, rate constants 1/h, concentrations mg/L. Thetas keep the unit that the
+source prints; `parameters` converts. Everything in `parameters`, `finish`, output functions and right-hand sides must be
+written with `jax.numpy` and without Python ``if`` on values (use ``jnp.where``).
+
+**Reserved parameter names**, read by the engine from what `parameters` returns:
+
+| name | unit | meaning |
+|---|---|---|
+| ``cl`` ``v1`` | L/h, L | clearance and central volume (`Mammillary`) |
+| ``q2`` ``v2`` ``q3`` ``v3`` | L/h, L | first and second peripheral compartment |
+| ``ka`` | 1/h | absorption from the depot |
+| ``ke0`` | 1/h | effect compartment, holding a concentration: d Ce/dt = ke0 (C - Ce) |
+| ``f_<compartment>`` | 1 | bioavailability of doses into that compartment (1 when absent) |
+| ``lag_<compartment>`` | h | lag of doses into that compartment (0 when absent) |
+| ``duration_<compartment>`` | h | modelled duration of zero-order input (NONMEM RATE = -2): every dose there becomes an infusion |
+
+**Structures** (field ``structure``):
+`Mammillary(peripherals, depot, effect)` compartments ``depot?, central, peripheral1?, peripheral2?, effect?``, closed form;
+`LinearSystem(compartments, matrix)` any dx/dt = A(p) x, by matrix exponential (a chain of equal absorption transits, ...);
+`OdeSystem(states, rhs, initial, pk)` anything else: ``rhs(t, x, p, pk) -> {state: derivative}`` over named states; with
+``pk=Mammillary(...)`` the linear PK stays exact and ``pk`` holds its contents plus ``pk["concentration"]`` in mg/L.
+`pkpd.ode_models` has the usual right-hand sides, `pkpd.links` Emax, sigmoid, INR and BIS.
+
+**Random effects** multiply (or shift) an entry of the dictionary that `parameters` returns, named by ``Eta.parameter``; an
+occasion eta adds to the eta of the same name. When an effect sits elsewhere (shared between parameters, inside a
+rate constant), return a helper entry (``"f_size": 1.0``), put the `Eta` on it, and build the engine's parameters in
+``finish(p, covariates) -> p``, which runs after the random effects.
+
+**Time**: a model whose parameters depend on time declares a covariate (``time_h``, ``post_op_day``), and the patient's
+covariate table has a record where it changes. With NOCB a record's values hold up to and including its time.
+
+**Outputs** read compartment contents and individual parameters: ``lambda state, p: 1000 * state["central"] / p["v1"]``.
+The first output is the one that targets, figures and dose search use unless told otherwise.
+
+**Unverified numbers** carry ``Param(..., unverified=True)``; none is invented.
+'''
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from rl_drug_dosage.pkpd._errors import CovariateError, DrugModelError
+from rl_drug_dosage.pkpd.description import Correlation, Covariate, Dosing, Eta, Output, Param, Target, Values
+from rl_drug_dosage.pkpd.structure import Structure
+
+__all__ = ["DrugModel"]
+
+
+def _keep(p: Values, covariates: Values) -> Values:
+    return p
+
+
+@dataclass(frozen=True, eq=False)
+class DrugModel:
+    """One published model. Compared by identity, so that it can be a static argument of a compiled function.
+
+    Args:
+        name: public name, the file's name with hyphens.
+        drug: generic name of the drug.
+        title, citation, doi, population: what the model page opens with.
+        structure: compartments and how they are propagated.
+        thetas: published typical values.
+        parameters: (thetas, covariates) -> typical parameters in engine units; see the module docstring.
+        etas, correlations: between-subject variability.
+        occasion_etas, occasion_correlations: inter-occasion variability, one draw an occasion.
+        finish: runs on the individual parameters after the random effects.
+        covariates, outputs, targets, dosing: see their classes.
+        limits_of_use, ambiguities: sentences for `info` and the model page.
+        second_source: where a second, independent transcription was read, and whether it agrees.
+
+    Raises:
+        DrugModelError: parts that do not fit: an eta on a parameter that is not returned, a structure's parameter that
+            is missing, a route into an unknown compartment, an empty or unsorted grid.
+    """
+
+    name: str
+    drug: str
+    title: str
+    citation: str
+    doi: str
+    population: str
+    structure: Structure
+    thetas: Mapping[str, Param]
+    parameters: Callable[[Values, Values], Values]
+    etas: tuple[Eta, ...]
+    covariates: tuple[Covariate, ...]
+    outputs: tuple[Output, ...]
+    targets: tuple[Target, ...]
+    dosing: Dosing
+    correlations: tuple[Correlation, ...] = ()
+    occasion_etas: tuple[Eta, ...] = ()
+    occasion_correlations: tuple[Correlation, ...] = ()
+    finish: Callable[[Values, Values], Values] = field(default=_keep)
+    limits_of_use: tuple[str, ...] = ()
+    ambiguities: tuple[str, ...] = ()
+    second_source: str = ""
+
+    def __post_init__(self) -> None:
+        typical = self._typical_before_finish()
+        for eta in (*self.etas, *self.occasion_etas):
+            if eta.parameter not in typical:
+                self._refuse(f"an eta on {eta.parameter!r}", sorted(typical), "name a returned parameter")
+        for group in (self.etas, self.occasion_etas):
+            if len({eta.parameter for eta in group}) != len(group):
+                self._refuse("two etas on one parameter", [eta.parameter for eta in group], "give each parameter one eta")
+        finished = self.finish(typical, self._typical_covariates())
+        missing = sorted(set(self.structure.parameters) - set(finished))
+        if missing:
+            self._refuse(f"no value for {missing}", sorted(self.structure.parameters), "return them from `parameters`")
+        for route in self.dosing.routes:
+            if route.compartment not in self.structure.compartments:
+                self._refuse(f"route {route.name!r} into {route.compartment!r}", self.structure.compartments, "correct it")
+        if not self.outputs or not self.dosing.routes or not self.dosing.intervals_h:
+            self._refuse("an empty list of outputs, routes or intervals", "at least one each", "add it")
+        grid = self.dosing.amounts_mg
+        if not grid or list(grid) != sorted(set(grid)) or grid[0] < 0:
+            self._refuse(f"dose grid {grid}", "ascending amounts >= 0 mg", "sort it")
+        for target in self.targets:
+            if target.output not in {output.name for output in self.outputs}:
+                self._refuse(f"a target on {target.output!r}", [output.name for output in self.outputs], "correct it")
+        for covariate in self.covariates:
+            if not covariate.low <= covariate.typical <= covariate.high:
+                self._refuse(
+                    f"covariate {covariate.name!r} with typical value {covariate.typical}",
+                    f"[{covariate.low}, {covariate.high}]",
+                    "correct its range",
+                )
+
+    def _refuse(self, came: str, allowed: object, remedy: str) -> None:
+        raise DrugModelError(f"drug {self.name!r}: {came}; allowed: {allowed}; {remedy}")
+
+    def _typical_covariates(self) -> dict[str, Array]:
+        return {covariate.name: jnp.asarray(covariate.typical, dtype=float) for covariate in self.covariates}
+
+    def _typical_before_finish(self) -> Values:
+        return self.parameters(self.theta_values(), self._typical_covariates())
+
+    def theta_values(self) -> dict[str, float]:
+        """The thetas as plain numbers, in the source's units."""
+        return {name: param.value for name, param in self.thetas.items()}
+
+    def typical(self, **covariates: float) -> dict[str, float]:
+        """Individual parameters of a patient without random effects; covariates not given are the typical ones."""
+        unknown = sorted(set(covariates) - {covariate.name for covariate in self.covariates})
+        if unknown:
+            known = [covariate.name for covariate in self.covariates]
+            raise CovariateError(f"unknown covariate {unknown[0]!r} for {self.name}: known are {known}")
+        given = {name: jnp.asarray(value, dtype=float) for name, value in covariates.items()}
+        values = {**self._typical_covariates(), **given}
+        return {k: float(v) for k, v in self.finish(self.parameters(self.theta_values(), values), values).items()}
+
+    def output_index(self, name: str) -> int:
+        """Position of an output.
+
+        Raises:
+            DrugModelError: no output has this name.
+        """
+        names = [output.name for output in self.outputs]
+        if name not in names:
+            raise DrugModelError(f"drug {self.name!r} has no output {name!r}: it has {names}")
+        return names.index(name)

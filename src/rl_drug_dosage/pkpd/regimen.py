@@ -1,0 +1,207 @@
+"""Doses as data: what was given, when, into which compartment, in NONMEM's terms.
+
+`Dose` is one record as a person writes it (EVID 1, 3 or 4, with ADDL / II / SS); `make_regimen` checks a list of them, writes
+out the additional doses and lays them into a `Regimen`, a pytree of arrays that compiled code reads. EVID 0 is an
+observation time, EVID 2 a record of the covariate table.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from rl_drug_dosage.pkpd._errors import RegimenError
+from rl_drug_dosage.pkpd.structure import Structure
+
+__all__ = ["Dose", "Regimen", "every", "make_regimen", "stack_regimens"]
+
+
+@dataclass(frozen=True)
+class Dose:
+    """One dose record.
+
+    Args:
+        time_h: when (TIME).
+        amount_mg: how much (AMT); 0 only for a pure reset.
+        compartment: into which compartment (CMT); None means the structure's first.
+        rate_mg_per_h: infusion rate (RATE); bioavailability then shortens the infusion.
+        duration_h: infusion duration; bioavailability then lowers the rate. Not together with a rate.
+        interval_h: between additional doses and steady-state doses (II).
+        additional: further doses, one every ``interval_h`` (ADDL).
+        steady_state: 0 no; 1 contents become those of the same dose given every ``interval_h`` for ever (SS = 1; cancels
+            running infusions and pending doses); 2 these contents are added to what is there (SS = 2).
+        reset: empty every compartment, and cancel what is running or pending, first (EVID 4; with no amount EVID 3).
+    """
+
+    time_h: float
+    amount_mg: float = 0.0
+    compartment: str | None = None
+    rate_mg_per_h: float = 0.0
+    duration_h: float = 0.0
+    interval_h: float = 0.0
+    additional: int = 0
+    steady_state: int = 0
+    reset: bool = False
+
+
+class Regimen(eqx.Module):
+    """All doses of one patient, sorted by time; leading axes are patients. Rows that pad have ``given`` False.
+
+    A row with ``cycle`` c > 0 stands for the infusion of the c-th previous steady-state cycle, which may still run at the
+    steady-state record. ``cutoff_h`` is the time of the next later-recorded reset, at which a row is cancelled or stopped.
+    """
+
+    time_h: Float[np.ndarray, "dose"]
+    amount_mg: Float[np.ndarray, "dose"]
+    rate_mg_per_h: Float[np.ndarray, "dose"]
+    duration_h: Float[np.ndarray, "dose"]
+    interval_h: Float[np.ndarray, "dose"]
+    cutoff_h: Float[np.ndarray, "dose"]
+    compartment: Int[np.ndarray, "dose"]
+    cycle: Int[np.ndarray, "dose"]
+    given: Bool[np.ndarray, "dose"]
+    mark_row: Int[np.ndarray, "mark"]
+    """Rows that set contents at their record time: resets and steady states; -1 pads."""
+    mark_reset: Bool[np.ndarray, "mark"]
+    mark_steady: Bool[np.ndarray, "mark"]
+    infusions: bool = eqx.field(static=True)
+    """Whether any row is an infusion; without, the engine leaves the infusion terms out."""
+    cycles: int = eqx.field(static=True)
+    """Most steady-state cycles that one infusion spans."""
+
+
+_ROW_FIELDS = (
+    "time_h", "amount_mg", "rate_mg_per_h", "duration_h", "interval_h", "cutoff_h", "compartment", "cycle", "given",
+)  # fmt: skip
+_MARK_FIELDS = ("mark_row", "mark_reset", "mark_steady")
+
+
+def every(dose: Dose, interval_h: float, count: int) -> tuple[Dose, ...]:
+    """The same dose ``count`` times, one every ``interval_h``, as separate records."""
+    return tuple(dataclasses.replace(dose, time_h=dose.time_h + i * interval_h) for i in range(count))
+
+
+def _check(dose: Dose, row: int, structure: Structure) -> None:
+    """Refuse what cannot be meant; the message names record, value and remedy."""
+
+    def refuse(what: str, remedy: str) -> None:
+        raise RegimenError(f"dose record {row + 1} (time {dose.time_h} h): {what}; {remedy}")
+
+    numbers = dataclasses.asdict(dose)
+    for name in ("time_h", "amount_mg", "rate_mg_per_h", "duration_h", "interval_h"):
+        if not math.isfinite(numbers[name]):
+            refuse(f"{name} is {numbers[name]}", "give a finite number")
+        if name != "time_h" and numbers[name] < 0:
+            refuse(f"{name} is {numbers[name]}", "give a number >= 0 (modelled rates: parameter duration_<compartment>)")
+    if dose.compartment is not None and dose.compartment not in structure.dosable:
+        refuse(f"compartment {dose.compartment!r}", f"doses may enter {structure.dosable}")
+    if dose.amount_mg == 0 and not dose.reset:
+        refuse("amount_mg is 0", "leave the record out, or give an amount > 0")
+    if dose.rate_mg_per_h > 0 and dose.duration_h > 0:
+        refuse("both a rate and a duration", "give one; the amount fixes the other")
+    if dose.additional < 0 or dose.additional != int(dose.additional):
+        refuse(f"additional is {dose.additional}", "give a whole number >= 0")
+    if dose.additional > 0 and dose.interval_h <= 0:
+        refuse("additional doses without an interval", "give interval_h > 0")
+    if dose.steady_state not in {0, 1, 2}:
+        refuse(f"steady_state is {dose.steady_state}", "allowed are 0, 1 and 2")
+    if dose.steady_state and (dose.interval_h <= 0 or dose.amount_mg <= 0):
+        refuse("a steady state without interval or amount", "give interval_h > 0 and amount_mg > 0")
+    if dose.steady_state and not structure.linear:
+        refuse("a steady state of a non-linear model has no closed form", "write the doses out (every, additional)")
+
+
+def _rows(dose: Dose, cutoff_h: float) -> list[tuple[float, int]]:
+    """(time, cycle) of every row that a record becomes: the dose, steady-state remainders, additional doses."""
+    rows = [(dose.time_h, 0)]
+    if dose.steady_state:
+        infusion_h = dose.duration_h or (dose.amount_mg / dose.rate_mg_per_h if dose.rate_mg_per_h else 0.0)
+        rows += [(dose.time_h, c) for c in range(1, math.ceil(infusion_h / dose.interval_h) + 1)]
+    times = (dose.time_h + (i + 1) * dose.interval_h for i in range(int(dose.additional)))
+    return rows + [(time, 0) for time in times if time < cutoff_h]
+
+
+def make_regimen(doses: Sequence[Dose], structure: Structure, *, rows: int | None = None) -> Regimen:
+    """Check dose records and lay them out as arrays.
+
+    Args:
+        doses: in order of time; two records at one time must differ in compartment, or be a reset or steady state.
+        structure: tells compartments and linearity.
+        rows: pad to this many rows (so that regimens of one shape share a compilation); None means no padding.
+
+    Raises:
+        RegimenError: a negative or non-finite number, unsorted or duplicate records, an unknown compartment, a steady
+            state of a non-linear model, more rows than ``rows``.
+    """
+    for i, dose in enumerate(doses):
+        _check(dose, i, structure)
+    for i, (a, b) in enumerate(zip(doses[:-1], doses[1:], strict=True)):
+        if b.time_h < a.time_h:
+            raise RegimenError(f"dose record {i + 2} at {b.time_h} h comes after {a.time_h} h: sort the records by time")
+        plain = not (a.reset or b.reset or a.steady_state or b.steady_state)
+        if plain and a.time_h == b.time_h and a.compartment == b.compartment:
+            raise RegimenError(f"dose records {i + 1} and {i + 2} are both at {a.time_h} h: give one with their sum")
+    cancels = [(i, d.time_h) for i, d in enumerate(doses) if d.reset or d.steady_state == 1]
+    table: list[tuple[float, int, int, float, Dose]] = []
+    for i, dose in enumerate(doses):
+        cutoff_h = min((time for j, time in cancels if j > i), default=math.inf)
+        table += [(time, i, cycle, cutoff_h, dose) for time, cycle in _rows(dose, cutoff_h)]
+    table.sort(key=lambda row: (row[0], row[1]))
+    count = len(table) if rows is None else rows
+    if len(table) > count:
+        raise RegimenError(f"{len(table)} doses do not fit into {count} rows: allow more rows")
+    return _lay_out(table, count, structure)
+
+
+def _lay_out(table: list[tuple[float, int, int, float, Dose]], count: int, structure: Structure) -> Regimen:
+    last = table[-1][0] if table else 0.0
+
+    def column(values: Iterable[float], fill: float, kind: type = float) -> np.ndarray:
+        out = np.full(count, fill, dtype=kind)
+        out[: len(table)] = list(values)
+        return out
+
+    place = {name: i for i, name in enumerate(structure.compartments)}
+    seen: set[int] = set()
+    marks = []
+    for row, (_, record, cycle, _, dose) in enumerate(table):
+        if (dose.reset or dose.steady_state) and cycle == 0 and record not in seen:
+            seen.add(record)
+            marks.append((row, dose.reset or dose.steady_state == 1, dose.steady_state > 0))
+    return Regimen(
+        time_h=column((row[0] for row in table), last),
+        amount_mg=column((row[4].amount_mg for row in table), 0.0),
+        rate_mg_per_h=column((row[4].rate_mg_per_h for row in table), 0.0),
+        duration_h=column((row[4].duration_h for row in table), 0.0),
+        interval_h=column((row[4].interval_h for row in table), 0.0),
+        cutoff_h=column((row[3] for row in table), np.inf),
+        compartment=column((place[row[4].compartment or structure.default_compartment] for row in table), 0, np.int32),
+        cycle=column((row[2] for row in table), 0, np.int32),
+        given=column((True for _ in table), False, np.bool_),
+        mark_row=np.array([mark[0] for mark in marks], dtype=np.int32),
+        mark_reset=np.array([mark[1] for mark in marks], dtype=np.bool_),
+        mark_steady=np.array([mark[2] for mark in marks], dtype=np.bool_),
+        infusions=any(row[4].rate_mg_per_h > 0 or row[4].duration_h > 0 for row in table),
+        cycles=max((row[2] for row in table), default=0),
+    )
+
+
+def stack_regimens(regimens: Sequence[Regimen]) -> Regimen:
+    """Many patients' regimens as one, padded to the longest: the leading axis is the patient."""
+    rows, marks = (max(getattr(r, name).shape[0] for r in regimens) for name in ("time_h", "mark_row"))
+    fill = {"mark_row": -1, "cutoff_h": np.inf}
+
+    def padded(regimen: Regimen, name: str, size: int) -> np.ndarray:
+        array = np.asarray(getattr(regimen, name))
+        value = fill.get(name, array[-1] if name == "time_h" and array.size else 0)
+        return np.concatenate([array, np.full(size - array.shape[0], value, dtype=array.dtype)])
+
+    stacked = {name: np.stack([padded(r, name, rows) for r in regimens]) for name in _ROW_FIELDS}
+    stacked |= {name: np.stack([padded(r, name, marks) for r in regimens]) for name in _MARK_FIELDS}
+    return Regimen(
+        **stacked, infusions=any(r.infusions for r in regimens), cycles=max(r.cycles for r in regimens)
+    )

@@ -1,0 +1,202 @@
+"""Residual error: variances, draws, and the likelihood of levels with a limit of quantification (M3).
+
+Each level contributes -2 log likelihood without the constant ln 2 pi, as NONMEM's objective does:
+
+    observed            ln v + (y - f)^2 / v                          v = variance of the residual error at f
+    log-normal          ln b^2 + (ln y - ln f)^2 / b^2
+    below the limit L   -2 ln Phi((L - f) / sqrt v)                   Beal 2001, method M3 (log-normal: ln L, ln f)
+"""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from rl_drug_dosage.pkpd._errors import ObservationError
+from rl_drug_dosage.pkpd.description import Residual
+from rl_drug_dosage.pkpd.model import DrugModel
+from rl_drug_dosage.pkpd.regimen import Regimen
+
+__all__ = [
+    "Levels",
+    "add_residual",
+    "make_levels",
+    "refuse_levels_before_doses",
+    "residual_moments",
+    "stack_levels",
+    "variance",
+]
+
+
+class Levels(eqx.Module):
+    """Measured values of one patient; leading axes are patients. Rows that pad have ``used`` False."""
+
+    time_h: Float[np.ndarray, "level"]
+    value: Float[np.ndarray, "level"]
+    """In the output's unit; where ``below`` it is the limit of quantification."""
+    output: Int[np.ndarray, "level"]
+    below: Bool[np.ndarray, "level"]
+    after_dose: Bool[np.ndarray, "level"]
+    used: Bool[np.ndarray, "level"]
+
+
+def make_levels(
+    model: DrugModel,
+    time_h: Sequence[float],
+    value: Sequence[float],
+    *,
+    output: Sequence[str] | None = None,
+    below: Sequence[bool] | None = None,
+    limit: Sequence[float | None] | None = None,
+    after_dose: Sequence[bool] | None = None,
+    rows: int | None = None,
+) -> Levels:
+    """Check and lay out measured levels.
+
+    Args:
+        model: whose outputs were measured.
+        time_h, value: when and what, in the output's unit.
+        output: which output each level is of; None means the first one.
+        below: which levels were reported as below the limit of quantification (their value is not read).
+        limit: the limit of quantification of each level; needed where ``below``.
+        after_dose: which levels were drawn after the dose given at their time.
+        rows: pad to this many.
+
+    Raises:
+        ObservationError: a non-finite or negative level, a level below quantification without its limit, unsorted or
+            duplicate times of one output, an output without residual error, lengths that differ.
+    """
+    count = len(time_h)
+    names = [model.outputs[0].name] * count if output is None else list(output)
+    flags = [False] * count if below is None else list(below)
+    limits: list[float | None] = [None] * count if limit is None else list(limit)
+    after = [False] * count if after_dose is None else list(after_dose)
+    if {len(value), len(names), len(flags), len(limits), len(after)} != {count}:
+        raise ObservationError(f"{count} times came with columns of other lengths: give one entry for each level")
+    values, outputs = [], []
+    for i in range(count):
+        where = f"level {i + 1} (time {time_h[i]} h)"
+        outputs.append(model.output_index(names[i]))
+        residual = model.outputs[outputs[-1]].residual
+        if residual is None:
+            raise ObservationError(f"{where}: {names[i]!r} of {model.name} has no residual error: it cannot be fitted")
+        read = limits[i] if flags[i] else value[i]
+        if flags[i] and read is None:
+            raise ObservationError(f"{where} is below quantification without its limit: give the limit of the assay")
+        if not np.isfinite(time_h[i]) or read is None or not np.isfinite(read) or read < 0:
+            raise ObservationError(f"{where} is {read}: give a finite time and a finite level >= 0")
+        if read == 0 and residual.kind == "lognormal":
+            raise ObservationError(f"{where} is 0 under a log-normal error: report it as below its limit")
+        earlier = [time_h[j] for j in range(i) if names[j] == names[i]]
+        if earlier and time_h[i] < earlier[-1]:
+            raise ObservationError(f"{where} comes after {earlier[-1]} h: sort the levels by time")
+        if earlier and time_h[i] == earlier[-1] and not (after[i] and not after[i - 1]):
+            raise ObservationError(f"{where}: a second level of {names[i]!r} at this time; give one, or their mean")
+        values.append(float(read))
+    size = count if rows is None else rows
+    if size < count:
+        raise ObservationError(f"{count} levels do not fit into {size} rows: allow more rows")
+
+    def column(entries: Sequence[float], fill: float, kind: type) -> np.ndarray:
+        return np.array([*entries, *([fill] * (size - count))], dtype=kind)
+
+    return Levels(
+        time_h=column(time_h, time_h[-1] if count else 0.0, float),
+        value=column(values, 1.0, float),
+        output=column(outputs, 0, np.int32),
+        below=column(flags, False, np.bool_),
+        after_dose=column(after, False, np.bool_),
+        used=column([True] * count, False, np.bool_),
+    )
+
+
+def stack_levels(levels: Sequence[Levels]) -> Levels:
+    """Many patients' levels as one, padded to the longest: the leading axis is the patient."""
+    rows = max(one.time_h.shape[0] for one in levels)
+
+    def pad(array: np.ndarray) -> np.ndarray:
+        extra = rows - array.shape[0]
+        return np.concatenate([array, np.resize(array[-1:] if array.size else np.ones(1), extra).astype(array.dtype)])
+
+    stacked = jax.tree.map(lambda *columns: np.stack([pad(np.asarray(c)) for c in columns]), *levels)
+    used = np.stack([np.arange(rows) < one.time_h.shape[0] for one in levels]) & stacked.used
+    return eqx.tree_at(lambda tree: tree.used, stacked, used)
+
+
+def refuse_levels_before_doses(levels: Levels, regimen: Regimen) -> None:
+    """Levels of a drug that was never given say nothing about it.
+
+    Raises:
+        ObservationError: a level was drawn before the first dose.
+    """
+    given = np.asarray(regimen.time_h)[np.asarray(regimen.given)]
+    first = given.min() if given.size else np.inf
+    for time, used in zip(np.asarray(levels.time_h), np.asarray(levels.used), strict=True):
+        if used and time < first:
+            raise ObservationError(f"a level at {time:g} h comes before the first dose at {first:g} h: check the times")
+
+
+def variance(residual: Residual, f: Array) -> Array:
+    """Variance of the residual error at a prediction f, on the scale of `residual_moments`."""
+    a, b = residual.a, residual.b
+    match residual.kind:
+        case "additive":
+            return jnp.full_like(f, a * a)
+        case "proportional":
+            return (b * f) ** 2
+        case "combined1":
+            return (a + b * f) ** 2
+        case "combined2":
+            return a * a + (b * f) ** 2
+        case "lognormal":
+            return jnp.full_like(f, b * b)
+
+
+_SMALLEST = 1e-12
+"""A prediction of 0 under a proportional or log-normal error has no likelihood; below this share of the unit it is held,
+as NONMEM users do with W = F + (F = 0)."""
+
+
+def residual_moments(
+    model: DrugModel, output: Int[Array, "level"], f: Float[Array, "level output"], y: Float[Array, "level"]
+) -> tuple[Float[Array, "level"], Float[Array, "level"], Float[Array, "level"]]:
+    """Observation, prediction and log variance of each level, on the scale its error model is normal on.
+
+    Args:
+        model: whose outputs have the residual errors.
+        output: which output each level is of.
+        f: all outputs at each level.
+        y: the levels.
+    """
+    observed, predicted, log_variance = y, jnp.zeros_like(y), jnp.zeros_like(y)
+    for i, each in enumerate(model.outputs):
+        if each.residual is None:
+            continue
+        own, column = output == i, f[:, i]
+        if each.residual.kind != "additive":
+            column = jnp.maximum(column, _SMALLEST)
+        spread = jnp.log(variance(each.residual, column))
+        if each.residual.kind == "lognormal":
+            observed = jnp.where(own, jnp.log(jnp.where(own, y, 1.0)), observed)
+            column = jnp.log(column)
+        predicted = jnp.where(own, column, predicted)
+        log_variance = jnp.where(own, spread, log_variance)
+    return observed, predicted, log_variance
+
+
+def add_residual(
+    model: DrugModel, f: Float[Array, "... output"], key: PRNGKeyArray
+) -> Float[Array, "... output"]:
+    """Simulated measurements: predictions with residual error. They may be negative under an additive error."""
+    noise = jax.random.normal(key, jnp.shape(f))
+    columns = []
+    for i, each in enumerate(model.outputs):
+        column = f[..., i]
+        if each.residual is not None:
+            shift = jnp.sqrt(variance(each.residual, column)) * noise[..., i]
+            column = column * jnp.exp(shift) if each.residual.kind == "lognormal" else column + shift
+        columns.append(column)
+    return jnp.stack(columns, axis=-1)

@@ -1,0 +1,153 @@
+"""From dose records, covariate records and observation times to one sorted list of events.
+
+Compiled and `vmap`-able: lag times, bioavailabilities and modelled durations are parameters, so the order of events is found
+inside. Where a model has none of them the timeline does not depend on parameters and is built once per patient.
+
+At one time: infusion ends, covariate changes, observations, resets and steady states, doses, and last those observations
+that ask to be taken after the dose.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from rl_drug_dosage.pkpd.covariates import Covariates
+from rl_drug_dosage.pkpd.description import Values
+from rl_drug_dosage.pkpd.regimen import Regimen
+from rl_drug_dosage.pkpd.structure import Structure
+
+__all__ = ["Delivery", "Timeline", "build_timeline", "deliveries", "delivery_is_fixed", "infuses"]
+
+
+class Delivery(eqx.Module):
+    """What arrives of each dose row: bioavailable bolus, or an infusion between two times."""
+
+    start_h: Float[Array, "dose"]
+    end_h: Float[Array, "dose"]
+    bolus_mg: Float[Array, "dose"]
+    rate_mg_per_h: Float[Array, "dose"]
+    infusion_h: Float[Array, "dose"]
+    """Length of the infusion before any reset cuts it."""
+    lag_h: Float[Array, "dose"]
+
+
+class Timeline(eqx.Module):
+    """Events in order; the interval of event i ends at it."""
+
+    start_h: Float[Array, "event"]
+    dt_h: Float[Array, "event"]
+    record: Int[Array, "event"]
+    """Covariate record that holds over the interval."""
+    bolus_mg: Float[Array, "event"]
+    compartment: Int[Array, "event"]
+    mark: Int[Array, "event"]
+    """Index into the regimen's marks, -1 elsewhere."""
+    observed_at: Int[Array, "time"]
+    """Position of every observation."""
+    delivery: Delivery
+
+
+def delivery_is_fixed(p: Values) -> bool:
+    """Whether no parameter changes what is delivered, or when."""
+    return not any(name.startswith(("f_", "lag_", "duration_")) for name in p)
+
+
+def infuses(regimen: Regimen, p: Values) -> bool:
+    """Whether an infusion can run: one was given, or the model makes doses into one."""
+    return regimen.infusions or any(name.startswith("duration_") for name in p)
+
+
+def _per_compartment(p: Values, prefix: str, structure: Structure, fill: float) -> Float[Array, "record n"]:
+    columns = [jnp.asarray(p.get(f"{prefix}_{name}", fill), dtype=float) for name in structure.compartments]
+    records = jnp.broadcast_shapes(*(jnp.shape(v) for v in p.values()))
+    return jnp.stack([jnp.broadcast_to(column, records) for column in columns], axis=-1)
+
+
+def deliveries(structure: Structure, regimen: Regimen, covariates: Covariates, p: Values) -> Delivery:
+    """Bioavailability, lag and duration applied to each row, and resets applied to what they cancel.
+
+    F scales a bolus; with a rate it scales the infusion's duration; with a duration, given or modelled, its rate.
+    """
+    time = jnp.asarray(regimen.time_h, dtype=float)
+    amount, given_rate, duration, cutoff, interval = (
+        jnp.asarray(a, dtype=float)
+        for a in (
+            regimen.amount_mg, regimen.rate_mg_per_h, regimen.duration_h, regimen.cutoff_h, regimen.interval_h,
+        )  # fmt: skip
+    )
+    lag = jnp.zeros_like(time)
+    if not delivery_is_fixed(p):
+        at = (covariates.index_at(time), jnp.asarray(regimen.compartment))
+        amount = amount * _per_compartment(p, "f", structure, 1.0)[at]
+        lag = _per_compartment(p, "lag", structure, 0.0)[at]
+        modelled = _per_compartment(p, "duration", structure, 0.0)[at]
+        duration = jnp.where((given_rate > 0) | (duration > 0), duration, modelled)
+    by_rate, by_duration = given_rate > 0, duration > 0
+    infused = by_rate | by_duration
+    length = jnp.where(by_rate, amount / jnp.where(by_rate, given_rate, 1.0), duration)
+    rate = jnp.where(by_rate, given_rate, jnp.where(by_duration, amount / jnp.where(by_duration, duration, 1.0), 0.0))
+    earlier = jnp.asarray(regimen.cycle) > 0
+    due = time + lag
+    start = jnp.where(earlier, time, due)
+    end = jnp.where(infused, due - regimen.cycle * interval + length, start)
+    real = jnp.asarray(regimen.given) & (start < cutoff) & (end >= start)
+    return Delivery(
+        start_h=start,
+        end_h=jnp.where(real, jnp.minimum(end, cutoff), start),
+        bolus_mg=jnp.where(real & ~infused, amount, 0.0),
+        rate_mg_per_h=jnp.where(real & infused, rate, 0.0),
+        infusion_h=length,
+        lag_h=lag,
+    )
+
+
+def build_timeline(
+    structure: Structure,
+    regimen: Regimen,
+    covariates: Covariates,
+    p: Values,
+    time_h: Float[Array, "time"],
+    after_dose: Bool[Array, "time"],
+) -> Timeline:
+    """Merge and sort.
+
+    Args:
+        structure, regimen, covariates: one patient's.
+        p: parameters by covariate record (only F, lags and durations are read).
+        time_h: observation times, in any order.
+        after_dose: whether an observation comes after the doses given at its time.
+    """
+    delivery = deliveries(structure, regimen, covariates, p)
+    time_h = jnp.asarray(time_h, dtype=float)
+    marks, doses = jnp.asarray(regimen.mark_row), delivery.start_h.shape[0]
+    mark_time = jnp.asarray(regimen.time_h, dtype=float)[jnp.maximum(marks, 0)] if marks.shape[0] else jnp.zeros(0)
+    ends = delivery.end_h if infuses(regimen, p) else jnp.zeros(0)
+    records = jnp.asarray(covariates.time_h, dtype=float)
+    breaks = records[1:] if covariates.carry == "locf" else records[:-1]
+    # Order of the groups, then of the rows inside one, decides between events at the same time.
+    groups = [ends, breaks, time_h, mark_time, delivery.start_h]
+    sizes = [group.shape[0] for group in groups]
+    times = jnp.concatenate(groups)
+    rank = jnp.concatenate([jnp.full(size, i) for i, size in enumerate(sizes)])
+    first_observation = sizes[0] + sizes[1]
+    observed = slice(first_observation, first_observation + sizes[2])
+    rank = rank.at[observed].set(jnp.where(jnp.asarray(after_dose), len(groups), rank[observed]))
+    order = jnp.lexsort((rank, times))
+    position = jnp.zeros_like(order).at[order].set(jnp.arange(order.shape[0]))
+
+    first_mark, first_dose = first_observation + sizes[2], times.shape[0] - doses
+    mark = jnp.full(times.shape, -1).at[first_mark:first_dose].set(jnp.where(marks >= 0, jnp.arange(marks.shape[0]), -1))
+    bolus = jnp.zeros_like(times).at[first_dose:].set(delivery.bolus_mg)
+    compartment = jnp.zeros(times.shape, dtype=int).at[first_dose:].set(regimen.compartment)
+    ordered = times[order]
+    start = jnp.concatenate([ordered[:1], ordered[:-1]])
+    return Timeline(
+        start_h=start,
+        dt_h=ordered - start,
+        record=covariates.index_at(ordered if covariates.carry == "nocb" else start),
+        bolus_mg=bolus[order],
+        compartment=compartment[order],
+        mark=mark[order],
+        observed_at=position[observed],
+        delivery=delivery,
+    )

@@ -1,0 +1,106 @@
+"""What both collectors share: the normalisers, and the way from raw transitions to a rollout to learn from."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from rl_drug_dosage.agents.ppo.advantages import discounted_returns
+from rl_drug_dosage.agents.ppo.learner import Rollout
+from rl_drug_dosage.agents.ppo.normalizer import RunningMoments, initial_moments, scale_by_deviation, standardize
+from rl_drug_dosage.training.config import TrainConfig
+
+__all__ = ["EpisodeStats", "NormRates", "Normalizers", "Transitions", "initial_normalizers", "to_rollout"]
+
+
+class Normalizers(eqx.Module):
+    """The statistics of observations and of discounted returns, shared by all environments of a run.
+
+    ``obs`` is what the policy acts with, and what its model file holds; ``obs_latest`` has seen one more rollout and
+    takes its place at the start of the next one, so that acting and learning use the same numbers.
+    """
+
+    obs: RunningMoments
+    obs_latest: RunningMoments
+    returns: RunningMoments
+    discounted: Float[Array, " env"]
+
+
+class NormRates(eqx.Module):
+    """The numbers of normalisation; traced."""
+
+    gamma: Float[Array, ""] | float
+    clip_obs: Float[Array, ""] | float
+    clip_reward: Float[Array, ""] | float
+
+
+class Transitions(NamedTuple):
+    """Raw transitions of a rollout; ``next_obs`` is the final observation where an episode ended."""
+
+    obs: Float[Array, "time env obs"]
+    next_obs: Float[Array, "time env obs"]
+    u: Float[Array, "time env action"]
+    reward: Float[Array, "time env"]
+    terminated: Bool[Array, "time env"]
+    done: Bool[Array, "time env"]
+    valid: Float[Array, "time env"]
+
+
+class EpisodeStats(NamedTuple):
+    """What the episodes that ended in a rollout were like; ``in_range`` is over all of its steps."""
+
+    count: Float[Array, ""]
+    return_sum: Float[Array, ""]
+    length_sum: Float[Array, ""]
+    in_range: Float[Array, ""]
+    reward_clipped: Float[Array, ""]
+
+
+def initial_normalizers(obs_size: int, num_envs: int) -> Normalizers:
+    """Nothing seen yet."""
+    moments = initial_moments((obs_size,))
+    return Normalizers(
+        obs=moments, obs_latest=moments, returns=initial_moments(()), discounted=np.zeros(num_envs, np.float32)
+    )
+
+
+def to_rollout(
+    raw: Transitions, norms: Normalizers, rates: NormRates, config: TrainConfig
+) -> tuple[Rollout, Normalizers, Float[Array, ""]]:
+    """Normalise a rollout at once (``norm_update = "rollout"``).
+
+    Observations keep the statistics that the policy acted with; the rollout's own go into ``obs_latest``. Rewards are
+    scaled by the deviation of the discounted return, this rollout included, so that the first update is scaled too.
+
+    Returns:
+        The rollout, the normalisers after it, and the fraction of rewards that were clipped.
+    """
+    obs, next_obs, reward = raw.obs, raw.next_obs, raw.reward
+    latest, returns, discounted = norms.obs_latest, norms.returns, norms.discounted
+    if config.norm_obs:
+        obs, next_obs = (standardize(x, norms.obs, rates.clip_obs) for x in (obs, next_obs))
+        latest = latest.merge(*_moments(raw.obs, raw.valid[..., None]))
+    if config.norm_reward:
+        g_t, discounted = discounted_returns(reward, raw.done, discounted, gamma=rates.gamma)
+        returns = returns.merge(*_moments(g_t, raw.valid))
+        reward = scale_by_deviation(reward, returns)
+    reward, clipped = clip_rewards(reward, rates, config)
+    rollout = Rollout(obs, next_obs, raw.u, reward, raw.terminated, raw.done, raw.valid)
+    return rollout, Normalizers(norms.obs, latest, returns, discounted), clipped
+
+
+def clip_rewards(reward: Array, rates: NormRates, config: TrainConfig) -> tuple[Array, Float[Array, ""]]:
+    """Cut rewards to ``+- clip_reward``, and say which fraction that bit."""
+    if not config.clip_reward:
+        return reward, jnp.float32(0.0)
+    clipped = reward.clip(-rates.clip_reward, rates.clip_reward)
+    return clipped, (clipped != reward).mean()
+
+
+def _moments(x: Array, valid: Array) -> tuple[Array, Array, Array]:
+    count = valid.sum()
+    n = jnp.maximum(count, 1.0)
+    mean = (x * valid).sum((0, 1)) / n
+    return mean, ((x - mean) ** 2 * valid).sum((0, 1)) / n, count

@@ -1,0 +1,131 @@
+"""The compiled collector: policy and environment in one scan, over environments of ours."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rl_drug_dosage.agents.ppo.distribution import to_action
+from rl_drug_dosage.agents.ppo.learner import Rollout
+from rl_drug_dosage.agents.ppo.networks import ActorCritic
+from rl_drug_dosage.agents.ppo.normalizer import RunningMoments, scale_by_deviation, standardize
+from rl_drug_dosage.envs._functional import FunctionalEnv
+from rl_drug_dosage.training.collect import (
+    EpisodeStats,
+    Normalizers,
+    NormRates,
+    Transitions,
+    clip_rewards,
+    initial_normalizers,
+    to_rollout,
+)
+from rl_drug_dosage.training.config import TrainConfig
+
+__all__ = ["EnvBatch", "collect", "init_batch"]
+
+
+class EnvBatch(eqx.Module):
+    """The environments between two steps; carried over from rollout to rollout (detail 1)."""
+
+    state: Float[Array, "env state"]
+    obs: Float[Array, "env obs"]
+    obs_n: Float[Array, "env obs"]
+    episode_return: Float[Array, " env"]
+    episode_length: Float[Array, " env"]
+
+
+def init_batch(
+    env: FunctionalEnv, key: PRNGKeyArray, config: TrainConfig, rates: NormRates
+) -> tuple[EnvBatch, Normalizers]:
+    """Fresh episodes and normalisers."""
+    n = config.num_envs
+    state, obs = jax.vmap(env.reset)(env.draw(key, (n,)))
+    norms = initial_normalizers(obs.shape[1], n)
+    obs_n = obs
+    if config.norm_obs and config.norm_update == "step":
+        moments = _merge_batch(norms.obs, obs, jnp.ones(n))
+        norms = eqx.tree_at(lambda m: (m.obs, m.obs_latest), norms, (moments, moments))
+        obs_n = standardize(obs, moments, rates.clip_obs)
+    zeros = jnp.zeros(n, jnp.float32)
+    return EnvBatch(state, obs, obs_n, zeros, zeros), norms
+
+
+def collect(
+    env: FunctionalEnv,
+    networks: ActorCritic,
+    batch: EnvBatch,
+    norms: Normalizers,
+    key: PRNGKeyArray,
+    bounds: tuple[Array, Array],
+    config: TrainConfig,
+    rates: NormRates,
+) -> tuple[Rollout, EnvBatch, Normalizers, EpisodeStats]:
+    """One rollout of ``num_steps`` steps in ``num_envs`` environments.
+
+    All chance is drawn in two calls before the scan; the values are computed after it, in one wide operation.
+    """
+    per_step = config.norm_update == "step"
+    shape = (config.num_steps, config.num_envs)
+    chance_key, action_key = jax.random.split(key)
+    eps = jax.random.normal(action_key, (*shape, networks.actor_logstd.shape[1]))
+    if not per_step:
+        norms = eqx.tree_at(lambda m: m.obs, norms, norms.obs_latest)
+    obs_norm = norms.obs  # frozen for this rollout unless the normalisers move every step
+
+    def step(carry: tuple[EnvBatch, Normalizers], x: tuple[Array, Array]) -> tuple[tuple, tuple]:
+        now, norms = carry
+        chance, eps = x
+        obs_n = now.obs_n if per_step or not config.norm_obs else standardize(now.obs, obs_norm, rates.clip_obs)
+        u = networks.actor_mean(obs_n) + jnp.exp(networks.actor_logstd) * eps
+        action = to_action(u, *bounds, config.policy)
+        out = jax.vmap(env.step)(now.state, action, chance)
+        done = out.terminated | out.truncated
+        new_state, new_obs = jax.vmap(env.reset)(chance)
+        state, obs = (jnp.where(done[:, None], a, b) for a, b in ((new_state, out.state), (new_obs, out.obs)))
+        next_obs_n, obs_n_tp1, reward = out.obs, obs, out.reward
+        if per_step:
+            norms, next_obs_n, obs_n_tp1, reward = _normalize_step(norms, out, obs, done, config, rates)
+        total, length = now.episode_return + out.reward, now.episode_length + 1.0
+        ended = (jnp.where(done, total, 0.0).sum(), jnp.where(done, length, 0.0).sum(), out.in_range.mean())
+        new = EnvBatch(state, obs, obs_n_tp1, jnp.where(done, 0.0, total), jnp.where(done, 0.0, length))
+        record = Transitions(
+            obs_n if per_step else now.obs, next_obs_n, u, reward, out.terminated, done, jnp.ones_like(reward)
+        )
+        return (new, norms), (record, ended)
+
+    (batch, norms), (raw, (returns, lengths, in_range)) = jax.lax.scan(
+        step, (batch, norms), (env.draw(chance_key, shape), eps)
+    )
+    if per_step:
+        reward, clipped = clip_rewards(raw.reward, rates, config)
+        rollout = Rollout(raw.obs, raw.next_obs, raw.u, reward, raw.terminated, raw.done, raw.valid)
+    else:
+        rollout, norms, clipped = to_rollout(raw, norms, rates, config)
+    count = raw.done.sum().astype(jnp.float32)
+    return rollout, batch, norms, EpisodeStats(count, returns.sum(), lengths.sum(), in_range.mean(), clipped)
+
+
+def _normalize_step(
+    norms: Normalizers, out: Array, obs: Array, done: Array, config: TrainConfig, rates: NormRates
+) -> tuple[Normalizers, Array, Array, Array]:
+    """CleanRL's order: the step's observation enters the statistics and is normalised, then that of the reset."""
+    moments, returns, discounted = norms.obs, norms.returns, norms.discounted
+    next_obs_n, obs_n, reward = out.obs, obs, out.reward
+    if config.norm_obs:
+        moments = _merge_batch(moments, out.obs, jnp.ones_like(reward))
+        next_obs_n = standardize(out.obs, moments, rates.clip_obs)
+        moments = _merge_batch(moments, obs, done.astype(jnp.float32))
+        obs_n = jnp.where(done[:, None], standardize(obs, moments, rates.clip_obs), next_obs_n)
+    if config.norm_reward:
+        discounted = rates.gamma * discounted + reward
+        returns = returns.merge(discounted.mean(), discounted.var(), jnp.float32(reward.size))
+        reward = scale_by_deviation(reward, returns)
+        discounted = jnp.where(done, 0.0, discounted)
+    return Normalizers(moments, moments, returns, discounted), next_obs_n, obs_n, reward
+
+
+def _merge_batch(moments: RunningMoments, x: Float[Array, "env obs"], weight: Float[Array, " env"]) -> RunningMoments:
+    count = weight.sum()
+    n = jnp.maximum(count, 1.0)
+    mean = (x * weight[:, None]).sum(0) / n
+    return moments.merge(mean, ((x - mean) ** 2 * weight[:, None]).sum(0) / n, count)

@@ -1,0 +1,225 @@
+"""Training on any Gymnasium environment: the environments on the host, the update compiled."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import gymnasium
+import jax
+import numpy as np
+from jaxtyping import Array, Float, UInt32
+
+from rl_drug_dosage.agents.ppo.distribution import to_action
+from rl_drug_dosage.agents.ppo.learner import Learner, LearnerState, Rates, Rollout, UpdateMetrics
+from rl_drug_dosage.agents.ppo.networks import ActorCritic
+from rl_drug_dosage.agents.ppo.normalizer import RunningMoments, scale_by_deviation, standardize
+from rl_drug_dosage.agents.ppo.policy import PpoPolicy
+from rl_drug_dosage.errors import CheckpointError, ConfigError
+from rl_drug_dosage.evaluation.episodes import Summary, run_gymnasium, summarize
+from rl_drug_dosage.training.checkpoint import pack, unpack
+from rl_drug_dosage.training.collect import (
+    EpisodeStats,
+    Normalizers,
+    NormRates,
+    Transitions,
+    clip_rewards,
+    initial_normalizers,
+    to_rollout,
+)
+from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.training.gym_envs import BatchStep, make_batch, make_one
+from rl_drug_dosage.training.program import Report, env_record, learner_settings, make_policy, make_rates
+from rl_drug_dosage.utils.seeding import Stream, generator, key_for
+
+__all__ = ["GymProgram", "GymState"]
+
+
+class GymState(eqx.Module):
+    """Everything that training goes on from, but for the environments themselves."""
+
+    learner: LearnerState
+    norms: Normalizers
+    key: UInt32[Array, " 2"]
+    obs: Float[np.ndarray, "env obs"]
+    episode_return: Float[np.ndarray, " env"]
+    episode_length: Float[np.ndarray, " env"]
+
+
+class GymProgram:
+    """The same learner behind a collector that steps other people's environments.
+
+    Args:
+        config: rollout and minibatches must fit (``plan`` sees to it).
+        num_updates: for the learning rate's schedule.
+
+    Raises:
+        ConfigError: an option that only compiled environments have.
+    """
+
+    def __init__(self, config: TrainConfig, num_updates: int) -> None:
+        for option in ("seeds", "frame_stack"):
+            if getattr(config, option) > 1:
+                raise ConfigError(f"--{option.replace('_', '-')} is for our compiled environments, not {config.env_id}")
+        self.seeds = (config.seed,)
+        self.env_record = env_record(config, config.env_options())
+        self._config = config
+        self._rates = make_rates(config, num_updates)
+        self.envs, obs_size, self.bounds = make_batch(config)
+        masked = config.vectorization == "vector_entry_point"
+        self.learner = Learner(
+            learner_settings(config, obs_size=obs_size, action_size=len(self.bounds[0]), masked=masked)
+        )
+        self._learn = jax.jit(self._update)
+
+    def init(self) -> GymState:
+        """The state before the first update; starts the first episodes."""
+        obs = self.envs.reset()
+        norms = initial_normalizers(obs.shape[1], len(obs))
+        if self._config.norm_obs and self._config.norm_update == "step":
+            moments = _merge(norms.obs, obs)
+            norms = eqx.tree_at(lambda n: (n.obs, n.obs_latest), norms, (moments, moments))
+        seed = self._config.seed
+        return GymState(
+            learner=self.learner.init(generator(seed, Stream.INIT)),
+            norms=norms,
+            key=np.asarray(jax.random.key_data(key_for(seed, Stream.TRAIN))),
+            obs=obs,
+            episode_return=np.zeros(len(obs)),
+            episode_length=np.zeros(len(obs)),
+        )
+
+    def compile(self, state: GymState) -> None:
+        """Compile the update, or read it from the persistent cache."""
+        config, n = self._config, state.obs.shape
+        shape = (config.num_steps, n[0])
+        zeros, flags = np.zeros(shape, np.float32), np.zeros(shape, bool)
+        obs, u = np.zeros((*shape, n[1]), np.float32), np.zeros((*shape, len(self.bounds[0])), np.float32)
+        rollout = Transitions(obs, obs, u, zeros, flags, flags, zeros)
+        lowered = self._learn.lower(state.learner, rollout, state.norms, state.key, self._rates)
+        self._compiled = lowered.compile()
+
+    def policies(self, state: GymState) -> tuple[PpoPolicy, ...]:
+        """The policy, with NumPy leaves and the normaliser that it was trained with."""
+        norm = jax.tree.map(np.asarray, state.norms.obs)
+        return (make_policy(self.learner, np.asarray(state.learner.params), norm, self.bounds, self._config),)
+
+    def evaluate(self, policy: PpoPolicy, seed: int, episodes: int) -> Summary:
+        """Deterministic episodes, their resets seeded from a stream of their own."""
+        run = run_gymnasium(self._make_one, policy, seed=seed, stream=Stream.TRAIN_EVAL, episodes=episodes)
+        return summarize(run)
+
+    def snapshot(self, state: GymState) -> dict[str, np.ndarray]:
+        """The state and the environments' as named tensors."""
+        return pack(state) | {f"envs.{name}": tensor for name, tensor in self.envs.snapshot().items()}
+
+    def restore(self, tensors: Mapping[str, np.ndarray], say: Callable[[str], None]) -> GymState:
+        """The state of a snapshot, the environments brought back to where they were."""
+        state: GymState = unpack(self.init(), tensors)
+        prefix = "envs."
+        obs = self.envs.restore({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+        if self.envs.resumable:
+            if not np.array_equal(obs, state.obs):
+                raise CheckpointError(
+                    f"{self._config.env_id} does not repeat itself for the same seed and actions: its runs cannot resume"
+                )
+            return state
+        say("the vector environment keeps its state to itself: the resumed run starts fresh episodes")
+        zeros = np.zeros_like(state.episode_return)
+        return GymState(state.learner, state.norms, state.key, obs, zeros, zeros)
+
+    def close(self) -> None:
+        """Release the environments."""
+        self.envs.close()
+
+    def _make_one(self) -> gymnasium.Env[Any, Any]:
+        return make_one(self._config.env_id, self._config.env_options())
+
+    def __call__(self, state: GymState) -> tuple[GymState, Report]:
+        """One iteration: a rollout on the host, then all epochs on it in one compiled call."""
+        rollout, norms, state, episodes = self._collect(state)
+        learner, norms, key, metrics, clipped = self._compiled(state.learner, rollout, norms, state.key, self._rates)
+        new = GymState(
+            *jax.device_get((learner, norms, key)), state.obs, state.episode_return, state.episode_length
+        )
+        return new, Report(metrics, episodes._replace(reward_clipped=clipped))
+
+    def _update(
+        self,
+        learner: LearnerState,
+        rollout: Transitions,
+        norms: Normalizers,
+        key: Array,
+        rates: tuple[Rates, NormRates],
+    ) -> tuple[LearnerState, Normalizers, Array, UpdateMetrics, Array]:
+        next_key, update_key = jax.random.split(jax.random.wrap_key_data(key))
+        if self._config.norm_update == "rollout":
+            ready, norms, clipped = to_rollout(rollout, norms, rates[1], self._config)
+        else:
+            reward, clipped = clip_rewards(rollout.reward, rates[1], self._config)
+            ready = Rollout(*rollout._replace(reward=reward))
+        learner, metrics = self.learner.update(learner, ready, rates[0], update_key)
+        return learner, norms, jax.random.key_data(next_key), metrics, clipped
+
+    def _collect(self, state: GymState) -> tuple[Transitions, Normalizers, GymState, EpisodeStats]:
+        config, rates = self._config, self._rates[1]
+        per_step = config.norm_update == "step"
+        norms = state.norms if per_step else eqx.tree_at(lambda n: n.obs, state.norms, state.norms.obs_latest)
+        norms = jax.tree.map(np.asarray, norms)
+        networks = self._host_networks(state.learner)
+        deviation = np.exp(networks.actor_logstd[0])
+        update = int(state.learner.update)
+        noise = generator(config.seed, Stream.TRAIN, 2**31, update).standard_normal(
+            (config.num_steps, config.num_envs, deviation.size), dtype=np.float32
+        )
+        obs, total, length = state.obs, state.episode_return.copy(), state.episode_length.copy()
+        rows: list[tuple[np.ndarray, ...]] = []
+        ended: list[tuple[float, float]] = []
+        in_range: list[np.ndarray] = []
+        for eps in noise:
+            obs_n = standardize(obs, norms.obs, rates.clip_obs) if config.norm_obs else obs
+            u = networks.actor_mean(obs_n) + deviation * eps
+            out = self.envs.step(to_action(u, *self.bounds, config.policy))
+            done = out.terminated | out.truncated
+            total, length = total + out.reward, length + out.valid
+            ended += zip(total[done], length[done], strict=True)
+            total, length = np.where(done, 0.0, total), np.where(done, 0.0, length)
+            in_range.append(out.in_range[out.valid])
+            next_obs, reward, used = out.final_obs, out.reward, obs
+            if per_step:
+                used = obs_n
+                norms, next_obs, reward = _normalize_step(norms, out, done, config, rates)
+            rows.append((used, next_obs, u, reward, out.terminated, done, out.valid))
+            obs = out.obs
+        columns = (np.stack(column) for column in zip(*rows, strict=True))
+        dtypes = (np.float32, np.float32, np.float32, np.float32, bool, bool, np.float32)
+        transitions = Transitions(*(c.astype(t) for c, t in zip(columns, dtypes, strict=True)))
+        sums = np.sum(ended, axis=0) if ended else np.zeros(2)
+        share = np.concatenate(in_range).mean() if in_range else np.nan
+        stats = EpisodeStats(np.float32(len(ended)), sums[0], sums[1], share, np.float32(0.0))
+        return transitions, norms, GymState(state.learner, norms, state.key, obs, total, length), stats
+
+    def _host_networks(self, learner: LearnerState) -> ActorCritic:
+        networks: ActorCritic = jax.tree.map(np.asarray, self.learner.networks(np.asarray(learner.params)))
+        return networks
+
+
+def _normalize_step(
+    norms: Normalizers, out: BatchStep, done: np.ndarray, config: TrainConfig, rates: NormRates
+) -> tuple[Normalizers, np.ndarray, np.ndarray]:
+    """CleanRL's order: the step's observation enters the statistics and is normalised, then that of the reset."""
+    moments, returns, discounted, reward, next_obs = norms.obs, norms.returns, norms.discounted, out.reward, out.final_obs
+    if config.norm_obs:
+        moments = _merge(moments, out.final_obs)
+        next_obs = standardize(out.final_obs, moments, rates.clip_obs)
+        if done.any():
+            moments = _merge(moments, out.obs[done])
+    if config.norm_reward:
+        discounted = rates.gamma * discounted + reward
+        returns = returns.merge(discounted.mean(), discounted.var(), np.float32(len(discounted)))
+        reward = scale_by_deviation(reward, returns)
+        discounted = np.where(done, 0.0, discounted).astype(np.float32)
+    return Normalizers(moments, moments, returns, discounted), next_obs, reward
+
+
+def _merge(moments: RunningMoments, x: np.ndarray) -> RunningMoments:
+    return moments.merge(x.mean(0), x.var(0), np.float32(len(x)))

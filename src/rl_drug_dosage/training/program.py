@@ -1,0 +1,183 @@
+"""The compiled training iteration: rollout and update in one call, for one seed or many."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, UInt32
+
+from rl_drug_dosage.agents.ppo.learner import Learner, LearnerSettings, LearnerState, Rates, UpdateMetrics
+from rl_drug_dosage.agents.ppo.loss import Coefficients
+from rl_drug_dosage.agents.ppo.normalizer import RunningMoments
+from rl_drug_dosage.agents.ppo.policy import PpoPolicy
+from rl_drug_dosage.envs._catalog import describe
+from rl_drug_dosage.envs._functional import FunctionalEnv
+from rl_drug_dosage.evaluation.episodes import Summary, run_compiled, summarize
+from rl_drug_dosage.training.checkpoint import pack, unpack
+from rl_drug_dosage.training.collect import EpisodeStats, Normalizers, NormRates
+from rl_drug_dosage.training.compiled import EnvBatch, collect, init_batch
+from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.utils.seeding import Stream, generator, key_for
+
+__all__ = ["CompiledProgram", "Report", "TrainState", "env_record", "learner_settings", "make_policy", "make_rates"]
+
+
+class TrainState(eqx.Module):
+    """Everything that training goes on from: a checkpoint is exactly this. The key is kept as plain numbers."""
+
+    learner: LearnerState
+    batch: EnvBatch
+    norms: Normalizers
+    key: UInt32[Array, "*seed 2"]
+
+
+class Report(NamedTuple):
+    """What an iteration tells the host."""
+
+    update: UpdateMetrics
+    episodes: EpisodeStats
+
+
+def learner_settings(config: TrainConfig, *, obs_size: int, action_size: int, masked: bool = False) -> LearnerSettings:
+    """The part of the configuration that shapes the update."""
+    return LearnerSettings(
+        obs_size=obs_size,
+        action_size=action_size,
+        num_minibatches=config.num_minibatches,
+        update_epochs=config.update_epochs,
+        policy=config.policy,
+        hidden_sizes=(config.hidden_size, config.hidden_size),
+        anneal_lr=config.anneal_lr,
+        norm_adv=config.norm_adv,
+        clip_vloss=config.clip_vloss,
+        entropy_bonus=config.ent_coef > 0,
+        bootstrap_truncation=config.bootstrap_truncation,
+        early_stop=config.target_kl > 0,
+        adaptive_lr=config.desired_kl > 0,
+        masked=masked,
+    )
+
+
+def make_rates(config: TrainConfig, num_updates: int) -> tuple[Rates, NormRates]:
+    """The numbers of the configuration that are arguments of the compiled program."""
+    f = np.float32
+    rates = Rates(
+        learning_rate=f(config.learning_rate),
+        gamma=f(config.gamma),
+        gae_lambda=f(config.gae_lambda),
+        max_grad_norm=f(config.max_grad_norm),
+        coefficients=Coefficients(f(config.clip_coef), f(config.ent_coef), f(config.vf_coef)),
+        target_kl=f(config.target_kl),
+        desired_kl=f(config.desired_kl),
+        num_updates=np.int32(num_updates),
+    )
+    return rates, NormRates(f(config.gamma), f(config.clip_obs), f(config.clip_reward))
+
+
+def env_record(config: TrainConfig, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model file says of the environment that can be made anew from it."""
+    return {"id": config.env_id, "options": dict(options), "frame_stack": config.frame_stack}
+
+
+def make_policy(
+    learner: Learner,
+    flat: np.ndarray,
+    obs_norm: RunningMoments,
+    bounds: tuple[np.ndarray, np.ndarray],
+    config: TrainConfig,
+) -> PpoPolicy:
+    """The policy in a flat parameter vector, with NumPy leaves."""
+    networks = jax.tree.map(np.asarray, learner.networks(flat))
+    clip = np.asarray(config.clip_obs, np.float32)
+    return PpoPolicy(networks, obs_norm, *bounds, clip, config.policy, config.norm_obs)
+
+
+class CompiledProgram:
+    """Training on one of our environments.
+
+    Args:
+        env: the environment.
+        config: rollout and minibatches must fit (``plan`` sees to it).
+        num_updates: for the learning rate's schedule.
+        options: the environment's, for the model file.
+    """
+
+    def __init__(
+        self, env: FunctionalEnv, config: TrainConfig, num_updates: int, options: Mapping[str, Any]
+    ) -> None:
+        self.seeds = tuple(config.seed + i for i in range(config.seeds))
+        self.env_record = env_record(config, options) | describe(env)
+        self._env = env
+        self._config = config
+        self._rates = make_rates(config, num_updates)
+        self._bounds = env.action_bounds
+        obs_size, action_size = (len(b[0]) for b in (env.observation_bounds, env.action_bounds))
+        self.learner = Learner(learner_settings(config, obs_size=obs_size, action_size=action_size))
+        self._iterate = jax.jit(jax.vmap(self._iteration, in_axes=(None, 0, None, None)) if self._many else self._iteration)
+
+    @property
+    def _many(self) -> bool:
+        return self._config.seeds > 1
+
+    def init(self) -> TrainState:
+        """The state before the first update."""
+        learners = [self.learner.init(generator(s, Stream.INIT)) for s in self.seeds]
+        keys = np.stack([np.asarray(jax.random.key_data(key_for(s, Stream.TRAIN))) for s in self.seeds])
+        learner = jax.tree.map(lambda *x: np.stack(x), *learners)
+        start = jax.jit(jax.vmap(self._start, in_axes=(None, 0, 0, None)))
+        state: TrainState = jax.device_get(start(self._env, learner, keys, self._rates[1]))
+        return state if self._many else jax.tree.map(lambda x: x[0], state)
+
+    def compile(self, state: TrainState) -> None:
+        """Compile the iteration, or read it from the persistent cache."""
+        self._compiled = self._iterate.lower(self._env, state, self._rates, self._bounds).compile()
+
+    def __call__(self, state: TrainState) -> tuple[TrainState, Report]:
+        """One iteration: ``num_envs x num_steps`` environment steps and all epochs on them."""
+        return self._compiled(self._env, state, self._rates, self._bounds)
+
+    def policies(self, state: TrainState) -> tuple[PpoPolicy, ...]:
+        """The policy of each seed, with NumPy leaves and the normaliser that it was trained with."""
+        flat, obs_norm = jax.device_get((state.learner.params, state.norms.obs))
+        if not self._many:
+            flat, obs_norm = flat[None], jax.tree.map(lambda x: x[None], obs_norm)
+        return tuple(
+            make_policy(self.learner, flat[i], jax.tree.map(lambda x, i=i: x[i], obs_norm), self._bounds, self._config)
+            for i in range(len(self.seeds))
+        )
+
+    def evaluate(self, policy: PpoPolicy, seed: int, episodes: int) -> Summary:
+        """Deterministic episodes on patients of their own stream."""
+        return summarize(run_compiled(self._env, policy, seed=seed, stream=Stream.TRAIN_EVAL, episodes=episodes))
+
+    def snapshot(self, state: TrainState) -> dict[str, np.ndarray]:
+        """The state as named tensors."""
+        return pack(jax.device_get(state))
+
+    def restore(self, tensors: Mapping[str, np.ndarray], say: Callable[[str], None]) -> TrainState:
+        """The state of a snapshot."""
+        del say  # nothing of it is lost
+        restored: TrainState = unpack(self.init(), tensors)
+        return restored
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _start(self, env: FunctionalEnv, learner: LearnerState, key: Array, rates: NormRates) -> TrainState:
+        key, start = jax.random.split(jax.random.wrap_key_data(key))
+        batch, norms = init_batch(env, start, self._config, rates)
+        return TrainState(learner, batch, jax.tree.map(jnp.asarray, norms), jax.random.key_data(key))
+
+    def _iteration(
+        self, env: FunctionalEnv, state: TrainState, rates: tuple[Rates, NormRates], bounds: tuple[Array, Array]
+    ) -> tuple[TrainState, Report]:
+        key, collect_key, update_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
+        networks = self.learner.networks(state.learner.params)
+        rollout, batch, norms, episodes = collect(
+            env, networks, state.batch, state.norms, collect_key, bounds, self._config, rates[1]
+        )
+        learner, metrics = self.learner.update(state.learner, rollout, rates[0], update_key)
+        return TrainState(learner, batch, norms, jax.random.key_data(key)), Report(metrics, episodes)

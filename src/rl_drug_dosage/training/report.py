@@ -1,0 +1,62 @@
+"""From what an iteration reports to the metrics that are logged, and to the name of whatever went wrong."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from rl_drug_dosage.agents.ppo.learner import INPUT_NAMES
+from rl_drug_dosage.agents.ppo.loss import LossTerms
+from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.training.program import Report
+
+__all__ = ["culprit", "mean_over_seeds", "scalars"]
+
+
+def scalars(report: Report, index: int, config: TrainConfig, steps_per_s: float) -> dict[str, float]:
+    """The metrics of one seed after one update.
+
+    ``charts/episodic_return`` and ``charts/episodic_length`` are means over the episodes that ended in the rollout,
+    and are left out if none did. The losses are means over the update's minibatches; ``losses/entropy`` is the
+    policy's after it.
+    """
+    one: Any = jax.tree.map(lambda x: np.asarray(x)[index], report) if config.seeds > 1 else report
+    update, episodes = one.update, one.episodes
+    values = {"charts/learning_rate": update.learning_rate, "charts/SPS": steps_per_s}
+    if episodes.count > 0:
+        values["charts/episodic_return"] = episodes.return_sum / episodes.count
+        values["charts/episodic_length"] = episodes.length_sum / episodes.count
+    if config.clip_reward:
+        values["charts/reward_clipfrac"] = episodes.reward_clipped
+    values |= {f"losses/{name}": value for name, value in update.terms._asdict().items()}
+    values["losses/explained_variance"] = update.explained_variance
+    return {name: float(value) for name, value in values.items()}
+
+
+def mean_over_seeds(values: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each metric over the seeds that have it."""
+    names = dict.fromkeys(name for one in values for name in one)
+    return {name: float(np.mean([one[name] for one in values if name in one])) for name in names}
+
+
+def culprit(report: Report, seeds: Sequence[int]) -> str:
+    """What was not finite first, in words; empty if all is well."""
+    for index, seed in enumerate(seeds):
+        update: Any = report.update
+        if len(seeds) > 1:
+            update = jax.tree.map(lambda x, i=index: np.asarray(x)[i], update)
+        if reason := _first(update):
+            return f"{reason} (seed {seed})"
+    return ""
+
+
+def _first(update: Any) -> str:
+    for name, fine in zip(INPUT_NAMES, update.inputs_finite, strict=True):
+        if not fine:
+            return f"the {name} of the rollout is not finite"
+    flags = np.asarray(update.losses_finite)
+    if not flags.all():
+        epoch, minibatch, term = np.argwhere(~flags)[0]
+        return f"{LossTerms._fields[term]} is not finite in epoch {epoch + 1}, minibatch {minibatch + 1}"
+    return "" if update.params_finite else "the parameters are not finite after the last minibatch"

@@ -1,0 +1,35 @@
+"""Which of the two collectors trains on an environment."""
+
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+
+from rl_drug_dosage.envs import _catalog
+from rl_drug_dosage.errors import UnknownNameError
+from rl_drug_dosage.training.plan import Plan
+
+if TYPE_CHECKING:
+    from rl_drug_dosage.training.trainer import Program
+
+__all__ = ["make_program"]
+
+
+def make_program(plan: Plan) -> "Program":
+    """The program that trains: compiled where the environment is ours, on Gymnasium's environments elsewhere.
+
+    Raises:
+        UnknownNameError: nobody knows the environment.
+        ConfigError: an option of the environment that is not allowed.
+    """
+    config = plan.config
+    env = _catalog.find(config.env_id)
+    if env is not None:
+        from rl_drug_dosage.training.program import CompiledProgram
+
+        options: dict[str, Any] = {**env.training_options, **config.env_options()}
+        return CompiledProgram(_catalog.make(env, options, config.frame_stack), config, plan.num_updates, options)
+    if ":" not in config.env_id and config.env_id not in gymnasium.registry:
+        raise UnknownNameError("environment", config.env_id, gymnasium.registry)
+    from rl_drug_dosage.training.gym_program import GymProgram
+
+    return GymProgram(config, plan.num_updates)

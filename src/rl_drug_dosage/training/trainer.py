@@ -1,0 +1,250 @@
+"""A training run from start to end: iterate, log, evaluate, checkpoint, stop cleanly, resume exactly."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from rl_drug_dosage.agents.model_file import save_model
+from rl_drug_dosage.agents.ppo.policy import PpoPolicy
+from rl_drug_dosage.errors import CheckpointError, TrainingError
+from rl_drug_dosage.evaluation.episodes import Summary
+from rl_drug_dosage.training.checkpoint import load_checkpoint, save_checkpoint
+from rl_drug_dosage.training.config import RunOptions, TrainConfig
+from rl_drug_dosage.training.interrupts import Interrupts
+from rl_drug_dosage.training.plan import Plan, make_plan
+from rl_drug_dosage.training.program import Report
+from rl_drug_dosage.training.progress import Moment, Progress
+from rl_drug_dosage.training.report import culprit, mean_over_seeds, scalars
+from rl_drug_dosage.training.run_folder import RunFolder
+from rl_drug_dosage.training.task import make_program
+from rl_drug_dosage.utils.loggers import JsonLinesLogger, Logger, Loggers, TensorBoardLogger
+from rl_drug_dosage.utils.wandb import WandbOptions, require_wandb, start_wandb
+
+__all__ = ["Program", "RunResult", "resume", "train"]
+
+
+class Program(Protocol):
+    """A way to train: what the two collectors have in common."""
+
+    seeds: tuple[int, ...]
+    env_record: Mapping[str, Any]
+
+    def init(self) -> Any: ...
+    def compile(self, state: Any) -> None: ...
+    def __call__(self, state: Any) -> tuple[Any, Report]: ...
+    def policies(self, state: Any) -> tuple[PpoPolicy, ...]: ...
+    def evaluate(self, policy: PpoPolicy, seed: int, episodes: int) -> Summary: ...
+    def snapshot(self, state: Any) -> dict[str, np.ndarray]: ...
+    def restore(self, tensors: Mapping[str, np.ndarray], say: Callable[[str], None]) -> Any: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Args:
+        folder: its files.
+        summaries: the last evaluation of each seed, in order (empty if evaluation is off or the run was stopped).
+        step: environment steps per seed.
+        complete: it reached its end.
+        interrupted_by: the signal that stopped it.
+        compile_s: seconds spent compiling, or reading compiled programs from the cache.
+        train_s: seconds of training, after that.
+    """
+
+    folder: RunFolder
+    summaries: tuple[Summary, ...]
+    step: int
+    complete: bool
+    interrupted_by: int | None
+    compile_s: float
+    train_s: float
+
+
+def train(config: TrainConfig, options: RunOptions, *, command: str, progress: Progress) -> RunResult:
+    """Train from scratch into a new run folder.
+
+    Raises:
+        RlDrugDosageError: a setting, place or device that will not do; nothing half-written stays behind.
+        TrainingError: a loss that is not finite; the last good checkpoint is kept.
+    """
+    if options.track:
+        require_wandb()
+    plan = make_plan(config)
+    for note in plan.notes:
+        progress.say(note)
+    program = make_program(plan)
+    try:
+        folder = RunFolder.create(config, options, command)
+        return _Run(plan, options, folder, program, progress).execute(None)
+    finally:
+        program.close()
+
+
+def resume(path: Path, *, device: str, progress: Progress) -> RunResult:
+    """Go on with a run, bit for bit as if it had never stopped.
+
+    Raises:
+        CheckpointError: the folder is not a run's, or its checkpoint is damaged.
+    """
+    folder, config, options = RunFolder.open(path)
+    plan = make_plan(config)
+    restored = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
+    if restored is not None and restored[1].get("config") != config.to_record():
+        raise CheckpointError(f"{folder.config} and {folder.checkpoint} disagree: the configuration was edited")
+    if options.track:
+        require_wandb()
+    program = make_program(plan)
+    try:
+        return _Run(plan, replace(options, device=device), folder, program, progress).execute(restored)
+    finally:
+        program.close()
+
+
+@dataclass
+class _Run:
+    plan: Plan
+    options: RunOptions
+    folder: RunFolder
+    program: Program
+    progress: Progress
+
+    def execute(self, restored: tuple[dict[str, np.ndarray], dict[str, Any]] | None) -> RunResult:
+        say, plan = self.progress.say, self.plan
+        update, self._wandb_id = 0, None
+        if restored is None:
+            state = self.program.init()
+        else:
+            state, update = self.program.restore(restored[0], say), int(restored[1]["update"])
+            say(f"resuming {self.folder.path} at step {update * plan.batch_size:,} of {plan.total_timesteps:,}")
+        if update >= plan.num_updates:
+            say("the run is complete already")
+            return RunResult(self.folder, (), update * plan.batch_size, True, None, 0.0, 0.0)
+        start = time.perf_counter()
+        with Interrupts() as interrupts:
+            self._open_loggers(restored)
+            try:
+                if restored is None:
+                    self._save(state, 0)
+                self.program.compile(state)
+                if plan.config.eval_freq:
+                    self._evaluate(state)  # compiles it; the clock of the training starts afterwards
+                compile_s = time.perf_counter() - start
+                state, update, summaries = self._loop(state, update, interrupts)
+            finally:
+                self._loggers.close()
+        return RunResult(
+            self.folder,
+            summaries if update == plan.num_updates else (),
+            update * plan.batch_size,
+            update == plan.num_updates,
+            interrupts.received,
+            compile_s,
+            time.perf_counter() - start - compile_s,
+        )
+
+    def _loop(self, state: Any, update: int, interrupts: Interrupts) -> tuple[Any, int, tuple[Summary, ...]]:
+        plan, config = self.plan, self.plan.config
+        first, start, summaries = update, time.perf_counter(), ()
+        while update < plan.num_updates and interrupts.received is None:
+            new, report = self.program(state)
+            report = jax.device_get(report)
+            if reason := culprit(report, self.program.seeds):
+                self._save(state, update)
+                raise TrainingError(
+                    f"update {update + 1}: {reason}; the update was not applied and the state before it is in "
+                    f"{self.folder.checkpoint}: lower --learning-rate, or look at the environment's numbers"
+                )
+            state, update = new, update + 1
+            step, last = update * plan.batch_size, update == plan.num_updates
+            elapsed = time.perf_counter() - start
+            sps = (update - first) * plan.batch_size * len(self.program.seeds) / elapsed
+            values = [scalars(report, i, config, sps) for i in range(len(self.program.seeds))]
+            if config.eval_freq and (last or update % config.eval_freq == 0):
+                summaries = self._evaluate(state)
+                values = [v | s.metrics() for v, s in zip(values, summaries, strict=True)]
+            self._log(step, values)
+            mean = mean_over_seeds(values)
+            self.progress.show(
+                Moment(
+                    step,
+                    plan.total_timesteps,
+                    sps,
+                    mean.get("charts/episodic_return", float("nan")),
+                    100.0 * float(np.mean(report.episodes.in_range)),
+                )
+            )
+            if last or update % self.options.checkpoint_freq == 0:
+                self._save(state, update)
+            if last and summaries and len(self.program.seeds) > 1:
+                self._save_median(state, summaries)
+        if update < plan.num_updates and update % self.options.checkpoint_freq:
+            self._save(state, update)
+        return state, update, summaries
+
+    def _evaluate(self, state: Any) -> tuple[Summary, ...]:
+        pairs = zip(self.program.policies(state), self.program.seeds, strict=True)
+        return tuple(self.program.evaluate(p, seed, self.plan.config.eval_episodes) for p, seed in pairs)
+
+    def _log(self, step: int, values: list[dict[str, float]]) -> None:
+        self._main_loggers.scalars(step, mean_over_seeds(values))
+        for logger, own in zip(self._seed_loggers, values, strict=False):
+            logger.scalars(step, own)
+
+    def _open_loggers(self, restored: tuple[Any, dict[str, Any]] | None) -> None:
+        config, folder = self.plan.config, self.folder
+        record = restored[1] if restored else {}
+        offset = int(record.get("metrics_bytes", 0)) if restored or folder.metrics.exists() else None
+        step = int(record["update"]) * self.plan.batch_size if restored else None
+        self._metrics = JsonLinesLogger(folder.metrics, resume_bytes=offset)
+        loggers: list[Logger] = [self._metrics, TensorBoardLogger(folder.path, resume_step=step)]
+        many = len(self.program.seeds) > 1
+        self._seed_loggers = tuple(
+            TensorBoardLogger(folder.of_seed(s).path, resume_step=step) for s in self.program.seeds if many
+        )
+        if self.options.track:
+            o = self.options
+            wandb = WandbOptions(
+                project=o.wandb_project,
+                entity=o.wandb_entity or None,
+                tags=tuple(t for t in (t.strip() for t in o.wandb_tags.split(",")) if t),
+                name=folder.path.name,
+                group=config.env_id,
+            )
+            loggers.append(start_wandb(wandb, folder=folder.path, config=config.to_record(), say=self.progress.say))
+        self._loggers = Loggers([*loggers, *self._seed_loggers])
+        self._main_loggers = Loggers(loggers)
+        if restored is None:
+            self._loggers.hyperparameters(config.to_record())
+
+    def _save(self, state: Any, update: int) -> None:
+        config = self.plan.config
+        record = {"config": config.to_record(), "update": update, "metrics_bytes": self._metrics.sync()}
+        save_checkpoint(self.folder.checkpoint, self.program.snapshot(state), record)
+        if update == 0:
+            return
+        for policy, seed in zip(self.program.policies(state), self.program.seeds, strict=True):
+            folder = self.folder if len(self.program.seeds) == 1 else self.folder.of_seed(seed)
+            self._save_model(folder.model, policy, seed, update)
+
+    def _save_median(self, state: Any, summaries: tuple[Summary, ...]) -> None:
+        """Of several seeds the run's own ``agent.pt`` is the median one, never the best."""
+        order = np.argsort([s.mean_reward for s in summaries])
+        middle = int(order[(len(order) - 1) // 2])
+        policy, seed = self.program.policies(state)[middle], self.program.seeds[middle]
+        self._save_model(self.folder.model, policy, seed, self.plan.num_updates)
+
+    def _save_model(self, path: Path, policy: PpoPolicy, seed: int, update: int) -> None:
+        save_model(
+            path,
+            policy,
+            env=self.program.env_record,
+            training=self.plan.config.to_record(),
+            progress={"seed": seed, "update": update, "global_step": update * self.plan.batch_size},
+        )

@@ -1,0 +1,42 @@
+"""One seed, disjoint streams of chance.
+
+Every use of chance draws from its own stream, so that an evaluation can never meet a training patient, whatever
+seeds a user gives to either.
+"""
+
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+
+__all__ = ["Stream", "generator", "key_for"]
+
+
+class Stream(enum.IntEnum):
+    """What a random number is for. The values are part of every published result: never renumber."""
+
+    INIT = 0
+    TRAIN = 1
+    TRAIN_EVAL = 2
+    EVALUATE = 3
+    TUNE = 4
+
+
+def key_for(seed: int, stream: Stream) -> "jax.Array":
+    """The JAX key of a stream.
+
+    Raises:
+        OverflowError: a seed below 0 or above 2**32 - 1 (the configuration refuses both first).
+    """
+    import jax
+
+    return jax.random.fold_in(jax.random.key(seed), stream)
+
+
+def generator(seed: int, stream: Stream, *index: int) -> "np.random.Generator":
+    """The NumPy generator of a stream, or of the sub-stream ``index`` (an environment, an episode)."""
+    import numpy as np
+
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(stream), *index)))
