@@ -34,7 +34,7 @@ install-dev: $(DEV) ## the same, with the tools for tests, lint and types
 install-cuda: $(CUDA) ## the same, with JAX for NVIDIA GPUs (Linux)
 	@echo "ready: $(RLDD) --help"
 
-install-torch: $(TORCH) ## set up .venv-torch, the oracle of the interoperability tests and of bench (3 GB)
+install-torch: $(TORCH) ## set up .venv-torch, the oracle of the interoperability tests and of bench (6 GB)
 	@echo "ready: .venv-torch/bin/python"
 
 train: $(BASE) ## train on the default task, evaluate, and say where the model and the plots are

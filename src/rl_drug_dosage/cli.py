@@ -2,9 +2,10 @@
 
 import contextlib
 import importlib
+import itertools
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -15,7 +16,7 @@ __all__ = ["app", "main"]
 
 _ABOUT = "Dosing policies trained with PPO on virtual patients. Research and education only: it treats no patient."
 
-app = typer.Typer(help=_ABOUT, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(help=_ABOUT, add_completion=False, pretty_exceptions_enable=False)
 
 
 def _show_version(wanted: bool) -> None:
@@ -26,13 +27,16 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     del version
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
 
 
 for _name in plugins.names("rl_drug_dosage.commands"):
@@ -43,7 +47,9 @@ for _name in plugins.names("rl_drug_dosage.commands"):
 def main() -> None:
     """Run the command line; an error of ours ends in one line on stderr and its exit code."""
     try:
-        app()
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        _fail(f"{_explain(error)} (see --help)", 2)
     except RlDrugDosageError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -53,9 +59,19 @@ def main() -> None:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
+    raise SystemExit(code or 0)
 
 
-def _fail(message: str, code: int) -> None:
+def _explain(error: typer.TyperException) -> str:
+    """Typer's message, with the option and the value that it is about."""
+    if not isinstance(error, typer.BadParameter):
+        return str(error)
+    names = error.param.opts if error.param is not None else []
+    given = [value for name, value in itertools.pairwise(sys.argv) if name in names]
+    return error.format_message() + (f" (it was {given[-1]!r})" if given else "")
+
+
+def _fail(message: str, code: int) -> NoReturn:
     line = " ".join(message.split())
-    print(f"rl-drug-dosage: error: {line}", file=sys.stderr)
+    typer.echo(f"rl-drug-dosage: error: {line}", err=True)
     raise SystemExit(code)

@@ -52,8 +52,9 @@ class TensorBoard:
 
     def __init__(self, logdir: Path):
         self.logdir = logdir
-        command = "-m tensorboard.main --port 0 --host 127.0.0.1 --load_fast=false --logdir".split()
-        self.process = subprocess.Popen([sys.executable, *command, logdir], stderr=subprocess.PIPE, text=True)
+        options = ["--port=0", "--host=127.0.0.1", "--load_fast=false", f"--logdir={logdir}"]
+        command = [sys.executable, "-m", "tensorboard.main", *options]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
                 self.url = found.group()
@@ -224,7 +225,7 @@ def test_a_full_disk_is_one_clear_error_from_the_call_that_met_it(tmp_path, make
     """The error comes in the caller's thread and names the file and the reason in one line."""
     logger = make(tmp_path)
     logger._file.close()
-    with open("/dev/full", "wb", buffering=0) as logger._file, pytest.raises(OutputError) as caught:
+    with Path("/dev/full").open("wb", buffering=0) as logger._file, pytest.raises(OutputError) as caught:
         logger.scalars(1, {"x": 1.0})
 
     assert re.fullmatch(rf"cannot write {tmp_path}/\S+: No space left on device; .+", str(caught.value))

@@ -1,6 +1,7 @@
 """Tracking with the real W&B client: offline, against servers that fail in several ways, and against one that works."""
 
 import getpass
+import importlib.util
 import json
 import os
 import random
@@ -23,7 +24,8 @@ from rl_drug_dosage.errors import DependencyError
 from rl_drug_dosage.utils import _wandb_worker, wandb
 from rl_drug_dosage.utils.wandb import WandbOptions, require_wandb, start_wandb
 
-pytest.importorskip("wandb")
+# Looked for, not imported: that takes two seconds, at the collection of every run of the suite.
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="needs the 'wandb' extra")
 
 KEY = "a" * 40
 SECRET = "planted-secret-5f1c"
@@ -51,13 +53,15 @@ def environment(tmp_path, monkeypatch):
     return monkeypatch
 
 
-def track(folder: Path, options: WandbOptions = WandbOptions()) -> tuple[list[str], float]:
+def track(folder: Path, options: WandbOptions | None = None) -> tuple[list[str], float]:
     """Track a short run from its start to its end; the lines that were said, and how long it held us up."""
     said: list[str] = []
-    plot = folder.parent / "plot.png"
+    plot = Path("plot.png")
     plot.write_bytes(PNG)
     begin = time.monotonic()
-    logger = start_wandb(options, folder=folder, config={"gamma": 0.99, "output_dir": folder}, say=said.append)
+    logger = start_wandb(
+        options or WandbOptions(), folder=folder, config={"gamma": 0.99, "output_dir": folder}, say=said.append
+    )
     logger.hyperparameters({"seed": np.int64(7)})
     logger.scalars(2048, {"charts/episodic_return": 90.0, "losses/entropy": float("nan")})
     logger.scalars(4096, {"charts/episodic_return": np.float32(91.5)})
@@ -67,6 +71,11 @@ def track(folder: Path, options: WandbOptions = WandbOptions()) -> tuple[list[st
     logger.close()
     logger.close()
     return said, time.monotonic() - begin
+
+
+def random_states() -> tuple:
+    """The global generators, which a client that runs in our process could disturb."""
+    return random.getstate(), repr(np.random.get_state())  # noqa: NPY002
 
 
 def read_transaction_log(path: Path):
@@ -103,18 +112,18 @@ def private_words(tmp_path: Path) -> list[bytes]:
 
 
 def test_an_offline_run_holds_what_was_logged_and_nothing_private(tmp_path, environment, capfd):
-    """Names and values are read back from the client's own file; host, user, paths, remote and secrets are not in it."""
+    """Names and values are read back from the client's own file; host, user, paths, remote, secrets are not in it."""
     environment.setenv("WANDB_MODE", "offline")
     environment.setenv("USER", "planted-user")
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
-    states = random.getstate(), repr(np.random.get_state())
+    states = random_states()
     hook = sys.excepthook
 
-    said, _ = track(Path("runs/x"), WandbOptions(project="dosing", tags=("a", "b"), name="first", group="g"))
+    said, _ = track(Path.cwd() / "runs" / "x", WandbOptions(project="dosing", tags=("a", "b"), name="first", group="g"))
 
-    (folder,) = Path("runs/x/wandb").glob("offline-run-*")
+    (folder,) = (Path.cwd() / "runs" / "x" / "wandb").glob("offline-run-*")
     (log,) = folder.glob("*.wandb")
-    assert said == [f"W&B: offline, because WANDB_MODE=offline; upload it later with: wandb sync {folder.absolute()}"]
+    assert said == [f"W&B: offline, because WANDB_MODE=offline; upload it later with: wandb sync {folder}"]
     values = history(log)
     # The image and the table are logged as a dictionary each, the metrics under their exact names.
     metrics = {name: logged for name, logged in values.items() if not name.startswith(("rollout_dose", "episodes"))}
@@ -137,7 +146,7 @@ def test_an_offline_run_holds_what_was_logged_and_nothing_private(tmp_path, envi
         assert [word for word in private_words(tmp_path) if word in content] == [], path
 
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)] == handlers
-    assert (random.getstate(), repr(np.random.get_state())) == states
+    assert random_states() == states
     assert sys.excepthook is hook
     assert capfd.readouterr() == ("", "")
 
@@ -176,6 +185,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.received: list[bytes] = []
         self.status = 200
+        self.answers = threading.Event()
+        self.answers.set()
         self.viewer: dict | None = {"id": "1", "entity": "team", "username": "u", "email": "", "flags": "{}"}
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -195,6 +206,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.received.append(f"{self.path}\n{self.headers}".encode() + body)
+        self.server.answers.wait(60)
         message = json.loads(body) if self.path == "/graphql" else {}
         data = self.server.graphql(message["query"], message.get("variables") or {}) if message else {}
         reply = json.dumps({"data": data}).encode()
@@ -204,7 +216,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply)
 
-    do_PUT = do_POST
+    do_PUT = do_POST  # noqa: N815
 
     def log_message(self, *arguments):
         pass
@@ -214,6 +226,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     server = Server()
     yield server
+    server.answers.set()
     server.shutdown()
     server.server_close()
 
@@ -223,12 +236,12 @@ def test_a_server_that_works_gets_every_metric_and_nothing_private(tmp_path, env
     environment.setenv("WANDB_BASE_URL", server.url)
     environment.setenv("WANDB_API_KEY", KEY)
 
-    said, _ = track(tmp_path / "planted-folder" / "run")
+    said, _ = track(Path.cwd() / "run")
 
     (run,) = [path.name.rsplit("-", 1)[1] for path in Path("run/wandb").glob("run-*")]
     assert said == [f"W&B: tracking at {server.url}/team/p/runs/{run}"]
     wire = b"\n".join(server.received)
-    for word in ("charts/episodic_return\\\":91.5", "gamma", "seed", "table-file", '"complete":true,"exitcode":0'):
+    for word in ('charts/episodic_return\\":91.5', "gamma", "seed", "table-file", '"complete":true,"exitcode":0'):
         assert word.encode() in wire
     assert PNG in wire
     assert [word for word in private_words(tmp_path) if word in wire] == []
@@ -236,9 +249,62 @@ def test_a_server_that_works_gets_every_metric_and_nothing_private(tmp_path, env
         assert unwanted not in wire
 
 
+@pytest.mark.slow
+def test_a_server_that_falls_silent_during_the_run_costs_less_than_ten_seconds_and_no_record(
+    tmp_path, environment, server
+):
+    """What it did not take is on the disk, and the hint says how to upload a run that was online."""
+    environment.setenv("WANDB_BASE_URL", server.url)
+    environment.setenv("WANDB_API_KEY", KEY)
+    said: list[str] = []
+    logger = start_wandb(WandbOptions(), folder=tmp_path / "run", config={}, say=said.append)
+    step = 0
+    while not said:
+        step += 1
+        logger.scalars(step, {"losses/entropy": 0.5})
+        time.sleep(0.1)
+    server.answers.clear()
+    logger.scalars(step + 1, {"losses/entropy": 0.25})
+    begin = time.monotonic()
+    logger.close()
+
+    assert time.monotonic() - begin < 10.0
+    (folder,) = (tmp_path / "run" / "wandb").glob("run-*")
+    assert said[1:] == [
+        f"W&B: the upload did not end in time; upload it later with: wandb sync --include-online {folder}"
+    ]
+    assert history(next(folder.glob("*.wandb"))) == {"losses/entropy": [0.5] * step + [0.25]}
+
+
+@pytest.mark.slow
+def test_a_trainer_that_is_killed_leaves_a_whole_record_of_a_failed_run(tmp_path, environment):
+    """SIGKILL closes the pipe: the client ends the run by itself, as failed, with every record."""
+    environment.setenv("WANDB_MODE", "offline")
+    code = """if True:
+        import os, pathlib, signal, time
+        from rl_drug_dosage.utils.wandb import WandbOptions, start_wandb
+        logger = start_wandb(WandbOptions(), folder=pathlib.Path("run"), config={}, say=print)
+        logger.scalars(1, {"losses/entropy": 0.5})
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    subprocess.run([sys.executable, "-c", code], check=False)
+
+    exits: list[int] = []
+    deadline = time.monotonic() + 20.0
+    while not exits and time.monotonic() < deadline:
+        time.sleep(0.2)
+        for log in Path("run/wandb").glob("offline-run-*/*.wandb"):
+            exits = [record.exit.exit_code for record in read_transaction_log(log) if record.HasField("exit")]
+    assert exits == [1]
+    assert history(log) == {"losses/entropy": [0.5]}
+
+
 def test_the_probe_names_what_is_wrong(server):
     """A refused key, an unknown key, a broken server and no server at all are told apart."""
-    ask = lambda url=server.url: _wandb_worker.probe(url, KEY, verify=True, limit_s=5.0)  # noqa: E731
+
+    def ask(url: str = server.url) -> str | None:
+        return _wandb_worker.probe(url, KEY, verify=True, limit_s=5.0)
 
     assert ask() is None
     server.status = 401
@@ -278,7 +344,7 @@ def test_a_client_that_dies_is_mentioned_once_and_never_raises(tmp_path, environ
     logger.close()
 
     assert len(said) == 1
-    assert said[0].startswith("W&B: some of the tracking is lost")
+    assert said[0].startswith("W&B: tracking is incomplete")
 
 
 def test_a_client_that_hangs_is_killed(tmp_path, environment, monkeypatch):

@@ -4,7 +4,9 @@ import abc
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
+
+from rl_drug_dosage.types import Array
 
 __all__ = ["Policy"]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +30,7 @@ def _train(ctx: typer.Context, preset: str, resume: str, **values: Any) -> None:
     given = {name for name in values if ctx.get_parameter_source(name).name != "DEFAULT"}  # type: ignore[union-attr]
     if resume and (extra := sorted((given - _WITH_RESUME) | ({"preset"} if preset else set()))):
         raise ConfigError(
-            f"--resume continues a run as it was configured: leave out --{extra[0].replace('_', '-')}, or start a new run"
+            f"--resume goes on as the run was configured: leave out --{extra[0].replace('_', '-')}, or start a new run"
         )
     if preset and preset not in PRESETS:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
@@ -64,7 +65,9 @@ def _tell(result: "RunResult") -> None:
         typer.echo(f"stopped at step {result.step:,}; go on with: rl-drug-dosage train --resume {folder.path}")
         raise typer.Exit(128 + result.interrupted_by)
     if result.train_s > 0:
-        typer.echo(f"trained {result.step:,} steps in {result.train_s:.1f} s, after {result.compile_s:.1f} s of compiling")
+        typer.echo(
+            f"trained {result.step:,} steps in {result.train_s:.1f} s, after {result.compile_s:.1f} s of compiling"
+        )
     if result.summaries:
         typer.echo("last evaluation, deterministic policy on held-out patients:")
         shares = sorted(s.in_range_pct for s in result.summaries)
@@ -72,7 +75,7 @@ def _tell(result: "RunResult") -> None:
         for name, values, unit in (("return", returns, ""), ("time in range", shares, " %")):
             middle, low, high = values[(len(values) - 1) // 2], values[0], values[-1]
             spread = f" (median of {len(values)} seeds, from {low:.2f} to {high:.2f})" if len(values) > 1 else ""
-            if middle == middle:
+            if not math.isnan(middle):
                 typer.echo(f"  {name}: {middle:.2f}{unit}{spread}")
     typer.echo(f"model: {folder.model}")
     typer.echo(f"curves: tensorboard --logdir {folder.path.parent}")
@@ -94,6 +97,7 @@ def _signature() -> inspect.Signature:
 
 
 def command(*args: Any, **kwargs: Any) -> None:
+    """Hand everything on; name, help and options are those of ``_train`` and of the configuration."""
     _train(*args, **kwargs)
 
 

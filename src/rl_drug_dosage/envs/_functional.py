@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.types import Array
 
 __all__ = ["Axis", "Env", "FunctionalEnv", "Step", "Window", "require"]
 

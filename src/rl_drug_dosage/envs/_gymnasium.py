@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Float, UInt32
 
 from rl_drug_dosage.envs._draw import draw_course
 from rl_drug_dosage.envs._functional import Env, FunctionalEnv, Step
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils import plugins
 
 __all__ = ["DrugDoseEnv", "SingleEnv", "VectorisedEnv", "make_env", "make_vector_env"]
@@ -67,8 +68,9 @@ def _reset(env: FunctionalEnv, key: KeyData) -> tuple[Array, Array]:
 
 @jax.jit
 def _step(env: FunctionalEnv, state: Array, action: Array, key: KeyData) -> Float[Array, " packed"]:
-    """One step as one vector, ``[reward, terminated, truncated, in_range, concentration, obs.., state..]``: bringing
-    seven arrays back one by one would cost more than the step.
+    """One step as one vector: bringing seven arrays back one by one would cost more than the step.
+
+    The order is ``[reward, terminated, truncated, in_range, concentration, obs.., state..]``.
     """
     out = env.step(state, action, env.draw(jax.random.wrap_key_data(key), ()))
     flags = (out.reward, out.terminated, out.truncated, out.in_range, env.concentration(out.state))
@@ -144,7 +146,8 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._env = _on_cpu(env)
         self.render_mode = render_mode
         self.observation_space = _space(env.observation_bounds)
-        self.action_space = _space(env.action_bounds)
+        self.action_space = self._doses = _space(env.action_bounds)
+        self._obs_size = len(env.observation_bounds[0])
         self._state: np.ndarray | None = None
         self._course: list[tuple[float, float]] = []
 
@@ -160,9 +163,9 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         if self._state is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
-        action = _checked(action, self.action_space)
+        action = _checked(action, self._doses)
         packed = np.asarray(_step(self._env, self._state, action, _key(self.np_random)))
-        out, concentration = _unpack(packed, self.observation_space.shape[0])
+        out, concentration = _unpack(packed, self._obs_size)
         self._state = out.state
         info = {"in_range": bool(out.in_range), "concentration": float(concentration), "dose": float(action[0])}
         self._course.append((info["concentration"], info["dose"]))
@@ -200,7 +203,8 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.single_observation_space = _space(env.observation_bounds)
         self.single_action_space = _space(env.action_bounds)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.action_space = self._doses = batch_space(self.single_action_space, num_envs)
+        self._obs_size = len(env.observation_bounds[0])
         self._keys = np.random.default_rng().integers(2**32, size=(num_envs, 2), dtype=np.uint32)
         self._state: np.ndarray | None = None
         self._obs = np.zeros(self.observation_space.shape or (), np.float32)
@@ -231,9 +235,9 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise gymnasium.error.ResetNeeded(
                 f"environments {np.flatnonzero(self._done).tolist()} are done: reset them with a reset_mask"
             )
-        actions = _checked(actions, self.action_space)
+        actions = _checked(actions, self._doses)
         keys, packed = _step_batch(self._env, self._keys, self._state, actions)
-        out, _ = _unpack(np.asarray(packed), self.single_observation_space.shape[0])
+        out, _ = _unpack(np.asarray(packed), self._obs_size)
         resetting = self._done  # only ever set under NEXT_STEP: this call resets them and ignores their action
         self._keys, self._state, self._obs = np.array(keys), out.state, out.obs
         reward = np.where(resetting, 0.0, out.reward).astype(np.float64)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
 from rl_drug_dosage.envs._functional import Axis, FunctionalEnv, Step, Window
+from rl_drug_dosage.types import Array
 
 __all__ = ["HistoryStack"]
 

@@ -26,9 +26,10 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
 from rl_drug_dosage.envs._functional import Axis, Env, FunctionalEnv, Step, Window, require
+from rl_drug_dosage.types import Array
 
 __all__ = ["ENV", "DrugDose", "make_drug_dose"]
 

@@ -9,10 +9,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.agents.ppo.policy import PpoPolicy
 from rl_drug_dosage.envs._functional import Axis, FunctionalEnv, Window
+from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 
 __all__ = ["Episodes", "Summary", "run_compiled", "run_gymnasium", "summarize"]
@@ -113,7 +114,7 @@ def _rollouts(
     memory = jax.vmap(policy.init, axis_size=episodes)(None)
     step_keys = jax.random.split(chance_key, horizon), jax.random.split(action_key, horizon)
 
-    def step(carry: tuple, keys: tuple[PRNGKeyArray, PRNGKeyArray]) -> tuple[tuple, tuple[Array, ...]]:
+    def step(carry: Any, keys: tuple[PRNGKeyArray, PRNGKeyArray]) -> tuple[Any, tuple[Array, ...]]:
         state, obs, memory, alive = carry
         # one call for the whole cohort: a batched matrix product instead of a vmapped one
         action, memory = policy.act(memory, obs, None if deterministic else keys[1])
@@ -179,5 +180,9 @@ def _pad(courses: list[tuple[float, np.ndarray]]) -> Episodes:
         table[:, i, : len(course)] = course.T
     valid = ~np.isnan(table[2])
     concentration = np.column_stack([[start for start, _ in courses], table[0]])
-    axes = {"time": Axis("time", "steps"), "concentration": Axis("observation", "first"), "dose": Axis("action", "first")}
+    axes = {
+        "time": Axis("time", "steps"),
+        "concentration": Axis("observation", "first"),
+        "dose": Axis("action", "first"),
+    }
     return Episodes(concentration, table[1], table[2], valid & (table[3] > 0), valid, axes, None)

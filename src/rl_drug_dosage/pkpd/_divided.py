@@ -52,19 +52,16 @@ def _sorted(values: Sequence[Array]) -> list[Array]:
 
 
 def _series(rates: Sequence[Array], t: Array) -> Array:
-    """E by its Taylor series around the largest (last) rate."""
+    """E by its Taylor series around the largest (last) rate, summed by nested Horner schemes (one per other rate)."""
     k = len(rates)
-    terms = _terms()
-    h: list[Array] = [jnp.ones_like(t), *([jnp.zeros_like(t)] * terms)]
-    for rate in rates[:-1]:
-        # The series is discarded beyond the bound; clipping keeps it, and its gradient, finite there.
-        z = jnp.minimum((rates[-1] - rate) * t, _SERIES_BELOW)
-        for q in range(1, terms + 1):
-            h[q] = h[q] + z * h[q - 1]
-    total = jnp.zeros_like(t)
-    for q in range(terms, -1, -1):
-        total = total + h[q] * (1.0 / math.factorial(q + k - 1))
-    return t ** (k - 1) * jnp.exp(-rates[-1] * t) * total
+    # Beyond the bound the series is discarded; clipping keeps it, and its gradient, finite there.
+    z = [jnp.minimum((rates[-1] - rate) * t, _SERIES_BELOW) for rate in rates[:-1]]
+    sums = [jnp.zeros_like(t)] * len(z)
+    for q in range(_terms(), -1, -1):
+        inner: Array | float = 1.0 / math.factorial(q + k - 1)
+        for i, z_i in enumerate(z):
+            inner = sums[i] = inner + z_i * sums[i]
+    return t ** (k - 1) * jnp.exp(-rates[-1] * t) * sums[-1]
 
 
 def convolved_exponentials(rates_per_h: Sequence[Array], t_h: Float[Array, ""]) -> Float[Array, ""]:

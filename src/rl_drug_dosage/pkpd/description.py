@@ -159,6 +159,8 @@ class Output:
         residual: the published residual error; None for what nobody measures.
         value: (compartment contents by name, individual parameters) -> the value in ``unit``.
         meaning: in words, with the matrix it is measured in.
+        auc_scale: an output that is a multiple of the central concentration in mg/L says which (1000 for ug/L), so that its
+            area under the curve is exact; None where no such area exists (INR, BIS).
     """
 
     name: str
@@ -166,6 +168,11 @@ class Output:
     residual: Residual | None
     value: Callable[[Values, Values], Array] = central_concentration
     meaning: str = ""
+    auc_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.auc_scale is None and self.value is central_concentration:
+            object.__setattr__(self, "auc_scale", 1.0)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def draw_patient(model: DrugModel, key: PRNGKeyArray, occasions: int = 1) -> Pat
     )
 
 
-def draw_patients(model: DrugModel, key: PRNGKeyArray, first: int, count: int, occasions: int = 1) -> Patient:
+def draw_patients(model: DrugModel, key: PRNGKeyArray, first: int | Array, count: int, occasions: int = 1) -> Patient:
     """Patients ``first .. first + count - 1`` of the cohort that ``key`` names: the same whichever range asks for them."""
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(first, first + count))
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(count))
     return jax.vmap(lambda k: draw_patient(model, k, occasions))(keys)

@@ -5,12 +5,13 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
 from rl_drug_dosage.agents.ppo.advantages import discounted_returns
 from rl_drug_dosage.agents.ppo.learner import Rollout
 from rl_drug_dosage.agents.ppo.normalizer import RunningMoments, initial_moments, scale_by_deviation, standardize
 from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.types import Array
 
 __all__ = ["EpisodeStats", "NormRates", "Normalizers", "Transitions", "initial_normalizers", "to_rollout"]
 
@@ -51,7 +52,7 @@ class Transitions(NamedTuple):
 class EpisodeStats(NamedTuple):
     """What the episodes that ended in a rollout were like; ``in_range`` is over all of its steps."""
 
-    count: Float[Array, ""]
+    ended: Float[Array, ""]
     return_sum: Float[Array, ""]
     length_sum: Float[Array, ""]
     in_range: Float[Array, ""]

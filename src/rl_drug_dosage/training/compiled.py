@@ -1,15 +1,17 @@
 """The compiled collector: policy and environment in one scan, over environments of ours."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
 from rl_drug_dosage.agents.ppo.distribution import to_action
 from rl_drug_dosage.agents.ppo.learner import Rollout
 from rl_drug_dosage.agents.ppo.networks import ActorCritic
 from rl_drug_dosage.agents.ppo.normalizer import RunningMoments, scale_by_deviation, standardize
-from rl_drug_dosage.envs._functional import FunctionalEnv
+from rl_drug_dosage.envs._functional import FunctionalEnv, Step
 from rl_drug_dosage.training.collect import (
     EpisodeStats,
     Normalizers,
@@ -20,6 +22,7 @@ from rl_drug_dosage.training.collect import (
     to_rollout,
 )
 from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.types import Array
 
 __all__ = ["EnvBatch", "collect", "init_batch"]
 
@@ -72,7 +75,7 @@ def collect(
         norms = eqx.tree_at(lambda m: m.obs, norms, norms.obs_latest)
     obs_norm = norms.obs  # frozen for this rollout unless the normalisers move every step
 
-    def step(carry: tuple[EnvBatch, Normalizers], x: tuple[Array, Array]) -> tuple[tuple, tuple]:
+    def step(carry: tuple[EnvBatch, Normalizers], x: tuple[Array, Array]) -> tuple[Any, Any]:
         now, norms = carry
         chance, eps = x
         obs_n = now.obs_n if per_step or not config.norm_obs else standardize(now.obs, obs_norm, rates.clip_obs)
@@ -106,7 +109,7 @@ def collect(
 
 
 def _normalize_step(
-    norms: Normalizers, out: Array, obs: Array, done: Array, config: TrainConfig, rates: NormRates
+    norms: Normalizers, out: Step, obs: Array, done: Array, config: TrainConfig, rates: NormRates
 ) -> tuple[Normalizers, Array, Array, Array]:
     """CleanRL's order: the step's observation enters the statistics and is normalised, then that of the reset."""
     moments, returns, discounted = norms.obs, norms.returns, norms.discounted

@@ -97,6 +97,10 @@ class TrainConfig:
         for f in fields(self):
             _check(f, types[f.name], getattr(self, f.name))
         self.env_options()
+        if self.seed + self.seeds - 1 > _SEED_MAX:
+            raise ConfigError(
+                f"--seed {self.seed} with --seeds {self.seeds} goes beyond {_SEED_MAX:,}: lower one of them"
+            )
         if self.target_kl and self.desired_kl:
             raise ConfigError("target_kl and desired_kl are two answers to one question: give one of them")
 
@@ -150,7 +154,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "num_steps": 64,
         "num_minibatches": 8,
         "update_epochs": 4,
-        "learning_rate": 2e-3,
+        "learning_rate": 3e-3,
+        "gamma": 0.9,
     },
 }
 
@@ -195,7 +200,7 @@ def _check(f: dataclasses.Field[Any], kind: Any, value: Any) -> None:
         return
     inside = (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
     if not inside or not math.isfinite(value):
-        bounds = f"above {above:g} and at most {high:g}" if above is not None else f"from {low:g} to {high:g}"
+        bounds = f"above {above:,} and at most {high:,}" if above is not None else f"from {low:,} to {high:,}"
         raise ConfigError(f"--{f.name.replace('_', '-')} must be {bounds}, not {value!r}")
 
 

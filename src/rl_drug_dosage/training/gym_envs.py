@@ -170,7 +170,7 @@ class VectorEnvs(EnvBatch):
     def _rows(self, obs: Any) -> Float[np.ndarray, "env obs"]:
         return np.array(obs, np.float32).reshape(self._envs.num_envs, -1)
 
-    def _seeds(self) -> list[int | None]:
+    def _seeds(self) -> Any:  # Gymnasium's own annotation forgets that a list is allowed
         self._resets += 1
         return generator(self._seed, Stream.TRAIN, self._resets).integers(2**31, size=self._envs.num_envs).tolist()
 
@@ -232,11 +232,12 @@ def _make[T](make: Callable[[], T], env_id: str) -> T:
 
 def _with_boxes(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     box = gymnasium.spaces.Box
+    name = env.spec.id if env.spec is not None else type(env).__name__
     if not isinstance(env.action_space, box) or not np.issubdtype(env.action_space.dtype, np.floating):
-        raise ConfigError(f"{env.spec and env.spec.id} has action space {env.action_space}: only a float Box is supported")
+        raise ConfigError(f"{name} has action space {env.action_space}: only a float Box is supported")
     if not isinstance(env.observation_space, box):
         raise ConfigError(
-            f"{env.spec and env.spec.id} has observation space {env.observation_space}: only a Box is supported "
+            f"{name} has observation space {env.observation_space}: only a Box is supported "
             "(gymnasium.wrappers.FlattenObservation makes one)"
         )
     return env

@@ -7,7 +7,7 @@ import equinox as eqx
 import gymnasium
 import jax
 import numpy as np
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Float, UInt32
 
 from rl_drug_dosage.agents.ppo.distribution import to_action
 from rl_drug_dosage.agents.ppo.learner import Learner, LearnerState, Rates, Rollout, UpdateMetrics
@@ -29,6 +29,7 @@ from rl_drug_dosage.training.collect import (
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.gym_envs import BatchStep, make_batch, make_one
 from rl_drug_dosage.training.program import Report, env_record, learner_settings, make_policy, make_rates
+from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 
 __all__ = ["GymProgram", "GymState"]
@@ -60,8 +61,8 @@ class GymProgram:
         for option in ("seeds", "frame_stack"):
             if getattr(config, option) > 1:
                 raise ConfigError(f"--{option.replace('_', '-')} is for our compiled environments, not {config.env_id}")
-        self.seeds = (config.seed,)
-        self.env_record = env_record(config, config.env_options())
+        self.seeds: tuple[int, ...] = (config.seed,)
+        self.env_record: Mapping[str, Any] = env_record(config, config.env_options())
         self._config = config
         self._rates = make_rates(config, num_updates)
         self.envs, obs_size, self.bounds = make_batch(config)
@@ -120,7 +121,7 @@ class GymProgram:
         if self.envs.resumable:
             if not np.array_equal(obs, state.obs):
                 raise CheckpointError(
-                    f"{self._config.env_id} does not repeat itself for the same seed and actions: its runs cannot resume"
+                    f"{self._config.env_id} does not repeat itself for equal seeds and actions: no run of it can resume"
                 )
             return state
         say("the vector environment keeps its state to itself: the resumed run starts fresh episodes")
@@ -138,9 +139,8 @@ class GymProgram:
         """One iteration: a rollout on the host, then all epochs on it in one compiled call."""
         rollout, norms, state, episodes = self._collect(state)
         learner, norms, key, metrics, clipped = self._compiled(state.learner, rollout, norms, state.key, self._rates)
-        new = GymState(
-            *jax.device_get((learner, norms, key)), state.obs, state.episode_return, state.episode_length
-        )
+        learner, norms, key = jax.device_get((learner, norms, key))
+        new = GymState(learner, norms, key, state.obs, state.episode_return, state.episode_length)
         return new, Report(metrics, episodes._replace(reward_clipped=clipped))
 
     def _update(
@@ -207,7 +207,8 @@ def _normalize_step(
     norms: Normalizers, out: BatchStep, done: np.ndarray, config: TrainConfig, rates: NormRates
 ) -> tuple[Normalizers, np.ndarray, np.ndarray]:
     """CleanRL's order: the step's observation enters the statistics and is normalised, then that of the reset."""
-    moments, returns, discounted, reward, next_obs = norms.obs, norms.returns, norms.discounted, out.reward, out.final_obs
+    moments, returns, discounted = norms.obs, norms.returns, norms.discounted
+    next_obs, reward = out.final_obs, out.reward
     if config.norm_obs:
         moments = _merge(moments, out.final_obs)
         next_obs = standardize(out.final_obs, moments, rates.clip_obs)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, UInt32
+from jaxtyping import UInt32
 
 from rl_drug_dosage.agents.ppo.learner import Learner, LearnerSettings, LearnerState, Rates, UpdateMetrics
 from rl_drug_dosage.agents.ppo.loss import Coefficients
@@ -20,6 +20,7 @@ from rl_drug_dosage.training.checkpoint import pack, unpack
 from rl_drug_dosage.training.collect import EpisodeStats, Normalizers, NormRates
 from rl_drug_dosage.training.compiled import EnvBatch, collect, init_batch
 from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 
 __all__ = ["CompiledProgram", "Report", "TrainState", "env_record", "learner_settings", "make_policy", "make_rates"]
@@ -105,18 +106,18 @@ class CompiledProgram:
         options: the environment's, for the model file.
     """
 
-    def __init__(
-        self, env: FunctionalEnv, config: TrainConfig, num_updates: int, options: Mapping[str, Any]
-    ) -> None:
-        self.seeds = tuple(config.seed + i for i in range(config.seeds))
-        self.env_record = env_record(config, options) | describe(env)
+    def __init__(self, env: FunctionalEnv, config: TrainConfig, num_updates: int, options: Mapping[str, Any]) -> None:
+        self.seeds: tuple[int, ...] = tuple(config.seed + i for i in range(config.seeds))
+        self.env_record: Mapping[str, Any] = env_record(config, options) | describe(env)
         self._env = env
         self._config = config
         self._rates = make_rates(config, num_updates)
         self._bounds = env.action_bounds
         obs_size, action_size = (len(b[0]) for b in (env.observation_bounds, env.action_bounds))
         self.learner = Learner(learner_settings(config, obs_size=obs_size, action_size=action_size))
-        self._iterate = jax.jit(jax.vmap(self._iteration, in_axes=(None, 0, None, None)) if self._many else self._iteration)
+        self._iterate = jax.jit(
+            jax.vmap(self._iteration, in_axes=(None, 0, None, None)) if self._many else self._iteration
+        )
 
     @property
     def _many(self) -> bool:

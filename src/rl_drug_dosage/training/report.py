@@ -24,9 +24,9 @@ def scalars(report: Report, index: int, config: TrainConfig, steps_per_s: float)
     one: Any = jax.tree.map(lambda x: np.asarray(x)[index], report) if config.seeds > 1 else report
     update, episodes = one.update, one.episodes
     values = {"charts/learning_rate": update.learning_rate, "charts/SPS": steps_per_s}
-    if episodes.count > 0:
-        values["charts/episodic_return"] = episodes.return_sum / episodes.count
-        values["charts/episodic_length"] = episodes.length_sum / episodes.count
+    if episodes.ended > 0:
+        values["charts/episodic_return"] = episodes.return_sum / episodes.ended
+        values["charts/episodic_length"] = episodes.length_sum / episodes.ended
     if config.clip_reward:
         values["charts/reward_clipfrac"] = episodes.reward_clipped
     values |= {f"losses/{name}": value for name, value in update.terms._asdict().items()}

@@ -17,7 +17,9 @@ __all__ = ["RunFolder", "default_run_name"]
 
 def default_run_name(config: TrainConfig) -> str:
     """``{environment}__ppo_continuous__{seed}__{unix time}``, as CleanRL names its runs."""
-    return f"{config.env_id.replace('/', '-').replace(':', '-')}__ppo_continuous__{config.seed}__{time.time_ns() // 10**9}"
+    return (
+        f"{config.env_id.replace('/', '-').replace(':', '-')}__ppo_continuous__{config.seed}__{time.time_ns() // 10**9}"
+    )
 
 
 @dataclass(frozen=True)

@@ -77,11 +77,11 @@ def train(config: TrainConfig, options: RunOptions, *, command: str, progress: P
     if options.track:
         require_wandb()
     plan = make_plan(config)
-    for note in plan.notes:
-        progress.say(note)
     program = make_program(plan)
     try:
         folder = RunFolder.create(config, options, command)
+        for note in plan.notes:
+            progress.say(note)
         return _Run(plan, options, folder, program, progress).execute(None)
     finally:
         program.close()
@@ -151,7 +151,8 @@ class _Run:
 
     def _loop(self, state: Any, update: int, interrupts: Interrupts) -> tuple[Any, int, tuple[Summary, ...]]:
         plan, config = self.plan, self.plan.config
-        first, start, summaries = update, time.perf_counter(), ()
+        first, start = update, time.perf_counter()
+        summaries: tuple[Summary, ...] = ()
         while update < plan.num_updates and interrupts.received is None:
             new, report = self.program(state)
             report = jax.device_get(report)

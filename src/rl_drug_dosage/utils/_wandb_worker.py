@@ -13,20 +13,22 @@ import json
 import netrc
 import os
 import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-PROBE_S = 3.0
+PROBE_S = 2.5
 """How long the server may take to answer whether it knows the key, name look-up included."""
 
-START_S = 6.0
+START_S = 4.5
 """By when a silent server must be given up after the start, so that all fits into the 10 s of ``utils/wandb.py`` even
-where loading the client takes long (2 s on two idle cores)."""
+where loading the client takes long (`python -c 'import wandb'`: 2 s on two cores)."""
 
 INIT_S = 5.0
 """How long a server that knew the key may take to open the run. Training does not wait for it."""
@@ -34,8 +36,8 @@ INIT_S = 5.0
 FINISH_S = 7.0
 """How long the last upload may take. What is left then is on the disk, for ``wandb sync``."""
 
-# What the client would otherwise collect and upload by itself. Checked against wandb 0.31; another version that does not
-# know one of these names refuses it, and then nothing is tracked, rather than something private uploaded.
+# What the client would otherwise collect and upload by itself. Checked with wandb 0.30 and 0.31. A version that knows
+# one of these names no longer refuses it, and then nothing is tracked, rather than something private uploaded.
 PRIVATE = {
     "disable_code": True,
     "save_code": False,
@@ -54,6 +56,17 @@ PRIVATE = {
     "sagemaker_disable": True,
 }
 QUIET = {"silent": True, "quiet": True, "show_errors": False, "show_warnings": False, "show_info": False}
+
+
+def say(answers: IO[str], event: str, **details: Any) -> None:
+    """Tell the trainer; one that was killed hears nothing, and its run is still to be closed."""
+    with suppress(OSError):
+        answers.write(json.dumps({"event": event, **details}) + "\n")
+        answers.flush()
+
+
+def in_one_line(error: Exception) -> str:
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 160)
 
 
 def probe(base_url: str, key: str | None, *, verify: bool, limit_s: float) -> str | None:
@@ -78,7 +91,7 @@ def probe(base_url: str, key: str | None, *, verify: bool, limit_s: float) -> st
                 answer.append(f"{base_url} does not know the API key")
             else:
                 answer.append(None)
-        except Exception as error:  # whatever goes wrong here means: offline
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong here means: offline
             answer.append(f"{base_url} cannot be reached ({type(error).__name__})")
 
     # A thread, because the name look-up obeys no timeout.
@@ -112,27 +125,23 @@ class Worker:
         self._run: Any = None
         self._mode = "disabled"
 
-    def say(self, event: str, **details: Any) -> None:
-        self._answers.write(json.dumps({"event": event, **details}) + "\n")
-        self._answers.flush()
-
     def start(self) -> None:
         """Decide between online and offline, open the run and report it."""
         mode = {"dryrun": "offline", "run": "online", "shared": "online"}.get(self._settings.mode, self._settings.mode)
         if mode == "disabled":
-            self.say("started", mode=mode, reason="WANDB_MODE=disabled", folder=None, url=None)
+            say(self._answers, "started", mode=mode, reason="WANDB_MODE=disabled", folder=None, url=None)
             return
         reason = f"WANDB_MODE={self._settings.mode}" if mode == "offline" else self._server_trouble()
         if reason is None:
             try:
                 self._run = self._open("online")
-            except Exception as error:  # the client has many kinds of them, and each means: offline
-                reason = f"the run could not be opened ({' '.join(str(error).split())})"
+            except Exception as error:  # noqa: BLE001 - the client has many kinds of them, and each means: offline
+                reason = f"the run could not be opened ({in_one_line(error)})"
         if self._run is None:
             self._run = self._open("offline")
         self._mode = "offline" if reason else "online"
         folder, url = str(Path(self._run.dir).parent), self._run.url
-        self.say("started", mode=self._mode, reason=reason, folder=folder, url=url)
+        say(self._answers, "started", mode=self._mode, reason=reason, folder=folder, url=url)
 
     def record(self, message: Mapping[str, Any]) -> None:
         """Hand one record to the client; a record that fails costs itself only."""
@@ -140,8 +149,8 @@ class Worker:
             return
         try:
             self._hand_over(message)
-        except Exception as error:  # tracking is a luxury: say it and go on
-            self.say("trouble", reason=f"{type(error).__name__}: {' '.join(str(error).split())}")
+        except Exception as error:  # noqa: BLE001 - tracking is a luxury: say it and go on
+            say(self._answers, "trouble", reason=in_one_line(error))
 
     def finish(self, exit_code: int) -> None:
         """Close the run and report whether all of it was uploaded."""
@@ -151,7 +160,7 @@ class Worker:
                 self._run.finish(exit_code=exit_code)
             except TimeoutError:
                 uploaded = False
-        self.say("finished", uploaded=uploaded)
+        say(self._answers, "finished", uploaded=uploaded)
 
     def _server_trouble(self) -> str | None:
         settings = self._settings
@@ -236,10 +245,8 @@ def main() -> None:
         os.dup2(nothing, stream)
     try:
         serve(orders, answers)
-    except Exception as error:  # there is nobody else to tell
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        answers.write(json.dumps({"event": "trouble", "reason": reason}) + "\n")
-    answers.flush()
+    except Exception as error:  # noqa: BLE001 - there is nobody else to tell
+        say(answers, "trouble", reason=in_one_line(error))
     # Skips the client's exit handler, which waits for its service without a limit; the service ends with this process.
     os._exit(0)
 

@@ -3,16 +3,16 @@
 The client runs in a process of its own (``utils/_wandb_worker.py``), which is handed records through a pipe and is
 never waited for, except at the end and then for a limited time. So the training keeps its random numbers, its signal
 handlers, its terminal and its standard streams whatever the client does, and an unreachable server, a missing key or a
-client that hangs cannot hold it up: such a run is tracked offline, in the run folder, and one line says how to upload it.
-Nothing here raises into the training.
+client that hangs cannot hold it up: such a run is tracked offline, in the run folder, and one line says how to upload
+it. Nothing here raises into the training. The stop button of the W&B page has no effect on it either.
 
-What leaves this machine is what a logger is told (metrics, settings, plots, tables), the options below, and the client's
-own record of its version, of Python's version and of the platform (``linux-x86_64``). Code, git state, console output,
-host name, installed packages, command line and paths stay here; the process gets no environment variable that the
-client does not need.
+What leaves this machine is what a logger is told (metrics, settings, plots, tables), the options below, and the
+client's own record of its version, of Python's version and of the platform (``linux-x86_64``). Code, git state, console
+output, host name, installed packages, command line and paths stay here; the process gets no environment variable that
+the client does not need.
 
-``WANDB_MODE``, ``WANDB_BASE_URL``, ``WANDB_API_KEY``, ``WANDB_DIR``, ``WANDB_ENTITY`` and the netrc and settings files of
-``wandb login`` mean what they mean to the client.
+``WANDB_MODE``, ``WANDB_BASE_URL``, ``WANDB_API_KEY``, ``WANDB_DIR``, ``WANDB_ENTITY`` and the netrc and settings files
+of ``wandb login`` mean what they mean to the client.
 """
 
 import base64
@@ -40,15 +40,16 @@ __all__ = ["WandbOptions", "require_wandb", "start_wandb"]
 _GIVE_UP_S = 9.5
 """How long ``close`` waits. The worker's own limits are tighter; this one is for a client that hangs."""
 
-_WANDB_VARIABLES = (
-    "API_KEY APP_URL BASE_URL CACHE_DIR CONFIG_DIR CREDENTIALS_FILE DATA_DIR DIR ENTITY HTTPS_PROXY HTTP_PROXY "
-    "IDENTITY_TOKEN_FILE INSECURE_DISABLE_SSL MODE"
-)
 _PASSED_VARIABLES = frozenset(
-    "CURL_CA_BUNDLE HOME LANG LC_ALL LD_LIBRARY_PATH NETRC PATH PYTHONHOME PYTHONPATH REQUESTS_CA_BUNDLE SSL_CERT_DIR "
-    "SSL_CERT_FILE SYSTEMROOT TEMP TMP TMPDIR USERPROFILE XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME "
-    "ALL_PROXY HTTP_PROXY HTTPS_PROXY NO_PROXY all_proxy http_proxy https_proxy no_proxy".split()
-) | {f"WANDB_{name}" for name in _WANDB_VARIABLES.split()}
+    """
+    CURL_CA_BUNDLE HOME LANG LC_ALL LD_LIBRARY_PATH NETRC PATH PYTHONHOME PYTHONPATH REQUESTS_CA_BUNDLE SSL_CERT_DIR
+    SSL_CERT_FILE SYSTEMROOT TEMP TMP TMPDIR USERPROFILE XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME
+    ALL_PROXY HTTP_PROXY HTTPS_PROXY NO_PROXY all_proxy http_proxy https_proxy no_proxy
+    WANDB_API_KEY WANDB_APP_URL WANDB_BASE_URL WANDB_CACHE_DIR WANDB_CONFIG_DIR WANDB_CREDENTIALS_FILE WANDB_DATA_DIR
+    WANDB_DIR WANDB_ENTITY WANDB_HTTP_PROXY WANDB_HTTPS_PROXY WANDB_IDENTITY_TOKEN_FILE WANDB_INSECURE_DISABLE_SSL
+    WANDB_MODE
+    """.split()  # noqa: SIM905 - a list of words is easier to read than a page of quotes
+)
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,11 @@ def start_wandb(
     order = {"options": asdict(options), "folder": str(folder), "config": _plain(config)}
     environment = {name: value for name, value in os.environ.items() if name in _PASSED_VARIABLES}
     environment |= {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
-    # By its path and with -P: as a module it would import this package first, and this file must not be found as "wandb".
+    # By its path: as a module it would import this package first. With -P: this file must not be found as "wandb".
     command = [sys.executable, "-P", str(Path(__file__).with_name("_wandb_worker.py"))]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter on our own file
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -134,7 +135,8 @@ class _WandbLogger:
         self._outbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._outbox.put(json.dumps(order))
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         # Threads, because a pipe to a process that hangs fills up and then blocks.
         self._writer = threading.Thread(target=_write_lines, args=(self._outbox, process.stdin), daemon=True)
         self._reader = threading.Thread(target=_read_lines, args=(process.stdout, self._inbox), daemon=True)
@@ -171,7 +173,9 @@ class _WandbLogger:
             except queue.Empty:
                 # The client's service, a child of the worker, ends by itself when it finds the worker gone.
                 self._process.kill()
-                self._say("W&B: gave up waiting for its client, some of the tracking is lost; the run folder has it all")
+                self._say(
+                    "W&B: gave up waiting for its client, tracking is incomplete; the run folder has the full record"
+                )
                 break
         self._process.wait()
         self._writer.join()
@@ -208,7 +212,7 @@ class _WandbLogger:
     def _trouble(self, reason: str) -> None:
         if not self._troubled:
             self._troubled = True
-            self._say(f"W&B: some of the tracking is lost ({reason}); the run folder has the full record")
+            self._say(f"W&B: tracking is incomplete ({reason}); the run folder has the full record")
 
     def _hint(self) -> str:
         option = "--include-online " if self._mode == "online" else ""

@@ -2,7 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
+
+from rl_drug_dosage.types import Array
 
 __all__ = ["discounted_returns", "generalized_advantages"]
 

@@ -17,7 +17,9 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from rl_drug_dosage.types import Array
 
 __all__ = ["POLICIES", "entropy", "log_prob", "to_action"]
 

@@ -5,7 +5,7 @@ operations instead of a dozen small ones each, which on a CPU is a quarter of th
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from rl_drug_dosage.agents.ppo.advantages import generalized_advantages
 from rl_drug_dosage.agents.ppo.distribution import entropy, log_prob
 from rl_drug_dosage.agents.ppo.loss import Coefficients, LossTerms, Minibatch, ppo_loss
 from rl_drug_dosage.agents.ppo.networks import ActorCritic, init_actor_critic
+from rl_drug_dosage.types import Array
 
 __all__ = ["Learner", "LearnerSettings", "LearnerState", "Rates", "Rollout", "UpdateMetrics"]
 
@@ -181,7 +182,7 @@ class Learner:
         s = self.settings
         order = _permutations(key, s.update_epochs, rows.shape[0])
 
-        def minibatch(carry: tuple[Array, optax.OptState, Array], batch: Array) -> tuple[tuple, LossTerms]:
+        def minibatch(carry: tuple[Array, optax.OptState, Array], batch: Array) -> tuple[Any, LossTerms]:
             flat, opt_state, stopped = carry
             grad, terms = jax.grad(self._loss, has_aux=True)(flat, batch, rates)
             norm = jnp.sqrt(jnp.vdot(grad, grad))
@@ -192,13 +193,13 @@ class Learner:
                 new = jax.tree.map(lambda a, b: jnp.where(stopped, a, b), (flat, opt_state), new)
             return (*new, stopped), terms._replace(grad_norm=norm)
 
-        def epoch(carry: tuple[Array, optax.OptState, Array], rows_of_epoch: Array) -> tuple[tuple, LossTerms]:
+        def epoch(carry: tuple[Array, optax.OptState, Array], rows_of_epoch: Array) -> tuple[Any, LossTerms]:
             carry, terms = jax.lax.scan(minibatch, carry, rows_of_epoch)
             if s.early_stop:
                 carry = (*carry[:2], carry[2] | (terms.approx_kl[-1] > rates.target_kl))
             return carry, terms
 
-        def gathered_epoch(carry: tuple[Array, optax.OptState, Array], index: Array) -> tuple[tuple, LossTerms]:
+        def gathered_epoch(carry: tuple[Array, optax.OptState, Array], index: Array) -> tuple[Any, LossTerms]:
             # one gather an epoch: the minibatches are then plain slices
             return epoch(carry, rows[index].reshape(s.num_minibatches, -1, rows.shape[1]))
 
@@ -207,9 +208,7 @@ class Learner:
     def _loss(self, flat: Array, rows: Float[Array, "batch columns"], rates: Rates) -> tuple[Array, LossTerms]:
         s = self.settings
         split = s.obs_size + s.action_size
-        batch = Minibatch(
-            rows[:, : s.obs_size], rows[:, s.obs_size : split], *(rows[:, split + i] for i in range(5))
-        )
+        batch = Minibatch(rows[:, : s.obs_size], rows[:, s.obs_size : split], *(rows[:, split + i] for i in range(5)))
         return ppo_loss(
             self.networks(flat),
             batch,

@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from rl_drug_dosage.agents.ppo.distribution import entropy, log_prob
 from rl_drug_dosage.agents.ppo.networks import ActorCritic
+from rl_drug_dosage.types import Array
 
 __all__ = ["Coefficients", "LossTerms", "Minibatch", "ppo_loss"]
 
@@ -41,7 +42,7 @@ class LossTerms(NamedTuple):
     old_approx_kl: Float[Array, ""]
     approx_kl: Float[Array, ""]
     clipfrac: Float[Array, ""]
-    grad_norm: Float[Array, ""] | float = 0.0
+    grad_norm: Float[Array, ""] = 0.0
 
 
 def ppo_loss(

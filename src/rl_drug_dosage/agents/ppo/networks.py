@@ -1,11 +1,14 @@
 """Two separate tanh networks, policy and value, with CleanRL's shapes and initial weights."""
 
+import itertools
 from collections.abc import Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from rl_drug_dosage.types import Array
 
 __all__ = ["ActorCritic", "Mlp", "init_actor_critic", "orthogonal"]
 
@@ -63,7 +66,7 @@ def init_actor_critic(
     def mlp(out: int, head_gain: float) -> Mlp:
         sizes = [obs_size, *hidden_sizes, out]
         gains = [*(np.sqrt(2.0) for _ in hidden_sizes), head_gain]
-        weights = tuple(orthogonal(rng, s, g) for s, g in zip(zip(sizes, sizes[1:], strict=False), gains, strict=True))
+        weights = tuple(orthogonal(rng, s, g) for s, g in zip(itertools.pairwise(sizes), gains, strict=True))
         return Mlp(weights=weights, biases=tuple(np.zeros(n, np.float32) for n in sizes[1:]))
 
     critic = mlp(1, 1.0)

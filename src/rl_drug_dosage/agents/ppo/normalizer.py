@@ -4,7 +4,9 @@ from typing import Any, Self
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from rl_drug_dosage.types import Array
 
 __all__ = ["EPSILON", "RunningMoments", "initial_moments", "scale_by_deviation", "standardize"]
 

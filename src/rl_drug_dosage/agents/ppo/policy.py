@@ -1,5 +1,6 @@
 """A trained PPO policy: networks, the normaliser they were trained with, and the way from Gaussian to dose."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -7,13 +8,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
 from rl_drug_dosage.agents._policy import Policy
 from rl_drug_dosage.agents.ppo.distribution import POLICIES, to_action
 from rl_drug_dosage.agents.ppo.networks import ActorCritic, Mlp
 from rl_drug_dosage.agents.ppo.normalizer import RunningMoments, standardize
 from rl_drug_dosage.errors import ModelFileError
+from rl_drug_dosage.types import Array
 
 __all__ = ["PpoPolicy"]
 
@@ -67,7 +69,7 @@ class PpoPolicy(Policy):
         moments = self.obs_norm
         tensors |= {"obs_norm.mean": moments.mean, "obs_norm.var": moments.var, "obs_norm.count": moments.count}
         tensors |= {"obs_norm.clip": self.clip_obs, "action.low": self.low, "action.high": self.high}
-        return {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
+        return {name: np.asarray(tensor, np.float32, order="C") for name, tensor in tensors.items()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray], *, kind: str, norm_obs: bool) -> Self:
@@ -98,7 +100,7 @@ class PpoPolicy(Policy):
         shapes += [self.networks.actor_logstd.shape == (1, *action), self.clip_obs.shape == ()]
         for mlp, out in ((self.networks.critic, 1), (self.networks.actor_mean, action[0] if action else 0)):
             sizes = [*obs, *(b.shape[0] for b in mlp.biases)]
-            shapes += [w.shape == pair for w, pair in zip(mlp.weights, zip(sizes, sizes[1:], strict=False), strict=True)]
+            shapes += [w.shape == pair for w, pair in zip(mlp.weights, itertools.pairwise(sizes), strict=True)]
             shapes.append(sizes[-1] == out)
         if not all(shapes):
             raise ModelFileError("the model's tensors do not fit together: the file was not written by this program")

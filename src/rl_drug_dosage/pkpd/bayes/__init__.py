@@ -1,0 +1,33 @@
+"""Bayesian estimation of one patient's parameters, and dose search under what is known.
+
+`objective` states what is maximised, `map` how, `posterior` gives draws, `dose` searches, `patients` fits data.
+"""
+
+from rl_drug_dosage.pkpd.bayes.dose import DoseFound, RegimenChoice, attains, choose_regimen, exposure, reach, with_dose
+from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate
+from rl_drug_dosage.pkpd.bayes.objective import Curvature, make_objective, prior_covariance, split_latent
+from rl_drug_dosage.pkpd.bayes.patients import Fitted, PatientData, fit_patients
+from rl_drug_dosage.pkpd.bayes.posterior import Posterior, importance_posterior, laplace_covariance, laplace_posterior
+
+__all__ = [
+    "Curvature",
+    "DoseFound",
+    "Estimate",
+    "Fitted",
+    "PatientData",
+    "Posterior",
+    "RegimenChoice",
+    "attains",
+    "choose_regimen",
+    "exposure",
+    "fit_patients",
+    "importance_posterior",
+    "laplace_covariance",
+    "laplace_posterior",
+    "make_objective",
+    "map_estimate",
+    "prior_covariance",
+    "reach",
+    "split_latent",
+    "with_dose",
+]

@@ -1,0 +1,190 @@
+"""Dose search: the dose or interval that reaches a target, for one parameter set or under a posterior."""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from rl_drug_dosage.pkpd._errors import DrugModelError, RegimenError
+from rl_drug_dosage.pkpd.covariates import Covariates
+from rl_drug_dosage.pkpd.description import Route, Target
+from rl_drug_dosage.pkpd.model import DrugModel
+from rl_drug_dosage.pkpd.population import individual_parameters
+from rl_drug_dosage.pkpd.regimen import Dose, Regimen, every, make_regimen, stack_regimens
+from rl_drug_dosage.pkpd.simulate import outputs_of, solve
+
+__all__ = ["DoseFound", "RegimenChoice", "attains", "choose_regimen", "exposure", "reach", "with_dose"]
+
+_POINTS = 97
+"""Times at which a peak or a time above a limit is looked for: 15 minutes apart over a day."""
+
+
+class DoseFound(eqx.Module):
+    """A continuous dose; ``reached`` is False where the bounds do not contain it, and the nearer bound is returned."""
+
+    dose_mg: Float[Array, ""]
+    value: Float[Array, ""]
+    reached: Bool[Array, ""]
+
+
+class RegimenChoice(eqx.Module):
+    """The best cell of a grid of intervals and doses, and the whole grid."""
+
+    dose_mg: float
+    interval_h: float
+    attainment: Float[np.ndarray, "interval dose"]
+    """Share of posterior draws inside the target."""
+    median: Float[np.ndarray, "interval dose"]
+    """Median of the target's metric over the draws."""
+
+
+def with_dose(regimen: Regimen, dose_mg: Float[Array, ""], from_h: float) -> Regimen:
+    """The regimen with every dose at or after ``from_h`` set to ``dose_mg`` (infusion durations, or rates, as they stand)."""
+    later = jnp.asarray(regimen.time_h >= from_h) & jnp.asarray(regimen.given)
+    amounts = jnp.where(later, dose_mg, jnp.asarray(regimen.amount_mg, dtype=float))
+    return eqx.tree_at(lambda r: r.amount_mg, regimen, amounts)
+
+
+def exposure(
+    model: DrugModel,
+    regimen: Regimen,
+    covariates: Covariates,
+    eta: Float[Array, "eta"],
+    kappa: Float[Array, "occasion kappa"] | None,
+    target: Target,
+    start_h: float | Array,
+    end_h: float | Array,
+) -> Float[Array, ""]:
+    """The target's metric over [start_h, end_h], one parameter set; pure.
+
+    ``trough`` and ``value``: the output at ``end_h``, before a dose given then. ``peak``, ``time_above``: over equally spaced times
+    and, for the peak, infusion ends. ``auc24``: area over the window scaled to 24 h; ``auc_total``: from the first dose to ``end_h``; ``average``:
+    area over the window divided by its length. Areas are exact.
+
+    Raises:
+        DrugModelError: an area of an output that is not a multiple of the central concentration, a time above no limit.
+    """
+    at = model.output_index(target.output)
+    scale = model.outputs[at].auc_scale
+    by_area = target.metric in {"auc24", "auc_total", "average"}
+    if by_area and scale is None:
+        raise DrugModelError(f"{target.output!r} of {model.name} has no area: set auc_scale, or choose another metric")
+    p = individual_parameters(model, covariates, eta, kappa)
+    if by_area:
+        times = jnp.asarray([start_h, end_h], dtype=float)
+        areas = solve(model.structure, p, regimen, covariates, times, auc=True).auc_mg_h_per_l * scale
+        if target.metric == "auc_total":
+            return areas[1]
+        return (areas[1] - areas[0]) / (end_h - start_h) * (24.0 if target.metric == "auc24" else 1.0)
+    if target.metric in {"trough", "value"}:
+        times = jnp.asarray([end_h], dtype=float)
+    else:
+        times = jnp.linspace(start_h, end_h, _POINTS)
+        if target.metric == "peak":
+            ends = jnp.asarray(regimen.time_h + regimen.duration_h, dtype=float)
+            times = jnp.concatenate([times, jnp.clip(ends, start_h, end_h)])
+    # A bolus peaks just after it is given; a trough, and the end of the window, belong before the next dose.
+    after = (times < end_h) & (target.metric == "peak")
+    contents = solve(model.structure, p, regimen, covariates, times, after).contents
+    values = outputs_of(model, p, covariates, contents, times)[:, at]
+    if target.metric == "time_above":
+        if target.low is None:
+            raise DrugModelError(f"time above needs a lower limit: the target on {target.output!r} has none")
+        return jnp.mean(values[1:] > target.low)
+    return jnp.max(values)
+
+
+def attains(value: Float[Array, "..."], target: Target) -> Bool[Array, "..."]:
+    """Whether a metric lies inside the target's window."""
+    low = -jnp.inf if target.low is None else target.low
+    high = jnp.inf if target.high is None else target.high
+    return (value >= low) & (value <= high)
+
+
+def reach(
+    metric: Callable[[Float[Array, ""]], Float[Array, ""]], target: float | Array, low_mg: float, high_mg: float
+) -> DoseFound:
+    """The dose at which a rising metric meets a value, by bisection to rounding; pure and `vmap`-able.
+
+    Args:
+        metric: dose in mg -> exposure; a posterior mean or median when it averages over draws.
+        target: the value to meet.
+        low_mg, high_mg: bounds.
+    """
+    steps = 60 if jnp.asarray(0.0).dtype == jnp.float64 else 26
+
+    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = 0.5 * (low + high)
+        below = metric(middle) < target
+        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    bounds = (jnp.asarray(low_mg, dtype=float), jnp.asarray(high_mg, dtype=float))
+    at_low, at_high = metric(bounds[0]), metric(bounds[1])
+    low, high = jax.lax.fori_loop(0, steps, halve, bounds)
+    dose = jnp.where(at_low >= target, bounds[0], jnp.where(at_high <= target, bounds[1], 0.5 * (low + high)))
+    return DoseFound(dose, metric(dose), (at_low <= target) & (at_high >= target))
+
+
+def choose_regimen(
+    model: DrugModel,
+    history: Sequence[Dose],
+    covariates: Covariates,
+    eta: Float[Array, "draw eta"],
+    kappa: Float[Array, "draw occasion kappa"],
+    target: Target,
+    *,
+    start_h: float,
+    horizon_h: float,
+    amounts_mg: Sequence[float] | None = None,
+    intervals_h: Sequence[float] | None = None,
+    route: Route | None = None,
+) -> RegimenChoice:
+    """The dose and interval with the largest probability of attaining the target under posterior draws.
+
+    Future doses start at ``start_h`` and go on for ``horizon_h``; the metric is taken over the last interval of the horizon
+    (areas per 24 h: over the last day). Ties go to the median nearest the middle of the window, then to the smaller dose.
+
+    Args:
+        model, history, covariates: the patient so far; the covariate table may have records in the future.
+        eta, kappa: draws, see `Posterior` (one draw: a point estimate). Occasions beyond kappa's have kappa 0.
+        target: what to attain.
+        start_h, horizon_h: when the next dose is due, and for how long doses are given.
+        amounts_mg, intervals_h, route: what may be given; None means the model's `Dosing`.
+
+    Raises:
+        RegimenError: an interval that does not fit into the horizon.
+    """
+    amounts = tuple(amounts_mg or model.dosing.amounts_mg)
+    intervals = tuple(intervals_h or model.dosing.intervals_h)
+    way = route or model.dosing.routes[0]
+    end_h = start_h + horizon_h
+    regimens, windows = [], []
+    for interval in intervals:
+        count = round(horizon_h / interval)
+        if count < 1 or abs(count * interval - horizon_h) > 1e-9 * horizon_h:
+            raise RegimenError(f"an interval of {interval:g} h does not divide the horizon of {horizon_h:g} h: change one")
+        first = Dose(start_h, 1.0, compartment=way.compartment, duration_h=way.duration_h)
+        regimens.append(make_regimen([*history, *every(first, interval, count)], model.structure))
+        windows.append(min(24.0, horizon_h) if target.metric == "auc24" else interval)
+
+    def metric(regimen: Regimen, window_h: Array, dose: Array, one_eta: Array, one_kappa: Array) -> Array:
+        given = with_dose(regimen, dose, start_h)
+        return exposure(model, given, covariates, one_eta, one_kappa, target, end_h - window_h, end_h)
+
+    over_draws = jax.vmap(metric, in_axes=(None, None, None, 0, 0))
+    over_doses = jax.vmap(over_draws, in_axes=(None, None, 0, None, None))
+    over_intervals = jax.jit(jax.vmap(over_doses, in_axes=(0, 0, None, None, None)))
+    grid = jnp.asarray(amounts, dtype=float)
+    values = np.asarray(over_intervals(stack_regimens(regimens), jnp.asarray(windows, dtype=float), grid, eta, kappa))
+    attained, median = np.asarray(attains(values, target)).mean(axis=-1), np.median(values, axis=-1)
+    aim = np.mean([edge for edge in (target.low, target.high) if edge is not None])
+    best = min(
+        itertools.product(range(len(intervals)), range(len(amounts))),
+        key=lambda cell: (-attained[cell], abs(median[cell] - aim), amounts[cell[1]]),
+    )
+    return RegimenChoice(amounts[best[1]], intervals[best[0]], attained, median)

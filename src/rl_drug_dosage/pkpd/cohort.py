@@ -1,0 +1,82 @@
+"""Simulate a virtual cohort of any size in the memory of one chunk."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rl_drug_dosage.pkpd._errors import SolverError
+from rl_drug_dosage.pkpd.grid import chunks
+from rl_drug_dosage.pkpd.model import DrugModel
+from rl_drug_dosage.pkpd.population import Patient, draw_patients
+from rl_drug_dosage.pkpd.regimen import Regimen
+from rl_drug_dosage.pkpd.residual import add_residual
+from rl_drug_dosage.pkpd.simulate import predict
+
+__all__ = ["CohortChunk", "simulate_cohort"]
+
+
+@dataclass(frozen=True)
+class CohortChunk:
+    """Patients ``first .. first + n - 1`` of a cohort."""
+
+    first: int
+    patients: Patient
+    predicted: Float[np.ndarray, "patient time output"]
+    """Without residual error."""
+    measured: Float[np.ndarray, "patient time output"]
+    """With it; an additive error can make a low level negative."""
+
+
+def simulate_cohort(
+    model: DrugModel,
+    regimen: Regimen,
+    time_h: Float[Array, "time"],
+    key: PRNGKeyArray,
+    count: int,
+    *,
+    first: int = 0,
+    chunk: int = 10_000,
+    occasions: int = 1,
+) -> Iterator[CohortChunk]:
+    """Draw patients ``first .. first + count - 1`` and give each of them the same doses.
+
+    A patient depends on ``key`` and its own number only: chunk size and range change nothing.
+
+    Args:
+        model, regimen, time_h: what is simulated; ``regimen`` without patient axis.
+        key: names the cohort.
+        count, first: which patients.
+        chunk: patients in memory at a time.
+        occasions: kappas drawn per patient.
+
+    Raises:
+        SolverError: a prediction is not finite; names the patient.
+    """
+    times = jnp.asarray(time_h, dtype=float)
+
+    @jax.jit
+    def measure(patients: Patient, keys: Array) -> tuple[Array, Array]:
+        def one(patient: Patient, own: PRNGKeyArray) -> tuple[Array, Array]:
+            f = predict(model, regimen, patient.covariates, times, patient.eta, patient.kappa)
+            return f, add_residual(model, f, own)
+
+        return jax.vmap(one)(patients, keys)
+
+    draw = jax.jit(lambda start: draw_patients(model, key, start, chunk, occasions))
+    for block in chunks(count, chunk):
+        # Every chunk has the full size, so that the last one needs no compilation of its own.
+        start = first + block.start
+        patients = draw(start)
+        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, i), 1))(start + jnp.arange(chunk))
+        predicted, measured = (np.asarray(a)[: len(block)] for a in measure(patients, keys))
+        bad = np.flatnonzero(~np.isfinite(predicted).all(axis=(1, 2)))
+        if bad.size:
+            raise SolverError(
+                f"{model.name}: the simulation of patient {start + bad[0]} is not finite ({bad.size} of {len(block)} in its "
+                "chunk): check its parameters, or integrate with Adaptive(stiff=True)"
+            )
+        yield CohortChunk(start, jax.tree.map(lambda leaf: leaf[: len(block)], patients), predicted, measured)

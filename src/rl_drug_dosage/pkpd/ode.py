@@ -1,0 +1,258 @@
+"""Models without a closed form: one system, two ways to integrate it.
+
+`Adaptive` (diffrax, error control, explicit or stiff) is the measure of accuracy. `FixedStep` is the classical fourth-order
+Runge-Kutta method with equal substeps, for hot loops; `choose_step` finds the longest substep that agrees with the first.
+Linear pharmacokinetics that feed the system are propagated exactly inside both.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.pkpd._errors import DrugModelError, SolverError
+from rl_drug_dosage.pkpd.covariates import Covariates
+from rl_drug_dosage.pkpd.description import Values, central_concentration
+from rl_drug_dosage.pkpd.linear import Mammillary
+from rl_drug_dosage.pkpd.regimen import Regimen
+from rl_drug_dosage.pkpd.simulate import solve
+from rl_drug_dosage.pkpd.structure import Structure
+
+__all__ = ["Adaptive", "FixedStep", "OdeSystem", "choose_step"]
+
+type Rhs = Callable[[Array, Values, Values, Values], Mapping[str, Array]]
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Error-controlled integration: Tsitouras 5(4), or Kvaerno's ESDIRK 5(4) where the system is stiff.
+
+    Tolerances of None mean 1e-10 and 1e-13 in float64, 1e-6 and 1e-9 in float32. A solution that needs more than
+    ``max_steps`` in one interval becomes NaN.
+    """
+
+    stiff: bool = False
+    rtol: float | None = None
+    atol: float | None = None
+    max_steps: int = 10_000
+    reverse_mode: bool = False
+    """Derivatives by checkpointed backpropagation instead of forward mode, which estimation uses."""
+
+
+@dataclass(frozen=True)
+class FixedStep:
+    """Classical Runge-Kutta with substeps no longer than ``step_h``."""
+
+    step_h: float
+
+
+@dataclass(frozen=True)
+class OdeSystem(Structure):
+    """Named states with a right-hand side, with or without exact linear pharmacokinetics in front.
+
+    Args:
+        states: state names.
+        rhs: (t_h, states, parameters, pk) -> derivative per hour of every state. ``pk`` holds the contents of the linear part
+            and ``"concentration"`` in mg/L; it is empty without one. Infusions into a state are added by the engine.
+        required: parameter names that ``rhs`` and ``start`` read.
+        start: parameters -> initial value of the states that do not start at 0.
+        pk: linear pharmacokinetics in front.
+        doses_into: states (amounts in mg) that doses may enter.
+        method: how to integrate.
+    """
+
+    states: tuple[str, ...]
+    rhs: Rhs
+    required: tuple[str, ...]
+    start: Callable[[Values], Mapping[str, Array]] | None = None
+    pk: Mammillary | None = None
+    doses_into: tuple[str, ...] = ()
+    method: Adaptive | FixedStep = Adaptive()
+
+    def __post_init__(self) -> None:
+        if not self.dosable:
+            raise DrugModelError("an OdeSystem without a compartment to dose: give pk, or name states in doses_into")
+        unknown = sorted(set(self.doses_into) - set(self.states))
+        if unknown:
+            raise DrugModelError(f"doses_into names {unknown}: the states are {self.states}")
+
+    @property
+    def compartments(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Linear part, then states."""
+        return (*(self.pk.compartments if self.pk else ()), *self.states)
+
+    @property
+    def dosable(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The linear part's, and ``doses_into``."""
+        return (*(self.pk.dosable if self.pk else ()), *self.doses_into)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The linear part's, and ``required``."""
+        return (*(self.pk.parameters if self.pk else ()), *self.required)
+
+    @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """Superposition does not hold."""
+        return False
+
+    @property
+    def _front(self) -> int:
+        return len(self.pk.compartments) if self.pk else 0
+
+    def with_method(self, method: Adaptive | FixedStep) -> "OdeSystem":
+        """The same system, integrated otherwise."""
+        return replace(self, method=method)
+
+    def initial(self, p: Values) -> Float[Array, "n"]:
+        """Empty, save what ``start`` sets."""
+        given = {} if self.start is None else self.start(p)
+        front = [jnp.zeros(())] * self._front
+        return jnp.stack([*front, *(jnp.asarray(given.get(name, 0.0), dtype=float) for name in self.states)])
+
+    def prepare(self, p: Values) -> tuple[Any, dict[str, Array]]:
+        """Eigenvalues of the linear part; the parameters themselves."""
+        return (self.pk.prepare(p) if self.pk else None), {k: jnp.asarray(v, dtype=float) for k, v in p.items()}
+
+    def _derivative(self, t_h: Array, y: Array, front: Array, p: Values, rate: Array) -> Array:
+        pk: dict[str, Array] = {}
+        if self.pk is not None:
+            pk = self.pk.contents(front)
+            pk["concentration"] = central_concentration(pk, p)
+        slopes = self.rhs(t_h, {name: y[i] for i, name in enumerate(self.states)}, p, pk)
+        return jnp.stack([jnp.asarray(slopes[name], dtype=float) for name in self.states]) + rate
+
+    def advance(
+        self,
+        prepared: Any,
+        x: Float[Array, "n"],
+        rate_mg_per_h: Float[Array, "n"] | None,
+        t_h: Float[Array, ""],
+        dt_h: Float[Array, ""],
+        *,
+        auc: bool = False,
+    ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
+        """Integrate; the linear part and its area exactly, the area of a state ``central`` along with the others."""
+        linear, p = prepared
+        rate = jnp.zeros(len(self.compartments)) if rate_mg_per_h is None else rate_mg_per_h
+        front, y = x[: self._front], x[self._front :]
+        pk_rate = None if rate_mg_per_h is None else rate[: self._front]
+
+        def front_at(s: Array) -> Array:
+            return self.pk.advance(linear, front, pk_rate, t_h, s)[0] if self.pk else front
+
+        def slope(s: Array, state: Array, front_now: Array) -> Array:
+            own = self._derivative(t_h + s, state[: len(self.states)], front_now, p, rate[self._front :])
+            if state.shape[0] == own.shape[0]:
+                return own
+            central = state[self.states.index("central")]
+            return jnp.concatenate([own, (central / p["v1"])[None]])
+
+        own_area = auc and self.pk is None and "central" in self.states and "v1" in p
+        state = jnp.concatenate([y, jnp.zeros(1)]) if own_area else y
+        if isinstance(self.method, Adaptive):
+            state = _adaptive(self.method, lambda s, v: slope(s, v, front_at(s)), state, dt_h)
+        else:
+            state = self._fixed(self.method, slope, state, front, linear, pk_rate, dt_h)
+        area = state[-1] if own_area else jnp.full((), jnp.nan if auc else 0.0)
+        end = front
+        if self.pk is not None:
+            end, area = self.pk.advance(linear, front, pk_rate, t_h, dt_h, auc=auc)
+        return jnp.concatenate([end, state[: len(self.states)]]), area
+
+    def _fixed(
+        self, method: FixedStep, slope: Any, state: Array, front: Array, linear: Any, pk_rate: Array | None, dt_h: Array
+    ) -> Array:
+        """RK4; the linear part moves by half substeps with one matrix, computed once."""
+        if isinstance(dt_h, float | int):
+            count: Any = max(1, math.ceil(dt_h / method.step_h - 1e-9))
+        else:
+            count = jnp.maximum(1, jnp.ceil(dt_h / method.step_h - 1e-6)).astype(int)
+        h = jnp.asarray(dt_h, dtype=float) / count
+        if self.pk is not None:
+            pk, zero = self.pk, jnp.zeros(())
+            columns = jax.vmap(lambda unit: pk.advance(linear, unit, None, zero, 0.5 * h)[0])(jnp.eye(self._front))
+            shift = pk.advance(linear, jnp.zeros(self._front), pk_rate, zero, 0.5 * h)[0]
+
+        def half(now: Array) -> Array:
+            return now @ columns + shift if self.pk is not None else now
+
+        def substep(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            now, y = carry
+            s = i * h
+            middle = half(now)
+            end = half(middle)
+            k1 = slope(s, y, now)
+            k2 = slope(s + 0.5 * h, y + 0.5 * h * k1, middle)
+            k3 = slope(s + 0.5 * h, y + 0.5 * h * k2, middle)
+            k4 = slope(s + h, y + h * k3, end)
+            return end, y + h / 6.0 * (k1 + 2.0 * (k2 + k3) + k4)
+
+        return jax.lax.fori_loop(0, count, substep, (front, state))[1]
+
+
+def _adaptive(method: Adaptive, slope: Callable[[Array, Array], Array], y: Array, dt_h: Array) -> Array:
+    double = jnp.asarray(0.0).dtype == jnp.float64
+    solver = diffrax.Kvaerno5() if method.stiff else diffrax.Tsit5()
+    controller = diffrax.PIDController(
+        rtol=method.rtol or (1e-10 if double else 1e-6), atol=method.atol or (1e-13 if double else 1e-9)
+    )
+    # An interval without length (two events at one time) still has to give the integrator a direction.
+    empty = jnp.asarray(dt_h) <= 0
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(lambda s, v, _: slope(s, v)),
+        solver,
+        t0=0.0,
+        t1=jnp.where(empty, 1e-3, dt_h),
+        dt0=None,
+        y0=y,
+        stepsize_controller=controller,
+        max_steps=method.max_steps,
+        adjoint=diffrax.RecursiveCheckpointAdjoint() if method.reverse_mode else diffrax.ForwardMode(),
+        throw=False,
+    )
+    assert solution.ys is not None
+    end = jnp.where(solution.result == diffrax.RESULTS.successful, solution.ys[0], jnp.nan)
+    return jnp.where(empty, y, end)
+
+
+def choose_step(
+    system: OdeSystem,
+    p: Values,
+    regimen: Regimen,
+    covariates: Covariates,
+    time_h: Float[Array, "time"],
+    *,
+    tolerance: float,
+    first_step_h: float = 4.0,
+    halvings: int = 12,
+) -> FixedStep:
+    """The longest substep (first_step_h / 2^k) whose solution agrees with the error-controlled one.
+
+    Args:
+        system, p, regimen, covariates, time_h: a demanding patient and course: see `solve`.
+        tolerance: on |difference| relative to the largest value each compartment takes.
+        first_step_h, halvings: what is tried.
+
+    Raises:
+        SolverError: the error-controlled solution is not finite, or no tried step agrees.
+    """
+    reference = system.method if isinstance(system.method, Adaptive) else Adaptive()
+    exact = np.asarray(solve(system.with_method(reference), p, regimen, covariates, time_h).contents)
+    if not np.all(np.isfinite(exact)):
+        raise SolverError("the error-controlled solution is not finite: check the parameters, or use Adaptive(stiff=True)")
+    scale = np.maximum(np.abs(exact).max(axis=0), np.finfo(exact.dtype).tiny)
+    for k in range(halvings + 1):
+        method = FixedStep(first_step_h / 2**k)
+        tried = np.asarray(solve(system.with_method(method), p, regimen, covariates, time_h).contents)
+        if np.all(np.abs(tried - exact) <= tolerance * scale):
+            return method
+    raise SolverError(
+        f"no substep down to {first_step_h / 2**halvings:g} h agrees to {tolerance:g}: use the error-controlled method"
+    )

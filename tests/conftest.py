@@ -1,0 +1,65 @@
+"""What all tests share: JAX on the CPU with compiled programs kept between runs, and small pieces to test with."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from rl_drug_dosage.agents.ppo.networks import init_actor_critic
+from rl_drug_dosage.agents.ppo.normalizer import RunningMoments
+from rl_drug_dosage.agents.ppo.policy import PpoPolicy
+from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.utils import runtime
+
+# Before the first use of JAX: a second run of the suite compiles nothing.
+runtime.configure("cpu")
+
+# The first example of a property may compile; how long that takes is no fault of the code.
+settings.register_profile("suite", deadline=None, max_examples=40)
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Callable[..., TrainConfig]:
+    """Makes a configuration with networks and rollouts as small as can be: 3 environments x 8 steps, 2 minibatches."""
+
+    def make(**changes: Any) -> TrainConfig:
+        small = {"num_envs": 3, "num_steps": 8, "num_minibatches": 2, "update_epochs": 2, "hidden_size": 4}
+        return TrainConfig(**{"total_timesteps": 48, "eval_freq": 0, **small, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_policy() -> Callable[..., PpoPolicy]:
+    """Makes a policy with random weights and a normaliser that has seen something."""
+
+    def make(kind: str = "tanh-gaussian", *, obs_size: int = 1, action_size: int = 1, seed: int = 0) -> PpoPolicy:
+        rng = np.random.default_rng(seed)
+        networks = init_actor_critic(rng, obs_size=obs_size, action_size=action_size, hidden_sizes=(8, 8))
+        networks.actor_mean.weights[-1][:] *= 100.0  # the head's gain of 0.01 would make every action the same
+        networks.actor_logstd[:] = -0.5
+        moments = RunningMoments(
+            mean=rng.normal(2.0, 1.0, obs_size).astype(np.float32),
+            var=rng.uniform(0.5, 2.0, obs_size).astype(np.float32),
+            count=np.asarray(1000.0, np.float32),
+        )
+        low, high = np.zeros(action_size, np.float32), np.ones(action_size, np.float32)
+        return PpoPolicy(networks, moments, low, high, np.asarray(10.0, np.float32), kind, norm_obs=True)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def torch_python() -> str:
+    """The interpreter that has PyTorch and Stable-Baselines3."""
+    if python := os.environ.get("RLDD_TORCH_PYTHON"):
+        return python
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("no torch: install the extra, or name a Python that has it in RLDD_TORCH_PYTHON")
+    return sys.executable
