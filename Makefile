@@ -4,6 +4,7 @@
 BIN := .venv/bin
 RLDD := $(BIN)/rl-drug-dosage
 MODEL := models/agent.pt
+RUNS := runs
 RUN := make-$(shell date +%Y%m%d-%H%M%S)
 ARGS :=
 
@@ -38,12 +39,12 @@ install-torch: $(TORCH) ## set up .venv-torch, the oracle of the interoperabilit
 	@echo "ready: .venv-torch/bin/python"
 
 train: $(BASE) ## train on the default task, evaluate, and say where the model and the plots are
-	@$(RLDD) train --run-name "$(RUN)" $(ARGS)
-	@$(RLDD) evaluate --model-path "runs/$(RUN)/agent.pt"
-	@printf '\nmodel: %s\nplots: %s\n' "runs/$(RUN)/agent.pt" "runs/$(RUN)/*.png"
+	@$(RLDD) train --runs-dir "$(RUNS)" --run-name "$(RUN)" $(ARGS)
+	@$(RLDD) evaluate --model-path "$(RUNS)/$(RUN)/agent.pt"
+	@printf '\nmodel: %s\nplots: %s\n' "$(RUNS)/$(RUN)/agent.pt" "$(RUNS)/$(RUN)/*.png"
 
 train-quick: $(BASE) ## a short run of 1,000 steps
-	@$(RLDD) train --run-name "$(RUN)" --total-timesteps 1000 $(ARGS)
+	@$(RLDD) train --runs-dir "$(RUNS)" --run-name "$(RUN)" --total-timesteps 1000 $(ARGS)
 
 evaluate: $(BASE) ## evaluate MODEL=models/agent.pt
 	@$(RLDD) evaluate --model-path "$(MODEL)" $(ARGS)

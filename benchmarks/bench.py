@@ -339,7 +339,7 @@ def _seconds(what: str, values: Sequence[float], limit: float | None, how: str) 
 
 
 def _median(values: Any) -> float:
-    return statistics.median(values)
+    return float(statistics.median(values))
 
 
 def _mib(maxrss: int) -> float:
@@ -395,7 +395,8 @@ def main() -> None:
         parser.error(f"--only knows {', '.join(SECTIONS)}, not {', '.join(sorted(unknown))}")
     if asked.repeats < 1:
         parser.error(f"--repeats must be 1 or more, not {asked.repeats}")
-    machine, rows = _machine(), []
+    machine = _machine()
+    rows: list[Row] = []
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = Bench(Path(folder), asked.repeats)

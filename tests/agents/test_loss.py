@@ -11,8 +11,16 @@ from rl_drug_dosage.agents.ppo.loss import Coefficients, LossTerms, Minibatch, p
 from rl_drug_dosage.agents.ppo.networks import ActorCritic, Mlp, init_actor_critic
 
 FLAGS = ("policy", "norm_adv", "clip_vloss", "entropy_bonus", "masked")
-loss = jax.jit(ppo_loss, static_argnames=FLAGS)
+_loss = jax.jit(ppo_loss, static_argnames=FLAGS)
 gradient = jax.jit(jax.grad(ppo_loss, has_aux=True), static_argnames=FLAGS)
+
+
+
+def loss(*args: Any, **flags: Any) -> tuple[np.ndarray, LossTerms]:
+    """The loss and its terms as NumPy numbers."""
+    value, terms = jax.device_get(_loss(*args, **flags))
+    return value, terms
+
 
 RATES = Coefficients(clip_coef=0.2, ent_coef=0.0, vf_coef=0.5)
 
@@ -94,7 +102,8 @@ def test_masked_rows_weigh_nothing(policy: str) -> None:
     valid = np.float32([1, 0, 1, 1, 0, 1, 1, 0])
     obs, u = rng.normal(size=(8, 2)).astype(np.float32), rng.normal(size=(8, 1)).astype(np.float32)
     batch = Minibatch(obs, u, *rng.normal(size=(4, 8)).astype(np.float32), valid)
-    garbage = Minibatch(*(np.where((valid > 0) if x.ndim == 1 else (valid > 0)[:, None], x, 50.0) for x in batch[:-1]), valid)
+    wild = (np.where(valid[(...,) + (None,) * (x.ndim - 1)] > 0, x, np.float32(50.0)) for x in batch[:-1])
+    garbage = Minibatch(*wild, valid)
     kept = Minibatch(*(x[valid > 0] for x in batch))
     rates = Coefficients(clip_coef=0.2, ent_coef=0.1, vf_coef=0.5)
 

@@ -1,4 +1,4 @@
-"""Every drug file keeps the same contract: sourced numbers, known units, sensible patients across the published ranges."""
+"""Every drug file keeps one contract: sourced numbers, known units, sensible patients across the published ranges."""
 
 import itertools
 import math
@@ -12,7 +12,8 @@ from rl_drug_dosage.pkpd import (
     Dose,
     DrugModel,
     Fixed,
-    draw_patients,
+    draw_covariates,
+    individual_parameters,
     make_covariates,
     make_regimen,
     occasion_omega,
@@ -23,9 +24,12 @@ from rl_drug_dosage.utils.plugins import load, names, public_name
 
 DRUGS = "rl_drug_dosage.drugs"
 
-_ATOMS = r"(?:1|%|CV%|mg|ug|ng|g|kg|mL|L|umol|mmol|U|s|min|h|day|y|week|weeks|m2|1_73m2|cm|mmHg|degC|count|code)"
-KNOWN_UNIT = re.compile(rf"^(?:ln\(.+\)|0/1|{_ATOMS}(?:[ ·]{_ATOMS})*(?:/(?:\d+\.\d+m2|{_ATOMS}))*)$")
-"""A product of known units over known units, the logarithm of one, or an indicator; ``1`` is a pure number."""
+_ATOM = (
+    r"(?:1|%|kg|g|mg|ug|ng|mol|mmol|umol|L|mL|U|mU|s|min|h|day|d|week|weeks|y|m2|cm|mmHg|degC|count|code|1\.73m2|10\^9)"
+)
+_QUOTIENT = rf"{_ATOM}(?: {_ATOM})*(?:/{_ATOM})*"
+KNOWN_UNIT = re.compile(rf"0/1|ln\({_QUOTIENT}\)|{_QUOTIENT}(?: per {_QUOTIENT})?")
+"""Products of known units over known units, the logarithm of one, or an indicator; ``1`` is a pure number."""
 
 SHIFTS = {"bis_delay_s"}
 """Parameters that may be 0 or negative: none of them divides anything."""
@@ -74,7 +78,7 @@ def test_every_number_has_unit_source_and_meaning(drug):
     """No theta, random effect or residual error without them, and none that is not finite."""
     for place, param in params_of(drug):
         assert math.isfinite(param.value), place
-        assert KNOWN_UNIT.match(param.unit), f"{place}: unit {param.unit!r}"
+        assert KNOWN_UNIT.fullmatch(param.unit), f"{place}: unit {param.unit!r}"
         assert len(param.source) > 5, place
         assert param.meaning, place
 
@@ -82,7 +86,7 @@ def test_every_number_has_unit_source_and_meaning(drug):
 def test_every_covariate_output_and_target_says_unit_and_source(drug):
     """Units of a known kind, a source for every range and target, distinct names and columns."""
     for covariate in drug.covariates:
-        assert KNOWN_UNIT.match(covariate.unit), f"{covariate.name}: unit {covariate.unit!r}"
+        assert KNOWN_UNIT.fullmatch(covariate.unit), f"{covariate.name}: unit {covariate.unit!r}"
         assert covariate.source, covariate.name
         assert covariate.meaning, covariate.name
         assert covariate.low < covariate.high, covariate.name
@@ -93,11 +97,11 @@ def test_every_covariate_output_and_target_says_unit_and_source(drug):
     assert drug.targets
     for target in drug.targets:
         assert target.source
-        assert KNOWN_UNIT.match(target.unit), target
+        assert KNOWN_UNIT.fullmatch(target.unit), target
         assert target.low is not None or target.high is not None
         if target.low is not None and target.high is not None:
             assert target.low < target.high
-    assert all(KNOWN_UNIT.match(output.unit) for output in drug.outputs)
+    assert all(KNOWN_UNIT.fullmatch(output.unit) for output in drug.outputs)
 
 
 def test_what_could_not_be_traced_is_marked_in_words_that_a_reader_finds(drug, record_property):
@@ -114,21 +118,16 @@ def test_typical_parameters_are_positive_and_finite_at_every_corner(drug):
     """At every combination of the ends of the ranges: a published formula that fails there needs a narrower range."""
     ends = [(covariate.low, covariate.typical, covariate.high) for covariate in drug.covariates]
     pick = (0, 2) if len(ends) > 4 else (0, 1, 2)
-    corners = np.array(list(itertools.product(*([end[i] for i in pick] for end in ends))), dtype=float)
+    rows = list(itertools.product(*([end[i] for i in pick] for end in ends)))
+    corners = np.array(rows) if ends else np.zeros((1, 1))
     names_of = [covariate.name for covariate in drug.covariates]
-    if not names_of:
-        corners = np.zeros((1, 0))
 
-    @jax.jit
-    @jax.vmap
     def typical(row):
         values = {name: row[i] for i, name in enumerate(names_of)}
         return drug.finish(drug.parameters(drug.theta_values(), values), values)
 
-    if names_of:
-        got = {name: np.broadcast_to(value, len(corners)) for name, value in typical(corners).items()}
-    else:
-        got = {name: np.array([value]) for name, value in drug.typical().items()}
+    # Not compiled: every drug reuses the same few kernels.
+    got = {name: np.broadcast_to(value, len(corners)) for name, value in jax.vmap(typical)(corners).items()}
     for name in drug.structure.parameters:
         at = int(np.argmin(got[name]))
         assert np.all(np.isfinite(got[name])), name
@@ -162,23 +161,40 @@ def test_the_dose_grid_can_be_prescribed(drug):
 
 def test_virtual_patients_stay_inside_the_published_ranges(drug):
     """Two hundred drawn patients, none outside, and the covariates that are not fixed do vary."""
-    patients = jax.jit(lambda key: draw_patients(drug, key, 0, 200))(jax.random.key(3))
+    keys = jax.random.split(jax.random.key(3), 200)
+    drawn = jax.vmap(lambda key: draw_covariates(drug, key).values)(keys)
     for covariate in drug.covariates:
-        values = np.asarray(patients.covariates.values[covariate.name])
+        values = np.asarray(drawn[covariate.name])
         assert values.min() >= np.float32(covariate.low) * (1 - 1e-6) - 1e-6, covariate.name
         assert values.max() <= np.float32(covariate.high) * (1 + 1e-6) + 1e-6, covariate.name
         if not isinstance(covariate.distribution, Fixed):
             assert len(np.unique(values)) > 1, covariate.name
-    assert patients.eta.shape == (200, len(drug.etas))
 
 
+def typical_patient(drug):
+    return make_covariates(drug, {covariate.name: covariate.typical for covariate in drug.covariates})
+
+
+def test_outputs_read_what_the_model_holds(drug):
+    """With a usual dose in every compartment that takes one, outputs are finite, none negative, one positive."""
+    p = individual_parameters(drug, typical_patient(drug), np.zeros(len(drug.etas)))
+    own = {name: values[0] for name, values in p.items()}
+    contents = drug.structure.contents(drug.structure.initial(own))
+    contents |= {name: contents[name] + drug.dosing.usual_dose_mg for name in drug.structure.dosable}
+    got = np.array([float(output.value(contents, own)) for output in drug.outputs])
+
+    assert np.all(np.isfinite(got))
+    assert np.all(got >= 0)
+    assert np.any(got > 0)
+
+
+@pytest.mark.slow
 def test_the_usual_dose_gives_finite_outputs(drug):
-    """One usual dose by the first route: something other than nothing, and nothing negative, in every output."""
+    """One usual dose by the first route, run by the engine: something, and nothing negative, in every output."""
     route, interval_h = drug.dosing.routes[0], drug.dosing.intervals_h[0]
     dose = Dose(0.0, drug.dosing.usual_dose_mg, compartment=route.compartment, duration_h=route.duration_h)
-    covariates = make_covariates(drug, {covariate.name: covariate.typical for covariate in drug.covariates})
-    times = np.linspace(0.25, 1.0, 4) * interval_h
-    got = np.asarray(jax.jit(predict, static_argnums=0)(drug, make_regimen((dose,), drug.structure), covariates, times))
+    regimen, times = make_regimen((dose,), drug.structure), np.linspace(0.25, 1.0, 4) * interval_h
+    got = np.asarray(jax.jit(predict, static_argnums=0)(drug, regimen, typical_patient(drug), times))
 
     assert got.shape == (4, len(drug.outputs))
     assert np.all(np.isfinite(got))

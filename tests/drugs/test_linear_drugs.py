@@ -208,7 +208,7 @@ def test_hennig_2013_child():
 
 
 def test_hennig_2013_dose_of_the_abstract():
-    """11 mg/kg a day, the abstract's dose in cystic fibrosis, gives its median child (11.1 years, 31.8 kg) AUC 80-110."""
+    """11 mg/kg a day, the abstract's dose in cystic fibrosis, gives the median child (11.1 y, 31.8 kg) AUC 80-110."""
     model = drug("tobramycin_hennig2013")
     norm = -2.37330 - 12.91367 * math.log(11.1) + 23.93581 * math.sqrt(11.1)
     child = {"age_y": 11.1, "wt_kg": 31.8, "height_cm": 142.0, "scr_umol_per_l": norm}

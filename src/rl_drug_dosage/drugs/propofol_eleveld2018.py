@@ -198,8 +198,9 @@ DRUG = DrugModel(
     ),
     ambiguities=(
         (
-            "Q2 is 1.75 L/min (control stream, Python Anesthesia Simulator, tci); opentiva 1.1.2 and a web "
-            "calculator print 1.83"
+            "theta 5 gives 1.75 L/min, and an adult of 35 y has Q2 = 1.83 L/min because the maturation of Q3, which "
+            "enters Q2, is 96 % then; opentiva 1.1.2 and a web calculator put 1.83 in the place of theta 5 and so count "
+            "maturation twice"
         ),
         (
             "Q2 and Q3 take the patient's own V2 and V3, random effects included, as the control stream does; "

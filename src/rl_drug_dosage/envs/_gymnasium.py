@@ -203,7 +203,8 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.single_observation_space = _space(env.observation_bounds)
         self.single_action_space = _space(env.action_bounds)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = self._doses = batch_space(self.single_action_space, num_envs)
+        self._doses: Any = batch_space(self.single_action_space, num_envs)
+        self.action_space = self._doses
         self._obs_size = len(env.observation_bounds[0])
         self._keys = np.random.default_rng().integers(2**32, size=(num_envs, 2), dtype=np.uint32)
         self._state: np.ndarray | None = None

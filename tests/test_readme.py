@@ -1,0 +1,45 @@
+"""Every shell block of the README runs as it is printed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+
+# These two are this very run, and a server that runs until it is stopped (tests/utils/test_loggers.py starts it).
+ELSEWHERE = ("make test\n", "tensorboard --logdir runs\n")
+
+
+def test_the_readme_has_shell_blocks():
+    """And the two that are run elsewhere are still there under that name."""
+    assert len(BLOCKS) > len(ELSEWHERE)
+    assert set(ELSEWHERE) <= set(BLOCKS)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b not in ELSEWHERE], ids=lambda b: b.splitlines()[0][:60])
+def test_a_block_of_the_readme_runs(block, tmp_path):
+    """``make`` in the checkout (its runs elsewhere), everything else in an empty folder with the shipped model."""
+    in_checkout = block.startswith(("make", "source"))
+    if in_checkout and not (ROOT / ".venv").exists():
+        pytest.skip("these tests do not run from the checkout's own .venv")
+    shutil.copytree(ROOT / "models", tmp_path / "models")
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "MAKEFLAGS": f"RUNS={tmp_path / 'runs'}",
+        "WANDB_MODE": "offline",
+    }
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=ROOT if in_checkout else tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,91 @@
+"""A resumed run is, bit for bit, the run that was never stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl_drug_dosage.utils.tensor_archive import read_archive
+
+OURS = (
+    "--total-timesteps 8192 --num-envs 4 --num-steps 64 --num-minibatches 4 --update-epochs 4 --checkpoint-freq 3 "
+    "--eval-freq 5"
+).split()
+THEIRS = (
+    "--env-id Pendulum-v1 --num-envs 2 --num-steps 32 --num-minibatches 4 --update-epochs 2 --total-timesteps 1024 "
+    "--checkpoint-freq 3 --eval-freq 0"
+).split()
+
+
+def _start(folder: Path, *args: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "rl_drug_dosage", "train", "--runs-dir", str(folder), *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ))
+
+
+def _finish(process: subprocess.Popen[str]) -> str:
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    return out
+
+
+def _rows(folder: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in {"time_s", "charts/SPS"}} for row in rows]
+
+
+def _same(a: Path, b: Path) -> None:
+    for name, kind in (("agent.pt", "agent"), ("checkpoint.pt", "checkpoint")):
+        first, second = read_archive(a / name, kind=kind), read_archive(b / name, kind=kind)
+        assert first.tensors.keys() == second.tensors.keys()
+        for key, tensor in first.tensors.items():
+            np.testing.assert_array_equal(second.tensors[key], tensor, err_msg=f"{name} {key}")
+    assert _rows(a) == _rows(b)
+
+
+@pytest.fixture(scope="module", params=[OURS, THEIRS], ids=["compiled", "gymnasium"])
+def uninterrupted(request, tmp_path_factory) -> tuple[list[str], Path]:
+    """The run that is never stopped."""
+    folder = tmp_path_factory.mktemp("runs")
+    _finish(_start(folder, *request.param, "--run-name", "full"))
+    return request.param, folder
+
+
+@pytest.mark.parametrize(
+    ("number", "lines"),
+    [(signal.SIGKILL, 0), (signal.SIGKILL, 5), (signal.SIGTERM, 4), (signal.SIGINT, 2)],
+    ids=["kill-at-start", "kill", "term", "ctrl-c"],
+)
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(uninterrupted, number, lines):
+    """Weights, optimiser, normaliser, keys, environments and step axis, after every way of being stopped."""
+    args, folder = uninterrupted
+    name = f"stopped-{number.name}-{lines}"
+    metrics, config = folder / name / "metrics.jsonl", folder / name / "config.toml"
+    process = _start(folder, *args, "--run-name", name)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        written = metrics.read_bytes().count(b"\n") if metrics.exists() else -1
+        if written >= lines or (lines == 0 and config.exists()):
+            break
+        time.sleep(0.002)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    if "model:" not in out:  # a small run may be over before the signal arrives
+        assert process.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number], out
+        if number is not signal.SIGKILL:
+            assert f"--resume {folder / name}" in out
+        _finish(_start(folder, "--resume", str(folder / name)))
+    _same(folder / "full", folder / name)
+
+
+def test_resuming_a_finished_run_changes_nothing(uninterrupted):
+    """It says that the run is complete."""
+    _, folder = uninterrupted
+    before = (folder / "full" / "checkpoint.pt").read_bytes()
+    assert "complete already" in _finish(_start(folder, "--resume", str(folder / "full")))
+    assert (folder / "full" / "checkpoint.pt").read_bytes() == before
