@@ -197,7 +197,7 @@ def test_eleveld_2018_effect_site_and_bis():
 
 
 def test_schnider_1998_after_a_bolus_and_an_infusion():
-    """A woman of 40 y, 60 kg, 165 cm with 3 ng/mL of remifentanil, written out from stanpumpR and Bouillon's surface."""
+    """A woman of 40 y, 60 kg, 165 cm with 3 ng/mL of remifentanil: stanpumpR's equations and Bouillon's surface."""
     lean = 1.07 * 60 - 148 * (60 / 165) ** 2
     cl1 = 1.89 + 0.0456 * (60 - 77) - 0.0681 * (lean - 59) + 0.0264 * (165 - 177)
     volumes, clearances = (4.27, 18.9 + 0.391 * 13, 238.0), (cl1, 1.29 + 0.024 * 13, 0.836)
@@ -213,7 +213,7 @@ def test_schnider_1998_after_a_bolus_and_an_infusion():
 
 
 def test_marsh_1991_agrees_with_pytci():
-    """PyTCI's README: 200 mg into 90 kg give 9.746588693957115 mg/L, 60 s later 7.438318565317236 mg/L (its own steps)."""
+    """PyTCI's README: 200 mg into 90 kg give 9.746588693957115 mg/L, 60 s later (in its steps) 7.438318565317236."""
     p = parameters("propofol_marsh1991", wt_kg=90.0)
     volumes, clearances = (p["v1"], p["v2"], p["v3"]), (p["cl"] / 60.0, p["q2"] / 60.0, p["q3"] / 60.0)
     central, _ = anaesthetic_course(volumes, clearances, p["ke0"] / 60.0, 200.0, 0.0, [0.0, 1.0])
@@ -388,7 +388,7 @@ def test_hamberg_2010_variances_match_the_spread_of_the_same_patients_in_2007():
 
 
 def test_hamberg_2010_covariates_are_the_shifts_of_mipd_warfarin():
-    """Its parameter file: *2/*2 lowers ke by 0.495, *3/*3 by 0.757, AA lowers EC50 by 0.532, a year of age ke by 0.00571."""
+    """Its parameter file: ke falls by 0.495 (*2/*2), 0.757 (*3/*3) and 0.00571 a year, EC50 by 0.532 (AA)."""
 
     def at(**covariates):
         return parameters("warfarin_hamberg2010", **covariates)

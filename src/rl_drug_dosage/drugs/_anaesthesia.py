@@ -145,7 +145,7 @@ def bis_parameters(theta: Values) -> dict[str, Array]:
 
 
 def bis_output(remifentanil_state: str | None = None) -> Output:
-    """BIS over the propofol effect site and a remifentanil effect compartment, or the covariate ``remi_ce_ng_per_ml``."""
+    """BIS over the propofol effect site and a remifentanil effect site: a compartment, or ``remi_ce_ng_per_ml``."""
 
     def value(state: Values, p: Values) -> Array:
         remifentanil = p["remi_ce_ng_per_ml"] if remifentanil_state is None else 1000.0 * state[remifentanil_state]

@@ -200,7 +200,7 @@ DRUG = DrugModel(
             "clearance: PKPDsim has 11.4 L/h at 70 kg of normal fat mass, 10.6 for a man of 70 kg; the abstract "
             "says 12.4 L/h for that man (62 kg of normal fat mass). PKPDsim is followed, the only complete "
             "transcription read: with it the published dose table of Bartelink 2012 for 90 mg h/L gives 87-104 in "
-            "16-65 kg; with 12.4 L/h it would give 74-89"
+            "16-65 kg; with 12.4 L/h it would give 74-88"
         ),
         "inter-occasion CVs are read as standard deviations of ln, as PKPDsim does; V2 has none",
         "the factors on clearance replace each other: 0.919 is not on top of 0.932",

@@ -259,7 +259,7 @@ DRUG = DrugModel(
         ),
         amounts_mg=tuple(0.035 * 0.05 * step for step in range(301)),
         intervals_h=(1.0 / 12.0, 0.25, 1.0),
-        usual_dose_mg=0.035 * 0.1,
+        usual_dose_mg=0.035 * 0.05,
         source="pump steps of 0.05 units (0.00175 mg) up to 15 units, set every 5 min: this project's choice",
     ),
     limits_of_use=(

@@ -23,15 +23,15 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["convolved_exponentials"]
+__all__ = ["convolved_exponentials", "convolved_exponentials_at"]
 
-_SERIES_BELOW = 2.0
-"""Spread (l_k - l_1) t below which the series is used: the recurrence then loses less than a factor of k / 2."""
+_SERIES_BELOW = 1.0
+"""Spread (l_k - l_1) t below which the series is used: the recurrence then loses less than a factor of k."""
 
 
 def _terms() -> int:
-    """Terms after which 2^q / q! is below the rounding of the working precision."""
-    return 26 if jnp.asarray(0.0).dtype == jnp.float64 else 16
+    """Terms after which 1 / q! is below the rounding of the working precision."""
+    return 19 if jnp.asarray(0.0).dtype == jnp.float64 else 11
 
 
 def _phi(z: Array) -> Array:
@@ -88,3 +88,14 @@ def convolved_exponentials(rates_per_h: Sequence[Array], t_h: Float[Array, ""]) 
             above.append(jnp.where(near, _series(rates[i : i + width + 1], t), quotient))
         level = above
     return level[0]
+
+
+def convolved_exponentials_at(nodes: Sequence[tuple[Array, ...]], t_h: Float[Array, ""]) -> list[Float[Array, ""]]:
+    """E of many sets of rates at one time; sets of one size are evaluated together, which keeps compiled programs small."""
+    values: dict[int, Array] = {}
+    for size in {len(rates) for rates in nodes}:
+        members = [i for i, rates in enumerate(nodes) if len(rates) == size]
+        columns = [jnp.stack([jnp.asarray(nodes[i][k], dtype=float) for i in members]) for k in range(size)]
+        together = convolved_exponentials(columns, jnp.broadcast_to(jnp.asarray(t_h, dtype=float), columns[0].shape))
+        values |= {i: together[place] for place, i in enumerate(members)}
+    return [values[i] for i in range(len(nodes))]

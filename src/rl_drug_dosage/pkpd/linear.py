@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.pkpd._disposition import disposition
-from rl_drug_dosage.pkpd._divided import convolved_exponentials
+from rl_drug_dosage.pkpd._divided import convolved_exponentials_at
 from rl_drug_dosage.pkpd._errors import DrugModelError
 from rl_drug_dosage.pkpd.description import Values
 from rl_drug_dosage.pkpd.structure import Structure
@@ -96,31 +96,21 @@ class Mammillary(Structure):
         rates, basis = disposition(p["cl"] / v1, couplings)
         return _Prepared(rates, basis, p["ka"] if self.depot else None, p["ke0"] if self.effect else None, v1)
 
-    def _core_response(
-        self,
-        prepared: _Prepared,
-        x: Float[Array, "n"],
-        rate: Float[Array, "n"] | None,
-        dt_h: Array,
-        then: tuple[Array, ...] = (),
-    ) -> Float[Array, "core"]:
-        """Core amounts after ``dt_h``, passed through further first-order steps with the rates ``then``."""
+    def _inputs(
+        self, prepared: _Prepared, x: Float[Array, "n"], rate: Float[Array, "n"] | None, zero: Array
+    ) -> list[tuple[tuple[Array, ...], Float[Array, "core"]]]:
+        """What feeds the core, as (rates it has passed through, amounts or infusion rates by core compartment)."""
         first = int(self.depot)
         core = slice(first, first + self.peripherals + 1)
-        zero = jnp.zeros_like(dt_h)
-        total = jnp.zeros(self.peripherals + 1)
-        for j, matrix in enumerate(prepared.basis):
-            nodes = (*prepared.rates[: j + 1], *then)
-            weight = convolved_exponentials(nodes, dt_h) * x[core]
+        into_central = (jnp.arange(self.peripherals + 1) == 0).astype(x.dtype)
+        inputs = [((), x[core])]
+        if rate is not None:
+            inputs.append(((zero,), rate[core]))
+        if prepared.ka is not None:
+            inputs.append(((prepared.ka,), prepared.ka * x[0] * into_central))
             if rate is not None:
-                weight = weight + convolved_exponentials((*nodes, zero), dt_h) * rate[core]
-            if prepared.ka is not None:
-                absorbed = convolved_exponentials((*nodes, prepared.ka), dt_h) * x[0]
-                if rate is not None:
-                    absorbed = absorbed + convolved_exponentials((*nodes, prepared.ka, zero), dt_h) * rate[0]
-                weight = weight.at[0].add(prepared.ka * absorbed)
-            total = total + matrix @ weight if j else weight
-        return total
+                inputs.append(((prepared.ka, zero), prepared.ka * rate[0] * into_central))
+        return inputs
 
     def advance(
         self,
@@ -134,20 +124,32 @@ class Mammillary(Structure):
     ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
         """Exact; see the module docstring."""
         dt_h = jnp.asarray(dt_h, dtype=float)
-        parts = [self._core_response(prepared, x, rate_mg_per_h, dt_h)]
+        zero = jnp.zeros_like(dt_h)
+        inputs = self._inputs(prepared, x, rate_mg_per_h, zero)
+        # The core itself, the effect compartment behind it, and the integrator behind it.
+        behind = [(), *([(prepared.ke0,)] if prepared.ke0 is not None else []), *([(zero,)] if auc else [])]
+        orders = range(len(prepared.basis))
+        asked = [(*prepared.rates[: j + 1], *passed, *then) for then in behind for j in orders for passed, _ in inputs]
         if prepared.ka is not None:
-            depot = jnp.exp(-prepared.ka * dt_h) * x[0]
-            if rate_mg_per_h is not None:
-                zero = jnp.zeros_like(dt_h)
-                depot = depot + convolved_exponentials((prepared.ka, zero), dt_h) * rate_mg_per_h[0]
-            parts.insert(0, depot[None])
+            asked += [(prepared.ka,), (prepared.ka, zero)]
         if prepared.ke0 is not None:
-            driven = self._core_response(prepared, x, rate_mg_per_h, dt_h, (prepared.ke0,))[0] / prepared.v1
-            parts.append((jnp.exp(-prepared.ke0 * dt_h) * x[-1] + prepared.ke0 * driven)[None])
-        area = jnp.zeros(())
-        if auc:
-            area = self._core_response(prepared, x, rate_mg_per_h, dt_h, (jnp.zeros_like(dt_h),))[0] / prepared.v1
-        return jnp.concatenate(parts), area
+            asked.append((prepared.ke0,))
+        weights = iter(convolved_exponentials_at(asked, dt_h))
+        responses = []
+        for _ in behind:
+            response = jnp.zeros(self.peripherals + 1)
+            for matrix in prepared.basis:
+                response = response + matrix @ sum(next(weights) * amounts for _, amounts in inputs)
+            responses.append(response)
+        contents = responses[0]
+        if prepared.ka is not None:
+            kept, infused = next(weights) * x[0], next(weights)
+            depot = kept if rate_mg_per_h is None else kept + infused * rate_mg_per_h[0]
+            contents = jnp.concatenate([depot[None], contents])
+        if prepared.ke0 is not None:
+            effect = next(weights) * x[-1] + prepared.ke0 * responses[1][0] / prepared.v1
+            contents = jnp.concatenate([contents, effect[None]])
+        return contents, responses[-1][0] / prepared.v1 if auc else jnp.zeros(())
 
 
 @dataclass(frozen=True)
