@@ -16,7 +16,8 @@ __all__ = ["app", "main"]
 
 _ABOUT = "Dosing policies trained with PPO on virtual patients. Research and education only: it treats no patient."
 
-app = typer.Typer(help=_ABOUT, add_completion=False, pretty_exceptions_enable=False)
+# Typer's rich help would load a Markdown renderer and a syntax highlighter first: 0.4 s for a frame around the text.
+app = typer.Typer(help=_ABOUT, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def _show_version(wanted: bool) -> None:

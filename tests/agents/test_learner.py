@@ -131,8 +131,8 @@ class Reference:
         table = {"obs": r.obs, "u": r.u, "logp": self.log_prob(flat, r.obs, r.u), "adv": adv, "ret": adv + value}
         table["value"] = value
         table = {k: v.reshape(STEPS * ENVS, *v.shape[2:]) for k, v in table.items()}
-        m, v, count, norms = np.zeros_like(flat), np.zeros_like(flat), 0, []
-        for index in order.reshape(EPOCHS * MINIBATCHES, -1):
+        m, v, norms = np.zeros_like(flat), np.zeros_like(flat), []
+        for count, index in enumerate(order.reshape(EPOCHS * MINIBATCHES, -1), start=1):
             batch = {name: column[index] for name, column in table.items()}
             g = np.zeros_like(flat)
             for i in range(flat.size):
@@ -142,7 +142,6 @@ class Reference:
                 g[i] = (up - down) / 2e-6
             norms.append(np.linalg.norm(g))
             g *= min(1.0, 0.5 / (norms[-1] + 1e-6))
-            count += 1
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
             flat = flat - lr * (m / (1 - 0.9**count)) / (np.sqrt(v / (1 - 0.999**count)) + 1e-5)
         return flat, norms
@@ -245,7 +244,7 @@ def test_the_learning_rate_stays_without_annealing(adaptive: tuple[Learner, Upda
 
 
 def test_the_adaptive_rate_follows_the_kl(adaptive: tuple[Learner, Update]) -> None:
-    """Too cautious an update speeds the next one up by 1.5, too bold a one slows it down, a fair one changes nothing."""
+    """After too cautious an update the next is 1.5 times as fast, after too bold a one as slow, else the same."""
     learner, update = adaptive
     state, bold = fresh(learner), {"learning_rate": 0.05}
     # the mean over two epochs of one minibatch, the first of which is 0: the last one's is twice that
@@ -310,7 +309,9 @@ def test_parameters_that_are_not_finite_are_named(plain: tuple[Learner, Update])
     """A critic gone bad shows in the values; a step of infinite length in the parameters afterwards."""
     learner, update = plain
     state = fresh(learner)
-    critic_gone = eqx.tree_at(lambda s: s.params, state, np.where(np.arange(state.params.size) == 0, np.nan, state.params))
+    critic_gone = eqx.tree_at(
+        lambda s: s.params, state, np.where(np.arange(state.params.size) == 0, np.nan, state.params)
+    )
     metrics = update(critic_gone, make_rollout(), rates())[1]
     assert metrics.inputs_finite.tolist() == [True, True, False]
     metrics = update(state, make_rollout(), rates(learning_rate=np.inf))[1]
@@ -330,7 +331,9 @@ def test_explained_variance_leaves_masked_steps_out() -> None:
     assert float(learner_module._explained_variance(ret.at[3].set(0.0), ret, valid)) == 1.0
     assert float(learner_module._explained_variance(jnp.full(4, 7.0), ret, valid)) == 0.0
     # errors (0, 0, 1): variance 2/9 of the returns' 2/3
-    assert float(learner_module._explained_variance(jnp.array([1.0, 2.0, 2.0, 0.0]), ret, valid)) == pytest.approx(2 / 3)
+    assert float(learner_module._explained_variance(jnp.array([1.0, 2.0, 2.0, 0.0]), ret, valid)) == pytest.approx(
+        2 / 3
+    )
     assert np.isnan(learner_module._explained_variance(ret, jnp.ones(4), valid))
 
 

@@ -1,5 +1,6 @@
 """The command line, in this process: compiled programs are shared by all tests."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,9 +24,7 @@ TINY = "--num-envs 4 --num-steps 64 --num-minibatches 4 --update-epochs 2 --tota
 
 
 @pytest.fixture
-def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Outcome]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run ``rl-drug-dosage`` with these arguments, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
@@ -39,9 +38,19 @@ def run(
     return call
 
 
+@pytest.fixture(scope="session")
+def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished small run, trained once."""
+    folder = tmp_path_factory.mktemp("trained")
+    args = ["rl-drug-dosage", "train", *TINY, "--run-name", "tiny", "--runs-dir", str(folder)]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setattr(sys, "argv", args)
+        cli.main()
+    assert not stop.value.code
+    return folder / "tiny"
+
+
 @pytest.fixture
-def tiny_run(run: Callable[..., Outcome]) -> Path:
-    """The folder of a finished small run."""
-    done = run("train", *TINY, "--run-name", "tiny")
-    assert done.code == 0, done.err
-    return Path("runs/tiny")
+def tiny_run(run: Callable[..., Outcome], _trained: Path) -> Path:
+    """A copy of it in this test's folder, as ``runs/tiny``."""
+    return Path(shutil.copytree(_trained, Path("runs/tiny")))

@@ -57,7 +57,9 @@ def test_train_refuses_in_one_line_and_leaves_nothing(run, tmp_path, args, named
 def test_cuda_without_a_gpu_says_what_to_install():
     """In a process of its own: JAX chooses its devices once."""
     args = [sys.executable, "-m", "rl_drug_dosage", "train", "--device", "cuda"]
-    done = subprocess.run(args, capture_output=True, text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}, check=False)
+    done = subprocess.run(
+        args, capture_output=True, text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "'cuda' extra" in done.stderr
@@ -139,7 +141,18 @@ def test_a_full_disk_ends_a_run_in_one_line(tmp_path):
     """No file may grow beyond 20 kB: the first checkpoint does not fit, and says so."""
     args = "train --num-envs 4 --num-steps 64 --num-minibatches 4 --update-epochs 2 --total-timesteps 512".split()
     done = subprocess.run(
-        ["bash", "-c", 'ulimit -f 20; exec "$@"', "-", sys.executable, "-m", "rl_drug_dosage", *args, "--run-name", "full"],
+        [
+            "bash",
+            "-c",
+            'ulimit -f 20; exec "$@"',
+            "-",
+            sys.executable,
+            "-m",
+            "rl_drug_dosage",
+            *args,
+            "--run-name",
+            "full",
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -34,7 +34,9 @@ def test_the_data_file_holds_every_step_of_every_episode_with_units(run, tiny_ru
     assert f"{np.mean(returns):.2f} +- {np.std(returns):.2f}" in done.out
     # the environment's own equation, from the file: next = c (1 - k) + dose + noise, with one k per episode
     first = [r for r in rows if r["episode"] == "1"]
-    c, dose, nxt = (np.array([float(r[n]) for r in first]) for n in ("concentration_au", "dose_au", "next_concentration_au"))
+    c, dose, nxt = (
+        np.array([float(r[n]) for r in first]) for n in ("concentration_au", "dose_au", "next_concentration_au")
+    )
     eliminated = (c + dose - nxt)[c > 1.0] / c[c > 1.0]
     assert 0.02 < np.median(eliminated) < 0.09
     np.testing.assert_array_equal(c[1:], nxt[:-1])

@@ -8,7 +8,9 @@ import pytest
 HEAVY = ("jax", "numpy", "matplotlib", "gymnasium", "tensorboard", "equinox", "wandb")
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["train", "--help"], ["evaluate", "--help"], ["info", "--help"]])
+@pytest.mark.parametrize(
+    "args", [["--help"], ["--version"], ["train", "--help"], ["evaluate", "--help"], ["info", "--help"]]
+)
 def test_help_and_version_import_nothing_heavy(args):
     """Half a second is spent before the first character otherwise."""
     code = (
@@ -26,7 +28,9 @@ def test_help_and_version_import_nothing_heavy(args):
 
 def test_the_module_runs_as_a_program():
     """``python -m rl_drug_dosage --version``."""
-    done = subprocess.run([sys.executable, "-m", "rl_drug_dosage", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "rl_drug_dosage", "--version"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("rl-drug-dosage 0.")
 
 

@@ -1,5 +1,6 @@
 """DrugDose-v0 as Gymnasium sees it: registration, the checkers, one environment and many, and their agreement."""
 
+import itertools
 import subprocess
 import sys
 import warnings
@@ -233,11 +234,11 @@ def roll(env: VectorisedEnv, steps: int, seed: int = 7, dose: float = 0.11) -> l
         if env.autoreset_mode is AutoresetMode.SAME_STEP and done.any():
             np.testing.assert_array_equal(info["_final_obs"], done)
             final[done] = np.stack(info["final_obs"][done])
-        for i in np.flatnonzero(~resetting):
-            rows.append(
-                {"env": i, "episode": episode[i], "from": obs[i, 0], "to": final[i, 0], "reward": reward[i]}
-                | {"terminated": terminated[i], "truncated": truncated[i], "in_range": info["in_range"][i]}
-            )
+        rows += [
+            {"env": i, "episode": episode[i], "from": obs[i, 0], "to": final[i, 0], "reward": reward[i]}
+            | {"terminated": terminated[i], "truncated": truncated[i], "in_range": info["in_range"][i]}
+            for i in np.flatnonzero(~resetting)
+        ]
         for i in np.flatnonzero(resetting):
             assert reward[i] == 0.0
             assert not done[i]
@@ -276,14 +277,14 @@ def test_the_autoreset_modes_tell_one_story() -> None:
         for i in range(3):
             own = [row for row in story if row["env"] == i]
             assert [row["truncated"] for row in own] == [t % 4 == 3 for t in range(len(own))]
-            for before, after in zip(own, own[1:], strict=False):
+            for before, after in itertools.pairwise(own):
                 assert after["from"] == (np.float32(1.8) if before["truncated"] else before["to"])
         assert not any(row["terminated"] for row in story)
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda m: m.name)
 def test_a_batch_has_the_dynamics_of_one(mode: AutoresetMode) -> None:
-    """Every transition obeys ``C (1 - k) + dose`` with one k an episode, and its reward and flag follow from where it led."""
+    """Every transition obeys ``C (1 - k) + dose`` with one k an episode; reward and flag follow from where it led."""
     rows = roll(vector(mode=mode, noise_std=0.0, horizon=5, c0=2.0, k_range=(0.03, 0.08)), 14)
     ks: dict[tuple[int, int], list[float]] = {}
     for row in rows:

@@ -36,7 +36,7 @@ def test_the_stack_equals_stacking_by_hand(size: int) -> None:
 
 
 def test_the_stack_declares_its_bounds() -> None:
-    """As many observation bounds as observations, then as many action bounds as actions; the rest is the inner one's."""
+    """As many observation bounds as observations, then those of the actions; the rest is the inner one's."""
     env = _catalog.make(ENV, {"max_dose": 0.5}, frame_stack=3)
     inner = make_drug_dose(max_dose=0.5)
     low, high = env.observation_bounds

@@ -10,7 +10,7 @@ from rl_drug_dosage.training.plan import make_plan
 
 
 def test_a_thousand_steps_train_all_the_same() -> None:
-    """1,000 // 2,048 is 0 updates elsewhere; here the rollout is shortened to the next multiple of 32, and that is said."""
+    """1,000 // 2,048 is 0 updates; here the rollout is shortened to the next multiple of 32, and the run says so."""
     plan = make_plan(TrainConfig(total_timesteps=1000))
     assert (plan.num_updates, plan.config.num_steps, plan.total_timesteps) == (1, 1024, 1024)
     assert plan.notes == (

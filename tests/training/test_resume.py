@@ -24,7 +24,8 @@ THEIRS = (
 
 
 def _start(folder: Path, *args: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "rl_drug_dosage", "train", "--runs-dir", str(folder), *args]
+    place = [] if "--resume" in args else ["--runs-dir", str(folder)]
+    command = [sys.executable, "-m", "rl_drug_dosage", "train", *place, *args]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ))
 
 
@@ -48,12 +49,37 @@ def _same(a: Path, b: Path) -> None:
     assert _rows(a) == _rows(b)
 
 
-@pytest.fixture(scope="module", params=[OURS, THEIRS], ids=["compiled", "gymnasium"])
-def uninterrupted(request, tmp_path_factory) -> tuple[list[str], Path]:
-    """The run that is never stopped."""
-    folder = tmp_path_factory.mktemp("runs")
-    _finish(_start(folder, *request.param, "--run-name", "full"))
-    return request.param, folder
+def _uninterrupted(folder: Path, args: list[str]) -> Path:
+    _finish(_start(folder, *args, "--run-name", "full"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the compiled run that is never stopped."""
+    return _uninterrupted(tmp_path_factory.mktemp("ours"), OURS)
+
+
+def _stop_and_resume(folder: Path, args: list[str], number: signal.Signals, lines: int) -> None:
+    """Stop a run once it has written so many lines of metrics, resume it, compare it with the one never stopped."""
+    name = f"stopped-{number.name}-{lines}"
+    metrics, config = folder / name / "metrics.jsonl", folder / name / "config.toml"
+    process = _start(folder, *args, "--run-name", name)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        written = metrics.read_bytes().count(b"\n") if metrics.exists() else -1
+        if written >= lines or (lines == 0 and config.exists()):
+            break
+        time.sleep(0.002)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=120)
+    if "model:" not in out:  # a small run may be over before the signal arrives
+        codes = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
+        assert process.returncode == codes[number], out
+        if number is not signal.SIGKILL:
+            assert f"--resume {folder / name}" in out
+        _finish(_start(folder, "--resume", str(folder / name)))
+    _same(folder / "full", folder / name)
 
 
 @pytest.mark.parametrize(
@@ -61,31 +87,18 @@ def uninterrupted(request, tmp_path_factory) -> tuple[list[str], Path]:
     [(signal.SIGKILL, 0), (signal.SIGKILL, 5), (signal.SIGTERM, 4), (signal.SIGINT, 2)],
     ids=["kill-at-start", "kill", "term", "ctrl-c"],
 )
-def test_a_stopped_run_goes_on_as_if_nothing_had_happened(uninterrupted, number, lines):
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(ours, number, lines):
     """Weights, optimiser, normaliser, keys, environments and step axis, after every way of being stopped."""
-    args, folder = uninterrupted
-    name = f"stopped-{number.name}-{lines}"
-    metrics, config = folder / name / "metrics.jsonl", folder / name / "config.toml"
-    process = _start(folder, *args, "--run-name", name)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        written = metrics.read_bytes().count(b"\n") if metrics.exists() else -1
-        if written >= lines or (lines == 0 and config.exists()):
-            break
-        time.sleep(0.002)
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
-    if "model:" not in out:  # a small run may be over before the signal arrives
-        assert process.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number], out
-        if number is not signal.SIGKILL:
-            assert f"--resume {folder / name}" in out
-        _finish(_start(folder, "--resume", str(folder / name)))
-    _same(folder / "full", folder / name)
+    _stop_and_resume(ours, OURS, number, lines)
 
 
-def test_resuming_a_finished_run_changes_nothing(uninterrupted):
+def test_a_run_on_a_foreign_environment_goes_on_as_well(tmp_path):
+    """Its episodes are replayed from their seeds and actions."""
+    _stop_and_resume(_uninterrupted(tmp_path, THEIRS), THEIRS, signal.SIGKILL, 5)
+
+
+def test_resuming_a_finished_run_changes_nothing(ours):
     """It says that the run is complete."""
-    _, folder = uninterrupted
-    before = (folder / "full" / "checkpoint.pt").read_bytes()
-    assert "complete already" in _finish(_start(folder, "--resume", str(folder / "full")))
-    assert (folder / "full" / "checkpoint.pt").read_bytes() == before
+    before = (ours / "full" / "checkpoint.pt").read_bytes()
+    assert "complete already" in _finish(_start(ours, "--resume", str(ours / "full")))
+    assert (ours / "full" / "checkpoint.pt").read_bytes() == before

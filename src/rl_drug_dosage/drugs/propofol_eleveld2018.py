@@ -199,7 +199,7 @@ DRUG = DrugModel(
     ambiguities=(
         (
             "theta 5 gives 1.75 L/min, and an adult of 35 y has Q2 = 1.83 L/min because the maturation of Q3, which "
-            "enters Q2, is 96 % then; opentiva 1.1.2 and a web calculator put 1.83 in the place of theta 5 and so count "
+            "enters Q2, is 96 % then; opentiva 1.1.2 and a web calculator put 1.83 in place of theta 5 and so count "
             "maturation twice"
         ),
         (

@@ -114,7 +114,9 @@ def _courses(axes: Any, time: np.ndarray, values: np.ndarray, color: str, name: 
             label = name if i == 0 else None
             axes.plot(time, course, color=color, alpha=0.9 if len(values) == 1 else 0.5, lw=1.2, label=label, **style)
         return
-    low, middle, high = np.nanpercentile(values, (_BAND[0], 50, _BAND[1]), axis=0)
+    # nanpercentile goes through the columns one by one, and most environments need no padding
+    percentile = np.nanpercentile if np.isnan(values).any() else np.percentile
+    low, middle, high = percentile(values, (_BAND[0], 50, _BAND[1]), axis=0)
     step = "post" if "drawstyle" in style else None
     label = f"{_BAND[0]}th to {_BAND[1]}th percentile"
     axes.fill_between(time, low, high, color=color, alpha=0.25, step=step, lw=0, label=label)

@@ -20,6 +20,7 @@ Accurate computation of divided differences of the exponential function, Math. C
 import math
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -51,21 +52,22 @@ def _sorted(values: Sequence[Array]) -> list[Array]:
     return ordered
 
 
-def _series(rates: Sequence[Array], t: Array) -> Array:
-    """E by its Taylor series around the largest (last) rate, summed by nested Horner schemes (one per other rate)."""
-    k = len(rates)
+def _series(rates: Array, t: Array, width: int) -> Array:
+    """E of every ``width + 1`` neighbours by the Taylor series around the largest, summed by nested Horner schemes."""
+    count = rates.shape[0] - width
+    largest = rates[width:]
     # Beyond the bound the series is discarded; clipping keeps it, and its gradient, finite there.
-    z = [jnp.minimum((rates[-1] - rate) * t, _SERIES_BELOW) for rate in rates[:-1]]
-    sums = [jnp.zeros_like(t)] * len(z)
+    z = [jnp.minimum((largest - rates[i : i + count]) * t, _SERIES_BELOW) for i in range(width)]
+    sums = [jnp.zeros_like(largest)] * width
     for q in range(_terms(), -1, -1):
-        inner: Array | float = 1.0 / math.factorial(q + k - 1)
+        inner: Array | float = 1.0 / math.factorial(q + width)
         for i, z_i in enumerate(z):
             inner = sums[i] = inner + z_i * sums[i]
-    return t ** (k - 1) * jnp.exp(-rates[-1] * t) * sums[-1]
+    return t**width * jnp.exp(-largest * t) * sums[-1]
 
 
-def convolved_exponentials(rates_per_h: Sequence[Array], t_h: Float[Array, ""]) -> Float[Array, ""]:
-    """E(l_1..l_k; t), in h^(k-1).
+def convolved_exponentials(rates_per_h: Sequence[Array], t_h: Float[Array, "..."]) -> Float[Array, "..."]:
+    """E(l_1..l_k; t), in h^(k-1), elementwise over any trailing shape.
 
     Args:
         rates_per_h: the rate constants, >= 0, in any order, equal ones allowed.
@@ -74,19 +76,16 @@ def convolved_exponentials(rates_per_h: Sequence[Array], t_h: Float[Array, ""]) 
     Returns:
         The k-fold convolution; relative error a few units of rounding plus that of l t.
     """
-    rates = _sorted([jnp.asarray(rate, dtype=float) for rate in rates_per_h])
     t = jnp.asarray(t_h, dtype=float)
-    if len(rates) == 1:
+    rates = jnp.stack(_sorted([jnp.asarray(rate, dtype=float) for rate in rates_per_h]))
+    if rates.shape[0] == 1:
         return jnp.exp(-rates[0] * t)
-    level = [t * jnp.exp(-a * t) * _phi((b - a) * t) for a, b in zip(rates[:-1], rates[1:], strict=True)]
-    for width in range(2, len(rates)):
-        above = []
-        for i in range(len(rates) - width):
-            gap = rates[i + width] - rates[i]
-            near = gap * t < _SERIES_BELOW
-            quotient = (level[i] - level[i + 1]) / jnp.where(near, 1.0, gap)
-            above.append(jnp.where(near, _series(rates[i : i + width + 1], t), quotient))
-        level = above
+    level = t * jnp.exp(-rates[:-1] * t) * _phi((rates[1:] - rates[:-1]) * t)
+    for width in range(2, rates.shape[0]):
+        gap = rates[width:] - rates[:-width]
+        near = gap * t < _SERIES_BELOW
+        quotient = (level[:-1] - level[1:]) / jnp.where(near, 1.0, gap)
+        level = jnp.where(near, _series(rates, t, width), quotient)
     return level[0]
 
 
@@ -96,6 +95,8 @@ def convolved_exponentials_at(nodes: Sequence[tuple[Array, ...]], t_h: Float[Arr
     for size in {len(rates) for rates in nodes}:
         members = [i for i, rates in enumerate(nodes) if len(rates) == size]
         columns = [jnp.stack([jnp.asarray(nodes[i][k], dtype=float) for i in members]) for k in range(size)]
-        together = convolved_exponentials(columns, jnp.broadcast_to(jnp.asarray(t_h, dtype=float), columns[0].shape))
+        together = jax.lax.optimization_barrier(
+            convolved_exponentials(columns, jnp.broadcast_to(jnp.asarray(t_h, dtype=float), columns[0].shape))
+        )
         values |= {i: together[place] for place, i in enumerate(members)}
     return [values[i] for i in range(len(nodes))]

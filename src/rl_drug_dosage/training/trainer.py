@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -132,9 +133,7 @@ class _Run:
             try:
                 if restored is None:
                     self._save(state, 0)
-                self.program.compile(state)
-                if plan.config.eval_freq:
-                    self._evaluate(state)  # compiles it; the clock of the training starts afterwards
+                self._compile(state)
                 compile_s = time.perf_counter() - start
                 state, update, summaries = self._loop(state, update, interrupts)
             finally:
@@ -148,6 +147,14 @@ class _Run:
             compile_s,
             time.perf_counter() - start - compile_s,
         )
+
+    def _compile(self, state: Any) -> None:
+        """Compile both programs, side by side: the clock of the training starts afterwards."""
+        with ThreadPoolExecutor(1) as pool:
+            evaluated = pool.submit(self._evaluate, state) if self.plan.config.eval_freq else None
+            self.program.compile(state)
+            if evaluated is not None:
+                evaluated.result()
 
     def _loop(self, state: Any, update: int, interrupts: Interrupts) -> tuple[Any, int, tuple[Summary, ...]]:
         plan, config = self.plan, self.plan.config

@@ -4,6 +4,7 @@ The parameters are one flat vector: Adam, its two moments and the global gradien
 operations instead of a dozen small ones each, which on a CPU is a quarter of the time of a small minibatch.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from rl_drug_dosage.agents.ppo.advantages import generalized_advantages
@@ -97,8 +97,8 @@ class Learner:
 
     def __init__(self, settings: LearnerSettings) -> None:
         self.settings = settings
-        template = self.init_params(np.random.default_rng(0))
-        self._unravel = ravel_pytree(jax.tree.map(np.asarray, template))[1]
+        leaves, self._structure = jax.tree.flatten(self.init_params(np.random.default_rng(0)))
+        self._shapes = [leaf.shape for leaf in leaves]
         # Detail 3: eps 1e-5, not Adam's 1e-8.
         self._adam = optax.scale_by_adam(eps=1e-5)
 
@@ -120,8 +120,12 @@ class Learner:
         )
 
     def networks(self, flat: Float[Array, " parameters"]) -> ActorCritic:
-        """The networks in a flat parameter vector."""
-        return self._unravel(flat)
+        """The networks in a flat parameter vector, on the host or on a device."""
+        ends = np.cumsum([math.prod(shape) for shape in self._shapes])
+        leaves = [
+            flat[end - math.prod(shape) : end].reshape(shape) for end, shape in zip(ends, self._shapes, strict=True)
+        ]
+        return jax.tree.unflatten(self._structure, leaves)
 
     def update(
         self, state: LearnerState, rollout: Rollout, rates: Rates, key: PRNGKeyArray
