@@ -42,8 +42,9 @@ def save_plots(episodes: Episodes, folder: Path, title: str) -> dict[str, Path]:
 def _new(title: str) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    axes = figure.subplots()
+    # fixed margins and fixed places for the legends: to search for good ones takes longer than to draw the figure
+    figure = Figure(figsize=(8, 4.5), dpi=120)
+    axes = figure.subplots(gridspec_kw={"left": 0.09, "right": 0.98, "bottom": 0.11, "top": 0.93})
     axes.set_title(title, fontsize=10)
     return figure, axes
 
@@ -52,7 +53,7 @@ def _save(figure: Any, path: Path) -> Path:
     import io
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
     atomic_write(path, buffer.getvalue())
     return path
 
@@ -69,7 +70,7 @@ def _concentration(episodes: Episodes, title: str) -> Any:
     axes.set_xlim(0, time[-1])
     axes.set_xlabel(episodes.axes["time"].label)
     axes.set_ylabel(episodes.axes["concentration"].label)
-    axes.legend(loc="best")
+    axes.legend(loc="upper right")
     return figure
 
 
@@ -84,7 +85,7 @@ def _dose(episodes: Episodes, title: str) -> Any:
         axes.set_ylim(bottom=0)
     axes.set_xlabel(episodes.axes["time"].label)
     axes.set_ylabel(episodes.axes["dose"].label)
-    axes.legend(loc="best")
+    axes.legend(loc="upper right")
     return figure
 
 
@@ -101,7 +102,7 @@ def _scatter(episodes: Episodes, title: str) -> Any:
     )
     if (window := episodes.window) is not None:
         axes.axvspan(window.low, window.high, color="tab:green", alpha=0.15, label="therapeutic window", zorder=0)
-        axes.legend(loc="best")
+        axes.legend(loc="upper right")
     axes.set_xlabel(f"{episodes.axes['concentration'].label}, when the dose was chosen")
     axes.set_ylabel(episodes.axes["dose"].label)
     figure.colorbar(points, ax=axes, label=episodes.axes["time"].label)

@@ -270,7 +270,7 @@ def _panels(model: DrugModel) -> tuple[int, ...]:
     names = [output.name for output in model.outputs]
     wanted = [names[0], *(target.output for target in model.targets)]
     wanted += [name for name in names if name == "concentration"]
-    return tuple(names.index(name) for name in dict.fromkeys(wanted))[:3]
+    return tuple(names.index(name) for name in dict.fromkeys(wanted))
 
 
 def _default_step(course: Course) -> float:

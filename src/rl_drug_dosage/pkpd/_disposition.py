@@ -106,12 +106,14 @@ def _three(k10: Array, k12: Array, k21: Array, k13: Array, k31: Array) -> tuple[
     a1 = k10 * (k21 + k31) + k21 * k31 + k12 * k31 + k13 * k21
     a0 = k10 * k21 * k31
     tiny = jnp.finfo(a2.dtype).tiny
-    gamma = _slowest(a2, a1, a0)
+    gamma = jax.lax.optimization_barrier(_slowest(a2, a1, a0))
     total, product = a2 - gamma, a1 - gamma * (a2 - gamma)
     spread = jnp.maximum(total * total - 4.0 * product, (jnp.finfo(a2.dtype).eps * total) ** 2)
     alpha = 0.5 * (total + jnp.sqrt(spread))
     beta = product / alpha
-    near_low, near_middle, near_high, closeness = _clustered((k10 + k12 + k13, k21, k31), (k12 * k21, k13 * k31))
+    near_low, near_middle, near_high, closeness = jax.lax.optimization_barrier(
+        _clustered((k10 + k12 + k13, k21, k31), (k12 * k21, k13 * k31))
+    )
     clustered = closeness < 0.02
     gamma = jnp.where(clustered, near_low, gamma)
     beta = jnp.where(clustered, near_middle, beta)

@@ -93,7 +93,8 @@ class Mammillary(Structure):
         """Disposition rates and Newton's matrices."""
         v1 = jnp.asarray(p["v1"], dtype=float)
         couplings = [(p[f"q{i}"] / v1, p[f"q{i}"] / p[f"v{i}"]) for i in range(2, self.peripherals + 2)]
-        rates, basis = disposition(p["cl"] / v1, couplings)
+        # The barrier keeps the compiler from repeating this work inside everything that uses it.
+        rates, basis = jax.lax.optimization_barrier(disposition(p["cl"] / v1, couplings))
         return _Prepared(rates, basis, p["ka"] if self.depot else None, p["ke0"] if self.effect else None, v1)
 
     def _inputs(

@@ -21,8 +21,8 @@ Headers are read in any case. An empty cell, ``.`` and ``NA`` are missing. Lines
 first cell is ``C``, are comments. Other columns are left alone and named in `NonmemData.notes`.
 
 At one time the order of lines decides, as in NONMEM: a level listed after a dose is drawn after it, and a trough may
-belong to the old occasion where the dose belongs to the new one. Between records a covariate holds backward (``"nocb"``)
-or forward (``"locf"``), also into missing cells; at one time it has one value.
+belong to the old occasion where the dose belongs to the new one. Between records a covariate holds backward
+(``"nocb"``) or forward (``"locf"``), also into missing cells; at one time it has one value.
 """
 
 import dataclasses

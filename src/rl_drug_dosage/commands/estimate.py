@@ -1,0 +1,81 @@
+"""``rl-drug-dosage estimate``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rl_drug_dosage.evaluation.estimation import Estimation
+
+__all__ = ["command"]
+
+
+def command(
+    drug: Annotated[str, typer.Option(help="Drug model, e.g. vancomycin-goti2018.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="NONMEM-style CSV file of doses and levels.", show_default=False)],
+    occasions: Annotated[
+        bool, typer.Option("--occasions", help="Estimate inter-occasion variability by column OCC.")
+    ] = False,
+    interpolation: Annotated[
+        str, typer.Option(help="How covariates hold between records: nocb (backward) or locf (forward).")
+    ] = "nocb",
+    posterior: Annotated[
+        str, typer.Option(help="Where the intervals come from: laplace, or resample (importance resampling).")
+    ] = "laplace",
+    seed: Annotated[int, typer.Option(help="Random seed of the resampling.")] = 1,
+    output_dir: Annotated[Path, typer.Option(help="Output directory for tables and plots.")] = Path(),
+) -> None:
+    """Estimate each patient's parameters from measured levels (maximum a posteriori).
+
+    Example: rl-drug-dosage estimate --drug vancomycin-goti2018 --data levels.csv
+    """
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    from rl_drug_dosage.evaluation.estimation import EstimationOptions, estimate
+
+    result = estimate(
+        EstimationOptions(
+            drug=drug,
+            data=data,
+            occasions=occasions,
+            interpolation=interpolation,  # type: ignore[arg-type]
+            posterior=posterior,  # type: ignore[arg-type]
+            seed=seed,
+            output_dir=output_dir,
+        )
+    )
+    _show(result)
+    for path in result.files:
+        typer.echo(path)
+
+
+def _show(result: "Estimation") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(f"{result.model.title}\nFor research and education only; nothing here is meant to treat a patient.")
+    table = Table(title="MAP estimates with 90 % intervals, at each patient's last record")
+    for name in ("patient", "parameter", "population", "MAP", "90 % interval", "OBJ", "converged"):
+        table.add_column(name, justify="left" if name in {"patient", "parameter"} else "right")
+    for patient in result.patients:
+        at, last = patient.fitted.estimate, patient.covariates.time_h.shape[0] - 1
+        varies = {row.name for row in patient.rows if row.estimate != row.population}
+        head = (patient.fitted.name, f"{float(at.printed_objective):.3f}", "yes" if at.converged else "NO")
+        for row in patient.rows:
+            if row.kind != "parameter" or row.record != last or not (row.low is not None or row.name in varies):
+                continue
+            interval = "-" if row.low is None else f"{row.low:.4g} to {row.high:.4g}"
+            label = f"{row.name} ({row.unit})" if row.unit else row.name
+            table.add_row(head[0], label, f"{row.population:.4g}", f"{row.estimate:.4g}", interval, *head[1:])
+            head = ("", "", "")
+        table.add_section()
+    console.print(table)
+    for note in result.notes:
+        typer.echo(f"note: {note}")
+    for patient in result.patients:
+        for warning in patient.warnings:
+            typer.echo(f"patient {patient.fitted.name}: {warning.removeprefix(f'patient {patient.fitted.name}: ')}")

@@ -1,0 +1,120 @@
+"""``rl-drug-dosage simulate``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rl_drug_dosage.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rl_drug_dosage.evaluation.simulation import Simulation
+
+__all__ = ["command"]
+
+_FROM_DRUG = "the drug's usual one"
+
+
+def command(  # noqa: PLR0917 - the options of a command line
+    drug: Annotated[str, typer.Option(help="Drug model; `info --drugs` lists them.", show_default=False)],
+    patients: Annotated[int, typer.Option(help="Number of virtual patients.")] = 1000,
+    dose: Annotated[
+        float | None, typer.Option(help="Amount of each dose, mg; 0 for no drug.", show_default=_FROM_DRUG)
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option(help="Hours from one dose to the next.", show_default=_FROM_DRUG)
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Hours that each infusion takes; 0 for a bolus.", show_default="the route's")
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(help="Length of the course.", show_default="7, but 3 to 1,000 intervals")
+    ] = None,
+    route: Annotated[
+        str | None, typer.Option(help="Route, or a part of its name (`info --drug`).", show_default=_FROM_DRUG)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training.")] = 1,
+    output_dir: Annotated[Path, typer.Option(help="Folder of the data, the figure and their record.")] = Path(),
+    file_format: Annotated[str, typer.Option("--format", help="csv or parquet (needs pyarrow).")] = "csv",
+    sample_every: Annotated[
+        float | None, typer.Option(help="Hours between samples.", show_default="up to 200 a patient")
+    ] = None,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Give every patient this covariate (repeatable).", show_default="drawn"),
+    ] = None,
+    variability: Annotated[
+        bool, typer.Option(help="Random effects, drawn covariates and residual error, or typical patients.")
+    ] = True,
+    device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = "cpu",
+) -> None:
+    """Simulate a virtual cohort on a published drug model.
+
+    Example: rl-drug-dosage simulate --drug vancomycin-goti2018 --dose 1000 --interval 12 --days 7
+    """
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure(device)
+
+    from rl_drug_dosage.evaluation.simulation import SimulationOptions, simulate
+
+    result = simulate(
+        SimulationOptions(
+            drug=drug,
+            patients=patients,
+            dose_mg=dose,
+            interval_h=interval,
+            duration_h=duration,
+            days=days,
+            route=route,
+            seed=seed,
+            output_dir=output_dir,
+            file_format=file_format,
+            sample_every_h=sample_every,
+            covariates=_parse(covariate or []),
+            variability=variability,
+        )
+    )
+    _show(result, patients)
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}")
+    for path in result.files:
+        typer.echo(path)
+
+
+def _parse(texts: list[str]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for text in texts:
+        name, equals, number = text.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not name:
+            raise ConfigError(f"--covariate must be a name, an equals sign and a number (wt_kg=70), not {text!r}")
+        if name in values:
+            raise ConfigError(f"--covariate {name} was given twice, as {values[name]:g} and {value:g}: leave one out")
+        values[name] = value
+    return values
+
+
+def _show(result: "Simulation", patients: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    course = result.plan.course
+    start, end = course.last_interval_h
+    table = Table(
+        title=f"{result.plan.model.name}, {course.dose_mg:g} mg every {course.interval_h:g} h, {course.route.name}",
+        caption=f"{patients:,} patients; peak and trough of the last interval, {start:g} to {end:g} h",
+    )
+    for name in ("", "unit", "median", "5th percentile", "95th percentile"):
+        table.add_column(name, justify="left" if name in {"", "unit"} else "right")
+    for row in result.summary:
+        if row.attained_pct is None:
+            table.add_row(row.name, row.unit, *(f"{value:.4g}" for value in (row.median, row.p5, row.p95)))
+    console = Console()
+    console.print(table)
+    for row in result.summary:
+        if row.attained_pct is not None:
+            console.print(f"{row.name}: {row.attained_pct:.1f} %", highlight=False, soft_wrap=True)

@@ -1,0 +1,113 @@
+"""The tables of an estimation: one row a parameter, one row a level."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels
+from rl_drug_dosage.pkpd.bayes import Fitted
+from rl_drug_dosage.utils.files import atomic_write
+
+__all__ = ["ParameterRow", "PatientResult", "save_tables"]
+
+_ESTIMATES = (
+    "ID", "KIND", "NAME", "UNIT", "FROM", "UNTIL", "OCC", "MAP", "LOW90", "HIGH90", "POPULATION",
+    "OBJ", "CONVERGED", "ITERATIONS", "WARNING",
+)  # fmt: skip
+_PREDICTIONS = ("ID", "TIME", "DV", "PRED", "IPRED", "IWRES", "OUTPUT", "UNIT", "CENS", "USED", "WARNING")
+
+
+@dataclass(frozen=True)
+class ParameterRow:
+    """An estimate over one covariate record. Bounds are None where it does not vary, or did not converge."""
+
+    kind: Literal["parameter", "eta", "kappa"]
+    name: str
+    unit: str
+    """Empty where the model does not say it."""
+    record: int
+    estimate: float
+    low: float | None
+    high: float | None
+    population: float
+    """Of a patient with these covariates and no random effects."""
+
+
+@dataclass(frozen=True)
+class PatientResult:
+    """One patient."""
+
+    fitted: Fitted
+    rows: tuple[ParameterRow, ...]
+    covariates: Covariates
+    levels: Levels
+    population: Float[np.ndarray, "level"]
+    """Prediction without random effects."""
+    weighted_residual: Float[np.ndarray, "level"]
+    """IWRES; NaN where a level is below quantification or not used."""
+    level_flags: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def save_tables(model: DrugModel, patients: Sequence[PatientResult], folder: Path) -> list[Path]:
+    """Write ``estimates.csv`` and ``predictions.csv``.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    paths = [folder / "estimates.csv", folder / "predictions.csv"]
+    atomic_write(paths[0], _csv(_ESTIMATES, _estimates(patients)))
+    atomic_write(paths[1], _csv(_PREDICTIONS, _predictions(model, patients)))
+    return paths
+
+
+def _estimates(patients: Sequence[PatientResult]) -> Iterator[list[Any]]:
+    for patient in patients:
+        at, table = patient.fitted.estimate, patient.covariates
+        times, records = [round(float(time), 6) for time in table.time_h], table.time_h.shape[0]
+        whole = [at.printed_objective, int(at.converged), int(at.iterations), " | ".join(patient.warnings)]
+        for row in patient.rows:
+            # A record holds up to its time (NOCB) or from its time (LOCF); the ends are open.
+            k, back = row.record, table.carry == "nocb"
+            since = times[k - back] if k > 0 else None
+            until = times[k + 1 - back] if k < records - 1 else None
+            span = [None, None] if row.kind == "eta" else [since, until]
+            occasion = None if row.kind == "eta" else int(table.occasion[k]) + 1
+            yield [
+                patient.fitted.name, row.kind, row.name, row.unit, *span, occasion,
+                row.estimate, row.low, row.high, row.population, *whole,
+            ]  # fmt: skip
+
+
+def _predictions(model: DrugModel, patients: Sequence[PatientResult]) -> Iterator[list[Any]]:
+    for patient in patients:
+        levels = patient.levels
+        for i, flag in enumerate(patient.level_flags):
+            output = model.outputs[int(levels.output[i])]
+            yield [
+                patient.fitted.name, round(float(levels.time_h[i]), 6), levels.value[i], patient.population[i],
+                patient.fitted.predicted[i], patient.weighted_residual[i], output.name, output.unit,
+                int(levels.below[i]), int(levels.used[i]), flag,
+            ]  # fmt: skip
+
+
+def _csv(header: Sequence[str], rows: Iterator[list[Any]]) -> bytes:
+    """Numbers to 6 digits; what is missing or not finite is an empty cell."""
+
+    def cell(value: Any) -> str:
+        if value is None or isinstance(value, str | int):
+            return "" if value is None else str(value)
+        return f"{float(value):.6g}" if math.isfinite(value) else ""
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([cell(value) for value in row] for row in rows)
+    return buffer.getvalue().encode()
