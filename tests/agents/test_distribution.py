@@ -24,6 +24,16 @@ def test_every_value_of_the_gaussian_is_an_allowed_dose(policy: str, u: float, l
     assert action.dtype == np.float32
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_rounding_lifts_no_dose_above_the_highest(policy: str) -> None:
+    """``low + (high - low)`` is one unit in the last place above ``high`` for many a pair of float32 bounds."""
+    low, high = np.sort(np.random.default_rng(0).normal(size=(2, 1000)), axis=0).astype(np.float32)
+    assert (low + (high - low) > high).any()
+    for u in (-np.inf, np.inf):
+        action = to_action(np.full(1000, u, np.float32), low, high, policy)
+        assert ((action >= low) & (action <= high)).all()
+
+
 @pytest.mark.parametrize(
     ("policy", "doses"),
     [

@@ -155,7 +155,6 @@ def test_every_observation_lies_in_the_declared_bounds(
         assert low <= state[0] <= high
 
 
-@pytest.mark.xfail(reason="without noise the bound leaves no room for rounding")
 def test_the_highest_dose_without_elimination_stays_in_the_declared_bounds() -> None:
     """100 doses of 0.1 add up to a hair more than 10 in single precision; the bound has to know."""
     env = make_drug_dose(k=0.0, max_dose=0.1)
@@ -194,7 +193,6 @@ def test_options_that_make_no_sense_are_refused(name: str, value: object) -> Non
     [("max_dose", 1e39), ("c0", 1e39), ("c_max", 10**400), ("max_dose", 1e-50), ("c_max", 2.0 + 1e-12)],
     ids=["huge dose", "huge c0", "huge whole number", "tiny dose", "no width"],
 )
-@pytest.mark.xfail(reason="options are checked in double precision and kept in single")
 def test_numbers_that_single_precision_cannot_tell_from_forbidden_ones_are_refused(name: str, value: float) -> None:
     """Too large for a float32, or equal to the limit once rounded: the one-line refusal, not a broken environment."""
     with pytest.raises(ConfigError, match=name):

@@ -134,10 +134,7 @@ def test_a_new_episode_starts_where_the_environment_says(name: str) -> None:
         assert starts == expected
 
 
-LOST = pytest.mark.xfail(reason="in SAME_STEP mode the last step's info is in final_info")
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=LOST) if n == "SAME_STEP" else n for n in BATCHES])
+@pytest.mark.parametrize("name", BATCHES)
 def test_the_share_in_range_counts_every_step(name: str) -> None:
     """The last step of an episode is in range or not like any other."""
     _, outs = roll(BATCHES[name](), STEPS)
@@ -208,7 +205,7 @@ def test_resets_in_place_of_steps_are_not_learnt_from(tiny_config: MakeConfig) -
     "name",
     [
         *("separate", "SAME_STEP", "DISABLED"),
-        pytest.param("NEXT_STEP", marks=pytest.mark.xfail(reason="a final observation is counted twice")),
+        "NEXT_STEP",
     ],
 )
 def test_every_observation_enters_the_statistics_once(tiny_config: MakeConfig, name: str) -> None:

@@ -216,7 +216,6 @@ def test_a_policy_carries_the_statistics_that_it_acted_with(tiny_config: MakeCon
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((np.asarray(a) == np.asarray(b)).all()), restored, state))
 
 
-@pytest.mark.xfail(reason="k is ignored in silence beside the k_range that training adds")
 def test_an_elimination_that_was_asked_for_is_trained_on() -> None:
     """``--env-kwargs '{"k": 0.1}'`` means every patient, not one drawn from training's usual range."""
     made = make_program(make_plan(TrainConfig(env_kwargs='{"k": 0.1}')))

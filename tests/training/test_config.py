@@ -140,8 +140,8 @@ def test_an_unknown_choice_gets_the_nearest_name(name: str, value: str, near: st
     "text",
     [
         *("", "{", "[]", "1", '"x"', '{"k": NaN}', '{"k": Infinity}', "{k: 1}"),
-        pytest.param("[" * 100_000, marks=pytest.mark.xfail(reason="RecursionError is no ValueError")),
-        pytest.param('{"k": 1e999}', marks=pytest.mark.xfail(reason="too large a number is read as infinity")),
+        "[" * 100_000,
+        '{"k": 1e999}',
     ],
     ids=lambda text: text[:12],
 )

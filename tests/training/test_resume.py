@@ -13,14 +13,14 @@ import pytest
 
 from rl_drug_dosage.utils.tensor_archive import read_archive
 
-OURS = (
-    "--total-timesteps 8192 --num-envs 4 --num-steps 64 --num-minibatches 4 --update-epochs 4 --checkpoint-freq 3 "
-    "--eval-freq 5"
-).split()
-THEIRS = (
-    "--env-id Pendulum-v1 --num-envs 2 --num-steps 32 --num-minibatches 4 --update-epochs 2 --total-timesteps 1024 "
-    "--checkpoint-freq 3 --eval-freq 0"
-).split()
+OURS = [
+    *("--num-envs", "4", "--num-steps", "64", "--num-minibatches", "4", "--update-epochs", "4"),
+    *("--total-timesteps", "8192", "--checkpoint-freq", "3", "--eval-freq", "5"),
+]
+THEIRS = [
+    *("--env-id", "Pendulum-v1", "--num-envs", "2", "--num-steps", "32", "--num-minibatches", "4"),
+    *("--update-epochs", "2", "--total-timesteps", "1024", "--checkpoint-freq", "3", "--eval-freq", "0"),
+]
 
 
 def _start(folder: Path, *args: str) -> subprocess.Popen[str]:

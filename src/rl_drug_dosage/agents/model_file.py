@@ -8,9 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rl_drug_dosage.agents.ppo.policy import PpoPolicy
 from rl_drug_dosage.errors import ModelFileError
-from rl_drug_dosage.utils.tensor_archive import read_archive, write_archive
+from rl_drug_dosage.utils.tensor_archive import Archive, read_archive, write_archive
 
 __all__ = ["RECORD_VERSION", "Model", "load_model", "save_model"]
 
@@ -64,7 +66,7 @@ def save_model(
         "record_version": RECORD_VERSION,
         "intended_use": "research and education only; not for treating patients",
         "env": dict(env),
-        "action": {"transform": policy.kind, "low": policy.low.tolist(), "high": policy.high.tolist()},
+        "action": {"transform": policy.kind, "low": _bounds(policy.low), "high": _bounds(policy.high)},
         "normalizer": {"observations": policy.norm_obs, "clip": float(policy.clip_obs), "epsilon": 1e-8},
         "training": dict(training),
         "training_sha256": hashlib.sha256(json.dumps(dict(training), sort_keys=True).encode()).hexdigest(),
@@ -74,6 +76,11 @@ def save_model(
     write_archive(path, policy.to_tensors(), record, kind=_KIND)
 
 
+def _bounds(values: np.ndarray) -> list[float | None]:
+    """``None`` where an action has no bound: JSON has no infinity."""
+    return [float(v) if np.isfinite(v) else None for v in values]
+
+
 def load_model(path: Path) -> Model:
     """Read a model file. Nothing in it is ever executed.
 
@@ -81,19 +88,39 @@ def load_model(path: Path) -> Model:
         ModelFileError: it is missing, damaged, foreign, or of a newer version.
     """
     archive = read_archive(path, kind=_KIND)
-    record = archive.record
-    came = record.get("record_version")
-    if not isinstance(came, int) or came < 1:
-        raise ModelFileError(f"{path} holds no record of a model: train it anew")
-    if came > RECORD_VERSION:
-        raise ModelFileError(
-            f"{path} has record version {came}, this program knows up to {RECORD_VERSION}: upgrade rl-drug-dosage"
-        )
     try:
-        env, kind, norm_obs = record["env"], record["action"]["transform"], record["normalizer"]["observations"]
-        policy = PpoPolicy.from_tensors(archive.tensors, kind=kind, norm_obs=bool(norm_obs))
-        return Model(policy, env["id"], env["options"], int(env["frame_stack"]), record["training"], record)
-    except (KeyError, TypeError) as error:
-        raise ModelFileError(f"{path} has an incomplete record ({error}): train it anew") from None
+        return _model(archive)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
+
+
+def _model(archive: Archive) -> Model:
+    record = archive.record
+    came = record.get("record_version")
+    if type(came) is not int or came < 1:
+        raise ModelFileError("it holds no record of a model: train it anew")
+    if came > RECORD_VERSION:
+        raise ModelFileError(f"it has record version {came}, known is {RECORD_VERSION}: upgrade rl-drug-dosage")
+    frame_stack = _field(record, "env", "frame_stack", int)
+    if not 1 <= frame_stack <= 64:
+        raise ModelFileError(f"the record's frame_stack is {frame_stack}, not from 1 to 64: train it anew")
+    norm_obs = _field(record, "normalizer", "observations", bool)
+    return Model(
+        policy=PpoPolicy.from_tensors(
+            archive.tensors, kind=_field(record, "action", "transform", str), norm_obs=norm_obs
+        ),
+        env_id=_field(record, "env", "id", str),
+        env_options=_field(record, "env", "options", dict),
+        frame_stack=frame_stack,
+        training=_field({"": record}, "", "training", dict),
+        record=record,
+    )
+
+
+def _field[T](record: Mapping[str, Any], section: str, name: str, kind: type[T]) -> T:
+    """A field of the record, of exactly this type."""
+    part = record.get(section)
+    value = part.get(name) if isinstance(part, dict) else None
+    if type(value) is not kind:
+        raise ModelFileError(f"the record has no {section} {name} of type {kind.__name__}: train it anew")
+    return value

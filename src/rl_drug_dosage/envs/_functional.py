@@ -127,6 +127,14 @@ class Env:
         """Every option with its default."""
         return {name: p.default for name, p in inspect.signature(self.build).parameters.items()}
 
+    def training(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of training: ``training_options``, with what is given in their place.
+
+        A given ``x`` also replaces a training option ``x_range``, which would draw it.
+        """
+        kept = {n: v for n, v in self.training_options.items() if n.removesuffix("_range") not in given}
+        return {**kept, **given}
+
     def make(self, **options: Any) -> FunctionalEnv:
         """Build it.
 

@@ -111,8 +111,8 @@ class TrainConfig:
             ConfigError: it is not a JSON object, or it holds a NaN.
         """
         try:
-            options = json.loads(self.env_kwargs, parse_constant=_no_constant)
-        except ValueError as error:
+            options = json.loads(self.env_kwargs, parse_constant=_no_constant, parse_float=_finite)
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"env_kwargs must be a JSON object such as '{{\"k\": 0.1}}': {error}") from None
         if not isinstance(options, dict):
             raise ConfigError(f"env_kwargs must be a JSON object such as '{{\"k\": 0.1}}', not {self.env_kwargs!r}")
@@ -185,6 +185,13 @@ def _help(meta: Mapping[str, Any]) -> str:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
 
 
 def _check(f: dataclasses.Field[Any], kind: Any, value: Any) -> None:

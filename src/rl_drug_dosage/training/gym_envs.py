@@ -154,7 +154,9 @@ class VectorEnvs(EnvBatch):
                 final[i] = _flat(info["final_obs"][i])
         elif done.any():
             start = self._rows(self._envs.reset(seed=self._seeds(), options={"reset_mask": done})[0])
-        in_range = np.asarray(info.get("in_range", np.full(len(done), np.nan)), np.float64)
+        in_range = np.array(info.get("in_range", np.full(len(done), np.nan)), np.float64)
+        if "in_range" in (last := info.get("final_info", {})):  # where SAME_STEP keeps the info of an ending step
+            in_range[done] = np.asarray(last["in_range"], np.float64)[done]
         return BatchStep(final, start, np.asarray(reward, np.float64), terminated, truncated, valid, in_range)
 
     def snapshot(self) -> dict[str, np.ndarray]:
@@ -197,7 +199,8 @@ def make_batch(config: TrainConfig) -> tuple[EnvBatch, int, tuple[np.ndarray, np
     one.close()
     extra: dict[str, Any] = {}
     if config.vectorization == "async":
-        extra["vector_kwargs"] = {"autoreset_mode": AutoresetMode.DISABLED}
+        # spawn: a forked copy of this process would inherit the locks of JAX's threads
+        extra["vector_kwargs"] = {"autoreset_mode": AutoresetMode.DISABLED, "context": "spawn"}
     make = lambda: gymnasium.make_vec(  # noqa: E731 - one call, made under one error handler
         config.env_id, num_envs=config.num_envs, vectorization_mode=config.vectorization, **extra, **options
     )

@@ -206,17 +206,25 @@ class GymProgram:
 def _normalize_step(
     norms: Normalizers, out: BatchStep, done: np.ndarray, config: TrainConfig, rates: NormRates
 ) -> tuple[Normalizers, np.ndarray, np.ndarray]:
-    """CleanRL's order: the step's observation enters the statistics and is normalised, then that of the reset."""
+    """CleanRL's order: the step's observation enters the statistics and is normalised, then that of the reset.
+
+    A row that only reset (NEXT_STEP) brings its observation as a reset does, and no reward.
+    """
     moments, returns, discounted = norms.obs, norms.returns, norms.discounted
-    next_obs, reward = out.final_obs, out.reward
+    next_obs, reward, valid = out.final_obs, out.reward, out.valid
     if config.norm_obs:
-        moments = _merge(moments, out.final_obs)
+        if valid.any():
+            moments = _merge(moments, out.final_obs[valid])
         next_obs = standardize(out.final_obs, moments, rates.clip_obs)
-        if done.any():
-            moments = _merge(moments, out.obs[done])
+        restarted = (out.obs != out.final_obs).any(1) & done
+        fresh = np.concatenate([out.obs[restarted], out.final_obs[~valid]])
+        if len(fresh):
+            moments = _merge(moments, fresh)
     if config.norm_reward:
         discounted = rates.gamma * discounted + reward
-        returns = returns.merge(discounted.mean(), discounted.var(), np.float32(len(discounted)))
+        if valid.any():
+            some = discounted[valid]
+            returns = returns.merge(some.mean(), some.var(), np.float32(len(some)))
         reward = scale_by_deviation(reward, returns)
         discounted = np.where(done, 0.0, discounted).astype(np.float32)
     return Normalizers(moments, moments, returns, discounted), next_obs, reward

@@ -1,6 +1,6 @@
 """Which of the two collectors trains on an environment."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gymnasium
 
@@ -26,7 +26,7 @@ def make_program(plan: Plan) -> "Program":
     if env is not None:
         from rl_drug_dosage.training.program import CompiledProgram
 
-        options: dict[str, Any] = {**env.training_options, **config.env_options()}
+        options = env.training(config.env_options())
         return CompiledProgram(_catalog.make(env, options, config.frame_stack), config, plan.num_updates, options)
     if ":" not in config.env_id and config.env_id not in gymnasium.registry:
         raise UnknownNameError("environment", config.env_id, gymnasium.registry)

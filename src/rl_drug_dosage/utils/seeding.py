@@ -25,11 +25,7 @@ class Stream(enum.IntEnum):
 
 
 def key_for(seed: int, stream: Stream) -> "jax.Array":
-    """The JAX key of a stream.
-
-    Raises:
-        OverflowError: a seed below 0 or above 2**32 - 1 (the configuration refuses both first).
-    """
+    """The JAX key of a stream; seeds run from 0 to 2**32 - 1, beyond which JAX starts over."""
     import jax
 
     return jax.random.fold_in(jax.random.key(seed), stream)

@@ -61,8 +61,13 @@ def log_prob(
     return (-0.5 * z * z - logstd[0] - _LOG_SQRT_2PI).sum(-1)
 
 
-def entropy(mean: Float[Array, "*batch action"], logstd: Float[Array, "1 action"], policy: str) -> Float[Array, ""]:
-    """Mean entropy over the batch, in nats, of the unit action (of the raw one for ``gaussian-raw``).
+def entropy(
+    mean: Float[Array, "*batch action"],
+    logstd: Float[Array, "1 action"],
+    policy: str,
+    weight: Float[Array, "*batch"] | None = None,
+) -> Float[Array, ""]:
+    """Mean entropy over the batch (weighted), in nats, of the unit action (of the raw one for ``gaussian-raw``).
 
     Gaussian: ``sum(0.5 + log sqrt(2 pi) + logstd)``. Squashed: that plus ``E[log(1 - tanh(u)^2)]``, by 16-point
     Gauss-Hermite quadrature; the clipped Gaussian is reported unclipped, as everywhere in the literature.
@@ -74,4 +79,7 @@ def entropy(mean: Float[Array, "*batch action"], logstd: Float[Array, "1 action"
     u = mean[..., None] + jnp.exp(logstd[0])[:, None] * nodes
     # log(1 - tanh^2 u) = 2 (log 2 - u - softplus(-2u)), which does not underflow for large |u|
     log_slope = 2.0 * (math.log(2.0) - u - jnp.logaddexp(0.0, -2.0 * u))
-    return gaussian + (log_slope @ weights).sum(-1).mean()
+    each = (log_slope @ weights).sum(-1)
+    if weight is None:
+        return gaussian + each.mean()
+    return gaussian + (each * weight).sum() / jnp.maximum(weight.sum(), 1.0)

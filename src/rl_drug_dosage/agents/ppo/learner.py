@@ -168,7 +168,7 @@ class Learner:
         finite = jnp.stack([jnp.isfinite(t) for t in terms], axis=-1)
         after = self.networks(params)
         means = LossTerms(*(t.mean() for t in terms))._replace(
-            entropy=entropy(after.actor_mean(rollout.obs), after.actor_logstd, s.policy)
+            entropy=entropy(after.actor_mean(rollout.obs), after.actor_logstd, s.policy, rollout.valid)
         )
         metrics = UpdateMetrics(
             terms=means,

@@ -104,7 +104,7 @@ def ppo_loss(
     loss = policy_loss + coefficients.vf_coef * value_loss
     ent = jnp.float32(0.0)
     if entropy_bonus:
-        ent = entropy(mu, params.actor_logstd, policy)
+        ent = entropy(mu, params.actor_logstd, policy, batch.valid if masked else None)
         loss = loss - coefficients.ent_coef * ent
     return loss, LossTerms(
         policy_loss=policy_loss,

@@ -95,17 +95,24 @@ class PpoPolicy(Policy):
         return policy
 
     def _check(self) -> None:
-        obs, action = self.obs_norm.mean.shape, self.low.shape
-        shapes = [self.obs_norm.var.shape == obs, self.high.shape == action, len(obs) == 1, len(action) == 1]
-        shapes += [self.networks.actor_logstd.shape == (1, *action), self.clip_obs.shape == ()]
-        for mlp, out in ((self.networks.critic, 1), (self.networks.actor_mean, action[0] if action else 0)):
-            sizes = [*obs, *(b.shape[0] for b in mlp.biases)]
-            shapes += [w.shape == pair for w, pair in zip(mlp.weights, itertools.pairwise(sizes), strict=True)]
-            shapes.append(sizes[-1] == out)
-        if not all(shapes):
+        moments, networks = self.obs_norm, self.networks
+        obs, action = moments.mean.shape, self.low.shape
+        fit = len(obs) == 1 and len(action) == 1 and moments.var.shape == obs and self.high.shape == action
+        fit &= moments.count.shape == () and self.clip_obs.shape == () and networks.actor_logstd.shape == (1, *action)
+        for mlp, out in ((networks.critic, (1,)), (networks.actor_mean, action)):
+            widths = [*obs, *(b.shape[0] for b in mlp.biases)]
+            fit = fit and [w.shape for w in mlp.weights] == list(itertools.pairwise(widths)) and (widths[-1],) == out
+        if not fit:
             raise ModelFileError("the model's tensors do not fit together: the file was not written by this program")
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(self.networks)):
-            raise ModelFileError("the model has weights that are not finite: train it anew")
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((networks, moments, self.clip_obs))):
+            raise ModelFileError("the model has weights or moments that are not finite: train it anew")
+        if (moments.var < 0).any() or moments.count <= 0 or self.clip_obs <= 0:
+            raise ModelFileError(
+                "the model's normaliser has a variance, count or clip that is not positive: train it anew"
+            )
+        bounded = np.isfinite(self.low).all() and np.isfinite(self.high).all()
+        if not (self.low <= self.high).all() or not (bounded or self.kind == "gaussian-raw"):
+            raise ModelFileError("the model's lowest and highest actions are not a range: train it anew")
 
 
 def _mlp(tensors: Mapping[str, np.ndarray], name: str) -> Mlp:
