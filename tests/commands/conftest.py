@@ -20,7 +20,10 @@ class Outcome:
     err: str
 
 
-TINY = "--num-envs 4 --num-steps 64 --num-minibatches 4 --update-epochs 2 --total-timesteps 512 --eval-freq 1".split()
+TINY = [
+    *("--num-envs", "4", "--num-steps", "64", "--num-minibatches", "4", "--update-epochs", "2"),
+    *("--total-timesteps", "512", "--eval-freq", "1"),
+]
 
 
 @pytest.fixture
@@ -43,9 +46,10 @@ def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished small run, trained once."""
     folder = tmp_path_factory.mktemp("trained")
     args = ["rl-drug-dosage", "train", *TINY, "--run-name", "tiny", "--runs-dir", str(folder)]
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", args)
-        cli.main()
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
     assert not stop.value.code
     return folder / "tiny"
 

@@ -124,7 +124,7 @@ def test_evaluate_refuses_a_model_for_an_environment_that_is_not_here(run, tiny_
         (["--device", "tpu"], "'tpu'"),
         (["--output-dir", "/proc/nowhere"], "--output-dir"),
     ],
-    ids=lambda a: str(a),
+    ids=str,
 )
 def test_evaluate_refuses_in_one_line(run, tiny_run, args, named):
     """Numbers and places that will not do."""
@@ -139,7 +139,7 @@ def test_a_missing_option_and_an_unknown_command(run):
 
 def test_a_full_disk_ends_a_run_in_one_line(tmp_path):
     """No file may grow beyond 20 kB: the first checkpoint does not fit, and says so."""
-    args = "train --num-envs 4 --num-steps 64 --num-minibatches 4 --update-epochs 2 --total-timesteps 512".split()
+    args = ["train", "--num-envs", "4", "--num-steps", "64", "--num-minibatches", "4", "--total-timesteps", "512"]
     done = subprocess.run(
         [
             "bash",

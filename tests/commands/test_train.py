@@ -9,7 +9,10 @@ import pytest
 
 from rl_drug_dosage.utils.tensor_archive import read_archive
 
-TINY = "--num-envs 4 --num-steps 64 --num-minibatches 4 --update-epochs 2 --total-timesteps 512 --eval-freq 1".split()
+TINY = [
+    *("--num-envs", "4", "--num-steps", "64", "--num-minibatches", "4", "--update-epochs", "2"),
+    *("--total-timesteps", "512", "--eval-freq", "1"),
+]
 
 CHARTS = {"charts/episodic_return", "charts/episodic_length", "charts/learning_rate", "charts/SPS"}
 LOSSES = {"losses/policy_loss", "losses/value_loss", "losses/entropy", "losses/approx_kl", "losses/clipfrac"}
@@ -131,7 +134,7 @@ def test_an_explicit_option_wins_over_the_preset(run):
 
 def test_a_foreign_environment_trains_and_evaluates(run):
     """Pendulum through the Gymnasium collector, its model evaluated from the file alone."""
-    args = "--env-id Pendulum-v1 --num-envs 2 --num-steps 64 --num-minibatches 4 --update-epochs 2".split()
+    args = ["--env-id", "Pendulum-v1", "--num-envs", "2", "--num-steps", "64", "--num-minibatches", "4"]
     done = run("train", *args, "--total-timesteps", "256", "--eval-episodes", "1", "--run-name", "swing")
     assert done.code == 0, done.err
     checked = run("evaluate", "--model-path", "runs/swing/agent.pt", "--num-episodes", "2")
