@@ -18,7 +18,7 @@ TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-wandb install-dev install-cuda install-torch train train-quick evaluate info \
-	test test-all test-torch lint format typecheck bench lock clean distclean FORCE
+	test test-all test-torch lint format typecheck bench docs validate lock clean distclean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,12 @@ typecheck: $(DEV) ## check the types
 
 bench: $(DEV) $(TORCH) ## measure speed, against PyTorch too
 	RLDD_TORCH_PYTHON="$(CURDIR)/.venv-torch/bin/python" $(BIN)/python benchmarks/bench.py $(ARGS)
+
+docs: $(BASE) ## write docs/drugs/, a page for every drug model
+	$(BIN)/python scripts/drug_pages.py
+
+validate: $(DEV) ## compute every check of the engine and the drug models, and write docs/validation.md
+	$(BIN)/python scripts/validate.py
 
 lock: ## resolve requirements/ from pyproject.toml again (ARGS=--upgrade for newer versions)
 	scripts/lock.sh $(ARGS)

@@ -19,9 +19,9 @@ from rl_drug_dosage.pkpd import (
 from rl_drug_dosage.pkpd._divided import convolved_exponentials
 from rl_drug_dosage.pkpd.ode_models import transit_absorption
 
-PATIENTS = 40
+PATIENTS = 24
 TIMES = np.array([0.4, 1.0, 3.0, 7.7, 12.0, 20.0, 24.5, 36.0])
-STRUCTURES = [Mammillary(0, True), Mammillary(1), Mammillary(1, True, True), Mammillary(2), Mammillary(2, True)]
+STRUCTURES = [Mammillary(0, True), Mammillary(1, True, True), Mammillary(2)]
 
 
 def random_patient(rng, kind):
@@ -69,10 +69,11 @@ def test_random_regimens_agree_with_superposed_matrix_exponentials(structure, do
     for i, patient in enumerate(patients):
         rows = [(d.time_h, d.amount_mg, structure.compartments.index(d.compartment), d.duration_h) for d in doses[i]]
         want = superposed(rate_matrix(structure, patient), rows, times)
-        # float32: relative to the largest content each compartment takes; float64: at every point. Both down to a
-        # billionth of the largest content of all, where scipy's own exponential has no digits left.
-        scale = np.abs(want) if double else np.broadcast_to(np.abs(want).max(axis=0), want.shape)
-        bound = (1e-9 if double else 1e-6) * np.maximum(scale, (1e-6 if double else 1e-3) * np.abs(want).max())
+        # float64: relative at every point, down to a millionth of the largest amount, where scipy has no digits left.
+        # float32: relative to the largest amount of the course, the effect compartment to its largest concentration.
+        amounts = len(structure.dosable)
+        most = np.where(np.arange(want.shape[1]) < amounts, np.abs(want[:, :amounts]).max(), np.abs(want[:, -1]).max())
+        bound = 1e-9 * np.maximum(np.abs(want), 1e-6 * most) if double else 1e-6 * most
         assert np.all(np.abs(got[i] - want) <= bound), (i, patient)
 
 
@@ -130,10 +131,10 @@ def test_a_transit_chain_is_the_gamma_function_of_its_steps(x64):
 
 def test_coinciding_rates_give_the_confluent_limit(double):
     """E(l, l, .., l; t) is t^(k-1) exp(-l t) / (k-1)!, and E is continuous there and symmetric."""
-    l, t = 0.31, 4.2
-    limit = t**3 * np.exp(-l * t) / 6
-    got = convolved_exponentials([l, l, l, l], jnp.asarray(t))
-    near = convolved_exponentials([l * (1 + 1e-6), l, l * (1 - 1e-6), l], jnp.asarray(t))
+    rate, t = 0.31, 4.2
+    limit = t**3 * np.exp(-rate * t) / 6
+    got = convolved_exponentials([rate] * 4, jnp.asarray(t))
+    near = convolved_exponentials([rate * (1 + 1e-6), rate, rate * (1 - 1e-6), rate], jnp.asarray(t))
     a, b = (convolved_exponentials(order, jnp.asarray(t)) for order in ([3.0, 0.0, 0.2], [0.2, 3.0, 0.0]))
     np.testing.assert_allclose([got, near], limit, rtol=1e-10 if double else 1e-6)
     assert a == b

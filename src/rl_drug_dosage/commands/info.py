@@ -1,20 +1,35 @@
 """``rl-drug-dosage info``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_drug_dosage.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 __all__ = ["command"]
+
+_DRUGS = "rl_drug_dosage.drugs"
+_OWN_LINE = ("meaning", "source", "residual error")
+"""Columns with sentences: a table that holds them beside numbers cannot be read in a terminal."""
 
 
 def command(
     model_path: Annotated[Path | None, typer.Option(help="Show what this model file says of itself instead.")] = None,
+    drug: Annotated[str | None, typer.Option(help="Show this drug model: equations, numbers, sources.")] = None,
+    drugs: Annotated[bool, typer.Option("--drugs", help="List the drug models.")] = False,
 ) -> None:
-    """Show the project, its environments and its defaults, or what is in a model file.
+    """Show the project, its environments and its defaults, what is in a model file, or a drug model.
 
-    Example: rl-drug-dosage info --model-path models/agent.pt
+    Example: rl-drug-dosage info --drug vancomycin-goti2018
     """
+    asked = [name for name, given in (("--model-path", model_path), ("--drug", drug), ("--drugs", drugs)) if given]
+    if len(asked) > 1:
+        raise ConfigError(f"info shows one thing at a time, not {' and '.join(asked)}: leave one out")
+
     from rich.console import Console
 
     console = Console()
@@ -24,8 +39,60 @@ def command(
         from rl_drug_dosage.agents.model_file import load_model
 
         console.print_json(json.dumps(load_model(model_path).record))
-        return
+    elif drug is not None:
+        _show_drug(drug)
+    elif drugs:
+        _list_drugs(console)
+    else:
+        _show_project(console)
 
+
+def _show_drug(name: str) -> None:
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    from rl_drug_dosage.evaluation.drug_page import drug_page
+    from rl_drug_dosage.pkpd import DrugModel
+    from rl_drug_dosage.utils.plugins import load
+
+    page = drug_page(load(_DRUGS, name, attribute="DRUG", kind=DrugModel))
+    typer.secho(f"{page.name}: {page.title}", bold=True)
+    for section in page.sections:
+        typer.secho(f"\n{section.heading}", bold=True)
+        for line in (*section.lines, *section.code):
+            typer.echo(line)
+        for row in section.rows:
+            cells = dict(zip(section.columns, row, strict=True))
+            last = [f"{column}: {cells.pop(column)}" for column in _OWN_LINE if cells.get(column)]
+            key = cells.pop(section.columns[0])
+            typer.echo(f"{typer.style(key, bold=True)}: {', '.join(f'{k} {v}' for k, v in cells.items() if v)}")
+            for text in last:
+                typer.echo(f"    {text}")
+
+
+def _list_drugs(console: "Console") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    from rl_drug_dosage.pkpd import DrugModel
+    from rl_drug_dosage.utils.plugins import load, names
+
+    table = Table(show_lines=True)
+    table.add_column("model", no_wrap=True)
+    table.add_column("title")
+    table.add_column("population")
+    for name in names(_DRUGS):
+        model = load(_DRUGS, name, attribute="DRUG", kind=DrugModel)
+        table.add_row(*map(Text, (model.name, model.title, model.population)))
+    console.print(table)
+
+
+def _show_project(console: "Console") -> None:
     import platform
     from importlib.metadata import version
 

@@ -41,7 +41,9 @@ def command(  # noqa: PLR0917 - the options of a command line
     ] = None,
     covariate: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Give every patient this covariate (repeatable).", show_default="drawn"),
+        typer.Option(
+            metavar="NAME=VALUE", help="Give every patient this covariate (repeatable).", show_default="drawn"
+        ),
     ] = None,
     variability: Annotated[
         bool, typer.Option(help="Random effects, drawn covariates and residual error, or typical patients.")
@@ -104,12 +106,13 @@ def _show(result: "Simulation", patients: int) -> None:
 
     course = result.plan.course
     start, end = course.last_interval_h
+    who = f"{patients:,} patient{'s' if patients > 1 else ''}"
     table = Table(
-        title=f"{result.plan.model.name}, {course.dose_mg:g} mg every {course.interval_h:g} h, {course.route.name}",
-        caption=f"{patients:,} patients; peak and trough of the last interval, {start:g} to {end:g} h",
+        title=f"{result.plan.model.name}: {course.label}",
+        caption=f"{who}; peak and trough of the last interval, {start:.6g} to {end:.6g} h",
     )
-    for name in ("", "unit", "median", "5th percentile", "95th percentile"):
-        table.add_column(name, justify="left" if name in {"", "unit"} else "right")
+    for name in ("output", "unit", "median", "5th percentile", "95th percentile"):
+        table.add_column(name, justify="left" if name in {"output", "unit"} else "right")
     for row in result.summary:
         if row.attained_pct is None:
             table.add_row(row.name, row.unit, *(f"{value:.4g}" for value in (row.median, row.p5, row.p95)))

@@ -22,6 +22,7 @@ __all__ = ["DRUG"]
 
 _TABLE_2 = "Goti 2018 Table 2, as transcribed in nlmixr2lib Goti_2018_vancomycin.R"
 _TABLE_1 = "Goti 2018 Table 1, as transcribed in nlmixr2lib Goti_2018_vancomycin.R"
+_OUR_SPREAD = "the log-scale spread of the virtual cohort is this project's choice"
 
 
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
@@ -40,11 +41,11 @@ DRUG = DrugModel(
     name="vancomycin-goti2018",
     drug="vancomycin",
     title="Vancomycin in hospitalised adults, some on haemodialysis (Goti 2018)",
-    citation="Goti V, Chaturvedula A, Fossler MJ, Mok S, Jacob JT. Hospitalized patients with and without hemodialysis have "
-    "markedly different vancomycin pharmacokinetics: a population pharmacokinetic model-based analysis. "
+    citation="Goti V, Chaturvedula A, Fossler MJ, Mok S, Jacob JT. Hospitalized patients with and without hemodialysis "
+    "have markedly different vancomycin pharmacokinetics: a population pharmacokinetic model-based analysis. "
     "Ther Drug Monit 2018;40(2):212-221.",
     doi="10.1097/FTD.0000000000000490",
-    population="1,812 inpatients over 16 years (2,765 levels; 336 on intermittent haemodialysis), two US hospitals, 2011-2012",
+    population="1,812 inpatients over 16 years (2,765 levels; 336 on haemodialysis), two US hospitals, 2011-2012",
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(4.5, "L/h", _TABLE_2, "clearance at CRCL 120 mL/min without dialysis"),
@@ -63,22 +64,39 @@ DRUG = DrugModel(
     ),
     covariates=(
         Covariate(
-            name="crcl_ml_per_min", unit="mL/min", low=4.0, high=150.0, typical=62.0,
-            source=f"{_TABLE_1}: median 62, range 4-150; the log-scale spread of the virtual cohort is this project's choice",
-            meaning="Cockcroft-Gault creatinine clearance, cut at 150 mL/min, serum creatinine raised to 1 mg/dL in the elderly",
-            distribution=LogNormal(62.0, 0.6), column="CRCL",
+            name="crcl_ml_per_min",
+            unit="mL/min",
+            low=4.0,
+            high=150.0,
+            typical=62.0,
+            source=f"{_TABLE_1}: median 62, range 4-150; {_OUR_SPREAD}",
+            meaning="Cockcroft-Gault creatinine clearance, cut at 150 mL/min, creatinine >= 1 mg/dL if elderly",
+            distribution=LogNormal(62.0, 0.6),
+            column="CRCL",
         ),
         Covariate(
-            name="wt_kg", unit="kg", low=33.0, high=255.0, typical=79.0,
-            source=f"{_TABLE_1}: median 79, range 33-255; the log-scale spread of the virtual cohort is this project's choice",
-            meaning="body weight", distribution=LogNormal(79.0, 0.3), column="WT",
+            name="wt_kg",
+            unit="kg",
+            low=33.0,
+            high=255.0,
+            typical=79.0,
+            source=f"{_TABLE_1}: median 79, range 33-255; {_OUR_SPREAD}",
+            meaning="body weight",
+            distribution=LogNormal(79.0, 0.3),
+            column="WT",
         ),
         Covariate(
-            name="dialysis", unit="0/1", low=0.0, high=1.0, typical=0.0,
-            source=f"{_TABLE_1}: 336 of 1,812", meaning="on intermittent haemodialysis during the admission",
-            distribution=Categorical((0.0, 1.0), (1.0 - 336 / 1812, 336 / 1812)), column="DIAL",
+            name="dialysis",
+            unit="0/1",
+            low=0.0,
+            high=1.0,
+            typical=0.0,
+            source=f"{_TABLE_1}: 336 of 1,812",
+            meaning="on intermittent haemodialysis during the admission",
+            distribution=Categorical((0.0, 1.0), (1.0 - 336 / 1812, 336 / 1812)),
+            column="DIAL",
         ),
-    ),  # fmt: skip
+    ),
     outputs=(
         Output(
             name="concentration",
@@ -93,10 +111,14 @@ DRUG = DrugModel(
     ),
     targets=(
         Target(
-            "concentration", "auc24", 400.0, 600.0, "mg h/L",
-            "Rybak MJ et al. Am J Health Syst Pharm 2020;77(11):835-864 (consensus guideline), at MIC 1 mg/L",
+            output="concentration",
+            metric="auc24",
+            low=400.0,
+            high=600.0,
+            unit="mg h/L",
+            source="Rybak MJ et al. Am J Health Syst Pharm 2020;77(11):835-864 (consensus guideline), at MIC 1 mg/L",
         ),
-    ),  # fmt: skip
+    ),
     dosing=Dosing(
         routes=(Route("1-h intravenous infusion", "central", 1.0), Route("2-h intravenous infusion", "central", 2.0)),
         amounts_mg=tuple(float(amount) for amount in range(250, 3001, 250)),
@@ -110,11 +132,19 @@ DRUG = DrugModel(
         "most patients had one trough, so distribution is weakly informed",
     ),
     ambiguities=(
-        "V2 is not scaled with weight: Tucuxi, PKPDsim and posologyr transcribe Table 2 so; nlmixr2lib scales it by WT/70 on the "
-        "strength of a sentence in the Methods",
+        (
+            "V2 is not scaled with weight: Tucuxi, PKPDsim and posologyr transcribe Table 2 so; nlmixr2lib scales it "
+            "by WT/70 on the strength of a sentence in the Methods"
+        ),
         "CVs are read as exact (omega^2 = ln(1 + CV^2): nlmixr2lib, posologyr); PKPDsim takes omega^2 = CV^2",
-        "residual error is the paper's 22.7 % and 3.4 mg/L with variances added; PKPDsim lowers it on purpose to 19.7 % and 1.42 mg/L",
-        "serum creatinine is floored at 1 mg/dL above 60 years in the paper, above 65 in its erratum: CRCL comes in computed",
+        (
+            "residual error is the paper's 22.7 % and 3.4 mg/L, variances added; PKPDsim lowers it on purpose to "
+            "19.7 % and 1.42 mg/L"
+        ),
+        (
+            "serum creatinine is floored at 1 mg/dL above 60 years in the paper, above 65 in its erratum: CRCL comes "
+            "in computed"
+        ),
     ),
     second_source="InsightRX/PKPDsim pk_vanco_goti.json5: the same thetas and covariate effects",
 )

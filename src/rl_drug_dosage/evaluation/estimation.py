@@ -1,8 +1,8 @@
 """Estimate the parameters of patients in a NONMEM-style file, and lay the result out as tables and figures.
 
 Intervals are 90 %. Of the Laplace posterior, with z the random effects, C their covariance at the estimate and p an
-individual parameter: p exp(-+ 1.645 s), s^2 = g' C g, g = d ln p / dz, exact for log-normal random effects. Of the resampled
-posterior: the 5th and 95th percentile over its draws.
+individual parameter: p exp(-+ 1.645 s), s^2 = g' C g, g = d ln p / dz, exact for log-normal random effects. Of the
+resampled posterior: the 5th and 95th percentile over its draws.
 """
 
 from collections.abc import Sequence
@@ -199,16 +199,16 @@ def _at_levels(
     model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, at: Estimate
 ) -> tuple[Array, Array]:
     """Population prediction and individual weighted residual of each level."""
-    own = jnp.asarray(levels.output)[:, None]
+    time, after, output = (jnp.asarray(a) for a in (levels.time_h, levels.after_dose, levels.output))
 
-    def run(eta: Array | None, kappa: Array | None) -> Array:
-        return predict(model, regimen, covariates, levels.time_h, eta, kappa, after_dose=levels.after_dose)
+    def run(scale: Array) -> Array:
+        return predict(model, regimen, covariates, time, scale * at.eta, scale * at.kappa, after_dose=after)
 
-    f = run(at.eta, at.kappa)
-    observed, predicted, log_variance = residual_moments(model, levels.output, f, jnp.asarray(levels.value))
+    nobody, own = jax.vmap(run)(jnp.array([0.0, 1.0]))
+    observed, predicted, log_variance = residual_moments(model, output, own, jnp.asarray(levels.value))
     weighted = (observed - predicted) * jnp.exp(-0.5 * log_variance)
     seen = jnp.asarray(levels.used) & ~jnp.asarray(levels.below)
-    return jnp.take_along_axis(run(None, None), own, axis=1)[:, 0], jnp.where(seen, weighted, jnp.nan)
+    return jnp.take_along_axis(nobody, output[:, None], axis=1)[:, 0], jnp.where(seen, weighted, jnp.nan)
 
 
 def _unit(name: str) -> str:
@@ -220,7 +220,7 @@ def _parameter_rows(
 ) -> list[ParameterRow]:
     converged = bool(fit.estimate.converged)
 
-    def row(kind: Any, name: str, record: int, value: float, ends: Sequence[float], population: float) -> ParameterRow:
+    def row(kind: Any, name: str, record: int, value: Any, ends: Sequence[float], population: float) -> ParameterRow:
         low, high = (float(end) for end in ends)
         known = converged and high > low
         unit = _unit(name) if kind == "parameter" else ""

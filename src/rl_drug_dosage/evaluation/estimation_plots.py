@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -53,9 +54,9 @@ def save_predicted_vs_measured(model: DrugModel, patients: Sequence[PatientResul
                     axes.plot(
                         predicted[shown], value[shown], ls="", **({"color": "tab:blue", "ms": 5, "alpha": 0.7} | style)
                     )
-            axes.set_xlabel(f"{kind} prediction ({unit})")
-            axes.set_ylabel(f"measured {name} ({unit})")
-            axes.legend(loc="best", fontsize=8)
+            axes.set_xlabel(_with_unit(f"{kind} prediction", unit))
+            axes.set_ylabel(_with_unit(f"measured {name}", unit))
+    _legend(figure, rows)
     return _save(figure, folder / "predicted_vs_measured.png")
 
 
@@ -83,10 +84,7 @@ def save_courses(
 ) -> list[Path]:
     """A figure per measured output: a panel for each of the first patients, with levels and dose times.
 
-    Args:
-        model, patients: what was estimated.
-        tables: regimens, covariates, levels and estimates of all patients, stacked.
-        folder, title: where to, and what stands above.
+    ``tables`` holds regimens, covariates, levels and estimates of all patients, stacked.
 
     Raises:
         OutputError: a figure cannot be written.
@@ -95,10 +93,13 @@ def save_courses(
     regimens, covariates, levels, at = jax.tree.map(lambda leaf: leaf[: len(shown)], tables)
     times = _grids(regimens, levels)
 
-    def one(regimen: Regimen, table: Covariates, best: Estimate, time: Array) -> tuple[Array, Array]:
-        return predict(model, regimen, table, time), predict(model, regimen, table, time, best.eta, best.kappa)
+    def one(regimen: Regimen, table: Covariates, best: Estimate, time: Array) -> Array:
+        def run(scale: Array) -> Array:
+            return predict(model, regimen, table, time, scale * best.eta, scale * best.kappa)
 
-    courses = jax.device_get(jax.jit(jax.vmap(one))(regimens, covariates, at, times))
+        return jax.vmap(run)(jnp.array([0.0, 1.0]))
+
+    courses = np.asarray(jax.jit(jax.vmap(one))(regimens, covariates, at, times))
     files = []
     for output in _measured(shown):
         name, unit = model.outputs[output].name, model.outputs[output].unit
@@ -107,7 +108,7 @@ def save_courses(
         figure = _figure(title, max(3.1 * columns, 5.0), 2.6 * rows + 0.7)
         panels = figure.subplots(rows, columns, squeeze=False)
         for i, (axes, patient) in enumerate(zip(panels.flat, shown, strict=False)):
-            _panel(axes, times[i], [course[i, :, output] for course in courses], patient, output)
+            _panel(axes, times[i], courses[i, :, :, output], patient, output)
             given = np.asarray(regimens.given[i]) & (regimens.cycle[i] == 0) & (regimens.time_h[i] <= times[i, -1])
             given &= regimens.amount_mg[i] > 0
             axes.plot(
@@ -116,20 +117,20 @@ def save_courses(
             )  # fmt: skip
         for axes in panels.flat[len(shown) :]:
             axes.set_axis_off()
-        figure.supxlabel("time (h)", fontsize=10)
-        figure.supylabel(f"{name} ({unit})", fontsize=10)
-        by_label = {
-            label: handle
-            for axes in panels.flat
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(by_label.values(), by_label.keys(), loc="outside lower center", ncols=6, fontsize=8)
+        for axes in panels[-1]:
+            axes.set_xlabel("time (h)", fontsize=9)
+        figure.supylabel(_with_unit(name, unit), fontsize=10)
+        _legend(figure, panels)
         files.append(_save(figure, folder / f"courses_{name}.png"))
     return files
 
 
 def _panel(
-    axes: Any, time: Float[np.ndarray, "time"], courses: Sequence[np.ndarray], patient: PatientResult, output: int
+    axes: Any,
+    time: Float[np.ndarray, "time"],
+    courses: Float[np.ndarray, "2 time"],
+    patient: PatientResult,
+    output: int,
 ) -> None:
     levels, failed = patient.levels, not bool(patient.fitted.estimate.converged)
     axes.plot(time, courses[0], color="tab:gray", lw=1, ls="--", label="population")
@@ -150,8 +151,7 @@ def _panel(
 
 
 def _grids(regimens: Regimen, levels: Levels) -> Float[np.ndarray, "patient time"]:
-    """Times from the first event to a little after the last level (without levels: a day after the last dose), dense, and
-    at the corners of each course: dose times and infusion ends."""
+    """From the first event to a little after the last level (or a day after the last dose), with dose corners."""
     grids = []
     for i in range(regimens.time_h.shape[0]):
         given, used = regimens.given[i], levels.time_h[i].size
@@ -165,6 +165,17 @@ def _grids(regimens: Regimen, levels: Levels) -> Float[np.ndarray, "patient time
         grids.append(np.sort(np.concatenate([dense, corners[(corners > dense[0]) & (corners < dense[-1])]])))
     size = max(grid.size for grid in grids)
     return np.stack([np.pad(grid, (0, size - grid.size), mode="edge") for grid in grids])
+
+
+def _legend(figure: Any, panels: Any) -> None:
+    """One for all panels, below them."""
+    pairs = (pair for axes in panels.flat for pair in zip(*axes.get_legend_handles_labels(), strict=True))
+    by_label = {label: handle for handle, label in pairs}
+    figure.legend(by_label.values(), by_label.keys(), loc="outside lower center", ncols=6, fontsize=8)
+
+
+def _with_unit(name: str, unit: str) -> str:
+    return name if unit == "1" else f"{name} ({unit})"
 
 
 def _measured(patients: Sequence[PatientResult]) -> list[int]:

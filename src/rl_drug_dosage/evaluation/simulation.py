@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.errors import ConfigError, OutputError
+from rl_drug_dosage.errors import OutputError
 from rl_drug_dosage.evaluation.simulation_data import DataWriter, check_format, columns_of, open_data, rows_of
-from rl_drug_dosage.evaluation.simulation_plan import Plan, make_plan
+from rl_drug_dosage.evaluation.simulation_plan import Plan, SimulationOptions, make_plan
 from rl_drug_dosage.evaluation.simulation_plots import save_figure
 from rl_drug_dosage.evaluation.simulation_summary import SummaryRow, interval_metrics, summarize
 from rl_drug_dosage.pkpd import (
     Covariates,
     DrugModel,
     Patient,
+    Regimen,
     SolverError,
     add_residual,
     chunks,
@@ -36,41 +37,10 @@ from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["Simulation", "SimulationOptions", "simulate"]
 
-MOST_PATIENTS = 1_000_000
 _MOST_IN_FIGURE = 100_000
 """Percentiles need every patient's course at once; more patients do not change what can be seen."""
 _CHUNK_VALUES = 2**24
 """Numbers that one chunk may hold in compartments and outputs: 64 MiB, of which the program needs a few copies."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimulationOptions:
-    """What to simulate and where to write it; the command's options. See `make_plan` for what None means.
-
-    Raises:
-        ConfigError: a number that is not allowed.
-    """
-
-    drug: str
-    patients: int = 1000
-    dose_mg: float | None = None
-    interval_h: float | None = None
-    duration_h: float | None = None
-    days: float | None = None
-    route: str | None = None
-    seed: int = 1
-    output_dir: Path = Path()
-    file_format: str = "csv"
-    sample_every_h: float | None = None
-    covariates: Mapping[str, float] = field(default_factory=dict)
-    variability: bool = True
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.patients <= MOST_PATIENTS:
-            raise ConfigError(f"--patients must be from 1 to {MOST_PATIENTS}, not {self.patients}")
-        if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
-        check_format(self.file_format)
 
 
 @dataclass(frozen=True)
@@ -106,17 +76,8 @@ def simulate(options: SimulationOptions) -> Simulation:
         SolverError: a course that is not finite.
     """
     model = load("rl_drug_dosage.drugs", options.drug, attribute="DRUG", kind=DrugModel)
-    plan = make_plan(
-        model,
-        route=options.route,
-        dose_mg=options.dose_mg,
-        interval_h=options.interval_h,
-        duration_h=options.duration_h,
-        days=options.days,
-        sample_every_h=options.sample_every_h,
-        covariates=options.covariates,
-        variability=options.variability,
-    )
+    plan = make_plan(model, options)
+    check_format(options.file_format)
     folder = _make_folder(options.output_dir)
     data, record, figure = (
         folder / f"simulation-{model.name}.{ending}" for ending in (options.file_format, "json", "png")
@@ -184,34 +145,38 @@ def chunk_size(plan: Plan, count: int) -> int:
 
 
 def _program(plan: Plan) -> Callable[[Patient, Array], tuple[Array, Array, Array]]:
-    model, grid, regimen = plan.model, plan.grid, plan.course.regimen(plan.model)
-    times, after = jnp.asarray(grid.time_h, dtype=float), jnp.asarray(grid.after_dose)
+    model, grid = plan.model, plan.grid
     ends = np.array([grid.auc_start, grid.end])
 
-    @jax.jit
-    def run(patients: Patient, keys: Array) -> tuple[Array, Array, Array]:
-        def one(patient: Patient, key: Array) -> tuple[Array, Array, Array]:
-            table = _records(plan, patient.covariates.values)
-            p = individual_parameters(model, table, patient.eta, patient.kappa)
-            solution = solve(model.structure, p, regimen, table, times, after, auc=True)
-            f = outputs_of(model, p, table, solution.contents, times)
-            return f, add_residual(model, f[grid.sampled], key), solution.auc_mg_h_per_l[ends]
+    def one(
+        patient: Patient, key: Array, regimen: Regimen, times: Array, after: Array, records: Array
+    ) -> tuple[Array, Array, Array]:
+        table = _records(patient.covariates.values, records)
+        p = individual_parameters(model, table, patient.eta, patient.kappa)
+        solution = solve(model.structure, p, regimen, table, times, after, auc=True)
+        f = outputs_of(model, p, table, solution.contents, times)
+        return f, add_residual(model, f[grid.sampled], key), solution.auc_mg_h_per_l[ends]
 
-        return jax.vmap(one)(patients, keys)
+    compiled = jax.jit(jax.vmap(one, in_axes=(0, 0, None, None, None, None)))
+    # Arguments, not constants: another dose or another clock runs what was compiled before.
+    shared = (
+        plan.course.regimen(model),
+        jnp.asarray(grid.time_h, dtype=float),
+        jnp.asarray(grid.after_dose),
+        jnp.asarray(plan.record_times_h, dtype=float),
+    )
+    return lambda patients, keys: compiled(patients, keys, *shared)
 
-    return run
 
-
-def _records(plan: Plan, values: Mapping[str, Array]) -> Covariates:
-    """The patient's table. Its times are constants, so that events are sorted once and not for each patient."""
-    records = jnp.asarray(plan.record_times_h, dtype=float)
+def _records(values: Mapping[str, Array], records: Float[Array, "record"]) -> Covariates:
+    """The patient's table. Its times are everybody's, so that events are sorted once and not for each patient."""
     table = {name: jnp.broadcast_to(value, records.shape) for name, value in values.items()}
     if records.size > 1:
         table["time_h"] = records
     return Covariates(records, table, jnp.zeros(records.shape, dtype=int))
 
 
-def _save_record(  # noqa: PLR0913, PLR0917 - what a result is made of
+def _save_record(
     path: Path,
     options: SimulationOptions,
     plan: Plan,

@@ -1,10 +1,12 @@
 """The data file of a simulation: NONMEM's columns as CSV or Parquet, a chunk of patients at a time.
 
-Rows of a patient are sorted by time, an observation before the dose at its time. What is empty in a CSV (DV and IPRED of doses)
-is a null for NONMEM, pandas, R and Polars alike. Numbers have as many digits as it takes to read the same number again.
+Rows of a patient are sorted by time, an observation before the dose at its time. What is empty in a CSV (DV and IPRED
+of doses) is a null for NONMEM, pandas, R and Polars alike. Numbers have as many digits as it takes to read the same
+number again.
 """
 
 import contextlib
+import importlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -22,6 +24,8 @@ from rl_drug_dosage.pkpd import Covariate
 __all__ = ["FORMATS", "Column", "DataWriter", "Rows", "check_format", "columns_of", "open_data", "rows_of"]
 
 FORMATS = ("csv", "parquet")
+_ID, _COVARIATES = "{id}", "{covariates}"
+"""Places in the text of a patient's rows."""
 _AT_A_TIME = 500
 """Patients that are turned into text together."""
 
@@ -78,13 +82,11 @@ def check_format(name: str) -> None:
 
 def _pyarrow() -> tuple[Any, Any]:
     try:
-        import pyarrow
-        import pyarrow.parquet
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise DependencyError(
-            "--format parquet needs the package pyarrow, which is not installed: pip install pyarrow, or use --format csv"
+            "--format parquet needs pyarrow, which is not installed: pip install pyarrow, or use --format csv"
         ) from None
-    return pyarrow, pyarrow.parquet
 
 
 def _timed(plan: Plan) -> str | None:
@@ -111,8 +113,10 @@ def columns_of(plan: Plan) -> tuple[Column, ...]:
         Column("AMT", "mg", "amount of a dose"),
         Column("RATE", "mg/h", "rate of an infusion; 0 for a bolus or a swallowed dose"),
         Column("CMT", "1", f"compartment: {compartments}"),
-        Column("DV", "that of the output", "simulated measurement: IPRED with residual error, where one was published"),
-        Column("MDV", "1", "1 for doses, and for what no laboratory reports: before the drug is there, or below 0"),
+        Column("DV", "that of the output", "simulated measurement: IPRED with residual error"),
+        Column(
+            "MDV", "1", "1 for doses and for what is no level: outputs without a published error, no drug yet, below 0"
+        ),
         Column("DVID", "1", f"which output, 0 for doses: {outputs}"),
         Column("IPRED", "that of the output", "individual prediction, without residual error"),
         *own,
@@ -142,7 +146,6 @@ class _Fixed:
     rate_mg_per_h: float
     dose_cmt: int
     observation_cmt: int
-    empty_at_start: Bool[np.ndarray, "row"]
 
     def values(
         self, predicted: Float[np.ndarray, "patient time output"], measured: Float[np.ndarray, "..."], plan: Plan
@@ -152,7 +155,8 @@ class _Fixed:
         sample, output = self.rows.sample[observed], self.rows.output[observed]
         dv = measured[:, sample, output]
         ipred = predicted[:, plan.grid.sampled[sample], output]
-        missing = (dv < 0) | ((self.rows.time_h[observed] == 0) & (ipred == 0))
+        never = ~np.array(plan.measured)[output]
+        missing = never | (dv < 0) | ((self.rows.time_h[observed] == 0) & (ipred == 0))
         return dv, missing, ipred
 
 
@@ -160,7 +164,7 @@ def _fixed(plan: Plan, rows: Rows) -> _Fixed:
     compartments = plan.model.structure.compartments
     rate = plan.course.dose_mg / plan.course.duration_h if plan.course.duration_h > 0 else 0.0
     central = compartments.index("central") + 1 if "central" in compartments else 1
-    return _Fixed(rows, rate, compartments.index(plan.course.route.compartment) + 1, central, rows.time_h == 0)
+    return _Fixed(rows, rate, compartments.index(plan.course.route.compartment) + 1, central)
 
 
 def _text(number: float) -> str:
@@ -177,16 +181,16 @@ class _CsvWriter:
         self._template = "".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        """The patient's rows with \\x01 for the ID, \\x02 for the constant covariates and % for DV, MDV and IPRED."""
+        """The patient's rows, with places for the ID, the constant covariates, DV, MDV and IPRED."""
         fixed, rows = self._fixed, self._fixed.rows
         amount = f"{_text(self._plan.course.dose_mg)},{_text(fixed.rate_mg_per_h)},{fixed.dose_cmt}"
         for time, tad, dose, output in zip(rows.time_h, rows.tad_h, rows.is_dose, rows.output, strict=True):
-            own = f",{_text(time)}" if _timed(self._plan) else ""
-            head = f"\x01,{_text(time)},{_text(tad)}"
+            end = f"{_COVARIATES},{_text(time)}\n" if _timed(self._plan) else f"{_COVARIATES}\n"
+            head = f"{_ID},{_text(time)},{_text(tad)}"
             if dose:
-                yield f"{head},1,{amount},,1,0,\x02{own}\n"
+                yield f"{head},1,{amount},,1,0,{end}"
             else:
-                yield f"{head},0,0,0,{fixed.observation_cmt},%s,%d,{output + 1},%s\x02{own}\n"
+                yield f"{head},0,0,0,{fixed.observation_cmt},%s,%d,{output + 1},%s{end}"
 
     def write(self, first: int, covariates: Mapping[str, Any], predicted: Any, measured: Any) -> int:
         """See `DataWriter`."""
@@ -199,7 +203,7 @@ class _CsvWriter:
             own = [np.asarray(covariates[name])[part].tolist() for name in self._names]
             for i, row in enumerate(numbers.tolist()):
                 text = "".join("," + exact % column[i] for column in own)
-                patient = template.replace("\x01", str(first + start + i + 1)).replace("\x02", text)
+                patient = template.replace(_ID, str(first + start + i + 1)).replace(_COVARIATES, text)
                 self._file.write((patient % tuple(row)).encode())
         return int(missing.sum())
 
@@ -207,7 +211,8 @@ class _CsvWriter:
 class _ParquetWriter:
     def __init__(self, file: IO[bytes], plan: Plan, rows: Rows) -> None:
         self._plan, self._fixed = plan, _fixed(plan, rows)
-        self._file, self._open = file, None
+        self._file = file
+        self._open: Any = None
         self._arrow, self._parquet = _pyarrow()
 
     def write(self, first: int, covariates: Mapping[str, Any], predicted: Any, measured: Any) -> int:
@@ -249,7 +254,9 @@ class _ParquetWriter:
             "IPRED": self._arrow.array(on_observations(ipred, 0.0, ipred.dtype), mask=doses),
         }
         columns |= {c.column: np.repeat(covariates[c.name], dose.size) for c in _constant(self._plan)}
-        columns |= {c.column: everyone(rows.time_h) for c in self._plan.model.covariates if c.name == _timed(self._plan)}
+        columns |= {
+            c.column: everyone(rows.time_h) for c in self._plan.model.covariates if c.name == _timed(self._plan)
+        }
         units = {column.name: column.unit for column in columns_of(self._plan)}
         return self._arrow.table(columns).replace_schema_metadata({f"unit of {k}": v for k, v in units.items()})
 
@@ -280,8 +287,7 @@ def _whole_file(path: Path) -> Iterator[IO[bytes]]:
     """What `utils.files.atomic_write` does, for data that comes in pieces."""
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
-        if path.exists() and not path.is_file():
-            raise OutputError(f"cannot write {str(path)!r}: a folder or a device has this name; choose another --output-dir")
+        _refuse_unless_file(path)
         with temporary.open("xb") as file:
             yield file
             file.flush()
@@ -296,3 +302,10 @@ def _whole_file(path: Path) -> Iterator[IO[bytes]]:
                 f"cannot write {str(path)!r}: {reason}; choose another --output-dir, a folder with room for it"
             ) from error
         raise
+
+
+def _refuse_unless_file(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise OutputError(
+            f"cannot write {str(path)!r}: a folder or a device has this name; choose another --output-dir"
+        )

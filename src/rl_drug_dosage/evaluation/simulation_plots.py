@@ -1,6 +1,7 @@
 """The figure of a simulation: a percentile band for each output with its target, and the doses beneath."""
 
 import io
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from rl_drug_dosage.evaluation.simulation_summary import bounds_text
 from rl_drug_dosage.pkpd import Output, Target
 from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["bands", "save_figure"]
+__all__ = ["bands", "draw", "save_figure"]
 
 _BAND = (5, 50, 95)
 _MOST_BARS = 240
+_SPIKY = 0.01
+"""An output that is below this share of its peak most of the time is drawn on a log axis,"""
+_DECADES = 1e-5
+"""which begins at this share."""
 
 
 def bands(
@@ -31,13 +36,7 @@ def bands(
 
 
 def save_figure(plan: Plan, shown: list[Float[np.ndarray, "patient shown panel"]], patients: int, path: Path) -> None:
-    """Draw and write it as PNG.
-
-    Args:
-        plan: what was simulated.
-        shown: predictions of each chunk at ``plan.grid.shown``, for ``plan.panels``.
-        patients: size of the cohort; ``shown`` may hold the first of them only, which the figure then says.
-        path: where to.
+    """Draw it, see `draw`, and write it as PNG.
 
     Raises:
         OutputError: it cannot be written.
@@ -45,6 +44,19 @@ def save_figure(plan: Plan, shown: list[Float[np.ndarray, "patient shown panel"]
     import matplotlib as mpl
 
     mpl.use("agg")
+    buffer = io.BytesIO()
+    draw(plan, shown, patients).savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
+    atomic_write(path, buffer.getvalue())
+
+
+def draw(plan: Plan, shown: list[Float[np.ndarray, "patient shown panel"]], patients: int) -> Any:
+    """The figure: outputs from the top, doses at the bottom.
+
+    Args:
+        plan: what was simulated.
+        shown: predictions of each chunk at ``plan.grid.shown``, for ``plan.panels``.
+        patients: size of the cohort; ``shown`` may hold the first of them only, which the figure then says.
+    """
     from matplotlib.figure import Figure
 
     panels = len(plan.panels)
@@ -58,25 +70,13 @@ def save_figure(plan: Plan, shown: list[Float[np.ndarray, "patient shown panel"]
     _draw_doses(axes[-1], plan, scale)
     axes[-1].set_xlim(0, plan.course.total_h * scale)
     axes[-1].set_xlabel(f"time since the first dose ({unit})")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    atomic_write(path, buffer.getvalue())
+    return figure
 
 
 def _title(plan: Plan, drawn: int, patients: int) -> str:
-    course = plan.course
-    how = f"{course.dose_mg:g} mg every {_span(course.interval_h)}, {course.route.name}" if course.dose_mg > 0 else "no drug"
     what = f"{patients:,} virtual patient{'s' if patients > 1 else ''}" if plan.model.etas else "typical patient"
     some = f" (the first {drawn:,} shown)" if drawn < patients else ""
-    return f"{plan.model.name}: {how}\n{what}{some}; predictions without residual error"
-
-
-def _span(hours: float) -> str:
-    """``12 h``, ``10 s``."""
-    for size, unit in ((1.0, "h"), (1 / 60, "min"), (1 / 3600, "s")):
-        if hours >= size * (1 - 1e-9):
-            return f"{hours / size:.4g} {unit}"
-    return f"{hours:g} h"
+    return f"{plan.model.name}: {plan.course.label}\n{what}{some}; predictions without residual error"
 
 
 def _time_unit(total_h: float) -> tuple[float, str]:
@@ -86,7 +86,7 @@ def _time_unit(total_h: float) -> tuple[float, str]:
 
 
 def _unit(unit: str) -> str:
-    return "no unit" if unit == "1" else unit
+    return "no unit" if unit == "1" else unit.replace("10^9", "10⁹")
 
 
 def _draw_output(ax: Any, plan: Plan, output: Output, time: np.ndarray, band: np.ndarray) -> None:
@@ -100,9 +100,19 @@ def _draw_output(ax: Any, plan: Plan, output: Output, time: np.ndarray, band: np
     for target in plan.model.targets:
         if target.output == output.name and (window := _window(plan, target)) is not None:
             top = max(top, _draw_window(ax, window, float(low.min())))
-    ax.set_ylim(0, 1.05 * top if top > 0 else 1.0)
-    ax.set_ylabel(f"{output.meaning or output.name}\n({_unit(output.unit)})")
+    if top > 0 and float(np.median(middle)) < _SPIKY * float(middle.max()):
+        ax.set_yscale("log")
+        ax.set_ylim(_DECADES * top, 2 * top)
+    else:
+        ax.set_ylim(0, 1.05 * top if top > 0 else 1.0)
+    ax.set_ylabel(_label(output))
     ax.legend(loc="best", fontsize=8)
+
+
+def _label(output: Output) -> str:
+    """What is measured, without remarks, in lines that fit beside a panel, and its unit."""
+    words = textwrap.fill((output.meaning or output.name).partition(";")[0], 32)
+    return f"{words}\n({_unit(output.unit)})"
 
 
 type _Window = tuple[str, float | None, float | None]
@@ -110,7 +120,7 @@ type _Window = tuple[str, float | None, float | None]
 
 def _window(plan: Plan, target: Target) -> _Window | None:
     """Label and edges on the output's own axis; an area is drawn as the average that makes it."""
-    text = bounds_text(target)
+    text = _unit(bounds_text(target))
     if target.metric in {"auc24", "auc_total"}:
         scale = plan.model.outputs[plan.model.output_index(target.output)].auc_scale
         if scale is None:
@@ -151,6 +161,14 @@ def _draw_doses(ax: Any, plan: Plan, scale: float) -> None:
     least = 0.004 * course.total_h
     width = max(course.duration_h, least)
     edge = "white" if course.back_to_back else "none"
-    ax.bar(doses * scale, np.full(doses.size, course.dose_mg), width * scale, align="edge", color="tab:orange", ec=edge, lw=0.8)
+    ax.bar(
+        doses * scale,
+        np.full(doses.size, course.dose_mg),
+        width * scale,
+        align="edge",
+        color="tab:orange",
+        ec=edge,
+        lw=0.8,
+    )
     ax.set_ylabel("dose\n(mg)")
     ax.set_ylim(0, 1.15 * course.dose_mg if course.dose_mg > 0 else 1.0)

@@ -32,7 +32,7 @@ class SummaryRow:
 def interval_metrics(
     plan: Plan, predicted: Float[np.ndarray, "patient time output"], area: Float[np.ndarray, "patient 2"]
 ) -> Metrics:
-    """Per patient: each panel's peak and trough of the last interval, its extremes, its areas, and time in the target."""
+    """Per patient: each panel's peak and trough of the last interval, lowest value, areas, and time in the target."""
     model, grid, course = plan.model, plan.grid, plan.course
     start, end = course.auc_window_h
     found: Metrics = {}
@@ -47,18 +47,23 @@ def interval_metrics(
             found[f"{output.name} auc24"] = (scaled[:, 1] - scaled[:, 0]) * 24.0 / (end - start)
             found[f"{output.name} auc_total"] = scaled[:, 1]
             found[f"{output.name} average"] = (scaled[:, 1] - scaled[:, 0]) / (end - start)
-    weights = np.gradient(grid.time_h[grid.shown]) if grid.shown.size > 1 else np.ones(1)
-    weights_last = np.gradient(grid.time_h[grid.last])
+    weights, weights_last = _trapezoid(grid.time_h[grid.shown]), _trapezoid(grid.time_h[grid.last])
     for number, target in enumerate(model.targets):
         i = model.output_index(target.output)
         if target.metric == "value":
             inside = _inside(target, predicted[:, grid.shown, i])
-            found[f"target {number} share"] = inside @ weights / weights.sum()
+            found[f"target {number} share"] = inside @ weights
             found[f"target {number} throughout"] = inside.all(axis=1)
         elif target.metric == "time_above":
             above = predicted[:, grid.last, i] >= (target.low or 0.0)
-            found[f"target {number} share"] = above @ weights_last / weights_last.sum()
+            found[f"target {number} share"] = above @ weights_last
     return found
+
+
+def _trapezoid(time_h: Float[np.ndarray, "time"]) -> Float[np.ndarray, "time"]:
+    """Share of the whole that each time stands for."""
+    halves = np.diff(time_h) / 2.0
+    return (np.append(halves, 0.0) + np.append(0.0, halves)) / (time_h[-1] - time_h[0])
 
 
 def _inside(target: Target, values: Float[np.ndarray, "..."]) -> np.ndarray:
@@ -83,7 +88,8 @@ def summarize(plan: Plan, metrics: Metrics) -> tuple[SummaryRow, ...]:
     for i in plan.panels:
         output = plan.model.outputs[i]
         shown = [("peak", output.unit), ("trough", output.unit)]
-        if any(t.metric == "value" and t.output == output.name for t in plan.model.targets):
+        edges = [(t.low, t.high) for t in plan.model.targets if t.metric == "value" and t.output == output.name]
+        if any(high is None for _, high in edges):
             shown.append(("lowest", output.unit))
         if f"{output.name} auc24" in metrics:
             shown.append(("auc24", f"{output.unit.partition('/')[0]} h/{output.unit.partition('/')[2]}"))

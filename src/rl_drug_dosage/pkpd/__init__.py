@@ -1,4 +1,7 @@
-"""The pharmacology engine: published models simulated exactly, estimated and dosed. `model` shows how to write a model."""
+"""The pharmacology engine: published models simulated exactly, estimated and dosed.
+
+`model` shows how to write a drug file, `bayes` estimates and searches doses.
+"""
 
 from rl_drug_dosage.pkpd._errors import CovariateError, DrugModelError, ObservationError, RegimenError, SolverError
 from rl_drug_dosage.pkpd.cohort import CohortChunk, simulate_cohort

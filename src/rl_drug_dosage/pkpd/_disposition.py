@@ -32,7 +32,7 @@ def disposition(k10: Array, couplings: Sequence[tuple[Array, Array]]) -> tuple[t
 
 
 def _two(k10: Array, k12: Array, k21: Array) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """alpha - k21 and k21 - beta are the roots of z^2 -+ d z - k12 k21 with d = k10 + k12 - k21."""
+    """Two rates: alpha - k21 and k21 - beta are the roots of z^2 -+ d z - k12 k21 with d = k10 + k12 - k21."""
     d = k10 + k12 - k21
     tiny = jnp.finfo(d.dtype).tiny
     product = k12 * k21
@@ -101,7 +101,7 @@ def _clustered(diagonal: tuple[Array, Array, Array], loops: tuple[Array, Array])
 
 
 def _three(k10: Array, k12: Array, k21: Array, k13: Array, k31: Array) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Smallest rate from the cubic, the others from the deflated quadratic; matrix entries in forms without subtraction."""
+    """Smallest rate from the cubic, the others from the deflated quadratic; matrix entries without subtraction."""
     a2 = k10 + k12 + k13 + k21 + k31
     a1 = k10 * (k21 + k31) + k21 * k31 + k12 * k31 + k13 * k21
     a0 = k10 * k21 * k31

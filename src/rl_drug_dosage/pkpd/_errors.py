@@ -1,12 +1,12 @@
 """The engine's errors, all below `rl_drug_dosage.errors.RlDrugDosageError`.
 
-    ConfigError
-    ├── DrugModelError      a drug file whose parts do not fit together
-    ├── RegimenError        a dose record that no clinic or data set could mean
-    ├── CovariateError      an unknown, missing or non-finite covariate
-    └── ObservationError    a level that cannot be used as it stands
-    RlDrugDosageError
-    └── SolverError         a simulation that did not stay finite
+ConfigError
+├── DrugModelError      a drug file whose parts do not fit together
+├── RegimenError        a dose record that no clinic or data set could mean
+├── CovariateError      an unknown, missing or non-finite covariate
+└── ObservationError    a level that cannot be used as it stands
+RlDrugDosageError
+└── SolverError         a simulation that did not stay finite
 """
 
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 import jax
 import jax.numpy as jnp
@@ -47,9 +48,12 @@ def simulate_cohort(
     A patient depends on ``key`` and its own number only: chunk size and range change nothing.
 
     Args:
-        model, regimen, time_h: what is simulated; ``regimen`` without patient axis.
+        model: the drug.
+        regimen: of every patient; without patient axis.
+        time_h: observation times.
         key: names the cohort.
-        count, first: which patients.
+        count: how many patients.
+        first: number of the first one.
         chunk: patients in memory at a time.
         occasions: kappas drawn per patient.
 
@@ -76,7 +80,8 @@ def simulate_cohort(
         bad = np.flatnonzero(~np.isfinite(predicted).all(axis=(1, 2)))
         if bad.size:
             raise SolverError(
-                f"{model.name}: the simulation of patient {start + bad[0]} is not finite ({bad.size} of {len(block)} in its "
-                "chunk): check its parameters, or integrate with Adaptive(stiff=True)"
+                f"{model.name}: the simulation of patient {start + bad[0]} is not finite ({bad.size} of {len(block)} "
+                "in its chunk): check its parameters, or integrate with Adaptive(stiff=True)"
             )
-        yield CohortChunk(start, jax.tree.map(lambda leaf: leaf[: len(block)], patients), predicted, measured)
+        size = predicted.shape[0]
+        yield CohortChunk(start, jax.tree.map(itemgetter(slice(size)), patients), predicted, measured)

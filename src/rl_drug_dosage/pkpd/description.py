@@ -117,7 +117,8 @@ class Residual:
     """Residual error of one output, with f the prediction in the output's unit.
 
     ``additive`` sd = a; ``proportional`` sd = b f; ``combined1`` sd = a + b f; ``combined2`` var = a^2 + b^2 f^2;
-    ``lognormal`` ln y ~ N(ln f, b^2). ``additive`` and ``proportional`` are standard deviations (the latter may be in %).
+    ``lognormal`` ln y ~ N(ln f, b^2). ``additive`` and ``proportional`` are standard deviations (the latter may be
+    in %).
     """
 
     kind: ResidualKind
@@ -159,8 +160,8 @@ class Output:
         residual: the published residual error; None for what nobody measures.
         value: (compartment contents by name, individual parameters) -> the value in ``unit``.
         meaning: in words, with the matrix it is measured in.
-        auc_scale: an output that is a multiple of the central concentration in mg/L says which (1000 for ug/L), so that its
-            area under the curve is exact; None where no such area exists (INR, BIS).
+        auc_scale: an output that is a multiple of the central concentration in mg/L says which (1000 for ug/L), so
+            that its area under the curve is exact; None where no such area exists (INR, BIS).
     """
 
     name: str
@@ -179,9 +180,9 @@ class Output:
 class Target:
     """A therapeutic window on a metric of an output; an open side is None.
 
-    ``trough`` and ``peak`` belong to a dosing interval, ``average`` is AUC over the interval divided by it, ``auc24`` the
-    AUC of 24 h, ``auc_total`` the AUC from the first dose, ``value`` the output at any time, ``time_above`` the fraction
-    of the interval above ``low``.
+    ``trough`` and ``peak`` belong to a dosing interval, ``average`` is AUC over the interval divided by it,
+    ``auc24`` the AUC of 24 h, ``auc_total`` the AUC from the first dose, ``value`` the output at any time,
+    ``time_above`` the fraction of the interval above ``low``.
     """
 
     output: str

@@ -1,7 +1,7 @@
 """Doses at a constant interval: propagators computed once per patient, then two multiplications a compartment and dose.
 
-For simulation loops and environments with linear models and parameters that do not change. The patient is the last axis, so
-that one step over many patients is a vectorised loop.
+For simulation loops and environments with linear models and parameters that do not change. The patient is the last
+axis, so that one step over many patients is a vectorised loop.
 """
 
 from collections.abc import Iterator

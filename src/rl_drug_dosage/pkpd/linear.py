@@ -1,13 +1,14 @@
 """Linear compartment models, exactly: the mammillary family in closed form, any other by matrix exponential.
 
-**Mammillary models.** With rate constants k10 = cl/v1, k12 = q2/v1, k21 = q2/v2, k13 = q3/v1, k31 = q3/v3, core matrix A and
-disposition rates alpha >= beta >= gamma (minus the eigenvalues of A), Newton's interpolation of the exponential at the rates, fastest first, reads
+**Mammillary models.** With rate constants k10 = cl/v1, k12 = q2/v1, k21 = q2/v2, k13 = q3/v1, k31 = q3/v3, core matrix
+A and disposition rates alpha >= beta >= gamma (minus the eigenvalues of A), Newton's interpolation of the exponential
+at the rates, fastest first, reads
 
     exp(A t) = I E(alpha; t) + (A + alpha I) E(alpha, beta; t) + (A + alpha I)(A + beta I) E(alpha, beta, gamma; t)
 
-with E from `_divided`. In this order all three matrices are non-negative, and their entries have forms without subtraction, so
-amounts keep full relative accuracy even where rates coincide. A depot adds the rate ka to every E, an infusion the rate 0, the
-area under the curve another 0, and an effect compartment ke0: nothing else changes.
+with E from `_divided`. In this order all three matrices are non-negative, and their entries have forms without
+subtraction, so amounts keep full relative accuracy even where rates coincide. A depot adds the rate ka to every E,
+an infusion the rate 0, the area under the curve another 0, and an effect compartment ke0: nothing else changes.
 """
 
 from collections.abc import Callable
@@ -104,7 +105,7 @@ class Mammillary(Structure):
         first = int(self.depot)
         core = slice(first, first + self.peripherals + 1)
         into_central = (jnp.arange(self.peripherals + 1) == 0).astype(x.dtype)
-        inputs = [((), x[core])]
+        inputs: list[tuple[tuple[Array, ...], Array]] = [((), x[core])]
         if rate is not None:
             inputs.append(((zero,), rate[core]))
         if prepared.ka is not None:
@@ -205,7 +206,7 @@ class LinearSystem(Structure):
         *,
         auc: bool = False,
     ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
-        """exp of the matrix augmented by the infusion (a constant 1) and the area, applied to (x, 1, 0)."""
+        """Exponential of the matrix augmented by the infusion (a constant 1) and the area, applied to (x, 1, 0)."""
         matrix, v1 = prepared
         n = len(self.names)
         rate = jnp.zeros(n) if rate_mg_per_h is None else rate_mg_per_h

@@ -21,9 +21,14 @@ def emax(
 
 
 def inr(
-    baseline: Array | float, maximum: Array | float, first_chain: Array, second_chain: Array, power: Array | float = 1.0,
-    *, product: bool = False,
-) -> Float[Array, "..."]:  # fmt: skip
+    baseline: Array | float,
+    maximum: Array | float,
+    first_chain: Array,
+    second_chain: Array,
+    power: Array | float = 1.0,
+    *,
+    product: bool = False,
+) -> Float[Array, "..."]:
     """INR from the two transit chains of the warfarin models, each 1 without drug and towards 0 with it.
 
     baseline + maximum (1 - x)^power, where x is the chains' mean (Hamberg 2010) or their ``product`` (Hamberg 2007).
@@ -40,12 +45,18 @@ def bis(
 
 
 def response_surface(
-    first: Float[Array, "..."], second: Float[Array, "..."], baseline: Array | float,
-    first_ec50: Array | float, second_ec50: Array | float, gamma: Array | float, beta: Array | float = 0.0,
-) -> Float[Array, "..."]:  # fmt: skip
+    first: Float[Array, "..."],
+    second: Float[Array, "..."],
+    baseline: Array | float,
+    first_ec50: Array | float,
+    second_ec50: Array | float,
+    gamma: Array | float,
+    beta: Array | float = 0.0,
+) -> Float[Array, "..."]:
     """Effect of two interacting drugs (Minto 2000, as Bouillon 2004 uses it for propofol and remifentanil on BIS).
 
-    With u_i = C_i / ec50_i, share t = u_2 / (u_1 + u_2): baseline (1 - w^gamma / (1 + w^gamma)), w = (u_1 + u_2) / (1 - beta t + beta t^2).
+    With u_i = C_i / ec50_i, share t = u_2 / (u_1 + u_2): baseline (1 - w^gamma / (1 + w^gamma)), w = (u_1 + u_2) /
+    (1 - beta t + beta t^2).
     """
     u1, u2 = jnp.asarray(first) / first_ec50, jnp.asarray(second) / second_ec50
     total = u1 + u2

@@ -1,4 +1,4 @@
-'''A published model as a value: `DrugModel`. **Start here to write a drug file.**
+'''A published model as a value, `DrugModel`: start here to write a drug file.
 
 A drug file is `drugs/<name>.py` with one attribute, ``DRUG = DrugModel(...)``. It holds numbers with unit and source,
 one function that turns them and the covariates into a typical patient, and prose. The engine does the rest.
@@ -24,15 +24,15 @@ one function that turns them and the covariates into a typical patient, and pros
         covariates=(Covariate("wt_kg", "kg", 40, 150, 70, "Table 1", "body weight", Normal(80, 18), column="WT"), ...),
         outputs=(Output("concentration", "mg/L", Residual("combined1", additive=..., proportional=...)),),
         targets=(Target("concentration", "auc24", 400, 600, "mg h/L", "2020 consensus guideline"),),
-        dosing=Dosing((Route("1-h infusion", "central", 1.0),), tuple(range(250, 3001, 250)), (12, 24, 8), 1000, "label"),
+        dosing=Dosing((Route("1-h infusion", "central", 1.0),), (250, 500, 750, 1000), (12, 24, 8), 1000, "label"),
         limits_of_use=("not for children",), ambiguities=("what the sources disagree on, which was followed, and why",),
     )
 
 `drugs/vancomycin_goti2018.py` is the real example.
 
 **Engine units**: mg, L, h, kg; clearances L/h, rate constants 1/h, concentrations mg/L. Thetas keep the unit that the
-source prints; `parameters` converts. Everything in `parameters`, `finish`, output functions and right-hand sides must be
-written with `jax.numpy` and without Python ``if`` on values (use ``jnp.where``).
+source prints; `parameters` converts. Everything in `parameters`, `finish`, output functions and right-hand sides
+must be written with `jax.numpy` and without Python ``if`` on values (use ``jnp.where``).
 
 **Reserved parameter names**, read by the engine from what `parameters` returns:
 
@@ -44,19 +44,20 @@ written with `jax.numpy` and without Python ``if`` on values (use ``jnp.where``)
 | ``ke0`` | 1/h | effect compartment, holding a concentration: d Ce/dt = ke0 (C - Ce) |
 | ``f_<compartment>`` | 1 | bioavailability of doses into that compartment (1 when absent) |
 | ``lag_<compartment>`` | h | lag of doses into that compartment (0 when absent) |
-| ``duration_<compartment>`` | h | modelled duration of zero-order input (NONMEM RATE = -2): every dose there becomes an infusion |
+| ``duration_<compartment>`` | h | modelled duration (NONMEM RATE = -2): every dose there becomes an infusion |
 
 **Structures** (field ``structure``):
-`Mammillary(peripherals, depot, effect)` compartments ``depot?, central, peripheral1?, peripheral2?, effect?``, closed form;
-`LinearSystem(compartments, matrix)` any dx/dt = A(p) x, by matrix exponential (a chain of equal absorption transits, ...);
-`OdeSystem(states, rhs, initial, pk)` anything else: ``rhs(t, x, p, pk) -> {state: derivative}`` over named states; with
-``pk=Mammillary(...)`` the linear PK stays exact and ``pk`` holds its contents plus ``pk["concentration"]`` in mg/L.
+`Mammillary(peripherals, depot, effect)` compartments ``depot?, central, peripheral1?, peripheral2?, effect?``,
+closed form; `LinearSystem(names, matrix, required)` any dx/dt = A(p) x, by matrix exponential (a chain of equal
+absorption transits, ...); `OdeSystem(states, rhs, required, start, pk, doses_into)` anything else:
+``rhs(t, x, p, pk) -> {state: derivative}`` over named states; with ``pk=Mammillary(...)`` the linear PK stays exact and
+the argument ``pk`` holds its contents plus ``pk["concentration"]`` in mg/L.
 `pkpd.ode_models` has the usual right-hand sides, `pkpd.links` Emax, sigmoid, INR and BIS.
 
-**Random effects** multiply (or shift) an entry of the dictionary that `parameters` returns, named by ``Eta.parameter``; an
-occasion eta adds to the eta of the same name. When an effect sits elsewhere (shared between parameters, inside a
-rate constant), return a helper entry (``"f_size": 1.0``), put the `Eta` on it, and build the engine's parameters in
-``finish(p, covariates) -> p``, which runs after the random effects.
+**Random effects** multiply (or shift) an entry of the dictionary that `parameters` returns, named by
+``Eta.parameter``; an occasion eta adds to the eta of the same name. When an effect sits elsewhere (shared between
+parameters, inside a rate constant), return a helper entry (``"f_size": 1.0``), put the `Eta` on it, and build the
+engine's parameters in ``finish(p, covariates) -> p``, which runs after the random effects.
 
 **Time**: a model whose parameters depend on time declares a covariate (``time_h``, ``post_op_day``), and the patient's
 covariate table has a record where it changes. With NOCB a record's values hold up to and including its time.
@@ -69,6 +70,7 @@ The first output is the one that targets, figures and dose search use unless tol
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -130,35 +132,41 @@ class DrugModel:
     second_source: str = ""
 
     def __post_init__(self) -> None:
+        self._check_parameters()
+        self._check_dosing()
+        names = [output.name for output in self.outputs]
+        for target in self.targets:
+            if target.output not in names:
+                self._refuse(f"a target on {target.output!r}", names, "correct it")
+        for covariate in self.covariates:
+            if not covariate.low <= covariate.typical <= covariate.high:
+                came = f"covariate {covariate.name!r} with typical value {covariate.typical}"
+                self._refuse(came, f"[{covariate.low}, {covariate.high}]", "correct its range")
+
+    def _check_parameters(self) -> None:
         typical = self._typical_before_finish()
-        for eta in (*self.etas, *self.occasion_etas):
-            if eta.parameter not in typical:
-                self._refuse(f"an eta on {eta.parameter!r}", sorted(typical), "name a returned parameter")
         for group in (self.etas, self.occasion_etas):
-            if len({eta.parameter for eta in group}) != len(group):
-                self._refuse("two etas on one parameter", [eta.parameter for eta in group], "give each parameter one eta")
+            names = [eta.parameter for eta in group]
+            unknown = sorted(set(names) - set(typical))
+            if unknown:
+                self._refuse(f"an eta on {unknown[0]!r}", sorted(typical), "name a returned parameter")
+            if len(set(names)) != len(names):
+                self._refuse("two etas on one parameter", names, "give each parameter one eta")
         finished = self.finish(typical, self._typical_covariates())
         missing = sorted(set(self.structure.parameters) - set(finished))
         if missing:
             self._refuse(f"no value for {missing}", sorted(self.structure.parameters), "return them from `parameters`")
-        for route in self.dosing.routes:
-            if route.compartment not in self.structure.compartments:
-                self._refuse(f"route {route.name!r} into {route.compartment!r}", self.structure.compartments, "correct it")
+
+    def _check_dosing(self) -> None:
         if not self.outputs or not self.dosing.routes or not self.dosing.intervals_h:
             self._refuse("an empty list of outputs, routes or intervals", "at least one each", "add it")
+        for route in self.dosing.routes:
+            if route.compartment not in self.structure.dosable:
+                came = f"route {route.name!r} into {route.compartment!r}"
+                self._refuse(came, self.structure.dosable, "correct it")
         grid = self.dosing.amounts_mg
         if not grid or list(grid) != sorted(set(grid)) or grid[0] < 0:
             self._refuse(f"dose grid {grid}", "ascending amounts >= 0 mg", "sort it")
-        for target in self.targets:
-            if target.output not in {output.name for output in self.outputs}:
-                self._refuse(f"a target on {target.output!r}", [output.name for output in self.outputs], "correct it")
-        for covariate in self.covariates:
-            if not covariate.low <= covariate.typical <= covariate.high:
-                self._refuse(
-                    f"covariate {covariate.name!r} with typical value {covariate.typical}",
-                    f"[{covariate.low}, {covariate.high}]",
-                    "correct its range",
-                )
 
     def _refuse(self, came: str, allowed: object, remedy: str) -> None:
         raise DrugModelError(f"drug {self.name!r}: {came}; allowed: {allowed}; {remedy}")
@@ -169,7 +177,7 @@ class DrugModel:
     def _typical_before_finish(self) -> Values:
         return self.parameters(self.theta_values(), self._typical_covariates())
 
-    def theta_values(self) -> dict[str, float]:
+    def theta_values(self) -> dict[str, Any]:
         """The thetas as plain numbers, in the source's units."""
         return {name: param.value for name, param in self.thetas.items()}
 

@@ -277,7 +277,8 @@ def _levels(
     except ObservationError as error:
         group[0].refuse(ObservationError, "ID", *str(error).rsplit(": ", 1))
     used = np.array([not flag for flag in flags], dtype=np.bool_)
-    return dataclasses.replace(levels, used=used), tuple(numbers), tuple(flags)
+    flagged = dataclasses.replace(levels, used=used)  # type: ignore[arg-type]
+    return flagged, tuple(numbers), tuple(flags)
 
 
 def _empty(model: DrugModel, output: str) -> bool:

@@ -1,8 +1,8 @@
 """Models without a closed form: one system, two ways to integrate it.
 
-`Adaptive` (diffrax, error control, explicit or stiff) is the measure of accuracy. `FixedStep` is the classical fourth-order
-Runge-Kutta method with equal substeps, for hot loops; `choose_step` finds the longest substep that agrees with the first.
-Linear pharmacokinetics that feed the system are propagated exactly inside both.
+`Adaptive` (diffrax, error control, explicit or stiff) is the measure of accuracy. `FixedStep` is the classical
+fourth-order Runge-Kutta method with equal substeps, for hot loops; `choose_step` finds the longest substep that
+agrees with the first. Linear pharmacokinetics that feed the system are propagated exactly inside both.
 """
 
 import math
@@ -58,8 +58,9 @@ class OdeSystem(Structure):
 
     Args:
         states: state names.
-        rhs: (t_h, states, parameters, pk) -> derivative per hour of every state. ``pk`` holds the contents of the linear part
-            and ``"concentration"`` in mg/L; it is empty without one. Infusions into a state are added by the engine.
+        rhs: (t_h, states, parameters, pk) -> derivative per hour of every state. ``pk`` holds the contents of the
+            linear part and ``"concentration"`` in mg/L; it is empty without one. Infusions into a state are added by
+            the engine.
         required: parameter names that ``rhs`` and ``start`` read.
         start: parameters -> initial value of the states that do not start at 0.
         pk: linear pharmacokinetics in front.
@@ -206,10 +207,10 @@ def _adaptive(method: Adaptive, slope: Callable[[Array, Array], Array], y: Array
     # An interval without length (two events at one time) still has to give the integrator a direction.
     empty = jnp.asarray(dt_h) <= 0
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda s, v, _: slope(s, v)),
+        diffrax.ODETerm(lambda s, v, _: slope(jnp.asarray(s), v)),
         solver,
         t0=0.0,
-        t1=jnp.where(empty, 1e-3, dt_h),
+        t1=jnp.where(empty, 1e-3, jnp.asarray(dt_h)),
         dt0=None,
         y0=y,
         stepsize_controller=controller,
@@ -236,9 +237,14 @@ def choose_step(
     """The longest substep (first_step_h / 2^k) whose solution agrees with the error-controlled one.
 
     Args:
-        system, p, regimen, covariates, time_h: a demanding patient and course: see `solve`.
+        system: whose substep is chosen.
+        p: parameters of a demanding patient, see `solve`.
+        regimen: a demanding course.
+        covariates: its table.
+        time_h: where the two are compared.
         tolerance: on |difference| relative to the largest value each compartment takes.
-        first_step_h, halvings: what is tried.
+        first_step_h: the first substep tried.
+        halvings: how often it is halved.
 
     Raises:
         SolverError: the error-controlled solution is not finite, or no tried step agrees.
@@ -246,7 +252,9 @@ def choose_step(
     reference = system.method if isinstance(system.method, Adaptive) else Adaptive()
     exact = np.asarray(solve(system.with_method(reference), p, regimen, covariates, time_h).contents)
     if not np.all(np.isfinite(exact)):
-        raise SolverError("the error-controlled solution is not finite: check the parameters, or use Adaptive(stiff=True)")
+        raise SolverError(
+            "the error-controlled solution is not finite: check the parameters, or use Adaptive(stiff=True)"
+        )
     scale = np.maximum(np.abs(exact).max(axis=0), np.finfo(exact.dtype).tiny)
     for k in range(halvings + 1):
         method = FixedStep(first_step_h / 2**k)

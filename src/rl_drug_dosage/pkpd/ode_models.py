@@ -1,6 +1,7 @@
 """The usual non-linear systems, ready to use as a drug file's structure.
 
-Each function returns an `OdeSystem` (or, for an absorption chain, an exact `LinearSystem`) and names the parameters it needs.
+Each function returns an `OdeSystem` (or, for an absorption chain, an exact `LinearSystem`) and names the parameters
+it needs.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,8 +43,9 @@ def indirect_response(
 ) -> OdeSystem:
     """Turnover of a response R whose production or loss the drug inhibits or stimulates (Dayneka 1993, models I-IV).
 
-    dR/dt = kin (1 -+ E) - kout R, or kin - kout (1 -+ E) R, with E = emax C^gamma / (ec50^gamma + C^gamma); R starts at kin / kout.
-    Parameters: the pk's, ``kin``, ``kout`` 1/h, ``emax``, ``ec50`` mg/L, and ``gamma`` where ``sigmoid``.
+    dR/dt = kin (1 -+ E) - kout R, or kin - kout (1 -+ E) R, with E = emax C^gamma / (ec50^gamma + C^gamma); R starts
+    at kin / kout. Parameters: the pk's, ``kin``, ``kout`` 1/h, ``emax``, ``ec50`` mg/L, and ``gamma`` where
+    ``sigmoid``.
     """
     sign = 1.0 if stimulates else -1.0
 
@@ -59,8 +61,9 @@ def indirect_response(
 def friberg(pk: Mammillary, effect: Effect | None = None) -> OdeSystem:
     """Myelosuppression (Friberg 2002): proliferating cells, three transit steps, circulating cells.
 
-    dProl/dt = ktr Prol (1 - E) (circ0 / Circ)^gamma - ktr Prol; each transit ktr (previous - own); Circ likewise; ktr = 4 / mtt.
-    Parameters: the pk's, ``circ0``, ``mtt`` h, ``gamma``, and ``slope`` L/mg for the default E = slope C. ``effect`` replaces E.
+    dProl/dt = ktr Prol (1 - E) (circ0 / Circ)^gamma - ktr Prol; each transit ktr (previous - own); Circ likewise;
+    ktr = 4 / mtt. Parameters: the pk's, ``circ0``, ``mtt`` h, ``gamma``, and ``slope`` L/mg for the default E =
+    slope C. ``effect`` replaces E.
     """
 
     def linear(concentration: Array, p: Values) -> Array:
@@ -102,7 +105,8 @@ def logistic_growth(pk: Mammillary) -> OdeSystem:
 def transit_absorption(transits: int, *, peripherals: int = 0) -> LinearSystem:
     """Depot, ``transits`` steps of equal rate, central: linear, so solved exactly by matrix exponential.
 
-    Parameters: ``ktr`` 1/h (every step out of depot and transits), ``cl``, ``v1``, and ``q2``, ``v2`` with a peripheral.
+    Parameters: ``ktr`` 1/h (every step out of depot and transits), ``cl``, ``v1``, and ``q2``, ``v2`` with a
+    peripheral.
     """
     names = ("depot", *(f"transit{i + 1}" for i in range(transits)), "central", *(["peripheral1"] * peripherals))
 

@@ -41,7 +41,9 @@ def _covariance(name: str, etas: Sequence[Eta], correlations: Sequence[Correlati
     matrix = np.diag([omega_squared(eta) for eta in etas]).reshape(len(etas), len(etas))
     for c in correlations:
         if c.first not in order or c.second not in order:
-            raise DrugModelError(f"drug {name!r}: a correlation of {c.first!r} and {c.second!r}, but etas are {list(order)}")
+            raise DrugModelError(
+                f"drug {name!r}: a correlation of {c.first!r} and {c.second!r}, but etas are {list(order)}"
+            )
         i, j = order[c.first], order[c.second]
         value = c.size.fraction() * (np.sqrt(matrix[i, i] * matrix[j, j]) if c.kind == "corr" else 1.0)
         matrix[i, j] = matrix[j, i] = value
@@ -77,7 +79,6 @@ def individual_parameters(
     covariates: Covariates,
     eta: Float[Array, "eta"],
     kappa: Float[Array, "occasion kappa"] | None = None,
-    theta: Values | None = None,
 ) -> dict[str, Float[Array, "record"]]:
     """Parameters of one patient for every covariate record, in engine units.
 
@@ -86,9 +87,8 @@ def individual_parameters(
         covariates: one patient's table.
         eta: between-subject random effects, in the order of ``model.etas``.
         kappa: inter-occasion random effects, one row an occasion; None, and occasions beyond the rows, mean 0.
-        theta: typical values to use instead of the published ones.
     """
-    theta = model.theta_values() if theta is None else theta
+    theta = model.theta_values()
     shifts = {e.parameter: eta[i] for i, e in enumerate(model.etas)}
     forms = {e.parameter: e.form for e in (*model.occasion_etas, *model.etas)}
 
@@ -124,7 +124,10 @@ def _factor(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
 def draw_patient(model: DrugModel, key: PRNGKeyArray, occasions: int = 1) -> Patient:
     """One virtual patient, by its key alone."""
     for_covariates, for_eta, for_kappa = jax.random.split(key, 3)
-    between, within = jnp.asarray(_factor(omega(model)), dtype=float), jnp.asarray(_factor(occasion_omega(model)), dtype=float)
+    between, within = (
+        jnp.asarray(_factor(omega(model)), dtype=float),
+        jnp.asarray(_factor(occasion_omega(model)), dtype=float),
+    )
     return Patient(
         covariates=draw_covariates(model, for_covariates),
         eta=between @ jax.random.normal(for_eta, (len(model.etas),)),
@@ -133,6 +136,6 @@ def draw_patient(model: DrugModel, key: PRNGKeyArray, occasions: int = 1) -> Pat
 
 
 def draw_patients(model: DrugModel, key: PRNGKeyArray, first: int | Array, count: int, occasions: int = 1) -> Patient:
-    """Patients ``first .. first + count - 1`` of the cohort that ``key`` names: the same whichever range asks for them."""
+    """Patients ``first .. first + count - 1`` of the cohort that ``key`` names: the same in any range."""
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(count))
     return jax.vmap(lambda k: draw_patient(model, k, occasions))(keys)

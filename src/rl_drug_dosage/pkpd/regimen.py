@@ -1,14 +1,16 @@
 """Doses as data: what was given, when, into which compartment, in NONMEM's terms.
 
-`Dose` is one record as a person writes it (EVID 1, 3 or 4, with ADDL / II / SS); `make_regimen` checks a list of them, writes
-out the additional doses and lays them into a `Regimen`, a pytree of arrays that compiled code reads. EVID 0 is an
-observation time, EVID 2 a record of the covariate table.
+`Dose` is one record as a person writes it (EVID 1, 3 or 4, with ADDL / II / SS); `make_regimen` checks a list of
+them, writes out the additional doses and lays them into a `Regimen`, a pytree of arrays that compiled code reads.
+EVID 0 is an observation time, EVID 2 a record of the covariate table.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -32,8 +34,8 @@ class Dose:
         duration_h: infusion duration; bioavailability then lowers the rate. Not together with a rate.
         interval_h: between additional doses and steady-state doses (II).
         additional: further doses, one every ``interval_h`` (ADDL).
-        steady_state: 0 no; 1 contents become those of the same dose given every ``interval_h`` for ever (SS = 1; cancels
-            running infusions and pending doses); 2 these contents are added to what is there (SS = 2).
+        steady_state: 0 no; 1 contents become those of the same dose given every ``interval_h`` for ever (SS = 1;
+            cancels running infusions and pending doses); 2 these contents are added to what is there (SS = 2).
         reset: empty every compartment, and cancel what is running or pending, first (EVID 4; with no amount EVID 3).
     """
 
@@ -51,8 +53,9 @@ class Dose:
 class Regimen(eqx.Module):
     """All doses of one patient, sorted by time; leading axes are patients. Rows that pad have ``given`` False.
 
-    A row with ``cycle`` c > 0 stands for the infusion of the c-th previous steady-state cycle, which may still run at the
-    steady-state record. ``cutoff_h`` is the time of the next later-recorded reset, at which a row is cancelled or stopped.
+    A row with ``cycle`` c > 0 stands for the infusion of the c-th previous steady-state cycle, which may still run
+    at the steady-state record. ``cutoff_h`` is the time of the next later-recorded reset, at which a row is
+    cancelled or stopped.
     """
 
     time_h: Float[np.ndarray, "dose"]
@@ -91,28 +94,50 @@ def _check(dose: Dose, row: int, structure: Structure) -> None:
     def refuse(what: str, remedy: str) -> None:
         raise RegimenError(f"dose record {row + 1} (time {dose.time_h} h): {what}; {remedy}")
 
-    numbers = dataclasses.asdict(dose)
     for name in ("time_h", "amount_mg", "rate_mg_per_h", "duration_h", "interval_h"):
-        if not math.isfinite(numbers[name]):
-            refuse(f"{name} is {numbers[name]}", "give a finite number")
-        if name != "time_h" and numbers[name] < 0:
-            refuse(f"{name} is {numbers[name]}", "give a number >= 0 (modelled rates: parameter duration_<compartment>)")
-    if dose.compartment is not None and dose.compartment not in structure.dosable:
-        refuse(f"compartment {dose.compartment!r}", f"doses may enter {structure.dosable}")
-    if dose.amount_mg == 0 and not dose.reset:
-        refuse("amount_mg is 0", "leave the record out, or give an amount > 0")
-    if dose.rate_mg_per_h > 0 and dose.duration_h > 0:
-        refuse("both a rate and a duration", "give one; the amount fixes the other")
-    if dose.additional < 0 or dose.additional != int(dose.additional):
-        refuse(f"additional is {dose.additional}", "give a whole number >= 0")
-    if dose.additional > 0 and dose.interval_h <= 0:
-        refuse("additional doses without an interval", "give interval_h > 0")
-    if dose.steady_state not in {0, 1, 2}:
-        refuse(f"steady_state is {dose.steady_state}", "allowed are 0, 1 and 2")
-    if dose.steady_state and (dose.interval_h <= 0 or dose.amount_mg <= 0):
-        refuse("a steady state without interval or amount", "give interval_h > 0 and amount_mg > 0")
-    if dose.steady_state and not structure.linear:
-        refuse("a steady state of a non-linear model has no closed form", "write the doses out (every, additional)")
+        value = getattr(dose, name)
+        if not math.isfinite(value):
+            refuse(f"{name} is {value}", "give a finite number")
+        if name != "time_h" and value < 0:
+            refuse(f"{name} is {value}", "give a number >= 0 (a modelled duration: parameter duration_<compartment>)")
+    steady = dose.steady_state != 0
+    rules: tuple[tuple[bool, str, str], ...] = (
+        (
+            dose.compartment is not None and dose.compartment not in structure.dosable,
+            f"compartment {dose.compartment!r}",
+            f"doses may enter {structure.dosable}",
+        ),
+        (dose.amount_mg == 0 and not dose.reset, "amount_mg is 0", "leave the record out, or give an amount > 0"),
+        (
+            dose.rate_mg_per_h > 0 and dose.duration_h > 0,
+            "both a rate and a duration",
+            "give one; the amount fixes the other",
+        ),
+        (
+            dose.additional < 0 or dose.additional != int(dose.additional),
+            f"additional is {dose.additional}",
+            "give a whole number >= 0",
+        ),
+        (
+            dose.additional > 0 and dose.interval_h == 0,
+            "additional doses without an interval",
+            "give interval_h > 0",
+        ),
+        (dose.steady_state not in {0, 1, 2}, f"steady_state is {dose.steady_state}", "allowed are 0, 1 and 2"),
+        (
+            steady and (dose.interval_h == 0 or dose.amount_mg == 0),
+            "a steady state without interval or amount",
+            "give interval_h > 0 and amount_mg > 0",
+        ),
+        (
+            steady and not structure.linear,
+            "a steady state of a non-linear model has no closed form",
+            "write the doses out (every, additional)",
+        ),
+    )
+    for broken, what, remedy in rules:
+        if broken:
+            refuse(what, remedy)
 
 
 def _rows(dose: Dose, cutoff_h: float) -> list[tuple[float, int]]:
@@ -139,9 +164,11 @@ def make_regimen(doses: Sequence[Dose], structure: Structure, *, rows: int | Non
     """
     for i, dose in enumerate(doses):
         _check(dose, i, structure)
-    for i, (a, b) in enumerate(zip(doses[:-1], doses[1:], strict=True)):
+    for i, (a, b) in enumerate(itertools.pairwise(doses)):
         if b.time_h < a.time_h:
-            raise RegimenError(f"dose record {i + 2} at {b.time_h} h comes after {a.time_h} h: sort the records by time")
+            raise RegimenError(
+                f"dose record {i + 2} at {b.time_h} h comes after {a.time_h} h: sort the records by time"
+            )
         plain = not (a.reset or b.reset or a.steady_state or b.steady_state)
         if plain and a.time_h == b.time_h and a.compartment == b.compartment:
             raise RegimenError(f"dose records {i + 1} and {i + 2} are both at {a.time_h} h: give one with their sum")
@@ -160,8 +187,8 @@ def make_regimen(doses: Sequence[Dose], structure: Structure, *, rows: int | Non
 def _lay_out(table: list[tuple[float, int, int, float, Dose]], count: int, structure: Structure) -> Regimen:
     last = table[-1][0] if table else 0.0
 
-    def column(values: Iterable[float], fill: float, kind: type = float) -> np.ndarray:
-        out = np.full(count, fill, dtype=kind)
+    def column(values: Iterable[float], fill: float, kind: type = float) -> Any:
+        out: Any = np.full(count, fill, dtype=kind)
         out[: len(table)] = list(values)
         return out
 
@@ -202,6 +229,4 @@ def stack_regimens(regimens: Sequence[Regimen]) -> Regimen:
 
     stacked = {name: np.stack([padded(r, name, rows) for r in regimens]) for name in _ROW_FIELDS}
     stacked |= {name: np.stack([padded(r, name, marks) for r in regimens]) for name in _MARK_FIELDS}
-    return Regimen(
-        **stacked, infusions=any(r.infusions for r in regimens), cycles=max(r.cycles for r in regimens)
-    )
+    return Regimen(**stacked, infusions=any(r.infusions for r in regimens), cycles=max(r.cycles for r in regimens))

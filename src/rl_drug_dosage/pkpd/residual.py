@@ -7,7 +7,9 @@ Each level contributes -2 log likelihood without the constant ln 2 pi, as NONMEM
     below the limit L   -2 ln Phi((L - f) / sqrt v)                   Beal 2001, method M3 (log-normal: ln L, ln f)
 """
 
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -34,13 +36,27 @@ __all__ = [
 class Levels(eqx.Module):
     """Measured values of one patient; leading axes are patients. Rows that pad have ``used`` False."""
 
-    time_h: Float[np.ndarray, "level"]
-    value: Float[np.ndarray, "level"]
+    time_h: Float[Array, "level"]
+    value: Float[Array, "level"]
     """In the output's unit; where ``below`` it is the limit of quantification."""
-    output: Int[np.ndarray, "level"]
-    below: Bool[np.ndarray, "level"]
-    after_dose: Bool[np.ndarray, "level"]
-    used: Bool[np.ndarray, "level"]
+    output: Int[Array, "level"]
+    below: Bool[Array, "level"]
+    after_dose: Bool[Array, "level"]
+    used: Bool[Array, "level"]
+
+
+def _checked(model: DrugModel, where: str, time_h: float, read: float | None, name: str, below: bool) -> float:
+    """One level's number, or its limit of quantification."""
+    residual = model.outputs[model.output_index(name)].residual
+    if residual is None:
+        raise ObservationError(f"{where}: {name!r} of {model.name} has no residual error: it cannot be fitted")
+    if below and read is None:
+        raise ObservationError(f"{where} is below quantification without its limit: give the limit of the assay")
+    if not np.isfinite(time_h) or read is None or not np.isfinite(read) or read < 0:
+        raise ObservationError(f"{where} is {read}: give a finite time and a finite level >= 0")
+    if read == 0 and residual.kind == "lognormal":
+        raise ObservationError(f"{where} is 0 under a log-normal error: report it as below its limit")
+    return float(read)
 
 
 def make_levels(
@@ -58,7 +74,8 @@ def make_levels(
 
     Args:
         model: whose outputs were measured.
-        time_h, value: when and what, in the output's unit.
+        time_h: when.
+        value: what, in the output's unit.
         output: which output each level is of; None means the first one.
         below: which levels were reported as below the limit of quantification (their value is not read).
         limit: the limit of quantification of each level; needed where ``below``.
@@ -76,37 +93,29 @@ def make_levels(
     after = [False] * count if after_dose is None else list(after_dose)
     if {len(value), len(names), len(flags), len(limits), len(after)} != {count}:
         raise ObservationError(f"{count} times came with columns of other lengths: give one entry for each level")
-    values, outputs = [], []
+    values = []
     for i in range(count):
-        where = f"level {i + 1} (time {time_h[i]} h)"
-        outputs.append(model.output_index(names[i]))
-        residual = model.outputs[outputs[-1]].residual
-        if residual is None:
-            raise ObservationError(f"{where}: {names[i]!r} of {model.name} has no residual error: it cannot be fitted")
         read = limits[i] if flags[i] else value[i]
-        if flags[i] and read is None:
-            raise ObservationError(f"{where} is below quantification without its limit: give the limit of the assay")
-        if not np.isfinite(time_h[i]) or read is None or not np.isfinite(read) or read < 0:
-            raise ObservationError(f"{where} is {read}: give a finite time and a finite level >= 0")
-        if read == 0 and residual.kind == "lognormal":
-            raise ObservationError(f"{where} is 0 under a log-normal error: report it as below its limit")
-        earlier = [time_h[j] for j in range(i) if names[j] == names[i]]
-        if earlier and time_h[i] < earlier[-1]:
-            raise ObservationError(f"{where} comes after {earlier[-1]} h: sort the levels by time")
-        if earlier and time_h[i] == earlier[-1] and not (after[i] and not after[i - 1]):
-            raise ObservationError(f"{where}: a second level of {names[i]!r} at this time; give one, or their mean")
-        values.append(float(read))
+        values.append(_checked(model, f"level {i + 1} (time {time_h[i]} h)", time_h[i], read, names[i], flags[i]))
+    for name in set(names):
+        own = [i for i in range(count) if names[i] == name]
+        for i, j in itertools.pairwise(own):
+            where = f"level {j + 1} (time {time_h[j]} h)"
+            if time_h[j] < time_h[i]:
+                raise ObservationError(f"{where} comes after {time_h[i]} h: sort the levels by time")
+            if time_h[j] == time_h[i] and not (after[j] and not after[i]):
+                raise ObservationError(f"{where}: a second level of {name!r} at this time; give one, or their mean")
     size = count if rows is None else rows
     if size < count:
         raise ObservationError(f"{count} levels do not fit into {size} rows: allow more rows")
 
-    def column(entries: Sequence[float], fill: float, kind: type) -> np.ndarray:
+    def column(entries: Sequence[float], fill: float, kind: type) -> Any:
         return np.array([*entries, *([fill] * (size - count))], dtype=kind)
 
     return Levels(
         time_h=column(time_h, time_h[-1] if count else 0.0, float),
         value=column(values, 1.0, float),
-        output=column(outputs, 0, np.int32),
+        output=column([model.output_index(name) for name in names], 0, np.int32),
         below=column(flags, False, np.bool_),
         after_dose=column(after, False, np.bool_),
         used=column([True] * count, False, np.bool_),
@@ -156,8 +165,8 @@ def variance(residual: Residual, f: Array) -> Array:
 
 
 _SMALLEST = 1e-12
-"""A prediction of 0 under a proportional or log-normal error has no likelihood; below this share of the unit it is held,
-as NONMEM users do with W = F + (F = 0)."""
+"""A prediction of 0 under a proportional or log-normal error has no likelihood; below this share of the unit it is
+held, as NONMEM users do with W = F + (F = 0)."""
 
 
 def residual_moments(
@@ -187,9 +196,7 @@ def residual_moments(
     return observed, predicted, log_variance
 
 
-def add_residual(
-    model: DrugModel, f: Float[Array, "... output"], key: PRNGKeyArray
-) -> Float[Array, "... output"]:
+def add_residual(model: DrugModel, f: Float[Array, "... output"], key: PRNGKeyArray) -> Float[Array, "... output"]:
     """Simulated measurements: predictions with residual error. They may be negative under an additive error."""
     noise = jax.random.normal(key, jnp.shape(f))
     columns = []

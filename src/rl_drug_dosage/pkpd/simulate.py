@@ -51,14 +51,16 @@ def solve(
     Args:
         structure: compartments.
         p: parameters by covariate record, see `individual_parameters`.
-        regimen, covariates: one patient's.
+        regimen: one patient's doses.
+        covariates: its table.
         time_h: observation times, any order; one at the time of a dose is taken before it.
         after_dose: which observations come after the doses at their time instead.
         auc: also integrate the concentration.
         timeline: one built before, when the delivery does not depend on parameters.
 
     Returns:
-        Contents and areas at ``time_h``. A steady-state dose with a lag >= its interval gives NaN (`check_delivery` refuses it).
+        Contents and areas at ``time_h``. A steady-state dose with a lag >= its interval gives NaN (`check_delivery`
+        refuses it).
     """
     times = jnp.asarray(time_h, dtype=float)
     after = jnp.zeros(times.shape, dtype=bool) if after_dose is None else after_dose
@@ -71,7 +73,9 @@ def solve(
     dose_compartment = jnp.asarray(regimen.compartment)[:, None] == jnp.arange(n)
     infusing = infuses(regimen, p)
     steady = (
-        steady_contents(structure, prepared, regimen, covariates, delivery, infusing) if regimen.mark_row.shape[0] else None
+        steady_contents(structure, prepared, regimen, covariates, delivery, infusing)
+        if regimen.mark_row.shape[0]
+        else None
     )
 
     def step(carry: tuple[Array, Array], event: Timeline) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
@@ -126,9 +130,11 @@ def predict(
 
     Args:
         model: static.
-        regimen, covariates: one patient's.
+        regimen: one patient's doses.
+        covariates: its table.
         time_h: observation times, h.
-        eta, kappa: random effects; None means the typical patient.
+        eta: between-subject random effects; None means the typical patient.
+        kappa: inter-occasion ones; None means 0.
         after_dose: see `solve`.
     """
     eta = jnp.zeros(len(model.etas)) if eta is None else eta

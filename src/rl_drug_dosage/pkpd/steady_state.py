@@ -1,9 +1,9 @@
 """Contents at steady state, and the checks that belong to delivery parameters.
 
-With response r(s) to one dose, s after its delivery, the contents a phase phi after the last of infinitely many doses II apart are
-sum_m r(phi + m II). Cycles that are still running are added one by one; the complete ones sum to
-(I - Phi(II))^-1 Phi(.) g, evaluated as the product (I + Phi(II)) (I + Phi(2 II)) (I + Phi(4 II)) ..., whose terms are positive
-and exact: the inverse itself loses digits where elimination is slow against II.
+With response r(s) to one dose, s after its delivery, the contents a phase phi after the last of infinitely many
+doses II apart are sum_m r(phi + m II). Cycles that are still running are added one by one; the complete ones sum to
+(I - Phi(II))^-1 Phi(.) g, evaluated as the product (I + Phi(II)) (I + Phi(2 II)) (I + Phi(4 II)) ..., whose terms
+are positive and exact: the inverse itself loses digits where elimination is slow against II.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ _DOUBLINGS = 26
 def steady_contents(
     structure: Structure, prepared: Any, regimen: Regimen, covariates: Covariates, delivery: Delivery, infusing: bool
 ) -> Float[Array, "mark n"]:
-    """Contents at the record time of every mark; zeros where it is a plain reset, NaN where the lag is >= the interval."""
+    """Contents at the record time of every mark; zeros at a plain reset, NaN where the lag is >= the interval."""
     n = len(structure.compartments)
     rows = jnp.maximum(jnp.asarray(regimen.mark_row), 0)
     record = covariates.index_at(jnp.asarray(regimen.time_h, dtype=float)[rows])
@@ -84,6 +84,8 @@ def check_delivery(structure: Structure, regimen: Regimen, covariates: Covariate
         lag, length = float(delivery.lag_h[row]), float(delivery.infusion_h[row])
         where = f"steady-state dose at {float(regimen.time_h[row]):g} h every {interval:g} h"
         if lag >= interval:
-            raise RegimenError(f"{where} has a lag of {lag:g} h: the lag must be shorter than the interval; write the doses out")
+            raise RegimenError(
+                f"{where} has a lag of {lag:g} h: the lag must be shorter than the interval; write the doses out"
+            )
         if length + lag > (regimen.cycles + 1) * interval:
             raise RegimenError(f"{where} is infused over {length:g} h at this bioavailability: write the doses out")

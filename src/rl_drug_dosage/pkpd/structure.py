@@ -56,7 +56,8 @@ class Structure(abc.ABC):
             prepared: what `prepare` returned.
             x: contents at ``t_h``.
             rate_mg_per_h: infusion into each compartment; None where no infusion can run, which is cheaper.
-            t_h, dt_h: start and length, dt_h >= 0.
+            t_h: start.
+            dt_h: length, >= 0.
             auc: whether the area under the concentration is wanted.
 
         Returns:

@@ -1,10 +1,11 @@
 """From dose records, covariate records and observation times to one sorted list of events.
 
-Compiled and `vmap`-able: lag times, bioavailabilities and modelled durations are parameters, so the order of events is found
-inside. Where a model has none of them the timeline does not depend on parameters and is built once per patient.
+Compiled and `vmap`-able: lag times, bioavailabilities and modelled durations are parameters, so the order of events
+is found inside. Where a model has none of them the timeline does not depend on parameters and is built once per
+patient.
 
-At one time: infusion ends, covariate changes, observations, resets and steady states, doses, and last those observations
-that ask to be taken after the dose.
+At one time: infusion ends, covariate changes, observations, resets and steady states, doses, and last those
+observations that ask to be taken after the dose.
 """
 
 import equinox as eqx
@@ -69,12 +70,8 @@ def deliveries(structure: Structure, regimen: Regimen, covariates: Covariates, p
     F scales a bolus; with a rate it scales the infusion's duration; with a duration, given or modelled, its rate.
     """
     time = jnp.asarray(regimen.time_h, dtype=float)
-    amount, given_rate, duration, cutoff, interval = (
-        jnp.asarray(a, dtype=float)
-        for a in (
-            regimen.amount_mg, regimen.rate_mg_per_h, regimen.duration_h, regimen.cutoff_h, regimen.interval_h,
-        )  # fmt: skip
-    )
+    columns = ("amount_mg", "rate_mg_per_h", "duration_h", "cutoff_h", "interval_h")
+    amount, given_rate, duration, cutoff, interval = (jnp.asarray(getattr(regimen, c), dtype=float) for c in columns)
     lag = jnp.zeros_like(time)
     if not delivery_is_fixed(p):
         at = (covariates.index_at(time), jnp.asarray(regimen.compartment))
@@ -112,7 +109,9 @@ def build_timeline(
     """Merge and sort.
 
     Args:
-        structure, regimen, covariates: one patient's.
+        structure: compartments.
+        regimen: one patient's doses.
+        covariates: its table.
         p: parameters by covariate record (only F, lags and durations are read).
         time_h: observation times, in any order.
         after_dose: whether an observation comes after the doses given at its time.
@@ -136,7 +135,9 @@ def build_timeline(
     position = jnp.zeros_like(order).at[order].set(jnp.arange(order.shape[0]))
 
     first_mark, first_dose = first_observation + sizes[2], times.shape[0] - doses
-    mark = jnp.full(times.shape, -1).at[first_mark:first_dose].set(jnp.where(marks >= 0, jnp.arange(marks.shape[0]), -1))
+    mark = (
+        jnp.full(times.shape, -1).at[first_mark:first_dose].set(jnp.where(marks >= 0, jnp.arange(marks.shape[0]), -1))
+    )
     bolus = jnp.zeros_like(times).at[first_dose:].set(delivery.bolus_mg)
     compartment = jnp.zeros(times.shape, dtype=int).at[first_dose:].set(regimen.compartment)
     ordered = times[order]

@@ -7,7 +7,13 @@ from rl_drug_dosage.pkpd.bayes.dose import DoseFound, RegimenChoice, attains, ch
 from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate
 from rl_drug_dosage.pkpd.bayes.objective import Curvature, make_objective, prior_covariance, split_latent
 from rl_drug_dosage.pkpd.bayes.patients import Fitted, PatientData, fit_patients
-from rl_drug_dosage.pkpd.bayes.posterior import Posterior, importance_posterior, laplace_covariance, laplace_posterior
+from rl_drug_dosage.pkpd.bayes.posterior import (
+    Posterior,
+    importance_posterior,
+    laplace_covariance,
+    laplace_posterior,
+    point_posterior,
+)
 
 __all__ = [
     "Curvature",
@@ -26,6 +32,7 @@ __all__ = [
     "laplace_posterior",
     "make_objective",
     "map_estimate",
+    "point_posterior",
     "prior_covariance",
     "reach",
     "split_latent",

@@ -11,7 +11,7 @@ _WRITTEN_OUT = 8
 
 
 def solve_positive(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float[Array, "n"]:
-    """x with matrix x = right, by L D L' without pivoting."""
+    """Solution x of matrix x = right, by L D L' without pivoting."""
     n = right.shape[0]
     if n > _WRITTEN_OUT:
         return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), right)

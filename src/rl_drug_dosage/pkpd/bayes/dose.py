@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from rl_drug_dosage.pkpd._errors import DrugModelError, RegimenError
+from rl_drug_dosage.pkpd.bayes.posterior import Posterior
 from rl_drug_dosage.pkpd.covariates import Covariates
-from rl_drug_dosage.pkpd.description import Route, Target
+from rl_drug_dosage.pkpd.description import Dosing, Target
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.population import individual_parameters
 from rl_drug_dosage.pkpd.regimen import Dose, Regimen, every, make_regimen, stack_regimens
@@ -43,7 +44,7 @@ class RegimenChoice(eqx.Module):
 
 
 def with_dose(regimen: Regimen, dose_mg: Float[Array, ""], from_h: float) -> Regimen:
-    """The regimen with every dose at or after ``from_h`` set to ``dose_mg`` (infusion durations, or rates, as they stand)."""
+    """The regimen with every dose from ``from_h`` on set to ``dose_mg``; infusion durations, or rates, stay."""
     later = jnp.asarray(regimen.time_h >= from_h) & jnp.asarray(regimen.given)
     amounts = jnp.where(later, dose_mg, jnp.asarray(regimen.amount_mg, dtype=float))
     return eqx.tree_at(lambda r: r.amount_mg, regimen, amounts)
@@ -61,20 +62,22 @@ def exposure(
 ) -> Float[Array, ""]:
     """The target's metric over [start_h, end_h], one parameter set; pure.
 
-    ``trough`` and ``value``: the output at ``end_h``, before a dose given then. ``peak``, ``time_above``: over equally spaced times
-    and, for the peak, infusion ends. ``auc24``: area over the window scaled to 24 h; ``auc_total``: from the first dose to ``end_h``; ``average``:
-    area over the window divided by its length. Areas are exact.
+    ``trough`` and ``value``: the output at ``end_h``, before a dose given then. ``peak``, ``time_above``: over
+    equally spaced times and, for the peak, infusion ends. ``auc24``: area over the window scaled to 24 h;
+    ``auc_total``: from the first dose to ``end_h``; ``average``: area over the window divided by its length. Areas
+    are exact.
 
     Raises:
         DrugModelError: an area of an output that is not a multiple of the central concentration, a time above no limit.
     """
     at = model.output_index(target.output)
     scale = model.outputs[at].auc_scale
-    by_area = target.metric in {"auc24", "auc_total", "average"}
-    if by_area and scale is None:
-        raise DrugModelError(f"{target.output!r} of {model.name} has no area: set auc_scale, or choose another metric")
     p = individual_parameters(model, covariates, eta, kappa)
-    if by_area:
+    if target.metric in {"auc24", "auc_total", "average"}:
+        if scale is None:
+            raise DrugModelError(
+                f"{target.output!r} of {model.name} has no area: set auc_scale, or choose another metric"
+            )
         times = jnp.asarray([start_h, end_h], dtype=float)
         areas = solve(model.structure, p, regimen, covariates, times, auc=True).auc_mg_h_per_l * scale
         if target.metric == "auc_total":
@@ -113,7 +116,8 @@ def reach(
     Args:
         metric: dose in mg -> exposure; a posterior mean or median when it averages over draws.
         target: the value to meet.
-        low_mg, high_mg: bounds.
+        low_mg: lower bound of the search.
+        high_mg: upper bound.
     """
     steps = 60 if jnp.asarray(0.0).dtype == jnp.float64 else 26
 
@@ -134,40 +138,42 @@ def choose_regimen(
     model: DrugModel,
     history: Sequence[Dose],
     covariates: Covariates,
-    eta: Float[Array, "draw eta"],
-    kappa: Float[Array, "draw occasion kappa"],
+    posterior: Posterior,
     target: Target,
     *,
     start_h: float,
     horizon_h: float,
-    amounts_mg: Sequence[float] | None = None,
-    intervals_h: Sequence[float] | None = None,
-    route: Route | None = None,
+    dosing: Dosing | None = None,
 ) -> RegimenChoice:
     """The dose and interval with the largest probability of attaining the target under posterior draws.
 
-    Future doses start at ``start_h`` and go on for ``horizon_h``; the metric is taken over the last interval of the horizon
-    (areas per 24 h: over the last day). Ties go to the median nearest the middle of the window, then to the smaller dose.
+    Future doses start at ``start_h`` and go on for ``horizon_h``; the metric is taken over the last interval of the
+    horizon (areas per 24 h: over the last day). Ties go to the median nearest the middle of the window, then to the
+    smaller dose.
 
     Args:
-        model, history, covariates: the patient so far; the covariate table may have records in the future.
-        eta, kappa: draws, see `Posterior` (one draw: a point estimate). Occasions beyond kappa's have kappa 0.
+        model: the drug.
+        history: the doses so far.
+        covariates: the patient's table; it may have records in the future.
+        posterior: draws (`point_posterior` for an estimate alone). Occasions beyond its kappas have kappa 0.
         target: what to attain.
-        start_h, horizon_h: when the next dose is due, and for how long doses are given.
-        amounts_mg, intervals_h, route: what may be given; None means the model's `Dosing`.
+        start_h: when the next dose is due.
+        horizon_h: for how long doses are given.
+        dosing: amounts, intervals and route (its first) that may be given; None means the model's.
 
     Raises:
         RegimenError: an interval that does not fit into the horizon.
     """
-    amounts = tuple(amounts_mg or model.dosing.amounts_mg)
-    intervals = tuple(intervals_h or model.dosing.intervals_h)
-    way = route or model.dosing.routes[0]
+    dosing = model.dosing if dosing is None else dosing
+    amounts, intervals, way = dosing.amounts_mg, dosing.intervals_h, dosing.routes[0]
     end_h = start_h + horizon_h
     regimens, windows = [], []
     for interval in intervals:
         count = round(horizon_h / interval)
         if count < 1 or abs(count * interval - horizon_h) > 1e-9 * horizon_h:
-            raise RegimenError(f"an interval of {interval:g} h does not divide the horizon of {horizon_h:g} h: change one")
+            raise RegimenError(
+                f"an interval of {interval:g} h does not divide the horizon of {horizon_h:g} h: change one"
+            )
         first = Dose(start_h, 1.0, compartment=way.compartment, duration_h=way.duration_h)
         regimens.append(make_regimen([*history, *every(first, interval, count)], model.structure))
         windows.append(min(24.0, horizon_h) if target.metric == "auc24" else interval)
@@ -180,8 +186,12 @@ def choose_regimen(
     over_doses = jax.vmap(over_draws, in_axes=(None, None, 0, None, None))
     over_intervals = jax.jit(jax.vmap(over_doses, in_axes=(0, 0, None, None, None)))
     grid = jnp.asarray(amounts, dtype=float)
-    values = np.asarray(over_intervals(stack_regimens(regimens), jnp.asarray(windows, dtype=float), grid, eta, kappa))
-    attained, median = np.asarray(attains(values, target)).mean(axis=-1), np.median(values, axis=-1)
+    values = np.asarray(
+        over_intervals(
+            stack_regimens(regimens), jnp.asarray(windows, dtype=float), grid, posterior.eta, posterior.kappa
+        )
+    )
+    attained, median = np.asarray(attains(jnp.asarray(values), target)).mean(axis=-1), np.median(values, axis=-1)
     aim = np.mean([edge for edge in (target.low, target.high) if edge is not None])
     best = min(
         itertools.product(range(len(intervals)), range(len(amounts))),

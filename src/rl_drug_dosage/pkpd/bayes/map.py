@@ -1,7 +1,7 @@
 """Maximum a posteriori estimates by a damped Gauss-Newton method (Levenberg-Marquardt).
 
-`map_estimate` fits one patient and is pure: `jax.vmap` it over patients, `jax.jit` the whole. All patients then iterate together
-until the last one is done; each reports its own convergence.
+`map_estimate` fits one patient and is pure: `jax.vmap` it over patients, `jax.jit` the whole. All patients then
+iterate together until the last one is done; each reports its own convergence.
 """
 
 from typing import Any
@@ -15,7 +15,6 @@ from jaxtyping import Array, Bool, Float, Int
 from rl_drug_dosage.pkpd.bayes._small import solve_positive
 from rl_drug_dosage.pkpd.bayes.objective import Curvature, latent_size, make_objective, prior_covariance, split_latent
 from rl_drug_dosage.pkpd.covariates import Covariates
-from rl_drug_dosage.pkpd.description import Values
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.residual import Levels
@@ -57,31 +56,31 @@ def map_estimate(
     levels: Levels,
     *,
     occasions: int = 1,
-    theta: Values | None = None,
     start: Float[Array, "z"] | None = None,
     tolerance: float | None = None,
     max_iterations: int = 50,
 ) -> Estimate:
     """Maximise the posterior of one patient's random effects.
 
-    Each iteration solves (H + mu diag H) d = -g, takes d where OBJ does not rise, and moves mu by the ratio of the fall found to
-    the fall foreseen (Nielsen 1999, IMM-REP-1999-05).
+    Each iteration solves (H + mu diag H) d = -g, takes d where OBJ does not rise, and moves mu by the ratio of the
+    fall found to the fall foreseen (Nielsen 1999, IMM-REP-1999-05).
 
     Args:
         model: static.
-        regimen, covariates, levels: one patient's. Levels without data (none used) give the prior.
+        regimen: one patient's doses.
+        covariates: its table.
+        levels: its levels; without any (none used) the estimate is the prior.
         occasions: how many occasions (0 .. occasions - 1) have kappas to estimate; static.
-        theta: typical values instead of the published ones.
         start: starting point for z; None means 0.
-        tolerance: on the step length in posterior standard deviations, sqrt(d' H d); None means 1e-6 in float64, 1e-3 in
-            float32.
+        tolerance: on the step length in posterior standard deviations, sqrt(d' H d); None means 1e-6 in float64,
+            1e-3 in float32.
         max_iterations: evaluations after which a patient is given up as not converged.
 
     Returns:
         The estimate, with its convergence flag.
     """
     occasions = occasions if model.occasion_etas else 0
-    _, curvature = make_objective(model, regimen, covariates, levels, occasions, theta)
+    _, curvature = make_objective(model, regimen, covariates, levels, occasions)
     size = latent_size(model, occasions)
     tolerance = _default_tolerance() if tolerance is None else tolerance
     z0 = jnp.zeros(size) if start is None else start
@@ -110,7 +109,16 @@ def map_estimate(
 
     zeros = jnp.zeros(size)
     nowhere = Curvature(value=jnp.asarray(0.0), gradient=zeros, hessian=jnp.zeros((size, size)))
-    begin = (z0, nowhere, zeros, jnp.asarray(_FIRST_DAMPING), jnp.asarray(2.0), jnp.asarray(0), jnp.asarray(False), jnp.asarray(False))
+    begin = (
+        z0,
+        nowhere,
+        zeros,
+        jnp.asarray(_FIRST_DAMPING),
+        jnp.asarray(2.0),
+        jnp.asarray(0),
+        jnp.asarray(False),
+        jnp.asarray(False),
+    )
     z, at, _, _, _, iterations, converged, _ = jax.lax.while_loop(going, step, begin)
     log_det_prior = float(np.linalg.slogdet(prior_covariance(model, occasions))[1])
     eta, kappa = split_latent(model, z, occasions)

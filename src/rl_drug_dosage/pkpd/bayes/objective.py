@@ -1,7 +1,7 @@
 """The log posterior of a patient's random effects: NONMEM's conditional objective.
 
-With z the stacked random effects (eta, then one kappa per estimated occasion), prior covariance W (omega, then one block of
-occasion omega per occasion), predictions f(z), residual variances v(f(z)) and levels y,
+With z the stacked random effects (eta, then one kappa per estimated occasion), prior covariance W (omega, then one
+block of occasion omega per occasion), predictions f(z), residual variances v(f(z)) and levels y,
 
     OBJ(z) = sum [ln v + (y - f)^2 / v] + z' W^-1 z                                   (= -2 log posterior + constant)
 
@@ -27,7 +27,6 @@ from jaxtyping import Array, Float
 
 from rl_drug_dosage.pkpd._errors import DrugModelError
 from rl_drug_dosage.pkpd.covariates import Covariates
-from rl_drug_dosage.pkpd.description import Values
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.population import individual_parameters, occasion_omega, omega
 from rl_drug_dosage.pkpd.regimen import Regimen
@@ -54,7 +53,7 @@ def latent_size(model: DrugModel, occasions: int) -> int:
 def split_latent(
     model: DrugModel, z: Float[Array, "... z"], occasions: int
 ) -> tuple[Float[Array, "... eta"], Float[Array, "... occasion kappa"]]:
-    """z into eta and kappa."""
+    """Eta and kappa out of z."""
     etas = len(model.etas)
     return z[..., :etas], z[..., etas:].reshape((*z.shape[:-1], occasions, len(model.occasion_etas)))
 
@@ -82,7 +81,6 @@ def make_objective(
     covariates: Covariates,
     levels: Levels,
     occasions: int,
-    theta: Values | None = None,
 ) -> tuple[Callable[[Float[Array, "z"]], Float[Array, ""]], Callable[[Float[Array, "z"]], Curvature]]:
     """OBJ / 2 of one patient as a function of z, and the same with gradient and Gauss-Newton Hessian.
 
@@ -95,7 +93,7 @@ def make_objective(
 
     def parameters(z: Array) -> dict[str, Array]:
         eta, kappa = split_latent(model, z, occasions)
-        return individual_parameters(model, covariates, eta, kappa, theta)
+        return individual_parameters(model, covariates, eta, kappa)
 
     typical = parameters(empty)
     timeline = None

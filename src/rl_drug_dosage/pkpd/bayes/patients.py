@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -11,7 +12,7 @@ from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate
 from rl_drug_dosage.pkpd.covariates import Covariates, outside_range, stack_covariates
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.population import individual_parameters
-from rl_drug_dosage.pkpd.regimen import Dose, make_regimen, stack_regimens
+from rl_drug_dosage.pkpd.regimen import Dose, Regimen, make_regimen, stack_regimens
 from rl_drug_dosage.pkpd.residual import Levels, refuse_levels_before_doses, stack_levels
 from rl_drug_dosage.pkpd.simulate import predict
 from rl_drug_dosage.pkpd.steady_state import check_delivery
@@ -59,12 +60,20 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
     with jax.enable_x64(True):
         for patient, regimen in zip(patients, regimens, strict=True):
             refuse_levels_before_doses(patient.levels, regimen)
-            zero = np.zeros(len(model.etas))
-            check_delivery(model.structure, regimen, patient.covariates, individual_parameters(model, patient.covariates, zero))
-        tables = (stack_regimens(regimens), stack_covariates([p.covariates for p in patients]), stack_levels([p.levels for p in patients]))
-        fit = jax.jit(jax.vmap(lambda r, c, l: map_estimate(model, r, c, l, occasions=occasions)))
+            zero = jnp.zeros(len(model.etas))
+            check_delivery(
+                model.structure, regimen, patient.covariates, individual_parameters(model, patient.covariates, zero)
+            )
+        tables = (
+            stack_regimens(regimens),
+            stack_covariates([p.covariates for p in patients]),
+            stack_levels([p.levels for p in patients]),
+        )
+        fit = jax.jit(
+            jax.vmap(lambda regimen, table, levels: map_estimate(model, regimen, table, levels, occasions=occasions))
+        )
         estimates = jax.device_get(fit(*tables))
-        look = jax.jit(jax.vmap(lambda r, c, l, e: _at_estimate(model, r, c, l, e)))
+        look = jax.jit(jax.vmap(lambda *patient: _at_estimate(model, *patient)))
         predicted, parameters = jax.device_get(look(*tables, estimates))
     return [
         Fitted(
@@ -78,11 +87,12 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
     ]
 
 
-def _at_estimate(model: DrugModel, regimen, covariates, levels, estimate) -> tuple[Array, dict[str, Array]]:  # type: ignore[no-untyped-def]
-    f = predict(
-        model, regimen, covariates, levels.time_h, estimate.eta, estimate.kappa, after_dose=levels.after_dose
-    )
-    own = jax.numpy.take_along_axis(f, levels.output[:, None], axis=1)[:, 0]
+def _at_estimate(
+    model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, estimate: Estimate
+) -> tuple[Array, dict[str, Array]]:
+    """Individual predictions of the levels, and the parameters behind them."""
+    f = predict(model, regimen, covariates, levels.time_h, estimate.eta, estimate.kappa, after_dose=levels.after_dose)
+    own = jnp.take_along_axis(f, levels.output[:, None], axis=1)[:, 0]
     return own, individual_parameters(model, covariates, estimate.eta, estimate.kappa)
 
 

@@ -15,12 +15,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from rl_drug_dosage.pkpd.bayes.map import Estimate
 from rl_drug_dosage.pkpd.bayes.objective import make_objective, split_latent
 from rl_drug_dosage.pkpd.covariates import Covariates
-from rl_drug_dosage.pkpd.description import Values
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.residual import Levels
 
-__all__ = ["Posterior", "importance_posterior", "laplace_covariance", "laplace_posterior"]
+__all__ = ["Posterior", "importance_posterior", "laplace_covariance", "laplace_posterior", "point_posterior"]
 
 _DEGREES = 5.0
 """Degrees of freedom of the proposal: its tails are heavier than any posterior under a Gaussian prior."""
@@ -42,6 +41,11 @@ def laplace_covariance(half_objective: Callable[[Array], Array], z: Float[Array,
     return jnp.linalg.inv(jax.jacfwd(jax.jacfwd(half_objective))(z))
 
 
+def point_posterior(estimate: Estimate) -> Posterior:
+    """The estimate as a posterior of one draw, for searches that should look no further."""
+    return Posterior(estimate.eta[None], estimate.kappa[None], jnp.asarray(1.0))
+
+
 def laplace_posterior(model: DrugModel, estimate: Estimate, key: PRNGKeyArray, *, draws: int = 200) -> Posterior:
     """Draws from the Gaussian around the estimate with its (first-order conditional) covariance."""
     noise = jax.random.normal(key, (draws, estimate.latent.shape[0]))
@@ -60,19 +64,21 @@ def importance_posterior(
     *,
     proposals: int = 2000,
     draws: int = 200,
-    theta: Values | None = None,
 ) -> Posterior:
     """Draws from the exact posterior of one patient, by importance resampling; pure and `vmap`-able.
 
     Args:
-        model, regimen, covariates, levels, theta: as for `map_estimate`.
+        model: as for `map_estimate`, like the next three.
+        regimen: one patient's doses.
+        covariates: its table.
+        levels: its levels.
         estimate: its result for this patient.
         key: chance.
         proposals: points weighted.
         draws: points returned, by systematic resampling.
     """
     occasions = estimate.kappa.shape[0]
-    half_objective, _ = make_objective(model, regimen, covariates, levels, occasions, theta)
+    half_objective, _ = make_objective(model, regimen, covariates, levels, occasions)
     size = estimate.latent.shape[0]
     for_normal, for_chi, for_draw = jax.random.split(key, 3)
     chi = 2.0 * jax.random.gamma(for_chi, 0.5 * _DEGREES, (proposals, 1))
