@@ -37,7 +37,7 @@ from rl_drug_dosage.pkpd import (
     predict,
     simulate_cohort,
 )
-from rl_drug_dosage.pkpd.bayes import map_estimate
+from rl_drug_dosage.pkpd.bayes import map_estimates
 
 DAYS, INTERVAL_H, DOSE_MG, INFUSION_H = 30, 12.0, 1000.0, 1.0
 TYPICAL = {"cl": 4.5, "v1": 58.4, "q2": 6.5, "v2": 38.4}
@@ -118,14 +118,12 @@ def map_fits_per_s(peripherals: int, duration_h: float, patients: int = 10_000) 
     truth = jax.jit(jax.vmap(lambda e: predict(drug, regimen, no_covariates(), times, e)))(eta)
     measured = add_residual(drug, truth, jax.random.key(1))[..., 0]
 
-    @jax.jit
-    @jax.vmap
-    def fit(y: jax.Array) -> tuple[jax.Array, jax.Array]:
-        levels = eqx.tree_at(lambda tree: tree.value, blank, y)
-        estimate = map_estimate(drug, regimen, no_covariates(), levels)
-        return estimate.eta, estimate.converged
-
-    return patients / best_of(lambda: fit(measured)), float(fit(measured)[1].mean())
+    stacked = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (patients, *np.shape(leaf))), (regimen, no_covariates(), blank)
+    )
+    stacked = eqx.tree_at(lambda tree: tree[2].value, stacked, measured)
+    fit = jax.jit(lambda own: map_estimates(drug, *own))
+    return patients / best_of(lambda: fit(stacked)), float(fit(stacked).converged.mean())
 
 
 def scipy_fits_per_s(fits: int = 20) -> float:

@@ -143,6 +143,7 @@ DRUG = DrugModel(
                 "proportional", proportional=Param(0.3138, "1", _TUCUXI, "proportional residual standard deviation")
             ),
             value=_plasma_ug_per_l,
+            auc_scale=1000.0,
             meaning="total imatinib in plasma",
         ),
     ),

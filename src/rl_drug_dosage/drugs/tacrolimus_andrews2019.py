@@ -200,6 +200,7 @@ DRUG = DrugModel(
                 "proportional", proportional=Param(24.5, "%", _TABLE_2, "proportional residual SD, LC-MS/MS")
             ),
             value=_whole_blood_ug_per_l,
+            auc_scale=1000.0,
             meaning="tacrolimus in whole blood by LC-MS/MS",
         ),
         Output(
@@ -211,6 +212,7 @@ DRUG = DrugModel(
                 proportional=Param(17.7, "%", _TABLE_2, "proportional residual SD, immunoassay"),
             ),
             value=_whole_blood_ug_per_l,
+            auc_scale=1000.0,
             meaning="tacrolimus in whole blood by immunoassay",
         ),
     ),

@@ -117,7 +117,7 @@ def save_courses(
             )  # fmt: skip
         for axes in panels.flat[len(shown) :]:
             axes.set_axis_off()
-        for axes in panels[-1]:
+        for axes in panels.flat[max(len(shown) - columns, 0) : len(shown)]:
             axes.set_xlabel("time (h)", fontsize=9)
         figure.supylabel(_with_unit(name, unit), fontsize=10)
         _legend(figure, panels)

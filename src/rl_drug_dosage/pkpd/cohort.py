@@ -70,12 +70,14 @@ def simulate_cohort(
 
         return jax.vmap(one)(patients, keys)
 
-    draw = jax.jit(lambda start: draw_patients(model, key, start, chunk, occasions))
+    # Two keys: with one, fold_in(key_i, 1) is also what splitting key_i gives to the etas.
+    patient_key, error_key = jax.random.split(key)
+    draw = jax.jit(lambda start: draw_patients(model, patient_key, start, chunk, occasions))
     for block in chunks(count, chunk):
         # Every chunk has the full size, so that the last one needs no compilation of its own.
         start = first + block.start
         patients = draw(start)
-        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, i), 1))(start + jnp.arange(chunk))
+        keys = jax.vmap(lambda i: jax.random.fold_in(error_key, i))(start + jnp.arange(chunk))
         predicted, measured = (np.asarray(a)[: len(block)] for a in measure(patients, keys))
         bad = np.flatnonzero(~np.isfinite(predicted).all(axis=(1, 2)))
         if bad.size:

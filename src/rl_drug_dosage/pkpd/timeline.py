@@ -98,6 +98,24 @@ def deliveries(structure: Structure, regimen: Regimen, covariates: Covariates, p
     )
 
 
+_COUNTED = 48
+"""Up to so many events are put in order by counting."""
+
+
+def _positions(times: Float[Array, "event"], rank: Int[Array, "event"]) -> Int[Array, "event"]:
+    """Place of each event by (time, rank, index): how many come before it.
+
+    Counting costs the square of the number of events, but vectorises over patients: for 12 events of 10,000 patients it
+    took a ninth of the time of XLA's sort on a CPU, for 180 events of 1,000 patients three times as long.
+    """
+    index = jnp.arange(times.shape[0])
+    if times.shape[0] > _COUNTED:
+        return jnp.zeros_like(index).at[jnp.lexsort((rank, times))].set(index)
+    same_time, same_rank = times[None] == times[:, None], rank[None] == rank[:, None]
+    first = (rank[None] < rank[:, None]) | (same_rank & (index[None] < index[:, None]))
+    return jnp.sum((times[None] < times[:, None]) | (same_time & first), axis=1)
+
+
 def build_timeline(
     structure: Structure,
     regimen: Regimen,
@@ -131,8 +149,8 @@ def build_timeline(
     first_observation = sizes[0] + sizes[1]
     observed = slice(first_observation, first_observation + sizes[2])
     rank = rank.at[observed].set(jnp.where(jnp.asarray(after_dose), len(groups), rank[observed]))
-    order = jnp.lexsort((rank, times))
-    position = jnp.zeros_like(order).at[order].set(jnp.arange(order.shape[0]))
+    position = _positions(times, rank)
+    order = jnp.zeros_like(position).at[position].set(jnp.arange(position.shape[0]))
 
     first_mark, first_dose = first_observation + sizes[2], times.shape[0] - doses
     mark = (
@@ -140,7 +158,8 @@ def build_timeline(
     )
     bolus = jnp.zeros_like(times).at[first_dose:].set(delivery.bolus_mg)
     compartment = jnp.zeros(times.shape, dtype=int).at[first_dose:].set(regimen.compartment)
-    ordered = times[order]
+    # A time that is not a number has no place in the order: everything after it must not look like one either.
+    ordered = times[order] + jnp.where(jnp.any(jnp.isnan(times)), jnp.nan, 0.0)
     start = jnp.concatenate([ordered[:1], ordered[:-1]])
     return Timeline(
         start_h=start,

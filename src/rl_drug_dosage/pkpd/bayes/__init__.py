@@ -4,7 +4,7 @@
 """
 
 from rl_drug_dosage.pkpd.bayes.dose import DoseFound, RegimenChoice, attains, choose_regimen, exposure, reach, with_dose
-from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate
+from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate, map_estimates
 from rl_drug_dosage.pkpd.bayes.objective import Curvature, make_objective, prior_covariance, split_latent
 from rl_drug_dosage.pkpd.bayes.patients import Fitted, PatientData, fit_patients
 from rl_drug_dosage.pkpd.bayes.posterior import (
@@ -32,6 +32,7 @@ __all__ = [
     "laplace_posterior",
     "make_objective",
     "map_estimate",
+    "map_estimates",
     "point_posterior",
     "prior_covariance",
     "reach",

@@ -1,7 +1,7 @@
 """Maximum a posteriori estimates by a damped Gauss-Newton method (Levenberg-Marquardt).
 
-`map_estimate` fits one patient and is pure: `jax.vmap` it over patients, `jax.jit` the whole. All patients then
-iterate together until the last one is done; each reports its own convergence.
+`map_estimate` fits one patient and is pure, so `jax.vmap` and `jax.jit` apply. `map_estimates` fits many in one call,
+in groups that iterate together until their last patient is done; each patient reports its own convergence.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.residual import Levels
 
-__all__ = ["Estimate", "map_estimate"]
+__all__ = ["Estimate", "map_estimate", "map_estimates"]
 
 _FIRST_DAMPING, _MOST_DAMPING = 1e-3, 1e10
 
@@ -130,4 +130,39 @@ def map_estimate(
         printed_objective=2.0 * at.value + log_det_prior + jnp.linalg.slogdet(at.hessian)[1],
         converged=converged & jnp.isfinite(at.value),
         iterations=iterations,
+    )
+
+
+def map_estimates(
+    model: DrugModel,
+    regimens: Regimen,
+    covariates: Covariates,
+    levels: Levels,
+    *,
+    occasions: int = 1,
+    group: int = 128,
+) -> Estimate:
+    """`map_estimate` of many patients; jit it.
+
+    Args:
+        model: static.
+        regimens: stacked, see `stack_regimens`.
+        covariates: stacked.
+        levels: stacked.
+        occasions: as for `map_estimate`.
+        group: patients that iterate together. A group waits for its slowest patient, so small ones waste less; 128 was
+            twice as fast as all at once for 10,000 one-compartment patients on two cores.
+    """
+    patients = levels.time_h.shape[0]
+    size = min(group, patients)
+    groups = -(-patients // size)
+
+    def fit(own: tuple[Regimen, Covariates, Levels]) -> Estimate:
+        return jax.vmap(lambda *patient: map_estimate(model, *patient, occasions=occasions))(*own)
+
+    # The last group is filled up with patients from the front, which are fitted twice.
+    order = (jnp.arange(groups * size) % patients).reshape(groups, size)
+    grouped = jax.tree.map(lambda leaf: jnp.asarray(leaf)[order], (regimens, covariates, levels))
+    return jax.tree.map(
+        lambda leaf: leaf.reshape((groups * size, *leaf.shape[2:]))[:patients], jax.lax.map(fit, grouped)
     )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate
+from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimates
 from rl_drug_dosage.pkpd.covariates import Covariates, outside_range, stack_covariates
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.population import individual_parameters
@@ -69,9 +69,7 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
             stack_covariates([p.covariates for p in patients]),
             stack_levels([p.levels for p in patients]),
         )
-        fit = jax.jit(
-            jax.vmap(lambda regimen, table, levels: map_estimate(model, regimen, table, levels, occasions=occasions))
-        )
+        fit = jax.jit(lambda *stacked: map_estimates(model, *stacked, occasions=occasions))
         estimates = jax.device_get(fit(*tables))
         look = jax.jit(jax.vmap(lambda *patient: _at_estimate(model, *patient)))
         predicted, parameters = jax.device_get(look(*tables, estimates))
