@@ -2,9 +2,7 @@
 
 import io
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +72,7 @@ def evaluate(options: EvaluationOptions, *, say: Callable[[str], None] = print) 
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"cannot make output folder {folder}: {reason}; choose another --output-dir") from None
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(import_module, "matplotlib.backends.backend_agg")  # loads while the episodes run
-        episodes = run_model(model, options)
+    episodes = run_model(model, options)
     kind = "deterministic" if options.deterministic else "stochastic"
     count = f"{options.num_episodes:,} episode{'s' if options.num_episodes > 1 else ''}"
     plots = save_plots(episodes, folder, f"{model.env_id}, PPO ({kind}), {count}, seed {options.seed}")

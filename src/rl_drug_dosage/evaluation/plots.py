@@ -1,9 +1,12 @@
 """The three figures of an evaluation: concentration over time, dose over time, one against the other."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from rl_drug_dosage.evaluation.episodes import Episodes
 from rl_drug_dosage.utils.files import atomic_write
@@ -32,26 +35,20 @@ def save_plots(episodes: Episodes, folder: Path, title: str) -> dict[str, Path]:
     Raises:
         OutputError: a figure cannot be written.
     """
-    import matplotlib as mpl
-
-    mpl.use("agg")
     draws = (_concentration, _dose, _scatter)
     return {name: _save(draw(episodes, title), folder / f"{name}.png") for name, draw in zip(PLOTS, draws, strict=True)}
 
 
 def _new(title: str) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
     # fixed margins and fixed places for the legends: to search for good ones takes longer than to draw the figure
-    figure = Figure(figsize=(8, 4.5), dpi=120)
+    figure = Figure(figsize=(8, 4.5), dpi=100)
+    FigureCanvasAgg(figure)
     axes = figure.subplots(gridspec_kw={"left": 0.09, "right": 0.98, "bottom": 0.11, "top": 0.93})
     axes.set_title(title, fontsize=10)
     return figure, axes
 
 
 def _save(figure: Any, path: Path) -> Path:
-    import io
-
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
     atomic_write(path, buffer.getvalue())

@@ -122,9 +122,9 @@ class Learner:
     def networks(self, flat: Float[Array, " parameters"]) -> ActorCritic:
         """The networks in a flat parameter vector, on the host or on a device."""
         ends = np.cumsum([math.prod(shape) for shape in self._shapes])
-        leaves = [
-            flat[end - math.prod(shape) : end].reshape(shape) for end, shape in zip(ends, self._shapes, strict=True)
-        ]
+        # split, not slices: the gradient of a split is one concatenation, that of slices a sum of padded vectors
+        parts = (np if isinstance(flat, np.ndarray) else jnp).split(flat, ends[:-1])
+        leaves = [part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)]
         return jax.tree.unflatten(self._structure, leaves)
 
     def update(
