@@ -1,7 +1,7 @@
 """One PPO update: advantages, then epochs of shuffled minibatches, as one traceable function.
 
 The parameters are one flat vector: Adam, its two moments and the global gradient norm are then a handful of wide
-operations instead of a dozen small ones each, which on a CPU is a quarter of the time of a small minibatch.
+operations instead of a dozen small ones each.
 """
 
 import math
