@@ -13,12 +13,13 @@ HERE := $(shell pwd -P | cksum | cut -d ' ' -f 1)
 BASE := .venv/.base-$(HERE)
 DEV := .venv/.dev-$(HERE)
 WANDB := .venv/.wandb-$(HERE)
+MINARI := .venv/.minari-$(HERE)
 CUDA := .venv/.cuda-$(HERE)
 TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-wandb install-dev install-cuda install-torch train train-quick evaluate info \
-	test test-all test-torch lint format typecheck bench docs validate lock clean distclean FORCE
+.PHONY: help install install-wandb install-minari install-dev install-cuda install-torch train train-quick evaluate info \
+	test test-all test-torch test-browser lint format typecheck bench docs validate lock clean distclean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +28,9 @@ install: $(BASE) ## set up .venv for training and evaluation
 	@echo "ready: $(RLDD) --help"
 
 install-wandb: $(WANDB) ## the same, with Weights & Biases
+	@echo "ready: $(RLDD) --help"
+
+install-minari: $(MINARI) ## the same, with Minari for datasets of courses
 	@echo "ready: $(RLDD) --help"
 
 install-dev: $(DEV) ## the same, with the tools for tests, lint and types
@@ -62,6 +66,10 @@ test-all: $(DEV) ## run the slow tests as well
 test-torch: $(DEV) $(TORCH) ## run the tests against PyTorch and Stable-Baselines3
 	RLDD_TORCH_PYTHON="$(CURDIR)/.venv-torch/bin/python" $(BIN)/pytest -m torch $(ARGS)
 
+test-browser: $(DEV) ## open the benchmark's report in headless Chromium (installs Debian's, needs root for that)
+	@scripts/browser.sh .venv/axe-core
+	RLDD_AXE="$(CURDIR)/.venv/axe-core/axe_playwright_python/axe.min.js" $(BIN)/pytest -m browser tests/browser $(ARGS)
+
 lint: $(DEV) ## check style, format and import directions
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -77,8 +85,9 @@ typecheck: $(DEV) ## check the types
 bench: $(DEV) $(TORCH) ## measure speed, against PyTorch too
 	RLDD_TORCH_PYTHON="$(CURDIR)/.venv-torch/bin/python" $(BIN)/python benchmarks/bench.py $(ARGS)
 
-docs: $(BASE) ## write docs/drugs/, a page for every drug model
+docs: $(BASE) ## write docs/drugs/ and docs/scenarios.md from the values
 	$(BIN)/python scripts/drug_pages.py
+	$(BIN)/python scripts/scenario_pages.py
 
 validate: $(DEV) ## compute every check of the engine and the drug models, and write docs/validation.md
 	$(BIN)/python scripts/validate.py
@@ -107,6 +116,10 @@ $(DEV): requirements/dev.txt $(call missing,$(BIN)/pytest) | $(BASE)
 
 $(WANDB): requirements/wandb.txt $(call missing,$(BIN)/wandb) | $(BASE)
 	@scripts/bootstrap.sh install .venv wandb
+	@touch $@
+
+$(MINARI): requirements/minari.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv minari
 	@touch $@
 
 $(CUDA): requirements/cuda.txt | $(BASE)

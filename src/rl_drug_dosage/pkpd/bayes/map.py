@@ -4,6 +4,7 @@
 in groups that iterate together until their last patient is done; each patient reports its own convergence.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -19,7 +20,7 @@ from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.residual import Levels
 
-__all__ = ["Estimate", "map_estimate", "map_estimates"]
+__all__ = ["Estimate", "map_estimate", "map_estimates", "minimise"]
 
 _FIRST_DAMPING, _MOST_DAMPING = 1e-3, 1e10
 
@@ -81,9 +82,35 @@ def map_estimate(
     """
     occasions = occasions if model.occasion_etas else 0
     _, curvature = make_objective(model, regimen, covariates, levels, occasions)
-    size = latent_size(model, occasions)
+    z0 = jnp.zeros(latent_size(model, occasions)) if start is None else start
     tolerance = _default_tolerance() if tolerance is None else tolerance
-    z0 = jnp.zeros(size) if start is None else start
+    z, at, converged, iterations = minimise(curvature, z0, tolerance=tolerance, max_iterations=max_iterations)
+    log_det_prior = float(np.linalg.slogdet(prior_covariance(model, occasions))[1])
+    eta, kappa = split_latent(model, z, occasions)
+    return Estimate(
+        eta=eta,
+        kappa=kappa,
+        covariance=jnp.linalg.inv(at.hessian),
+        objective=2.0 * at.value,
+        printed_objective=2.0 * at.value + log_det_prior + jnp.linalg.slogdet(at.hessian)[1],
+        converged=converged & jnp.isfinite(at.value),
+        iterations=iterations,
+    )
+
+
+def minimise(
+    curvature: Callable[[Float[Array, "z"]], Curvature],
+    z0: Float[Array, "z"],
+    *,
+    tolerance: float,
+    max_iterations: int,
+) -> tuple[Float[Array, "z"], Curvature, Bool[Array, ""], Int[Array, ""]]:
+    """The damped Gauss-Newton iteration of `map_estimate`.
+
+    Returns:
+        The minimum, OBJ / 2 there, whether the last step was below tolerance, and how many evaluations were made.
+    """
+    size = z0.shape[0]
     slack = 8 * jnp.finfo(z0.dtype).eps
 
     def going(state: tuple[Any, ...]) -> Array:
@@ -120,17 +147,7 @@ def map_estimate(
         jnp.asarray(False),
     )
     z, at, _, _, _, iterations, converged, _ = jax.lax.while_loop(going, step, begin)
-    log_det_prior = float(np.linalg.slogdet(prior_covariance(model, occasions))[1])
-    eta, kappa = split_latent(model, z, occasions)
-    return Estimate(
-        eta=eta,
-        kappa=kappa,
-        covariance=jnp.linalg.inv(at.hessian),
-        objective=2.0 * at.value,
-        printed_objective=2.0 * at.value + log_det_prior + jnp.linalg.slogdet(at.hessian)[1],
-        converged=converged & jnp.isfinite(at.value),
-        iterations=iterations,
-    )
+    return z, at, converged, iterations
 
 
 def map_estimates(

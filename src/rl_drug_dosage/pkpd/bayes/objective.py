@@ -23,7 +23,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rl_drug_dosage.pkpd._errors import DrugModelError
 from rl_drug_dosage.pkpd.covariates import Covariates
@@ -34,7 +34,7 @@ from rl_drug_dosage.pkpd.residual import Levels, residual_moments
 from rl_drug_dosage.pkpd.simulate import outputs_of, solve
 from rl_drug_dosage.pkpd.timeline import build_timeline, delivery_is_fixed
 
-__all__ = ["Curvature", "latent_size", "make_objective", "prior_covariance", "split_latent"]
+__all__ = ["Curvature", "latent_size", "make_objective", "objective_of", "prior_covariance", "split_latent"]
 
 
 class Curvature(eqx.Module):
@@ -107,6 +107,24 @@ def make_objective(
         f = outputs_of(model, p, covariates, solution.contents, levels.time_h)
         observed, predicted, log_variance = residual_moments(model, levels.output, f, y)
         return predicted - observed, log_variance
+
+    return objective_of(moments, precision, below, used)
+
+
+def objective_of(
+    moments: Callable[[Float[Array, "z"]], tuple[Float[Array, "level"], Float[Array, "level"]]],
+    precision: Float[Array, "z z"],
+    below: Bool[Array, "level"],
+    used: Bool[Array, "level"],
+) -> tuple[Callable[[Float[Array, "z"]], Float[Array, ""]], Callable[[Float[Array, "z"]], Curvature]]:
+    """OBJ / 2 from whatever predicts the levels, and the same with gradient and Gauss-Newton Hessian.
+
+    Args:
+        moments: z -> (prediction - observation, log variance) of each level, on the scale the error is normal on.
+        precision: W^-1.
+        below: levels under their limit of quantification, which then is the observation.
+        used: levels that count.
+    """
 
     def halves(error: Array, log_variance: Array) -> tuple[Array, Array]:
         """OBJ / 2 of each level, and u = (y - f) / sqrt v."""

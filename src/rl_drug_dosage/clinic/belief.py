@@ -1,0 +1,267 @@
+"""What the levels say about a patient: MAP estimate and spread, under the model that a controller believes.
+
+The history is played again for every trial value of the random effects, with the doses as prescribed and the times as
+planned: a clinic knows no others.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from rl_drug_dosage.clinic.interval import (
+    Outcome,
+    Propagators,
+    disturbance_at,
+    dose_mg,
+    interval_parameters,
+    outputs_on_grid,
+    play,
+    play_with,
+    propagators,
+    varies,
+)
+from rl_drug_dosage.clinic.record import Record, facts_at, result_times
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd.bayes.map import minimise
+from rl_drug_dosage.pkpd.bayes.objective import objective_of, prior_covariance, split_latent
+from rl_drug_dosage.pkpd.residual import variance
+
+__all__ = [
+    "Belief",
+    "Past",
+    "Player",
+    "estimate",
+    "innovations",
+    "log_posterior",
+    "new_results",
+    "occasions_of",
+    "past",
+    "prior",
+]
+
+_MOST_KAPPAS = 12
+"""A controller estimates inter-occasion effects where they are at most this many, and takes them as 0 elsewhere."""
+_SMALLEST = 1e-6
+
+
+def occasions_of(model: DrugModel, scenario: Scenario) -> int:
+    """How many occasions have kappas to estimate: all of the course's, or none."""
+    steps = scenario.schedule.decisions
+    return steps if 0 < len(model.occasion_etas) * steps <= _MOST_KAPPAS else 0
+
+
+class Belief(eqx.Module):
+    """A MAP estimate with its first-order conditional covariance."""
+
+    z: Float[Array, " z"]
+    """Etas, then one row of kappas per estimated occasion."""
+    covariance: Float[Array, "z z"]
+
+
+def prior(model: DrugModel, scenario: Scenario) -> Belief:
+    """What is believed before any level."""
+    w = prior_covariance(model, occasions_of(model, scenario))
+    return Belief(jnp.zeros(w.shape[0]), jnp.asarray(w, dtype=float))
+
+
+class Player:
+    """Plays intervals of one patient under one set of random effects; what does not change is computed once.
+
+    Args:
+        model: the controller's.
+        scenario: the task.
+        covariates: the patient's table, see `Record`.
+        eta: between-subject random effects.
+        kappa: one row an occasion, or None.
+        area: whether areas are wanted.
+        disturbance: what multiplies the scenario's disturbance in this patient; None where it is not known of.
+        taken: 1 for every interval whose dose is taken, 0 where it is missed; None where it is not known of.
+    """
+
+    def __init__(
+        self,
+        model: DrugModel,
+        scenario: Scenario,
+        covariates: dict[str, Array],
+        eta: Array,
+        kappa: Array | None,
+        *,
+        area: bool,
+        disturbance: Array | None = None,
+        taken: Array | None = None,
+    ) -> None:
+        self.model, self.scenario, self.area = model, scenario, area
+        self.covariates, self.eta, self.kappa = covariates, eta, kappa
+        self.disturbance, self.taken = disturbance, taken
+        self.fixed: dict[str, Array] | None = None
+        self.own: Propagators | None = None
+        if not varies(model, scenario) or (kappa is None and not _drifts(model, scenario)):
+            zero = jnp.zeros((), jnp.int32)
+            self.fixed = interval_parameters(model, scenario, facts_at(covariates, zero), eta, None, jnp.zeros(()))
+            if model.structure.linear and scenario.intake is None:
+                self.own = propagators(model, scenario, self.fixed)
+
+    def parameters(self, j: Array) -> dict[str, Array]:
+        """Individual parameters in interval ``j``."""
+        if self.fixed is not None:
+            return self.fixed
+        kappa = None if self.kappa is None or not self.kappa.size else self.kappa[jnp.minimum(j, len(self.kappa) - 1)]
+        facts = facts_at(self.covariates, j)
+        t_h = j * jnp.asarray(self.scenario.schedule.interval_h, dtype=float)
+        return interval_parameters(self.model, self.scenario, facts, self.eta, kappa, t_h)
+
+    def initial(self) -> Array:
+        """Contents before the first dose."""
+        p = self.parameters(jnp.zeros((), jnp.int32))
+        return self.model.structure.initial({name: value[0] for name, value in p.items()})
+
+    def interval(self, x: Array, amount: Array, j: Array, intake_mg: Array) -> tuple[Outcome, Array]:
+        """Play interval ``j``: its outcome, and all outputs ``[grid, output]``."""
+        p = self.parameters(j)
+        swallowed = amount if self.taken is None else amount * self.taken[j]
+        mg = dose_mg(self.scenario, swallowed, facts_at(self.covariates, j))
+        if self.own is not None:
+            out = play_with(self.own, x, mg)
+        else:
+            t_h = j * jnp.asarray(self.scenario.schedule.interval_h, dtype=float)
+            out = play(self.model, self.scenario, p, x, mg, t_h, intake_mg=intake_mg, area=self.area)
+        values = outputs_on_grid(self.model, self.scenario, p, out.on_grid)
+        if self.disturbance is not None and self.scenario.disturbance is not None:
+            t_h = j * jnp.asarray(self.scenario.schedule.interval_h, dtype=float)
+            at = self.model.output_index(self.scenario.monitoring.output)
+            values = values.at[:, at].add(self.disturbance * disturbance_at(self.scenario, t_h))
+        return out, values
+
+
+def _drifts(model: DrugModel, scenario: Scenario) -> bool:
+    names = {c.name for c in model.covariates}
+    return bool(names & ({d.name for d in scenario.drifts} | {c.name for c in scenario.clocks}))
+
+
+class Past(eqx.Module):
+    """A patient's history under one set of random effects."""
+
+    contents: Float[Array, " n"]
+    area: Float[Array, ""]
+    predicted: Float[Array, "decision sample"]
+    """The monitored output where levels are drawn; 0 from now on."""
+    baseline: Float[Array, ""]
+
+
+def past(player: Player, record: Record) -> Past:
+    """Play the record's doses up to now."""
+    scenario, model = player.scenario, player.model
+    at = model.output_index(scenario.monitoring.output)
+    slots = jnp.asarray([scenario.schedule.grid_h.index(t) for t in scenario.monitoring.at_h])
+    first = player.initial()
+    grid = len(scenario.schedule.grid_h)
+    start = outputs_on_grid(
+        model, scenario, player.parameters(jnp.zeros((), jnp.int32)), jnp.broadcast_to(first, (grid, first.size))
+    )[0, at]
+
+    def step(j: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        x, area, predicted = carry
+        out, values = player.interval(x, record.dose[j], j, record.intake_mg[j])
+        return out.contents, area + out.area, predicted.at[j].set(values[slots, at])
+
+    zero = jnp.zeros(())
+    contents, area, predicted = jax.lax.fori_loop(
+        0, record.k, step, (first, zero, jnp.zeros(record.level.shape, dtype=float))
+    )
+    return Past(contents, area, predicted, start)
+
+
+def new_results(scenario: Scenario) -> Bool[np.ndarray, " decision"]:
+    """Whether a belief is formed anew: the scenario lets it, and results can have come back since the last time."""
+    times = result_times(scenario).ravel()
+    now = np.arange(scenario.schedule.decisions) * scenario.schedule.interval_h + 1e-4
+    count = (times[None] <= now[:, None]).sum(axis=1) + int(scenario.monitoring.baseline)
+    fresh, seen = np.zeros(scenario.schedule.decisions, bool), 0
+    for k in range(scenario.schedule.decisions) if scenario.estimated_at is None else scenario.estimated_at:
+        fresh[k], seen = count[k] > seen, count[k]
+    return fresh
+
+
+def _errors(
+    model: DrugModel, scenario: Scenario, f: Float[Array, " level"], y: Float[Array, " level"]
+) -> tuple[Float[Array, " level"], Float[Array, " level"]]:
+    """(prediction - observation, log variance) of levels under the controller's residual error."""
+    residual = model.outputs[model.output_index(scenario.monitoring.output)].residual or scenario.monitoring.error
+    assert residual is not None
+    if residual.kind != "additive":
+        f = jnp.maximum(f, _SMALLEST)
+    spread = jnp.log(variance(residual, f))
+    if residual.kind == "lognormal":
+        return jnp.log(f) - jnp.log(jnp.maximum(y, _SMALLEST)), spread
+    return f - y, spread
+
+
+def estimate(
+    model: DrugModel, scenario: Scenario, record: Record, start: Float[Array, " z"], *, max_iterations: int = 6
+) -> Belief:
+    """MAP estimate from a record, by the damped Gauss-Newton method of `map_estimate`.
+
+    Args:
+        model: the controller's.
+        scenario: the task.
+        record: what is known.
+        start: where to begin: the last estimate.
+        max_iterations: evaluations; an estimate that was good before the last level needs few.
+    """
+    occasions = occasions_of(model, scenario)
+    objective, precision = _objective(model, scenario, record)
+
+    def moments(z: Array) -> tuple[Array, Array]:
+        eta, kappa = split_latent(model, z, occasions)
+        player = Player(model, scenario, record.covariates, eta, kappa if occasions else None, area=False)
+        return _moments(model, scenario, past(player, record), record)
+
+    _, curvature = objective(moments)
+    z, at, _, _ = minimise(curvature, start, tolerance=1e-2, max_iterations=max_iterations)
+    good = jnp.all(jnp.isfinite(z)) & jnp.isfinite(at.value)
+    covariance = jnp.linalg.inv(jnp.where(good, at.hessian, precision))
+    return Belief(jnp.where(good, z, start), covariance)
+
+
+def log_posterior(
+    model: DrugModel, scenario: Scenario, record: Record, z: Float[Array, " z"], seen: "Past"
+) -> Float[Array, ""]:
+    """Logarithm of the posterior density at z, up to a constant, from the history that was played under it."""
+    objective, _ = _objective(model, scenario, record)
+    half, _ = objective(lambda _: _moments(model, scenario, seen, record))
+    return -half(z)
+
+
+def _objective(model: DrugModel, scenario: Scenario, record: Record) -> tuple[Callable[..., Any], Array]:
+    """`objective_of` for a record, still without its moments; and the prior's precision."""
+    precision = jnp.asarray(np.linalg.inv(prior_covariance(model, occasions_of(model, scenario))), dtype=float)
+    used, below = record.known.ravel(), record.below.ravel()
+    if scenario.monitoring.baseline:
+        used, below = jnp.append(used, jnp.asarray(True)), jnp.append(below, jnp.asarray(False))
+    return partial(objective_of, precision=precision, below=below, used=used), precision
+
+
+def _moments(
+    model: DrugModel, scenario: Scenario, seen: "Past", record: Record
+) -> tuple[Float[Array, " level"], Float[Array, " level"]]:
+    """(prediction - observation, log variance) of all levels, the one before the first dose last."""
+    f, y = seen.predicted.ravel(), jnp.where(record.known, record.level, 1.0).ravel()
+    if scenario.monitoring.baseline:
+        f, y = jnp.append(f, seen.baseline), jnp.append(y, record.baseline)
+    return _errors(model, scenario, f, y)
+
+
+def innovations(model: DrugModel, scenario: Scenario, seen: Past, record: Record) -> Float[Array, "decision sample"]:
+    """Levels minus predictions in standard deviations of the residual error; 0 where no level is known."""
+    error, log_variance = _errors(
+        model, scenario, seen.predicted.ravel(), jnp.where(record.known, record.level, 1.0).ravel()
+    )
+    u = (-error * jnp.exp(-0.5 * log_variance)).reshape(record.level.shape)
+    return jnp.where(record.known, u, 0.0)

@@ -1,0 +1,118 @@
+"""What a learner is shown of a record: one vector, the same in training, in a trial and at the bedside."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.clinic.belief import Belief, Player, estimate, innovations, occasions_of, past, prior
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd.bayes.objective import split_latent
+
+__all__ = ["ON_BOARD", "Observer"]
+
+ON_BOARD = (1.0, 4.0, 16.0)
+"""Half-lives of the drug-on-board features, in decision intervals: an exponentially fading sum of doses makes a delayed
+effect nearly Markov (PAE-POMDP)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observer:
+    """From a record to a vector.
+
+    In order: time as a share of the course, and the goal's aim as a multiple of its last one; covariates as they are
+    now; drug on board at three rates and the mean dose so far, in shares of the largest dose; the last ``history``
+    doses; the last ``history`` intervals' levels as ln(1 + level), and whether each is known; the latest level and the
+    one before (same scale), and the share of the course since each; the level before the first dose, where one is
+    drawn; the announced intake of this interval and the next, where there is one. With a belief: MAP etas (and kappas)
+    and their standard deviations under that model, and the latest innovation in standard deviations, which tells a
+    wrong model.
+
+    Args:
+        scenario: the task.
+        history: intervals that are shown one by one.
+        belief: the model that a belief is formed under; None: none.
+    """
+
+    scenario: Scenario
+    history: int = 4
+    belief: DrugModel | None = None
+
+    def init(self) -> tuple[Belief, ...]:
+        """The memory at admission."""
+        return () if self.belief is None else (prior(self.belief, self.scenario),)
+
+    @property
+    def size(self) -> int:
+        """Length of the vector."""
+        s, samples = self.scenario, len(self.scenario.monitoring.at_h)
+        size = 2 + len(s.covariates) + len(ON_BOARD) + 1 + self.history * (1 + 2 * samples) + 4
+        size += int(s.monitoring.baseline) + 2 * int(s.intake is not None)
+        if self.belief is not None:
+            size += 2 * prior(self.belief, s).z.shape[0] + 1
+        return size
+
+    def __call__(self, memory: tuple[Belief, ...], record: Record) -> tuple[Float[Array, " obs"], tuple[Belief, ...]]:
+        """The vector, and the memory after it."""
+        s = self.scenario
+        steps, top = s.schedule.decisions, s.dosage.amounts[-1]
+        k = jnp.minimum(record.k, steps - 1)
+        index = jnp.arange(steps)
+        facts = record.facts()
+        aim = s.edges()[2][:, 0]
+        dose = record.dose / top
+        age = record.k - index
+        carried = [jnp.sum(jnp.where(age > 0, dose * 0.5 ** (age / half), 0.0)) for half in ON_BOARD]
+        mean = jnp.sum(dose) / jnp.maximum(record.k, 1)
+        back = record.k - 1 - jnp.arange(self.history)
+        there = back >= 0
+        rows = jnp.maximum(back, 0)
+        doses = jnp.where(there, dose[rows], 0.0)
+        known = record.known[rows] & there[:, None]
+        levels = jnp.where(known, jnp.log1p(record.level[rows]), 0.0)
+        parts = [
+            jnp.stack([record.k / steps, jnp.asarray(aim / aim[-1])[k]]),
+            jnp.stack([facts[c.name] for c in s.covariates]) if s.covariates else jnp.zeros(0),
+            jnp.stack([*carried, mean]),
+            doses,
+            levels.ravel(),
+            known.ravel().astype(float),
+            _latest(record),
+        ]
+        if s.monitoring.baseline:
+            parts.append(jnp.log1p(record.baseline)[None])
+        if s.intake is not None:
+            biggest = max(amount for _, amount in s.intake.schedule)
+            parts.append(record.intake_mg[jnp.asarray([k, jnp.minimum(k + 1, steps - 1)])] / biggest)
+        if self.belief is not None:
+            belief, surprise = self._believe(memory[0], record)
+            parts += [belief.z, jnp.sqrt(jnp.diagonal(belief.covariance)), surprise[None]]
+            memory = (belief,)
+        return jnp.concatenate([jnp.asarray(p, dtype=jnp.float32) for p in parts]), memory
+
+    def _believe(self, belief: Belief, record: Record) -> tuple[Belief, Array]:
+        """The belief with everything known now, and the latest innovation under it."""
+        assert self.belief is not None
+        belief = estimate(self.belief, self.scenario, record, belief.z)
+        occasions = occasions_of(self.belief, self.scenario)
+        eta, kappa = split_latent(self.belief, belief.z, occasions)
+        player = Player(self.belief, self.scenario, record.covariates, eta, kappa if occasions else None, area=False)
+        u = innovations(self.belief, self.scenario, past(player, record), record).ravel()
+        at = jnp.max(jnp.where(record.known.ravel(), jnp.arange(u.shape[0]), 0))
+        return belief, jnp.clip(u[at], -10.0, 10.0)
+
+
+def _latest(record: Record) -> Float[Array, "4"]:
+    """The two latest levels, and the share of the course since each."""
+    flat, level = record.known.ravel(), record.level.ravel()
+    count, samples = flat.shape[0], record.known.shape[1]
+    order = jnp.where(flat, jnp.arange(count), -1)
+    first = jnp.max(order)
+    second = jnp.max(jnp.where(order < first, order, -1))
+    found = []
+    for at in (first, second):
+        since = (record.k - at // samples) / record.known.shape[0]
+        found += [jnp.where(at >= 0, jnp.log1p(level[jnp.maximum(at, 0)]), 0.0), jnp.where(at >= 0, since, 1.0)]
+    return jnp.stack(found)

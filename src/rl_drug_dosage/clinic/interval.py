@@ -1,0 +1,403 @@
+"""How one decision interval plays out under a drug model: doses, grid times, outputs, area.
+
+An interval is cut into segments at every dose, end of infusion and grid time. Contents are moved from one to the next
+by the model's structure, exactly where it is linear. Doses may come late, and the absorption may lag: then the edges of
+a dose move, and those of the grid stay.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.pkpd import DrugModel, Eta, FixedStep, OdeSystem, Param, Values, individual_parameters
+from rl_drug_dosage.pkpd.covariates import Covariates
+from rl_drug_dosage.pkpd.population import omega_squared
+from rl_drug_dosage.utils import plugins
+
+__all__ = [
+    "Outcome",
+    "Propagators",
+    "disturbance_at",
+    "dose_mg",
+    "interval_parameters",
+    "model_of",
+    "outputs_on_grid",
+    "play",
+    "play_with",
+    "propagators",
+    "randomised",
+    "row_of",
+    "simulator_of",
+    "varies",
+]
+
+
+class Outcome(NamedTuple):
+    """What came of one interval."""
+
+    contents: Float[Array, " n"]
+    """At the end."""
+    on_grid: Float[Array, "grid n"]
+    """Contents at the grid times, before a dose given then."""
+    area: Float[Array, ""]
+    """Area under the central concentration over the interval, mg h/L."""
+
+
+@lru_cache
+def model_of(scenario: Scenario, name: str) -> DrugModel:
+    """A drug model as a controller of this scenario believes it: fixed substeps, the scenario's etas if it has none.
+
+    Raises:
+        UnknownNameError: not one of the scenario's models.
+        ConfigError: the scenario lets a controller estimate parameters of which this model varies none.
+    """
+    model = _whole(scenario, name)
+    if scenario.estimated is None:
+        return model
+    etas = tuple(eta for eta in model.etas if eta.parameter in scenario.estimated)
+    if not etas:
+        raise ConfigError(f"{scenario.title}: {name} has no random effects on {scenario.estimated}")
+    kept = {eta.parameter for eta in etas}
+    correlations = tuple(c for c in model.correlations if c.first in kept and c.second in kept)
+    return dataclasses.replace(model, etas=etas, correlations=correlations)
+
+
+def _whole(scenario: Scenario, name: str) -> DrugModel:
+    if name not in scenario.models:
+        raise UnknownNameError(f"model for {scenario.title!r}", name, scenario.models)
+    model = plugins.load("rl_drug_dosage.drugs", name, attribute="DRUG", kind=DrugModel)
+    structure = model.structure
+    if isinstance(structure, OdeSystem):
+        structure = structure.with_method(FixedStep(scenario.schedule.step_h))
+    return dataclasses.replace(model, structure=structure, etas=model.etas or scenario.etas)
+
+
+@lru_cache
+def simulator_of(scenario: Scenario, name: str) -> DrugModel:
+    """A drug model as it simulates this scenario: with the scenario's day-to-day variability on top."""
+    model = _whole(scenario, name)
+    taken = {eta.parameter for eta in model.occasion_etas}
+    extra: tuple[Eta, ...] = tuple(eta for eta in scenario.daily_etas if eta.parameter not in taken)
+    return dataclasses.replace(model, occasion_etas=(*model.occasion_etas, *extra))
+
+
+@lru_cache
+def randomised(scenario: Scenario, name: str, amount: float) -> DrugModel:
+    """A simulator for training on patients that no published model describes: everything varies more than published.
+
+    Every variance of a log-normal random effect grows by (amount s)^2, and every parameter of ``Scenario.spread`` without
+    one gets its own, with s the scenario's spread of that parameter (0.3 where it names none). None of it is published:
+    it is what a policy is hardened with.
+    """
+    model = simulator_of(scenario, name)
+    why = "spread for training, a choice of this project"
+
+    def extra(parameter: str) -> float:
+        return (amount * scenario.spread.get(parameter, 0.3)) ** 2
+
+    wider = tuple(
+        dataclasses.replace(
+            eta, size=Param(omega_squared(eta) + extra(eta.parameter), "1", why, eta.size.meaning), kind="var"
+        )
+        if eta.form == "lognormal"
+        else eta
+        for eta in model.etas
+    )
+    covariates = {c.name: jnp.asarray(c.typical, dtype=float) for c in model.covariates}
+    returned = set(model.parameters(model.theta_values(), covariates))
+    have = {eta.parameter for eta in model.etas}
+    new = tuple(
+        Eta(parameter, Param(extra(parameter), "1", why, f"variance of ln {parameter}"), kind="var")
+        for parameter in scenario.spread
+        if parameter in returned - have
+    )
+    return dataclasses.replace(model, etas=(*wider, *new))
+
+
+class _Edge(NamedTuple):
+    nominal_h: float
+    moves: bool
+    """With lateness and lag."""
+
+
+class _Segment(NamedTuple):
+    start: _Edge
+    end: _Edge
+    doses: bool
+    """A bolus enters at its start."""
+    infuses: bool
+    grid: int
+    """Grid time at its end, or -1."""
+
+    @property
+    def moved(self) -> float:
+        """How lateness changes its length: +1, 0 or -1 times."""
+        return float(self.end.moves) - float(self.start.moves)
+
+
+class _Traced(NamedTuple):
+    """What `play` needs of its segments, as arrays."""
+
+    doses: Array
+    infuses: Array
+    moved: Array
+    length_h: Array
+
+
+_UNROLLED = 2
+"""Segments that are written out in the program; more are looped over, which compiles in a fraction of the time."""
+
+
+@lru_cache
+def _segments(scenario: Scenario, moving: bool) -> tuple[_Segment, ...]:
+    """The interval's segments in order; where an edge of the grid and of a dose meet, the grid's comes first."""
+    dosage, schedule = scenario.dosage, scenario.schedule
+    starts = [_Edge(t, moving) for t in dosage.at_h]
+    ends = [_Edge(t + dosage.duration_h, moving) for t in dosage.at_h] if dosage.duration_h else []
+    grid = [_Edge(t, False) for t in schedule.grid_h]
+    edges = sorted({_Edge(0.0, False), *starts, *ends, *grid}, key=lambda e: (round(e.nominal_h, 9), e.moves))
+    gaps = [b.nominal_h - a.nominal_h for a, b in itertools.pairwise(edges) if a.moves and not b.moves]
+    if moving and gaps and min(gaps) < scenario.limits.late_max_h:
+        raise ConfigError(
+            f"{scenario.title}: doses up to {scenario.limits.late_max_h} h late, but the grid has a time {min(gaps)} h "
+            "after one: allow less, or move the grid"
+        )
+    if edges[-1].nominal_h > schedule.interval_h:
+        raise ConfigError(f"{scenario.title}: an infusion runs beyond the interval of {schedule.interval_h} h")
+    segments = []
+    for start, end in itertools.pairwise(edges):
+        running = any(
+            edges.index(_Edge(t, moving)) <= edges.index(start) < edges.index(_Edge(t + dosage.duration_h, moving))
+            for t in dosage.at_h
+            if dosage.duration_h
+        )
+        at = schedule.grid_h.index(end.nominal_h) if end in grid else -1
+        segments.append(_Segment(start, end, start in starts and not dosage.duration_h, running, at))
+    return tuple(segments)
+
+
+def varies(model: DrugModel, scenario: Scenario) -> bool:
+    """Whether parameters differ between intervals: drifting covariates, clocks, occasions."""
+    names = {c.name for c in model.covariates}
+    changing = {d.name for d in scenario.drifts} | {c.name for c in scenario.clocks}
+    return bool(names & changing) or bool(model.occasion_etas)
+
+
+def interval_parameters(
+    model: DrugModel,
+    scenario: Scenario,
+    facts: Values,
+    eta: Float[Array, " eta"],
+    kappa: Float[Array, " kappa"] | None,
+    t_h: Float[Array, ""],
+) -> dict[str, Float[Array, " segment"]]:
+    """Individual parameters in the interval that starts at ``t_h``: one row, or one a segment where a clock runs.
+
+    Args:
+        model: the drug.
+        scenario: for its clocks.
+        facts: covariates in this interval, scalars by name; those that the model does not read are left alone.
+        eta: between-subject random effects.
+        kappa: those of this interval's occasion; None means 0.
+        t_h: start of the interval since the first decision.
+    """
+    clocks = {c.name: c.value for c in scenario.clocks}
+    names = [c.name for c in model.covariates]
+    if any(name in clocks for name in names):
+        ends = t_h + jnp.asarray(_row_ends(scenario))
+    else:
+        ends = jnp.reshape(jnp.asarray(t_h, dtype=float), (1,))
+    values = {n: clocks[n](ends) if n in clocks else jnp.broadcast_to(facts[n], ends.shape) for n in names}
+    table = Covariates(ends, values, jnp.zeros(ends.shape, dtype=int))
+    return individual_parameters(model, table, eta, None if kappa is None else kappa[None])
+
+
+def _row_ends(scenario: Scenario) -> tuple[float, ...]:
+    """Where the rows of parameters end that a clock changes: at every edge, wherever it moves to."""
+    return tuple(segment.end.nominal_h for segment in _segments(scenario, False))
+
+
+def _row_of(scenario: Scenario, rows: int, end_h: float) -> int:
+    return 0 if rows == 1 else next(i for i, end in enumerate(_row_ends(scenario)) if end >= end_h - 1e-9)
+
+
+def _moves(scenario: Scenario, p: Mapping[str, Array]) -> bool:
+    lagging = any(name.startswith("lag_") for name in p)
+    return lagging or scenario.limits.late_mean_h > 0
+
+
+def dose_mg(scenario: Scenario, amount: Array, facts: Values) -> Array:
+    """Engine mg of one administration of an amount."""
+    per = scenario.dosage.per
+    scale = 1.0 if per is None else facts[per]
+    return amount * scenario.dosage.mg_per_unit * scale
+
+
+def row_of[T](tree: T, i: Any) -> T:
+    """Row ``i`` of parameters, or their only one."""
+    return jax.tree.map(lambda leaf: leaf[0] if leaf.shape[0] == 1 else leaf[i], tree)
+
+
+def play(  # noqa: PLR0913 - what an interval depends on
+    model: DrugModel,
+    scenario: Scenario,
+    p: Mapping[str, Float[Array, " segment"]],
+    x: Float[Array, " n"],
+    dose: Float[Array, ""],
+    t_h: Float[Array, ""],
+    *,
+    late_h: Array | None = None,
+    intake_mg: Array | None = None,
+    area: bool = True,
+) -> Outcome:
+    """One interval.
+
+    Args:
+        model: the drug.
+        scenario: for schedule, dosage and intake.
+        p: from `interval_parameters`.
+        x: contents at the decision.
+        dose: mg of each administration.
+        t_h: time of the decision.
+        late_h: how late the doses of this interval come.
+        intake_mg: what else enters at its start, see `Intake`.
+        area: whether the area is wanted.
+    """
+    structure, dosage = model.structure, scenario.dosage
+    rows = next(iter(p.values())).shape[0]
+    if structure.linear and rows == 1 and scenario.intake is None:
+        return play_with(propagators(model, scenario, p, late_h=late_h, area=area), x, dose)
+    into = structure.compartments.index(dosage.compartment)
+    n = len(structure.compartments)
+    lag = p.get(f"lag_{dosage.compartment}")
+    moving = _moves(scenario, p)
+    prepared = jax.vmap(structure.prepare)(dict(p))
+    if scenario.intake is not None and intake_mg is not None:
+        other = scenario.intake.compartment
+        bio = p[f"f_{other}"][0] if f"f_{other}" in p else 1.0
+        x = x + bio * intake_mg * (jnp.arange(n) == structure.compartments.index(other))
+    segments = _segments(scenario, moving)
+    row_at = [_row_of(scenario, rows, segment.end.nominal_h) for segment in segments]
+    shift = (0.0 if lag is None else lag[0]) + (0.0 if late_h is None else late_h)
+
+    def run(x: Array, segment: _Segment | _Traced, dt: Any, start_h: Any, row: Any) -> tuple[Array, Array]:
+        own = row_of(dict(p), row)
+        unit = (jnp.arange(n) == into) * own.get(f"f_{dosage.compartment}", 1.0) * dose
+        x = x + unit * segment.doses
+        rate = unit * segment.infuses / dosage.duration_h if dosage.duration_h else None
+        return structure.advance(row_of(prepared, row), x, rate, t_h + start_h, dt, auc=area)
+
+    total = jnp.zeros(())
+    places = [segments.index(s) for t in range(len(scenario.schedule.grid_h)) for s in segments if s.grid == t]
+    if len(segments) <= _UNROLLED:
+        ends = []
+        for segment, row in zip(segments, row_at, strict=True):
+            dt: Any = segment.end.nominal_h - segment.start.nominal_h + shift * segment.moved
+            x, more = run(x, segment, dt, segment.start.nominal_h, row)
+            total = total + more
+            ends.append(x)
+        return Outcome(x, jnp.stack([ends[i] for i in places]), total)
+
+    def step(carry: tuple[Array, Array], each: tuple[_Traced, Array, Array]) -> tuple[tuple[Array, Array], Array]:
+        (x, total), (segment, start_h, row) = carry, each
+        x, more = run(x, segment, segment.length_h + shift * segment.moved, start_h, row)
+        return (x, total + more), x
+
+    table = _Traced(
+        *(jnp.asarray([float(getattr(s, name)) for s in segments]) for name in ("doses", "infuses", "moved")),
+        jnp.asarray([s.end.nominal_h - s.start.nominal_h for s in segments]),
+    )
+    starts = jnp.asarray([s.start.nominal_h for s in segments])
+    (x, total), all_ends = jax.lax.scan(step, (x, total), (table, starts, jnp.asarray(row_at)))
+    return Outcome(x, all_ends[jnp.asarray(places)], total)
+
+
+def outputs_on_grid(
+    model: DrugModel, scenario: Scenario, p: Mapping[str, Float[Array, " segment"]], on_grid: Float[Array, "grid n"]
+) -> Float[Array, "grid output"]:
+    """Every output of the model at the grid times, in its own unit."""
+    rows = next(iter(p.values())).shape[0]
+
+    def one(contents: Array, own: Values) -> Array:
+        state = model.structure.contents(contents)
+        return jnp.stack([jnp.asarray(output.value(state, own), dtype=float) for output in model.outputs])
+
+    if rows == 1:
+        return jax.vmap(one, in_axes=(0, None))(on_grid, row_of(dict(p), 0))
+    found = []
+    for i, t_h in enumerate(scenario.schedule.grid_h):
+        found.append(one(on_grid[i], row_of(dict(p), _row_of(scenario, rows, t_h))))
+    return jnp.stack(found)
+
+
+def disturbance_at(scenario: Scenario, t_h: Array) -> Float[Array, " grid"]:
+    """The mean disturbance at the grid times of the interval that starts at ``t_h``."""
+    assert scenario.disturbance is not None
+    at, height = (jnp.asarray(column, dtype=float) for column in zip(*scenario.disturbance.profile, strict=True))
+    return jnp.interp(t_h + jnp.asarray(scenario.schedule.grid_h, dtype=float), at, height)
+
+
+class Propagators(eqx.Module):
+    """What one interval does in a linear model whose parameters stay: contents and area are affine in (x, dose)."""
+
+    keep: Float[Array, "grid n n"]
+    gain: Float[Array, "grid n"]
+    area_keep: Float[Array, " n"]
+    area_gain: Float[Array, ""]
+
+
+def propagators(
+    model: DrugModel, scenario: Scenario, p: Mapping[str, Array], *, late_h: Array | None = None, area: bool = True
+) -> Propagators:
+    """`Propagators` of one patient: what is there is moved to every grid time at once, and so is each unit dose.
+
+    Superposition holds because parameters stay the same over the interval. A dose at t, late and lagging by s, has run
+    for grid time - t - s; one that has not begun contributes nothing.
+    """
+    structure, dosage = model.structure, scenario.dosage
+    own = row_of(dict(p), 0)
+    prepared = structure.prepare(own)
+    n, zero = len(structure.compartments), jnp.zeros(())
+    grid = jnp.asarray(scenario.schedule.grid_h, dtype=float)
+    unit = (jnp.arange(n) == structure.compartments.index(dosage.compartment)) * own.get(
+        f"f_{dosage.compartment}", jnp.ones(())
+    )
+
+    def move(x: Array, rate: Array | None, dt: Array) -> tuple[Array, Array]:
+        return structure.advance(prepared, x, rate, zero, dt, auc=area)
+
+    keep, area_keep = jax.vmap(lambda e: jax.vmap(lambda t: move(e, None, t))(grid))(jnp.eye(n))
+
+    def since(run_h: Array) -> tuple[Array, Array]:
+        going = run_h > 1e-6
+        run_h = jnp.maximum(run_h, 0.0)
+        if dosage.duration_h == 0:
+            x, below = move(unit, None, run_h)
+        else:
+            x, during = move(jnp.zeros(n), unit / dosage.duration_h, jnp.minimum(run_h, dosage.duration_h))
+            x, after = move(x, None, jnp.maximum(run_h - dosage.duration_h, 0.0))
+            below = during + after
+        return jnp.where(going, x, 0.0), jnp.where(going, below, 0.0)
+
+    shift = own.get(f"lag_{dosage.compartment}", zero) + (zero if late_h is None else late_h)
+    run = grid[:, None] - jnp.asarray(dosage.at_h, dtype=float)[None] - shift
+    gain, area_gain = jax.vmap(jax.vmap(since))(run)
+    return Propagators(jnp.moveaxis(keep, 0, -1), gain.sum(1), area_keep[:, -1], area_gain.sum(1)[-1])
+
+
+def play_with(own: Propagators, x: Float[Array, " n"], dose: Float[Array, ""]) -> Outcome:
+    """`play` of a linear model, from its propagators."""
+    n = x.shape[0]
+    # Written out: a batched matrix product over patients would not vectorise.
+    on_grid = sum((own.keep[:, :, i] * x[i] for i in range(n)), own.gain * dose)
+    area = sum((own.area_keep[i] * x[i] for i in range(n)), own.area_gain * dose)
+    return Outcome(on_grid[-1], on_grid, area)

@@ -1,0 +1,129 @@
+"""Metrics of an interval, and whether they are in the windows: the same for a simulator and a planning controller."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.clinic.scenario import Metric, Scenario
+from rl_drug_dosage.pkpd import DrugModel
+
+__all__ = ["Verdict", "deviations", "harmed", "judge", "metric_of", "needs_area", "window_metrics"]
+
+
+class Verdict(NamedTuple):
+    """One interval: shares of its points, which is 0 or 1 where there is one."""
+
+    inside: Float[Array, ""]
+    """In every window."""
+    under: Float[Array, ""]
+    """Below the lower edge of some window."""
+    over: Float[Array, ""]
+    """Above the upper edge of some window."""
+
+
+def needs_area(scenario: Scenario) -> bool:
+    """Whether the goal speaks of an area."""
+    windows, harms = scenario.goal.windows, scenario.goal.harms
+    return any(metric in {"auc24", "auc_total"} for metric in [w.metric for w in windows] + [h.metric for h in harms])
+
+
+def metric_of(
+    metric: Metric, output: str, model: DrugModel, scenario: Scenario, values: Array, area: Array, total: Array
+) -> Float[Array, " point"]:
+    """One metric of one interval.
+
+    Args:
+        metric: which.
+        output: of which output.
+        model: whose outputs the columns of ``values`` are.
+        scenario: for the interval's length.
+        values: ``[grid, output]``.
+        area: of this interval, mg h/L.
+        total: since the start, this interval included.
+    """
+    at = model.output_index(output)
+    column = values[:, at]
+    match metric:
+        case "points":
+            return column
+        case "end":
+            return column[-1:]
+        case "peak":
+            return jnp.max(column, keepdims=True)
+        case "nadir":
+            return jnp.min(column, keepdims=True)
+        case "auc24":
+            return jnp.reshape(area * (model.outputs[at].auc_scale or jnp.nan) * 24.0 / scenario.schedule.interval_h, 1)
+        case "auc_total":
+            return jnp.reshape(total * (model.outputs[at].auc_scale or jnp.nan), 1)
+
+
+def window_metrics(
+    model: DrugModel, scenario: Scenario, values: Float[Array, "grid output"], area: Array, total: Array
+) -> tuple[Float[Array, " point"], ...]:
+    """The metric of every window, in order."""
+    return tuple(metric_of(w.metric, w.output, model, scenario, values, area, total) for w in scenario.goal.windows)
+
+
+def judge(
+    metrics: tuple[Float[Array, " point"], ...], low: Float[Array, " window"], high: Float[Array, " window"]
+) -> Verdict:
+    """Shares of points inside, under and over."""
+    below = [m < low[i] for i, m in enumerate(metrics)]
+    above = [m > high[i] for i, m in enumerate(metrics)]
+    points = max(m.shape[0] for m in metrics)
+
+    def share(flags: list[Array]) -> Array:
+        return jnp.stack([jnp.broadcast_to(f, (points,)) for f in flags]).any(0).mean(dtype=float)
+
+    outside = share([a | b for a, b in zip(below, above, strict=True)])
+    return Verdict(1.0 - outside, share(below), share(above))
+
+
+def harmed(
+    model: DrugModel,
+    scenario: Scenario,
+    values: Float[Array, "grid output"],
+    area: Array,
+    total: Array,
+    t_h: Array | float = jnp.inf,
+) -> Float[Array, " harm"]:
+    """1 for every kind of harm that happened in the interval that started at ``t_h``."""
+    found = []
+    for h in scenario.goal.harms:
+        m = metric_of(h.metric, h.output, model, scenario, values, area, total)
+        low, high = (-jnp.inf if h.below is None else h.below), (jnp.inf if h.above is None else h.above)
+        beyond = jnp.any((m < low) | (m > high))
+        found.append((beyond & (t_h >= h.from_h - 1e-4)).astype(float))
+    return jnp.stack(found) if found else jnp.zeros(0)
+
+
+def deviations(
+    scenario: Scenario,
+    metrics: tuple[Float[Array, " point"], ...],
+    low: Float[Array, " window"],
+    high: Float[Array, " window"],
+    aim: Float[Array, " window"],
+) -> Float[Array, " deviation"]:
+    """How far each metric is from its aim, where 1 is the window's edge (on the log scale where the window says so).
+
+    A window that is open on one side counts from its edge on, in units of 20 % of it. Points are scaled by the root of
+    their number, so that a window weighs the same however many it has.
+    """
+    found = []
+    for i, window in enumerate(scenario.goal.windows):
+        m = metrics[i]
+        both = window.low is not None and window.high is not None
+        if window.log:
+            m, lo, hi, target = (jnp.log(jnp.maximum(v, 1e-9)) for v in (m, low[i], high[i], aim[i]))
+            side = jnp.log(1.2)
+        else:
+            lo, hi, target = low[i], high[i], aim[i]
+            side = 0.2 * jnp.abs(target)
+        width = jnp.where(m > target, hi - target, target - lo) if both else side
+        d = (m - target) / width
+        if not both:
+            d = jnp.minimum(d, 0.0) if window.high is None else jnp.maximum(d, 0.0)
+        found.append(d / m.shape[0] ** 0.5)
+    return jnp.concatenate(found)

@@ -1,0 +1,74 @@
+"""What a clinic knows of one patient: covariates, its own prescriptions, the levels that have come back."""
+
+from collections.abc import Mapping
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from rl_drug_dosage.clinic.scenario import Scenario
+
+__all__ = ["Record", "empty_record", "facts_at", "record_axes", "result_times"]
+
+
+class Record(eqx.Module):
+    """One patient's chart at a decision; leading axes are patients.
+
+    Nothing in it comes from the future: rows from interval ``k`` on are 0 and not known, and a result appears when it
+    has come back from the laboratory.
+    """
+
+    k: Int[Array, ""]
+    """The decision that is due, from 0."""
+    covariates: dict[str, Float[Array, " row"]]
+    """One row, or one an interval where something drifts; rows after ``k`` repeat the last measured one."""
+    dose: Float[Array, " decision"]
+    """Prescribed amounts, in the dosage's unit."""
+    level: Float[Array, "decision sample"]
+    """Results; the limit of quantification where ``below``."""
+    known: Bool[Array, "decision sample"]
+    below: Bool[Array, "decision sample"]
+    baseline: Float[Array, ""]
+    """The level before the first dose; 0 where none is drawn."""
+    intake_mg: Float[Array, " decision"]
+    """Announced intakes, known beforehand."""
+
+    def facts(self) -> dict[str, Float[Array, ""]]:
+        """Covariates as they are now."""
+        return facts_at(self.covariates, self.k)
+
+
+def facts_at(table: Mapping[str, Float[Array, " row"]], k: Int[Array, ""]) -> dict[str, Float[Array, ""]]:
+    """Covariates in interval ``k``."""
+    return {name: column[0] if column.shape[0] == 1 else column[k] for name, column in table.items()}
+
+
+def empty_record(scenario: Scenario, covariates: Mapping[str, Float[Array, " row"]], baseline: Array) -> Record:
+    """The chart at admission."""
+    steps, samples = scenario.schedule.decisions, len(scenario.monitoring.at_h)
+    return Record(
+        k=jnp.zeros((), jnp.int32),
+        covariates=dict(covariates),
+        dose=jnp.zeros(steps),
+        level=jnp.zeros((steps, samples)),
+        known=jnp.zeros((steps, samples), bool),
+        below=jnp.zeros((steps, samples), bool),
+        baseline=jnp.asarray(baseline, dtype=float),
+        intake_mg=jnp.zeros(steps),
+    )
+
+
+def result_times(scenario: Scenario) -> Float[np.ndarray, "decision sample"]:
+    """When each sample's result is back, h since the first decision; infinite where none is drawn."""
+    drawn_h = np.arange(scenario.schedule.decisions)[:, None] * scenario.schedule.interval_h
+    drawn_h = drawn_h + np.asarray(scenario.monitoring.at_h)[None]
+    return np.where(scenario.sampled()[:, None], drawn_h + scenario.monitoring.turnaround_h, np.inf)
+
+
+def record_axes(record: Record) -> Record:
+    """Axes for `jax.vmap` over patients who are all at the same decision."""
+    import jax
+
+    axes: Record = jax.tree.map(lambda _: 0, record)
+    return eqx.tree_at(lambda r: r.k, axes, None, is_leaf=lambda x: x is None)

@@ -1,0 +1,114 @@
+"""A safety shield between any policy and the patient: it caps, counts and says why.
+
+It knows what the clinic knows. The limits stand in the scenario; each can be changed or left out (`shield_of`). A dose
+is lowered to the highest one of the grid that every limit allows; a step up is capped, a step down never.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from rl_drug_dosage.clinic.belief import Player, past
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+
+__all__ = ["REASONS", "Shield", "shield_of"]
+
+REASONS = (
+    "",
+    "not a number",
+    "off the grid",
+    "dose cap",
+    "daily cap",
+    "step cap",
+    "drug on board",
+    "predicted level",
+)
+"""Why a given dose differs from the proposal, by index. The first two are found without a shield as well."""
+
+
+class Shield(eqx.Module):
+    """Limits; an infinite one never acts.
+
+    Attributes:
+        dose: per decision, in the dosage's unit.
+        day: per 24 h.
+        factor: of the last dose above 0.
+        on_board: on the sum of the dose and of those before, each halved every ``half_life_h``.
+        half_life_h: of the drug on board.
+        level: the monitored output of a typical patient with the same covariates, at the grid times of the interval
+            ahead: above it, or below where the drug lowers it.
+    """
+
+    scenario: Scenario = eqx.field(static=True)
+    model: DrugModel = eqx.field(static=True)
+    dose: Float[Array, ""]
+    day: Float[Array, ""]
+    factor: Float[Array, ""]
+    on_board: Float[Array, ""]
+    half_life_h: Float[Array, ""]
+    level: Float[Array, ""]
+    lowers: bool = eqx.field(static=True)
+
+    def __call__(self, record: Record, amount: Float[Array, ""]) -> tuple[Float[Array, ""], Int[Array, ""]]:
+        """The dose that may be given, and why it differs: an index into `REASONS`."""
+        scenario = self.scenario
+        interval_h = scenario.schedule.interval_h
+        grid = jnp.asarray(scenario.dosage.grid())
+        steps = jnp.arange(scenario.schedule.decisions)
+        given = jnp.where(steps < record.k, record.dose, 0.0) * len(scenario.dosage.at_h)
+        age_h = (record.k - steps) * interval_h
+        per = 1.0 / len(scenario.dosage.at_h)
+        today = jnp.sum(jnp.where(age_h < 24.0, given, 0.0))
+        carried = jnp.sum(given * jnp.where(steps < record.k, 0.5 ** (age_h / self.half_life_h), 0.0))
+        last = jnp.where(record.k > 0, record.dose[jnp.maximum(record.k - 1, 0)], jnp.inf)
+        last = jnp.where(last > 0, last, jnp.inf)
+        limits = jnp.stack(
+            [
+                self.dose,
+                jnp.maximum(self.day - today, 0.0) * per,
+                last * self.factor,
+                jnp.maximum(self.on_board - carried, 0.0) * per,
+                self._by_level(record, grid),
+            ]
+        )
+        least = jnp.argmin(limits)
+        allowed = grid[jnp.maximum(jnp.searchsorted(grid, limits[least] * (1 + 1e-5), side="right") - 1, 0)]
+        acts = amount > allowed
+        return jnp.where(acts, allowed, amount), jnp.where(acts, REASONS.index("dose cap") + least, 0)
+
+    def _by_level(self, record: Record, grid: Float[Array, " amount"]) -> Float[Array, ""]:
+        """The highest amount under which the typical patient stays on the right side of ``level``, by bisection."""
+        player = Player(self.model, self.scenario, record.covariates, jnp.zeros(len(self.model.etas)), None, area=False)
+        seen = past(player, record)
+        at = self.model.output_index(self.scenario.monitoring.output)
+
+        def fits(amount: Array) -> Array:
+            _, values = player.interval(seen.contents, amount, record.k, record.intake_mg[record.k])
+            column = values[:, at]
+            return jnp.all(column >= self.level) if self.lowers else jnp.all(column <= self.level)
+
+        def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+            low, high = ends
+            middle = (low + high + 1) // 2
+            ok = fits(grid[middle])
+            return jnp.where(ok, middle, low), jnp.where(ok, high, middle - 1)
+
+        count = grid.shape[0]
+        start = (jnp.zeros((), int), jnp.asarray(count - 1))
+        low, _ = jax.lax.fori_loop(0, max(count - 1, 1).bit_length(), halve, start)
+        return jnp.where(jnp.isfinite(self.level), grid[low], jnp.inf)
+
+
+def shield_of(scenario: Scenario, model: DrugModel, **limits: float) -> Shield:
+    """The scenario's shield, with other limits where they are given."""
+    known = dict(scenario.shield)
+    known.update(limits)
+    names = ("dose", "day", "factor", "on_board", "half_life_h", "level")
+    values = {n: jnp.asarray(known.get(n, 24.0 if n == "half_life_h" else jnp.inf), dtype=float) for n in names}
+    lowers = bool(known.get("lowers", False))
+    if lowers and "level" not in known:
+        values["level"] = jnp.asarray(-jnp.inf)
+    return Shield(scenario=scenario, model=model, lowers=lowers, **values)

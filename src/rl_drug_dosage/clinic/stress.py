@@ -1,0 +1,102 @@
+"""Stress settings: what goes wrong in a clinic, as changes to a scenario. The policies are not told."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.pkpd import Covariate, Uniform
+
+__all__ = ["STRESSES", "Stress", "stressed"]
+
+
+@dataclass(frozen=True)
+class Stress:
+    """One setting: what it is, and what it makes of a scenario (None: it makes no sense there)."""
+
+    title: str
+    change: Callable[[Scenario], Scenario | None]
+
+
+def _monitoring(scenario: Scenario, **changes: Any) -> Scenario:
+    return dataclasses.replace(scenario, monitoring=dataclasses.replace(scenario.monitoring, **changes))
+
+
+def _double_error(scenario: Scenario) -> Scenario:
+    return _monitoring(scenario, error_scale=2.0 * scenario.monitoring.error_scale)
+
+
+def _missed_samples(scenario: Scenario) -> Scenario:
+    return _monitoring(scenario, missed=max(0.3, scenario.monitoring.missed))
+
+
+def _missed_doses(scenario: Scenario) -> Scenario | None:
+    # ReiL's adherence model: mean 0.80 and sd 0.21 of the doses are taken. Infusions at a bedside are not forgotten.
+    if scenario.dosage.duration_h > 0:
+        return None
+    limits = dataclasses.replace(scenario.limits, missed_mean=0.20, missed_sd=0.21)
+    return dataclasses.replace(scenario, limits=limits)
+
+
+def _delayed(scenario: Scenario) -> Scenario:
+    extra = 2.0 * scenario.schedule.interval_h
+    return _monitoring(scenario, turnaround_h=scenario.monitoring.turnaround_h + extra)
+
+
+def _shift(scenario: Scenario, ranges: dict[str, tuple[float, float]]) -> Scenario | None:
+    """The first of these covariates that the scenario has, drawn uniformly over a part of its range."""
+
+    def moved(c: Covariate) -> Covariate:
+        low, high = ranges[c.name]
+        low, high = max(low, c.low), min(high, c.high)
+        return dataclasses.replace(c, distribution=Uniform(low, high)) if low < high else c
+
+    names = [c.name for c in scenario.covariates if c.name in ranges]
+    if not names:
+        return None
+    covariates = tuple(moved(c) if c.name == names[0] else c for c in scenario.covariates)
+    return dataclasses.replace(scenario, covariates=covariates)
+
+
+def _elderly(scenario: Scenario) -> Scenario | None:
+    return _shift(scenario, {"age_y": (75.0, 95.0)})
+
+
+def _obese(scenario: Scenario) -> Scenario | None:
+    return _shift(scenario, {"wt_kg": (110.0, 180.0), "bsa_m2": (2.3, 2.8)})
+
+
+def _renal(scenario: Scenario) -> Scenario | None:
+    # KDIGO stages G3b to G5 begin at 45 mL/min.
+    return _shift(scenario, {"crcl_ml_per_min": (10.0, 45.0), "scr_umol_per_l": (250.0, 600.0)})
+
+
+STRESSES = {
+    "double-error": Stress("the assay error doubled", _double_error),
+    "missed-samples": Stress("3 of 10 samples are never drawn", _missed_samples),
+    "missed-doses": Stress("1 of 5 doses is not taken, and nobody says so", _missed_doses),
+    "delayed-levels": Stress("results come two decisions later", _delayed),
+    "elderly": Stress("everybody is 75 or older", _elderly),
+    "obese": Stress("everybody weighs 110 kg or more", _obese),
+    "renal-impairment": Stress("everybody's kidneys are failing (creatinine clearance below 45 mL/min)", _renal),
+}
+
+
+@lru_cache
+def stressed(scenario: Scenario, name: str) -> Scenario:
+    """The scenario under a stress.
+
+    Raises:
+        UnknownNameError: no such stress.
+        ConfigError: it makes no sense in this scenario.
+    """
+    if name not in STRESSES:
+        raise UnknownNameError("stress", name, STRESSES)
+    changed = STRESSES[name].change(scenario)
+    if changed is None:
+        fitting = [n for n, s in STRESSES.items() if s.change(scenario) is not None]
+        raise ConfigError(f"stress {name!r} does not apply to {scenario.title!r}: there are {', '.join(fitting)}")
+    return changed
