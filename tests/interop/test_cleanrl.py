@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_drug_dosage.agents.model_file import load_model
+from rl_drug_dosage.agents.ppo.model_file import load_model
 
 MODEL = Path(__file__).parents[2] / "models" / "agent.pt"
 

@@ -14,11 +14,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Float, UInt32
 
+from rl_drug_dosage.envs._catalog import load_env
 from rl_drug_dosage.envs._draw import draw_course
 from rl_drug_dosage.envs._functional import Env, FunctionalEnv, Step
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.types import Array
-from rl_drug_dosage.utils import plugins
 
 __all__ = ["DrugDoseEnv", "SingleEnv", "VectorisedEnv", "make_env", "make_vector_env"]
 
@@ -48,7 +48,7 @@ def DrugDoseEnv(*, render_mode: str | None = None, **options: Any) -> "SingleEnv
 
 
 def _load(name: str) -> Env:
-    return plugins.load("rl_drug_dosage.envs", name, attribute="ENV", kind=Env)
+    return load_env(name)
 
 
 def _space(bounds: tuple[np.ndarray, np.ndarray]) -> gymnasium.spaces.Box:

@@ -1,0 +1,138 @@
+"""The best dose sequence under a believed patient: what model-informed dosing and the oracle share.
+
+The next doses are a first one, a second one, and the same from then on. They minimise the squared deviations from the
+goal's aims over the intervals ahead (`clinic.judge.deviations`), by a damped Gauss-Newton method with tangents through
+the simulator; then the first dose is put on the grid by comparing its neighbours. Only that dose is given: at the next
+decision all is planned anew.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.clinic.belief import Past, Player
+from rl_drug_dosage.clinic.grid import snap
+from rl_drug_dosage.clinic.judge import deviations, window_metrics
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd.bayes._small import solve_positive
+
+__all__ = ["FACTORS", "MOVES", "best_plan", "choose", "first_plan", "outlook", "outside"]
+
+MOVES = 3
+"""Free doses of a plan: the first, the second, and all later ones."""
+FACTORS = (0.7, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3)
+"""Multiples of a plan that are compared where the loss is not the one that the plan minimises."""
+_STEPS = 5
+_HOLD = 0.02
+"""Weight of staying near the plan before: decides where no goal within sight depends on a dose."""
+
+
+def outside(d: Float[Array, " deviation"]) -> Array:
+    """The smooth number of windows missed, sum d^4 / (1 + d^4), and a little of the distance where all are."""
+    fourth = d**4
+    return jnp.sum(fourth / (1.0 + fourth)) + 0.02 * jnp.sum(jnp.minimum(d * d, 25.0))
+
+
+def first_plan(scenario: Scenario, amount: Array) -> Float[Array, " move"]:
+    """A plan of one dose."""
+    return jnp.broadcast_to(jnp.asarray(amount, dtype=float), (MOVES,))
+
+
+def outlook(player: Player, seen: Past, record: Record) -> Callable[[Array], Array]:
+    """The function from a plan to the deviations of the intervals ahead, 0 for those that do not count."""
+    scenario, model = player.scenario, player.model
+    low, high, aim = (jnp.asarray(e) for e in scenario.edges())
+    judged = jnp.asarray(scenario.judged())
+    steps = scenario.schedule.decisions
+
+    def look(plan: Float[Array, " move"]) -> Float[Array, " deviation"]:
+        def step(carry: tuple[Array, Array], ahead: Array) -> tuple[tuple[Array, Array], Array]:
+            x, area = carry
+            j = jnp.minimum(record.k + ahead, steps - 1)
+            counts = judged[j] & (record.k + ahead < steps)
+            amount = plan[jnp.minimum(ahead, MOVES - 1)]
+            out, values = player.interval(x, amount, j, record.intake_mg[j])
+            total = area + out.area
+            metrics = window_metrics(model, scenario, values, out.area, total)
+            d = deviations(scenario, metrics, low[j], high[j], aim[j])
+            return (out.contents, total), jnp.where(counts, d, 0.0)
+
+        start = (seen.contents, seen.area)
+        return jax.lax.scan(step, start, jnp.arange(min(scenario.look_ahead, steps)))[1].ravel()
+
+    return look
+
+
+def best_plan(scenario: Scenario, look: Callable[[Array], Array], plan: Float[Array, " move"]) -> Array:
+    """Minimise |look(plan)|^2 within the grid's bounds, from the plan before."""
+    lowest, highest = scenario.dosage.amounts[0], scenario.dosage.amounts[-1]
+    scale = highest - lowest
+    start = plan
+
+    def residuals(u: Array) -> Array:
+        return jnp.concatenate([look(u * scale), _HOLD * (u - start / scale)])
+
+    def step(_: int, carry: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
+        u, cost, gradient, hessian, damping = carry
+        # Bounds by an active set: a dose at its bound with a step beyond it stays there.
+        stuck = ((u <= lowest / scale) & (gradient > 0)) | ((u >= highest / scale) & (gradient < 0))
+        free = ~stuck
+        masked = jnp.where(free[:, None] & free[None, :], hessian, 0.0)
+        matrix = masked + jnp.diag(damping * jnp.diagonal(hessian) + jnp.where(stuck, 1.0, 0.0))
+        trial = jnp.clip(u - solve_positive(matrix, jnp.where(stuck, 0.0, gradient)), lowest / scale, highest / scale)
+        r, j = _tangents(residuals, trial)
+        new_cost = r @ r
+        better = new_cost <= cost
+        u = jnp.where(better, trial, u)
+        gradient = jnp.where(better, j @ r, gradient)
+        hessian = jnp.where(better, j @ j.T, hessian)
+        return u, jnp.where(better, new_cost, cost), gradient, hessian, jnp.where(better, damping * 0.2, damping * 8.0)
+
+    u = jnp.clip(start / scale, lowest / scale, highest / scale)
+    r, j = _tangents(residuals, u)
+    u, *_ = jax.lax.fori_loop(0, _STEPS, step, (u, r @ r, j @ r, j @ j.T, jnp.asarray(1e-2)))
+    return jnp.where(jnp.all(jnp.isfinite(u)), u * scale, start)
+
+
+def _tangents(f: Callable[[Array], Array], u: Array) -> tuple[Array, Array]:
+    """f(u), and its derivatives by row."""
+    return jax.vmap(lambda v: jax.jvp(f, (u,), (v,)), out_axes=(None, 0))(jnp.eye(u.shape[0]))
+
+
+def choose(
+    scenario: Scenario,
+    looks: Sequence[Callable[[Array], Array]] | Callable[[Array], Array],
+    plan: Float[Array, " move"],
+    *,
+    loss: Callable[[Array], Array],
+    factors: tuple[float, ...] = (),
+) -> Array:
+    """The grid dose with the least loss: neighbours of the plan's first dose, and multiples of it.
+
+    Args:
+        scenario: for the grid.
+        looks: from `outlook`; several are averaged over.
+        plan: from `best_plan`.
+        loss: of the deviations of one outlook.
+        factors: multiples of the first dose that are compared as well, the later doses in proportion.
+    """
+    grid = jnp.asarray(scenario.dosage.grid())
+    place = jnp.searchsorted(0.5 * (grid[1:] + grid[:-1]), plan[0], side="left")
+    near = grid[jnp.clip(place + jnp.arange(-1, 2), 0, grid.shape[0] - 1)]
+    plans = jnp.concatenate([near[:, None], jnp.broadcast_to(plan[1:], (3, MOVES - 1))], axis=1)
+    if factors:
+        scaled = jnp.asarray(factors)[:, None] * plan[None, :]
+        scaled = jnp.clip(scaled, grid[0], grid[-1]).at[:, 0].set(snap(scenario, scaled[:, 0]))
+        plans = jnp.concatenate([plans, scaled])
+    each = [looks] if callable(looks) else list(looks)
+    scale = grid[-1] - grid[0]
+
+    def cost(candidate: Array) -> Array:
+        hold = jnp.sum((_HOLD * (candidate - plan) / scale) ** 2)
+        return sum((loss(look(candidate)) for look in each), jnp.zeros(())) / len(each) + hold
+
+    costs = jax.vmap(cost)(plans)
+    return plans[jnp.argmin(jnp.where(jnp.isfinite(costs), costs, jnp.inf)), 0]
