@@ -10,7 +10,7 @@ from typing import Any
 
 from rl_drug_dosage import _gymnasium_registration
 
-__all__ = ["__version__"]
+__all__ = ["__version__", "load_policy"]
 
 _gymnasium_registration.install()
 
@@ -20,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("rl-drug-dosage")
+    if name == "load_policy":
+        from rl_drug_dosage.evaluation.bedside import load_policy
+
+        return load_policy
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,12 +21,14 @@ def command(
     model_path: Annotated[Path | None, typer.Option(help="Show what this model file says of itself instead.")] = None,
     drug: Annotated[str | None, typer.Option(help="Show this drug model: equations, numbers, sources.")] = None,
     drugs: Annotated[bool, typer.Option("--drugs", help="List the drug models.")] = False,
+    scenarios: Annotated[bool, typer.Option("--scenarios", help="List the dosing scenarios.")] = False,
 ) -> None:
     """Show the project, its environments and its defaults, what is in a model file, or a drug model.
 
     Example: rl-drug-dosage info --drug vancomycin-goti2018
     """
-    asked = [name for name, given in (("--model-path", model_path), ("--drug", drug), ("--drugs", drugs)) if given]
+    options = {"--model-path": model_path, "--drug": drug, "--drugs": drugs, "--scenarios": scenarios}
+    asked = [name for name, given in options.items() if given]
     if len(asked) > 1:
         raise ConfigError(f"info shows one thing at a time, not {' and '.join(asked)}: leave one out")
 
@@ -36,13 +38,15 @@ def command(
     if model_path is not None:
         import json
 
-        from rl_drug_dosage.agents.model_file import load_model
+        from rl_drug_dosage.agents.ppo.model_file import load_model
 
         console.print_json(json.dumps(load_model(model_path).record))
     elif drug is not None:
         _show_drug(drug)
     elif drugs:
         _list_drugs(console)
+    elif scenarios:
+        _list_scenarios(console)
     else:
         _show_project(console)
 
@@ -92,6 +96,29 @@ def _list_drugs(console: "Console") -> None:
     console.print(table)
 
 
+def _list_scenarios(console: "Console") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    from rl_drug_dosage.envs._catalog import find_scenario, scenario_names
+
+    table = Table(show_lines=True)
+    for name in ("scenario", "task", "drug models, the default first", "environment"):
+        table.add_column(name, no_wrap=name == "scenario")
+    seen: set[str] = set()
+    for name in scenario_names():
+        found = find_scenario(name)
+        if found.module in seen:
+            continue
+        seen.add(found.module)
+        table.add_row(*map(Text, (found.name, found.scenario.title, ", ".join(found.scenario.models), found.env_id)))
+    console.print(table)
+
+
 def _show_project(console: "Console") -> None:
     import platform
     from importlib.metadata import version
@@ -105,7 +132,8 @@ def _show_project(console: "Console") -> None:
     console.print("For research and education only; nothing here is meant to treat a patient.")
     console.print(f"Python {platform.python_version()}, JAX {version('jax')}, Gymnasium {version('gymnasium')}")
     console.print(f"compiled programs are kept in {cache_folder()}", soft_wrap=True)
-    for env_id in _catalog.ids():
+    console.print("dosing scenarios: `rl-drug-dosage info --scenarios`")
+    for env_id in sorted(set(_catalog.ids()) - _catalog.scenario_ids()):
         env = _catalog.find(env_id)
         if env is None:
             continue

@@ -9,19 +9,22 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from rl_drug_dosage.agents.model_file import Model, load_model
+from rl_drug_dosage.agents.ppo.model_file import Model, load_model
 from rl_drug_dosage.envs import _catalog
 from rl_drug_dosage.errors import ConfigError, ModelFileError, OutputError
+from rl_drug_dosage.evaluation.benchmark import BenchmarkOptions, benchmark
 from rl_drug_dosage.evaluation.episodes import Episodes, run_compiled, run_gymnasium
 from rl_drug_dosage.evaluation.plots import save_plots
+from rl_drug_dosage.evaluation.report import report_html
 from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.loggers import Logger
 from rl_drug_dosage.utils.seeding import Stream
 from rl_drug_dosage.utils.wandb import WandbOptions, require_wandb, start_wandb
 
-__all__ = ["DATA_FILE", "Evaluation", "EvaluationOptions", "evaluate"]
+__all__ = ["DATA_FILE", "REPORT_FILE", "Evaluation", "EvaluationOptions", "evaluate"]
 
 DATA_FILE = "rollout_data.csv"
+REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class Evaluation:
 
 
 def evaluate(options: EvaluationOptions, *, say: Callable[[str], None] = print) -> Evaluation:
-    """Run the episodes, then write the figures, and the data if wanted.
+    """Run the episodes, then write the figures, the data if wanted, and a report where the task is a scenario.
 
     Raises:
         ModelFileError: the model cannot be read, or its environment cannot be made.
@@ -79,6 +82,8 @@ def evaluate(options: EvaluationOptions, *, say: Callable[[str], None] = print) 
     files = [*plots.values()]
     if options.save_data:
         files.append(save_data(episodes, folder / DATA_FILE))
+    if model.env_id in _catalog.scenario_ids():
+        files.append(_report(options, model, folder))
     if options.wandb is not None:
         logger = start_wandb(options.wandb, folder=folder, config=_settings(options, model), say=say)
         try:
@@ -86,6 +91,20 @@ def evaluate(options: EvaluationOptions, *, say: Callable[[str], None] = print) 
         finally:
             logger.close()
     return Evaluation(model, episodes, tuple(files))
+
+
+def _report(options: EvaluationOptions, model: Model, folder: Path) -> Path:
+    """The single-policy version of a benchmark's report."""
+    asked = BenchmarkOptions(
+        scenario=model.env_id,
+        policies=(str(options.model_path),),
+        patients=options.num_episodes,
+        seed=options.seed,
+        simulator=str(model.env_options.get("simulator", "")),
+    )
+    path = folder / REPORT_FILE
+    atomic_write(path, report_html(benchmark(asked).record).encode())
+    return path
 
 
 def run_model(model: Model, options: EvaluationOptions) -> Episodes:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from rl_drug_dosage.agents.model_file import save_model
+from rl_drug_dosage.agents.ppo.model_file import save_model
 from rl_drug_dosage.agents.ppo.policy import PpoPolicy
 from rl_drug_dosage.errors import CheckpointError, TrainingError
 from rl_drug_dosage.evaluation.episodes import Summary

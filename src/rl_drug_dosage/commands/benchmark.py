@@ -1,0 +1,143 @@
+"""``rl-drug-dosage benchmark``."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["command"]
+
+
+def command(  # noqa: PLR0917 - the options of a command line
+    scenario: Annotated[str, typer.Option(help="The dosing task: see `info --scenarios`.", show_default=False)],
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A policy's name or a model file; repeat it. All that fit, unless given.", show_default=False
+        ),
+    ] = None,
+    patients: Annotated[int, typer.Option(help="Virtual patients, the same for every policy.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training or tuning.")] = 1,
+    simulator: Annotated[
+        str, typer.Option(help="Drug model that the patients follow.", show_default="the scenario's first")
+    ] = "",
+    controller: Annotated[
+        str, typer.Option(help="Drug model that policies believe.", show_default="the scenario's first")
+    ] = "",
+    mismatch: Annotated[bool, typer.Option("--mismatch", help="Every simulator against every controller.")] = False,
+    stress: Annotated[
+        list[str] | None, typer.Option(help="A stress setting; repeat it, or `all`.", show_default=False)
+    ] = None,
+    shield: Annotated[bool, typer.Option("--shield", help="Every policy behind the safety shield, too.")] = False,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO")
+    ] = None,
+    minari: Annotated[
+        str, typer.Option(help="Write this policy's courses as a Minari dataset (needs the extra).", show_default=False)
+    ] = "",
+    device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = "cpu",
+) -> None:
+    """Compare dosing policies on the same virtual patients, and write a report.
+
+    Example: rl-drug-dosage benchmark --scenario vancomycin --patients 1000
+    """
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure(device)
+
+    from rl_drug_dosage.clinic.stress import STRESSES
+    from rl_drug_dosage.envs._catalog import find_scenario
+    from rl_drug_dosage.evaluation.benchmark import BenchmarkOptions, benchmark
+    from rl_drug_dosage.evaluation.benchmark_files import prepare_folder, write_benchmark
+
+    asked = tuple(stress or ())
+    if asked == ("all",):
+        task = find_scenario(scenario).scenario
+        asked = tuple(name for name, s in STRESSES.items() if s.change(task) is not None)
+    options = BenchmarkOptions(
+        scenario=scenario,
+        policies=tuple(policy or ()),
+        patients=patients,
+        seed=seed,
+        simulator=simulator,
+        controller=controller,
+        mismatch=mismatch,
+        stress=asked,
+        shield=shield,
+    )
+    if minari:
+        from rl_drug_dosage.evaluation import minari_export
+
+        minari_export.check()
+    folder = prepare_folder(output_dir or Path(f"benchmark-{find_scenario(scenario).name}"))
+    line = shlex.join(["rl-drug-dosage", *sys.argv[1:]])
+    result = benchmark(options, command=line, say=typer.echo)
+    _show(result.record)
+    for path in write_benchmark(result, folder):
+        typer.echo(path)
+    if minari:
+        typer.echo(minari_export.export(result, minari, folder))
+
+
+def _show(record: "Mapping[str, Any]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    settings = record["settings"]
+    table = Table(title=f"{record['scenario']['title']}: {settings['patients']:,} patients, seed {settings['seed']}")
+    harms = [h["name"] for h in record["scenario"]["harms"]]
+    for name in ("", "policy", "in target (%)", "95 % interval", "worst 5 %", "under", "over", "changes", "dropouts"):
+        table.add_column(name, justify="left" if name in {"", "policy"} else "right")
+    for name in harms:
+        table.add_column(f"{name} (% of patients)", justify="right")
+    for row in record["policies"]:
+        share = row["attainment_pct"]
+        table.add_row(
+            str(row["rank"]),
+            row["policy"],
+            f"{share['mean']:.1f}",
+            f"{share['low']:.1f} to {share['high']:.1f}",
+            f"{row['worst_5_pct']:.1f}",
+            f"{row['under_pct']:.1f}",
+            f"{row['over_pct']:.1f}",
+            f"{row['dose_changes']:.1f}",
+            str(row["dropouts"]),
+            *(f"{row['harms'][name]['patients_pct']:.1f}" for name in harms),
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"primary endpoint: {record['scenario']['goal']}")
+    reference = settings["reference"]
+    for pair in record["paired"]:
+        if reference not in {pair["policy"], pair["against"]}:
+            continue
+        sign = 1.0 if pair["against"] == reference else -1.0
+        low, high = sorted((sign * pair["low"], sign * pair["high"]))
+        other = pair["policy"] if pair["against"] == reference else pair["against"]
+        console.print(f"{other} - {reference}: {sign * pair['mean']:+.2f} points ({low:+.2f} to {high:+.2f})")
+    _show_mismatch(console, record)
+    for stress in record.get("stress", []):
+        shares = ", ".join(f"{r['policy']} {r['attainment_pct']['mean']:.1f}" for r in stress["policies"])
+        console.print(f"{stress['name']}: {shares}")
+
+
+def _show_mismatch(console: Any, record: "Mapping[str, Any]") -> None:
+    from rich.table import Table
+
+    if "mismatch" not in record:
+        return
+    cells = record["mismatch"]["cells"]
+    pairs = list(dict.fromkeys((c["simulator"], c["controller"]) for c in cells))
+    table = Table(title="in target (%), when the patients follow one model and the controller believes another")
+    table.add_column("policy")
+    for simulator, controller in pairs:
+        table.add_column(f"{simulator} / {controller}", justify="right")
+    for name in dict.fromkeys(c["policy"] for c in cells):
+        own = {(c["simulator"], c["controller"]): c["attainment_pct"]["mean"] for c in cells if c["policy"] == name}
+        table.add_row(name, *(f"{own[pair]:.1f}" for pair in pairs))
+    console.print(table)
