@@ -187,7 +187,7 @@ def learning(bench: Bench) -> Iterator[Row]:
     """Ten seeds each of the default settings and of the fast preset, judged on patients that training never saw."""
     from rich.console import Console
 
-    from rl_drug_dosage.agents.model_file import load_model
+    from rl_drug_dosage.agents.ppo.model_file import load_model
     from rl_drug_dosage.evaluation.evaluate import EvaluationOptions, run_model
     from rl_drug_dosage.training import trainer
     from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig
