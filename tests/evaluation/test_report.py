@@ -558,13 +558,14 @@ def made_up_trial(setting, entrant, options, shield=None):
         alive=np.ones(by_decision, bool),
         failed=failed,
     )
-    return trial, {"compile_s": 1.0, "run_s": 0.01}
+    return trial, 0.01
 
 
 @pytest.fixture
 def made_up(monkeypatch):
     """Makes a scenario's record by the benchmark's own code, without running a policy."""
     monkeypatch.setattr(benchmarks, "_run", made_up_trial)
+    monkeypatch.setattr(benchmarks, "prepare_trial", lambda *args, **options: None)
     monkeypatch.setattr(benchmarks, "tuned", lambda agent, setting, seed: (Nobody(), {"candidates": 3, "amount": 1.0}))
 
     def make(name):

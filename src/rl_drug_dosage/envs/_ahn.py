@@ -4,12 +4,16 @@ Luo Z et al. (DTR-Bench, arXiv 2405.18610) run the model of Ahn & Park 2011 in f
 GilesLuo/DTR-Bench DTRGym/ahn_chemo_env.py holds as numbers: without and with variation of the parameters between
 patients, with small and large noise of cells and measurements, and with measurements that are missing.
 
-**What differs from the benchmark, and why.** A dose is chosen every day for 150 days, not every 6 h: 600 decisions cost
-sixteen times the work of a Bayesian controller and change nothing in a course of months. The clinic sees the tumour
-alone, not the immune cells. Uniform variation is a normal one of the same standard deviation, on the log scale. Noise
-in the derivative at every evaluation of a solver is no model of anything: in its place the growth of normal and of
-tumour cells and the influx of immune cells vary from day to day. Normal cells start at 0.9 in everybody, so that 0.63 is
-the limit of survival for all.
+**What differs from the benchmark, and why.** A dose is chosen every second day for 150 days, not every 6 h: 600
+decisions cost eight times the work of a planning controller and change little in a course of months. The clinic sees
+the tumour alone, not immune cells and drug. Uniform variation is a normal one of the same standard deviation, on the
+log scale. Noise in the derivative at every evaluation of a solver is no model of anything: in its place the growth of
+normal and of tumour cells and the influx of immune cells vary from decision to decision. Normal cells start at 0.9 in
+everybody, so that 0.63 is the limit of survival for all.
+
+**What can be reached.** The model has two ends: normal cells win, or the tumour does. With the benchmark's variation of
+5 % in every parameter about one patient in five is lost to the tumour on any dose, and no dose is toxic enough to kill;
+its price is that normal cells stay low and immune cells weak while it is given.
 """
 
 import jax.numpy as jnp
@@ -34,8 +38,7 @@ __all__ = ["chemotherapy"]
 _GYM = "GilesLuo/DTR-Bench DTRGym/ahn_chemo_env.py"
 _RATES = ("r1", "r2", "b1", "b2", "c1", "c2", "c3", "c4", "a1", "a2", "a3", "d1", "d2", "s", "rho", "alpha")
 _DAY_H = 24.0
-_RESPONSE = 30
-"""Day from which a remission is asked for."""
+_DECISIONS = 75
 
 
 def _sd(width: float) -> float:
@@ -60,7 +63,8 @@ def _label(facts: Values, record: Record) -> Array:
 def _reward(judged: Judged) -> Array:
     normal, tumour = judged.values["normal"], judged.values["tumour"]
     steps = normal / judged.start["normal"] - tumour / judged.start["tumour"] - judged.amount
-    return jnp.where(normal[-1] < 0.63, -1.0, jnp.sum(steps))
+    # Four looks stand for the eight steps of 6 h.
+    return jnp.where(normal[-1] < 0.63, -1.0, 2.0 * jnp.sum(steps))
 
 
 def chemotherapy(
@@ -82,7 +86,7 @@ def chemotherapy(
         etas += _etas(("tumour0", "immune0"), state, "between patients, at the start")
     if not etas:
         etas = (Eta("r1", Param(0.001, "1", "an estimator needs something to estimate", "growth"), kind="sd"),)
-    daily = Param(state / 32.0**0.5, "1", f"{source}: the mean of some 32 evaluations a day", "from day to day")
+    daily = Param(state / 8.0, "1", f"{source}: the mean of some 64 evaluations in 2 days", "between decisions")
     error = Residual(
         "proportional",
         proportional=Param(
@@ -90,27 +94,28 @@ def chemotherapy(
         ),
     )
     return Scenario(
-        title=f"chemotherapy of a tumour, a dose a day for 150 days, {title}",
+        title=f"chemotherapy of a tumour, a dose every 2 days for 150 days, {title}",
         models=("chemotherapy-ahn",),
         covariates=(),
-        schedule=Schedule(interval_h=_DAY_H, decisions=150, grid_h=(12.0, 24.0), step_h=12.0),
+        schedule=Schedule(interval_h=2 * _DAY_H, decisions=_DECISIONS, grid_h=(12.0, 24.0, 36.0, 48.0), step_h=12.0),
         dosage=Dosage(
             amounts=tuple(tenth / 10.0 for tenth in range(11)),
             unit="1/d",
             compartment="drug",
-            duration_h=_DAY_H,
+            duration_h=2 * _DAY_H,
+            mg_per_unit=2.0,
             usual=0.5,
-            source=f"{_GYM}: a rate of 0-1 a day; steps of 0.1 and a day's length are this project's choice",
+            source=f"{_GYM}: a rate of 0-1 a day; steps of 0.1, held for 2 days, are this project's choice",
         ),
         monitoring=Monitoring(
             output="tumour",
-            at_h=(_DAY_H,),
+            at_h=(2 * _DAY_H,),
             error=error,
             missed=missing,
             source=f"{source}: measured at every decision; the benchmark shows immune cells and drug as well",
         ),
         goal=Goal(
-            title="share of days from day 60 on in remission: tumour at most 0.02, normal cells at least 0.97 (%)",
+            title="share of days 30-90 in remission: tumour at most 0.02, normal cells at least 0.97 (%)",
             windows=(
                 Window(
                     "end",
@@ -137,23 +142,23 @@ def chemotherapy(
                 Harm("normal cells < 0.63", "nadir", "normal", f"{_GYM}: death", below=0.63),
                 Harm("tumour doubled", "peak", "tumour", "this project's choice", above=0.4),
             ),
-            judged=tuple(range(_RESPONSE, 90)),
+            judged=tuple(range(15, 45)),
         ),
         reward=_reward,
         reward_text=(
-            f"{_GYM}: normal and tumour cells as shares of their start, less the rate, every 6 h; a day that ends with "
-            "normal cells below 0.63 -1, and so for all days to come (the benchmark: -100 once)"
+            f"{_GYM}: normal and tumour cells as shares of their start, less the rate, every 6 h; 2 days that end with "
+            "normal cells below 0.63 -1, and so for all to come (the benchmark: -100 once)"
         ),
         label=_label,
         label_text=(
-            "the full rate until the tumour is measured below 0.02, then none, the full rate again above 0.04: optimal "
-            "control of this model is all or nothing (de Pillis LG, Radunskaya A. Math Comput Model 2003;37:1221-1244); "
-            "the limits are this project's choice"
+            "the full rate until the tumour is measured below 0.02, then none, the full rate again above 0.04: the "
+            "optimal control of this model is all or nothing (de Pillis LG, Radunskaya A. Math Comput Model 2003;"
+            "37:1221-1244); the limits are this project's choice"
         ),
         dropout=Dropout("normal", None, 1, f"{_GYM}: an episode ends below 0.7 of the start", below=0.63),
         etas=etas,
         daily_etas=tuple(Eta(name, daily, kind="sd") for name in ("r1", "r2", "s")) if state else (),
-        look_ahead=20,
-        estimated_at=tuple(range(5, 150, 10)),
+        look_ahead=12,
+        estimated_at=tuple(range(3, _DECISIONS, 4)),
         shield={"level": 0.4},
     )

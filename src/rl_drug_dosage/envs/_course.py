@@ -314,6 +314,7 @@ def _stays(
     if rule.below is not None:
         low = jnp.where(values[-1, model.output_index(rule.output)] < rule.below, course.high + 1, 0)
         return low, course.alive & (low < rule.times)
+    assert rule.above is not None
     before = jnp.where(k > 0, course.record.dose[jnp.maximum(k - 1, 0)], jnp.inf)
     lowered = amount < before
     high = jnp.where(values[-1, model.output_index(rule.output)] > rule.above, course.high + 1, 0)

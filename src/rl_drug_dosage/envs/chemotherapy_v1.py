@@ -1,7 +1,8 @@
-"""Chemotherapy of a tumour among normal and immune cells: parameters differ between patients, nothing else is uncertain.
+"""Chemotherapy of a tumour among normal and immune cells: parameters differ between patients.
 
-**What the clinic knows.** The tumour, measured every day with an error of 1 %, before the dose of the next day is
-chosen. A benchmark and no drug: cells and doses are dimensionless. See `envs._ahn` for model, goal and sources.
+**What the clinic knows.** The tumour, measured with an error of 1 % every second day, before the dose is chosen.
+
+A benchmark and no drug: cells and doses are dimensionless. See `envs._ahn` for model, goal and sources.
 """
 
 from rl_drug_dosage.envs._ahn import chemotherapy
@@ -9,8 +10,8 @@ from rl_drug_dosage.envs._ahn import chemotherapy
 __all__ = ["SCENARIO"]
 
 SCENARIO = chemotherapy(
-    "parameters vary between patients",
+    "patients differ",
+    setting="setting 2 (pkpd_noise 0.1)",
     variation=0.1,
     observed=0.0,
-    setting="setting 2 (pkpd_noise 0.1, nothing else)",
 )

@@ -27,7 +27,7 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
-__all__ = ["Cohort", "Trial", "merge", "run_trial", "trial_program"]
+__all__ = ["Cohort", "Trial", "merge", "prepare_trial", "run_trial", "trial_program"]
 
 _CHUNK = 250
 """Patients in one compiled call, small enough for the caches; two calls run side by side on two cores. Calls start at
@@ -135,6 +135,8 @@ def trial_program(
             amount = jnp.where(alive, amount, scenario.dosage.amounts[0])
             course, turn = jax.vmap(lambda c, a: treat(scenario, model, c, a, k))(course, amount)
             inside = jnp.where(course.alive, turn.verdict.inside, 0.0)
+            # Who has left counts as out of range to the end, as in training.
+            reward = jnp.where(course.alive, turn.reward, jnp.minimum(turn.reward, -1.0))
             seen = (
                 turn.values,
                 turn.metrics,
@@ -145,7 +147,7 @@ def trial_program(
                 turn.verdict.under,
                 turn.verdict.over,
                 turn.harms,
-                turn.reward,
+                reward,
                 alive,
             )
             return (course, memory), seen
@@ -202,6 +204,18 @@ class Cohort:
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ConfigError(f"a trial needs at least 1 patient, not {self.count}")
+
+
+def prepare_trial(
+    scenario: Scenario,
+    model: DrugModel,
+    policy: Policy,
+    *,
+    shield: Shield | None = None,
+    sees_truth: bool = False,
+) -> None:
+    """Compile what `run_trial` would compile, so that several threads can do so for several policies at once."""
+    _program(scenario, model, sees_truth, jax.tree.map(jnp.asarray, policy), shield, _CHUNK)
 
 
 def run_trial(
