@@ -12,8 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from rl_drug_dosage.agents.ppo.model_file import RECORD_VERSION, Model, load_model, save_model
 from rl_drug_dosage.agents.ppo.distribution import POLICIES
+from rl_drug_dosage.agents.ppo.model_file import RECORD_VERSION, Model, load_model, save_model
 from rl_drug_dosage.agents.ppo.normalizer import initial_moments
 from rl_drug_dosage.agents.ppo.policy import PpoPolicy
 from rl_drug_dosage.envs.drug_dose_v0 import make_drug_dose

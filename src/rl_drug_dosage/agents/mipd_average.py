@@ -22,7 +22,7 @@ from rl_drug_dosage.types import Array
 
 __all__ = ["AGENT", "MipdAverage"]
 
-_DRAWS, _DRAWS_ODE = 32, 12
+_DRAWS, _DRAWS_ODE = 16, 12
 """Antithetic pairs count twice; fewer where each draw costs a numerical integration of the history."""
 _WIDENING = 1.1
 """Of the proposal over the Gaussian approximation, so that its tails reach the posterior's."""

@@ -89,4 +89,6 @@ def reference(model: DrugModel, scenario: Scenario) -> Reference:
     gap = np.abs(np.log(np.maximum(metric, 1e-9) / wanted)) if window.log else np.abs(metric - wanted)
     best = int(np.nanargmin(gap))
     _, none, _ = (float(v) for v in late(jnp.zeros(())))
-    return Reference(float(level[best]), none, float(grid[best]), float(np.sign(level[-1] - level[0])) or 1.0)
+    # The largest amounts at every decision may be more than a model has numbers for.
+    finite = level[np.isfinite(level)]
+    return Reference(float(level[best]), none, float(grid[best]), float(np.sign(finite[-1] - finite[0])) or 1.0)

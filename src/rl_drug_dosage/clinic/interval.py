@@ -313,8 +313,10 @@ def play(  # noqa: PLR0913 - what an interval depends on
         return (x, total + more), x
 
     table = _Traced(
-        *(jnp.asarray([float(getattr(s, name)) for s in segments]) for name in ("doses", "infuses", "moved")),
-        jnp.asarray([s.end.nominal_h - s.start.nominal_h for s in segments]),
+        doses=jnp.asarray([float(s.doses) for s in segments]),
+        infuses=jnp.asarray([float(s.infuses) for s in segments]),
+        moved=jnp.asarray([s.moved for s in segments]),
+        length_h=jnp.asarray([s.end.nominal_h - s.start.nominal_h for s in segments]),
     )
     starts = jnp.asarray([s.start.nominal_h for s in segments])
     (x, total), all_ends = jax.lax.scan(step, (x, total), (table, starts, jnp.asarray(row_at)))

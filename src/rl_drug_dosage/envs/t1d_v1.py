@@ -9,7 +9,7 @@ basal rate has held; nobody is told this rate. One in sixteen produces less gluc
 insulin at all: he is low between meals whatever the pump does, stays in the cohort, and lowers every policy's result
 alike. Nobody eats against a low.
 
-**A controller** estimates the six effects that move glucose most and takes the other seven as typical: a day of glucose
+**A controller** estimates the eight effects that move glucose most and takes the other five as typical: a day of glucose
 does not tell them apart, and each costs another solution of the equations. The patients keep all 13.
 """
 
@@ -17,7 +17,18 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.scenario import Dosage, Goal, Harm, Intake, Judged, Monitoring, Scenario, Schedule, Window
+from rl_drug_dosage.clinic.scenario import (
+    Dosage,
+    Dropout,
+    Goal,
+    Harm,
+    Intake,
+    Judged,
+    Monitoring,
+    Scenario,
+    Schedule,
+    Window,
+)
 from rl_drug_dosage.pkpd import Covariate, Param, Residual, Uniform, Values
 
 __all__ = ["SCENARIO"]
@@ -31,12 +42,12 @@ _PER_DAY = 48
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """Basal rate by weight, none below 3.9 mmol/L; with a meal its carbohydrates / ratio and what corrects glucose."""
+    """Basal rate by weight, none below 4.4 mmol/L; with a meal its carbohydrates / ratio and what corrects glucose."""
     daily = 2.0 * 24.0 * _BASAL * facts["wt_kg"]
     last = jnp.maximum(record.k - 1, 0)
     known = record.known[last, -1]
     glucose = jnp.where(known, record.level[last, -1], facts["glucose0_mmol_per_l"])
-    basal = jnp.where(glucose < 3.9, 0.0, 0.5 * daily / _PER_DAY)
+    basal = jnp.where(glucose < 4.4, 0.0, 0.5 * daily / _PER_DAY)
     grams = record.intake_mg[record.k] / 1000.0
     bolus = grams * daily / 500.0 + (glucose - 6.0) * daily / 100.0
     return jnp.maximum(basal + jnp.where(grams > 0, bolus, 0.0), 0.0)
@@ -44,9 +55,10 @@ def _label(facts: Values, record: Record) -> Array:
 
 def _reward(judged: Judged) -> Array:
     glucose = judged.values["glucose"]
-    low = jnp.maximum(3.9 - glucose, 0.0)
-    high = jnp.maximum(glucose - 10.0, 0.0)
-    return jnp.mean(jnp.where((low + high) == 0.0, 1.0, 0.0) - 2.0 * low - 0.2 * high)
+    # Bounded, since glucose of the model may fall below 0 after very large doses.
+    low = jnp.clip(3.9 - glucose, 0.0, 3.9)
+    high = jnp.clip(glucose - 10.0, 0.0, 20.0)
+    return jnp.mean(jnp.where((low + high) == 0.0, 1.0, 0.0) - low - 0.1 * high)
 
 
 SCENARIO = Scenario(
@@ -76,21 +88,19 @@ SCENARIO = Scenario(
             column="GLUC0",
         ),
     ),
-    schedule=Schedule(
-        interval_h=0.5, decisions=_PER_DAY, grid_h=(0.25, 0.5), step_h=1.0 / 16.0, shown_unit="h"
-    ),
+    schedule=Schedule(interval_h=0.5, decisions=_PER_DAY, grid_h=(0.25, 0.5), step_h=1.0 / 24.0, shown_unit="h"),
     dosage=Dosage(
         amounts=(
             *(0.05 * i for i in range(21)),
-            *(0.1 * i for i in range(11, 31)),
-            *(0.25 * i for i in range(13, 41)),
+            *(0.1 * i for i in range(11, 21)),
+            *(0.25 * i for i in range(9, 13)),
         ),
         unit="U",
         compartment="subcutaneous1",
         mg_per_unit=0.035,
         usual=0.2,
         source=(
-            "steps of 0.05 U as of a pump, coarser above 1 and 3 U, at most 10 U at once: this project's choice; 0.035 mg "
+            "steps of 0.05 U as of a pump, coarser above 1 and 2 U, at most 3 U at once: this project's choice; 0.035 mg "
             "a unit (product information of insulin lispro)"
         ),
     ),
@@ -120,11 +130,11 @@ SCENARIO = Scenario(
     ),
     reward=_reward,
     reward_text=(
-        "share of readings in 3.9-10 mmol/L, less 2 a mmol/L below and 0.2 a mmol/L above (this project's choice)"
+        "share of readings in 3.9-10 mmol/L, less 1 a mmol/L below and 0.1 a mmol/L above (this project's choice)"
     ),
     label=_label,
     label_text=(
-        "basal 0.0055 U/kg/h (the typical patient's), none below 3.9 mmol/L; with a meal 1 U per 500 / daily dose grams "
+        "basal 0.0055 U/kg/h (the typical patient's), none below 4.4 mmol/L; with a meal 1 U per 500 / daily dose grams "
         f"and per 100 / daily dose mmol/L above 6 ({_RULES})"
     ),
     intake=Intake(
@@ -135,12 +145,19 @@ SCENARIO = Scenario(
         announced=True,
         source=f"{_MEALS}; the sd are 10 g there, 12-22 %; snacks and moved meal times are left out",
     ),
+    dropout=Dropout(
+        "glucose",
+        None,
+        1,
+        "a reading's true value below 2.0 mmol/L ends the day in hospital: this project's choice",
+        below=2.0,
+    ),
     strata=(
         ("weight", "wt_kg", (75.0, 85.0)),
         ("glucose at the start", "glucose0_mmol_per_l", (6.0, 7.5)),
     ),
     look_ahead=10,
-    estimated=("egp0", "f01", "sit", "sid", "sie", "tmax_gut"),
+    estimated=("egp0", "f01", "ka1", "sit", "sid", "sie", "tmax_insulin", "tmax_gut"),
     estimated_at=(*range(2, 13, 2), *range(15, 48, 3)),
-    shield={"dose": 10.0, "level": 3.5, "lowers": 1.0},
+    shield={"dose": 3.0, "level": 3.5, "lowers": 1.0},
 )

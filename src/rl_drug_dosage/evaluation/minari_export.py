@@ -82,7 +82,7 @@ def export(result: Benchmark, policy: str, folder: Path) -> str:
     env = load_env(named.module).make(simulator=settings["simulator"])
     trial = result.trials[policy]
     obs, reward, terminated, truncated = replay(env, settings["seed"], trial.first, trial.dose)
-    episodes = []
+    episodes: list[Any] = []
     for i in np.flatnonzero(~trial.failed):
         end = int(np.argmax(terminated[i] | truncated[i])) + 1
         episodes.append(

@@ -174,6 +174,10 @@ def _dispense(scenario: Scenario, shield: Shield | None, record: Any, proposal: 
 
 _compiled: dict[Any, Any] = {}
 
+_COMPILER = {"xla_backend_optimization_level": "1"}
+"""A planner's program is compiled once and runs for seconds: level 1 takes a quarter off the compilation, and the runs
+were as fast."""
+
 
 def _program(
     scenario: Scenario, model: DrugModel, sees_truth: bool, policy: Policy, shield: Shield | None, size: int
@@ -184,7 +188,8 @@ def _program(
     if key not in _compiled:
         run: Any = eqx.filter_jit(trial_program(scenario, model, sees_truth=sees_truth))
         stream = key_for(0, Stream.EVALUATE)
-        _compiled[key] = run.lower(policy, shield, stream, jnp.arange(size)).compile()
+        lowered = run.lower(policy, shield, stream, jnp.arange(size))
+        _compiled[key] = lowered.compile(compiler_options=_COMPILER)
     return _compiled[key]
 
 

@@ -115,8 +115,8 @@ def timing(view: View) -> list[Html]:
     return [
         table("Wall time", columns, rows, label="Wall time", class_="numbers"),
         paragraph(
-            f"All together {_seconds(found['total_s'])} s; policies are tuned and compiled two at a time. Times are the "
-            "only numbers here that differ from run to run."
+            f"All together {_seconds(found['total_s'])} s; policies are tuned and compiled two at a time. Times are "
+            "the only numbers here that differ from run to run."
         ),
     ]
 

@@ -1,0 +1,118 @@
+"""The three figures of an explanation, as PNG bytes: dose against level, dose against covariates, what the policy goes
+by."""
+
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["Curve", "bars_png", "panels_png", "percentiles"]
+
+_COLORS = {"PPO": "tab:blue", "mipd": "tab:orange", "label": "tab:gray"}
+_BAND = (25, 50, 75)
+_WIDE = 3
+"""Panels in a row."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One panel.
+
+    Args:
+        title: above it.
+        x_label, y_label: with units.
+        x: where the bands are.
+        bands: of each policy: 25th, 50th and 75th percentile of the dose.
+        window: of the goal, where it is one of x.
+        ticks: names of the points, where x has few values, which are not joined.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    x: Float[np.ndarray, " point"]
+    bands: Mapping[str, Float[np.ndarray, "3 point"]]
+    window: tuple[float, float] | None = None
+    ticks: tuple[str, ...] = ()
+
+
+def percentiles(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " 3"]:
+    """What a band shows."""
+    return np.asarray(np.percentile(values, _BAND))
+
+
+def panels_png(curves: Sequence[Curve], title: str) -> bytes:
+    """Panels side by side, median and 25th to 75th percentile of every policy."""
+    columns = min(_WIDE, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(max(4.2 * columns, 6.0), 0.9 + 3.4 * rows), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(textwrap.fill(title, 45 * columns + 20), fontsize=10)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[len(curves) :]:
+        ax.set_visible(False)
+    for ax, curve in zip(axes, curves, strict=False):
+        _panel(ax, curve)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
+    return _png(figure)
+
+
+def _panel(ax: Any, curve: Curve) -> None:
+    if curve.window is not None:
+        ax.axvspan(*curve.window, color="tab:green", alpha=0.12, lw=0, label="goal", zorder=0)
+    width = 0.12 * float(np.min(np.diff(curve.x))) if len(curve.x) > 1 else 0.1
+    for i, (name, (low, middle, high)) in enumerate(curve.bands.items()):
+        color = _COLORS.get(name, "tab:purple")
+        if curve.ticks:
+            x = curve.x + (i - (len(curve.bands) - 1) / 2) * width
+            ax.errorbar(x, middle, (middle - low, high - middle), color=color, fmt="o", ms=4, capsize=3, label=name)
+            continue
+        ax.fill_between(curve.x, low, high, color=color, alpha=0.18, lw=0)
+        ax.plot(curve.x, middle, color=color, lw=1.6, marker="o", ms=3, label=name)
+    if curve.ticks:
+        ax.set_xticks(curve.x, curve.ticks)
+    ax.set_ylim(bottom=0)
+    ax.set_title(curve.title, fontsize=9)
+    ax.set_xlabel(textwrap.fill(curve.x_label, 48), fontsize=9)
+    ax.set_ylabel(textwrap.fill(curve.y_label, 36), fontsize=9)
+
+
+def bars_png(names: Sequence[str], first: Sequence[float], all_: Sequence[float], title: str) -> bytes:
+    """How much the dose changes when an input is another patient's: at the first decision, and at the later ones.
+
+    Args:
+        names: of the inputs, the most important one first.
+        first, all_: mean change at the first decision and at the later ones, in % of the mean dose.
+        title: above it.
+    """
+    figure = Figure(figsize=(8, 1.6 + 0.5 * len(names)), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    at = np.arange(len(names))
+    for shift, values, color, label in (
+        (-0.2, first, "tab:blue", "first dose"),
+        (0.2, all_, "tab:orange", "later doses"),
+    ):
+        bars = ax.barh(at + shift, values, 0.38, color=color, label=label)
+        ax.bar_label(bars, [f"{v:.1f}" for v in values], padding=3, fontsize=8)
+    ax.set_yticks(at, [textwrap.fill(n, 32) for n in names], fontsize=9)
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1.12 * max([*first, *all_, 1.0]))
+    ax.set_xlabel("mean change of the dose when this is taken from another patient (% of the mean dose)", fontsize=9)
+    ax.set_title(textwrap.fill(title, 100), fontsize=10)
+    ax.legend(loc="lower right", fontsize=9)
+    return _png(figure)
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    # Without the library's version the same picture has the same bytes everywhere it looks the same.
+    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1}, metadata={"Software": None})
+    return buffer.getvalue()
