@@ -94,9 +94,9 @@ def simulator_of(scenario: Scenario, name: str) -> DrugModel:
 def randomised(scenario: Scenario, name: str, amount: float) -> DrugModel:
     """A simulator for training on patients that no published model describes: everything varies more than published.
 
-    Every variance of a log-normal random effect grows by (amount s)^2, and every parameter of ``Scenario.spread`` without
-    one gets its own, with s the scenario's spread of that parameter (0.3 where it names none). None of it is published:
-    it is what a policy is hardened with.
+    Every variance of a log-normal random effect grows by (amount s)^2, and every parameter of ``Scenario.spread``
+    without one gets its own, with s the scenario's spread of that parameter (0.3 where it names none). None of it is
+    published: it is what a policy is hardened with.
     """
     model = simulator_of(scenario, name)
     why = "spread for training, a choice of this project"

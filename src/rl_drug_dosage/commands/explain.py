@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-def command(  # noqa: PLR0917 - the options of a command line
+def command(
     model_path: Annotated[
         Path, typer.Option(help="Path to trained model (.pt file) of a dosing scenario.", show_default=False)
     ],

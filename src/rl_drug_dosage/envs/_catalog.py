@@ -13,7 +13,17 @@ from rl_drug_dosage.envs._stack import HistoryStack
 from rl_drug_dosage.errors import UnknownNameError
 from rl_drug_dosage.utils import plugins
 
-__all__ = ["NamedScenario", "describe", "find", "find_scenario", "ids", "load_env", "make", "scenario_ids", "scenario_names"]
+__all__ = [
+    "NamedScenario",
+    "describe",
+    "find",
+    "find_scenario",
+    "ids",
+    "load_env",
+    "make",
+    "scenario_ids",
+    "scenario_names",
+]
 
 _PACKAGE = "rl_drug_dosage.envs"
 

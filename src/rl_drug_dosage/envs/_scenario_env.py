@@ -52,9 +52,9 @@ class ScenarioEnv(FunctionalEnv):
 
     The observation is that of `clinic.features.Observer`. The action is an amount in the dosage's unit, anywhere
     between the grid's ends; what is dispensed is the nearest one of the grid. The state is the course of one patient,
-    whose chance follows from the patient's key alone. The state vector is ``[now, key as four numbers, decision, course...]``
-    with ``now`` the monitored output at the end of the last interval. With ``by_goal`` the reward is the share of an
-    interval in the windows, less harms, in place of the scenario's own.
+    whose chance follows from the patient's key alone. The state vector is ``[now, key as four numbers, decision,
+    course...]`` with ``now`` the monitored output at the end of the last interval. With ``by_goal`` the reward is the
+    share of an interval in the windows, less harms, in place of the scenario's own.
     """
 
     scenario: Scenario = eqx.field(static=True)

@@ -3,11 +3,11 @@
 **What the clinic knows.** Before the first dose: sex, age, weight, height, whether clofarabine is given (nobody here).
 Levels are drawn 3.5, 4, 6 and 8 h after the start of each infusion and are back before the next one.
 
-**Patients** follow McCune 2014 unless told otherwise: children and young adults of 0.1-24 years, the ages of Shukla 2020,
-so that either model may be believed. Both let clearance fall in the course, at different times.
+**Patients** follow McCune 2014 unless told otherwise: children and young adults of 0.1-24 years, the ages of Shukla
+2020, so that either model may be believed. Both let clearance fall in the course, at different times.
 
-**The AUC is counted to 96 h**, a day after the last dose, not to 192 h as in the protocol: what is still to come then is
-0.1 % of it on average under McCune 2014 (0.2 % under Shukla 2020), below 1.4 % in 99 of 100 patients.
+**The AUC is counted to 96 h**, a day after the last dose, not to 192 h as in the protocol: what is still to come then
+is 0.1 % of it on average under McCune 2014 (0.2 % under Shukla 2020), and below 1.4 % in 99 of 100 patients.
 """
 
 import jax
@@ -177,9 +177,10 @@ SCENARIO = Scenario(
     reward_text="-|AUC - 90| / 90 after the last dose, 0 before (this project's choice)",
     label=_label,
     label_text=(
-        f"1, 1.2, 1.1, 0.95, 0.8 mg/kg below 9, 16, 23, 34 kg and above, times 4, once a day ({_EMA}); then by the AUC of "
-        "the doses before, from a line through the logs of their levels (the non-compartmental arm of "
-        "Hughes JH et al. J Pharmacokinet Pharmacodyn 2024, s10928-024-09915-w; the arithmetic is this project's)"
+        f"1, 1.2, 1.1, 0.95, 0.8 mg/kg below 9, 16, 23, 34 kg and above, times 4, once a day ({_EMA}); then what is "
+        "left of 90 mg h/L over the doses left, by the AUC per mg/kg so far, from a line through the logs of each "
+        "dose's levels (like the non-compartmental arm of Hughes et al. J Pharmacokinet Pharmacodyn 2024, "
+        "s10928-024-09915-w; the arithmetic is this project's)"
     ),
     clocks=(Clock("time_h", lambda t_h: t_h),),
     strata=(

@@ -4,8 +4,8 @@
 drawn before the infusion and read by a rapid test during the visit, so that it counts for that infusion. Its residual
 error is wide, 40 %.
 
-**Patients** follow Fasanmade 2009, the only model here. Albumin starts low and recovers, and clearance falls with it: how
-fast is this project's choice.
+**Patients** follow Fasanmade 2009, the only model here. Albumin starts low and recovers, and clearance falls with it:
+how fast is this project's choice.
 
 **One dose every 8 weeks** is what can be chosen. Decisions are equally spaced, so the induction at weeks 0, 2 and 6 is
 left out, as in the mipdtrial vignette, and the interval cannot be shortened, which a clinic would do for those who
@@ -76,7 +76,7 @@ SCENARIO = Scenario(
             low=20.0,
             high=55.0,
             typical=41.0,
-            source=f"range and spread as in the drug file ({_VIGNETTE}: variance 30); 38 g/L at first: this project's choice",
+            source=f"range and spread as in the drug file ({_VIGNETTE}); 38 g/L at first is this project's choice",
             meaning="serum albumin",
             distribution=Normal(38.0, 5.48),
             column="ALB",
@@ -100,7 +100,7 @@ SCENARIO = Scenario(
         compartment="central",
         duration_h=2.0,
         usual=400.0,
-        source=f"{_FASANMADE}: 5 mg/kg over 2 h every 8 weeks; whole vials of 100 mg up to 1,600 mg as in the drug file",
+        source=f"{_FASANMADE}: 5 mg/kg over 2 h every 8 weeks; whole vials of 100 mg, to 1,600 mg as in the drug file",
     ),
     monitoring=Monitoring(
         output="concentration",
@@ -129,8 +129,9 @@ SCENARIO = Scenario(
     ),
     label=_label,
     label_text=(
-        f"5 mg/kg ({_FASANMADE}); where a trough is outside of 5-10 mg/L, the dose behind it times 7.1 / trough (0.5-2), "
-        "at most 10 mg/kg, the label's highest dose"
+        f"5 mg/kg ({_FASANMADE}); where a trough is outside of 5-10 mg/L, the dose behind it times 7.1 / trough "
+        "(0.5-2), at most 10 mg/kg, the highest dose of the label (proactive monitoring; the rule is this project's "
+        "choice)"
     ),
     drifts=(
         Drift(

@@ -1,9 +1,9 @@
 """Paclitaxel every 3 weeks, six cycles: each dose chosen so that leukocytes fall far enough and not too far.
 
 **What the clinic knows.** The leukocyte count before therapy, and in each cycle those of day 10, of day 15 and of the
-morning of the next dose, all before that dose is chosen. Nothing else: neither size nor sex nor concentrations enter the
-model of Friberg 2002, whose kinetics are those of a typical patient. What differs between patients is the count before
-therapy, the time that cells take to ripen, and how sensitive they are.
+morning of the next dose, all before that dose is chosen. Nothing else: neither size nor sex nor concentrations enter
+the model of Friberg 2002, whose kinetics are those of a typical patient. What differs between patients is the count
+before therapy, the time that cells take to ripen, and how sensitive they are.
 
 **The goal** follows Maier 2021 with leukocytes in place of neutrophils, since the model is one of leukocytes: no fall
 at all is a sign of too little drug, a fall to grade 4 endangers the patient.
@@ -54,15 +54,15 @@ SCENARIO = Scenario(
         step_h=24.0,
     ),
     dosage=Dosage(
-        amounts=tuple(tenth / 10.0 for tenth in range(21)),
+        amounts=(*(tenth / 10.0 for tenth in range(21)), 2.25, 2.5),
         unit="x 320 mg",
         compartment="central",
         duration_h=3.0,
         mg_per_unit=320.0,
         usual=1.0,
         source=(
-            "320 mg is 175 mg/m2 (product information) at 1.83 m2. Steps of a tenth up to twice that are this project's "
-            "choice: courses of DDMODEL00000186 had 160-450 mg, under which one patient in seven shows no leukopenia"
+            "320 mg is 175 mg/m2 (product information) at 1.83 m2. Tenths up to twice that and 2.5 are this "
+            "project's choice: courses of DDMODEL00000186 had 160-450 mg, on which one patient in seven shows no fall"
         ),
     ),
     monitoring=Monitoring(

@@ -7,10 +7,13 @@ basal and bolus in one, goes under the skin at once.
 **Patients** follow Hovorka 2004 with 13 random effects, wide ones. At 06:00 each is in the steady state that his own
 basal rate has held; nobody is told this rate. One in sixteen produces less glucose than he uses and needs no basal
 insulin at all: he is low between meals whatever the pump does, stays in the cohort, and lowers every policy's result
-alike. Nobody eats against a low.
+alike. Nobody eats against a low; who falls below 2 mmol/L goes to hospital and is out of range to the end.
 
-**A controller** estimates the eight effects that move glucose most and takes the other five as typical: a day of glucose
-does not tell them apart, and each costs another solution of the equations. The patients keep all 13.
+Doses far above need drive glucose of this model below 0, since insulin may turn production negative without a floor.
+The largest dose and the end in hospital keep the equations where they have numbers.
+
+**A controller** estimates the eight effects that move glucose most and takes the other five as typical: a day of
+glucose does not tell them apart, and each costs another solution of the equations. The patients keep all 13.
 """
 
 import jax.numpy as jnp
@@ -100,8 +103,8 @@ SCENARIO = Scenario(
         mg_per_unit=0.035,
         usual=0.2,
         source=(
-            "steps of 0.05 U as of a pump, coarser above 1 and 2 U, at most 3 U at once: this project's choice; 0.035 mg "
-            "a unit (product information of insulin lispro)"
+            "steps of 0.05 U as of a pump, coarser above 1 and 2 U, at most 3 U at once: this project's choice; "
+            "0.035 mg a unit (product information of insulin lispro)"
         ),
     ),
     monitoring=Monitoring(
@@ -134,8 +137,8 @@ SCENARIO = Scenario(
     ),
     label=_label,
     label_text=(
-        "basal 0.0055 U/kg/h (the typical patient's), none below 4.4 mmol/L; with a meal 1 U per 500 / daily dose grams "
-        f"and per 100 / daily dose mmol/L above 6 ({_RULES})"
+        "basal 0.0055 U/kg/h (the typical patient's), none below 4.4 mmol/L; with a meal 1 U per 500 / daily dose "
+        f"grams and per 100 / daily dose mmol/L above 6 ({_RULES})"
     ),
     intake=Intake(
         compartment="gut1",

@@ -5,9 +5,9 @@ haematocrit, albumin, creatinine, the prednisolone dose. The trough is drawn bef
 first week and three times a week from then on; its result is used from the next morning on. A dose is the same in the
 morning and in the evening.
 
-**Patients** follow Andrews 2019 unless told otherwise. While the new kidney starts to work creatinine falls, haematocrit
-and albumin recover, prednisolone is tapered. How fast is this project's choice: only the size of each effect is
-published.
+**Patients** follow Andrews 2019 unless told otherwise. While the new kidney starts to work creatinine falls,
+haematocrit and albumin recover, prednisolone is tapered. How fast is this project's choice: only the size of each
+effect is published.
 """
 
 import jax.numpy as jnp

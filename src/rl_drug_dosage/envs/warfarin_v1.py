@@ -72,6 +72,7 @@ SCENARIO = Scenario(
         "days 1-3: IWPC's pharmacogenetic dose with EU-PACT's loading; days 4-5: Lenzini's refinement by the INR; then "
         "Aurora's table every day (arm PGPGA of Ravvaz 2017, whose tests are weekly)"
     ),
+    # Exp(0.5 h) as in the trial (10_simulate_tdm_data_no_explained_IIV.py), cut at 6 h: one dose in 160,000 is later.
     limits=Limits(late_mean_h=0.5, late_max_h=6.0),
     dropout=Dropout("inr", 5.0, 3, f"{TRIAL}: three INRs above 5 running and the dose not lowered"),
     daily_etas=(DAY_TO_DAY,),

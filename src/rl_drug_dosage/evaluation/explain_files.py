@@ -102,7 +102,7 @@ def _covariate_curves(result: Explanation) -> list[Curve]:
         }
         found.append(
             Curve(
-                title=words[name].label,
+                title="",
                 x_label=words[name].axis,
                 y_label=f"first dose ({result.scenario.dosage.unit})",
                 x=np.arange(len(values)) if len(values) <= 12 else values,

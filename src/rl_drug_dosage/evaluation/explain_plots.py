@@ -1,5 +1,4 @@
-"""The three figures of an explanation, as PNG bytes: dose against level, dose against covariates, what the policy goes
-by."""
+"""The figures of an explanation, as PNG bytes: dose against level and covariates, and what the policy goes by."""
 
 import io
 import textwrap
@@ -12,7 +11,7 @@ from jaxtyping import Float
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["Curve", "bars_png", "panels_png", "percentiles"]
+__later_ = ["Curve", "bars_png", "panels_png", "percentiles"]
 
 _COLORS = {"PPO": "tab:blue", "mipd": "tab:orange", "label": "tab:gray"}
 _BAND = (25, 50, 75)
@@ -84,12 +83,13 @@ def _panel(ax: Any, curve: Curve) -> None:
     ax.set_ylabel(textwrap.fill(curve.y_label, 36), fontsize=9)
 
 
-def bars_png(names: Sequence[str], first: Sequence[float], all_: Sequence[float], title: str) -> bytes:
+def bars_png(names: Sequence[str], first: Sequence[float], later: Sequence[float], title: str) -> bytes:
     """How much the dose changes when an input is another patient's: at the first decision, and at the later ones.
 
     Args:
         names: of the inputs, the most important one first.
-        first, all_: mean change at the first decision and at the later ones, in % of the mean dose.
+        first: mean change at the first decision, in % of the mean dose.
+        later: the same at the later ones.
         title: above it.
     """
     figure = Figure(figsize=(8, 1.6 + 0.5 * len(names)), dpi=110, layout="constrained")
@@ -98,13 +98,13 @@ def bars_png(names: Sequence[str], first: Sequence[float], all_: Sequence[float]
     at = np.arange(len(names))
     for shift, values, color, label in (
         (-0.2, first, "tab:blue", "first dose"),
-        (0.2, all_, "tab:orange", "later doses"),
+        (0.2, later, "tab:orange", "later doses"),
     ):
         bars = ax.barh(at + shift, values, 0.38, color=color, label=label)
         ax.bar_label(bars, [f"{v:.1f}" for v in values], padding=3, fontsize=8)
     ax.set_yticks(at, [textwrap.fill(n, 32) for n in names], fontsize=9)
     ax.invert_yaxis()
-    ax.set_xlim(0, 1.12 * max([*first, *all_, 1.0]))
+    ax.set_xlim(0, 1.12 * max([*first, *later, 1.0]))
     ax.set_xlabel("mean change of the dose when this is taken from another patient (% of the mean dose)", fontsize=9)
     ax.set_title(textwrap.fill(title, 100), fontsize=10)
     ax.legend(loc="lower right", fontsize=9)

@@ -1,4 +1,4 @@
-"""Ask several policies for their dose on the very same charts: one of them doses the patients, the others only answer."""
+"""Ask several policies for their dose on the very same charts: one of them doses the patients, the others answer."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -244,7 +244,9 @@ def partial(
     Friedman 2001).
 
     Args:
-        scenario, model, policies: see `ask`.
+        scenario: the task.
+        model: the simulator.
+        policies: see `ask`.
         cohort: who, at most 250 patients.
         values: of each covariate; ``baseline`` is the level before the first dose.
     """
@@ -257,8 +259,10 @@ def partial(
         for i, name in enumerate(names):
             old = record.baseline if name == AT_START else record.covariates[name]
             new = jnp.where(which == i, value, old)
-            where = (lambda r: r.baseline) if name == AT_START else (lambda r, n=name: r.covariates[n])
-            record = eqx.tree_at(where, record, new)
+            if name == AT_START:
+                record = eqx.tree_at(lambda r: r.baseline, record, new)
+            else:
+                record = eqx.tree_at(lambda r: r.covariates, record, record.covariates | {name: new})
         return record
 
     @eqx.filter_jit

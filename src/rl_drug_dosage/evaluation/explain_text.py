@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rl_drug_dosage.evaluation.explain import PPO, TABLE, Explanation, Fidelity
+from rl_drug_dosage.evaluation.explain import PPO, TABLE, Explanation
+from rl_drug_dosage.evaluation.explain_bands import MISSING
+from rl_drug_dosage.evaluation.explain_measures import Fidelity
 from rl_drug_dosage.evaluation.explain_probe import LAST_DOSE, LEVEL, Variable
-from rl_drug_dosage.evaluation.explain_table import FEWEST, MISSING, Page
+from rl_drug_dosage.evaluation.explain_table import FEWEST, Page
 
 __all__ = ["INTENDED_USE", "band_label", "doses_text", "explain_csv", "explain_markdown", "summary"]
 
@@ -93,12 +95,12 @@ def _page_markdown(result: Explanation, page: Page) -> Iterator[str]:
     yield ""
 
 
-def _variables_markdown(result: Explanation) -> Iterator[str]:
-    used = dict.fromkeys(result.names[i] for page in result.pages for i in (page.row, page.column))
-    meanings = {c.name: (c.meaning, c.unit) for c in result.scenario.covariates}
-    for variable in used:
-        meaning, unit = meanings.get(variable.name, (variable.label, variable.unit))
-        yield f"- {variable.label}: {meaning}{f', {unit}' if unit not in {'1', ''} else ''}"
+def _meanings(result: Explanation) -> list[str]:
+    """Remarks on covariates of the table, such as what a code stands for."""
+    used = {result.names[i].name for page in result.pages for i in (page.row, page.column)}
+    labels = {v.name: v.label for v in result.names}
+    noted = [c for c in result.scenario.covariates if c.name in used and c.meaning != labels[c.name]]
+    return ["What the words mean:\n", *(f"- {c.meaning}" for c in noted), ""] if noted else []
 
 
 def explain_markdown(result: Explanation, figures: Sequence[tuple[str, str]]) -> str:
@@ -110,24 +112,24 @@ def explain_markdown(result: Explanation, figures: Sequence[tuple[str, str]]) ->
     """
     scenario, options, setting = result.scenario, result.options, result.setting
     amounts, unit = scenario.dosage.amounts, scenario.dosage.unit
-    others = [n for n in result.answered if n != PPO]
-    lines = [
-        f"# How a learnt policy doses: {scenario.title}\n",
-        f"**{INTENDED_USE}**\n",
+    who = (
         f"{options.model_path.name}, {result.env_id}; {options.patients:,} virtual patients (seed {options.seed}) who "
         f"follow {setting.simulator.name}; `mipd` believes {setting.controller.name}. Every policy was asked on the "
-        f"same charts, those of patients whom the PPO policy treats: {', '.join([PPO, *others])}.\n",
-        "## In short\n",
-        *(f"- {sentence}" for sentence in summary(result)),
-        "\n## The table\n",
-        f"Distilled from the policy's own decisions. Amounts are {amounts[0]:g} to {amounts[-1]:g} {unit}; give the "
-        "amount of the grid that is nearest. A change refers to the last dose above 0, or to "
-        f"{scenario.dosage.usual:g} {unit} where there was none; `skip` gives nothing. Brackets: fewer than {FEWEST} "
-        "decisions, the value is that of the row.\n",
-    ]
+        f"same charts, those of patients whom the PPO policy treats: {', '.join(result.answered)}.\n"
+    )
+    how = (
+        f"Distilled from the policy's decisions. Amounts are {amounts[0]:g} to {amounts[-1]:g} {unit}: give the "
+        f"nearest one of the grid. A change refers to the last dose above 0, or to {scenario.dosage.usual:g} {unit} "
+        "where there was none; `skip` gives nothing. Where a level is missing and no row says so, a page of changes "
+        "keeps the last dose and a page of doses gives its median. "
+        f"Brackets: fewer than {FEWEST} decisions, the value is that of the nearest cell of the row.\n"
+    )
+    lines = [f"# How a learnt policy doses: {scenario.title}\n", f"**{INTENDED_USE}**\n", who, "## In short\n"]
+    lines += [f"- {sentence}" for sentence in summary(result)]
+    lines += ["\n## The table\n", how]
     for page in result.pages:
         lines += _page_markdown(result, page)
-    lines += ["What the words mean:\n", *_variables_markdown(result), "", *_trust(result)]
+    lines += [*_meanings(result), *_trust(result)]
     lines.append("\n## Figures\n")
     lines += [f"![{caption}]({name})\n\n{caption}\n" for name, caption in figures]
     return "\n".join(lines)
@@ -180,22 +182,24 @@ def summary(result: Explanation) -> list[str]:
     found.append(f"Dosing by the table keeps patients in the goal for {mean:.1f} % ({rest}).")
     if ppo - mean > _LOSS:
         found.append(
-            f"The table loses {ppo - mean:.1f} points of that against its policy: it shows what the policy does, and is "
-            "no substitute for it."
+            f"The table loses {ppo - mean:.1f} points of that against its policy: it shows what the policy does, and "
+            "is no substitute for it."
         )
     return found
 
 
 def _goes_by(result: Explanation) -> Iterator[str]:
-    for which, words in ((1, "first dose"), (2, "later doses")):
-        rows = sorted(result.importance, key=lambda r: -r[which])
-        used = [f"{r[0]} ({r[which]:.0f} %)" for r in rows if r[which] >= 1.0][:3]
+    first = [(name, share) for name, share, _ in result.importance]
+    later = [(name, share) for name, _, share in result.importance]
+    for words, shares in (("The first dose goes", first), ("The later doses go", later)):
+        rows = sorted(shares, key=lambda r: -r[1])
+        used = [f"{name} ({share:.0f} %)" for name, share in rows if share >= 1.0][:3]
         if used:
             yield (
-                f"The {words} go{'es' if which == 1 else ''} by {', then '.join(used)}: the mean change of the dose when "
-                "this is taken from another patient."
+                f"{words} by {', then '.join(used)}: the mean change of the dose "
+                "when this is taken from another patient."
             )
-    unused = [r[0] for r in result.importance if max(r[1:]) < _UNUSED_PCT]
+    unused = [r[0] for r in result.importance if max(r[1], r[2]) < _UNUSED_PCT]
     if unused:
         yield f"Without any influence: {', '.join(unused)} (not used, or the same in all patients)."
 
@@ -214,8 +218,8 @@ def _by_level(result: Explanation, page: Page) -> str:
     some, many = (float(np.median(share[known & who])) for who in (level <= low, level >= high))
     name = result.names[index[LEVEL]]
     text = (
-        f"{doses_text(page.decisions)}: {some:.0f} % of the last dose (median) in the third of patients with the lowest "
-        f"{name.label}, {many:.0f} % in the third with the highest."
+        f"{doses_text(page.decisions)}: {some:.0f} % of the last dose (median) in the third of decisions with the "
+        f"lowest {name.label}, {many:.0f} % in the third with the highest."
     )
     lowers = result.scenario.shield.get("lowers", 0.0) > 0
     wrong = many < some if lowers else many > some
