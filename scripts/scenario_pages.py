@@ -32,7 +32,7 @@ def edge(value: float) -> str:
 def window_line(scenario: Scenario, i: int, window: Window) -> str:
     """What has to hold, and since when."""
     low, high, aim = (e[:, i] for e in scenario.edges())
-    starts = [0, *(np.flatnonzero((np.diff(low) != 0) | (np.diff(high) != 0)) + 1).tolist()]
+    starts = [0, *(np.flatnonzero((low[1:] != low[:-1]) | (high[1:] != high[:-1])) + 1).tolist()]
     unit = "" if window.unit == "1" else f" {window.unit}"
     spans = [
         f"{edge(low[k])} to {edge(high[k])}{unit} (aim {aim[k]:.4g})" + (f" from decision {k + 1} on" if k else "")

@@ -301,3 +301,27 @@ def test_a_constant_policy_is_one_cell_a_page(ward, names, at, hand_probe):
     assert pages[0].cells.shape == (2, 2)
     assert pages[0].cells[1, 1] == 1000.0
     assert eqx.tree_equal(*(policy_of(ward, names, pages).page_of for _ in range(2)))
+
+
+@pytest.mark.parametrize("patients", [5, 12, 25])
+def test_few_patients_make_fewer_points_and_no_error(explained, patients):
+    probe = dataclasses.replace(
+        explained.probe, **{n: getattr(explained.probe, n)[:patients] for n in ("seen", "doses", "alive", "swapped")}
+    )
+
+    for curve in level_curves(dataclasses.replace(explained, probe=probe)):
+        assert len(curve.x) >= 1
+        assert np.isfinite(curve.bands["PPO"]).all()
+
+
+def test_a_change_is_a_share_of_the_last_dose(ward, simulator, names, at, by_hand):
+    up = _page((2,), at["level"], at["crcl_ml_per_min"], (), (), [[40.0]], change=True)
+    policy = policy_of(ward, names, (*by_hand[:2], up))
+
+    doses = ask(ward, simulator, (policy,), COHORT).doses[..., 0]
+
+    np.testing.assert_array_equal(doses[:, 2], np.asarray(snap(ward, doses[:, 1] * np.float32(1.4))))
+
+
+def test_an_edge_belongs_to_the_band_above():
+    assert band_of(np.asarray([9.99, 10.0, np.nan]), np.asarray([10.0])).tolist() == [1, 2, 0]

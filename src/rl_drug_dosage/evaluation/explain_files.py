@@ -68,9 +68,12 @@ def _level_curve(result: Explanation, page: Page) -> Curve | None:
     if page.change:
         doses = 100.0 * doses / seen[known][:, [index[LAST_DOSE]]]
         y_label = "dose (% of the last one above 0)"
-    edges = np.unique(np.percentile(level, np.linspace(0, 100, _BINS + 1)))
+    points = min(_BINS, len(level) // (2 * _FEWEST))
+    edges = np.unique(np.percentile(level, np.linspace(0, 100, points + 1)))
     place = np.clip(np.searchsorted(edges, level, side="right"), 1, max(len(edges) - 1, 1))
     bins = [place == b for b in np.unique(place) if (place == b).sum() >= _FEWEST]
+    if not bins:
+        return None
     return Curve(
         title=doses_text(page.decisions),
         x_label=result.names[index[LEVEL]].axis,
