@@ -28,10 +28,15 @@ def run(scenario, model, amounts, *, late=None):
     p = interval_parameters(model, scenario, FACTS, eta, None, jnp.zeros(()))
     x = model.structure.initial({k: v[0] for k, v in p.items()})
     values, area = [], 0.0
+
+    @jax.jit
+    def one(x, amount, t):
+        out = play(model, scenario, p, x, amount, t, late_h=late)
+        return out, outputs_on_grid(model, scenario, p, out.on_grid)
+
     for k, amount in enumerate(amounts):
-        t = jnp.asarray(k * scenario.schedule.interval_h)
-        out = play(model, scenario, p, x, jnp.asarray(amount), t, late_h=late)
-        values.append(outputs_on_grid(model, scenario, p, out.on_grid))
+        out, seen = one(x, jnp.asarray(amount), jnp.asarray(k * scenario.schedule.interval_h))
+        values.append(seen)
         x, area = out.contents, area + out.area
     return np.concatenate(values)[:, 0], float(area)
 
