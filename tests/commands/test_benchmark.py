@@ -61,7 +61,7 @@ def test_stress_and_shield_add_their_parts(run, tmp_path):
     assert held["label+shield"] >= 0
     (stress,) = record["stress"]
     assert [r["policy"] for r in stress["policies"]] == ["label"]
-    assert stress["policies"][0]["over_pct"] > record["policies"][0]["over_pct"]
+    assert stress["policies"][0]["total_dose"] < 0.7 * record["policies"][0]["total_dose"]
 
 
 REFUSED = [
