@@ -6,10 +6,11 @@ patients, with small and large noise of cells and measurements, and with measure
 
 **What differs from the benchmark, and why.** A dose is chosen every second day for 150 days, not every 6 h: 600
 decisions cost eight times the work of a planning controller and change little in a course of months. The clinic sees
-the tumour alone, not immune cells and drug. Uniform variation is a normal one of the same standard deviation, on the
-log scale. Noise in the derivative at every evaluation of a solver is no model of anything: in its place the growth of
-normal and of tumour cells and the influx of immune cells vary from decision to decision. Normal cells start at 0.9 in
-everybody, so that 0.63 is the limit of survival for all.
+the tumour alone, on an image every 14 days, not immune cells and drug as well and at every decision: nobody can.
+Uniform variation is a normal one of the same standard deviation, on the log scale. Noise in the derivative at every
+evaluation of a solver is no model of anything: in its place the growth of normal and of tumour cells and the influx of
+immune cells vary from decision to decision. Normal cells start at 0.9 in everybody, so that 0.63 is the limit of
+survival for all.
 
 **What can be reached.** The model has two ends: normal cells win, or the tumour does. With the benchmark's variation of
 5 % in every parameter about one patient in five is lost to the tumour on any dose, and no dose is toxic enough to kill;
@@ -111,8 +112,9 @@ def chemotherapy(
             output="tumour",
             at_h=(2 * _DAY_H,),
             error=error,
+            intervals=tuple(range(6, _DECISIONS, 7)),
             missed=missing,
-            source=f"{source}: measured at every decision; the benchmark shows immune cells and drug as well",
+            source=f"{source}; an image every 14 days is this project's choice",
         ),
         goal=Goal(
             title="share of days 30-90 in remission: tumour at most 0.02, normal cells at least 0.97 (%)",
@@ -159,6 +161,5 @@ def chemotherapy(
         etas=etas,
         daily_etas=tuple(Eta(name, daily, kind="sd") for name in ("r1", "r2", "s")) if state else (),
         look_ahead=12,
-        estimated_at=tuple(range(3, _DECISIONS, 4)),
         shield={"level": 0.4},
     )

@@ -1,7 +1,7 @@
 """Chemotherapy of a tumour among normal and immune cells: patients differ, with little noise.
 
-**What the clinic knows.** The tumour, measured with an error of 6 % every second day, before the dose is chosen. Cell
-counts vary at the start, and growth from one decision to the next.
+**What the clinic knows.** The tumour, on an image every 14 days with an error of 6 %. Cell counts vary at the start,
+and growth from one decision to the next.
 
 A benchmark and no drug: cells and doses are dimensionless. See `envs._ahn` for model, goal and sources.
 """
