@@ -1,6 +1,6 @@
 """Chemotherapy of a tumour among normal and immune cells: parameters differ between patients.
 
-**What the clinic knows.** The tumour, on an image every 14 days with an error of 1 %.
+**What the clinic knows.** The tumour, on an image every 28 days with an error of 1 %.
 
 A benchmark and no drug: cells and doses are dimensionless. See `envs._ahn` for model, goal and sources.
 """
