@@ -6,7 +6,8 @@ patients, with small and large noise of cells and measurements, and with measure
 
 **What differs from the benchmark, and why.** A dose is chosen every second day for 150 days, not every 6 h: 600
 decisions cost eight times the work of a planning controller and change little in a course of months. The clinic sees
-the tumour alone, on an image every 28 days, not immune cells and drug as well and at every decision: nobody can.
+the tumour alone, on an image every 28 days (14 where half of them never come), not immune cells and drug as well and at
+every decision: nobody can.
 Uniform variation is a normal one of the same standard deviation, on the log scale. Noise in the derivative at every
 evaluation of a solver is no model of anything: in its place the growth of normal and of tumour cells and the influx of
 immune cells vary from decision to decision. Normal cells start at 0.9 in everybody, so that 0.63 is the limit of
@@ -94,6 +95,8 @@ def chemotherapy(
             max(_sd(observed), 0.01), "1", f"{source}: uniform; at least 1 %, this project's choice", "of a measurement"
         ),
     )
+    # Where half of the images never come they are asked for twice as often.
+    every = 7 if missing else 14
     return Scenario(
         title=f"chemotherapy of a tumour, a dose every 2 days for 150 days, {title}",
         models=("chemotherapy-ahn",),
@@ -112,9 +115,9 @@ def chemotherapy(
             output="tumour",
             at_h=(2 * _DAY_H,),
             error=error,
-            intervals=tuple(range(13, _DECISIONS, 14)),
+            intervals=tuple(range(every - 1, _DECISIONS, every)),
             missed=missing,
-            source=f"{source}; an image every 28 days is this project's choice",
+            source=f"{source}; an image every {2 * every} days is this project's choice",
         ),
         goal=Goal(
             title="share of days 30-90 in remission: tumour at most 0.02, normal cells at least 0.97 (%)",

@@ -1,6 +1,6 @@
 """Chemotherapy of a tumour among normal and immune cells: much noise, half of the results never come.
 
-**What the clinic knows.** The tumour, on an image every 28 days with an error of 14 %, half of which never come. Cell
+**What the clinic knows.** The tumour, on an image every 14 days with an error of 14 %, half of which never come. Cell
 counts vary at the start, and growth from one decision to the next.
 
 A benchmark and no drug: cells and doses are dimensionless. See `envs._ahn` for model, goal and sources.
