@@ -164,7 +164,7 @@ def test_an_update_equals_a_second_implementation(plain: tuple[Learner, Update],
 
     order = np.asarray(learner_module._permutations(jax.random.wrap_key_data(KEY), EPOCHS, STEPS * ENVS))
     start = state.params.astype(np.float64)
-    double = Rollout(*(x.astype(np.float64) if x.dtype == np.float32 else x for x in rollout))
+    double = jax.tree.map(lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, rollout)
     expected, norms = Reference(learner, start).update(start, double, order, 0.05, clip_vloss=clip_vloss)
 
     np.testing.assert_allclose(after.params, expected, atol=2e-5)

@@ -103,9 +103,9 @@ def test_masked_rows_weigh_nothing(policy: str) -> None:
     valid = np.float32([1, 0, 1, 1, 0, 1, 1, 0])
     obs, u = rng.normal(size=(8, 2)).astype(np.float32), rng.normal(size=(8, 1)).astype(np.float32)
     batch = Minibatch(obs, u, *rng.normal(size=(4, 8)).astype(np.float32), valid)
-    wild = (np.where(valid[(...,) + (None,) * (x.ndim - 1)] > 0, x, np.float32(50.0)) for x in batch[:-1])
+    wild = (np.where(valid[(...,) + (None,) * (x.ndim - 1)] > 0, x, np.float32(50.0)) for x in batch[:6])
     garbage = Minibatch(*wild, valid)
-    kept = Minibatch(*(x[valid > 0] for x in batch))
+    kept = Minibatch(*(x[valid > 0] for x in batch[:7]))
     rates = Coefficients(clip_coef=0.2, ent_coef=0.1, vf_coef=0.5)
 
     expected, terms = loss(networks, kept, rates, policy=policy, clip_vloss=True)

@@ -58,12 +58,12 @@ def test_the_deterministic_dose_is_the_transform_of_the_mean(make_policy: MakePo
     """No sampling without a key; with one, the mean plus a Gaussian of the policy's deviation, inside the bounds."""
     policy = make_policy(kind)
     dose, memory = policy.act(policy.init(None), OBS, None)
-    np.testing.assert_array_equal(dose, policy.to_action(policy.mean(OBS)))
+    np.testing.assert_array_equal(dose, policy.to_action(policy.mean(OBS)[0]))
     np.testing.assert_array_equal(dose, policy.act(memory, OBS, None)[0])
     many = np.repeat(OBS, 5000, axis=0)
     sampled = np.asarray(policy.act(memory, many, jax.random.key(0))[0])
     assert ((sampled >= 0.0) & (sampled <= 1.0)).all()
-    expected = np.asarray(policy.mean(many)) + np.exp(-0.5) * np.asarray(
+    expected = np.asarray(policy.mean(many)[0]) + np.exp(-0.5) * np.asarray(
         jax.random.normal(jax.random.key(0), many.shape)
     )
     np.testing.assert_allclose(sampled, policy.to_action(expected), atol=1e-6)
@@ -76,7 +76,7 @@ def test_the_networks_see_normalised_observations(make_policy: MakePolicy) -> No
     policy = make_policy()
     expected = np.clip((OBS - policy.obs_norm.mean) / np.sqrt(policy.obs_norm.var + 1e-8), -10, 10)
     np.testing.assert_allclose(policy.normalize(OBS), expected, rtol=1e-6)
-    np.testing.assert_allclose(policy.mean(OBS), policy.networks.actor_mean(policy.normalize(OBS)))
+    np.testing.assert_allclose(policy.mean(OBS)[0], policy.networks.actor_mean(policy.normalize(OBS)))
     raw = dataclasses.replace(policy, norm_obs=False)
     np.testing.assert_array_equal(raw.normalize(OBS), OBS)
 
@@ -93,7 +93,7 @@ def test_a_loaded_policy_acts_bit_for_bit_as_the_saved_one(
     policy = make_policy(kind, obs_size=sizes[0], action_size=sizes[1])
     model = load_model(save(tmp_path / "agent.pt", policy))
     obs = np.random.default_rng(0).normal(size=(50, sizes[0])).astype(np.float32)
-    np.testing.assert_array_equal(model.policy.act((), obs, None)[0], policy.act((), obs, None)[0])
+    np.testing.assert_array_equal(model.policy.act(None, obs, None)[0], policy.act(None, obs, None)[0])
     np.testing.assert_array_equal(model.policy.networks.value(obs), policy.networks.value(obs))
     assert jax.tree.all(jax.tree.map(np.array_equal, model.policy, policy))
     assert (model.env_id, model.frame_stack) == ("DrugDose-v0", 1)
@@ -139,7 +139,7 @@ def test_a_policy_without_bounds_can_be_saved(tmp_path: Path, make_policy: MakeP
     policy = eqx.tree_at(lambda p: (p.low, p.high), policy, (np.float32([-np.inf]), np.float32([np.inf])))
     loaded = load_model(save(tmp_path / "agent.pt", policy)).policy
     assert (loaded.low, loaded.high) == (-np.inf, np.inf)
-    np.testing.assert_array_equal(loaded.act((), OBS, None)[0], policy.mean(OBS))
+    np.testing.assert_array_equal(loaded.act(None, OBS, None)[0], policy.mean(OBS)[0])
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.agents.mipd import player_of
 from rl_drug_dosage.clinic.belief import estimate, innovations, log_posterior, new_results, past, prior
 from rl_drug_dosage.clinic.interval import model_of, simulator_of
+from rl_drug_dosage.clinic.planner import player_of
 from rl_drug_dosage.envs._course import admit, chart, treat
 from rl_drug_dosage.pkpd import Dose, make_covariates, make_levels, make_regimen
 from rl_drug_dosage.pkpd.bayes import map_estimate

@@ -47,8 +47,8 @@ def test_the_first_thirteen_tensors_are_cleanrls_network_and_act_the_same(torch_
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     mean, dose, value = (np.array(x) for x in json.loads(done.stdout))
 
-    np.testing.assert_allclose(policy.mean(obs)[:, 0], mean, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(policy.act((), obs, None)[0][:, 0], dose, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(policy.mean(obs)[0][:, 0], mean, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(policy.act(None, obs, None)[0][:, 0], dose, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(policy.networks.value(policy.normalize(obs)), value, rtol=1e-5, atol=1e-5)
 
 

@@ -28,7 +28,7 @@ def collected(env: DrugDose, config: TrainConfig, rollouts: int = 1, seed: int =
     """Some rollouts with fixed networks; the starting point, what came of each, and the networks."""
     networks = init_actor_critic(np.random.default_rng(0), obs_size=1, action_size=1, hidden_sizes=(4, 4))
     rates, bounds = make_rates(config, 1)[1], env.action_bounds
-    start = jax.jit(lambda env, key: init_batch(env, jax.random.wrap_key_data(key), config, rates))
+    start = jax.jit(lambda env, key: init_batch(env, networks, jax.random.wrap_key_data(key), config, rates))
     run = jax.jit(
         lambda env, *state: collect(
             env, networks, *state[:2], jax.random.wrap_key_data(state[2]), bounds, config, rates
@@ -129,7 +129,7 @@ def numpy_scaling(reward: np.ndarray, done: np.ndarray, gamma: float) -> tuple[n
 def test_the_normalisers_are_shared_and_move_once_a_rollout(raw: Any) -> None:
     """One mean and variance over all environments; acting and learning use those of the rollouts before."""
     _, config, _, outs, _ = raw
-    transitions = [Transitions(*out[0]) for out in outs]
+    transitions = [Transitions(*out[0][:7]) for out in outs]
     normal = TrainConfig(**{**config.to_record(), "norm_obs": True, "norm_reward": True})
     rates = make_rates(normal, 1)[1]
     first, norms, _ = jax.device_get(to_rollout(transitions[0], initial_normalizers(1, 3), rates, normal))
@@ -152,7 +152,7 @@ def test_the_normalisers_are_shared_and_move_once_a_rollout(raw: Any) -> None:
 def test_clipped_rewards_are_counted(raw: Any) -> None:
     """``clip_reward`` cuts what it says and reports how often it bit."""
     _, config, _, outs, _ = raw
-    transitions = Transitions(*outs[0][0])
+    transitions = Transitions(*outs[0][0][:7])
     cut = TrainConfig(**{**config.to_record(), "clip_reward": 0.05})
     rollout, _, share = jax.device_get(to_rollout(transitions, initial_normalizers(1, 3), make_rates(cut, 1)[1], cut))
     np.testing.assert_allclose(rollout.reward, transitions.reward.clip(-0.05, 0.05))

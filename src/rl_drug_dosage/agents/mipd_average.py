@@ -11,10 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from rl_drug_dosage.agents._planner import FACTORS, best_plan, choose, first_plan, outlook, outside
 from rl_drug_dosage.agents._policy import Agent, Policy, Setting
-from rl_drug_dosage.agents.mipd import MipdMemory, player_of, update
 from rl_drug_dosage.clinic.belief import Past, log_posterior, past, prior
+from rl_drug_dosage.clinic.planner import (
+    FACTORS,
+    Planned,
+    begin,
+    best_plan,
+    choose,
+    outlook,
+    outside,
+    player_of,
+    update,
+)
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
@@ -35,11 +44,10 @@ class MipdAverage(Policy):
     model: DrugModel = eqx.field(static=True)
     noise: Float[Array, "draw z"]
 
-    def init(self, facts: Record) -> MipdMemory:
-        start = self.scenario.label(facts.facts(), facts)
-        return MipdMemory(prior(self.model, self.scenario), first_plan(self.scenario, start))
+    def init(self, facts: Record) -> Planned:
+        return begin(self.model, self.scenario, self.scenario.label(facts.facts(), facts))
 
-    def act(self, memory: MipdMemory, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, MipdMemory]:
+    def act(self, memory: Planned, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Planned]:
         belief = update(self.model, self.scenario, memory.belief, observation)
         player = player_of(self.model, self.scenario, observation, belief.z)
         look = outlook(player, past(player, observation), observation)
@@ -64,7 +72,7 @@ class MipdAverage(Policy):
             return jax.vmap(one)(draws, histories)
 
         amount = choose(self.scenario, spread, plan, loss=lambda d: weights @ jax.vmap(outside)(d), factors=FACTORS)
-        return amount, MipdMemory(belief, plan)
+        return amount, Planned(belief, plan)
 
 
 def build(setting: Setting) -> MipdAverage:

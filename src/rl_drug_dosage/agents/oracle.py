@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import equinox as eqx
 from jaxtyping import PRNGKeyArray
 
-from rl_drug_dosage.agents._planner import FACTORS, best_plan, choose, first_plan, outlook, outside
 from rl_drug_dosage.agents._policy import Agent, Policy, Setting
 from rl_drug_dosage.clinic.belief import Player, past
+from rl_drug_dosage.clinic.planner import FACTORS, best_plan, choose, first_plan, outlook, outside
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel

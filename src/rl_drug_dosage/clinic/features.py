@@ -1,11 +1,13 @@
 """What a learner is shown of a record: one vector, the same in training, in a trial and at the bedside."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.belief import Belief, Player, estimate, innovations, occasions_of, past, prior
+from rl_drug_dosage.clinic.planner import advise, begin
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
@@ -22,27 +24,51 @@ effect nearly Markov (PAE-POMDP)."""
 class Observer:
     """From a record to a vector.
 
-    In order: time as a share of the course, and the goal's aim as a multiple of its last one; covariates as they are
-    now; drug on board at three rates and the mean dose so far, in shares of the largest dose; the last ``history``
-    doses; the last ``history`` intervals' levels as ln(1 + level), and whether each is known; the latest level and the
-    one before (same scale), and the share of the course since each; the level before the first dose, where one is
-    drawn; the announced intake of this interval and the next, where there is one. With a belief: MAP etas (and kappas)
-    and their standard deviations under that model, and the latest innovation in standard deviations, which tells a
-    wrong model.
+    In order: time as a share of the course, and the goal's aim as a multiple of its last one; covariates as they
+    are now; drug on board at three rates and the mean dose so far, in shares of the largest dose; the last
+    ``history`` doses; the last ``history`` intervals' levels as ln(1 + level), and whether each is known; the
+    latest level and the one before (same scale), and the share of the course since each; the level before the first
+    dose, where one is drawn; the announced intake of this interval and the next, where there is one. With a belief:
+    MAP etas (and kappas) and their standard deviations under that model, and the latest innovation in standard
+    deviations, which tells a wrong model. With ``residual`` the dose of Bayesian dosing under that model, in shares
+    of the largest, and an action is a correction of it, see `dose`.
 
     Args:
         scenario: the task.
         history: intervals that are shown one by one.
         belief: the model that a belief is formed under; None: none.
+        residual: the action corrects the Bayesian dose; needs a belief.
     """
 
     scenario: Scenario
     history: int = 4
     belief: DrugModel | None = None
+    residual: bool = False
 
-    def init(self) -> tuple[Belief, ...]:
+    def init(self) -> tuple[Any, ...]:
         """The memory at admission."""
-        return () if self.belief is None else (prior(self.belief, self.scenario),)
+        if self.belief is None:
+            return ()
+        if self.residual:
+            return begin(self.belief, self.scenario, self.scenario.dosage.usual), jnp.zeros(())
+        return (prior(self.belief, self.scenario),)
+
+    @property
+    def action_range(self) -> tuple[float, float]:
+        """Lowest and highest action: an amount of the dosage, or its correction."""
+        amounts = self.scenario.dosage.amounts
+        return (-1.0, 1.0) if self.residual else (amounts[0], amounts[-1])
+
+    def dose(self, memory: tuple[Any, ...], action: Float[Array, ""]) -> Float[Array, ""]:
+        """The amount that an action stands for, not yet on the grid.
+
+        A correction ``a`` of the Bayesian dose ``d`` makes it ``(d + b) 2^a - b`` with ``b`` a tenth of the usual dose:
+        half of it to twice as much, nothing changed at 0, and something above none where the Bayesian dose is none.
+        """
+        if not self.residual:
+            return action
+        base = 0.1 * self.scenario.dosage.usual
+        return (memory[1] + base) * 2.0**action - base
 
     @property
     def size(self) -> int:
@@ -51,10 +77,10 @@ class Observer:
         size = 2 + len(s.covariates) + len(ON_BOARD) + 1 + self.history * (1 + 2 * samples) + 4
         size += int(s.monitoring.baseline) + 2 * int(s.intake is not None)
         if self.belief is not None:
-            size += 2 * prior(self.belief, s).z.shape[0] + 1
+            size += 2 * prior(self.belief, s).z.shape[0] + 1 + int(self.residual)
         return size
 
-    def __call__(self, memory: tuple[Belief, ...], record: Record) -> tuple[Float[Array, " obs"], tuple[Belief, ...]]:
+    def __call__(self, memory: tuple[Any, ...], record: Record) -> tuple[Float[Array, " obs"], tuple[Any, ...]]:
         """The vector, and the memory after it."""
         s = self.scenario
         steps, top = s.schedule.decisions, s.dosage.amounts[-1]
@@ -87,21 +113,25 @@ class Observer:
             biggest = max(amount for _, amount in s.intake.schedule)
             parts.append(record.intake_mg[jnp.asarray([k, jnp.minimum(k + 1, steps - 1)])] / biggest)
         if self.belief is not None:
-            belief, surprise = self._believe(memory[0], record)
-            parts += [belief.z, jnp.sqrt(jnp.diagonal(belief.covariance)), surprise[None]]
-            memory = (belief,)
+            if self.residual:
+                amount, planned = advise(self.belief, s, memory[0], record)
+                belief, memory = planned.belief, (planned, amount)
+                parts.append(jnp.reshape(amount / top, 1))
+            else:
+                belief = estimate(self.belief, s, record, memory[0].z)
+                memory = (belief,)
+            parts += [belief.z, jnp.sqrt(jnp.diagonal(belief.covariance)), self._surprise(belief, record)[None]]
         return jnp.concatenate([jnp.asarray(p, dtype=jnp.float32) for p in parts]), memory
 
-    def _believe(self, belief: Belief, record: Record) -> tuple[Belief, Array]:
-        """The belief with everything known now, and the latest innovation under it."""
+    def _surprise(self, belief: Belief, record: Record) -> Array:
+        """The latest innovation under the belief, in standard deviations."""
         assert self.belief is not None
-        belief = estimate(self.belief, self.scenario, record, belief.z)
         occasions = occasions_of(self.belief, self.scenario)
         eta, kappa = split_latent(self.belief, belief.z, occasions)
         player = Player(self.belief, self.scenario, record.covariates, eta, kappa if occasions else None, area=False)
         u = innovations(self.belief, self.scenario, past(player, record), record).ravel()
         at = jnp.max(jnp.where(record.known.ravel(), jnp.arange(u.shape[0]), 0))
-        return belief, jnp.clip(u[at], -10.0, 10.0)
+        return jnp.clip(u[at], -10.0, 10.0)
 
 
 def _latest(record: Record) -> Float[Array, "4"]:

@@ -13,6 +13,7 @@ from jaxtyping import Array
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Covariate, Eta, Residual, Values
+from rl_drug_dosage.pkpd.distributions import Distribution
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.record import Record
@@ -340,6 +341,7 @@ class Scenario:
         etas: random effects of models that publish none.
         spread: parameter of the drug models -> sd of the log-normal spread that training may add to it, see
             `clinic.interval.randomised`.
+        elsewhere: covariate -> how it is distributed among the patients of other wards, for training.
         strata: (name, covariate, edges) by which results are broken down.
         look_ahead: intervals that a planning controller looks ahead.
         estimated_at: decisions, ascending, at which a Bayesian controller forms its belief anew; None means after all
@@ -371,6 +373,7 @@ class Scenario:
     daily_etas: tuple[Eta, ...] = ()
     etas: tuple[Eta, ...] = ()
     spread: Mapping[str, float] = field(default_factory=dict)
+    elsewhere: Mapping[str, Distribution] = field(default_factory=dict)
     strata: tuple[tuple[str, str, tuple[float, ...]], ...] = ()
     look_ahead: int = 8
     estimated_at: tuple[int, ...] | None = None

@@ -5,6 +5,7 @@ import inspect
 import math
 import shlex
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ __all__ = ["command"]
 _RUN_FIELDS = {f.name for f in dataclasses.fields(RunOptions)}
 # a resumed run is what it was; only where and how it is shown may differ
 _WITH_RESUME = {"device"}
+_SCENARIO = "scenario"
 
 
 def _train(ctx: typer.Context, preset: str, resume: str, **values: Any) -> None:
@@ -32,10 +34,7 @@ def _train(ctx: typer.Context, preset: str, resume: str, **values: Any) -> None:
         raise ConfigError(
             f"--resume goes on as the run was configured: leave out --{extra[0].replace('_', '-')}, or start a new run"
         )
-    if preset and preset not in PRESETS:
-        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
-    chosen = {k: v for k, v in PRESETS.get(preset, {}).items() if k not in given}
-    values |= chosen
+    values |= {k: v for k, v in _preset(preset, values["env_id"]).items() if k not in given}
     options = RunOptions(**{k: v for k, v in values.items() if k in _RUN_FIELDS})
     config = TrainConfig(**{k: v for k, v in values.items() if k not in _RUN_FIELDS})
 
@@ -57,6 +56,17 @@ def _train(ctx: typer.Context, preset: str, resume: str, **values: Any) -> None:
             line = shlex.join(["rl-drug-dosage", *sys.argv[1:]])
             result = trainer.train(config, options, command=line, progress=progress)
     _tell(result)
+
+
+def _preset(name: str, env_id: str) -> Mapping[str, Any]:
+    """The settings of a preset; those of ``scenario`` depend on the environment."""
+    if name == _SCENARIO:
+        from rl_drug_dosage.training.recipe import recipe
+
+        return recipe(env_id)
+    if name and name not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join((*PRESETS, _SCENARIO))}, not {name!r}")
+    return PRESETS.get(name, {})
 
 
 def _tell(result: "RunResult") -> None:
@@ -90,7 +100,13 @@ def _signature() -> inspect.Signature:
         return inspect.Parameter(name, text, default=default, annotation=Annotated[kind, option])
 
     fields = [parameter(o.name, o.kind, o.default, o.help, o.panel) for o in options_of() + options_of(RunOptions)]
-    preset = parameter("preset", str, "", f"a set of defaults: {', '.join(PRESETS)}", "Task")
+    preset = parameter(
+        "preset",
+        str,
+        "",
+        f"a set of defaults: {', '.join(PRESETS)}, or {_SCENARIO} (that of a dosing scenario)",
+        "Task",
+    )
     resume = parameter("resume", str, "", "go on with the run in this folder, bit for bit", "Run")
     context = inspect.Parameter("ctx", text, annotation=typer.Context)
     return inspect.Signature([context, preset, *fields, resume], return_annotation=None)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
@@ -30,6 +31,8 @@ class Step(NamedTuple):
     terminated: Bool[Array, ""]
     truncated: Bool[Array, ""]
     in_range: Bool[Array, ""]
+    harm: Float[Array, ""] | float = 0.0
+    """Harmful events in this interval, where the environment counts them."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,27 @@ class FunctionalEnv(eqx.Module):
     def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
         """The concentration that the window is about."""
 
+    def truth(self, state: Float[Array, " state"]) -> Float[Array, " truth"]:
+        """What nobody is told and a privileged critic may see; nothing unless an environment says more."""
+        return state[:0]
+
+    def truth_batch(self, state: Float[Array, "env state"]) -> Float[Array, "env truth"]:
+        """`truth` of a batch."""
+        return jax.vmap(self.truth)(state)
+
+    def reset_batch(self, chance: Float[Array, "env chance"]) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
+        """`reset` of a batch."""
+        return jax.vmap(self.reset)(chance)
+
+    def step_batch(
+        self,
+        state: Float[Array, "env state"],
+        action: Float[Array, "env action"],
+        chance: Float[Array, "env chance"],
+    ) -> Step:
+        """`step` of a batch, in the order of `reset_batch`."""
+        return jax.vmap(self.step)(state, action, chance)
+
 
 @dataclass(frozen=True)
 class Env:
@@ -117,11 +141,13 @@ class Env:
         build: makes the environment; its keyword arguments are the environment's options.
         training_options: the options that training and evaluation use unless told otherwise.
         title: one line for ``info``.
+        training_only: options that only training has: what they change is not what a policy is evaluated on.
     """
 
     build: Callable[..., FunctionalEnv]
     title: str
     training_options: Mapping[str, Any] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+    training_only: frozenset[str] = frozenset()
 
     def options(self) -> dict[str, Any]:
         """Every option with its default."""
@@ -134,6 +160,10 @@ class Env:
         """
         kept = {n: v for n, v in self.training_options.items() if n.removesuffix("_range") not in given}
         return {**kept, **given}
+
+    def evaluation(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of training without those that only training has."""
+        return {name: value for name, value in options.items() if name not in self.training_only}
 
     def make(self, **options: Any) -> FunctionalEnv:
         """Build it.

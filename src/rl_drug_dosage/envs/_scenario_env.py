@@ -1,7 +1,7 @@
 """A dosing scenario as a decision process for learners and for Gymnasium."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,8 +16,11 @@ from rl_drug_dosage.clinic.features import Observer
 from rl_drug_dosage.clinic.grid import snap
 from rl_drug_dosage.clinic.interval import model_of, randomised, simulator_of
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.stress import stressed
 from rl_drug_dosage.envs._course import Course, admit, chart, treat
 from rl_drug_dosage.envs._functional import Axis, Env, FunctionalEnv, Step, Window, require
+from rl_drug_dosage.envs._mixture import Mixture
+from rl_drug_dosage.errors import UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["ScenarioEnv", "env_of", "numbers_of", "observer_of"]
@@ -29,9 +32,9 @@ shows the way where every dose misses."""
 
 
 @lru_cache
-def observer_of(scenario: Scenario, history: int, belief: str) -> Observer:
+def observer_of(scenario: Scenario, history: int = 4, belief: str = "", residual: bool = False) -> Observer:
     """The observer of an environment's options; one object each, so that programs are shared."""
-    return Observer(scenario, history, model_of(scenario, belief) if belief else None)
+    return Observer(scenario, history, model_of(scenario, belief) if belief else None, residual)
 
 
 @lru_cache
@@ -51,10 +54,11 @@ class ScenarioEnv(FunctionalEnv):
     """A `Scenario` as a `FunctionalEnv`.
 
     The observation is that of `clinic.features.Observer`. The action is an amount in the dosage's unit, anywhere
-    between the grid's ends; what is dispensed is the nearest one of the grid. The state is the course of one patient,
-    whose chance follows from the patient's key alone. The state vector is ``[now, key as four numbers, decision,
-    course...]`` with ``now`` the monitored output at the end of the last interval. With ``by_goal`` the reward is the
-    share of an interval in the windows, less harms, in place of the scenario's own.
+    between the grid's ends, or a correction of the Bayesian dose; what is dispensed is the nearest one of the grid.
+    The state is the course of one patient, whose chance follows from the patient's key alone. The state vector is
+    ``[now, key as four numbers, decision, course...]`` with ``now`` the monitored output at the end of the last
+    interval. With ``by_goal`` the reward is the share of an interval in the windows, less harms, in place of the
+    scenario's own.
     """
 
     scenario: Scenario = eqx.field(static=True)
@@ -73,8 +77,8 @@ class ScenarioEnv(FunctionalEnv):
 
     @property
     def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        amounts = self.scenario.dosage.grid()
-        return amounts[:1], amounts[-1:]
+        low, high = self.observer.action_range
+        return np.full(1, low, np.float32), np.full(1, high, np.float32)
 
     @property
     def window(self) -> Window:
@@ -109,7 +113,7 @@ class ScenarioEnv(FunctionalEnv):
         key, k = state[1:5], state[5].astype(jnp.int32)
         course, memory = _layout(scenario, self.model, self.observer)(state[6:])
         course = eqx.tree_at(lambda c: c.key, course, _key_of(key), is_leaf=lambda x: x is None)
-        course, turn = treat(scenario, self.model, course, snap(scenario, action[0]), k)
+        course, turn = treat(scenario, self.model, course, snap(scenario, self.observer.dose(memory, action[0])), k)
         obs, memory = self.observer(memory, chart(scenario, course, k + 1))
         left = scenario.schedule.decisions - 1 - k
         # Who leaves counts as out of range to the end: the reward says so at once.
@@ -126,10 +130,20 @@ class ScenarioEnv(FunctionalEnv):
             terminated=~course.alive & ~truncated,
             truncated=truncated,
             in_range=course.alive & (turn.verdict.inside > 0.5),
+            harm=turn.harms.sum(),
         )
 
     def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
         return state[0]
+
+    def truth(self, state: Float[Array, " state"]) -> Float[Array, " truth"]:
+        """Random effects, contents, the true output, what is missed and misread: what the future hangs on."""
+        k = state[5].astype(jnp.int32)
+        course, _ = _layout(self.scenario, self.model, self.observer)(state[6:])
+        truth, now = course.truth, jnp.minimum(k, self.scenario.schedule.decisions - 1)
+        own = [truth.eta, truth.kappa[now], jnp.log1p(jnp.maximum(course.contents, 0.0))]
+        one = [state[0], jnp.log1p(course.area), truth.disturbance, course.missing, course.error, course.high]
+        return jnp.concatenate([*own, jnp.stack([jnp.asarray(x, jnp.float32) for x in one])])
 
     def _pack(self, now: Array, key: Array, k: Array, course: Course, memory: Any) -> Float[Array, " state"]:
         keyless = eqx.tree_at(lambda c: c.key, course, None)
@@ -150,9 +164,20 @@ def _key_of(numbers: Float[Array, " 4"]) -> PRNGKeyArray:
 
 @lru_cache
 def _many_wards(scenario: Scenario, amount: float) -> Scenario:
-    """The scenario with assay errors that differ between patients (sd of the logarithm: 0.3 for an amount of 1)."""
+    """The scenario with other assays and other patients.
+
+    Each patient's assay error is multiplied (sd of the logarithm: 0.3 for an amount of 1), and covariates come from
+    ``Scenario.elsewhere`` where that names them.
+    """
     monitoring = dataclasses.replace(scenario.monitoring, error_spread=0.3 * amount)
-    return dataclasses.replace(scenario, monitoring=monitoring)
+    covariates = tuple(
+        dataclasses.replace(c, distribution=scenario.elsewhere.get(c.name, c.distribution)) for c in scenario.covariates
+    )
+    return dataclasses.replace(scenario, monitoring=monitoring, covariates=covariates)
+
+
+_PART = ("simulator", "randomise", "stress")
+"""What the parts of a mixture may differ in."""
 
 
 @lru_cache
@@ -160,16 +185,38 @@ def env_of(scenario: Scenario) -> Env:
     """What the catalogue shows of a scenario."""
 
     def build(
-        simulator: str = "", history: int = 4, belief: str = "", randomise: float = 0.0, reward: str = "scenario"
-    ) -> ScenarioEnv:
+        simulator: str = "",
+        history: int = 4,
+        belief: str = "",
+        residual: bool = False,
+        randomise: float = 0.0,
+        stress: str = "",
+        mixture: Sequence[Mapping[str, Any]] = (),
+        reward: str = "scenario",
+    ) -> FunctionalEnv:
         require(isinstance(history, int) and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
-        number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
-        require(number and 0.0 <= randomise <= 3.0, "randomise", randomise, "a number from 0 to 3")
+        require(isinstance(residual, bool), "residual", residual, "true or false")
+        require(bool(belief) or not residual, "residual", residual, "false where no belief is named")
         require(reward in {"scenario", "goal"}, "reward", reward, "'scenario' or 'goal'")
-        name, observer = simulator or scenario.models[0], observer_of(scenario, history, belief)
-        if randomise == 0:
-            return ScenarioEnv(scenario, simulator_of(scenario, name), observer, reward == "goal")
-        ward = _many_wards(scenario, float(randomise))
-        return ScenarioEnv(ward, randomised(scenario, name, float(randomise)), observer, reward == "goal")
+        parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
+        require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
+        observer = observer_of(scenario, history, belief, residual)
 
-    return Env(build=build, title=scenario.title)
+        def part(simulator: str = simulator, randomise: Any = randomise, stress: str = stress) -> ScenarioEnv:
+            number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
+            require(number and 0.0 <= randomise <= 3.0, "randomise", randomise, "a number from 0 to 3")
+            ward, name = stressed(scenario, stress) if stress else scenario, simulator or scenario.models[0]
+            if randomise == 0:
+                return ScenarioEnv(ward, simulator_of(ward, name), observer, reward == "goal")
+            ward = _many_wards(ward, float(randomise))
+            return ScenarioEnv(ward, randomised(ward, name, float(randomise)), observer, reward == "goal")
+
+        if not mixture:
+            return part()
+        for options in mixture:
+            for name in options:
+                if name not in _PART:
+                    raise UnknownNameError("option of a mixture's part", name, _PART)
+        return Mixture([part(**options) for options in mixture])
+
+    return Env(build=build, title=scenario.title, training_only=frozenset({"randomise", "stress", "mixture", "reward"}))

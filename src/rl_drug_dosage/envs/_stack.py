@@ -73,3 +73,6 @@ class HistoryStack(FunctionalEnv):
 
     def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
         return self.inner.concentration(state[self.stacked :])
+
+    def truth(self, state: Float[Array, " state"]) -> Float[Array, " truth"]:
+        return self.inner.truth(state[self.stacked :])

@@ -1,14 +1,18 @@
 """What the warfarin scenarios share: tablets, the goal, the error of an INR, covariates of both Hamberg models."""
 
+from collections.abc import Mapping
+
 from jaxtyping import Array
 
 from rl_drug_dosage.clinic.scenario import Dosage, Harm, Judged, Window
-from rl_drug_dosage.drugs._warfarin import TABLETS, cyp2c9_covariate, vkorc1_covariate
-from rl_drug_dosage.pkpd import Covariate, Eta, Fixed, LogNormal, Normal, Param, Residual
+from rl_drug_dosage.drugs._warfarin import DIPLOTYPES, TABLETS, cyp2c9_covariate, vkorc1_covariate
+from rl_drug_dosage.pkpd import Categorical, Covariate, Eta, Fixed, LogNormal, Normal, Param, Residual, Uniform
+from rl_drug_dosage.pkpd.distributions import Distribution
 
 __all__ = [
     "DAY_TO_DAY",
     "DOSAGE",
+    "ELSEWHERE",
     "GOAL_INR",
     "HARMS",
     "INR_ERROR",
@@ -64,9 +68,17 @@ SPREAD = {
     "mtt_fast": 0.5,
     "mtt_slow": 0.5,
     "inr_max": 0.3,
+    "inr_base": 0.1,
 }
 """Log-scale spread that training may add, a choice of this project: wide enough for coagulation that is faster, slower,
 steeper or flatter than in any published model. Neither a number of Hamberg 2007 nor a result on it went into it."""
+
+ELSEWHERE: Mapping[str, Distribution] = {
+    "age_y": Uniform(22.0, 87.0),
+    "cyp2c9": Categorical(DIPLOTYPES, (0.3, 0.2, 0.2, 0.1, 0.1, 0.1)),
+    "vkorc1_g_alleles": Categorical((2.0, 1.0, 0.0), (0.34, 0.33, 0.33)),
+}
+"""Patients that training may meet besides: of all ages, and often with rare genotypes. This project's choice."""
 
 GOAL_INR = Window("end", "inr", 2.0, 3.0, "1", f"{TRIAL}; INR 2-3, 2.5 aimed at", aim=2.5, log=False)
 

@@ -85,5 +85,5 @@ SCENARIO = Scenario(
     label=_label,
     label_text=f"the full dose, one fifth less after a cycle with a count below 1.0 x 10^9/L ({_LABEL})",
     look_ahead=3,
-    shield={"dose": 1.5, "factor": 1.5, "level": 1.5, "lowers": 1.0},
+    shield={"dose": 2.0, "factor": 2.0, "level": 1.0, "lowers": 1.0},
 )

@@ -8,6 +8,9 @@ model knows, 20 at first and nothing from minute 50 on.
 **Patients** follow Eleveld 2018 unless told otherwise: BIS answers to propofol alone there, and an opioid only slows
 its elimination. Schnider 1998 with the surface of Bouillon 2004 counts remifentanil. Ages and sizes are those for
 which both models were made.
+
+**A controller** estimates clearance, the delay of the effect site and the sensitivity of BIS, and takes volumes and
+flows between them as typical: BIS alone does not tell them apart.
 """
 
 import jax.numpy as jnp
@@ -225,6 +228,7 @@ SCENARIO = Scenario(
         ("remifentanil", "remi_ce_ng_per_ml", (1.0, 3.0)),
     ),
     look_ahead=20,
-    estimated_at=(*range(1, 11), *range(12, 21, 2), *range(25, 61, 5), *range(70, 120, 10)),
-    shield={"dose": 200.0, "level": 20.0, "lowers": 1.0},
+    estimated=("cl", "ke0", "bis_ce50_mg_per_l", "bis_c50_propofol_mg_per_l", "bis_gamma"),
+    estimated_at=(*range(1, 11), *range(12, 21, 2), *range(25, 120, 5)),
+    shield={"dose": 200.0, "level": 15.0, "lowers": 1.0},
 )

@@ -17,6 +17,7 @@ from rl_drug_dosage.clinic.scenario import Dropout, Goal, Limits, Monitoring, Sc
 from rl_drug_dosage.envs._warfarin_cohort import (
     DAY_TO_DAY,
     DOSAGE,
+    ELSEWHERE,
     GOAL_INR,
     HARMS,
     INR_ERROR,
@@ -81,6 +82,7 @@ SCENARIO = Scenario(
     dropout=Dropout("inr", 5.0, 3, f"{TRIAL}: three INRs above 5 running and the dose not lowered"),
     daily_etas=(DAY_TO_DAY,),
     spread=SPREAD,
+    elsewhere=ELSEWHERE,
     strata=(
         ("CYP2C9", "cyp2c9", (11.5, 13.5)),
         ("VKORC1", "vkorc1_g_alleles", (0.5, 1.5)),

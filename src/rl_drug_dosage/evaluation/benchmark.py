@@ -154,10 +154,11 @@ def dosing_policy(model: Model, named: NamedScenario, path: Path) -> PpoDosing:
             f"`rl-drug-dosage train --env-id {named.env_id}`, or benchmark it in its own scenario"
         )
     options = model.env_options
-    observer = observer_of(named.scenario, int(options.get("history", 4)), str(options.get("belief", "")))
-    if model.policy.obs_norm.mean.size != observer.size or model.frame_stack != 1:
+    seen = {name: options[name] for name in ("history", "belief", "residual") if name in options}
+    observer = observer_of(named.scenario, **seen)
+    if model.policy.obs_size != observer.size or model.frame_stack != 1:
         raise ModelFileError(
-            f"{path} takes {model.policy.obs_norm.mean.size} observations, {named.env_id} here has {observer.size}: "
+            f"{path} takes {model.policy.obs_size} observations, {named.env_id} here has {observer.size}: "
             "it was trained for another version of that scenario"
         )
     return PpoDosing(named.scenario, observer, model.policy)

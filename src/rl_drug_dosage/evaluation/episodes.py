@@ -109,16 +109,16 @@ def _rollouts(
     env: FunctionalEnv, policy: PpoPolicy, key: Array, *, horizon: int, episodes: int, deterministic: bool
 ) -> tuple[Array, ...]:
     reset_key, chance_key, action_key = jax.random.split(jax.random.wrap_key_data(key), 3)
-    state, obs = jax.vmap(env.reset)(env.draw(reset_key, (episodes,)))
+    state, obs = env.reset_batch(env.draw(reset_key, (episodes,)))
     start = jax.vmap(env.concentration)(state)
-    memory = jax.vmap(policy.init, axis_size=episodes)(None)
+    memory = policy.networks.start((episodes,))
     step_keys = jax.random.split(chance_key, horizon), jax.random.split(action_key, horizon)
 
     def step(carry: Any, keys: tuple[PRNGKeyArray, PRNGKeyArray]) -> tuple[Any, tuple[Array, ...]]:
         state, obs, memory, alive = carry
         # one call for the whole cohort: a batched matrix product instead of a vmapped one
         action, memory = policy.act(memory, obs, None if deterministic else keys[1])
-        out = jax.vmap(env.step)(state, action, env.draw(keys[0], (episodes,)))
+        out = env.step_batch(state, action, env.draw(keys[0], (episodes,)))
         concentration = jax.vmap(env.concentration)(out.state)
         record = (concentration, action[:, 0], out.reward, out.in_range, alive)
         return (out.state, out.obs, memory, alive & ~(out.terminated | out.truncated)), record
@@ -157,9 +157,9 @@ def run_gymnasium(
             obs, _ = env.reset(seed=int(rng.integers(2**31)))
             obs = np.ravel(obs).astype(np.float32)
             course: list[tuple[float, ...]] = []
-            start, done = obs[0], False
+            start, done, memory = obs[0], False, policy.networks.start(())
             while not done:
-                u = policy.mean(obs)
+                u, memory = policy.mean(obs, memory)
                 if not deterministic:
                     u = u + deviation * rng.standard_normal(u.shape, dtype=np.float32)
                 action = policy.to_action(u)

@@ -117,7 +117,7 @@ def run_model(model: Model, options: EvaluationOptions) -> Episodes:
     }
     env = _catalog.find(model.env_id)
     if env is not None:
-        functional = _catalog.make(env, model.env_options, model.frame_stack)
+        functional = _catalog.make(env, env.evaluation(model.env_options), model.frame_stack)
         _check_fit(model, len(functional.observation_bounds[0]), len(functional.action_bounds[0]))
         return run_compiled(functional, model.policy, **chosen)
     return run_gymnasium(lambda: _registered(model), model.policy, **chosen)
@@ -137,7 +137,7 @@ def _registered(model: Model) -> gymnasium.Env[Any, Any]:
 
 
 def _check_fit(model: Model, obs_size: int, action_size: int) -> None:
-    came = (model.policy.obs_norm.mean.size, model.policy.low.size)
+    came = (model.policy.obs_size, model.policy.low.size)
     if came != (obs_size, action_size):
         raise ModelFileError(
             f"the model takes {came[0]} observations and gives {came[1]} actions, but {model.env_id} here has "

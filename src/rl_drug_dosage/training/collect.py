@@ -30,11 +30,12 @@ class Normalizers(eqx.Module):
 
 
 class NormRates(eqx.Module):
-    """The numbers of normalisation; traced."""
+    """What rewards and observations are changed with; traced. ``harm_price``: what a harmful event costs."""
 
     gamma: Float[Array, ""] | float
     clip_obs: Float[Array, ""] | float
     clip_reward: Float[Array, ""] | float
+    harm_price: Float[Array, ""] | float = 0.0
 
 
 class Transitions(NamedTuple):
@@ -50,13 +51,14 @@ class Transitions(NamedTuple):
 
 
 class EpisodeStats(NamedTuple):
-    """What the episodes that ended in a rollout were like; ``in_range`` is over all of its steps."""
+    """What the episodes that ended in a rollout were like; ``in_range`` and ``harm`` are over all of its steps."""
 
     ended: Float[Array, ""]
     return_sum: Float[Array, ""]
     length_sum: Float[Array, ""]
     in_range: Float[Array, ""]
     reward_clipped: Float[Array, ""]
+    harm: Float[Array, ""] | float = 0.0
 
 
 def initial_normalizers(obs_size: int, num_envs: int) -> Normalizers:

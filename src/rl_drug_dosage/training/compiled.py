@@ -35,14 +35,15 @@ class EnvBatch(eqx.Module):
     obs_n: Float[Array, "env obs"]
     episode_return: Float[Array, " env"]
     episode_length: Float[Array, " env"]
+    memory: Float[Array, "env memory"] | None
 
 
 def init_batch(
-    env: FunctionalEnv, key: PRNGKeyArray, config: TrainConfig, rates: NormRates
+    env: FunctionalEnv, networks: ActorCritic, key: PRNGKeyArray, config: TrainConfig, rates: NormRates
 ) -> tuple[EnvBatch, Normalizers]:
     """Fresh episodes and normalisers."""
     n = config.num_envs
-    state, obs = jax.vmap(env.reset)(env.draw(key, (n,)))
+    state, obs = env.reset_batch(env.draw(key, (n,)))
     norms = initial_normalizers(obs.shape[1], n)
     obs_n = obs
     if config.norm_obs and config.norm_update == "step":
@@ -50,7 +51,7 @@ def init_batch(
         norms = eqx.tree_at(lambda m: (m.obs, m.obs_latest), norms, (moments, moments))
         obs_n = standardize(obs, moments, rates.clip_obs)
     zeros = jnp.zeros(n, jnp.float32)
-    return EnvBatch(state, obs, obs_n, zeros, zeros), norms
+    return EnvBatch(state, obs, obs_n, zeros, zeros, networks.start((n,))), norms
 
 
 def collect(
@@ -65,8 +66,10 @@ def collect(
 ) -> tuple[Rollout, EnvBatch, Normalizers, EpisodeStats]:
     """One rollout of ``num_steps`` steps in ``num_envs`` environments.
 
-    All chance is drawn in two calls before the scan; the values are computed after it, in one wide operation.
+    All chance is drawn in two calls before the scan; the values are computed after it, in one wide operation. What is
+    learnt from is the reward less ``rates.harm_price`` times the harm; what is reported is the reward.
     """
+    remembered = batch.memory
     per_step = config.norm_update == "step"
     shape = (config.num_steps, config.num_envs)
     chance_key, action_key = jax.random.split(key)
@@ -79,24 +82,35 @@ def collect(
         now, norms = carry
         chance, eps = x
         obs_n = now.obs_n if per_step or not config.norm_obs else standardize(now.obs, obs_norm, rates.clip_obs)
-        u = networks.actor_mean(obs_n) + jnp.exp(networks.actor_logstd) * eps
+        mean, memory = networks.act(obs_n, now.memory)
+        u = mean + jnp.exp(networks.actor_logstd) * eps
         action = to_action(u, *bounds, config.policy)
-        out = jax.vmap(env.step)(now.state, action, chance)
+        out = env.step_batch(now.state, action, chance)
+        own = out.reward
+        if config.harm_limit:
+            out = out._replace(reward=own - rates.harm_price * out.harm)
         done = out.terminated | out.truncated
-        new_state, new_obs = jax.vmap(env.reset)(chance)
+        new_state, new_obs = env.reset_batch(chance)
         state, obs = (jnp.where(done[:, None], a, b) for a, b in ((new_state, out.state), (new_obs, out.obs)))
         next_obs_n, obs_n_tp1, reward = out.obs, obs, out.reward
         if per_step:
             norms, next_obs_n, obs_n_tp1, reward = _normalize_step(norms, out, obs, done, config, rates)
-        total, length = now.episode_return + out.reward, now.episode_length + 1.0
-        ended = (jnp.where(done, total, 0.0).sum(), jnp.where(done, length, 0.0).sum(), out.in_range.mean())
-        new = EnvBatch(state, obs, obs_n_tp1, jnp.where(done, 0.0, total), jnp.where(done, 0.0, length))
+        total, length = now.episode_return + own, now.episode_length + 1.0
+        ended = (
+            jnp.where(done, total, 0.0).sum(),
+            jnp.where(done, length, 0.0).sum(),
+            out.in_range.mean(),
+            jnp.mean(out.harm),
+        )
+        if memory is not None:
+            memory = jnp.where(done[:, None], 0.0, memory)  # LSTM detail 3: an episode begins with an empty memory
+        new = EnvBatch(state, obs, obs_n_tp1, jnp.where(done, 0.0, total), jnp.where(done, 0.0, length), memory)
         record = Transitions(
             obs_n if per_step else now.obs, next_obs_n, u, reward, out.terminated, done, jnp.ones_like(reward)
         )
         return (new, norms), (record, ended)
 
-    (batch, norms), (raw, (returns, lengths, in_range)) = jax.lax.scan(
+    (batch, norms), (raw, (returns, lengths, in_range, harm)) = jax.lax.scan(
         step, (batch, norms), (env.draw(chance_key, shape), eps)
     )
     if per_step:
@@ -105,7 +119,8 @@ def collect(
     else:
         rollout, norms, clipped = to_rollout(raw, norms, rates, config)
     count = raw.done.sum().astype(jnp.float32)
-    return rollout, batch, norms, EpisodeStats(count, returns.sum(), lengths.sum(), in_range.mean(), clipped)
+    stats = EpisodeStats(count, returns.sum(), lengths.sum(), in_range.mean(), clipped, harm.mean())
+    return rollout._replace(memory=remembered), batch, norms, stats
 
 
 def _normalize_step(

@@ -19,6 +19,7 @@ __all__ = ["PRESETS", "TrainConfig", "options_of"]
 
 POLICIES = ("tanh-gaussian", "gaussian", "gaussian-raw")
 NORM_UPDATES = ("rollout", "step")
+MEMORIES = ("none", "gru")
 VECTORIZATIONS = ("sync", "async", "vector_entry_point")
 
 _SEED_MAX = 2**32 - 1
@@ -79,6 +80,19 @@ class TrainConfig:
         "tanh-gaussian", "how the Gaussian becomes a dose (gaussian-raw is CleanRL's)", choices=POLICIES
     )
     hidden_size: int = _option(64, "units in each of the two hidden layers", low=1, high=8192)
+    memory: str = _option("none", "what the networks remember of an episode (compiled environments)", choices=MEMORIES)
+    memory_size: int = _option(64, "units of each network's memory", low=1, high=8192)
+    privileged_critic: bool = _option(
+        False, "show the critic the patient's true state (compiled environments that have one)"
+    )
+    harm_limit: float = _option(
+        0.0,
+        "harmful events per step that are accepted: the reward loses a price per event that rises until the rate "
+        "is met (0: none; compiled environments)",
+        low=0.0,
+        high=1e6,
+    )
+    harm_lr: float = _option(0.05, "how fast that price moves, per update and share of the limit", above=0.0, high=1e3)
     norm_obs: bool = _option(True, "normalise observations by their running mean and deviation")
     clip_obs: float = _option(10.0, "cut normalised observations to +- this", above=0.0, high=1e9)
     norm_reward: bool = _option(True, "divide rewards by the running deviation of the discounted return")

@@ -34,6 +34,8 @@ from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 
 __all__ = ["GymProgram", "GymState"]
 
+_COMPILED_ONLY = {"seeds": 1, "frame_stack": 1, "memory": "none", "privileged_critic": False, "harm_limit": 0.0}
+
 
 class GymState(eqx.Module):
     """Everything that training goes on from, but for the environments themselves."""
@@ -58,8 +60,8 @@ class GymProgram:
     """
 
     def __init__(self, config: TrainConfig, num_updates: int) -> None:
-        for option in ("seeds", "frame_stack"):
-            if getattr(config, option) > 1:
+        for option, default in _COMPILED_ONLY.items():
+            if getattr(config, option) != default:
                 raise ConfigError(f"--{option.replace('_', '-')} is for our compiled environments, not {config.env_id}")
         self.seeds: tuple[int, ...] = (config.seed,)
         self.env_record: Mapping[str, Any] = env_record(config, config.env_options())

@@ -65,6 +65,12 @@ def make_plan(config: TrainConfig) -> Plan:
 def _check_minibatches(config: TrainConfig) -> None:
     envs, steps, count = config.num_envs, config.num_steps, config.num_minibatches
     batch = envs * steps
+    if config.memory != "none" and envs % count:
+        near = max(d for d in range(1, count + 1) if envs % d == 0)
+        raise ConfigError(
+            f"num_minibatches {count} do not divide num_envs {envs}, but with --memory {config.memory} a minibatch is "
+            f"whole segments of some environments: choose a divisor of {envs} (the next lower one is {near})"
+        )
     shown = f"num_envs {envs} x num_steps {steps} = {batch} transitions and num_minibatches {count}"
     if batch % count:
         near = max(d for d in range(1, count + 1) if batch % d == 0)

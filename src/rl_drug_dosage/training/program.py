@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt32
+from jaxtyping import Float, UInt32
 
 from rl_drug_dosage.agents.ppo.learner import Learner, LearnerSettings, LearnerState, Rates, UpdateMetrics
 from rl_drug_dosage.agents.ppo.loss import Coefficients
@@ -15,6 +15,7 @@ from rl_drug_dosage.agents.ppo.normalizer import RunningMoments
 from rl_drug_dosage.agents.ppo.policy import PpoPolicy
 from rl_drug_dosage.envs._catalog import describe
 from rl_drug_dosage.envs._functional import FunctionalEnv
+from rl_drug_dosage.envs._truth import with_truth
 from rl_drug_dosage.evaluation.episodes import Summary, run_compiled, summarize
 from rl_drug_dosage.training.checkpoint import pack, unpack
 from rl_drug_dosage.training.collect import EpisodeStats, Normalizers, NormRates
@@ -27,12 +28,16 @@ __all__ = ["CompiledProgram", "Report", "TrainState", "env_record", "learner_set
 
 
 class TrainState(eqx.Module):
-    """Everything that training goes on from: a checkpoint is exactly this. The key is kept as plain numbers."""
+    """Everything that training goes on from: a checkpoint is exactly this. The key is kept as plain numbers.
+
+    ``multiplier`` is the price of a harmful event under ``harm_limit``.
+    """
 
     learner: LearnerState
     batch: EnvBatch
     norms: Normalizers
     key: UInt32[Array, "*seed 2"]
+    multiplier: Float[Array, "*seed"]
 
 
 class Report(NamedTuple):
@@ -40,9 +45,12 @@ class Report(NamedTuple):
 
     update: UpdateMetrics
     episodes: EpisodeStats
+    multiplier: Float[Array, ""] | float = 0.0
 
 
-def learner_settings(config: TrainConfig, *, obs_size: int, action_size: int, masked: bool = False) -> LearnerSettings:
+def learner_settings(
+    config: TrainConfig, *, obs_size: int, action_size: int, visible: int | None = None, masked: bool = False
+) -> LearnerSettings:
     """The part of the configuration that shapes the update."""
     return LearnerSettings(
         obs_size=obs_size,
@@ -51,6 +59,8 @@ def learner_settings(config: TrainConfig, *, obs_size: int, action_size: int, ma
         update_epochs=config.update_epochs,
         policy=config.policy,
         hidden_sizes=(config.hidden_size, config.hidden_size),
+        visible=visible,
+        memory_size=config.memory_size if config.memory == "gru" else 0,
         anneal_lr=config.anneal_lr,
         norm_adv=config.norm_adv,
         clip_vloss=config.clip_vloss,
@@ -104,17 +114,32 @@ class CompiledProgram:
         config: rollout and minibatches must fit (``plan`` sees to it).
         num_updates: for the learning rate's schedule.
         options: the environment's, for the model file.
+        evaluated: what the policy is evaluated on; the environment itself unless told.
+
+    Raises:
+        ConfigError: a privileged critic in an environment that has no more to show.
     """
 
-    def __init__(self, env: FunctionalEnv, config: TrainConfig, num_updates: int, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        env: FunctionalEnv,
+        config: TrainConfig,
+        num_updates: int,
+        options: Mapping[str, Any],
+        evaluated: FunctionalEnv | None = None,
+    ) -> None:
         self.seeds: tuple[int, ...] = tuple(config.seed + i for i in range(config.seeds))
         self.env_record: Mapping[str, Any] = env_record(config, options) | describe(env)
+        self._evaluated = env if evaluated is None else evaluated
+        visible = len(env.observation_bounds[0])
+        if config.privileged_critic:
+            env = with_truth(env)
         self._env = env
         self._config = config
         self._rates = make_rates(config, num_updates)
         self._bounds = env.action_bounds
         obs_size, action_size = (len(b[0]) for b in (env.observation_bounds, env.action_bounds))
-        self.learner = Learner(learner_settings(config, obs_size=obs_size, action_size=action_size))
+        self.learner = Learner(learner_settings(config, obs_size=obs_size, action_size=action_size, visible=visible))
         self._iterate = jax.jit(
             jax.vmap(self._iteration, in_axes=(None, 0, None, None)) if self._many else self._iteration
         )
@@ -152,7 +177,7 @@ class CompiledProgram:
 
     def evaluate(self, policy: PpoPolicy, seed: int, episodes: int) -> Summary:
         """Deterministic episodes on patients of their own stream."""
-        return summarize(run_compiled(self._env, policy, seed=seed, stream=Stream.TRAIN_EVAL, episodes=episodes))
+        return summarize(run_compiled(self._evaluated, policy, seed=seed, stream=Stream.TRAIN_EVAL, episodes=episodes))
 
     def snapshot(self, state: TrainState) -> dict[str, np.ndarray]:
         """The state as named tensors."""
@@ -169,16 +194,24 @@ class CompiledProgram:
 
     def _start(self, env: FunctionalEnv, learner: LearnerState, key: Array, rates: NormRates) -> TrainState:
         key, start = jax.random.split(jax.random.wrap_key_data(key))
-        batch, norms = init_batch(env, start, self._config, rates)
-        return TrainState(learner, batch, jax.tree.map(jnp.asarray, norms), jax.random.key_data(key))
+        batch, norms = init_batch(env, self.learner.networks(learner.params), start, self._config, rates)
+        norms = jax.tree.map(jnp.asarray, norms)
+        return TrainState(learner, batch, norms, jax.random.key_data(key), jnp.zeros(()))
 
     def _iteration(
         self, env: FunctionalEnv, state: TrainState, rates: tuple[Rates, NormRates], bounds: tuple[Array, Array]
     ) -> tuple[TrainState, Report]:
         key, collect_key, update_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
         networks = self.learner.networks(state.learner.params)
+        priced = eqx.tree_at(lambda r: r.harm_price, rates[1], state.multiplier)
         rollout, batch, norms, episodes = collect(
-            env, networks, state.batch, state.norms, collect_key, bounds, self._config, rates[1]
+            env, networks, state.batch, state.norms, collect_key, bounds, self._config, priced
         )
         learner, metrics = self.learner.update(state.learner, rollout, rates[0], update_key)
-        return TrainState(learner, batch, norms, jax.random.key_data(key)), Report(metrics, episodes)
+        multiplier = state.multiplier
+        if limit := self._config.harm_limit:
+            # Projected ascent on the Lagrangian (Tessler et al. 2019, arXiv 1805.11074), in shares of the limit.
+            excess = jnp.clip(episodes.harm / limit - 1.0, -1.0, 1.0)
+            multiplier = jnp.maximum(0.0, multiplier + self._config.harm_lr * excess)
+        report = Report(metrics, episodes, state.multiplier)
+        return TrainState(learner, batch, norms, jax.random.key_data(key), multiplier), report

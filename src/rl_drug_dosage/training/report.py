@@ -29,6 +29,8 @@ def scalars(report: Report, index: int, config: TrainConfig, steps_per_s: float)
         values["charts/episodic_length"] = episodes.length_sum / episodes.ended
     if config.clip_reward:
         values["charts/reward_clipfrac"] = episodes.reward_clipped
+    if config.harm_limit:
+        values |= {"charts/harm_rate": episodes.harm, "charts/harm_multiplier": one.multiplier}
     values |= {f"losses/{name}": value for name, value in update.terms._asdict().items()}
     values["losses/explained_variance"] = update.explained_variance
     return {name: float(value) for name, value in values.items()}

@@ -27,7 +27,8 @@ def make_program(plan: Plan) -> "Program":
         from rl_drug_dosage.training.program import CompiledProgram
 
         options = env.training(config.env_options())
-        return CompiledProgram(_catalog.make(env, options, config.frame_stack), config, plan.num_updates, options)
+        trained, evaluated = (_catalog.make(env, o, config.frame_stack) for o in (options, env.evaluation(options)))
+        return CompiledProgram(trained, config, plan.num_updates, options, evaluated)
     if ":" not in config.env_id and config.env_id not in gymnasium.registry:
         raise UnknownNameError("environment", config.env_id, gymnasium.registry)
     from rl_drug_dosage.training.gym_program import GymProgram

@@ -26,10 +26,10 @@ class PpoDosing(Policy):
     policy: PpoPolicy
 
     def init(self, facts: Record) -> Any:
-        return self.observer.init()
+        return self.observer.init(), self.policy.init(facts)
 
     def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Any]:
-        vector, memory = self.observer(memory, observation)
+        vector, seen = self.observer(memory[0], observation)
         arrays = jax.tree.map(jnp.asarray, self.policy)
-        amount, _ = arrays.act((), vector, None)
-        return snap(self.scenario, amount[0]), memory
+        action, recalled = arrays.act(memory[1], vector, None)
+        return snap(self.scenario, self.observer.dose(seen, action[0])), (seen, recalled)

@@ -47,6 +47,8 @@ class LearnerSettings:
     update_epochs: int
     policy: str
     hidden_sizes: tuple[int, ...] = (64, 64)
+    visible: int | None = None
+    memory_size: int = 0
     anneal_lr: bool = True
     norm_adv: bool = True
     clip_vloss: bool = False
@@ -67,6 +69,8 @@ class Rollout(NamedTuple):
     terminated: Bool[Array, "time env"]
     done: Bool[Array, "time env"]
     valid: Float[Array, "time env"]
+    memory: Float[Array, "env memory"] | None = None
+    """Before the first step, where the policy has one."""
 
 
 class LearnerState(eqx.Module):
@@ -105,7 +109,14 @@ class Learner:
     def init_params(self, rng: np.random.Generator) -> ActorCritic:
         """Fresh networks."""
         s = self.settings
-        return init_actor_critic(rng, obs_size=s.obs_size, action_size=s.action_size, hidden_sizes=s.hidden_sizes)
+        return init_actor_critic(
+            rng,
+            obs_size=s.obs_size,
+            action_size=s.action_size,
+            hidden_sizes=s.hidden_sizes,
+            visible=s.visible,
+            memory_size=s.memory_size,
+        )
 
     def init(self, rng: np.random.Generator) -> LearnerState:
         """A fresh state, as NumPy arrays (nothing is compiled for it)."""
@@ -137,7 +148,10 @@ class Learner:
         """
         s = self.settings
         networks = self.networks(state.params)
-        value, next_value = networks.value(rollout.obs), networks.value(rollout.next_obs)
+        # The memory of the segment's first step is that of the rollout, already cleared where an episode ended.
+        first = jnp.concatenate([jnp.zeros_like(rollout.done[:1]), rollout.done[:-1]])
+        mean, value, after = networks.outputs(rollout.obs, first, rollout.memory)
+        next_value = networks.value(rollout.next_obs, after)
         advantage = generalized_advantages(
             rollout.reward,
             value,
@@ -148,15 +162,13 @@ class Learner:
             gae_lambda=rates.gae_lambda,
             bootstrap_truncation=s.bootstrap_truncation,
         )
-        old_log_prob = log_prob(rollout.u, networks.actor_mean(rollout.obs), networks.actor_logstd)
-        rows = jnp.concatenate(
-            [
-                rollout.obs,
-                rollout.u,
-                jnp.stack([old_log_prob, advantage, advantage + value, value, rollout.valid], axis=-1),
-            ],
-            axis=-1,
-        ).reshape(value.size, -1)
+        old_log_prob = log_prob(rollout.u, mean, networks.actor_logstd)
+        columns = [old_log_prob, advantage, advantage + value, value, rollout.valid]
+        rows: Any = jnp.concatenate([rollout.obs, rollout.u, jnp.stack(columns, axis=-1)], axis=-1)
+        if rollout.memory is None:
+            rows = rows.reshape(value.size, -1)
+        else:
+            rows = (jnp.swapaxes(rows, 0, 1), first.T, rollout.memory)
 
         annealed = 1.0 - state.update / rates.num_updates if s.anneal_lr else 1.0
         lr = rates.learning_rate * annealed * state.lr_factor
@@ -166,9 +178,11 @@ class Learner:
         if s.adaptive_lr:
             lr_factor = _adapt(lr_factor, terms.approx_kl[-1].mean(), rates.desired_kl)
         finite = jnp.stack([jnp.isfinite(t) for t in terms], axis=-1)
-        after = self.networks(params)
+        learnt = self.networks(params)
         means = LossTerms(*(t.mean() for t in terms))._replace(
-            entropy=entropy(after.actor_mean(rollout.obs), after.actor_logstd, s.policy, rollout.valid)
+            entropy=entropy(
+                learnt.outputs(rollout.obs, first, rollout.memory)[0], learnt.actor_logstd, s.policy, rollout.valid
+            )
         )
         metrics = UpdateMetrics(
             terms=means,
@@ -181,12 +195,13 @@ class Learner:
         return LearnerState(params=params, opt_state=opt_state, update=state.update + 1, lr_factor=lr_factor), metrics
 
     def _epochs(
-        self, state: LearnerState, rows: Float[Array, "batch columns"], lr: Array, rates: Rates, key: PRNGKeyArray
+        self, state: LearnerState, rows: Any, lr: Array, rates: Rates, key: PRNGKeyArray
     ) -> tuple[tuple[Array, optax.OptState, Array], LossTerms]:
+        """``rows`` are arrays whose first axis is shuffled: transitions, or environments where there is a memory."""
         s = self.settings
-        order = _permutations(key, s.update_epochs, rows.shape[0])
+        order = _permutations(key, s.update_epochs, jax.tree.leaves(rows)[0].shape[0])
 
-        def minibatch(carry: tuple[Array, optax.OptState, Array], batch: Array) -> tuple[Any, LossTerms]:
+        def minibatch(carry: tuple[Array, optax.OptState, Array], batch: Any) -> tuple[Any, LossTerms]:
             flat, opt_state, stopped = carry
             grad, terms = jax.grad(self._loss, has_aux=True)(flat, batch, rates)
             norm = jnp.sqrt(jnp.vdot(grad, grad))
@@ -197,7 +212,7 @@ class Learner:
                 new = jax.tree.map(lambda a, b: jnp.where(stopped, a, b), (flat, opt_state), new)
             return (*new, stopped), terms._replace(grad_norm=norm)
 
-        def epoch(carry: tuple[Array, optax.OptState, Array], rows_of_epoch: Array) -> tuple[Any, LossTerms]:
+        def epoch(carry: tuple[Array, optax.OptState, Array], rows_of_epoch: Any) -> tuple[Any, LossTerms]:
             carry, terms = jax.lax.scan(minibatch, carry, rows_of_epoch)
             if s.early_stop:
                 carry = (*carry[:2], carry[2] | (terms.approx_kl[-1] > rates.target_kl))
@@ -205,14 +220,20 @@ class Learner:
 
         def gathered_epoch(carry: tuple[Array, optax.OptState, Array], index: Array) -> tuple[Any, LossTerms]:
             # one gather an epoch: the minibatches are then plain slices
-            return epoch(carry, rows[index].reshape(s.num_minibatches, -1, rows.shape[1]))
+            return epoch(carry, jax.tree.map(lambda x: x[index].reshape(s.num_minibatches, -1, *x.shape[1:]), rows))
 
         return jax.lax.scan(gathered_epoch, (state.params, state.opt_state, jnp.bool_(False)), order)
 
-    def _loss(self, flat: Array, rows: Float[Array, "batch columns"], rates: Rates) -> tuple[Array, LossTerms]:
+    def _loss(self, flat: Array, rows: Any, rates: Rates) -> tuple[Array, LossTerms]:
         s = self.settings
+        first = memory = None
+        if s.memory_size:
+            rows, first, memory = jnp.swapaxes(rows[0], 0, 1), rows[1].T, rows[2]
         split = s.obs_size + s.action_size
-        batch = Minibatch(rows[:, : s.obs_size], rows[:, s.obs_size : split], *(rows[:, split + i] for i in range(5)))
+        columns = (rows[..., split + i] for i in range(5))
+        batch = Minibatch(rows[..., : s.obs_size], rows[..., s.obs_size : split], *columns)
+        if s.memory_size:
+            batch = batch._replace(first=first, memory=memory)
         return ppo_loss(
             self.networks(flat),
             batch,

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from rl_drug_dosage.agents.ppo.distribution import entropy, log_prob
 from rl_drug_dosage.agents.ppo.networks import ActorCritic
@@ -22,15 +22,21 @@ class Coefficients(eqx.Module):
 
 
 class Minibatch(NamedTuple):
-    """What the loss reads of each transition; ``valid`` is 0 where a vector environment merely reset."""
+    """What the loss reads of each transition; ``valid`` is 0 where a vector environment merely reset.
 
-    obs: Float[Array, "batch obs"]
-    u: Float[Array, "batch action"]
-    log_prob: Float[Array, " batch"]
-    advantage: Float[Array, " batch"]
-    ret: Float[Array, " batch"]
-    value: Float[Array, " batch"]
-    valid: Float[Array, " batch"]
+    With a memory the batch is ``time x env``: whole segments of some environments (LSTM detail 4), with the memory that
+    each began with.
+    """
+
+    obs: Float[Array, "*batch obs"]
+    u: Float[Array, "*batch action"]
+    log_prob: Float[Array, "*batch"]
+    advantage: Float[Array, "*batch"]
+    ret: Float[Array, "*batch"]
+    value: Float[Array, "*batch"]
+    valid: Float[Array, "*batch"]
+    first: Bool[Array, "*batch"] | None = None
+    memory: Float[Array, "env memory"] | None = None
 
 
 class LossTerms(NamedTuple):
@@ -76,7 +82,7 @@ def ppo_loss(
         The loss and its terms: the KL estimates are ``k1 = mean(-log r)`` (``old_approx_kl``) and
         ``k3 = mean(r - 1 - log r)`` (``approx_kl``; Schulman 2020, joschu.net/blog/kl-approx.html).
     """
-    count = batch.valid.sum() if masked else jnp.float32(batch.advantage.shape[0])
+    count = batch.valid.sum() if masked else jnp.float32(batch.advantage.size)
 
     def mean(x: Array) -> Array:
         return (jnp.where(batch.valid > 0, x, 0.0).sum() if masked else x.sum()) / jnp.maximum(count, 1.0)
@@ -88,13 +94,12 @@ def ppo_loss(
         var = mean(advantage**2) * count / jnp.maximum(count - 1.0, 1.0)
         advantage = advantage / (jnp.sqrt(var) + 1e-8)
 
-    mu = params.actor_mean(batch.obs)
+    mu, value, _ = params.outputs(batch.obs, batch.first, batch.memory)
     log_ratio = log_prob(batch.u, mu, params.actor_logstd) - batch.log_prob
     ratio = jnp.exp(log_ratio)
     eps = coefficients.clip_coef
     policy_loss = mean(jnp.maximum(-advantage * ratio, -advantage * jnp.clip(ratio, 1.0 - eps, 1.0 + eps)))
 
-    value = params.value(batch.obs)
     squared = (value - batch.ret) ** 2
     if clip_vloss:
         clipped = batch.value + jnp.clip(value - batch.value, -eps, eps)

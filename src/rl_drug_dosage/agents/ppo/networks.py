@@ -1,16 +1,18 @@
-"""Two separate tanh networks, policy and value, with CleanRL's shapes and initial weights."""
+"""Two separate networks, policy and value, with CleanRL's shapes and initial weights, and with memory if wanted."""
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from rl_drug_dosage.types import Array
 
-__all__ = ["ActorCritic", "Mlp", "init_actor_critic", "orthogonal"]
+__all__ = ["ActorCritic", "Gru", "Mlp", "init_actor_critic", "orthogonal"]
 
 
 class Mlp(eqx.Module):
@@ -32,16 +34,125 @@ class Mlp(eqx.Module):
         return x
 
 
+class Gru(eqx.Module):
+    """A gated recurrent unit (Cho et al. 2014, arXiv 1406.1078), in PyTorch's variant of ``torch.nn.GRU``.
+
+    ``r, z = sigmoid(W x + b + U h + c)``, ``n = tanh(W_n x + b_n + r (U_n h + c_n))``, ``h' = (1 - z) n + z h``; the
+    columns of the weights are r, z, n. The three products with ``x`` need no memory, so a sequence takes them at once.
+    """
+
+    weight_in: Float[Array, "features three_units"]
+    weight_hidden: Float[Array, "units three_units"]
+    bias_in: Float[Array, " three_units"]
+    bias_hidden: Float[Array, " three_units"]
+
+    @property
+    def units(self) -> int:
+        """Numbers that are remembered."""
+        return int(self.weight_hidden.shape[0])
+
+    def start(self, shape: tuple[int, ...]) -> Float[Array, "*batch units"]:
+        """The memory of an episode that begins: zeros."""
+        return jnp.zeros((*shape, self.units), jnp.float32)
+
+    def inputs(self, x: Float[Array, "*batch features"]) -> Float[Array, "*batch three_units"]:
+        """What a step takes of ``x``."""
+        return x @ self.weight_in + self.bias_in
+
+    def step(self, h: Float[Array, "*batch units"], inputs: Float[Array, "*batch three_units"]) -> Any:
+        """The next memory."""
+        xp = np if isinstance(inputs, np.ndarray) and isinstance(h, np.ndarray) else jnp
+        hidden = h @ self.weight_hidden + self.bias_hidden
+        n = self.units
+        # The logistic function as a hyperbolic tangent does not overflow.
+        gates = 0.5 * (1.0 + xp.tanh(0.5 * (inputs[..., : 2 * n] + hidden[..., : 2 * n])))
+        r, z = gates[..., :n], gates[..., n:]
+        candidate = xp.tanh(inputs[..., 2 * n :] + r * hidden[..., 2 * n :])
+        return (1.0 - z) * candidate + z * h
+
+    def unroll(
+        self, x: Float[Array, "time env features"], first: Bool[Array, "time env"], h: Float[Array, "env units"]
+    ) -> Float[Array, "time env units"]:
+        """The memory after every step of a segment; it starts anew where an episode begins."""
+
+        def step(h: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+            inputs, begins = now
+            h = self.step(jnp.where(begins[:, None], 0.0, h), inputs)
+            return h, h
+
+        return jax.lax.scan(step, h, (self.inputs(x), first))[1]
+
+
 class ActorCritic(eqx.Module):
-    """The trainable parameters of PPO: ``V(s)``, the mean of the Gaussian, and its state-independent log-sd."""
+    """The trainable parameters of PPO: ``V(s)``, the mean of the Gaussian, and its state-independent log-sd.
+
+    The actor sees the first ``visible`` numbers of an observation, the critic all of them (asymmetric actor-critic,
+    Pinto et al. 2018, arXiv 1710.06542). With a memory, a head sees the observation and the memory after it. Actor and
+    critic remember separately (detail 13), the memory that a rollout carries holds both, side by side.
+    """
 
     critic: Mlp
     actor_mean: Mlp
     actor_logstd: Float[Array, "1 action"]
+    actor_memory: Gru | None = None
+    critic_memory: Gru | None = None
 
-    def value(self, obs: Float[Array, "*batch obs"]) -> Float[Array, "*batch"]:
-        """``V(s)`` of normalised observations."""
+    @property
+    def visible(self) -> int:
+        """How many numbers of an observation the actor sees."""
+        first = self.actor_mean.weights[0] if self.actor_memory is None else self.actor_memory.weight_in
+        return int(first.shape[0])
+
+    def start(self, shape: tuple[int, ...]) -> Float[Array, "*batch memory"] | None:
+        """The memory of episodes that begin; ``None`` without one."""
+        parts = [m.start(shape) for m in (self.actor_memory, self.critic_memory) if m is not None]
+        return jnp.concatenate(parts, axis=-1) if parts else None
+
+    def act(self, obs: Float[Array, "*batch obs"], memory: Any = None) -> tuple[Float[Array, "*batch action"], Any]:
+        """The mean of the Gaussian for normalised observations, and both memories after them.
+
+        An observation without what only the critic sees leaves the critic's memory alone.
+        """
+        x = obs[..., : self.visible]
+        if self.actor_memory is None:
+            # A critic with a memory beside an actor without one does not exist.
+            return self.actor_mean(x), memory
+        units = self.actor_memory.units
+        h = self.actor_memory.step(memory[..., :units], self.actor_memory.inputs(x))
+        rest = memory[..., units:]
+        if self.critic_memory is not None:
+            rest = self.critic_memory.step(rest, self.critic_memory.inputs(obs))
+        xp = np if isinstance(h, np.ndarray) and isinstance(x, np.ndarray) else jnp
+        return self.actor_mean(xp.concatenate([x, h], axis=-1)), xp.concatenate([h, rest], axis=-1)
+
+    def value(self, obs: Float[Array, "*batch obs"], memory: Any = None) -> Float[Array, "*batch"]:
+        """``V(s)`` of normalised observations, with the memory *before* them."""
+        if self.critic_memory is not None:
+            h = memory[..., -self.critic_memory.units :]
+            obs = jnp.concatenate([obs, self.critic_memory.step(h, self.critic_memory.inputs(obs))], axis=-1)
         return self.critic(obs)[..., 0]
+
+    def outputs(
+        self, obs: Float[Array, "*time env obs"], first: Any = None, memory: Any = None
+    ) -> tuple[Float[Array, "*time env action"], Float[Array, "*time env"], Any]:
+        """Mean and value of observations, and the memory after each; with a memory, of whole segments.
+
+        Args:
+            obs: normalised, ``[time, env, obs]`` with a memory, any leading shape without.
+            first: where an episode begins, ``[time, env]``.
+            memory: before the segment, ``[env, memory]``.
+        """
+        x = obs[..., : self.visible]
+        if self.actor_memory is None:
+            return self.actor_mean(x), self.critic(obs)[..., 0], None
+        units = self.actor_memory.units
+        after = self.actor_memory.unroll(x, first, memory[:, :units])
+        mean = self.actor_mean(jnp.concatenate([x, after], axis=-1))
+        if self.critic_memory is None:
+            return mean, self.critic(obs)[..., 0], after
+        own = self.critic_memory.unroll(obs, first, memory[:, units:])
+        value = self.critic(jnp.concatenate([obs, own], axis=-1))[..., 0]
+        return mean, value, jnp.concatenate([after, own], axis=-1)
 
 
 def orthogonal(rng: np.random.Generator, shape: tuple[int, int], gain: float) -> Float[np.ndarray, "rows columns"]:
@@ -56,20 +167,49 @@ def orthogonal(rng: np.random.Generator, shape: tuple[int, int], gain: float) ->
 
 
 def init_actor_critic(
-    rng: np.random.Generator, *, obs_size: int, action_size: int, hidden_sizes: Sequence[int] = (64, 64)
+    rng: np.random.Generator,
+    *,
+    obs_size: int,
+    action_size: int,
+    hidden_sizes: Sequence[int] = (64, 64),
+    visible: int | None = None,
+    memory_size: int = 0,
 ) -> ActorCritic:
     """Orthogonal weights of gain sqrt(2), zero biases; policy head gain 0.01, value head gain 1; log-sd 0.
 
-    Detail 2 of Huang et al. (2022); the log-sd is on the scale of the [-1, 1] action.
-    """
+    Detail 2 of Huang et al. (2022); the log-sd is on the scale of the [-1, 1] action. A memory starts with orthogonal
+    weights of gain 1 and zero biases (LSTM detail 1).
 
-    def mlp(out: int, head_gain: float) -> Mlp:
-        sizes = [obs_size, *hidden_sizes, out]
+    Args:
+        rng: draws the weights.
+        obs_size: what the critic sees.
+        action_size: components of an action.
+        hidden_sizes: of both networks.
+        visible: how much of it the actor sees; all of it unless told.
+        memory_size: units of each network's memory; 0: none. A critic that sees more than the actor needs none: what
+            it is shown beyond the observation is the patient's true state.
+    """
+    visible = obs_size if visible is None else visible
+
+    def mlp(features: int, out: int, head_gain: float) -> Mlp:
+        sizes = [features, *hidden_sizes, out]
         gains = [*(np.sqrt(2.0) for _ in hidden_sizes), head_gain]
         weights = tuple(orthogonal(rng, s, g) for s, g in zip(itertools.pairwise(sizes), gains, strict=True))
         return Mlp(weights=weights, biases=tuple(np.zeros(n, np.float32) for n in sizes[1:]))
 
-    critic = mlp(1, 1.0)
+    def gru(features: int) -> Gru:
+        def gates(rows: int) -> np.ndarray:
+            return np.concatenate([orthogonal(rng, (rows, memory_size), 1.0) for _ in range(3)], axis=1)
+
+        zeros = np.zeros(3 * memory_size, np.float32)
+        return Gru(gates(features), gates(memory_size), zeros, zeros)
+
+    recalls = memory_size if visible == obs_size else 0
+    critic = mlp(obs_size + recalls, 1, 1.0)
     return ActorCritic(
-        critic=critic, actor_mean=mlp(action_size, 0.01), actor_logstd=np.zeros((1, action_size), np.float32)
+        critic=critic,
+        actor_mean=mlp(visible + memory_size, action_size, 0.01),
+        actor_logstd=np.zeros((1, action_size), np.float32),
+        actor_memory=gru(visible) if memory_size else None,
+        critic_memory=gru(obs_size) if recalls else None,
     )

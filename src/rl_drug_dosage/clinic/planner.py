@@ -7,19 +7,35 @@ decision all is planned anew.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.clinic.belief import Past, Player
+from rl_drug_dosage.clinic.belief import Belief, Past, Player, estimate, new_results, occasions_of, past, prior
 from rl_drug_dosage.clinic.grid import snap
 from rl_drug_dosage.clinic.judge import deviations, window_metrics
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes._small import solve_positive
+from rl_drug_dosage.pkpd.bayes.objective import split_latent
 
-__all__ = ["FACTORS", "MOVES", "best_plan", "choose", "first_plan", "outlook", "outside"]
+__all__ = [
+    "FACTORS",
+    "MOVES",
+    "Planned",
+    "advise",
+    "begin",
+    "best_plan",
+    "choose",
+    "first_plan",
+    "outlook",
+    "outside",
+    "player_of",
+    "update",
+]
 
 MOVES = 3
 """Free doses of a plan: the first, the second, and all later ones."""
@@ -30,13 +46,47 @@ _HOLD = 0.02
 """Weight of staying near the plan before: decides where no goal within sight depends on a dose."""
 
 
+class Planned(NamedTuple):
+    """What Bayesian dosing remembers: the belief after the last results, and the plan before."""
+
+    belief: Belief
+    plan: Float[Array, " move"]
+
+
+def begin(model: DrugModel, scenario: Scenario, amount: Array | float) -> Planned:
+    """Before the first decision: the prior, and a plan of one dose to start the search from."""
+    return Planned(prior(model, scenario), first_plan(scenario, amount))
+
+
+def player_of(model: DrugModel, scenario: Scenario, record: Record, z: Array) -> Player:
+    """A player of the patient that random effects z describe."""
+    occasions = occasions_of(model, scenario)
+    eta, kappa = split_latent(model, z, occasions)
+    return Player(model, scenario, record.covariates, eta, kappa if occasions else None, area=True)
+
+
+def update(model: DrugModel, scenario: Scenario, belief: Belief, record: Record) -> Belief:
+    """The belief with the results that came back since the decision before; no work where none can have."""
+    fresh = jnp.asarray(new_results(scenario))[record.k]
+    return jax.lax.cond(fresh, lambda: estimate(model, scenario, record, belief.z), lambda: belief)
+
+
+def advise(model: DrugModel, scenario: Scenario, memory: Planned, record: Record) -> tuple[Array, Planned]:
+    """The dose of certainty-equivalent Bayesian dosing: MAP estimate, best plan, its first dose on the grid."""
+    belief = update(model, scenario, memory.belief, record)
+    player = player_of(model, scenario, record, belief.z)
+    look = outlook(player, past(player, record), record)
+    plan = best_plan(scenario, look, memory.plan)
+    return choose(scenario, look, plan, loss=lambda d: d @ d), Planned(belief, plan)
+
+
 def outside(d: Float[Array, " deviation"]) -> Array:
     """The smooth number of windows missed, sum d^4 / (1 + d^4), and a little of the distance where all are."""
     fourth = d**4
     return jnp.sum(fourth / (1.0 + fourth)) + 0.02 * jnp.sum(jnp.minimum(d * d, 25.0))
 
 
-def first_plan(scenario: Scenario, amount: Array) -> Float[Array, " move"]:
+def first_plan(scenario: Scenario, amount: Array | float) -> Float[Array, " move"]:
     """A plan of one dose."""
     return jnp.broadcast_to(jnp.asarray(amount, dtype=float), (MOVES,))
 

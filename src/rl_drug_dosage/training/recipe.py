@@ -1,0 +1,47 @@
+"""``--preset scenario``: how a dosing scenario's policy is trained."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rl_drug_dosage.envs._catalog import find_scenario, scenario_ids
+from rl_drug_dosage.errors import ConfigError
+
+__all__ = ["recipe"]
+
+_LONGEST_SEGMENT = 40
+_USUAL: Mapping[str, Any] = {
+    "num_envs": 2048,
+    "num_minibatches": 16,
+    "update_epochs": 4,
+    "learning_rate": 1e-3,
+    "gamma": 0.97,
+    "hidden_size": 128,
+    "total_timesteps": 4_000_000,
+    # A course has a fixed length, which the observation knows: beyond its end there is nothing to value.
+    "bootstrap_truncation": False,
+    "privileged_critic": True,
+    # Once, at the end.
+    "eval_freq": 10**9,
+    "eval_episodes": 1000,
+}
+_USUAL_ENV: Mapping[str, Any] = {"reward": "goal", "mixture": [{}, {"randomise": 0.6}]}
+"""Half of the patients are as published, half vary more than published (`clinic.interval.randomised`)."""
+
+
+def recipe(env_id: str) -> dict[str, Any]:
+    """Settings of `TrainConfig` for a scenario: what its file says in ``training``, and what is usual beside it.
+
+    Raises:
+        ConfigError: not a scenario.
+    """
+    if env_id not in scenario_ids():
+        raise ConfigError(
+            f"--preset scenario needs --env-id of a dosing scenario, not {env_id}: there are "
+            f"{', '.join(sorted(scenario_ids()))}"
+        )
+    scenario = find_scenario(env_id).scenario
+    decisions = scenario.schedule.decisions
+    own: dict[str, Any] = dict(scenario.training)
+    options = {"history": min(decisions, 20), **_USUAL_ENV, **own.pop("env_kwargs", {})}
+    return {**_USUAL, "num_steps": min(decisions, _LONGEST_SEGMENT), **own, "env_kwargs": json.dumps(options)}

@@ -1,0 +1,193 @@
+"""What only training has: a mixture of patients, the truth for a critic, corrections of the Bayesian dose."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl_drug_dosage.agents._policy import Setting
+from rl_drug_dosage.agents.mipd import build
+from rl_drug_dosage.agents.ppo.dosing import PpoDosing
+from rl_drug_dosage.agents.ppo.networks import init_actor_critic
+from rl_drug_dosage.agents.ppo.normalizer import initial_moments
+from rl_drug_dosage.agents.ppo.policy import PpoPolicy
+from rl_drug_dosage.clinic.interval import model_of, simulator_of
+from rl_drug_dosage.envs._catalog import find, find_scenario, make, scenario_ids
+from rl_drug_dosage.envs._functional import Env, FunctionalEnv
+from rl_drug_dosage.envs._mixture import Mixture
+from rl_drug_dosage.envs._scenario_env import observer_of
+from rl_drug_dosage.envs._truth import with_truth
+from rl_drug_dosage.envs.drug_dose_v0 import make_drug_dose
+from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
+from rl_drug_dosage.evaluation.trial import Cohort, run_trial
+from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.training.plan import make_plan
+from rl_drug_dosage.training.recipe import recipe
+
+THOMSON, GOTI = "vancomycin-thomson2009", "vancomycin-goti2018"
+VANCOMYCIN = find_scenario("vancomycin")
+
+
+def env(**options: Any) -> FunctionalEnv:
+    found = find("Vancomycin-v1")
+    assert isinstance(found, Env)
+    return make(found, {"history": 2, **options})
+
+
+@pytest.fixture(scope="module")
+def mixture() -> Mixture:
+    made = env(mixture=[{}, {"simulator": GOTI}, {"randomise": 1.0, "stress": "double-error"}])
+    assert isinstance(made, Mixture)
+    return made
+
+
+@pytest.fixture(scope="module")
+def chance(mixture: Mixture) -> np.ndarray:
+    return np.asarray(mixture.draw(jax.random.key(0), (7,)))
+
+
+# --- the mixture -----------------------------------------------------------------------------------------------------
+
+
+def test_in_a_batch_every_part_has_its_rows(mixture: Mixture, chance: np.ndarray) -> None:
+    """Seven environments of three parts: 3, 2, 2; each row is what its part alone makes of it, over three steps."""
+    state, obs = jax.jit(mixture.reset_batch)(chance)
+    assert state[:, 0].tolist() == [0, 0, 0, 1, 1, 2, 2]
+    dose = np.full((7, 1), 1000.0, np.float32)
+    step = jax.jit(mixture.step_batch)
+    parts = [jax.jit(part.step) for part in mixture.parts]
+    own = [mixture.parts[int(i)].reset(c)[0] for i, c in zip(state[:, 0], chance, strict=True)]
+    for _ in range(3):
+        out = step(state, dose, chance)
+        for row, i in enumerate(state[:, 0].astype(int)):
+            alone = parts[i](own[row], dose[row], chance[row])
+            own[row] = alone.state
+            np.testing.assert_allclose(out.obs[row], alone.obs, rtol=1e-5, atol=1e-5)
+            assert out.reward[row] == pytest.approx(float(alone.reward), rel=1e-4, abs=1e-4)
+        state = out.state
+    assert obs.shape == out.obs.shape
+
+
+def test_one_at_a_time_chance_decides_and_the_episode_stays_with_its_part(mixture: Mixture) -> None:
+    """All parts alike often, and a step is that of the part that the state names."""
+    many = mixture.draw(jax.random.key(1), (600,))
+    states = jax.jit(jax.vmap(lambda c: mixture.reset(c)[0]))(many)
+    counts = np.bincount(np.asarray(states[:, 0], int), minlength=3)
+    # sd of a count of 600 with p = 1/3 is 11.5
+    assert (abs(counts - 200) < 50).all()
+    row = int(np.flatnonzero(np.asarray(states[:, 0]) == 1)[0])
+    dose = np.float32([1500.0])
+    out = jax.jit(mixture.step)(states[row], dose, many[row])
+    alone = mixture.parts[1].step(mixture.parts[1].reset(many[row])[0], dose, many[row])
+    assert out.state[0] == 1
+    np.testing.assert_allclose(out.obs, alone.obs, rtol=1e-5, atol=1e-5)
+
+
+def test_the_parts_differ_as_told(mixture: Mixture) -> None:
+    """Another model, wider variability, twice the assay error."""
+    published, _, wide = mixture.parts
+    assert [p.model.name for p in mixture.parts] == [THOMSON, GOTI, THOMSON]
+    assert wide.scenario.monitoring.error_scale == 2.0 * published.scenario.monitoring.error_scale
+    many = published.draw(jax.random.key(2), (2000,))
+    sd = [np.std(np.asarray(jax.vmap(lambda c, p=p: p.truth(p.reset(c)[0])[0])(many))) for p in (published, wide)]
+    # the published variance of ln CL is 0.0729; training adds 0.3 squared
+    assert sd[0] == pytest.approx(np.sqrt(0.0729), rel=0.1)
+    assert sd[1] == pytest.approx(np.sqrt(0.0729 + 0.09), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"mixture": [{"simulator": "aspirin"}]}, "aspirin"),
+        ({"mixture": [{"dose": 3}]}, "dose"),
+        ({"mixture": "both"}, "mixture must be a list"),
+        ({"mixture": [{"randomise": -1}]}, "randomise"),
+        ({"mixture": [{"stress": "earthquake"}]}, "earthquake"),
+        ({"residual": True}, "residual"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options: dict[str, Any], said: str) -> None:
+    """One line that names what came."""
+    with pytest.raises(RlDrugDosageError, match=said) as caught:
+        env(**options)
+    assert "\n" not in str(caught.value)
+
+
+# --- the truth -------------------------------------------------------------------------------------------------------
+
+
+def test_the_truth_is_what_the_observation_lacks() -> None:
+    """Two patients with one chart so far differ in it; the observation before it is the environment's own."""
+    plain = env()
+    shown = with_truth(plain)
+    chance = plain.draw(jax.random.key(0), (4,))
+    state, obs = jax.vmap(plain.reset)(chance)
+    _, both = shown.reset_batch(chance)
+    np.testing.assert_array_equal(both[:, : obs.shape[1]], obs)
+    out = shown.step_batch(state, jnp.full((4, 1), 1000.0), chance)
+    truth = np.asarray(out.obs[:, obs.shape[1] :])
+    contents = np.asarray(jax.vmap(plain.truth)(out.state))
+    np.testing.assert_array_equal(truth, contents)
+    assert np.ptp(truth[:, 0]) > 0.05  # eta of clearance
+    assert shown.observation_bounds[0].size == both.shape[1]
+
+
+def test_an_environment_without_a_truth_says_so() -> None:
+    """The teaching task shows all it knows."""
+    with pytest.raises(ConfigError, match="--privileged-critic needs"):
+        with_truth(make_drug_dose())
+
+
+# --- residual dosing -------------------------------------------------------------------------------------------------
+
+
+def residual_policy(shift: float) -> PpoDosing:
+    """A policy whose action is ``shift`` whatever it sees."""
+    scenario = VANCOMYCIN.scenario
+    observer = observer_of(scenario, 2, THOMSON, True)
+    networks = init_actor_critic(np.random.default_rng(0), obs_size=observer.size, action_size=1, hidden_sizes=(4,))
+    networks.actor_mean.weights[-1][:] = 0.0
+    networks.actor_mean.biases[-1][:] = shift
+    moments = initial_moments((observer.size,))
+    low, high = (np.full(1, x, np.float32) for x in observer.action_range)
+    return PpoDosing(
+        scenario, observer, PpoPolicy(networks, moments, low, high, np.float32(10.0), "gaussian", norm_obs=True)
+    )
+
+
+def test_a_correction_of_nothing_is_bayesian_dosing() -> None:
+    """Dose by dose, for 50 patients; a correction of one doubles the first dose and a tenth of the usual."""
+    scenario = VANCOMYCIN.scenario
+    believed, simulator = model_of(scenario, THOMSON), simulator_of(scenario, GOTI)
+    mipd = run_trial(scenario, simulator, build(Setting(scenario, believed, simulator)), Cohort(3, 50))
+    same = run_trial(scenario, simulator, residual_policy(0.0), Cohort(3, 50))
+    # The two plan from different first guesses, which a tie between neighbours of the grid may follow.
+    assert np.mean(mipd.dose == same.dose) > 0.98
+    twice = run_trial(scenario, simulator, residual_policy(1.0), Cohort(3, 50))
+    usual, step = scenario.dosage.usual, scenario.dosage.amounts[2] - scenario.dosage.amounts[1]
+    expected = np.minimum(2.0 * same.dose[:, 0] + 0.1 * usual, scenario.dosage.amounts[-1])
+    assert np.abs(twice.dose[:, 0] - expected).max() <= 0.5 * step + 1e-3
+
+
+# --- recipes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("env_id", sorted(scenario_ids()))
+def test_every_scenarios_recipe_is_a_configuration(env_id: str) -> None:
+    """Its settings are known, its rollouts divide, its environment's options are allowed; no held-out model trains."""
+    config = make_plan(TrainConfig(env_id=env_id, **recipe(env_id))).config
+    found = find(env_id)
+    assert found is not None
+    made = make(found, found.training(config.env_options()))
+    assert config.num_steps * config.num_envs % config.num_minibatches == 0
+    models = find_scenario(env_id).scenario.models
+    parts = made.parts if isinstance(made, Mixture) else (made,)
+    assert {part.model.name for part in parts} == {models[0]}
+
+
+def test_a_recipe_is_for_scenarios() -> None:
+    """The teaching task has the presets."""
+    with pytest.raises(ConfigError, match="needs --env-id of a dosing scenario, not DrugDose-v0"):
+        recipe("DrugDose-v0")
