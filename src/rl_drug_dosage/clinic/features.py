@@ -38,12 +38,14 @@ class Observer:
         history: intervals that are shown one by one.
         belief: the model that a belief is formed under; None: none.
         residual: the action corrects the Bayesian dose; needs a belief.
+        on_board: show the drug on board; only an ablation leaves it out.
     """
 
     scenario: Scenario
     history: int = 4
     belief: DrugModel | None = None
     residual: bool = False
+    on_board: bool = True
 
     def init(self) -> tuple[Any, ...]:
         """The memory at admission."""
@@ -74,7 +76,7 @@ class Observer:
     def size(self) -> int:
         """Length of the vector."""
         s, samples = self.scenario, len(self.scenario.monitoring.at_h)
-        size = 2 + len(s.covariates) + len(ON_BOARD) + 1 + self.history * (1 + 2 * samples) + 4
+        size = 2 + len(s.covariates) + self.on_board * (len(ON_BOARD) + 1) + self.history * (1 + 2 * samples) + 4
         size += int(s.monitoring.baseline) + 2 * int(s.intake is not None)
         if self.belief is not None:
             size += 2 * prior(self.belief, s).z.shape[0] + 1 + int(self.residual)
@@ -101,7 +103,7 @@ class Observer:
         parts = [
             jnp.stack([record.k / steps, jnp.asarray(aim / aim[-1])[k]]),
             jnp.stack([facts[c.name] for c in s.covariates]) if s.covariates else jnp.zeros(0),
-            jnp.stack([*carried, mean]),
+            jnp.stack([*carried, mean]) if self.on_board else jnp.zeros(0),
             doses,
             levels.ravel(),
             known.ravel().astype(float),

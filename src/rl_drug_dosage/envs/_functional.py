@@ -119,7 +119,9 @@ class FunctionalEnv(eqx.Module):
         """`truth` of a batch."""
         return jax.vmap(self.truth)(state)
 
-    def reset_batch(self, chance: Float[Array, "env chance"]) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
+    def reset_batch(
+        self, chance: Float[Array, "env chance"]
+    ) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
         """`reset` of a batch."""
         return jax.vmap(self.reset)(chance)
 

@@ -80,7 +80,9 @@ class Mixture(FunctionalEnv):
     def truth_batch(self, state: Float[Array, "env state"]) -> Float[Array, "env truth"]:
         return self._by_part(self._truth, state)
 
-    def reset_batch(self, chance: Float[Array, "env chance"]) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
+    def reset_batch(
+        self, chance: Float[Array, "env chance"]
+    ) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
         return self._by_part(self._reset, chance)
 
     def step_batch(

@@ -23,7 +23,10 @@ from rl_drug_dosage.envs._mixture import Mixture
 from rl_drug_dosage.errors import UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 
-__all__ = ["ScenarioEnv", "env_of", "numbers_of", "observer_of"]
+__all__ = ["SEEN", "ScenarioEnv", "env_of", "numbers_of", "observer_of"]
+
+SEEN = ("history", "belief", "residual", "on_board")
+"""The options that decide what a policy sees: the arguments of `observer_of`."""
 
 
 _HARM, _TREND = 0.25, 0.1
@@ -32,9 +35,11 @@ shows the way where every dose misses."""
 
 
 @lru_cache
-def observer_of(scenario: Scenario, history: int = 4, belief: str = "", residual: bool = False) -> Observer:
+def observer_of(
+    scenario: Scenario, history: int = 4, belief: str = "", residual: bool = False, on_board: bool = True
+) -> Observer:
     """The observer of an environment's options; one object each, so that programs are shared."""
-    return Observer(scenario, history, model_of(scenario, belief) if belief else None, residual)
+    return Observer(scenario, history, model_of(scenario, belief) if belief else None, residual, on_board)
 
 
 @lru_cache
@@ -189,20 +194,21 @@ def env_of(scenario: Scenario) -> Env:
         history: int = 4,
         belief: str = "",
         residual: bool = False,
+        on_board: bool = True,
         randomise: float = 0.0,
-        stress: str = "",
         mixture: Sequence[Mapping[str, Any]] = (),
         reward: str = "scenario",
     ) -> FunctionalEnv:
         require(isinstance(history, int) and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
         require(isinstance(residual, bool), "residual", residual, "true or false")
+        require(isinstance(on_board, bool), "on_board", on_board, "true or false")
         require(bool(belief) or not residual, "residual", residual, "false where no belief is named")
         require(reward in {"scenario", "goal"}, "reward", reward, "'scenario' or 'goal'")
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
         require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
-        observer = observer_of(scenario, history, belief, residual)
+        observer = observer_of(scenario, history, belief, residual, on_board)
 
-        def part(simulator: str = simulator, randomise: Any = randomise, stress: str = stress) -> ScenarioEnv:
+        def part(simulator: str = simulator, randomise: Any = randomise, stress: str = "") -> ScenarioEnv:
             number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
             require(number and 0.0 <= randomise <= 3.0, "randomise", randomise, "a number from 0 to 3")
             ward, name = stressed(scenario, stress) if stress else scenario, simulator or scenario.models[0]
@@ -219,4 +225,4 @@ def env_of(scenario: Scenario) -> Env:
                     raise UnknownNameError("option of a mixture's part", name, _PART)
         return Mixture([part(**options) for options in mixture])
 
-    return Env(build=build, title=scenario.title, training_only=frozenset({"randomise", "stress", "mixture", "reward"}))
+    return Env(build=build, title=scenario.title, training_only=frozenset({"randomise", "mixture", "reward"}))

@@ -59,7 +59,9 @@ class WithTruth(FunctionalEnv):
     def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
         return self.inner.concentration(state)
 
-    def reset_batch(self, chance: Float[Array, "env chance"]) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
+    def reset_batch(
+        self, chance: Float[Array, "env chance"]
+    ) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
         state, obs = self.inner.reset_batch(chance)
         return state, jnp.concatenate([obs, self.inner.truth_batch(state)], axis=-1)
 

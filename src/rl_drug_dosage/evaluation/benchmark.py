@@ -22,7 +22,7 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.shield import Shield, shield_of
 from rl_drug_dosage.clinic.stress import STRESSES, stressed
 from rl_drug_dosage.envs._catalog import NamedScenario, find_scenario
-from rl_drug_dosage.envs._scenario_env import observer_of
+from rl_drug_dosage.envs._scenario_env import SEEN, observer_of
 from rl_drug_dosage.errors import ConfigError, ModelFileError, UnknownNameError
 from rl_drug_dosage.evaluation.courses import bands, worst_courses
 from rl_drug_dosage.evaluation.statistics import bootstrap, endpoints, paired, subgroups, summary
@@ -154,8 +154,7 @@ def dosing_policy(model: Model, named: NamedScenario, path: Path) -> PpoDosing:
             f"`rl-drug-dosage train --env-id {named.env_id}`, or benchmark it in its own scenario"
         )
     options = model.env_options
-    seen = {name: options[name] for name in ("history", "belief", "residual") if name in options}
-    observer = observer_of(named.scenario, **seen)
+    observer = observer_of(named.scenario, **{name: options[name] for name in SEEN if name in options})
     if model.policy.obs_size != observer.size or model.frame_stack != 1:
         raise ModelFileError(
             f"{path} takes {model.policy.obs_size} observations, {named.env_id} here has {observer.size}: "

@@ -1,0 +1,118 @@
+"""Train the policies that come with the repository, choose among seeds, and try them: `make models` runs it.
+
+For each scenario: five seeds of `train --preset scenario`; on a validation cohort the seed whose attainment is the
+median becomes `models/<scenario>.pt`; then, once, all of them and every clinical policy on a test cohort that nothing
+was chosen on. The results stand in `models/<scenario>.json`, in words in `models/<scenario>.md` and, in one table, in
+`models/README.md`.
+
+    scripts/make_models.py                      every scenario
+    scripts/make_models.py vancomycin busulfan  these
+    scripts/make_models.py --cards              write the cards and the table anew from the results
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import model_cards
+
+from rl_drug_dosage.envs._catalog import find_scenario, scenario_names
+from rl_drug_dosage.evaluation.benchmark import BenchmarkOptions, benchmark, default_policies
+from rl_drug_dosage.utils.runtime import configure
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS, WORK = ROOT / "models", ROOT / "build" / "models"
+SEEDS = (1, 2, 3, 4, 5)
+VALIDATION, TEST, PATIENTS = 1, 20261124, 1000
+"""Seeds of the cohorts. Every setting of the recipes was chosen on patients of seed 1."""
+EXTRA_STRESS = {"warfarin": ("elderly", "double-error", "missed-doses", "missed-samples")}
+"""Wards that no training saw, under the second model."""
+_TRAINED = re.compile(r"trained ([\d,]+) steps in ([\d.]+) s, after ([\d.]+) s of compiling")
+
+
+def train(scenario: str, env_id: str, seed: int) -> tuple[Path, dict[str, float]]:
+    """One run, or the one that is there already: its model and what it took."""
+    name = f"{scenario}-{seed}"
+    folder, log = WORK / name, WORK / f"{name}.log"
+    if not log.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        command = [Path(sys.executable).with_name("rl-drug-dosage"), "train", "--env-id", env_id]
+        command += ["--preset", "scenario", "--seed", str(seed), "--runs-dir", WORK, "--run-name", name]
+        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True)
+        log.write_text(done.stdout)
+    found = _TRAINED.search(log.read_text())
+    if found is None:
+        raise SystemExit(f"{log} does not say how long it took: delete it and run this again")
+    model = WORK / scenario / f"seed-{seed}.pt"
+    model.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "agent.pt", model)
+    steps, train_s, compile_s = (float(text.replace(",", "")) for text in found.groups())
+    return model, {"seed": seed, "steps": steps, "train_s": train_s, "compile_s": compile_s}
+
+
+def trial(scenario: str, policies: Sequence[str], seed: int, **options: Any) -> dict[str, Any]:
+    """A benchmark's record, without courses and distributions."""
+    asked = BenchmarkOptions(scenario=scenario, policies=tuple(policies), patients=PATIENTS, seed=seed, **options)
+    record = benchmark(asked).record
+    kept = {name: record[name] for name in ("settings", "policies", "paired", "stress") if name in record}
+    for row in kept["policies"]:
+        row.pop("card")
+    return kept
+
+
+def make(scenario: str) -> None:
+    """Train, choose, test, write."""
+    named = find_scenario(scenario)
+    runs = [train(scenario, named.env_id, seed) for seed in SEEDS]
+    models = [str(path) for path, _ in runs]
+    chosen_on = trial(scenario, models, VALIDATION)
+    shares = {row["policy"]: row["attainment_pct"]["mean"] for row in chosen_on["policies"]}
+    median = sorted(shares, key=lambda name: shares[name])[len(shares) // 2]
+    shutil.copyfile(WORK / scenario / f"{median}.pt", MODELS / f"{scenario}.pt")
+    policies = [*models, *(p for p in default_policies(named.scenario) if p != "random")]
+    believed, *others = named.scenario.models
+    results = {"right model": trial(scenario, policies, TEST)}
+    for other in others:
+        stress = EXTRA_STRESS.get(scenario, ())
+        results[f"patients of {other}, controller believes {believed}"] = trial(
+            scenario, policies, TEST, simulator=other, controller=believed, stress=stress
+        )
+    record = {
+        "scenario": scenario,
+        "env_id": named.env_id,
+        "median": median,
+        "validation_pct": shares,
+        "runs": [run for _, run in runs],
+        "cohorts": {"validation": VALIDATION, "test": TEST, "patients": PATIENTS},
+        "results": results,
+    }
+    (MODELS / f"{scenario}.json").write_text(json.dumps(record, indent=1) + "\n")
+    print(f"{scenario}: {median} of {len(SEEDS)} seeds", flush=True)
+
+
+def main() -> None:
+    """The command line."""
+    known = sorted(name for name in scenario_names() if not re.search(r"-v\d+$", name))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(known)}; all when none is named"
+    )
+    parser.add_argument("--cards", action="store_true", help="train and try nothing")
+    asked = parser.parse_args()
+    if strangers := sorted(set(asked.scenarios) - set(known)):
+        parser.error(f"no scenario is called {strangers[0]!r}: there are {', '.join(known)}")
+    configure("cpu")
+    if not asked.cards:
+        for scenario in asked.scenarios or known:
+            make(scenario)
+    model_cards.write(MODELS)
+
+
+if __name__ == "__main__":
+    main()
