@@ -19,7 +19,7 @@ TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-wandb install-minari install-dev install-cuda install-torch train train-quick evaluate info \
-	test test-all test-torch test-browser lint format typecheck bench models docs validate lock clean distclean FORCE
+	test test-all test-torch test-browser lint format typecheck bench models ablation docs validate lock clean distclean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -87,6 +87,9 @@ bench: $(DEV) $(TORCH) ## measure speed, against PyTorch too
 
 models: $(BASE) ## train the policies in models/ anew, choose and try them (SCENARIO=vancomycin for one; hours for all)
 	$(BIN)/python scripts/make_models.py $(SCENARIO) $(ARGS)
+
+ablation: $(BASE) ## leave out the parts of two recipes one by one, and write docs/ablation.md (an hour or two)
+	$(BIN)/python scripts/ablation.py $(ARGS)
 
 docs: $(BASE) ## write docs/drugs/ and docs/scenarios.md from the values
 	$(BIN)/python scripts/drug_pages.py

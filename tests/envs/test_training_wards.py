@@ -105,7 +105,8 @@ def test_the_parts_differ_as_told(mixture: Mixture) -> None:
         ({"mixture": "both"}, "mixture must be a list"),
         ({"mixture": [{"randomise": -1}]}, "randomise"),
         ({"mixture": [{"stress": "earthquake"}]}, "earthquake"),
-        ({"residual": True}, "residual"),
+        ({"action": "residual"}, "where no belief"),
+        ({"action": "double"}, "amount, grid, residual"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], said: str) -> None:
@@ -146,7 +147,7 @@ def test_an_environment_without_a_truth_says_so() -> None:
 def residual_policy(shift: float) -> PpoDosing:
     """A policy whose action is ``shift`` whatever it sees."""
     scenario = VANCOMYCIN.scenario
-    observer = observer_of(scenario, 2, THOMSON, True)
+    observer = observer_of(scenario, 2, THOMSON, "residual")
     networks = init_actor_critic(np.random.default_rng(0), obs_size=observer.size, action_size=1, hidden_sizes=(4,))
     networks.actor_mean.weights[-1][:] = 0.0
     networks.actor_mean.biases[-1][:] = shift
@@ -169,6 +170,17 @@ def test_a_correction_of_nothing_is_bayesian_dosing() -> None:
     usual, step = scenario.dosage.usual, scenario.dosage.amounts[2] - scenario.dosage.amounts[1]
     expected = np.minimum(2.0 * same.dose[:, 0] + 0.1 * usual, scenario.dosage.amounts[-1])
     assert np.abs(twice.dose[:, 0] - expected).max() <= 0.5 * step + 1e-3
+
+
+def test_a_place_on_the_grid_is_its_amount() -> None:
+    """Between two places, between their amounts; the ends are the grid's."""
+    scenario = find_scenario("propofol").scenario
+    observer = observer_of(scenario, 1, "", "grid")
+    amounts = scenario.dosage.amounts
+    assert observer.action_range == (0.0, len(amounts) - 1)
+    for place in (0, 17, len(amounts) - 1):
+        assert observer.dose((), jnp.float32(place)) == amounts[place]
+    assert observer.dose((), jnp.float32(81.25)) == pytest.approx(0.75 * amounts[81] + 0.25 * amounts[82])
 
 
 # --- recipes ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.objective import split_latent
 
-__all__ = ["ON_BOARD", "Observer"]
+__all__ = ["ACTIONS", "ON_BOARD", "Observer"]
+
+ACTIONS = ("amount", "grid", "residual")
 
 ON_BOARD = (1.0, 4.0, 16.0)
 """Half-lives of the drug-on-board features, in decision intervals: an exponentially fading sum of doses makes a delayed
@@ -30,56 +32,72 @@ class Observer:
     latest level and the one before (same scale), and the share of the course since each; the level before the first
     dose, where one is drawn; the announced intake of this interval and the next, where there is one. With a belief:
     MAP etas (and kappas) and their standard deviations under that model, and the latest innovation in standard
-    deviations, which tells a wrong model. With ``residual`` the dose of Bayesian dosing under that model, in shares
-    of the largest, and an action is a correction of it, see `dose`.
+    deviations, which tells a wrong model. Where actions correct it, the dose of Bayesian dosing under that model, in
+    shares of the largest.
 
     Args:
         scenario: the task.
         history: intervals that are shown one by one.
         belief: the model that a belief is formed under; None: none.
-        residual: the action corrects the Bayesian dose; needs a belief.
+        action: what an action is, one of `ACTIONS`, see `dose`; ``"residual"`` needs a belief.
         on_board: show the drug on board; only an ablation leaves it out.
+        clock: show the time. Treatment goes on after a trial's last day: a policy that cannot tell it doses on that day
+            as on the one before.
     """
 
     scenario: Scenario
     history: int = 4
     belief: DrugModel | None = None
-    residual: bool = False
+    action: str = "amount"
     on_board: bool = True
+    clock: bool = True
 
     def init(self) -> tuple[Any, ...]:
         """The memory at admission."""
         if self.belief is None:
             return ()
-        if self.residual:
+        if self.action == "residual":
             return begin(self.belief, self.scenario, self.scenario.dosage.usual), jnp.zeros(())
         return (prior(self.belief, self.scenario),)
 
     @property
     def action_range(self) -> tuple[float, float]:
-        """Lowest and highest action: an amount of the dosage, or its correction."""
+        """Lowest and highest action."""
         amounts = self.scenario.dosage.amounts
-        return (-1.0, 1.0) if self.residual else (amounts[0], amounts[-1])
+        ranges = {"amount": (amounts[0], amounts[-1]), "grid": (0.0, len(amounts) - 1.0), "residual": (-1.0, 1.0)}
+        return ranges[self.action]
 
     def dose(self, memory: tuple[Any, ...], action: Float[Array, ""]) -> Float[Array, ""]:
         """The amount that an action stands for, not yet on the grid.
 
-        A correction ``a`` of the Bayesian dose ``d`` makes it ``(d + b) 2^a - b`` with ``b`` a tenth of the usual dose:
-        half of it to twice as much, nothing changed at 0, and something above none where the Bayesian dose is none.
+        ``"amount"``: itself. ``"grid"``: a place on the grid of amounts, which is finer where finer doses are needed.
+        ``"residual"``: a correction ``a`` of the Bayesian dose ``d``, ``(d + b) 2^a - b`` with ``b`` a tenth of the
+        usual dose: half of it to twice as much, nothing changed at 0, and something above none where the Bayesian dose
+        is none.
         """
-        if not self.residual:
-            return action
-        base = 0.1 * self.scenario.dosage.usual
-        return (memory[1] + base) * 2.0**action - base
+        if self.action == "grid":
+            grid = self.scenario.dosage.grid()
+            return jnp.interp(action, jnp.arange(len(grid)), grid)
+        if self.action == "residual":
+            base = 0.1 * self.scenario.dosage.usual
+            return (memory[1] + base) * 2.0**action - base
+        return action
 
     @property
     def size(self) -> int:
         """Length of the vector."""
         s, samples = self.scenario, len(self.scenario.monitoring.at_h)
-        size = 2 + len(s.covariates) + self.on_board * (len(ON_BOARD) + 1) + self.history * (1 + 2 * samples) + 4
+        size = (
+            1
+            + self.clock
+            + len(s.covariates)
+            + self.on_board * (len(ON_BOARD) + 1)
+            + self.history * (1 + 2 * samples)
+            + 4
+        )
         size += int(s.monitoring.baseline) + 2 * int(s.intake is not None)
         if self.belief is not None:
-            size += 2 * prior(self.belief, s).z.shape[0] + 1 + int(self.residual)
+            size += 2 * prior(self.belief, s).z.shape[0] + 1 + int(self.action == "residual")
         return size
 
     def __call__(self, memory: tuple[Any, ...], record: Record) -> tuple[Float[Array, " obs"], tuple[Any, ...]]:
@@ -101,7 +119,8 @@ class Observer:
         known = record.known[rows] & there[:, None]
         levels = jnp.where(known, jnp.log1p(record.level[rows]), 0.0)
         parts = [
-            jnp.stack([record.k / steps, jnp.asarray(aim / aim[-1])[k]]),
+            jnp.reshape(record.k / steps, 1) if self.clock else jnp.zeros(0),
+            jnp.asarray(aim / aim[-1])[k][None],
             jnp.stack([facts[c.name] for c in s.covariates]) if s.covariates else jnp.zeros(0),
             jnp.stack([*carried, mean]) if self.on_board else jnp.zeros(0),
             doses,
@@ -115,7 +134,7 @@ class Observer:
             biggest = max(amount for _, amount in s.intake.schedule)
             parts.append(record.intake_mg[jnp.asarray([k, jnp.minimum(k + 1, steps - 1)])] / biggest)
         if self.belief is not None:
-            if self.residual:
+            if self.action == "residual":
                 amount, planned = advise(self.belief, s, memory[0], record)
                 belief, memory = planned.belief, (planned, amount)
                 parts.append(jnp.reshape(amount / top, 1))

@@ -12,7 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rl_drug_dosage.clinic.features import Observer
+from rl_drug_dosage.clinic.features import ACTIONS, Observer
 from rl_drug_dosage.clinic.grid import snap
 from rl_drug_dosage.clinic.interval import model_of, randomised, simulator_of
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -25,7 +25,7 @@ from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["SEEN", "ScenarioEnv", "env_of", "numbers_of", "observer_of"]
 
-SEEN = ("history", "belief", "residual", "on_board")
+SEEN = ("history", "belief", "action", "on_board", "clock")
 """The options that decide what a policy sees: the arguments of `observer_of`."""
 
 
@@ -36,10 +36,15 @@ shows the way where every dose misses."""
 
 @lru_cache
 def observer_of(
-    scenario: Scenario, history: int = 4, belief: str = "", residual: bool = False, on_board: bool = True
+    scenario: Scenario,
+    history: int = 4,
+    belief: str = "",
+    action: str = "amount",
+    on_board: bool = True,
+    clock: bool = True,
 ) -> Observer:
     """The observer of an environment's options; one object each, so that programs are shared."""
-    return Observer(scenario, history, model_of(scenario, belief) if belief else None, residual, on_board)
+    return Observer(scenario, history, model_of(scenario, belief) if belief else None, action, on_board, clock)
 
 
 @lru_cache
@@ -58,12 +63,11 @@ def _layout(scenario: Scenario, model: DrugModel, observer: Observer) -> Callabl
 class ScenarioEnv(FunctionalEnv):
     """A `Scenario` as a `FunctionalEnv`.
 
-    The observation is that of `clinic.features.Observer`. The action is an amount in the dosage's unit, anywhere
-    between the grid's ends, or a correction of the Bayesian dose; what is dispensed is the nearest one of the grid.
-    The state is the course of one patient, whose chance follows from the patient's key alone. The state vector is
-    ``[now, key as four numbers, decision, course...]`` with ``now`` the monitored output at the end of the last
-    interval. With ``by_goal`` the reward is the share of an interval in the windows, less harms, in place of the
-    scenario's own.
+    The observation and what an action means are those of `clinic.features.Observer`; what is dispensed is the nearest
+    amount of the grid. The state is the course of one patient, whose chance follows from the patient's key alone. The
+    state vector is ``[now, key as four numbers, decision, course...]`` with ``now`` the monitored output at the end of
+    the last interval. With ``by_goal`` the reward is the share of an interval in the windows, less harms, in place of
+    the scenario's own.
     """
 
     scenario: Scenario = eqx.field(static=True)
@@ -147,7 +151,15 @@ class ScenarioEnv(FunctionalEnv):
         course, _ = _layout(self.scenario, self.model, self.observer)(state[6:])
         truth, now = course.truth, jnp.minimum(k, self.scenario.schedule.decisions - 1)
         own = [truth.eta, truth.kappa[now], jnp.log1p(jnp.maximum(course.contents, 0.0))]
-        one = [state[0], jnp.log1p(course.area), truth.disturbance, course.missing, course.error, course.high]
+        one = [
+            k / self.scenario.schedule.decisions,
+            state[0],
+            jnp.log1p(course.area),
+            truth.disturbance,
+            course.missing,
+            course.error,
+            course.high,
+        ]
         return jnp.concatenate([*own, jnp.stack([jnp.asarray(x, jnp.float32) for x in one])])
 
     def _pack(self, now: Array, key: Array, k: Array, course: Course, memory: Any) -> Float[Array, " state"]:
@@ -189,24 +201,26 @@ _PART = ("simulator", "randomise", "stress")
 def env_of(scenario: Scenario) -> Env:
     """What the catalogue shows of a scenario."""
 
-    def build(
+    def build(  # noqa: PLR0913, PLR0917 - the options of an environment
         simulator: str = "",
         history: int = 4,
         belief: str = "",
-        residual: bool = False,
+        action: str = "amount",
         on_board: bool = True,
+        clock: bool = True,
         randomise: float = 0.0,
         mixture: Sequence[Mapping[str, Any]] = (),
         reward: str = "scenario",
     ) -> FunctionalEnv:
         require(isinstance(history, int) and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
-        require(isinstance(residual, bool), "residual", residual, "true or false")
-        require(isinstance(on_board, bool), "on_board", on_board, "true or false")
-        require(bool(belief) or not residual, "residual", residual, "false where no belief is named")
+        require(action in ACTIONS, "action", action, f"one of {', '.join(ACTIONS)}")
+        for name, value in (("on_board", on_board), ("clock", clock)):
+            require(isinstance(value, bool), name, value, "true or false")
+        require(bool(belief) or action != "residual", "action", action, "amount or grid where no belief is named")
         require(reward in {"scenario", "goal"}, "reward", reward, "'scenario' or 'goal'")
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
         require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
-        observer = observer_of(scenario, history, belief, residual, on_board)
+        observer = observer_of(scenario, history, belief, action, on_board, clock)
 
         def part(simulator: str = simulator, randomise: Any = randomise, stress: str = "") -> ScenarioEnv:
             number = isinstance(randomise, int | float) and not isinstance(randomise, bool)

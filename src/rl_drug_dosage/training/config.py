@@ -79,6 +79,9 @@ class TrainConfig:
     policy: str = _option(
         "tanh-gaussian", "how the Gaussian becomes a dose (gaussian-raw is CleanRL's)", choices=POLICIES
     )
+    init_logstd: float = _option(
+        0.0, "ln of the policy's first standard deviation, where the action is from -1 to 1", low=-10.0, high=2.0
+    )
     hidden_size: int = _option(64, "units in each of the two hidden layers", low=1, high=8192)
     memory: str = _option("none", "what the networks remember of an episode (compiled environments)", choices=MEMORIES)
     memory_size: int = _option(64, "units of each network's memory", low=1, high=8192)

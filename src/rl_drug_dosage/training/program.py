@@ -60,6 +60,7 @@ def learner_settings(
         policy=config.policy,
         hidden_sizes=(config.hidden_size, config.hidden_size),
         visible=visible,
+        init_logstd=config.init_logstd,
         memory_size=config.memory_size if config.memory == "gru" else 0,
         anneal_lr=config.anneal_lr,
         norm_adv=config.norm_adv,

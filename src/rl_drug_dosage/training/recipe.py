@@ -25,7 +25,7 @@ _USUAL: Mapping[str, Any] = {
     "eval_freq": 10**9,
     "eval_episodes": 1000,
 }
-_USUAL_ENV: Mapping[str, Any] = {"reward": "goal", "mixture": [{}, {"randomise": 0.6}]}
+_USUAL_ENV: Mapping[str, Any] = {"reward": "goal", "mixture": ({}, {"randomise": 0.6})}
 """Half of the patients are as published, half vary more than published (`clinic.interval.randomised`)."""
 
 

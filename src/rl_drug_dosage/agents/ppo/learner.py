@@ -49,6 +49,7 @@ class LearnerSettings:
     hidden_sizes: tuple[int, ...] = (64, 64)
     visible: int | None = None
     memory_size: int = 0
+    init_logstd: float = 0.0
     anneal_lr: bool = True
     norm_adv: bool = True
     clip_vloss: bool = False
@@ -116,6 +117,7 @@ class Learner:
             hidden_sizes=s.hidden_sizes,
             visible=s.visible,
             memory_size=s.memory_size,
+            logstd=s.init_logstd,
         )
 
     def init(self, rng: np.random.Generator) -> LearnerState:

@@ -174,8 +174,9 @@ def init_actor_critic(
     hidden_sizes: Sequence[int] = (64, 64),
     visible: int | None = None,
     memory_size: int = 0,
+    logstd: float = 0.0,
 ) -> ActorCritic:
-    """Orthogonal weights of gain sqrt(2), zero biases; policy head gain 0.01, value head gain 1; log-sd 0.
+    """Orthogonal weights of gain sqrt(2), zero biases; policy head gain 0.01, value head gain 1; log-sd 0 unless told.
 
     Detail 2 of Huang et al. (2022); the log-sd is on the scale of the [-1, 1] action. A memory starts with orthogonal
     weights of gain 1 and zero biases (LSTM detail 1).
@@ -188,6 +189,7 @@ def init_actor_critic(
         visible: how much of it the actor sees; all of it unless told.
         memory_size: units of each network's memory; 0: none. A critic that sees more than the actor needs none: what
             it is shown beyond the observation is the patient's true state.
+        logstd: of every component.
     """
     visible = obs_size if visible is None else visible
 
@@ -209,7 +211,7 @@ def init_actor_critic(
     return ActorCritic(
         critic=critic,
         actor_mean=mlp(visible + memory_size, action_size, 0.01),
-        actor_logstd=np.zeros((1, action_size), np.float32),
+        actor_logstd=np.full((1, action_size), logstd, np.float32),
         actor_memory=gru(visible) if memory_size else None,
         critic_memory=gru(obs_size) if recalls else None,
     )

@@ -1,0 +1,163 @@
+"""What each part of a recipe is worth: leave it out, train again, try it. Writes docs/ablation.md.
+
+scripts/ablation.py                     both scenarios, as published
+scripts/ablation.py --seeds 5 warfarin  this one, more seeds
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_drug_dosage.envs._catalog import find_scenario
+from rl_drug_dosage.evaluation.benchmark import BenchmarkOptions, benchmark
+from rl_drug_dosage.training.recipe import recipe
+from rl_drug_dosage.utils.runtime import configure
+
+ROOT = Path(__file__).resolve().parents[1]
+WORK, PAGE = ROOT / "build" / "ablation", ROOT / "docs" / "ablation.md"
+COHORT, PATIENTS, SEEDS = 20261125, 1000, 3
+
+
+_HEAD = """# What each part of a recipe is worth
+
+Written by `make ablation`: a recipe with one thing changed, trained with {seeds} seeds and fewer steps than the models
+that come with the repository, and tried on {patients:,} patients (cohort {cohort}) with the right and the wrong model.
+Shares in %: the median over the seeds, and the range. For research and education only."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe with something changed: options of the environment, and of `train`."""
+
+    title: str
+    env: Mapping[str, Any] = field(default_factory=dict)
+    train: Sequence[str] = ()
+
+
+STEPS = {"warfarin": 4_000_000, "vancomycin": 1_000_000}
+"""Fewer than in the recipe: differences show before the end."""
+VARIANTS = {
+    "warfarin": (
+        Variant("the recipe"),
+        Variant("no memory: the last interval only", {"history": 1}),
+        Variant("a GRU in place of the history", {"history": 1}, ("--memory", "gru")),
+        Variant("no drug on board", {"on_board": False}),
+        Variant("the critic sees what the actor sees", train=("--no-privileged-critic",)),
+        Variant("published patients only", {"mixture": []}),
+        Variant("varied patients only", {"mixture": [{"randomise": 0.6}]}),
+        Variant("the scenario's reward", {"reward": "scenario"}),
+        Variant("a policy that knows the day", {"clock": True}),
+        Variant("bootstrapped beyond the last day", train=("--bootstrap-truncation",)),
+        Variant("harmful events limited to 1 in 100 days", train=("--harm-limit", "0.01")),
+    ),
+    "vancomycin": (
+        Variant("the recipe (a correction of the Bayesian dose)"),
+        Variant("the belief is shown, the dose is the policy's own", {"action": "amount"}),
+        Variant("no belief", {"action": "amount", "belief": ""}),
+        Variant("no memory but the belief", {"history": 1, "on_board": False}),
+        Variant("neither belief nor memory", {"action": "amount", "belief": "", "history": 1, "on_board": False}),
+        Variant("the critic sees what the actor sees", train=("--no-privileged-critic",)),
+        Variant("published patients only", {"mixture": []}),
+    ),
+}
+
+
+def train(scenario: str, number: int, variant: Variant, seed: int) -> str:
+    """The model of one variant and seed, trained now or before."""
+    name = f"{scenario}-{number}-{seed}"
+    model, done = WORK / f"{name}.pt", WORK / name / "agent.pt"
+    if not model.exists():
+        env_id = find_scenario(scenario).env_id
+        options = {**json.loads(recipe(env_id)["env_kwargs"]), **variant.env}
+        shutil.rmtree(WORK / name, ignore_errors=True)
+        command = [str(Path(sys.executable).with_name("rl-drug-dosage")), "train", "--env-id", env_id]
+        command += [
+            "--preset",
+            "scenario",
+            "--env-kwargs",
+            json.dumps(options),
+            "--total-timesteps",
+            str(STEPS[scenario]),
+        ]
+        command += [
+            "--eval-freq",
+            "0",
+            "--seed",
+            str(seed),
+            "--runs-dir",
+            str(WORK),
+            "--run-name",
+            name,
+            *variant.train,
+        ]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        shutil.copyfile(done, model)
+        print(name, flush=True)
+    return str(model)
+
+
+def rows_of(scenario: str, models: Sequence[str], simulator: str, controller: str) -> dict[str, dict[str, Any]]:
+    """Every policy's summary in one setting."""
+    asked = BenchmarkOptions(
+        scenario=scenario,
+        policies=("mipd", *models),
+        patients=PATIENTS,
+        seed=COHORT,
+        simulator=simulator,
+        controller=controller,
+    )
+    return {row["policy"]: row for row in benchmark(asked).record["policies"]}
+
+
+def cell(values: Sequence[float]) -> str:
+    """The median, and the range."""
+    return (
+        f"{np.median(values):.1f} ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else f"{values[0]:.1f}"
+    )
+
+
+def table(scenario: str, seeds: int) -> str:
+    """Train, try, and write down one scenario's variants."""
+    named = find_scenario(scenario)
+    models = {
+        variant.title: [train(scenario, number, variant, seed) for seed in range(1, seeds + 1)]
+        for number, variant in enumerate(VARIANTS[scenario])
+    }
+    flat = [path for paths in models.values() for path in paths]
+    believed = named.scenario.models[0]
+    settings = {name: rows_of(scenario, flat, name, believed) for name in named.scenario.models}
+    measures = ("attainment_pct", "worst_5_pct", "final_pct")
+    head = ["variant"] + [f"{m}, patients of {s}" for s in settings for m in ("goal", "worst 5 %", "last interval")]
+    lines = [head, ["---"] * len(head)]
+    for title, names in {**{t: [Path(p).stem for p in paths] for t, paths in models.items()}, "mipd": ["mipd"]}.items():
+        line = [title]
+        for rows in settings.values():
+            for measure in measures:
+                values = [rows[name][measure] for name in names]
+                line.append(cell([v["mean"] if isinstance(v, dict) else v for v in values]))
+        lines.append(line)
+    return f"## {scenario}: {STEPS[scenario]:,} steps\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenarios", nargs="*", choices=[*VARIANTS, []], default=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    asked = parser.parse_args()
+    configure("cpu")
+    WORK.mkdir(parents=True, exist_ok=True)
+    parts = [table(name, asked.seeds) for name in asked.scenarios]
+    PAGE.write_text("\n\n".join([_HEAD.format(seeds=asked.seeds, patients=PATIENTS, cohort=COHORT), *parts]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
