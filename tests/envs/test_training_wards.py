@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.agents._policy import Setting
+from rl_drug_dosage.agents._policy import Agent, Setting
 from rl_drug_dosage.agents.mipd import build
 from rl_drug_dosage.agents.ppo.dosing import PpoDosing
 from rl_drug_dosage.agents.ppo.networks import init_actor_critic
@@ -25,8 +25,10 @@ from rl_drug_dosage.evaluation.trial import Cohort, run_trial
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.plan import make_plan
 from rl_drug_dosage.training.recipe import recipe
+from rl_drug_dosage.utils import plugins
 
 THOMSON, GOTI = "vancomycin-thomson2009", "vancomycin-goti2018"
+AGENTS = "rl_drug_dosage.agents"
 VANCOMYCIN = find_scenario("vancomycin")
 
 
@@ -106,7 +108,7 @@ def test_the_parts_differ_as_told(mixture: Mixture) -> None:
         ({"mixture": [{"randomise": -1}]}, "randomise"),
         ({"mixture": [{"stress": "earthquake"}]}, "earthquake"),
         ({"action": "residual"}, "where no belief"),
-        ({"action": "double"}, "amount, grid, residual"),
+        ({"action": "double"}, "amount, grid, relative, residual"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], said: str) -> None:
@@ -144,10 +146,10 @@ def test_an_environment_without_a_truth_says_so() -> None:
 # --- residual dosing -------------------------------------------------------------------------------------------------
 
 
-def residual_policy(shift: float) -> PpoDosing:
+def fixed_policy(action: str, shift: float) -> PpoDosing:
     """A policy whose action is ``shift`` whatever it sees."""
     scenario = VANCOMYCIN.scenario
-    observer = observer_of(scenario, 2, THOMSON, "residual")
+    observer = observer_of(scenario, 2, THOMSON if action == "residual" else "", action)
     networks = init_actor_critic(np.random.default_rng(0), obs_size=observer.size, action_size=1, hidden_sizes=(4,))
     networks.actor_mean.weights[-1][:] = 0.0
     networks.actor_mean.biases[-1][:] = shift
@@ -163,10 +165,10 @@ def test_a_correction_of_nothing_is_bayesian_dosing() -> None:
     scenario = VANCOMYCIN.scenario
     believed, simulator = model_of(scenario, THOMSON), simulator_of(scenario, GOTI)
     mipd = run_trial(scenario, simulator, build(Setting(scenario, believed, simulator)), Cohort(3, 50))
-    same = run_trial(scenario, simulator, residual_policy(0.0), Cohort(3, 50))
+    same = run_trial(scenario, simulator, fixed_policy("residual", 0.0), Cohort(3, 50))
     # The two plan from different first guesses, which a tie between neighbours of the grid may follow.
     assert np.mean(mipd.dose == same.dose) > 0.98
-    twice = run_trial(scenario, simulator, residual_policy(1.0), Cohort(3, 50))
+    twice = run_trial(scenario, simulator, fixed_policy("residual", 1.0), Cohort(3, 50))
     usual, step = scenario.dosage.usual, scenario.dosage.amounts[2] - scenario.dosage.amounts[1]
     expected = np.minimum(2.0 * same.dose[:, 0] + 0.1 * usual, scenario.dosage.amounts[-1])
     assert np.abs(twice.dose[:, 0] - expected).max() <= 0.5 * step + 1e-3
@@ -181,6 +183,26 @@ def test_a_place_on_the_grid_is_its_amount() -> None:
     for place in (0, 17, len(amounts) - 1):
         assert observer.dose((), jnp.float32(place)) == amounts[place]
     assert observer.dose((), jnp.float32(81.25)) == pytest.approx(0.75 * amounts[81] + 0.25 * amounts[82])
+
+
+def test_a_change_of_nothing_keeps_the_dose_before() -> None:
+    """From the label's first dose on; a change of one doubles it, less what lets it rise from none."""
+    scenario = VANCOMYCIN.scenario
+    simulator = simulator_of(scenario, THOMSON)
+    label = run_trial(
+        scenario,
+        simulator,
+        plugins.load(AGENTS, "label", attribute="AGENT", kind=Agent).build(
+            Setting(scenario, model_of(scenario, THOMSON), simulator)
+        ),
+        Cohort(3, 20),
+    )
+    same = run_trial(scenario, simulator, fixed_policy("relative", 0.0), Cohort(3, 20))
+    np.testing.assert_array_equal(same.dose, np.broadcast_to(label.dose[:, :1], same.dose.shape))
+    more = run_trial(scenario, simulator, fixed_policy("relative", 1.0), Cohort(3, 20))
+    usual, step = scenario.dosage.usual, scenario.dosage.amounts[2] - scenario.dosage.amounts[1]
+    expected = np.minimum(2.0 * more.dose[:, :-1] + 0.1 * usual, scenario.dosage.amounts[-1])
+    assert np.abs(more.dose[:, 1:] - expected).max() <= 0.5 * step + 1e-3
 
 
 # --- recipes ---------------------------------------------------------------------------------------------------------

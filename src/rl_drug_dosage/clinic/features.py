@@ -15,7 +15,7 @@ from rl_drug_dosage.pkpd.bayes.objective import split_latent
 
 __all__ = ["ACTIONS", "ON_BOARD", "Observer"]
 
-ACTIONS = ("amount", "grid", "residual")
+ACTIONS = ("amount", "grid", "relative", "residual")
 
 ON_BOARD = (1.0, 4.0, 16.0)
 """Half-lives of the drug-on-board features, in decision intervals: an exponentially fading sum of doses makes a delayed
@@ -53,34 +53,35 @@ class Observer:
     clock: bool = True
 
     def init(self) -> tuple[Any, ...]:
-        """The memory at admission."""
+        """The memory at admission; last in it is the dose that an action changes, where it changes one."""
+        base = (jnp.zeros(()),) if self.action in {"relative", "residual"} else ()
         if self.belief is None:
-            return ()
+            return base
         if self.action == "residual":
-            return begin(self.belief, self.scenario, self.scenario.dosage.usual), jnp.zeros(())
-        return (prior(self.belief, self.scenario),)
+            return begin(self.belief, self.scenario, self.scenario.dosage.usual), *base
+        return prior(self.belief, self.scenario), *base
 
     @property
     def action_range(self) -> tuple[float, float]:
         """Lowest and highest action."""
         amounts = self.scenario.dosage.amounts
-        ranges = {"amount": (amounts[0], amounts[-1]), "grid": (0.0, len(amounts) - 1.0), "residual": (-1.0, 1.0)}
-        return ranges[self.action]
+        ranges = {"amount": (amounts[0], amounts[-1]), "grid": (0.0, len(amounts) - 1.0)}
+        return {**ranges, "relative": (-2.0, 2.0), "residual": (-1.0, 1.0)}[self.action]
 
     def dose(self, memory: tuple[Any, ...], action: Float[Array, ""]) -> Float[Array, ""]:
         """The amount that an action stands for, not yet on the grid.
 
         ``"amount"``: itself. ``"grid"``: a place on the grid of amounts, which is finer where finer doses are needed.
-        ``"residual"``: a correction ``a`` of the Bayesian dose ``d``, ``(d + b) 2^a - b`` with ``b`` a tenth of the
-        usual dose: half of it to twice as much, nothing changed at 0, and something above none where the Bayesian dose
-        is none.
+        ``"relative"``: a change ``a`` of the dose before (of the label's, where there is none) ``d`` to
+        ``(d + b) 2^a - b``, with ``b`` a tenth of the usual dose, so that something is above none. ``"residual"``: the
+        same change of the Bayesian dose.
         """
         if self.action == "grid":
             grid = self.scenario.dosage.grid()
             return jnp.interp(action, jnp.arange(len(grid)), grid)
-        if self.action == "residual":
+        if self.action in {"relative", "residual"}:
             base = 0.1 * self.scenario.dosage.usual
-            return (memory[1] + base) * 2.0**action - base
+            return (memory[-1] + base) * 2.0**action - base
         return action
 
     @property
@@ -133,16 +134,20 @@ class Observer:
         if s.intake is not None:
             biggest = max(amount for _, amount in s.intake.schedule)
             parts.append(record.intake_mg[jnp.asarray([k, jnp.minimum(k + 1, steps - 1)])] / biggest)
+        after: tuple[Any, ...] = ()
         if self.belief is not None:
             if self.action == "residual":
                 amount, planned = advise(self.belief, s, memory[0], record)
-                belief, memory = planned.belief, (planned, amount)
+                belief, after = planned.belief, (planned, amount)
                 parts.append(jnp.reshape(amount / top, 1))
             else:
                 belief = estimate(self.belief, s, record, memory[0].z)
-                memory = (belief,)
+                after = (belief,)
             parts += [belief.z, jnp.sqrt(jnp.diagonal(belief.covariance)), self._surprise(belief, record)[None]]
-        return jnp.concatenate([jnp.asarray(p, dtype=jnp.float32) for p in parts]), memory
+        if self.action == "relative":
+            first = s.label(facts, record)
+            after = (*after, jnp.where(record.k > 0, record.dose[jnp.maximum(record.k - 1, 0)], first))
+        return jnp.concatenate([jnp.asarray(p, dtype=jnp.float32) for p in parts]), after
 
     def _surprise(self, belief: Belief, record: Record) -> Array:
         """The latest innovation under the belief, in standard deviations."""
