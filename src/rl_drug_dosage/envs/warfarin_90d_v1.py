@@ -90,4 +90,9 @@ SCENARIO = Scenario(
     ),
     look_ahead=8,
     shield={"dose": 15.0, "factor": 2.0, "level": 4.5},
+    training={
+        "total_timesteps": 8_000_000,
+        "num_minibatches": 32,
+        "env_kwargs": {"history": 10, "clock": False},
+    },
 )

@@ -87,4 +87,10 @@ SCENARIO = Scenario(
     look_ahead=8,
     # The caps are this project's choice: nomograms start with at most 10 mg.
     shield={"dose": 15.0, "factor": 2.0, "level": 4.5},
+    # Treatment goes on after the trial: the policy is not shown the day.
+    training={
+        "total_timesteps": 12_000_000,
+        "num_minibatches": 32,
+        "env_kwargs": {"history": 10, "clock": False},
+    },
 )

@@ -17,7 +17,7 @@ _USUAL: Mapping[str, Any] = {
     "learning_rate": 1e-3,
     "gamma": 0.97,
     "hidden_size": 128,
-    "total_timesteps": 4_000_000,
+    "total_timesteps": 3_000_000,
     # A course has a fixed length, which the observation knows: beyond its end there is nothing to value.
     "bootstrap_truncation": False,
     "privileged_critic": True,
