@@ -72,6 +72,7 @@ def section(named: NamedScenario) -> str:
         f"- reward: {s.reward_text}",
         f"- `label`: {s.label_text}",
         f"- stress settings: {', '.join(stresses)}",
+        f"- a policy that was trained here: [models/{named.name}.md](../models/{named.name}.md)",
         "",
     ]
     if s.covariates:

@@ -140,3 +140,24 @@ def test_a_foreign_environment_trains_and_evaluates(run):
     checked = run("evaluate", "--model-path", "runs/swing/agent.pt", "--num-episodes", "2")
     assert checked.code == 0, checked.err
     assert "mean of 2" in checked.out
+
+
+def test_the_scenario_preset_trains_a_policy_that_the_benchmark_takes(run):
+    """The recipe of infliximab, one update of it: 2,048 courses of 7 infusions; what was given wins."""
+    args = ["--env-id", "Infliximab-v1", "--preset", "scenario", "--num-envs", "64", "--num-minibatches", "4"]
+    done = run("train", *args, "--total-timesteps", "448", "--run-name", "recipe")
+    assert done.code == 0, done.err
+    config = tomllib.loads(Path("runs/recipe/config.toml").read_text())["train"]
+    assert config["num_envs"] == 64
+    assert config["privileged_critic"] is True
+    assert json.loads(config["env_kwargs"])["mixture"] == [{}, {"randomise": 0.6}]
+    args = ["--scenario", "infliximab", "--patients", "20", "--policy", "runs/recipe/agent.pt", "--policy", "label"]
+    assert run("benchmark", *args).code == 0
+
+
+def test_the_scenario_preset_is_for_scenarios(run):
+    """The default task has no recipe: one line, nothing written."""
+    done = run("train", "--preset", "scenario")
+    assert done.code != 0
+    assert "needs --env-id of a dosing scenario, not DrugDose-v0" in done.err
+    assert not Path("runs").exists()
