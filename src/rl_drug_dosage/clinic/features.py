@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.belief import Belief, Player, estimate, innovations, occasions_of, past, prior
@@ -13,13 +14,16 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.objective import split_latent
 
-__all__ = ["ACTIONS", "ON_BOARD", "Observer"]
+__all__ = ["ACTIONS", "ON_BOARD", "RATIO_OVER", "Observer"]
 
 ACTIONS = ("amount", "grid", "relative", "residual")
 
 ON_BOARD = (1.0, 4.0, 16.0)
 """Half-lives of the drug-on-board features, in decision intervals: an exponentially fading sum of doses makes a delayed
 effect nearly Markov (PAE-POMDP)."""
+
+RATIO_OVER = (1.0, 4.0)
+"""Half-lives, in decision intervals, of the doses that a level is set against."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,7 @@ class Observer:
         on_board: show the drug on board; only an ablation leaves it out.
         clock: show the time. Treatment goes on after a trial's last day: a policy that cannot tell it doses on that day
             as on the one before.
+        ratio: show the level-to-dose ratio, see `_ratios`.
     """
 
     scenario: Scenario
@@ -51,6 +56,7 @@ class Observer:
     action: str = "amount"
     on_board: bool = True
     clock: bool = True
+    ratio: bool = False
 
     def init(self) -> tuple[Any, ...]:
         """The memory at admission; last in it is the dose that an action changes, where it changes one."""
@@ -96,6 +102,7 @@ class Observer:
             + self.history * (1 + 2 * samples)
             + 4
         )
+        size += 2 * len(RATIO_OVER) * self.ratio
         size += int(s.monitoring.baseline) + 2 * int(s.intake is not None)
         if self.belief is not None:
             size += 2 * prior(self.belief, s).z.shape[0] + 1 + int(self.action == "residual")
@@ -129,6 +136,8 @@ class Observer:
             known.ravel().astype(float),
             _latest(record),
         ]
+        if self.ratio:
+            parts.append(_ratios(s, record))
         if s.monitoring.baseline:
             parts.append(jnp.log1p(record.baseline)[None])
         if s.intake is not None:
@@ -158,6 +167,27 @@ class Observer:
         u = innovations(self.belief, self.scenario, past(player, record), record).ravel()
         at = jnp.max(jnp.where(record.known.ravel(), jnp.arange(u.shape[0]), 0))
         return jnp.clip(u[at], -10.0, 10.0)
+
+
+def _ratios(scenario: Scenario, record: Record) -> Float[Array, " ratio"]:
+    """What clinics know as the C/D ratio: ln of each level over the doses behind it, averaged over the levels.
+
+    The doses behind a level are an exponentially fading mean of those until then, with each of the half-lives
+    `RATIO_OVER`; the average is over all levels, and once more with those of four intervals ago counting half. 0 where
+    no level is known.
+    """
+    steps = scenario.schedule.decisions
+    column = scenario.monitoring.guide % len(scenario.monitoring.at_h)
+    known, age = record.known[:, column], np.arange(steps)[:, None] - np.arange(steps)[None, :]
+    dose = record.dose / scenario.dosage.usual
+    recent = jnp.where(known, 0.5 ** ((record.k - 1 - jnp.arange(steps)) / 4.0), 0.0)
+    found = []
+    for half in RATIO_OVER:
+        weight = np.where(age >= 0, 0.5 ** (np.maximum(age, 0) / half), 0.0)
+        behind = jnp.asarray(weight / weight.sum(1, keepdims=True), jnp.float32) @ dose
+        ratio = jnp.where(known, jnp.log(record.level[:, column] + 1e-2) - jnp.log(behind + 0.05), 0.0)
+        found += [ratio.sum() / jnp.maximum(known.sum(), 1), (ratio * recent).sum() / jnp.maximum(recent.sum(), 1e-6)]
+    return jnp.stack(found)
 
 
 def _latest(record: Record) -> Float[Array, "4"]:

@@ -25,7 +25,7 @@ from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["SEEN", "ScenarioEnv", "env_of", "numbers_of", "observer_of"]
 
-SEEN = ("history", "belief", "action", "on_board", "clock")
+SEEN = ("history", "belief", "action", "on_board", "clock", "ratio")
 """The options that decide what a policy sees: the arguments of `observer_of`."""
 
 
@@ -42,9 +42,10 @@ def observer_of(
     action: str = "amount",
     on_board: bool = True,
     clock: bool = True,
+    ratio: bool = False,
 ) -> Observer:
     """The observer of an environment's options; one object each, so that programs are shared."""
-    return Observer(scenario, history, model_of(scenario, belief) if belief else None, action, on_board, clock)
+    return Observer(scenario, history, model_of(scenario, belief) if belief else None, action, on_board, clock, ratio)
 
 
 @lru_cache
@@ -208,19 +209,20 @@ def env_of(scenario: Scenario) -> Env:
         action: str = "amount",
         on_board: bool = True,
         clock: bool = True,
+        ratio: bool = False,
         randomise: float = 0.0,
         mixture: Sequence[Mapping[str, Any]] = (),
         reward: str = "scenario",
     ) -> FunctionalEnv:
         require(isinstance(history, int) and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
         require(action in ACTIONS, "action", action, f"one of {', '.join(ACTIONS)}")
-        for name, value in (("on_board", on_board), ("clock", clock)):
+        for name, value in (("on_board", on_board), ("clock", clock), ("ratio", ratio)):
             require(isinstance(value, bool), name, value, "true or false")
         require(bool(belief) or action != "residual", "action", action, "amount or grid where no belief is named")
         require(reward in {"scenario", "goal"}, "reward", reward, "'scenario' or 'goal'")
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
         require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
-        observer = observer_of(scenario, history, belief, action, on_board, clock)
+        observer = observer_of(scenario, history, belief, action, on_board, clock, ratio)
 
         def part(simulator: str = simulator, randomise: Any = randomise, stress: str = "") -> ScenarioEnv:
             number = isinstance(randomise, int | float) and not isinstance(randomise, bool)

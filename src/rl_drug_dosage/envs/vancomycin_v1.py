@@ -111,7 +111,7 @@ SCENARIO = Scenario(
     look_ahead=6,
     shield={"dose": 3000.0, "day": 6000.0, "factor": 3.0, "level": 80.0},
     training={
-        "total_timesteps": 2_000_000,
+        "total_timesteps": 1_000_000,
         "env_kwargs": {
             "belief": "vancomycin-thomson2009",
             "action": "residual",

@@ -91,8 +91,8 @@ SCENARIO = Scenario(
     look_ahead=8,
     shield={"dose": 15.0, "factor": 2.0, "level": 4.5},
     training={
-        "total_timesteps": 8_000_000,
-        "num_minibatches": 32,
+        "total_timesteps": 5_000_000,
+        "num_envs": 1024,
         "env_kwargs": {"history": 10, "clock": False},
     },
 )

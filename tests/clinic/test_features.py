@@ -1,0 +1,86 @@
+"""What a learner is shown: sizes that hold, no look into the future, and ratios that can be worked out by hand."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl_drug_dosage.clinic.features import RATIO_OVER, Observer
+from rl_drug_dosage.clinic.record import Record, empty_record
+from rl_drug_dosage.envs._catalog import find_scenario
+
+SCENARIO = find_scenario("warfarin").scenario
+STEPS = SCENARIO.schedule.decisions
+
+
+def record_at(k: int, dose: Any, level: Any) -> Record:
+    """A chart at decision ``k`` with these doses and levels."""
+    covariates = {c.name: jnp.full(1, float(c.typical)) for c in SCENARIO.covariates}
+    record = empty_record(SCENARIO, covariates, jnp.asarray(1.0))
+    known = (jnp.arange(STEPS) < k)[:, None]
+    values = (
+        jnp.asarray(k, jnp.int32),
+        jnp.broadcast_to(dose, STEPS),
+        jnp.where(known[:, 0], level, 0.0)[:, None],
+        known,
+    )
+    return eqx.tree_at(lambda r: (r.k, r.dose, r.level, r.known), record, values)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"history": 9},
+        {"on_board": False},
+        {"clock": False},
+        {"ratio": True},
+        {"action": "relative"},
+        {"action": "grid"},
+    ],
+)
+def test_the_vector_is_as_long_as_it_says(changes: dict[str, Any]) -> None:
+    """And finite, from the first decision to beyond the last one; the memory keeps its shape."""
+    observer = dataclasses.replace(Observer(SCENARIO), **changes)
+    memory = observer.init()
+    for k in (0, 3, STEPS):
+        vector, after = observer(memory, record_at(k, jnp.zeros(STEPS).at[:k].set(5.0), 2.0))
+        assert vector.shape == (observer.size,)
+        assert np.isfinite(vector).all()
+        assert [jnp.shape(x) for x in after] == [jnp.shape(x) for x in memory]
+
+
+def test_without_the_clock_two_days_may_look_alike() -> None:
+    """Nothing given and nothing changed: only the clock tells day 17 from day 18."""
+    doses = jnp.zeros(STEPS).at[:].set(0.0)
+    seen = {}
+    for clock in (False, True):
+        observer = Observer(SCENARIO, history=2, clock=clock)
+        seen[clock] = [np.asarray(observer((), record_at(k, doses, 1.0))[0]) for k in (17, 18)]
+    np.testing.assert_array_equal(*seen[False])
+    assert seen[True][0][0] != seen[True][1][0]
+
+
+def test_the_ratio_of_an_unchanging_course() -> None:
+    """The same dose and the same level every day: every mean is ln(level + 0.01) - ln(dose / usual + 0.05)."""
+    plain, with_ratio = Observer(SCENARIO, history=1), Observer(SCENARIO, history=1, ratio=True)
+    dose, level = 2.0 * SCENARIO.dosage.usual, 2.4
+    record = record_at(8, jnp.zeros(STEPS).at[:8].set(dose), level)
+    ratios = np.setdiff1d(np.asarray(with_ratio((), record)[0]), np.asarray(plain((), record)[0]))
+    assert with_ratio.size - plain.size == 2 * len(RATIO_OVER)
+    np.testing.assert_allclose(ratios, np.log(level + 0.01) - np.log(2.0 + 0.05), rtol=1e-5)
+
+
+def test_the_recent_ratio_follows_a_change_sooner() -> None:
+    """A level that doubles half-way at the same dose: the recent average is nearer to what it is now."""
+    observer = Observer(SCENARIO, history=1, ratio=True)
+    level = jnp.where(jnp.arange(STEPS) < 6, 1.5, 3.0)
+    vector = np.asarray(observer((), record_at(12, jnp.zeros(STEPS).at[:12].set(SCENARIO.dosage.usual), level))[0])
+    low, high = (np.log(x + 0.01) - np.log(1.05) for x in (1.5, 3.0))
+    at = observer.size - 1 - 2 * len(RATIO_OVER)  # the INR before the first dose comes last
+    overall, recent = vector[at : at + 2]
+    assert overall == pytest.approx(0.5 * (low + high), abs=1e-4)
+    assert low < overall < recent < high
