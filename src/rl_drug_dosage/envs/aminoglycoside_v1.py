@@ -154,4 +154,9 @@ SCENARIO = Scenario(
     look_ahead=3,
     # This project's choice: the level is that of a typical patient at the grid times.
     shield={"dose": 400.0, "factor": 2.0, "level": 14.0},
+    training={
+        "total_timesteps": 800_000,
+        "init_logstd": -1.0,
+        "env_kwargs": {"belief": "gentamicin-staatz2005", "action": "residual"},
+    },
 )

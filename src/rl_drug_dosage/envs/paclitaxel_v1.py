@@ -86,4 +86,6 @@ SCENARIO = Scenario(
     label_text=f"the full dose, one fifth less after a cycle with a count below 1.0 x 10^9/L ({_LABEL})",
     look_ahead=3,
     shield={"dose": 2.0, "factor": 2.0, "level": 1.0, "lowers": 1.0},
+    # Published patients only: more varied ones leave what the feedback of this model can be integrated for.
+    training={"env_kwargs": {"mixture": []}},
 )
