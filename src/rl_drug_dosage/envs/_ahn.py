@@ -165,4 +165,11 @@ def chemotherapy(
         daily_etas=tuple(Eta(name, daily, kind="sd") for name in ("r1", "r2", "s")) if state else (),
         look_ahead=12,
         shield={"level": 0.4},
+        training={
+            "total_timesteps": 1_200_000,
+            "num_envs": 1024,
+            "num_steps": 25,
+            "hidden_size": 64,
+            "env_kwargs": {"history": 10},
+        },
     )

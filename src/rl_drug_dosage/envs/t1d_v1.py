@@ -163,4 +163,11 @@ SCENARIO = Scenario(
     estimated=("egp0", "f01", "ka1", "sit", "sid", "sie", "tmax_insulin", "tmax_gut"),
     estimated_at=(*range(2, 13, 2), *range(15, 48, 3)),
     shield={"dose": 3.0, "level": 3.5, "lowers": 1.0},
+    training={
+        "total_timesteps": 2_000_000,
+        "num_envs": 1024,
+        "num_steps": 48,
+        "init_logstd": -1.0,
+        "env_kwargs": {"history": 10, "reward": "scenario"},
+    },
 )
