@@ -34,31 +34,38 @@ VALIDATION, TEST, PATIENTS = 1, 20261124, 1000
 """Seeds of the cohorts. Every setting of the recipes was chosen on patients of seed 1."""
 EXTRA_STRESS = {"warfarin": ("elderly", "double-error", "missed-doses", "missed-samples")}
 """Wards that no training saw, under the second model."""
-TOO_SLOW = {"warfarin-90d": ("mipd-average",)}
-"""90 days of 12 possible patients, integrated anew every day, take a quarter of an hour."""
+TOGETHER = ("chemotherapy", "paclitaxel", "t1d")
+"""Scenarios whose seeds are trained side by side, because starting takes as long as training."""
+TOO_SLOW = dict.fromkeys(("warfarin-90d", "tacrolimus", "propofol"), ("mipd-average",))
+"""Long courses, integrated anew for every one of the patients that the controller holds possible."""
 _TRAINED = re.compile(r"trained ([\d,]+) steps in ([\d.]+) s, after ([\d.]+) s of compiling")
 
 
-def train(scenario: str, env_id: str, seed: int) -> tuple[Path, dict[str, float]]:
-    """One run, or the one that is there already: its model and what it took."""
-    name = f"{scenario}-{seed}"
-    folder, log = WORK / name, WORK / f"{name}.log"
-    if not log.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        command = [Path(sys.executable).with_name("rl-drug-dosage"), "train", "--env-id", env_id]
-        command += ["--preset", "scenario", "--seed", str(seed), "--runs-dir", WORK, "--run-name", name]
-        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=False)
-        if done.returncode:
-            raise SystemExit(f"{name}: training ended with exit code {done.returncode}")
-        log.write_text(done.stdout)
-    found = _TRAINED.search(log.read_text())
-    if found is None:
-        raise SystemExit(f"{log} does not say how long it took: delete it and run this again")
-    model = WORK / scenario / f"seed-{seed}.pt"
-    model.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(folder / "agent.pt", model)
-    steps, train_s, compile_s = (float(text.replace(",", "")) for text in found.groups())
-    return model, {"seed": seed, "steps": steps, "train_s": train_s, "compile_s": compile_s}
+def train(scenario: str, env_id: str) -> list[tuple[Path, dict[str, float]]]:
+    """All seeds, those that are there already left as they are: the models, and what each took."""
+    together = scenario.startswith(TOGETHER)
+    found = []
+    for seed in SEEDS:
+        name = f"{scenario}-{SEEDS[0] if together else seed}"
+        folder, log = WORK / name, WORK / f"{name}.log"
+        if not log.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            command = [Path(sys.executable).with_name("rl-drug-dosage"), "train", "--env-id", env_id]
+            command += ["--preset", "scenario", "--seed", str(seed), "--runs-dir", WORK, "--run-name", name]
+            command += ["--seeds", str(len(SEEDS))] if together else []
+            done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=False)
+            if done.returncode:
+                raise SystemExit(f"{name}: training ended with exit code {done.returncode}")
+            log.write_text(done.stdout)
+        took = _TRAINED.search(log.read_text())
+        if took is None:
+            raise SystemExit(f"{log} does not say how long it took: delete it and run this again")
+        model = WORK / scenario / f"seed-{seed}.pt"
+        model.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile((folder / f"seed-{seed}" if together else folder) / "agent.pt", model)
+        steps, train_s, compile_s = (float(text.replace(",", "")) for text in took.groups())
+        found.append((model, {"seed": seed, "steps": steps, "train_s": train_s, "compile_s": compile_s}))
+    return found
 
 
 def trial(scenario: str, policies: Sequence[str], seed: int, **options: Any) -> dict[str, Any]:
@@ -74,7 +81,7 @@ def trial(scenario: str, policies: Sequence[str], seed: int, **options: Any) -> 
 def validate(scenario: str) -> None:
     """Train, and say how the seeds do beside the clinic's policies on the validation cohort."""
     named = find_scenario(scenario)
-    models = [str(train(scenario, named.env_id, seed)[0]) for seed in SEEDS]
+    models = [str(path) for path, _ in train(scenario, named.env_id)]
     for simulator in named.scenario.models:
         rows = trial(scenario, [*models, "mipd", "pid", "label"], VALIDATION, simulator=simulator)["policies"]
         for row in sorted(rows, key=lambda row: row["policy"]):
@@ -85,7 +92,7 @@ def validate(scenario: str) -> None:
 def make(scenario: str) -> None:
     """Train, choose, test, write."""
     named = find_scenario(scenario)
-    runs = [train(scenario, named.env_id, seed) for seed in SEEDS]
+    runs = train(scenario, named.env_id)
     models = [str(path) for path, _ in runs]
     chosen_on = trial(scenario, models, VALIDATION)
     shares = {row["policy"]: row["attainment_pct"]["mean"] for row in chosen_on["policies"]}

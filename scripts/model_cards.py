@@ -128,7 +128,9 @@ def _facts(named: NamedScenario, results: Results, model: Model) -> list[tuple[s
     seconds = [run["train_s"] for run in runs]
     compiling = max(run["compile_s"] for run in runs)
     seed = next(run["seed"] for run in runs if results.median.endswith(f"-{run['seed']}"))
-    command = f"rl-drug-dosage train --env-id {named.env_id} --preset scenario --seed {seed}"
+    together = f", {training['seeds']} seeds side by side" if training["seeds"] > 1 else ""
+    which = f"--seeds {training['seeds']}` (the model of seed {seed}" if together else f"--seed {seed}"
+    command = f"`rl-drug-dosage train --env-id {named.env_id} --preset scenario {which}" + (")" if together else "`")
     memory = "" if training["memory"] == "none" else f" and a GRU of {training['memory_size']}"
     shown = "the patient's true state while it learns" if training["privileged_critic"] else "what the actor sees"
     patients = f"{scenario.models[0]}, as published and varied as the options say"
@@ -138,10 +140,10 @@ def _facts(named: NamedScenario, results: Results, model: Model) -> list[tuple[s
     took = f"{min(seconds):.0f} to {max(seconds):.0f} s on 2 cores that other work shared"
     chosen = f"{seed}, the median of {len(runs)} by attainment on the validation cohort (seed {cohorts['validation']})"
     tested = f"{cohorts['patients']:,} patients of cohort {cohorts['test']}, on which nothing was chosen"
-    batch = f"{training['total_timesteps']:,} steps, {training['num_envs']:,} patients at a time"
+    batch = f"{training['total_timesteps']:,} steps, {training['num_envs']:,} patients at a time{together}"
     return [
         ("task", f"{scenario.title} (`{named.env_id}`; `rl-drug-dosage info --scenarios`)"),
-        ("made by", f"`{command}`; trained, chosen and tried: `make models SCENARIO={named.name}`"),
+        ("made by", f"{command}; trained, chosen and tried: `make models SCENARIO={named.name}`"),
         ("training", f"{batch}; {took}, after up to {compiling:.0f} s of compiling"),
         ("networks", f"two hidden layers of {training['hidden_size']}{memory}; the critic sees {shown}"),
         ("environment", f"`{json.dumps(dict(model.env_options))}`"),

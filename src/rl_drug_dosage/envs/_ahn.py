@@ -166,7 +166,7 @@ def chemotherapy(
         look_ahead=12,
         shield={"level": 0.4},
         training={
-            "total_timesteps": 1_200_000,
+            "total_timesteps": 800_000,
             "num_envs": 1024,
             "num_steps": 25,
             "hidden_size": 64,

@@ -155,7 +155,7 @@ SCENARIO = Scenario(
     # This project's choice: the level is that of a typical patient at the grid times.
     shield={"dose": 400.0, "factor": 2.0, "level": 14.0},
     training={
-        "total_timesteps": 300_000,
+        "total_timesteps": 200_000,
         "num_envs": 512,
         "num_minibatches": 4,
         "init_logstd": -1.0,

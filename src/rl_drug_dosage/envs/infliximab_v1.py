@@ -151,7 +151,7 @@ SCENARIO = Scenario(
     # This project's choice: the level is that of a typical patient at week 4 and before the next infusion.
     shield={"dose": 1600.0, "factor": 2.0, "level": 60.0},
     training={
-        "total_timesteps": 300_000,
+        "total_timesteps": 200_000,
         "num_envs": 512,
         "num_minibatches": 4,
         "init_logstd": -1.0,

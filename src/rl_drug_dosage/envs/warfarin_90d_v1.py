@@ -91,7 +91,7 @@ SCENARIO = Scenario(
     look_ahead=8,
     shield={"dose": 15.0, "factor": 2.0, "level": 4.5},
     training={
-        "total_timesteps": 5_000_000,
+        "total_timesteps": 3_000_000,
         "num_envs": 1024,
         "env_kwargs": {"history": 10, "clock": False},
     },
