@@ -111,7 +111,7 @@ SCENARIO = Scenario(
     look_ahead=6,
     shield={"dose": 3000.0, "day": 6000.0, "factor": 3.0, "level": 80.0},
     training={
-        "total_timesteps": 1_000_000,
+        "total_timesteps": 500_000,
         "num_envs": 1024,
         "init_logstd": -1.0,
         "env_kwargs": {
