@@ -55,6 +55,7 @@ def section(named: NamedScenario) -> str:
     amounts = f"{len(dosage.amounts)} amounts from {dosage.amounts[0]:g} to {dosage.amounts[-1]:g} {dosage.unit}{per}"
     where = f"in {int(s.sampled().sum())} of {schedule.decisions} intervals, back after {monitoring.turnaround_h:.4g} h"
     harms = "; ".join(f"{h.name} ({h.source})" for h in s.goal.harms) or "none"
+    card = PAGE.parents[1] / "models" / f"{named.name}.md"
     lines = [
         f"## {named.name}",
         "",
@@ -72,7 +73,7 @@ def section(named: NamedScenario) -> str:
         f"- reward: {s.reward_text}",
         f"- `label`: {s.label_text}",
         f"- stress settings: {', '.join(stresses)}",
-        f"- a policy that was trained here: [models/{named.name}.md](../models/{named.name}.md)",
+        *([f"- a policy that was trained here: [{card.name}](../models/{card.name})"] if card.exists() else []),
         "",
     ]
     if s.covariates:
