@@ -233,7 +233,7 @@ SCENARIO = Scenario(
     shield={"dose": 200.0, "level": 15.0, "lowers": 1.0},
     # The grid is fine where maintenance is and coarse where induction is; the distance from the aim spares the worst.
     training={
-        "total_timesteps": 3_000_000,
+        "total_timesteps": 5_000_000,
         "num_envs": 1024,
         "hidden_size": 64,
         "init_logstd": -1.0,
