@@ -157,7 +157,7 @@ _LIMITS = """## Limits
 
 It was trained and tried on simulated patients only. It knows the doses, the interval and the timetable of this version
 of the scenario, and no others. Why it gives a dose cannot be read off it; what it does can be drawn:
-`rl-drug-dosage explain --model-path models/{name}.pt`.
+`rl-drug-dosage explain --model-path models/{name}.pt --output-dir runs/{name}`.
 """
 
 

@@ -57,6 +57,6 @@ def test_the_shipped_model_is_made_by_the_command_of_its_card():
     from rl_drug_dosage.training.config import TrainConfig
 
     record = load_model(MODEL).record
-    assert record["training"] == TrainConfig().to_record()
+    assert TrainConfig.from_record(record["training"]) == TrainConfig()
     assert record["progress"]["global_step"] == 200_704
     assert "not for treating patients" in record["intended_use"]

@@ -29,7 +29,7 @@ def command(
 ) -> None:
     """Show how a trained policy doses: curves, and a printable dosing table, beside the Bayesian and the label dose.
 
-    Example: rl-drug-dosage explain --model-path models/agent.pt --patients 1000
+    Example: rl-drug-dosage explain --model-path models/warfarin.pt --patients 1000
     """
     from rl_drug_dosage.utils.runtime import configure
 
