@@ -81,25 +81,9 @@ def train(scenario: str, number: int, variant: Variant, seed: int) -> str:
         options = {**json.loads(recipe(env_id)["env_kwargs"]), **variant.env}
         shutil.rmtree(WORK / name, ignore_errors=True)
         command = [str(Path(sys.executable).with_name("rl-drug-dosage")), "train", "--env-id", env_id]
-        command += [
-            "--preset",
-            "scenario",
-            "--env-kwargs",
-            json.dumps(options),
-            "--total-timesteps",
-            str(STEPS[scenario]),
-        ]
-        command += [
-            "--eval-freq",
-            "0",
-            "--seed",
-            str(seed),
-            "--runs-dir",
-            str(WORK),
-            "--run-name",
-            name,
-            *variant.train,
-        ]
+        command += ["--preset", "scenario", "--env-kwargs", json.dumps(options), "--seed", str(seed)]
+        command += ["--total-timesteps", str(STEPS[scenario]), "--eval-freq", "0"]
+        command += ["--runs-dir", str(WORK), "--run-name", name, *FLAGS[scenario], *variant.train]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         shutil.copyfile(done, model)
         print(name, flush=True)
