@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, PRNGKeyArray
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.types import Array
 
-__all__ = ["Axis", "Env", "FunctionalEnv", "Step", "Window", "require"]
+__all__ = ["Axis", "Env", "FunctionalEnv", "Step", "Window", "Wrapped", "require"]
 
 
 class Step(NamedTuple):
@@ -133,6 +133,31 @@ class FunctionalEnv(eqx.Module):
     ) -> Step:
         """`step` of a batch, in the order of `reset_batch`."""
         return jax.vmap(self.step)(state, action, chance)
+
+
+class Wrapped(FunctionalEnv):
+    """An environment around another one: all of the inner one's, but for what is observed."""
+
+    inner: FunctionalEnv
+
+    @property
+    def horizon(self) -> int:
+        return self.inner.horizon
+
+    @property
+    def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.inner.action_bounds
+
+    @property
+    def window(self) -> Window:
+        return self.inner.window
+
+    @property
+    def axes(self) -> Mapping[str, Axis]:
+        return self.inner.axes
+
+    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape chance"]:
+        return self.inner.draw(key, shape)
 
 
 @dataclass(frozen=True)

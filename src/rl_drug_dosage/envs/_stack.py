@@ -1,26 +1,23 @@
 """Memory for a memoryless policy: the last observations and actions, side by side."""
 
-from collections.abc import Mapping
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float
 
-from rl_drug_dosage.envs._functional import Axis, FunctionalEnv, Step, Window
+from rl_drug_dosage.envs._functional import FunctionalEnv, Step, Wrapped
 from rl_drug_dosage.types import Array
 
 __all__ = ["HistoryStack"]
 
 
-class HistoryStack(FunctionalEnv):
+class HistoryStack(Wrapped):
     """Observe the last ``size`` observations, and the actions between them.
 
     The observation is ``[o_t, o_{t-1}, .., a_{t-1}, a_{t-2}, ..]`` with ``size`` observations and ``size - 1`` actions;
     before the start there is the first observation and the lowest action. The state is the inner one behind it.
     """
 
-    inner: FunctionalEnv
     lowest: Float[Array, " action"]
     size: int = eqx.field(static=True)
     stacked: int = eqx.field(static=True)
@@ -32,29 +29,10 @@ class HistoryStack(FunctionalEnv):
         self.stacked = size * inner.observation_bounds[0].size + (size - 1) * self.lowest.size
 
     @property
-    def horizon(self) -> int:
-        return self.inner.horizon
-
-    @property
     def observation_bounds(self) -> tuple[np.ndarray, np.ndarray]:
         pairs = zip(self.inner.observation_bounds, self.inner.action_bounds, strict=True)
         low, high = (np.concatenate([np.tile(o, self.size), np.tile(a, self.size - 1)]) for o, a in pairs)
         return low, high
-
-    @property
-    def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.inner.action_bounds
-
-    @property
-    def window(self) -> Window:
-        return self.inner.window
-
-    @property
-    def axes(self) -> Mapping[str, Axis]:
-        return self.inner.axes
-
-    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape chance"]:
-        return self.inner.draw(key, shape)
 
     def reset(self, chance: Float[Array, " chance"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
         state, obs = self.inner.reset(chance)

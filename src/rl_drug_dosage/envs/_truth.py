@@ -1,50 +1,28 @@
 """The patient's true state beside the observation, for a critic that is shown it."""
 
-from collections.abc import Mapping
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float
 
-from rl_drug_dosage.envs._functional import Axis, FunctionalEnv, Step, Window
+from rl_drug_dosage.envs._functional import FunctionalEnv, Step, Wrapped
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.types import Array
 
 __all__ = ["WithTruth", "with_truth"]
 
 
-class WithTruth(FunctionalEnv):
+class WithTruth(Wrapped):
     """Observe ``[observation, truth]``."""
 
-    inner: FunctionalEnv
     size: int = eqx.field(static=True)
-
-    @property
-    def horizon(self) -> int:
-        return self.inner.horizon
 
     @property
     def observation_bounds(self) -> tuple[np.ndarray, np.ndarray]:
         low, high = self.inner.observation_bounds
         edge = np.full(self.size, np.inf, np.float32)
         return np.concatenate([low, -edge]), np.concatenate([high, edge])
-
-    @property
-    def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.inner.action_bounds
-
-    @property
-    def window(self) -> Window:
-        return self.inner.window
-
-    @property
-    def axes(self) -> Mapping[str, Axis]:
-        return self.inner.axes
-
-    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape chance"]:
-        return self.inner.draw(key, shape)
 
     def reset(self, chance: Float[Array, " chance"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
         state, obs = self.inner.reset(chance)
