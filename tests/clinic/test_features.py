@@ -40,6 +40,7 @@ def record_at(k: int, dose: Any, level: Any) -> Record:
         {"ratio": True},
         {"action": "relative"},
         {"action": "grid"},
+        {"action": "label"},
     ],
 )
 def test_the_vector_is_as_long_as_it_says(changes: dict[str, Any]) -> None:

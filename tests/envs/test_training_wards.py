@@ -14,6 +14,7 @@ from rl_drug_dosage.agents.ppo.networks import init_actor_critic
 from rl_drug_dosage.agents.ppo.normalizer import initial_moments
 from rl_drug_dosage.agents.ppo.policy import PpoPolicy
 from rl_drug_dosage.clinic.interval import model_of, simulator_of
+from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs._catalog import find, find_scenario, make, scenario_ids
 from rl_drug_dosage.envs._functional import Env, FunctionalEnv
 from rl_drug_dosage.envs._mixture import Mixture
@@ -21,7 +22,7 @@ from rl_drug_dosage.envs._scenario_env import observer_of
 from rl_drug_dosage.envs._truth import with_truth
 from rl_drug_dosage.envs.drug_dose_v0 import make_drug_dose
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
-from rl_drug_dosage.evaluation.trial import Cohort, run_trial
+from rl_drug_dosage.evaluation.trial import Cohort, Trial, run_trial
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.plan import make_plan
 from rl_drug_dosage.training.recipe import recipe
@@ -30,6 +31,7 @@ from rl_drug_dosage.utils import plugins
 THOMSON, GOTI = "vancomycin-thomson2009", "vancomycin-goti2018"
 AGENTS = "rl_drug_dosage.agents"
 VANCOMYCIN = find_scenario("vancomycin")
+COHORT = Cohort(3, 20)
 
 
 def env(**options: Any) -> FunctionalEnv:
@@ -108,7 +110,7 @@ def test_the_parts_differ_as_told(mixture: Mixture) -> None:
         ({"mixture": [{"randomise": -1}]}, "randomise"),
         ({"mixture": [{"stress": "earthquake"}]}, "earthquake"),
         ({"action": "residual"}, "where no belief"),
-        ({"action": "double"}, "amount, grid, relative, residual"),
+        ({"action": "double"}, "amount, grid, relative, label, residual"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], said: str) -> None:
@@ -146,9 +148,8 @@ def test_an_environment_without_a_truth_says_so() -> None:
 # --- residual dosing -------------------------------------------------------------------------------------------------
 
 
-def fixed_policy(action: str, shift: float) -> PpoDosing:
+def fixed_policy(action: str, shift: float, scenario: Scenario = VANCOMYCIN.scenario) -> PpoDosing:
     """A policy whose action is ``shift`` whatever it sees."""
-    scenario = VANCOMYCIN.scenario
     observer = observer_of(scenario, 2, THOMSON if action == "residual" else "", action)
     networks = init_actor_critic(np.random.default_rng(0), obs_size=observer.size, action_size=1, hidden_sizes=(4,))
     networks.actor_mean.weights[-1][:] = 0.0
@@ -185,24 +186,33 @@ def test_a_place_on_the_grid_is_its_amount() -> None:
     assert observer.dose((), jnp.float32(81.25)) == pytest.approx(0.75 * amounts[81] + 0.25 * amounts[82])
 
 
+def label_trial(scenario: Scenario, name: str) -> Trial:
+    """The label's doses for 20 patients."""
+    simulator = simulator_of(scenario, name)
+    agent = plugins.load(AGENTS, "label", attribute="AGENT", kind=Agent)
+    return run_trial(scenario, simulator, agent.build(Setting(scenario, model_of(scenario, name), simulator)), COHORT)
+
+
 def test_a_change_of_nothing_keeps_the_dose_before() -> None:
     """From the label's first dose on; a change of one doubles it, less what lets it rise from none."""
     scenario = VANCOMYCIN.scenario
     simulator = simulator_of(scenario, THOMSON)
-    label = run_trial(
-        scenario,
-        simulator,
-        plugins.load(AGENTS, "label", attribute="AGENT", kind=Agent).build(
-            Setting(scenario, model_of(scenario, THOMSON), simulator)
-        ),
-        Cohort(3, 20),
-    )
-    same = run_trial(scenario, simulator, fixed_policy("relative", 0.0), Cohort(3, 20))
+    label = label_trial(scenario, THOMSON)
+    same = run_trial(scenario, simulator, fixed_policy("relative", 0.0), COHORT)
     np.testing.assert_array_equal(same.dose, np.broadcast_to(label.dose[:, :1], same.dose.shape))
-    more = run_trial(scenario, simulator, fixed_policy("relative", 1.0), Cohort(3, 20))
+    more = run_trial(scenario, simulator, fixed_policy("relative", 1.0), COHORT)
     usual, step = scenario.dosage.usual, scenario.dosage.amounts[2] - scenario.dosage.amounts[1]
     expected = np.minimum(2.0 * more.dose[:, :-1] + 0.1 * usual, scenario.dosage.amounts[-1])
     assert np.abs(more.dose[:, 1:] - expected).max() <= 0.5 * step + 1e-3
+
+
+def test_a_change_of_nothing_of_the_label_is_the_label() -> None:
+    """Dose by dose, where the label follows the levels: tacrolimus by its troughs."""
+    found = find_scenario("tacrolimus").scenario
+    label = label_trial(found, found.models[0])
+    same = run_trial(found, simulator_of(found, found.models[0]), fixed_policy("label", 0.0, found), COHORT)
+    assert np.ptp(label.dose, axis=1).max() > 0
+    np.testing.assert_array_equal(same.dose, label.dose)
 
 
 # --- recipes ---------------------------------------------------------------------------------------------------------

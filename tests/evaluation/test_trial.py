@@ -12,6 +12,7 @@ import pytest
 from rl_drug_dosage.agents._policy import Agent, Policy, Setting
 from rl_drug_dosage.clinic.interval import model_of, simulator_of
 from rl_drug_dosage.clinic.shield import REASONS, shield_of
+from rl_drug_dosage.envs._catalog import find_scenario
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.evaluation.trial import Cohort, Trial, merge, run_trial
 from rl_drug_dosage.utils import plugins
@@ -129,6 +130,23 @@ def test_a_patient_whose_simulation_diverges_is_kept_and_marked(ward):
     assert heavy.any()
     np.testing.assert_array_equal(result.failed, heavy)
     assert result.patients == 40
+
+
+def test_a_patient_faster_than_the_step_has_no_glucose_left_and_leaves():
+    """Insulin that takes glucose up within seconds: Runge-Kutta would swing to where there are no numbers."""
+    found = find_scenario("t1d").scenario
+    short = dataclasses.replace(found, schedule=dataclasses.replace(found.schedule, decisions=8), intake=None)
+    plain = simulator_of(short, "insulin-hovorka2004")
+    quick = dataclasses.replace(
+        plain, finish=lambda p, c: plain.finish(p, c) | {"sit": 500.0 * plain.finish(p, c)["sit"]}
+    )
+
+    result = run_trial(short, quick, Says(3.0), Cohort(1, 4))
+
+    assert not result.failed.any()
+    assert not result.alive[:, -1].any()
+    gone = result.values.reshape(4, 8, -1)
+    assert (gone.max(axis=(1, 2)) < 100.0).all()
 
 
 def _nan_for_the_heavy(p, c):

@@ -16,7 +16,8 @@ from rl_drug_dosage.pkpd.bayes.objective import split_latent
 
 __all__ = ["ACTIONS", "ON_BOARD", "RATIO_OVER", "Observer"]
 
-ACTIONS = ("amount", "grid", "relative", "residual")
+ACTIONS = ("amount", "grid", "relative", "label", "residual")
+_CHANGES = frozenset(ACTIONS[2:])
 
 ON_BOARD = (1.0, 4.0, 16.0)
 """Half-lives of the drug-on-board features, in decision intervals: an exponentially fading sum of doses makes a delayed
@@ -36,8 +37,8 @@ class Observer:
     latest level and the one before (same scale), and the share of the course since each; the level before the first
     dose, where one is drawn; the announced intake of this interval and the next, where there is one. With a belief:
     MAP etas (and kappas) and their standard deviations under that model, and the latest innovation in standard
-    deviations, which tells a wrong model. Where actions correct it, the dose of Bayesian dosing under that model, in
-    shares of the largest.
+    deviations, which tells a wrong model. Where actions correct it, the dose of Bayesian dosing under that model or of
+    the label, in shares of the largest.
 
     Args:
         scenario: the task.
@@ -60,7 +61,7 @@ class Observer:
 
     def init(self) -> tuple[Any, ...]:
         """The memory at admission; last in it is the dose that an action changes, where it changes one."""
-        base = (jnp.zeros(()),) if self.action in {"relative", "residual"} else ()
+        base = (jnp.zeros(()),) if self.action in _CHANGES else ()
         if self.belief is None:
             return base
         if self.action == "residual":
@@ -72,20 +73,20 @@ class Observer:
         """Lowest and highest action."""
         amounts = self.scenario.dosage.amounts
         ranges = {"amount": (amounts[0], amounts[-1]), "grid": (0.0, len(amounts) - 1.0)}
-        return {**ranges, "relative": (-2.0, 2.0), "residual": (-1.0, 1.0)}[self.action]
+        return {**ranges, "relative": (-2.0, 2.0), "label": (-2.0, 2.0), "residual": (-1.0, 1.0)}[self.action]
 
     def dose(self, memory: tuple[Any, ...], action: Float[Array, ""]) -> Float[Array, ""]:
         """The amount that an action stands for, not yet on the grid.
 
         ``"amount"``: itself. ``"grid"``: a place on the grid of amounts, which is finer where finer doses are needed.
         ``"relative"``: a change ``a`` of the dose before (of the label's, where there is none) ``d`` to
-        ``(d + b) 2^a - b``, with ``b`` a tenth of the usual dose, so that something is above none. ``"residual"``: the
-        same change of the Bayesian dose.
+        ``(d + b) 2^a - b``, with ``b`` a tenth of the usual dose, so that something is above none. ``"label"``: the
+        same change of the label's dose now. ``"residual"``: of the Bayesian dose.
         """
         if self.action == "grid":
             grid = self.scenario.dosage.grid()
             return jnp.interp(action, jnp.arange(len(grid)), grid)
-        if self.action in {"relative", "residual"}:
+        if self.action in _CHANGES:
             base = 0.1 * self.scenario.dosage.usual
             return (memory[-1] + base) * 2.0**action - base
         return action
@@ -104,6 +105,7 @@ class Observer:
         )
         size += 2 * len(RATIO_OVER) * self.ratio
         size += int(s.monitoring.baseline) + 2 * int(s.intake is not None)
+        size += int(self.action == "label")
         if self.belief is not None:
             size += 2 * prior(self.belief, s).z.shape[0] + 1 + int(self.action == "residual")
         return size
@@ -156,6 +158,10 @@ class Observer:
         if self.action == "relative":
             first = s.label(facts, record)
             after = (*after, jnp.where(record.k > 0, record.dose[jnp.maximum(record.k - 1, 0)], first))
+        if self.action == "label":
+            advice = s.label(facts, record)
+            parts.append(jnp.reshape(advice / top, 1))
+            after = (*after, advice)
         return jnp.concatenate([jnp.asarray(p, dtype=jnp.float32) for p in parts]), after
 
     def _surprise(self, belief: Belief, record: Record) -> Array:

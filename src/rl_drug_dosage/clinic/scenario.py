@@ -218,6 +218,8 @@ class Dropout:
         times: how often.
         source: of the rule.
         below: leaves when the output ends below it ``times`` intervals running, whatever the dose.
+        lost: an output above this, or none, is an equation that fell faster than its step: it counts as 0 for the whole
+            interval, and the patient's contents stay what they were.
     """
 
     output: str
@@ -225,6 +227,7 @@ class Dropout:
     times: int
     source: str
     below: float | None = None
+    lost: float | None = None
 
     def __post_init__(self) -> None:
         if (self.above is None) == (self.below is None):

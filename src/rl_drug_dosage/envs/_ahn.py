@@ -166,10 +166,10 @@ def chemotherapy(
         look_ahead=12,
         shield={"level": 0.4},
         training={
-            "total_timesteps": 800_000,
+            "total_timesteps": 4_000_000,
             "num_envs": 1024,
             "num_steps": 25,
             "hidden_size": 64,
-            "env_kwargs": {"history": 10},
+            "env_kwargs": {"history": 10, "mixture": []},
         },
     )

@@ -250,6 +250,10 @@ def treat(
     total = course.area + out.area
     values = outputs_on_grid(model, scenario, p, out.on_grid)
     at = model.output_index(monitoring.output)
+    contents = out.contents
+    if scenario.dropout is not None and scenario.dropout.lost is not None:
+        there = jnp.all(values[:, model.output_index(scenario.dropout.output)] <= scenario.dropout.lost)
+        values, contents = jnp.where(there, values, 0.0), jnp.where(there, contents, course.contents)
     if scenario.disturbance is not None:
         values = values.at[:, at].add(course.truth.disturbance * disturbance_at(scenario, t_h))
 
@@ -299,7 +303,7 @@ def treat(
     course = eqx.tree_at(
         lambda c: (c.contents, c.area, c.record, c.high, c.alive),
         course,
-        (out.contents, total, record, high_now, alive),
+        (contents, total, record, high_now, alive),
     )
     return course, turn
 

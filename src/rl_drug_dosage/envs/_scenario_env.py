@@ -218,7 +218,7 @@ def env_of(scenario: Scenario) -> Env:
         require(action in ACTIONS, "action", action, f"one of {', '.join(ACTIONS)}")
         for name, value in (("on_board", on_board), ("clock", clock), ("ratio", ratio)):
             require(isinstance(value, bool), name, value, "true or false")
-        require(bool(belief) or action != "residual", "action", action, "amount or grid where no belief is named")
+        require(bool(belief) or action != "residual", "action", action, "another one where no belief is named")
         require(reward in {"scenario", "goal"}, "reward", reward, "'scenario' or 'goal'")
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
         require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))

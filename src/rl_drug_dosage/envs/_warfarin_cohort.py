@@ -45,8 +45,7 @@ INR_ERROR = Residual(
     ),
 )
 """Of the laboratory. The models' published residual errors (sd 0.20 and 0.0325) hold model error as well, and are what
-a controller believes; in `warfarin_v1` MIPD with the right model attains the same, within 0.1 points, when it believes
-0.1 instead, and 3 points more with Hamberg 2010 about patients of Hamberg 2007."""
+`mipd` believes; `mipd-assay` believes this one."""
 
 DAY_TO_DAY = Eta(
     "ec50",

@@ -155,9 +155,9 @@ SCENARIO = Scenario(
     # This project's choice: the level is that of a typical patient at the grid times.
     shield={"dose": 400.0, "factor": 2.0, "level": 14.0},
     training={
-        "total_timesteps": 200_000,
-        "num_envs": 512,
-        "num_minibatches": 4,
+        "total_timesteps": 1_000_000,
+        "num_envs": 1024,
+        "num_minibatches": 8,
         "init_logstd": -1.0,
         "env_kwargs": {"belief": "gentamicin-staatz2005", "action": "residual"},
     },

@@ -151,9 +151,9 @@ SCENARIO = Scenario(
     # This project's choice: the level is that of a typical patient at week 4 and before the next infusion.
     shield={"dose": 1600.0, "factor": 2.0, "level": 60.0},
     training={
-        "total_timesteps": 200_000,
-        "num_envs": 512,
-        "num_minibatches": 4,
+        "total_timesteps": 1_000_000,
+        "num_envs": 1024,
+        "num_minibatches": 8,
         "init_logstd": -1.0,
         "env_kwargs": {"belief": "infliximab-fasanmade2009", "action": "residual"},
     },

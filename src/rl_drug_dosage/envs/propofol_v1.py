@@ -233,8 +233,10 @@ SCENARIO = Scenario(
     shield={"dose": 200.0, "level": 15.0, "lowers": 1.0},
     # The grid is fine where maintenance is and coarse where induction is; the distance from the aim spares the worst.
     training={
-        "total_timesteps": 5_000_000,
+        "total_timesteps": 6_000_000,
         "num_envs": 1024,
+        # Who is far too deep wakes in 20 min, 40 decisions later.
+        "gamma": 0.99,
         "hidden_size": 64,
         "init_logstd": -1.0,
         "env_kwargs": {"history": 10, "action": "grid", "reward": "scenario", "mixture": [{}, {"randomise": 1.0}]},
