@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markdown import number, table
 
 from rl_drug_dosage.envs._catalog import find_scenario
 from rl_drug_dosage.evaluation.benchmark import BenchmarkOptions, benchmark
@@ -110,7 +111,7 @@ def cell(values: Sequence[float]) -> str:
     )
 
 
-def table(scenario: str, seeds: int) -> str:
+def section(scenario: str, seeds: int) -> str:
     """Train, try, and write down one scenario's variants."""
     named = find_scenario(scenario)
     models = {
@@ -122,15 +123,13 @@ def table(scenario: str, seeds: int) -> str:
     settings = {name: rows_of(scenario, flat, name, believed) for name in named.scenario.models}
     measures = ("attainment_pct", "worst_5_pct", "final_pct")
     head = ["variant"] + [f"{m}, patients of {s}" for s in settings for m in ("goal", "worst 5 %", "last interval")]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for title, names in {**{t: [Path(p).stem for p in paths] for t, paths in models.items()}, "mipd": ["mipd"]}.items():
         line = [title]
         for rows in settings.values():
-            for measure in measures:
-                values = [rows[name][measure] for name in names]
-                line.append(cell([v["mean"] if isinstance(v, dict) else v for v in values]))
+            line += [cell([number(rows[name], measure) for name in names]) for measure in measures]
         lines.append(line)
-    return f"## {scenario}: {STEPS[scenario]:,} steps\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"## {scenario}: {STEPS[scenario]:,} steps\n\n{table(head, lines)}"
 
 
 def main() -> None:
@@ -143,8 +142,8 @@ def main() -> None:
         parser.error(f"nothing is left out of {strangers[0]!r}: there are {', '.join(VARIANTS)}")
     configure("cpu")
     WORK.mkdir(parents=True, exist_ok=True)
-    parts = [table(name, asked.seeds) for name in asked.scenarios or VARIANTS]
-    PAGE.write_text("\n\n".join([_HEAD.format(seeds=asked.seeds, patients=PATIENTS, cohort=COHORT), *parts]) + "\n")
+    parts = [section(name, asked.seeds) for name in asked.scenarios or VARIANTS]
+    PAGE.write_text("\n\n".join([_HEAD.format(seeds=asked.seeds, patients=PATIENTS, cohort=COHORT), *parts]))
 
 
 if __name__ == "__main__":

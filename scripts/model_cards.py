@@ -1,9 +1,11 @@
 """Write the cards of the trained policies and the table of them all, from `models/<scenario>.json`."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from markdown import number, table
 
 from rl_drug_dosage.agents.ppo.model_file import Model, load_model
 from rl_drug_dosage.envs._catalog import NamedScenario, find_scenario
@@ -31,7 +33,7 @@ class Results:
 
     def value(self, setting: str, policy: str, measure: str) -> float:
         """One number of one policy."""
-        return _number(next(r for r in self.rows(setting) if r["policy"] == policy), measure)
+        return number(next(r for r in self.rows(setting) if r["policy"] == policy), measure)
 
     def ppo(self, setting: str, measure: str = "attainment_pct") -> str:
         """The chosen model's number, and the range over all seeds."""
@@ -53,16 +55,6 @@ class Results:
         raise KeyError(other)
 
 
-def _number(row: Mapping[str, Any], measure: str) -> float:
-    value = row[measure]
-    return float(value["mean"] if isinstance(value, dict) else value)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
 def _signed(difference: tuple[float, float, float]) -> str:
     mean, low, high = difference
     return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
@@ -80,7 +72,7 @@ def _result_table(results: Results, setting: str) -> str:
         if name in results.seeds and name != results.median:
             continue
         own = name == results.median
-        spread = results.ppo if own else (lambda s, m="attainment_pct", row=row: f"{_number(row, m):.1f}")
+        spread = results.ppo if own else (lambda s, m="attainment_pct", row=row: f"{number(row, m):.1f}")
         against = "-" if own else _signed(results.ahead(setting, name))
         rows.append(
             [
@@ -104,21 +96,21 @@ def _result_table(results: Results, setting: str) -> str:
         "left",
         "PPO ahead by",
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _stress_table(results: Results, setting: str) -> str:
     found = results.record["results"][setting].get("stress", [])
     if not found:
         return ""
-    others = [n for n in ("mipd", "mipd-average", "pid", "label") if results.has(setting, n)]
+    others = [n for n in ("mipd", "mipd-assay", "mipd-average", "pid", "label") if results.has(setting, n)]
     rows = []
     for stress in found:
-        goal = {row["policy"]: _number(row, "attainment_pct") for row in stress["policies"]}
+        goal = {row["policy"]: number(row, "attainment_pct") for row in stress["policies"]}
         shares = [goal[seed] for seed in results.seeds]
         ours = f"{goal[results.median]:.1f} ({min(shares):.1f} to {max(shares):.1f})"
         rows.append([stress["title"], ours, *(f"{goal[name]:.1f}" for name in others)])
-    return "\nThe same in other wards, goal in %:\n\n" + _table(["ward", "PPO", *others], rows)
+    return "\nThe same in other wards, goal in %:\n\n" + table(["ward", "PPO", *others], rows)
 
 
 def _facts(named: NamedScenario, results: Results, model: Model) -> list[tuple[str, str]]:
@@ -165,7 +157,7 @@ def _card(named: NamedScenario, results: Results, model: Model) -> str:
     scenario = named.scenario
     parts = [
         f"# {named.name}: a policy trained with PPO\n\n{_NOTICE}\n",
-        _table(["", ""], _facts(named, results, model)),
+        table(["", ""], _facts(named, results, model)),
         f"Goal: {scenario.goal.title}. PPO ahead by: points, patient by patient, with the 95 % bootstrap interval.\n",
     ]
     for setting in results.settings:
@@ -183,7 +175,7 @@ def _verdicts(all_: Sequence[Results]) -> str:
             right = setting == _RIGHT
             goals = [
                 f"{results.value(setting, name, 'attainment_pct'):.1f}" if results.has(setting, name) else "-"
-                for name in ("mipd", "pid", "label")
+                for name in ("mipd", "mipd-assay", "pid", "label")
             ]
             worst = [f"{results.value(setting, name, 'worst_5_pct'):.1f}" for name in (results.median, "mipd")]
             rows.append(
@@ -196,8 +188,18 @@ def _verdicts(all_: Sequence[Results]) -> str:
                     " / ".join(worst),
                 ]
             )
-    head = ["scenario", "model", "PPO", "mipd", "pid", "label", "PPO ahead of mipd", "worst 5 %: PPO / mipd"]
-    return _table(head, rows)
+    head = [
+        "scenario",
+        "model",
+        "PPO",
+        "mipd",
+        "mipd-assay",
+        "pid",
+        "label",
+        "PPO ahead of mipd",
+        "worst 5 %: PPO / mipd",
+    ]
+    return table(head, rows)
 
 
 def write(folder: Path) -> None:
