@@ -73,22 +73,23 @@ VARIANTS = {
 }
 
 
-def train(scenario: str, number: int, variant: Variant, seed: int) -> str:
-    """The model of one variant and seed, trained now or before."""
-    name = f"{scenario}-{number}-{seed}"
-    model, done = WORK / f"{name}.pt", WORK / name / "agent.pt"
-    if not model.exists():
+def train(scenario: str, number: int, variant: Variant, seeds: int) -> list[str]:
+    """The models of one variant, one a seed, trained side by side, now or before."""
+    name = f"{scenario}-{number}"
+    models = [WORK / f"{name}-{seed}.pt" for seed in range(1, seeds + 1)]
+    if not all(model.exists() for model in models):
         env_id = find_scenario(scenario).env_id
         options = {**json.loads(recipe(env_id)["env_kwargs"]), **variant.env}
         shutil.rmtree(WORK / name, ignore_errors=True)
         command = [str(Path(sys.executable).with_name("rl-drug-dosage")), "train", "--env-id", env_id]
-        command += ["--preset", "scenario", "--env-kwargs", json.dumps(options), "--seed", str(seed)]
+        command += ["--preset", "scenario", "--env-kwargs", json.dumps(options), "--seeds", str(seeds)]
         command += ["--total-timesteps", str(STEPS[scenario]), "--eval-freq", "0"]
         command += ["--runs-dir", str(WORK), "--run-name", name, *FLAGS[scenario], *variant.train]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        shutil.copyfile(done, model)
+        for seed, model in enumerate(models, 1):
+            shutil.copyfile(WORK / name / (f"seed-{seed}" if seeds > 1 else "") / "agent.pt", model)
         print(name, flush=True)
-    return str(model)
+    return [str(model) for model in models]
 
 
 def rows_of(scenario: str, models: Sequence[str], simulator: str, controller: str) -> dict[str, dict[str, Any]]:
@@ -115,8 +116,7 @@ def section(scenario: str, seeds: int) -> str:
     """Train, try, and write down one scenario's variants."""
     named = find_scenario(scenario)
     models = {
-        variant.title: [train(scenario, number, variant, seed) for seed in range(1, seeds + 1)]
-        for number, variant in enumerate(VARIANTS[scenario])
+        variant.title: train(scenario, number, variant, seeds) for number, variant in enumerate(VARIANTS[scenario])
     }
     flat = [path for paths in models.values() for path in paths]
     believed = named.scenario.models[0]
