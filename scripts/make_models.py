@@ -35,7 +35,7 @@ VALIDATION, TEST, PATIENTS = 1, 20261124, 1000
 AGAIN = {"propofol": 20261128, "aminoglycoside": 20261127, "tacrolimus": 20261127, "warfarin": 20261127}
 """Test cohorts of scenarios whose earlier models had met the usual one, or the one after it."""
 EXTRA_STRESS = {"warfarin": ("elderly", "double-error", "missed-doses", "missed-samples")}
-"""Wards that no training saw, under the second model."""
+"""Wards that no training saw (one saw missed samples, with the first model), under the second model."""
 TOGETHER = ("chemotherapy", "paclitaxel", "t1d")
 """Scenarios whose seeds are trained side by side, because starting takes as long as training."""
 TOO_SLOW = dict.fromkeys(("warfarin-90d", "tacrolimus", "propofol"), ("mipd-average",))

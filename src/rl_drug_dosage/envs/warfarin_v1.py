@@ -91,6 +91,11 @@ SCENARIO = Scenario(
     training={
         "total_timesteps": 12_000_000,
         "num_minibatches": 32,
-        "env_kwargs": {"history": 10, "clock": False},
+        # A third with INRs missing: who never met one doses at random without it.
+        "env_kwargs": {
+            "history": 10,
+            "clock": False,
+            "mixture": ({}, {"randomise": 0.6}, {"randomise": 0.6, "stress": "missed-samples"}),
+        },
     },
 )
