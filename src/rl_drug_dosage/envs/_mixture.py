@@ -29,14 +29,16 @@ class Mixture(FunctionalEnv):
     """
 
     parts: tuple[FunctionalEnv, ...]
-    widest: int = eqx.field(static=True)
+    sizes: tuple[int, ...] = eqx.field(static=True)
+    """Of the parts' states."""
     truest: int = eqx.field(static=True)
+    """Size of the longest truth."""
 
     def __init__(self, parts: Sequence[FunctionalEnv]) -> None:
         self.parts = tuple(parts)
         chance = jax.eval_shape(lambda: self.parts[0].draw(jax.random.key(0), ()))
         states = [jax.eval_shape(lambda c, p=p: p.reset(c)[0], chance) for p in self.parts]
-        self.widest = max(s.size for s in states)
+        self.sizes = tuple(s.size for s in states)
         self.truest = max(jax.eval_shape(p.truth, s).size for p, s in zip(self.parts, states, strict=True))
 
     @property
@@ -108,11 +110,10 @@ class Mixture(FunctionalEnv):
 
     def _own(self, i: int, state: Array) -> Array:
         """The state of part ``i`` in a state of the mixture."""
-        chance = jax.eval_shape(lambda: self.parts[i].draw(jax.random.key(0), ()))
-        return state[1 : 1 + jax.eval_shape(lambda c: self.parts[i].reset(c)[0], chance).size]
+        return state[1 : 1 + self.sizes[i]]
 
     def _whole(self, i: int, state: Array) -> Array:
-        return jnp.concatenate([jnp.full(1, float(i)), jnp.pad(state, (0, self.widest - state.size))])
+        return jnp.concatenate([jnp.full(1, float(i)), jnp.pad(state, (0, max(self.sizes) - state.size))])
 
     def _reset(self, i: int, chance: Array) -> tuple[Array, Array]:
         state, obs = self.parts[i].reset(chance)
