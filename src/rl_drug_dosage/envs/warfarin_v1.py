@@ -89,7 +89,7 @@ SCENARIO = Scenario(
     shield={"dose": 15.0, "factor": 2.0, "level": 4.5},
     # Treatment goes on after the trial: the policy is not shown the day.
     training={
-        "total_timesteps": 12_000_000,
+        "total_timesteps": 8_000_000,
         "num_minibatches": 32,
         # A third with INRs missing: who never met one doses at random without it.
         "env_kwargs": {
