@@ -55,9 +55,6 @@ VARIANTS = {
         Variant("a GRU in place of the history", {"history": 1}, ("--memory", "gru")),
         Variant("the critic sees what the actor sees", train=("--no-privileged-critic",)),
         Variant("published patients only", {"mixture": []}),
-        Variant("varied patients only", {"mixture": [{"randomise": 0.6}]}),
-        Variant("no missing INRs", {"mixture": [{}, {"randomise": 0.6}]}),
-        Variant("a policy that knows the day", {"clock": True}),
         Variant("the last day bootstrapped", train=("--bootstrap-truncation",)),
     ),
     "vancomycin": (
