@@ -103,7 +103,8 @@ def _stress_table(results: Results, setting: str) -> str:
     found = results.record["results"][setting].get("stress", [])
     if not found:
         return ""
-    others = [n for n in ("mipd", "mipd-assay", "mipd-average", "pid", "label") if results.has(setting, n)]
+    took_part = {row["policy"] for row in found[0]["policies"]}
+    others = [n for n in ("mipd", "mipd-assay", "mipd-average", "pid", "label") if n in took_part]
     rows = []
     for stress in found:
         goal = {row["policy"]: number(row, "attainment_pct") for row in stress["policies"]}
