@@ -71,9 +71,9 @@ VARIANTS = {
 }
 
 
-def train(scenario: str, number: int, variant: Variant, seeds: int) -> list[str]:
+def train(scenario: str, index: int, variant: Variant, seeds: int) -> list[str]:
     """The models of one variant, one a seed, trained side by side, now or before."""
-    name = f"{scenario}-{number}"
+    name = f"{scenario}-{index}"
     models = [WORK / f"{name}-{seed}.pt" for seed in range(1, seeds + 1)]
     if not all(model.exists() for model in models):
         env_id = find_scenario(scenario).env_id
@@ -113,9 +113,7 @@ def cell(values: Sequence[float]) -> str:
 def section(scenario: str, seeds: int) -> str:
     """Train, try, and write down one scenario's variants."""
     named = find_scenario(scenario)
-    models = {
-        variant.title: train(scenario, number, variant, seeds) for number, variant in enumerate(VARIANTS[scenario])
-    }
+    models = {variant.title: train(scenario, index, variant, seeds) for index, variant in enumerate(VARIANTS[scenario])}
     flat = [path for paths in models.values() for path in paths]
     believed = named.scenario.models[0]
     settings = {name: rows_of(scenario, flat, name, believed) for name in named.scenario.models}
