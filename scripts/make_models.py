@@ -33,8 +33,15 @@ MODELS, WORK = ROOT / "models", ROOT / "build" / "models"
 SEEDS = (1, 2, 3, 4, 5)
 VALIDATION, TEST, PATIENTS = 1, 20261124, 1000
 """Seeds of the cohorts. Every setting of the recipes was chosen on patients of seed 1."""
-AGAIN = {"propofol": 20261128, "aminoglycoside": 20261127, "tacrolimus": 20261127, "warfarin": 20261127}
-"""Test cohorts of scenarios whose earlier models had met the usual one, or the one after it."""
+AGAIN = {
+    "aminoglycoside": 20261127,
+    "propofol": 20261129,
+    "t1d": 20261127,
+    "tacrolimus": 20261129,
+    "warfarin": 20261127,
+    "warfarin-90d": 20261127,
+}
+"""Test cohorts of scenarios whose earlier models had met others."""
 EXTRA_STRESS = {"warfarin": ("elderly", "double-error", "missed-doses", "missed-samples")}
 """Wards that no training saw (one saw missed samples, with the first model), under the second model."""
 TOGETHER = ("chemotherapy", "paclitaxel", "t1d")

@@ -168,7 +168,10 @@ SCENARIO = Scenario(
     shield={"dose": 3.0, "level": 3.5, "lowers": 1.0},
     training={
         "total_timesteps": 3_000_000,
-        "num_envs": 1024,
+        # Few patients at a time, so that there are many updates.
+        "num_envs": 256,
+        "num_minibatches": 8,
+        "learning_rate": 5e-4,
         "num_steps": 48,
         "init_logstd": -1.0,
         # The label knows what a meal needs: in amounts, nearly every untrained policy ends in hospital.

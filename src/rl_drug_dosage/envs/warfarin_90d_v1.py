@@ -92,7 +92,11 @@ SCENARIO = Scenario(
     shield={"dose": 15.0, "factor": 2.0, "level": 4.5},
     training={
         "total_timesteps": 3_000_000,
-        "num_envs": 1024,
+        "num_envs": 512,
+        "num_minibatches": 8,
+        # The later INRs are weeks apart: what tells a patient are all of them.
+        "memory": "gru",
+        "memory_size": 64,
         "env_kwargs": {"history": 10, "clock": False},
     },
 )
