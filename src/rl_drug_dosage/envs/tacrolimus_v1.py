@@ -249,7 +249,9 @@ SCENARIO = Scenario(
     shield={"dose": 15.0, "factor": 2.0, "level": 30.0},
     training={
         "total_timesteps": 5_000_000,
-        "num_minibatches": 32,
+        "num_envs": 512,
+        "num_minibatches": 8,
+        "learning_rate": 5e-4,
         "init_logstd": -1.0,
         # Clearance differs between troughs by 14 %: what tells a patient are all of his levels.
         "memory": "gru",
