@@ -7,15 +7,14 @@ scripts/ablation.py --seeds 5 warfarin  this one, more seeds
 import argparse
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markdown import number, table
+from markdown import number, spread, table
+from training_runs import trained
 
 from rl_drug_dosage.envs._catalog import find_scenario
 from rl_drug_dosage.evaluation.benchmark import BenchmarkOptions, benchmark
@@ -75,21 +74,20 @@ VARIANTS = {
 
 def train(scenario: str, index: int, variant: Variant, seeds: int) -> list[str]:
     """The models of one variant, one a seed, trained side by side, now or before."""
-    name = f"{scenario}-{index}"
-    models = [WORK / f"{name}-{seed}.pt" for seed in range(1, seeds + 1)]
-    if not all(model.exists() for model in models):
-        env_id = find_scenario(scenario).env_id
-        options = {**json.loads(recipe(env_id)["env_kwargs"]), **variant.env}
-        shutil.rmtree(WORK / name, ignore_errors=True)
-        command = [str(Path(sys.executable).with_name("rl-drug-dosage")), "train", "--env-id", env_id]
-        command += ["--preset", "scenario", "--env-kwargs", json.dumps(options), "--seeds", str(seeds)]
-        command += ["--total-timesteps", str(STEPS[scenario]), "--eval-freq", "0"]
-        command += ["--runs-dir", str(WORK), "--run-name", name, *FLAGS, *variant.train]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        for seed, model in enumerate(models, 1):
-            shutil.copyfile(WORK / name / (f"seed-{seed}" if seeds > 1 else "") / "agent.pt", model)
-        print(name, flush=True)
-    return [str(model) for model in models]
+    env_id = find_scenario(scenario).env_id
+    env_kwargs = {**json.loads(recipe(env_id)["env_kwargs"]), **variant.env}
+    options = ["--env-kwargs", json.dumps(env_kwargs), "--seeds", str(seeds)]
+    options += ["--total-timesteps", str(STEPS[scenario]), "--eval-freq", "0", *FLAGS, *variant.train]
+    folder = WORK / f"{scenario}-{index}"
+    trained(env_id, folder, options)
+    models = []
+    for seed in range(1, seeds + 1):
+        # The benchmark calls a policy by its file's name.
+        model = WORK / f"{folder.name}-{seed}.pt"
+        shutil.copyfile(folder / (f"seed-{seed}" if seeds > 1 else "") / "agent.pt", model)
+        models.append(str(model))
+    print(folder.name, flush=True)
+    return models
 
 
 def rows_of(scenario: str, models: Sequence[str], simulator: str, controller: str) -> dict[str, dict[str, Any]]:
@@ -105,13 +103,6 @@ def rows_of(scenario: str, models: Sequence[str], simulator: str, controller: st
     return {row["policy"]: row for row in benchmark(asked).record["policies"]}
 
 
-def cell(values: Sequence[float]) -> str:
-    """The median, and the range."""
-    return (
-        f"{np.median(values):.1f} ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else f"{values[0]:.1f}"
-    )
-
-
 def section(scenario: str, seeds: int) -> str:
     """Train, try, and write down one scenario's variants."""
     named = find_scenario(scenario)
@@ -119,13 +110,13 @@ def section(scenario: str, seeds: int) -> str:
     flat = [path for paths in models.values() for path in paths]
     believed = named.scenario.models[0]
     parts = [f"## {scenario}: {STEPS[scenario]:,} steps"]
-    rivals = {**{title: [Path(p).stem for p in paths] for title, paths in models.items()}, "mipd": ["mipd"]}
     for simulator in named.scenario.models:
         rows = rows_of(scenario, flat, simulator, believed)
-        lines = [
-            [title, *(cell([number(rows[name], measure) for name in names]) for measure in _MEASURES)]
-            for title, names in rivals.items()
-        ]
+        lines = []
+        for title, paths in models.items():
+            found = [[number(rows[Path(path).stem], measure) for path in paths] for measure in _MEASURES]
+            lines.append([title, *(spread(float(np.median(values)), values) for values in found)])
+        lines.append(["mipd", *(f"{number(rows['mipd'], measure):.1f}" for measure in _MEASURES)])
         met = "trained on, `mipd` believes it" if simulator == believed else "never met in training"
         parts += [f"Patients of {simulator} ({met}):", table(["variant", *_MEASURES.values()], lines).rstrip()]
     return "\n\n".join(parts)

@@ -15,14 +15,13 @@ import argparse
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import model_cards
+from training_runs import trained
 
 from rl_drug_dosage.envs._catalog import find_scenario, scenario_names
 from rl_drug_dosage.evaluation.benchmark import BenchmarkOptions, benchmark, default_policies
@@ -56,20 +55,12 @@ def train(scenario: str, env_id: str) -> list[tuple[Path, dict[str, float]]]:
     together = scenario.startswith(TOGETHER)
     found = []
     for seed in SEEDS:
-        name = f"{scenario}-{SEEDS[0] if together else seed}"
-        folder, log = WORK / name, WORK / f"{name}.log"
-        if not log.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            command = [Path(sys.executable).with_name("rl-drug-dosage"), "train", "--env-id", env_id]
-            command += ["--preset", "scenario", "--seed", str(seed), "--runs-dir", WORK, "--run-name", name]
-            command += ["--seeds", str(len(SEEDS))] if together else []
-            done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=False)
-            if done.returncode:
-                raise SystemExit(f"{name}: training ended with exit code {done.returncode}")
-            log.write_text(done.stdout)
-        took = _TRAINED.search(log.read_text())
+        first = SEEDS[0] if together else seed
+        folder = WORK / f"{scenario}-{first}"
+        options = ["--seed", str(first), *(["--seeds", str(len(SEEDS))] if together else [])]
+        took = _TRAINED.search(trained(env_id, folder, options))
         if took is None:
-            raise SystemExit(f"{log} does not say how long it took: delete it and run this again")
+            raise SystemExit(f"{folder}.log does not say how long it took: delete it and run this again")
         model = WORK / scenario / f"seed-{seed}.pt"
         model.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile((folder / f"seed-{seed}" if together else folder) / "agent.pt", model)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markdown import number, table
+from markdown import number, spread, table
 
 from rl_drug_dosage.agents.ppo.model_file import Model, load_model
 from rl_drug_dosage.envs._catalog import NamedScenario, find_scenario
@@ -38,7 +38,7 @@ class Results:
     def ppo(self, setting: str, measure: str = "attainment_pct") -> str:
         """The chosen model's number, and the range over all seeds."""
         all_ = [self.value(setting, seed, measure) for seed in self.seeds]
-        return f"{self.value(setting, self.median, measure):.1f} ({min(all_):.1f} to {max(all_):.1f})"
+        return spread(self.value(setting, self.median, measure), all_)
 
     def has(self, setting: str, policy: str) -> bool:
         """Whether a policy took part."""
@@ -72,15 +72,15 @@ def _result_table(results: Results, setting: str) -> str:
         if name in results.seeds and name != results.median:
             continue
         own = name == results.median
-        spread = results.ppo if own else (lambda s, m="attainment_pct", row=row: f"{number(row, m):.1f}")
+        shown = results.ppo if own else (lambda s, m="attainment_pct", row=row: f"{number(row, m):.1f}")
         against = "-" if own else _signed(results.ahead(setting, name))
         rows.append(
             [
                 "**PPO**" if own else name,
-                spread(setting),
+                shown(setting),
                 f"{row['attainment_median_pct']:.1f}",
-                spread(setting, "worst_5_pct"),
-                spread(setting, "final_pct"),
+                shown(setting, "worst_5_pct"),
+                shown(setting, "final_pct"),
                 _harms(row),
                 str(row["dropouts"]),
                 against,
@@ -108,8 +108,7 @@ def _stress_table(results: Results, setting: str) -> str:
     rows = []
     for stress in found:
         goal = {row["policy"]: number(row, "attainment_pct") for row in stress["policies"]}
-        shares = [goal[seed] for seed in results.seeds]
-        ours = f"{goal[results.median]:.1f} ({min(shares):.1f} to {max(shares):.1f})"
+        ours = spread(goal[results.median], [goal[seed] for seed in results.seeds])
         rows.append([stress["title"], ours, *(f"{goal[name]:.1f}" for name in others)])
     return "\nThe same in other wards, goal in %:\n\n" + table(["ward", "PPO", *others], rows)
 
@@ -130,7 +129,8 @@ def _facts(named: NamedScenario, results: Results, model: Model) -> list[tuple[s
     if len(scenario.models) > 1:
         patients += "; the scenario's other models took no part in training"
     shares = ", ".join(f"{v:.1f}" for v in record["validation_pct"].values())
-    took = f"{min(seconds):.0f} to {max(seconds):.0f} s on 2 cores that other work shared"
+    fastest = "" if together else f"{min(seconds):.0f} to "
+    took = f"{fastest}{max(seconds):.0f} s on 2 cores that other work shared"
     chosen = f"{seed}, the median of {len(runs)} by attainment on the validation cohort (seed {cohorts['validation']})"
     tested = f"{cohorts['patients']:,} patients of cohort {cohorts['test']}, on which nothing was chosen"
     batch = f"{training['total_timesteps']:,} steps, {training['num_envs']:,} patients at a time{together}"

@@ -1,0 +1,47 @@
+"""Trainings that `make models` and `make ablation` keep are used again only for the settings they were made with."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from rl_drug_dosage.training.recipe import recipe
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(not (ROOT / "scripts").exists(), reason="a source distribution has no scripts")
+ENV = "Vancomycin-v1"
+# `train` refuses this at once, so that a training that is not kept shows.
+OPTIONS = ["--total-timesteps", "many"]
+
+
+@pytest.fixture
+def trained():
+    """`scripts/training_runs.py` is no part of the package."""
+    spec = importlib.util.spec_from_file_location("training_runs", ROOT / "scripts" / "training_runs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.trained
+
+
+def _kept(folder: Path, options: list[str], settings: dict) -> None:
+    command = ["train", "--env-id", ENV, "--preset", "scenario", *options]
+    folder.with_name(f"{folder.name}.log").write_text(json.dumps([command, settings]) + "\nprinted before")
+
+
+def test_the_same_options_and_recipe_are_not_trained_again(trained, tmp_path):
+    """What was printed then is handed back."""
+    _kept(tmp_path / "run", OPTIONS, recipe(ENV))
+    assert trained(ENV, tmp_path / "run", OPTIONS) == "printed before"
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [(["--total-timesteps", "more"], {}), (OPTIONS, {"num_envs": 7}), (OPTIONS, {"env_kwargs": "{}"})],
+    ids=["options", "recipe", "environment"],
+)
+def test_anything_else_is_another_training(options, changed, trained, tmp_path):
+    """It runs, here into an error, and what failed is not kept."""
+    _kept(tmp_path / "run", options, {**recipe(ENV), **changed})
+    with pytest.raises(SystemExit, match="run: training ended with exit code"):
+        trained(ENV, tmp_path / "run", OPTIONS)
