@@ -164,7 +164,7 @@ def evaluate(bench: Bench) -> Iterator[Row]:
     """10,000 episodes, figures included: once everything is imported, and as a whole process."""
     code = (
         "import sys, time; from pathlib import Path; from rl_drug_dosage.utils.runtime import configure; configure()\n"
-        "from rl_drug_dosage.evaluation.evaluate import EvaluationOptions, evaluate\n"
+        "from rl_drug_dosage.training.evaluate import EvaluationOptions, evaluate\n"
         "start = time.perf_counter()\n"
         "evaluate(EvaluationOptions(model_path=Path(sys.argv[1]), num_episodes=10_000))\n"
         "print(time.perf_counter() - start)"
@@ -187,10 +187,10 @@ def learning(bench: Bench) -> Iterator[Row]:
     """Ten seeds each of the default settings and of the fast preset, judged on patients that training never saw."""
     from rich.console import Console
 
-    from rl_drug_dosage.agents.ppo.model_file import load_model
-    from rl_drug_dosage.evaluation.evaluate import EvaluationOptions, run_model
+    from rl_drug_dosage.ppo.model_file import load_model
     from rl_drug_dosage.training import trainer
     from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig
+    from rl_drug_dosage.training.evaluate import EvaluationOptions, run_model
     from rl_drug_dosage.training.progress import Progress
 
     _configure(bench)

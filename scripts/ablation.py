@@ -16,9 +16,9 @@ import numpy as np
 from markdown import number, spread, table
 from training_runs import trained
 
-from rl_drug_dosage.envs._catalog import find_scenario
-from rl_drug_dosage.evaluation.benchmark import BenchmarkOptions, benchmark
+from rl_drug_dosage.registry import find_scenario
 from rl_drug_dosage.training.recipe import recipe
+from rl_drug_dosage.trials.benchmark import BenchmarkOptions, benchmark
 from rl_drug_dosage.utils.runtime import configure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,9 +108,9 @@ def section(scenario: str, seeds: int) -> str:
     named = find_scenario(scenario)
     models = {variant.title: train(scenario, index, variant, seeds) for index, variant in enumerate(VARIANTS[scenario])}
     flat = [path for paths in models.values() for path in paths]
-    believed = named.scenario.models[0]
+    believed = named.value.models[0]
     parts = [f"## {scenario}: {STEPS[scenario]:,} steps"]
-    for simulator in named.scenario.models:
+    for simulator in named.value.models:
         rows = rows_of(scenario, flat, simulator, believed)
         lines = []
         for title, paths in models.items():

@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-from rl_drug_dosage.evaluation.drug_page import drug_page, index_markdown, markdown
-from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.utils.plugins import load, names
+from rl_drug_dosage.pharmacometrics.drug_page import drug_page, index_markdown, markdown
+from rl_drug_dosage.registry import DRUG, load_drug, names
 from rl_drug_dosage.utils.runtime import configure
 
-DRUGS = "rl_drug_dosage.drugs"
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "drugs"
 
 
 def pages() -> dict[str, str]:
     """The text of every file by its name."""
-    models = [load(DRUGS, name, attribute="DRUG", kind=DrugModel) for name in names(DRUGS)]
+    models = [load_drug(name) for name in names(DRUG)]
     return {f"{m.name}.md": markdown(drug_page(m)) for m in models} | {"index.md": index_markdown(models)}
 
 

@@ -23,8 +23,8 @@ import jax
 import model_cards
 from training_runs import trained
 
-from rl_drug_dosage.envs._catalog import find_scenario, scenario_names
-from rl_drug_dosage.evaluation.benchmark import BenchmarkOptions, benchmark, default_policies
+from rl_drug_dosage.registry import SCENARIO, find_scenario, names
+from rl_drug_dosage.trials.benchmark import BenchmarkOptions, benchmark, default_policies
 from rl_drug_dosage.utils.runtime import configure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,7 +85,7 @@ def validate(scenario: str) -> None:
     """Train, and say how the seeds do beside the clinic's policies on the validation cohort."""
     named = find_scenario(scenario)
     models = [str(path) for path, _ in train(scenario, named.env_id)]
-    for simulator in named.scenario.models:
+    for simulator in named.value.models:
         rows = trial(scenario, [*models, "mipd", "pid", "label"], VALIDATION, simulator=simulator)["policies"]
         for row in sorted(rows, key=lambda row: row["policy"]):
             numbers = (row["attainment_pct"]["mean"], row["worst_5_pct"], row["final_pct"])
@@ -102,9 +102,9 @@ def make(scenario: str) -> None:
     median = sorted(shares, key=lambda name: shares[name])[len(shares) // 2]
     shutil.copyfile(WORK / scenario / f"{median}.pt", MODELS / f"{scenario}.pt")
     left_out = ("random", "mipd-average") if scenario.startswith(TOO_SLOW) else ("random",)
-    policies = [*models, *(p for p in default_policies(named.scenario) if p not in left_out)]
+    policies = [*models, *(p for p in default_policies(named.value) if p not in left_out)]
     test = AGAIN.get(scenario, TEST)
-    believed, *others = named.scenario.models
+    believed, *others = named.value.models
     results = {"right model": trial(scenario, policies, test)}
     for other in others:
         wrong = {"simulator": other, "controller": believed}
@@ -128,7 +128,7 @@ def make(scenario: str) -> None:
 
 def main() -> None:
     """The command line."""
-    known = sorted(name for name in scenario_names() if not re.search(r"-v\d+$", name))
+    known = names(SCENARIO)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(known)}; all when none is named"

@@ -7,8 +7,8 @@ from typing import Any
 
 from markdown import number, spread, table
 
-from rl_drug_dosage.agents.ppo.model_file import Model, load_model
-from rl_drug_dosage.envs._catalog import NamedScenario, find_scenario
+from rl_drug_dosage.ppo.model_file import Model, load_model
+from rl_drug_dosage.registry import Found, find_scenario
 
 __all__ = ["write"]
 
@@ -113,9 +113,9 @@ def _stress_table(results: Results, setting: str) -> str:
     return "\nThe same in other wards, goal in %:\n\n" + table(["ward", "PPO", *others], rows)
 
 
-def _facts(named: NamedScenario, results: Results, model: Model) -> list[tuple[str, str]]:
+def _facts(named: Found[Scenario], results: Results, model: Model) -> list[tuple[str, str]]:
     """What the model is and where it comes from."""
-    scenario, record, training = named.scenario, results.record, model.training
+    scenario, record, training = named.value, results.record, model.training
     runs, cohorts = record["runs"], record["cohorts"]
     seconds = [run["train_s"] for run in runs]
     compiling = max(run["compile_s"] for run in runs)
@@ -154,8 +154,8 @@ of the scenario, and no others. Why it gives a dose cannot be read off it; what 
 """
 
 
-def _card(named: NamedScenario, results: Results, model: Model) -> str:
-    scenario = named.scenario
+def _card(named: Found[Scenario], results: Results, model: Model) -> str:
+    scenario = named.value
     parts = [
         f"# {named.name}: a policy trained with PPO\n\n{_NOTICE}\n",
         table(["", ""], _facts(named, results, model)),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_drug_dosage.clinic.scenario import Scenario, Window
+from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.stress import STRESSES
-from rl_drug_dosage.envs._catalog import NamedScenario, find_scenario, scenario_names
+from rl_drug_dosage.pkpd import Target
+from rl_drug_dosage.registry import SCENARIO, Found, find_scenario, names
 from rl_drug_dosage.utils.runtime import configure
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "scenarios.md"
@@ -29,7 +30,7 @@ def edge(value: float) -> str:
     return "open" if np.isinf(value) else f"{value:g}"
 
 
-def window_line(scenario: Scenario, i: int, window: Window) -> str:
+def window_line(scenario: Scenario, i: int, window: Target) -> str:
     """What has to hold, and since when."""
     low, high, aim = (e[:, i] for e in scenario.edges())
     starts = [0, *(np.flatnonzero((low[1:] != low[:-1]) | (high[1:] != high[:-1])) + 1).tolist()]
@@ -41,10 +42,10 @@ def window_line(scenario: Scenario, i: int, window: Window) -> str:
     return f"- {window.metric} of {window.output}: {'; '.join(spans)}. Source: {window.source}"
 
 
-def section(named: NamedScenario) -> str:
+def section(named: Found[Scenario]) -> str:
     """One scenario."""
-    s = named.scenario
-    doc = importlib.import_module(f"rl_drug_dosage.envs.{named.module}").__doc__ or ""
+    s = named.value
+    doc = importlib.import_module(named.where).__doc__ or ""
     _, _, rest = doc.strip().partition("\n")
     dosage, monitoring, schedule = s.dosage, s.monitoring, s.schedule
     stresses = [name for name, stress in STRESSES.items() if stress.change(s) is not None]
@@ -68,7 +69,7 @@ def section(named: NamedScenario) -> str:
         f"- dose: {amounts}{often}. Source: {dosage.source}",
         f"- levels: {monitoring.output} at {times} h of an interval, {where}. Source: {monitoring.source}",
         f"- goal: {s.goal.title}",
-        *(window_line(s, i, w) for i, w in enumerate(s.goal.windows)),
+        *(window_line(s, i, w) for i, w in enumerate(s.goal.targets)),
         f"- harms: {harms}",
         f"- reward: {s.reward_text}",
         f"- `label`: {s.label_text}",
@@ -86,7 +87,7 @@ def section(named: NamedScenario) -> str:
 
 def page() -> str:
     """The whole text."""
-    found = {named.module: named for named in map(find_scenario, scenario_names())}
+    found = {name: find_scenario(name) for name in names(SCENARIO)}
     return HEAD + "\n" + "\n".join(section(found[module]) for module in sorted(found))
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from rl_drug_dosage.agents.ppo.networks import init_actor_critic
-from rl_drug_dosage.agents.ppo.normalizer import RunningMoments
-from rl_drug_dosage.agents.ppo.policy import PpoPolicy
+from rl_drug_dosage.ppo.networks import init_actor_critic
+from rl_drug_dosage.ppo.normalizer import RunningMoments
+from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.utils import runtime
 

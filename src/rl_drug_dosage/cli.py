@@ -9,8 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from rl_drug_dosage import registry
 from rl_drug_dosage.errors import RlDrugDosageError
-from rl_drug_dosage.utils import plugins
 
 __all__ = ["app", "main"]
 
@@ -40,9 +40,9 @@ def _root(
         typer.echo(ctx.get_help())
 
 
-for _name in plugins.names("rl_drug_dosage.commands"):
+for _name in registry.modules("rl_drug_dosage.commands"):
     _module = importlib.import_module(f"rl_drug_dosage.commands.{_name}")
-    app.command(plugins.public_name(_name))(_module.command)
+    app.command(registry.public_name(_name))(_module.command)
 
 
 def main() -> None:

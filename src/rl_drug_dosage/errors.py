@@ -49,14 +49,16 @@ class UnknownNameError(RlDrugDosageError):
         what: the kind of thing that was looked for, e.g. ``"environment"``.
         name: the name that came.
         known: the names that exist.
+        remedy: what else could be done.
     """
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], *, remedy: str = "") -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         shown = ", ".join(names) if len(names) <= 12 else ", ".join(names[:12]) + f" and {len(names) - 12} more"
-        super().__init__(f"unknown {what} {name!r}: {hint}known: {shown or 'none'}")
+        more = f"; {remedy}" if remedy else ""
+        super().__init__(f"unknown {what} {name!r}: {hint}known: {shown or 'none'}{more}")
 
 
 class BadPluginError(RlDrugDosageError):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_drug_dosage.evaluation.report import report_html
+from rl_drug_dosage.reports.page import report_html
 
 pytestmark = pytest.mark.browser
 

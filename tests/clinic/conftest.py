@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.envs.vancomycin_v1 import SCENARIO
+from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
 
 
 @pytest.fixture(scope="session")

@@ -5,16 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.agents import mipd, mipd_assay
-from rl_drug_dosage.agents._policy import Setting
 from rl_drug_dosage.clinic.belief import estimate, innovations, log_posterior, new_results, past, prior
-from rl_drug_dosage.clinic.interval import model_of, simulator_of
+from rl_drug_dosage.clinic.patient import admit, chart, treat
 from rl_drug_dosage.clinic.planner import player_of
-from rl_drug_dosage.envs._catalog import find_scenario
-from rl_drug_dosage.envs._course import admit, chart, treat
+from rl_drug_dosage.clinic.policy import Setting
+from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.pkpd import Dose, make_covariates, make_levels, make_regimen
 from rl_drug_dosage.pkpd.bayes import map_estimate
 from rl_drug_dosage.pkpd.residual import variance
+from rl_drug_dosage.policies import mipd, mipd_assay
+from rl_drug_dosage.registry import find_scenario
 
 MODEL = "vancomycin-goti2018"
 DOSES = (1500.0, 1000.0, 750.0, 1000.0)
@@ -93,13 +93,13 @@ def test_innovations_of_unknown_levels_are_zero(ward, record):
 
 def test_who_believes_the_laboratory_follows_the_levels_more_closely():
     """`mipd-assay` believes half the error of `mipd` for an INR, and refuses where it would be `mipd` again."""
-    scenario = find_scenario("warfarin").scenario
+    scenario = find_scenario("warfarin").value
     model = model_of(scenario, scenario.models[0])
-    setting = Setting(scenario, model, simulator_of(scenario, scenario.models[0]))
+    setting = Setting(find_scenario("warfarin"), model, simulator_of(scenario, scenario.models[0]))
     believed = [module.build(setting).model.outputs for module in (mipd, mipd_assay)]
     at = model.output_index("inr")
     sd = [float(np.sqrt(variance(outputs[at].residual, jnp.asarray(2.0)))) for outputs in believed]
     assert sd == pytest.approx([0.20, 0.10], rel=0.01)
-    assert mipd_assay.AGENT.refuses(scenario) == ""
+    assert mipd_assay.POLICY.refuses(scenario) == ""
     for name, said in (("vancomycin", "nothing is known"), ("t1d", "publishes no residual error")):
-        assert said in mipd_assay.AGENT.refuses(find_scenario(name).scenario)
+        assert said in mipd_assay.POLICY.refuses(find_scenario(name).value)

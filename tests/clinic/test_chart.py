@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.clinic.interval import simulator_of
-from rl_drug_dosage.clinic.scenario import Drift
-from rl_drug_dosage.envs._course import admit, chart, treat
+from rl_drug_dosage.clinic.patient import admit, chart, treat
+from rl_drug_dosage.clinic.simulators import simulator_of
+from rl_drug_dosage.clinic.ward import Drift
 
 MODEL = "vancomycin-thomson2009"
 
@@ -86,7 +86,7 @@ def test_levels_are_measured_with_the_published_error(ward):
 
 
 def test_missed_doses_come_from_a_beta_distribution(changed):
-    scenario = changed(limits={"missed_mean": 0.2, "missed_sd": 0.21})
+    scenario = changed(adherence={"missed_mean": 0.2, "missed_sd": 0.21})
     model = simulator_of(scenario, MODEL)
     keys = jax.random.split(jax.random.key(2), 5000)
 

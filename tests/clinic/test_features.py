@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.clinic.features import RATIO_OVER, Observer
+from rl_drug_dosage.clinic.observation import RATIO_OVER, Observer
 from rl_drug_dosage.clinic.record import Record, empty_record
-from rl_drug_dosage.envs._catalog import find_scenario
+from rl_drug_dosage.registry import find_scenario
 
-SCENARIO = find_scenario("warfarin").scenario
+SCENARIO = find_scenario("warfarin").value
 STEPS = SCENARIO.schedule.decisions
 
 

@@ -5,16 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.clinic.interval import (
-    interval_parameters,
-    model_of,
-    outputs_on_grid,
-    play,
-    play_with,
-    propagators,
-    simulator_of,
-)
-from rl_drug_dosage.clinic.scenario import Clock
+from rl_drug_dosage.clinic.interval import interval_parameters, outputs_on_grid, play, play_with, propagators
+from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.clinic.ward import Clock
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import Dose, make_covariates, make_regimen, predict
 
@@ -49,7 +42,7 @@ def reference(scenario, model, amounts, *, late=0.0):
         for at in dosage.at_h
         if a > 0
     ]
-    times = np.concatenate([k * schedule.interval_h + np.asarray(schedule.grid_h) for k in range(len(amounts))])
+    times = np.concatenate([k * schedule.interval_h + np.asarray(schedule.output_times_h) for k in range(len(amounts))])
     names = [c.name for c in model.covariates]
     table = make_covariates(model, {n: float(FACTS[n]) for n in names})
     eta = jnp.asarray([0.2, -0.1, 0.1, 0.3][: len(model.etas)])
@@ -72,7 +65,7 @@ def test_an_interval_agrees_with_the_event_engine(changed, name, dosage):
 
 @pytest.mark.parametrize("late", [0.25, 0.75])
 def test_a_late_dose_is_the_dose_at_a_later_time(changed, late):
-    scenario = changed(limits={"late_mean_h": 0.5, "late_max_h": 0.9})
+    scenario = changed(adherence={"late_mean_h": 0.5, "late_max_h": 0.9})
     model = model_of(scenario, THOMSON)
 
     got, _ = run(scenario, model, (1500.0, 750.0, 500.0), late=jnp.asarray(late))
@@ -122,7 +115,7 @@ def test_a_model_of_another_drug_is_refused(ward):
 def test_doses_later_than_the_grid_allows_are_refused(changed):
     import dataclasses
 
-    scenario = changed(limits={"late_mean_h": 0.5, "late_max_h": 3.0})
+    scenario = changed(adherence={"late_mean_h": 0.5, "late_max_h": 3.0})
     scenario = dataclasses.replace(scenario, clocks=(Clock("dialysis", lambda t_h: 0.0 * t_h),))
     model = simulator_of(scenario, GOTI)
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.clinic.interval import model_of
 from rl_drug_dosage.clinic.record import empty_record
 from rl_drug_dosage.clinic.shield import REASONS, shield_of
+from rl_drug_dosage.clinic.simulators import model_of
 
 INFINITE = {"dose": jnp.inf, "day": jnp.inf, "factor": jnp.inf, "on_board": jnp.inf, "level": jnp.inf}
 
@@ -64,5 +64,5 @@ def test_a_step_down_is_never_held(ward, record):
 def test_the_scenarios_own_limits_are_taken(ward, record):
     shield = shield_of(ward, model_of(ward, "vancomycin-goti2018"))
 
-    assert float(shield.dose) == ward.shield["dose"]
+    assert float(shield.dose) == ward.shield.dose
     assert np.isinf(float(shield.on_board))

@@ -104,7 +104,7 @@ def test_evaluate_refuses_a_checkpoint(run, tiny_run):
 
 def test_evaluate_refuses_a_model_for_an_environment_that_is_not_here(run, tiny_run):
     """A valid file that names an environment that nobody has registered."""
-    from rl_drug_dosage.agents.ppo.model_file import load_model, save_model
+    from rl_drug_dosage.ppo.model_file import load_model, save_model
 
     model = load_model(tiny_run / "agent.pt")
     path = tiny_run / "other.pt"

@@ -9,18 +9,17 @@ import jax
 import numpy as np
 import pytest
 
-from rl_drug_dosage.evaluation import estimation
-from rl_drug_dosage.evaluation.estimation import EstimationOptions, estimate
+from rl_drug_dosage.pharmacometrics import estimation
+from rl_drug_dosage.pharmacometrics.estimation import EstimationOptions, estimate
 from rl_drug_dosage.pkpd import (
     Dose,
-    DrugModel,
     individual_parameters,
     make_covariates,
     make_regimen,
     omega,
     predict,
 )
-from rl_drug_dosage.utils.plugins import load
+from rl_drug_dosage.registry import load_drug
 
 PATIENTS = 4
 TIMES_H = np.concatenate([np.arange(1.0, 12.0, 1.0), np.arange(13.0, 48.0, 2.0), np.arange(49.0, 132.0, 3.0)])
@@ -30,7 +29,7 @@ TITLES = "ID,TIME,AMT,DUR,II,ADDL,DV,WT\n"
 @pytest.fixture(scope="module")
 def drug():
     """Two etas, one compartment, additive error: information grows with every level."""
-    return load("rl_drug_dosage.drugs", "vancomycin-buelga2005", attribute="DRUG", kind=DrugModel)
+    return load_drug("vancomycin-buelga2005")
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +149,7 @@ def test_an_estimate_that_did_not_converge_is_flagged_everywhere(run, rich_file,
 
 def test_occasions_have_kappas_of_their_own(tmp_path):
     """Error-free levels under kappas of -0.2 and 0.2 on clearance: 60 of them leave little to the prior."""
-    model = load("rl_drug_dosage.drugs", "busulfan-shukla2020", attribute="DRUG", kind=DrugModel)
+    model = load_drug("busulfan-shukla2020")
     person = {c.name: c.typical for c in model.covariates}
     times = {0: np.linspace(1.0, 23.5, 30), 1: np.linspace(25.0, 47.5, 30)}
     doses = [Dose(0.0, 100.0, duration_h=3.0), Dose(24.0, 100.0, duration_h=3.0)]

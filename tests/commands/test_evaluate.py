@@ -68,7 +68,7 @@ def test_no_evaluation_meets_a_training_patient():
 
 def test_the_policy_acts_with_the_normaliser_of_its_file(run, tiny_run):
     """Fault 1 of other engines: fresh statistics at evaluation."""
-    from rl_drug_dosage.agents.ppo.model_file import load_model
+    from rl_drug_dosage.ppo.model_file import load_model
 
     policy = load_model(tiny_run / "agent.pt").policy
     assert policy.obs_norm.count > 200

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_drug_dosage.agents.ppo.model_file import save_model
-from rl_drug_dosage.clinic.features import Observer
-from rl_drug_dosage.envs.vancomycin_v1 import SCENARIO
-from rl_drug_dosage.evaluation import explain
+from rl_drug_dosage.clinic.observation import Observer
+from rl_drug_dosage.explain import explanation as explain
+from rl_drug_dosage.ppo.model_file import save_model
+from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
 
 FILES = ["explain.csv", "explain.md", "explain_covariates.png", "explain_inputs.png", "explain_levels.png"]
 

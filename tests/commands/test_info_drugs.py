@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from rl_drug_dosage.evaluation.drug_page import drug_page, markdown
+from rl_drug_dosage.pharmacometrics.drug_page import drug_page, markdown
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.utils.plugins import load, names, public_name
+from rl_drug_dosage.registry import DRUG, load_drug, names
 
 ROOT = Path(__file__).resolve().parents[2]
-DRUGS = "rl_drug_dosage.drugs"
 
 
 def drug(name: str) -> DrugModel:
-    return load(DRUGS, name, attribute="DRUG", kind=DrugModel)
+    return load_drug(name)
 
 
 def test_a_drug_shows_equations_numbers_sources_and_limits(run):
@@ -38,7 +37,7 @@ def test_what_could_not_be_traced_is_marked(run):
     assert "UNVERIFIED" in shown
 
 
-@pytest.mark.parametrize("name", names(DRUGS))
+@pytest.mark.parametrize("name", names(DRUG))
 def test_a_page_holds_every_number_with_unit_and_source(name):
     """Thetas, random effects, covariates, outputs, targets, routes: none is left out, whatever the model."""
     model = drug(name)
@@ -65,7 +64,7 @@ def test_all_drugs_are_listed_with_title_and_population(run):
     """One entry a file."""
     done = run("info", "--drugs")
     assert done.code == 0, done.err
-    assert [name for name in map(public_name, names(DRUGS)) if name not in done.out] == []
+    assert [name for name in names(DRUG) if name not in done.out] == []
     assert "1,812" in done.out
 
 

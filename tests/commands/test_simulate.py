@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.evaluation import simulation
-from rl_drug_dosage.evaluation.simulation_data import rows_of
-from rl_drug_dosage.evaluation.simulation_plan import SimulationOptions, make_plan
-from rl_drug_dosage.evaluation.simulation_plots import bands, draw
+from rl_drug_dosage.pharmacometrics import simulation
+from rl_drug_dosage.pharmacometrics.simulation_data import rows_of
+from rl_drug_dosage.pharmacometrics.simulation_plan import SimulationOptions, make_plan
+from rl_drug_dosage.pharmacometrics.simulation_plots import bands, draw
 from rl_drug_dosage.pkpd import DrugModel, draw_patients, make_regimen, predict
 from rl_drug_dosage.pkpd.nonmem_data import read_nonmem
-from rl_drug_dosage.utils.plugins import load
+from rl_drug_dosage.registry import load_drug
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 BUELGA = "vancomycin-buelga2005"
@@ -25,7 +25,7 @@ TYPICAL = ("--no-variability", "--covariate", "crcl_ml_per_min=100", "--covariat
 
 
 def drug(name: str) -> DrugModel:
-    return load("rl_drug_dosage.drugs", name, attribute="DRUG", kind=DrugModel)
+    return load_drug(name)
 
 
 def plan_of(name: str, **options):

@@ -10,7 +10,6 @@ import pytest
 
 from rl_drug_dosage.pkpd import (
     Dose,
-    DrugModel,
     Fixed,
     draw_covariates,
     individual_parameters,
@@ -20,9 +19,7 @@ from rl_drug_dosage.pkpd import (
     omega,
     predict,
 )
-from rl_drug_dosage.utils.plugins import load, names, public_name
-
-DRUGS = "rl_drug_dosage.drugs"
+from rl_drug_dosage.registry import DRUG, load_drug, modules, public_name
 
 _ATOM = (
     r"(?:1|%|kg|g|mg|ug|ng|mol|mmol|umol|L|mL|U|mU|s|min|h|day|d|week|weeks|y|m2|cm|mmHg|degC|count|code|1\.73m2|10\^9)"
@@ -35,14 +32,14 @@ SHIFTS = {"bis_delay_s"}
 """Parameters that may be 0 or negative: none of them divides anything."""
 
 
-@pytest.fixture(params=names(DRUGS))
+@pytest.fixture(params=modules(DRUG.room))
 def module_name(request):
     return request.param
 
 
 @pytest.fixture
 def drug(module_name):
-    return load(DRUGS, module_name, attribute="DRUG", kind=DrugModel)
+    return load_drug(module_name)
 
 
 def params_of(drug):

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from rl_drug_dosage.agents._policy import Agent, Policy, Setting
-from rl_drug_dosage.clinic.interval import model_of, simulator_of
+from rl_drug_dosage.clinic.policy import Policy, Setting
+from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.clinic.stress import STRESSES
-from rl_drug_dosage.envs import _catalog
-from rl_drug_dosage.envs._scenario_env import ScenarioEnv
-from rl_drug_dosage.evaluation.statistics import bootstrap
-from rl_drug_dosage.evaluation.trial import Cohort, run_trial
-from rl_drug_dosage.utils import plugins
+from rl_drug_dosage.envs.catalog import find_env
+from rl_drug_dosage.envs.scenario_env import ScenarioEnv
+from rl_drug_dosage.registry import SCENARIO, find_scenario, load_policy_definition, names
+from rl_drug_dosage.trials.statistics import bootstrap
+from rl_drug_dosage.trials.trial import Cohort, run_trial
 
-NAMED = {named.module: named for named in map(_catalog.find_scenario, _catalog.scenario_names())}
-QUICK = ("vancomycin_v1",)
+NAMED = {name: find_scenario(name) for name in names(SCENARIO)}
+QUICK = ("vancomycin",)
 SLOWLY = [pytest.param(m, marks=() if m in QUICK else pytest.mark.slow) for m in sorted(NAMED)]
 EVERY = sorted(NAMED)
 
@@ -33,7 +33,7 @@ class Says(Policy):
 
     amount: jax.Array
 
-    def init(self, facts):
+    def init(self, record, truth=None):
         return ()
 
     def act(self, memory, observation, key):
@@ -42,17 +42,17 @@ class Says(Policy):
 
 def attained(module: str, policy: Policy, *, sees_truth: bool = False, patients: int = PATIENTS) -> np.ndarray:
     """Share of judged intervals in the windows, patient by patient."""
-    scenario = NAMED[module].scenario
+    scenario = NAMED[module].value
     simulator = simulator_of(scenario, scenario.models[0])
     trial = run_trial(scenario, simulator, policy, Cohort(1, patients), sees_truth=sees_truth)
     return 100.0 * trial.inside[:, scenario.judged()].mean(1)
 
 
 def by_name(module: str, name: str) -> np.ndarray:
-    scenario = NAMED[module].scenario
+    scenario = NAMED[module].value
     first = scenario.models[0]
-    agent = plugins.load("rl_drug_dosage.agents", name, attribute="AGENT", kind=Agent)
-    setting = Setting(scenario, model_of(scenario, first), simulator_of(scenario, first))
+    agent = load_policy_definition(name)
+    setting = Setting(NAMED[module], model_of(scenario, first), simulator_of(scenario, first))
     return attained(module, agent.build(setting), sees_truth=agent.sees_truth)
 
 
@@ -72,7 +72,7 @@ def test_knowing_more_is_never_worse(module):
 
 @pytest.mark.parametrize("module", SLOWLY)
 def test_no_dose_does_nothing_and_the_highest_dose_harms(module):
-    scenario = NAMED[module].scenario
+    scenario = NAMED[module].value
     none, most = (
         attained(module, Says(jnp.asarray(amount, dtype=float)), patients=100)
         for amount in (0.0, scenario.dosage.amounts[-1])
@@ -86,12 +86,12 @@ def test_no_dose_does_nothing_and_the_highest_dose_harms(module):
 @pytest.mark.parametrize("module", EVERY)
 def test_its_models_fit(module):
     """Every model finds its covariates, the monitored output, and the outputs of the goal."""
-    scenario = NAMED[module].scenario
+    scenario = NAMED[module].value
     known = {c.name for c in scenario.covariates} | {c.name for c in scenario.clocks}
     for name in scenario.models:
         model = model_of(scenario, name)
         assert {c.name for c in model.covariates} <= known
-        for output in {scenario.monitoring.output, *(w.output for w in scenario.goal.windows)}:
+        for output in {scenario.monitoring.output, *(w.output for w in scenario.goal.targets)}:
             model.output_index(output)
         residual = model.outputs[model.output_index(scenario.monitoring.output)].residual
         assert (scenario.monitoring.error or residual) is not None
@@ -100,8 +100,8 @@ def test_its_models_fit(module):
 
 @pytest.mark.parametrize("module", EVERY)
 def test_its_numbers_have_sources(module):
-    scenario = NAMED[module].scenario
-    for sourced in (scenario.dosage, scenario.monitoring, *scenario.goal.windows, *scenario.goal.harms):
+    scenario = NAMED[module].value
+    for sourced in (scenario.dosage, scenario.monitoring, *scenario.goal.targets, *scenario.goal.harms):
         assert len(sourced.source) > 10
     for sourced in (*scenario.covariates, *scenario.drifts):
         assert len(sourced.source) > 10
@@ -111,7 +111,7 @@ def test_its_numbers_have_sources(module):
 
 @pytest.mark.parametrize("module", EVERY)
 def test_its_grid_and_goal_are_sound(module):
-    scenario = NAMED[module].scenario
+    scenario = NAMED[module].value
     grid = np.asarray(scenario.dosage.amounts)
     low, high, aim = scenario.edges()
 
@@ -129,9 +129,9 @@ def test_its_grid_and_goal_are_sound(module):
 @pytest.mark.parametrize("module", EVERY)
 def test_a_patient_is_its_key_alone(module):
     """One program: two patients step by step, once each and once again."""
-    env = _catalog.load_env(module).make()
+    env = find_env(module).make()
     assert isinstance(env, ScenarioEnv)
-    amount = jnp.asarray([NAMED[module].scenario.dosage.usual])
+    amount = jnp.asarray([NAMED[module].value.dosage.usual])
 
     @jax.jit
     def run(chance):

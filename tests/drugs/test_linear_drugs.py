@@ -15,7 +15,6 @@ from scipy.optimize import minimize
 
 from rl_drug_dosage.pkpd import (
     Dose,
-    DrugModel,
     individual_parameters,
     make_covariates,
     make_regimen,
@@ -24,7 +23,7 @@ from rl_drug_dosage.pkpd import (
     predict,
     solve,
 )
-from rl_drug_dosage.utils.plugins import load
+from rl_drug_dosage.registry import load_drug
 
 BUSULFAN_RECORDS_H = (6.0, 24.0, 36.0, 192.0)
 """Ends of the records that the busulfan models need: clearance changes at 6, 24 and 36 h."""
@@ -41,7 +40,7 @@ BARTELINK_2012_MG = {
 
 
 def drug(name):
-    return load("rl_drug_dosage.drugs", name, attribute="DRUG", kind=DrugModel)
+    return load_drug(name)
 
 
 def table(model, **covariates):

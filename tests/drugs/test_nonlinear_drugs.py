@@ -18,7 +18,6 @@ from scipy.optimize import brentq
 
 from rl_drug_dosage.pkpd import (
     Dose,
-    DrugModel,
     individual_parameters,
     make_covariates,
     make_regimen,
@@ -27,7 +26,7 @@ from rl_drug_dosage.pkpd import (
     stack_covariates,
     stack_regimens,
 )
-from rl_drug_dosage.utils.plugins import load
+from rl_drug_dosage.registry import load_drug
 
 ELEVELD_CSV = Path(__file__).parents[1] / "reference" / "anaesthesia" / "eleveld_propofol_expected.csv"
 
@@ -53,7 +52,7 @@ def _double():
 
 
 def drug(name):
-    return load("rl_drug_dosage.drugs", name, attribute="DRUG", kind=DrugModel)
+    return load_drug(name)
 
 
 def table(model, **covariates):

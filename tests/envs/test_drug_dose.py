@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_drug_dosage.envs import _catalog
-from rl_drug_dosage.envs._functional import Step
+from rl_drug_dosage.envs import catalog
 from rl_drug_dosage.envs.drug_dose_v0 import ENV, DrugDose, make_drug_dose
+from rl_drug_dosage.envs.functional import Step
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 
 TRAINING = {"noise_std": 0.01, "k_range": (0.03, 0.08)}
@@ -213,10 +213,10 @@ def test_an_unknown_option_gets_the_nearest_name() -> None:
 
 def test_the_catalogue_lists_and_describes_it() -> None:
     """Found by its public id alone, with the units, window and horizon that a model file records."""
-    assert "DrugDose-v0" in _catalog.ids()
-    assert _catalog.find("DrugDose-v0") is ENV
-    assert _catalog.find("DrugDose-v9") is None
-    assert _catalog.describe(_catalog.make(ENV, {"c_max": 4.0, "horizon": 7})) == {
+    assert "DrugDose-v0" in catalog.ids()
+    assert catalog.find_env("DrugDose-v0") is ENV
+    assert catalog.find_env("DrugDose-v9") is None
+    assert catalog.describe(catalog.make(ENV, {"c_max": 4.0, "horizon": 7})) == {
         "units": {"time": "steps", "concentration": "a.u.", "dose": "a.u."},
         "window": [2.0, 4.0],
         "horizon": 7,

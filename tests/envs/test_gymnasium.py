@@ -14,8 +14,8 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import rl_drug_dosage  # noqa: F401 - registers the environments
-from rl_drug_dosage.envs._gymnasium import DrugDoseEnv, SingleEnv, VectorisedEnv, make_vector_env
 from rl_drug_dosage.envs.drug_dose_v0 import make_drug_dose
+from rl_drug_dosage.envs.faces import DrugDoseEnv, SingleEnv, VectorisedEnv, make_vector_env
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 
 ID = "DrugDose-v0"
@@ -53,10 +53,10 @@ print([name for name in gymnasium.registry if name.startswith("DrugDose")])
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    """No JAX, NumPy, Gymnasium or Matplotlib comes with ``import rl_drug_dosage``."""
+    """No JAX or Matplotlib comes with ``import rl_drug_dosage``: of the heavy ones only Gymnasium, to register with."""
     code = """
 import sys, rl_drug_dosage
-print(sorted({"jax", "numpy", "gymnasium", "matplotlib", "equinox", "optax"} & set(sys.modules)))
+print(sorted({"jax", "matplotlib", "equinox", "optax", "diffrax"} & set(sys.modules)))
 """
     assert script(code) == "[]"
 

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from rl_drug_dosage.envs import _catalog
-from rl_drug_dosage.envs._stack import HistoryStack
+from rl_drug_dosage.envs import catalog
 from rl_drug_dosage.envs.drug_dose_v0 import ENV, make_drug_dose
+from rl_drug_dosage.envs.history_stack import HistoryStack
 
 step = jax.jit(lambda env, state, action, chance: env.step(state, action, chance))
 
@@ -37,7 +37,7 @@ def test_the_stack_equals_stacking_by_hand(size: int) -> None:
 
 def test_the_stack_declares_its_bounds() -> None:
     """As many observation bounds as observations, then those of the actions; the rest is the inner one's."""
-    env = _catalog.make(ENV, {"max_dose": 0.5}, frame_stack=3)
+    env = catalog.make(ENV, {"max_dose": 0.5}, frame_stack=3)
     inner = make_drug_dose(max_dose=0.5)
     low, high = env.observation_bounds
     np.testing.assert_array_equal(low, np.zeros(5))
@@ -48,7 +48,7 @@ def test_the_stack_declares_its_bounds() -> None:
 
 def test_a_stack_of_one_is_the_environment_itself() -> None:
     """Nothing is wrapped, and wrapped all the same it shows nothing else."""
-    assert type(_catalog.make(ENV, {}, frame_stack=1)).__name__ == "DrugDose"
+    assert type(catalog.make(ENV, {}, frame_stack=1)).__name__ == "DrugDose"
     state, obs = HistoryStack(make_drug_dose(c0=2.0), 1).reset(np.zeros(2, np.float32))
     assert obs.tolist() == [2.0]
     assert state.shape == (4,)

@@ -7,35 +7,35 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.agents._policy import Agent, Setting
-from rl_drug_dosage.agents.mipd import build
-from rl_drug_dosage.agents.ppo.dosing import PpoDosing
-from rl_drug_dosage.agents.ppo.networks import init_actor_critic
-from rl_drug_dosage.agents.ppo.normalizer import initial_moments
-from rl_drug_dosage.agents.ppo.policy import PpoPolicy
-from rl_drug_dosage.clinic.interval import model_of, simulator_of
+from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.envs._catalog import find, find_scenario, make, scenario_ids
-from rl_drug_dosage.envs._functional import Env, FunctionalEnv
-from rl_drug_dosage.envs._mixture import Mixture
-from rl_drug_dosage.envs._scenario_env import observer_of
-from rl_drug_dosage.envs._truth import with_truth
+from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.envs.catalog import find_env, make, scenario_ids
 from rl_drug_dosage.envs.drug_dose_v0 import make_drug_dose
+from rl_drug_dosage.envs.functional import Env, FunctionalEnv
+from rl_drug_dosage.envs.mixture import Mixture
+from rl_drug_dosage.envs.privileged import with_truth
+from rl_drug_dosage.envs.scenario_env import observer_of
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
-from rl_drug_dosage.evaluation.trial import Cohort, Trial, run_trial
+from rl_drug_dosage.policies.adapters.learnt import PpoDosing
+from rl_drug_dosage.policies.mipd import build
+from rl_drug_dosage.ppo.networks import init_actor_critic
+from rl_drug_dosage.ppo.normalizer import initial_moments
+from rl_drug_dosage.ppo.policy import PpoPolicy
+from rl_drug_dosage.registry import find_scenario, load_policy_definition
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.plan import make_plan
 from rl_drug_dosage.training.recipe import recipe
-from rl_drug_dosage.utils import plugins
+from rl_drug_dosage.trials.trial import Cohort, Trial, run_trial
 
 THOMSON, GOTI = "vancomycin-thomson2009", "vancomycin-goti2018"
-AGENTS = "rl_drug_dosage.agents"
+AGENTS = "rl_drug_dosage.policies"
 VANCOMYCIN = find_scenario("vancomycin")
 COHORT = Cohort(3, 20)
 
 
 def env(**options: Any) -> FunctionalEnv:
-    found = find("Vancomycin-v1")
+    found = find_env("Vancomycin-v1")
     assert isinstance(found, Env)
     return make(found, {"history": 2, **options})
 
@@ -148,7 +148,7 @@ def test_an_environment_without_a_truth_says_so() -> None:
 # --- residual dosing -------------------------------------------------------------------------------------------------
 
 
-def fixed_policy(action: str, shift: float, scenario: Scenario = VANCOMYCIN.scenario) -> PpoDosing:
+def fixed_policy(action: str, shift: float, scenario: Scenario = VANCOMYCIN.value) -> PpoDosing:
     """A policy whose action is ``shift`` whatever it sees."""
     observer = observer_of(scenario, 2, THOMSON if action == "residual" else "", action)
     networks = init_actor_critic(np.random.default_rng(0), obs_size=observer.size, action_size=1, hidden_sizes=(4,))
@@ -163,9 +163,9 @@ def fixed_policy(action: str, shift: float, scenario: Scenario = VANCOMYCIN.scen
 
 def test_a_correction_of_nothing_is_bayesian_dosing() -> None:
     """Dose by dose, for 50 patients; a correction of one doubles the first dose and a tenth of the usual."""
-    scenario = VANCOMYCIN.scenario
+    scenario = VANCOMYCIN.value
     believed, simulator = model_of(scenario, THOMSON), simulator_of(scenario, GOTI)
-    mipd = run_trial(scenario, simulator, build(Setting(scenario, believed, simulator)), Cohort(3, 50))
+    mipd = run_trial(scenario, simulator, build(Setting(find_scenario(scenario), believed, simulator)), Cohort(3, 50))
     same = run_trial(scenario, simulator, fixed_policy("residual", 0.0), Cohort(3, 50))
     # The two plan from different first guesses, which a tie between neighbours of the grid may follow.
     assert np.mean(mipd.dose == same.dose) > 0.98
@@ -177,7 +177,7 @@ def test_a_correction_of_nothing_is_bayesian_dosing() -> None:
 
 def test_a_place_on_the_grid_is_its_amount() -> None:
     """Between two places, between their amounts; the ends are the grid's."""
-    scenario = find_scenario("propofol").scenario
+    scenario = find_scenario("propofol").value
     observer = observer_of(scenario, 1, "", "grid")
     amounts = scenario.dosage.amounts
     assert observer.action_range == (0.0, len(amounts) - 1)
@@ -189,13 +189,15 @@ def test_a_place_on_the_grid_is_its_amount() -> None:
 def label_trial(scenario: Scenario, name: str) -> Trial:
     """The label's doses for 20 patients."""
     simulator = simulator_of(scenario, name)
-    agent = plugins.load(AGENTS, "label", attribute="AGENT", kind=Agent)
-    return run_trial(scenario, simulator, agent.build(Setting(scenario, model_of(scenario, name), simulator)), COHORT)
+    agent = load_policy_definition("label")
+    return run_trial(
+        scenario, simulator, agent.build(Setting(find_scenario(scenario), model_of(scenario, name), simulator)), COHORT
+    )
 
 
 def test_a_change_of_nothing_keeps_the_dose_before() -> None:
     """From the label's first dose on; a change of one doubles it, less what lets it rise from none."""
-    scenario = VANCOMYCIN.scenario
+    scenario = VANCOMYCIN.value
     simulator = simulator_of(scenario, THOMSON)
     label = label_trial(scenario, THOMSON)
     same = run_trial(scenario, simulator, fixed_policy("relative", 0.0), COHORT)
@@ -208,7 +210,7 @@ def test_a_change_of_nothing_keeps_the_dose_before() -> None:
 
 def test_a_change_of_nothing_of_the_label_is_the_label() -> None:
     """Dose by dose, where the label follows the levels: tacrolimus by its troughs."""
-    found = find_scenario("tacrolimus").scenario
+    found = find_scenario("tacrolimus").value
     label = label_trial(found, found.models[0])
     same = run_trial(found, simulator_of(found, found.models[0]), fixed_policy("label", 0.0, found), COHORT)
     assert np.ptp(label.dose, axis=1).max() > 0
@@ -222,11 +224,11 @@ def test_a_change_of_nothing_of_the_label_is_the_label() -> None:
 def test_every_scenarios_recipe_is_a_configuration(env_id: str) -> None:
     """Its settings are known, its rollouts divide, its environment's options are allowed; no held-out model trains."""
     config = make_plan(TrainConfig(env_id=env_id, **recipe(env_id))).config
-    found = find(env_id)
+    found = find_env(env_id)
     assert found is not None
     made = make(found, found.training(config.env_options()))
     assert config.num_steps * config.num_envs % config.num_minibatches == 0
-    models = find_scenario(env_id).scenario.models
+    models = find_scenario(env_id).value.models
     parts = made.parts if isinstance(made, Mixture) else (made,)
     assert {part.model.name for part in parts} == {models[0]}
 

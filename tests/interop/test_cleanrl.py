@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_drug_dosage.agents.ppo.model_file import load_model
+from rl_drug_dosage.ppo.model_file import load_model
 
 MODEL = Path(__file__).parents[2] / "models" / "agent.pt"
 
@@ -16,7 +16,7 @@ import json, sys
 import torch
 from torch import nn
 
-class Agent(nn.Module):
+class PolicyDefinition(nn.Module):
     def __init__(self):
         super().__init__()
         def net(out):
@@ -26,7 +26,7 @@ class Agent(nn.Module):
         self.actor_logstd = nn.Parameter(torch.zeros(1, 1))
 
 tensors = torch.load(sys.argv[1], weights_only=True)
-agent = Agent()
+agent = PolicyDefinition()
 agent.load_state_dict(dict(list(tensors.items())[:13]), strict=True)
 obs = torch.tensor(json.loads(sys.argv[2]))
 n = ((obs - tensors["obs_norm.mean"]) / torch.sqrt(tensors["obs_norm.var"] + 1e-8)).clamp(-10, 10)

@@ -11,7 +11,7 @@ import pytest
 import scipy.linalg
 
 from rl_drug_dosage.pkpd import (
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Mammillary,
@@ -74,7 +74,7 @@ def toy(number: Callable[..., Param]) -> Callable[..., DrugModel]:
                 Output("concentration", "mg/L", Residual("combined2", number(0.5, "mg/L"), number(15.0, "%"))),
             ),
             "targets": (Target("concentration", "trough", 8.0, 12.0, "mg/L", "invented"),),
-            "dosing": Dosing(
+            "dosing": DosingOptions(
                 (Route("given", structure.default_compartment),), (100.0, 200.0), (12.0,), 100.0, "invented"
             ),
         }

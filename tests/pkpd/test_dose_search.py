@@ -7,7 +7,7 @@ import pytest
 
 from rl_drug_dosage.pkpd import (
     Dose,
-    Dosing,
+    DosingOptions,
     DrugModelError,
     Mammillary,
     Output,
@@ -82,7 +82,7 @@ def test_the_regimen_with_the_best_chance_is_chosen(drug):
     got = choose_regimen(
         drug, [], no_covariates(), Posterior(draws, jnp.zeros((300, 0, 0)), jnp.asarray(300.0)), window,
         start_h=0.0, horizon_h=240.0,
-        dosing=Dosing((Route("bolus", "central"),), amounts, intervals, 1000.0, "invented"),
+        dosing=DosingOptions((Route("bolus", "central"),), amounts, intervals, 1000.0, "invented"),
     )  # fmt: skip
     daily = np.array([[24.0 / tau * a for a in amounts] for tau in intervals])
     steady = daily[..., None] / (K * V * np.exp(np.asarray(draws)[:, 0]))  # AUC24 = daily dose / CL

@@ -9,8 +9,8 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 
-from rl_drug_dosage.agents.ppo.distribution import to_action
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.ppo.distribution import to_action
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.gym_envs import BatchStep, EnvBatch, SeparateEnvs, VectorEnvs, make_batch, make_one
 from rl_drug_dosage.training.gym_program import GymProgram

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from gymnasium.wrappers.utils import RunningMeanStd
 
-from rl_drug_dosage.agents.ppo.distribution import to_action
-from rl_drug_dosage.agents.ppo.networks import init_actor_critic
 from rl_drug_dosage.envs.drug_dose_v0 import DrugDose, make_drug_dose
+from rl_drug_dosage.ppo.distribution import to_action
+from rl_drug_dosage.ppo.networks import init_actor_critic
 from rl_drug_dosage.training.collect import EpisodeStats, Normalizers, Transitions, initial_normalizers, to_rollout
 from rl_drug_dosage.training.compiled import collect, init_batch
 from rl_drug_dosage.training.config import TrainConfig

@@ -233,7 +233,7 @@ def test_every_option_has_help_and_a_panel() -> None:
 
 def test_the_policies_are_those_of_the_agent() -> None:
     """The configuration names them without importing the agent; the two lists agree."""
-    from rl_drug_dosage.agents.ppo.distribution import POLICIES
+    from rl_drug_dosage.ppo.distribution import POLICIES
 
     assert config_module.POLICIES == POLICIES
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rl_drug_dosage.errors import TrainingError
-from rl_drug_dosage.evaluation.episodes import run_compiled, run_gymnasium, summarize
 from rl_drug_dosage.training.config import PRESETS, TrainConfig
+from rl_drug_dosage.training.episodes import run_compiled, run_gymnasium, summarize
 from rl_drug_dosage.training.plan import make_plan
 from rl_drug_dosage.training.task import make_program
 from rl_drug_dosage.utils.seeding import Stream

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.envs._functional import Axis, FunctionalEnv, Step, Window
+from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, Step, Window
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.evaluation.episodes import run_compiled
 from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.training.episodes import run_compiled
 from rl_drug_dosage.training.plan import make_plan
 from rl_drug_dosage.training.program import CompiledProgram
 from rl_drug_dosage.training.report import scalars

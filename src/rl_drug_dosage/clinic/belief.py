@@ -159,9 +159,9 @@ def past(player: Player, record: Record) -> Past:
     """Play the record's doses up to now."""
     scenario, model = player.scenario, player.model
     at = model.output_index(scenario.monitoring.output)
-    slots = jnp.asarray([scenario.schedule.grid_h.index(t) for t in scenario.monitoring.at_h])
+    slots = jnp.asarray([scenario.schedule.output_times_h.index(t) for t in scenario.monitoring.at_h])
     first = player.initial()
-    grid = len(scenario.schedule.grid_h)
+    grid = len(scenario.schedule.output_times_h)
     start = outputs_on_grid(
         model, scenario, player.parameters(jnp.zeros((), jnp.int32)), jnp.broadcast_to(first, (grid, first.size))
     )[0, at]

@@ -5,7 +5,6 @@ by the model's structure, exactly where it is linear. Doses may come late, and t
 a dose move, and those of the grid stay.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Mapping
 from functools import lru_cache
@@ -17,11 +16,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.errors import ConfigError, UnknownNameError
-from rl_drug_dosage.pkpd import DrugModel, Eta, FixedStep, OdeSystem, Param, Values, individual_parameters
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pkpd import DrugModel, Values, individual_parameters
 from rl_drug_dosage.pkpd.covariates import Covariates
-from rl_drug_dosage.pkpd.population import omega_squared
-from rl_drug_dosage.utils import plugins
 
 __all__ = [
     "Outcome",
@@ -29,14 +26,11 @@ __all__ = [
     "disturbance_at",
     "dose_mg",
     "interval_parameters",
-    "model_of",
     "outputs_on_grid",
     "play",
     "play_with",
     "propagators",
-    "randomised",
     "row_of",
-    "simulator_of",
     "varies",
 ]
 
@@ -50,77 +44,6 @@ class Outcome(NamedTuple):
     """Contents at the grid times, before a dose given then."""
     area: Float[Array, ""]
     """Area under the central concentration over the interval, mg h/L."""
-
-
-@lru_cache
-def model_of(scenario: Scenario, name: str) -> DrugModel:
-    """A drug model as a controller of this scenario believes it: fixed substeps, the scenario's etas if it has none.
-
-    Raises:
-        UnknownNameError: not one of the scenario's models.
-        ConfigError: the scenario lets a controller estimate parameters of which this model varies none.
-    """
-    model = _whole(scenario, name)
-    if scenario.estimated is None:
-        return model
-    etas = tuple(eta for eta in model.etas if eta.parameter in scenario.estimated)
-    if not etas:
-        raise ConfigError(f"{scenario.title}: {name} has no random effects on {scenario.estimated}")
-    kept = {eta.parameter for eta in etas}
-    correlations = tuple(c for c in model.correlations if c.first in kept and c.second in kept)
-    return dataclasses.replace(model, etas=etas, correlations=correlations)
-
-
-def _whole(scenario: Scenario, name: str) -> DrugModel:
-    if name not in scenario.models:
-        raise UnknownNameError(f"model for {scenario.title!r}", name, scenario.models)
-    model = plugins.load("rl_drug_dosage.drugs", name, attribute="DRUG", kind=DrugModel)
-    structure = model.structure
-    if isinstance(structure, OdeSystem):
-        structure = structure.with_method(FixedStep(scenario.schedule.step_h))
-    return dataclasses.replace(model, structure=structure, etas=model.etas or scenario.etas)
-
-
-@lru_cache
-def simulator_of(scenario: Scenario, name: str) -> DrugModel:
-    """A drug model as it simulates this scenario: with the scenario's day-to-day variability on top."""
-    model = _whole(scenario, name)
-    taken = {eta.parameter for eta in model.occasion_etas}
-    extra: tuple[Eta, ...] = tuple(eta for eta in scenario.daily_etas if eta.parameter not in taken)
-    return dataclasses.replace(model, occasion_etas=(*model.occasion_etas, *extra))
-
-
-@lru_cache
-def randomised(scenario: Scenario, name: str, amount: float) -> DrugModel:
-    """A simulator for training on patients that no published model describes: everything varies more than published.
-
-    Every variance of a log-normal random effect grows by (amount s)^2, and every parameter of ``Scenario.spread``
-    without one gets its own, with s the scenario's spread of that parameter (0.3 where it names none). None of it is
-    published: it is what a policy is hardened with.
-    """
-    model = simulator_of(scenario, name)
-    why = "spread for training, a choice of this project"
-
-    def extra(parameter: str) -> float:
-        return (amount * scenario.spread.get(parameter, 0.3)) ** 2
-
-    wider = tuple(
-        dataclasses.replace(
-            eta, size=Param(omega_squared(eta) + extra(eta.parameter), "1", why, eta.size.meaning), kind="var"
-        )
-        if eta.form == "lognormal"
-        else eta
-        for eta in model.etas
-    )
-    covariates = {c.name: jnp.asarray(c.typical, dtype=float) for c in model.covariates}
-    returned = set(model.parameters(model.theta_values(), covariates))
-    have = {eta.parameter for eta in model.etas}
-    new = tuple(
-        Eta(parameter, Param(extra(parameter), "1", why, f"variance of ln {parameter}"), kind="var")
-        for parameter in scenario.spread
-        if parameter in returned - have
-    )
-    return dataclasses.replace(model, etas=(*wider, *new))
 
 
 class _Edge(NamedTuple):
@@ -163,13 +86,13 @@ def _segments(scenario: Scenario, moving: bool) -> tuple[_Segment, ...]:
     dosage, schedule = scenario.dosage, scenario.schedule
     starts = [_Edge(t, moving) for t in dosage.at_h]
     ends = [_Edge(t + dosage.duration_h, moving) for t in dosage.at_h] if dosage.duration_h else []
-    grid = [_Edge(t, False) for t in schedule.grid_h]
+    grid = [_Edge(t, False) for t in schedule.output_times_h]
     edges = sorted({_Edge(0.0, False), *starts, *ends, *grid}, key=lambda e: (round(e.nominal_h, 9), e.moves))
     gaps = [b.nominal_h - a.nominal_h for a, b in itertools.pairwise(edges) if a.moves and not b.moves]
-    if moving and gaps and min(gaps) < scenario.limits.late_max_h:
+    if moving and gaps and min(gaps) < scenario.adherence.late_max_h:
         raise ConfigError(
-            f"{scenario.title}: doses up to {scenario.limits.late_max_h} h late, but the grid has a time {min(gaps)} h "
-            "after one: allow less, or move the grid"
+            f"{scenario.title}: doses up to {scenario.adherence.late_max_h} h late, but an output time is "
+            f"{min(gaps)} h after one: allow less, or move the output time"
         )
     if edges[-1].nominal_h > schedule.interval_h:
         raise ConfigError(f"{scenario.title}: an infusion runs beyond the interval of {schedule.interval_h} h")
@@ -180,7 +103,7 @@ def _segments(scenario: Scenario, moving: bool) -> tuple[_Segment, ...]:
             for t in dosage.at_h
             if dosage.duration_h
         )
-        at = schedule.grid_h.index(end.nominal_h) if end in grid else -1
+        at = schedule.output_times_h.index(end.nominal_h) if end in grid else -1
         segments.append(_Segment(start, end, start in starts and not dosage.duration_h, running, at))
     return tuple(segments)
 
@@ -232,7 +155,7 @@ def _row_of(scenario: Scenario, rows: int, end_h: float) -> int:
 
 def _moves(scenario: Scenario, p: Mapping[str, Array]) -> bool:
     lagging = any(name.startswith("lag_") for name in p)
-    return lagging or scenario.limits.late_mean_h > 0
+    return lagging or scenario.adherence.late_mean_h > 0
 
 
 def dose_mg(scenario: Scenario, amount: Array, facts: Values) -> Array:
@@ -297,7 +220,7 @@ def play(  # noqa: PLR0913 - what an interval depends on
         return structure.advance(row_of(prepared, row), x, rate, t_h + start_h, dt, auc=area)
 
     total = jnp.zeros(())
-    places = [segments.index(s) for t in range(len(scenario.schedule.grid_h)) for s in segments if s.grid == t]
+    places = [segments.index(s) for t in range(len(scenario.schedule.output_times_h)) for s in segments if s.grid == t]
     if len(segments) <= _UNROLLED:
         ends = []
         for segment, row in zip(segments, row_at, strict=True):
@@ -336,7 +259,7 @@ def outputs_on_grid(
     if rows == 1:
         return jax.vmap(one, in_axes=(0, None))(on_grid, row_of(dict(p), 0))
     found = []
-    for i, t_h in enumerate(scenario.schedule.grid_h):
+    for i, t_h in enumerate(scenario.schedule.output_times_h):
         found.append(one(on_grid[i], row_of(dict(p), _row_of(scenario, rows, t_h))))
     return jnp.stack(found)
 
@@ -345,7 +268,7 @@ def disturbance_at(scenario: Scenario, t_h: Array) -> Float[Array, " grid"]:
     """The mean disturbance at the grid times of the interval that starts at ``t_h``."""
     assert scenario.disturbance is not None
     at, height = (jnp.asarray(column, dtype=float) for column in zip(*scenario.disturbance.profile, strict=True))
-    return jnp.interp(t_h + jnp.asarray(scenario.schedule.grid_h, dtype=float), at, height)
+    return jnp.interp(t_h + jnp.asarray(scenario.schedule.output_times_h, dtype=float), at, height)
 
 
 class Propagators(eqx.Module):
@@ -369,7 +292,7 @@ def propagators(
     own = row_of(dict(p), 0)
     prepared = structure.prepare(own)
     n, zero = len(structure.compartments), jnp.zeros(())
-    grid = jnp.asarray(scenario.schedule.grid_h, dtype=float)
+    grid = jnp.asarray(scenario.schedule.output_times_h, dtype=float)
     unit = (jnp.arange(n) == structure.compartments.index(dosage.compartment)) * own.get(
         f"f_{dosage.compartment}", jnp.ones(())
     )

@@ -5,8 +5,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.clinic.scenario import Metric, Scenario
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd.description import Metric
 
 __all__ = ["Verdict", "deviations", "harmed", "judge", "metric_of", "needs_area", "window_metrics"]
 
@@ -24,7 +26,7 @@ class Verdict(NamedTuple):
 
 def needs_area(scenario: Scenario) -> bool:
     """Whether the goal speaks of an area."""
-    windows, harms = scenario.goal.windows, scenario.goal.harms
+    windows, harms = scenario.goal.targets, scenario.goal.harms
     return any(metric in {"auc24", "auc_total"} for metric in [w.metric for w in windows] + [h.metric for h in harms])
 
 
@@ -45,9 +47,9 @@ def metric_of(
     at = model.output_index(output)
     column = values[:, at]
     match metric:
-        case "points":
+        case "value":
             return column
-        case "end":
+        case "trough":
             return column[-1:]
         case "peak":
             return jnp.max(column, keepdims=True)
@@ -57,13 +59,15 @@ def metric_of(
             return jnp.reshape(area * (model.outputs[at].auc_scale or jnp.nan) * 24.0 / scenario.schedule.interval_h, 1)
         case "auc_total":
             return jnp.reshape(total * (model.outputs[at].auc_scale or jnp.nan), 1)
+        case "average" | "time_above":
+            raise ConfigError(f"a scenario's goal cannot be about {metric!r}: use trough, peak, nadir, value or an AUC")
 
 
 def window_metrics(
     model: DrugModel, scenario: Scenario, values: Float[Array, "grid output"], area: Array, total: Array
 ) -> tuple[Float[Array, " point"], ...]:
     """The metric of every window, in order."""
-    return tuple(metric_of(w.metric, w.output, model, scenario, values, area, total) for w in scenario.goal.windows)
+    return tuple(metric_of(w.metric, w.output, model, scenario, values, area, total) for w in scenario.goal.targets)
 
 
 def judge(
@@ -112,7 +116,7 @@ def deviations(
     their number, so that a window weighs the same however many it has.
     """
     found = []
-    for i, window in enumerate(scenario.goal.windows):
+    for i, window in enumerate(scenario.goal.targets):
         m = metrics[i]
         both = window.low is not None and window.high is not None
         if window.log:

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.belief import Belief, Past, Player, estimate, new_results, occasions_of, past, prior
-from rl_drug_dosage.clinic.grid import snap
+from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.judge import deviations, window_metrics
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.pkpd.bayes._small import solve_positive
 from rl_drug_dosage.pkpd.bayes.objective import split_latent
+from rl_drug_dosage.pkpd.bayes.small_systems import solve_positive
 
 __all__ = [
     "FACTORS",

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.clinic.scenario import Scenario
 
-__all__ = ["Record", "empty_record", "facts_at", "record_axes", "result_times"]
+__all__ = ["Record", "Truth", "empty_record", "facts_at", "record_axes", "result_times"]
 
 
 class Record(eqx.Module):
@@ -37,6 +37,20 @@ class Record(eqx.Module):
     def facts(self) -> dict[str, Float[Array, ""]]:
         """Covariates as they are now."""
         return facts_at(self.covariates, self.k)
+
+
+class Truth(eqx.Module):
+    """What nobody in a clinic knows of a patient, and an oracle is told."""
+
+    eta: Float[Array, " eta"]
+    kappa: Float[Array, "decision kappa"]
+    covariates: dict[str, Float[Array, " row"]]
+    disturbance: Float[Array, ""]
+    """What multiplies the scenario's disturbance."""
+    intake_mg: Float[Array, " decision"]
+    """What is really eaten."""
+    taken: Float[Array, " decision"]
+    """1 where a dose is taken, 0 where it is missed."""
 
 
 def facts_at(table: Mapping[str, Float[Array, " row"]], k: Int[Array, ""]) -> dict[str, Float[Array, ""]]:

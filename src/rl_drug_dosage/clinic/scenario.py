@@ -1,261 +1,45 @@
 """A dosing task as values: drug, cohort, monitoring, prescription, goal, reward, horizon.
 
-A scenario file is ``envs/<name>_v<version>.py`` with one attribute, ``SCENARIO = Scenario(...)``. Time is cut into
+A scenario file is ``scenarios/<name>_v<version>.py`` with one attribute, ``SCENARIO = Scenario(...)``. Time is cut into
 equal decision intervals; a dose is chosen at the start of each. A changed number is a new version.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Array
 
-from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.pkpd import Covariate, Eta, Residual, Values
+from rl_drug_dosage.clinic.ward import (
+    Adherence,
+    Clock,
+    Disturbance,
+    Dosage,
+    Drift,
+    Dropout,
+    Intake,
+    Monitoring,
+    Schedule,
+)
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.pkpd import Covariate, DrugModel, Eta, Target, Values
+from rl_drug_dosage.pkpd.description import Metric
 from rl_drug_dosage.pkpd.distributions import Distribution
+from rl_drug_dosage.registry import load_drug
+from rl_drug_dosage.utils.by_value import ByValue
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.record import Record
 
 __all__ = [
-    "Clock",
-    "Disturbance",
-    "Dosage",
-    "Drift",
-    "Dropout",
     "Goal",
     "Harm",
-    "Intake",
     "Judged",
-    "Limits",
-    "Monitoring",
     "Scenario",
-    "Schedule",
-    "Window",
+    "ShieldLimits",
+    "TrainingSettings",
 ]
-
-Metric = Literal["end", "points", "peak", "nadir", "auc24", "auc_total"]
-"""``end``: the output at the end of the interval; ``points``: at every grid time of it; ``peak``, ``nadir``: the
-largest and smallest of those; ``auc24``: area over the interval, per 24 h; ``auc_total``: area since the start."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When decisions are made, and when outputs are looked at.
-
-    Args:
-        interval_h: between two decisions.
-        decisions: how many there are: the horizon.
-        grid_h: times after a decision at which outputs are computed, ascending; the last one is ``interval_h``.
-        step_h: longest substep where the drug model has no closed form.
-        day_h: what tables and axes call a unit of time: 24 shows days, 1 hours, 1/60 minutes.
-    """
-
-    interval_h: float
-    decisions: int
-    grid_h: tuple[float, ...]
-    step_h: float = 1.0
-    shown_unit: Literal["d", "h", "min"] = "d"
-
-    @property
-    def shown_per_h(self) -> float:
-        """Shown units in an hour."""
-        return {"d": 1.0 / 24.0, "h": 1.0, "min": 60.0}[self.shown_unit]
-
-
-@dataclass(frozen=True)
-class Dosage:
-    """What may be prescribed at a decision: an amount of the grid, given ``len(at_h)`` times in the interval.
-
-    Args:
-        amounts: the grid, ascending, in ``unit``.
-        unit: of an amount: ``"mg"``, ``"mg/kg"``, ``"mg/min"``.
-        compartment: where it goes.
-        duration_h: of the infusion; 0 for a bolus or an oral dose.
-        at_h: when it is given, after the decision.
-        per: a covariate that an amount is multiplied by (``"wt_kg"``).
-        mg_per_unit: engine mg of one administration of one unit.
-        source: where the grid comes from.
-        usual: the dose that the label gives a typical patient, in ``unit``: what a cautious fallback is made from.
-    """
-
-    amounts: tuple[float, ...]
-    unit: str
-    compartment: str
-    source: str
-    usual: float
-    duration_h: float = 0.0
-    at_h: tuple[float, ...] = (0.0,)
-    per: str | None = None
-    mg_per_unit: float = 1.0
-
-    def grid(self) -> np.ndarray:
-        """The amounts, ``[amount]``."""
-        return np.asarray(self.amounts, np.float32)
-
-
-@dataclass(frozen=True)
-class Monitoring:
-    """What is measured, when, and how well.
-
-    Args:
-        output: name of the measured output; every model of the scenario has it.
-        at_h: times after a decision, each a time of the schedule's grid; one column of levels each.
-        source: of the plan.
-        intervals: the decision intervals with samples; None means all.
-        turnaround_h: from sample to result.
-        error: assay error in place of the simulator's published residual error; needed where that has none.
-        error_scale: multiplies the error's standard deviation.
-        lloq: limit of quantification, in the output's unit; below it a result reads "below".
-        baseline: a level is drawn before the first dose.
-        missed: share of samples that are never drawn.
-        error_spread: each patient's error is multiplied by exp(N(0, error_spread^2)), for training on many wards.
-        guide: which of ``at_h`` rules that steer by one level look at; the last one unless another says more.
-    """
-
-    output: str
-    at_h: tuple[float, ...]
-    source: str
-    intervals: tuple[int, ...] | None = None
-    turnaround_h: float = 0.0
-    error: Residual | None = None
-    error_scale: float = 1.0
-    lloq: float = 0.0
-    baseline: bool = False
-    missed: float = 0.0
-    guide: int = -1
-    error_spread: float = 0.0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Doses that the clinic cannot count on.
-
-    Args:
-        missed_mean, missed_sd: each patient's share of missed doses is Beta with this mean and sd (ReiL's adherence
-            model has mean 0.20, sd 0.21); 0 means none. The record holds what was prescribed.
-        late_mean_h: doses come late by an exponential time with this mean, unrecorded.
-        late_max_h: at most this late.
-    """
-
-    missed_mean: float = 0.0
-    missed_sd: float = 0.0
-    late_mean_h: float = 0.0
-    late_max_h: float = 0.0
-
-
-@dataclass(frozen=True)
-class Drift:
-    """A covariate that changes in the course: x_k = end + (x_0 - end) exp(-t / tau), times exp of a random walk.
-
-    Args:
-        name: the covariate.
-        end: where it goes to; None means that it stays around its first value.
-        tau_h: time constant.
-        walk_sd: sd of the log-scale step of one interval.
-        source: why.
-    """
-
-    name: str
-    end: float | None
-    tau_h: float
-    walk_sd: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Clock:
-    """A covariate of some model that is a known function of time since the start (h)."""
-
-    name: str
-    value: Callable[[Array], Array]
-
-
-@dataclass(frozen=True)
-class Intake:
-    """Something else that enters the body, such as meals: a bolus at the start of some intervals.
-
-    Args:
-        compartment: where it goes.
-        schedule: (interval within ``period``, mean amount in mg), repeated every ``period`` intervals.
-        period: in intervals.
-        cv: of the amount taken around the announced one.
-        announced: whether the clinic is told the mean amount beforehand.
-        source: why.
-    """
-
-    compartment: str
-    schedule: tuple[tuple[int, float], ...]
-    period: int
-    cv: float
-    announced: bool
-    source: str
-
-
-@dataclass(frozen=True)
-class Disturbance:
-    """Something added to the monitored output that no drug model knows, such as surgical stimulation.
-
-    Args:
-        profile: (time in h, value) corners, joined by lines.
-        sd: each patient's profile is multiplied by exp(N(0, sd^2)).
-        source: why.
-    """
-
-    profile: tuple[tuple[float, float], ...]
-    sd: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Dropout:
-    """When a patient leaves.
-
-    Args:
-        output: of the limit.
-        above: leaves when the output ends above it ``times`` intervals running and the dose is not lowered.
-        times: how often.
-        source: of the rule.
-        below: leaves when the output ends below it ``times`` intervals running, whatever the dose.
-        lost: an output above this, or none, is an equation that fell faster than its step: it counts as 0 for the whole
-            interval, and the patient's contents stay what they were.
-    """
-
-    output: str
-    above: float | None
-    times: int
-    source: str
-    below: float | None = None
-    lost: float | None = None
-
-    def __post_init__(self) -> None:
-        if (self.above is None) == (self.below is None):
-            raise ConfigError(f"a dropout needs above or below, not {self.above} and {self.below}")
-
-
-@dataclass(frozen=True)
-class Window:
-    """One condition of the goal, judged at the end of an interval.
-
-    Args:
-        metric: see `Metric`.
-        output: of which output (areas are those of the central concentration, in the output's ``auc_scale``).
-        low, high: edges; None is open; a tuple of (from_h, value) changes in the course.
-        unit: of the metric.
-        source: of the window.
-        aim: what a controller steers to; None means the middle (on the log scale if ``log``), or the closed edge.
-        log: deviations are measured as ratios.
-    """
-
-    metric: Metric
-    output: str
-    low: float | tuple[tuple[float, float], ...] | None
-    high: float | tuple[tuple[float, float], ...] | None
-    unit: str
-    source: str
-    aim: float | None = None
-    log: bool = True
 
 
 @dataclass(frozen=True)
@@ -264,7 +48,7 @@ class Harm:
 
     Args:
         name: what tables call it.
-        metric, output: see `Window`.
+        metric, output: see `rl_drug_dosage.pkpd.Target`.
         above, below: one of the two limits.
         source: of the limit.
         from_h: intervals that start earlier are not looked at.
@@ -285,13 +69,13 @@ class Goal:
 
     Args:
         title: the primary endpoint in words, with its unit.
-        windows: all of them have to hold.
+        targets: all of them have to hold.
         harms: events that are counted.
         judged: decision intervals that count; None means all.
     """
 
     title: str
-    windows: tuple[Window, ...]
+    targets: tuple[Target, ...]
     harms: tuple[Harm, ...] = ()
     judged: tuple[int, ...] | None = None
 
@@ -324,20 +108,75 @@ Reward = Callable[[Judged], Array]
 Rule = Callable[[Values, "Record"], Array]
 
 
+@dataclass(frozen=True)
+class ShieldLimits:
+    """Limits of the safety shield (`clinic.shield`); None: no such limit.
+
+    Args:
+        dose: per decision, in the dosage's unit.
+        day: per 24 h.
+        factor: of the last dose above 0.
+        on_board: on the sum of the dose and of those before, each halved every ``half_life_h``.
+        half_life_h: of the drug on board.
+        level: the monitored output of a typical patient with the same covariates, at the output times of the interval
+            ahead: above it, or below it where ``lowers``.
+        lowers: more drug lowers the monitored output.
+    """
+
+    dose: float | None = None
+    day: float | None = None
+    factor: float | None = None
+    on_board: float | None = None
+    half_life_h: float = 24.0
+    level: float | None = None
+    lowers: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Settings of `train` that suit a task, in place of those of ``--preset scenario``; None: as usual.
+
+    Args:
+        total_timesteps, num_envs, num_steps, num_minibatches, update_epochs, learning_rate, gamma, gae_lambda,
+            hidden_size, init_logstd, memory, memory_size, harm_limit: see ``train --help``.
+        env: options of the environment.
+    """
+
+    total_timesteps: int | None = None
+    num_envs: int | None = None
+    num_steps: int | None = None
+    num_minibatches: int | None = None
+    update_epochs: int | None = None
+    learning_rate: float | None = None
+    gamma: float | None = None
+    gae_lambda: float | None = None
+    hidden_size: int | None = None
+    init_logstd: float | None = None
+    memory: str | None = None
+    memory_size: int | None = None
+    harm_limit: float | None = None
+    env: Mapping[str, object] = field(default_factory=dict)
+
+    def given(self) -> dict[str, object]:
+        """What is not as usual, but for ``env``."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "env"}
+        return {name: value for name, value in values.items() if value is not None}
+
+
 @dataclass(frozen=True, eq=False)
-class Scenario:
-    """One dosing task. Compared by identity, so that it can be a static argument of a compiled function.
+class Scenario(ByValue):
+    """One dosing task. Compared by value, so that equal tasks share their compiled programs.
 
     Args:
         title: one line for tables.
-        models: drug models that can simulate it and be believed; the first one is the default of both.
+        models: drug models that can simulate it and be believed, names or values; the first is the default of both.
         covariates: what is known of a patient: every covariate that a model needs, save clocks.
         schedule, dosage, monitoring, goal: see their classes.
         reward: of one interval, for learners.
         reward_text: the same in words, with its source.
         label: the label's or guideline's dose, from the covariates and the record, in the dosage's unit.
         label_text: the same in words, with its source.
-        limits: missed and late doses.
+        adherence: missed and late doses.
         drifts, clocks, intakes: see their classes.
         disturbance, dropout: see their classes.
         daily_etas: inter-occasion variability that the scenario adds to its simulator (occasion: an interval).
@@ -351,13 +190,12 @@ class Scenario:
             new results. Where a level comes with every decision an estimate costs as many intervals as have passed.
         estimated: parameters whose random effects a controller estimates, the others taken as typical; None means
             all. The simulator keeps all.
-        shield: limits of the safety shield, see `clinic.shield.Shield`, and ``lowers`` 1.0 where more drug lowers the
-            monitored output.
-        training: settings of `train` that suit this task, in place of the usual defaults.
+        shield, training: see their classes.
+        drugs: drug models that are not built in; those given in ``models`` as values end up here.
     """
 
     title: str
-    models: tuple[str, ...]
+    models: tuple[Any, ...]
     covariates: tuple[Covariate, ...]
     schedule: Schedule
     dosage: Dosage
@@ -367,7 +205,7 @@ class Scenario:
     reward_text: str
     label: Rule
     label_text: str
-    limits: Limits = Limits()
+    adherence: Adherence = field(default_factory=Adherence)
     drifts: tuple[Drift, ...] = ()
     clocks: tuple[Clock, ...] = ()
     intake: Intake | None = None
@@ -381,11 +219,15 @@ class Scenario:
     look_ahead: int = 8
     estimated_at: tuple[int, ...] | None = None
     estimated: tuple[str, ...] | None = None
-    shield: Mapping[str, float] = field(default_factory=dict)
-    training: Mapping[str, object] = field(default_factory=dict)
+    shield: ShieldLimits = ShieldLimits()
+    training: TrainingSettings = TrainingSettings()
+    drugs: tuple[DrugModel, ...] = ()
 
     def __post_init__(self) -> None:
-        grid = self.schedule.grid_h
+        own = (*self.drugs, *(m for m in self.models if isinstance(m, DrugModel) and m not in self.drugs))
+        object.__setattr__(self, "drugs", own)
+        object.__setattr__(self, "models", tuple(m.name if isinstance(m, DrugModel) else m for m in self.models))
+        grid = self.schedule.output_times_h
         if list(grid) != sorted(set(grid)) or grid[-1] != self.schedule.interval_h or grid[0] <= 0:
             raise ConfigError(f"{self.title}: grid {grid} must ascend from above 0 to the interval")
         strangers = sorted(set(self.monitoring.at_h) - set(grid))
@@ -395,6 +237,16 @@ class Scenario:
         for drift in self.drifts:
             if drift.name not in names:
                 raise ConfigError(f"{self.title}: a drift of {drift.name!r}, but covariates are {sorted(names)}")
+
+    def drug(self, name: str) -> DrugModel:
+        """One of ``models``.
+
+        Raises:
+            UnknownNameError: not one of them.
+        """
+        if name not in self.models:
+            raise UnknownNameError(f"model for {self.title!r}", name, self.models)
+        return next((d for d in self.drugs if d.name == name), None) or load_drug(name)
 
     @property
     def horizon_h(self) -> float:
@@ -423,12 +275,11 @@ class Scenario:
         return at
 
     def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Low and high edge and aim of every window in every interval, ``[decision, window]``."""
+        """Low and high edge and aim of every target in every interval, ``[decision, target]``."""
         ends = (np.arange(self.schedule.decisions) + 1.0) * self.schedule.interval_h
-        low = np.stack([_stepwise(w.low, ends, -np.inf) for w in self.goal.windows], axis=1)
-        high = np.stack([_stepwise(w.high, ends, np.inf) for w in self.goal.windows], axis=1)
+        low, high = (np.stack(e, axis=1) for e in zip(*(_edges(t, ends) for t in self.goal.targets), strict=True))
         aim = np.empty_like(low)
-        for i, w in enumerate(self.goal.windows):
+        for i, w in enumerate(self.goal.targets):
             both = np.isfinite(low[:, i]) & np.isfinite(high[:, i])
             with np.errstate(invalid="ignore"):
                 middle = np.sqrt(np.abs(low[:, i] * high[:, i])) if w.log else 0.5 * (low[:, i] + high[:, i])
@@ -438,13 +289,11 @@ class Scenario:
         return low.astype(np.float32), high.astype(np.float32), aim.astype(np.float32)
 
 
-def _stepwise(edge: float | tuple[tuple[float, float], ...] | None, ends_h: np.ndarray, open_: float) -> np.ndarray:
-    """An edge's value in each interval; a step at t holds for intervals that end after t."""
-    if edge is None:
-        return np.full(ends_h.shape, open_)
-    if not isinstance(edge, tuple):
-        return np.full(ends_h.shape, float(edge))
-    values = np.full(ends_h.shape, open_)
-    for from_h, value in edge:
-        values = np.where(ends_h > from_h + 1e-9, value, values)
-    return values
+def _edges(target: Target, ends_h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high edge of a target in each interval; infinite where it is open."""
+    low, high = np.empty(ends_h.shape), np.empty(ends_h.shape)
+    for from_h, low_now, high_now in ((-np.inf, target.low, target.high), *target.later):
+        holds = ends_h > from_h + 1e-9
+        low[holds] = -np.inf if low_now is None else low_now
+        high[holds] = np.inf if high_now is None else high_now
+    return low, high

@@ -4,6 +4,9 @@ It knows what the clinic knows. The limits stand in the scenario; each can be ch
 is lowered to the highest one of the grid that every limit allows; a step up is capped, a step down never.
 """
 
+import dataclasses
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -30,17 +33,7 @@ REASONS = (
 
 
 class Shield(eqx.Module):
-    """Limits; an infinite one never acts.
-
-    Attributes:
-        dose: per decision, in the dosage's unit.
-        day: per 24 h.
-        factor: of the last dose above 0.
-        on_board: on the sum of the dose and of those before, each halved every ``half_life_h``.
-        half_life_h: of the drug on board.
-        level: the monitored output of a typical patient with the same covariates, at the grid times of the interval
-            ahead: above it, or below where the drug lowers it.
-    """
+    """`ShieldLimits` as numbers; an infinite one never acts."""
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
@@ -102,13 +95,27 @@ class Shield(eqx.Module):
         return jnp.where(jnp.isfinite(self.level), grid[low], jnp.inf)
 
 
-def shield_of(scenario: Scenario, model: DrugModel, **limits: float) -> Shield:
-    """The scenario's shield, with other limits where they are given."""
-    known = dict(scenario.shield)
-    known.update(limits)
-    names = ("dose", "day", "factor", "on_board", "half_life_h", "level")
-    values = {n: jnp.asarray(known.get(n, 24.0 if n == "half_life_h" else jnp.inf), dtype=float) for n in names}
-    lowers = bool(known.get("lowers", False))
-    if lowers and "level" not in known:
-        values["level"] = jnp.asarray(-jnp.inf)
-    return Shield(scenario=scenario, model=model, lowers=lowers, **values)
+def shield_of(scenario: Scenario, model: DrugModel, **limits: float | None) -> Shield:
+    """The scenario's shield, with other limits where they are given.
+
+    Args:
+        scenario: the task.
+        model: what the typical patient follows.
+        limits: fields of `ShieldLimits`.
+    """
+    known = dataclasses.replace(scenario.shield, **limits)  # type: ignore[arg-type]
+
+    def value(limit: float | None, absent: float = math.inf) -> Array:
+        return jnp.asarray(absent if limit is None else limit, dtype=float)
+
+    return Shield(
+        scenario=scenario,
+        model=model,
+        dose=value(known.dose),
+        day=value(known.day),
+        factor=value(known.factor),
+        on_board=value(known.on_board),
+        half_life_h=value(known.half_life_h),
+        level=value(known.level, -math.inf if known.lowers else math.inf),
+        lowers=known.lowers,
+    )

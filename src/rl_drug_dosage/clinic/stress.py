@@ -37,8 +37,8 @@ def _missed_doses(scenario: Scenario) -> Scenario | None:
     # ReiL's adherence model: mean 0.80 and sd 0.21 of the doses are taken. Infusions at a bedside are not forgotten.
     if scenario.dosage.duration_h > 0:
         return None
-    limits = dataclasses.replace(scenario.limits, missed_mean=0.20, missed_sd=0.21)
-    return dataclasses.replace(scenario, limits=limits)
+    adherence = dataclasses.replace(scenario.adherence, missed_mean=0.20, missed_sd=0.21)
+    return dataclasses.replace(scenario, adherence=adherence)
 
 
 def _delayed(scenario: Scenario) -> Scenario:

@@ -51,13 +51,13 @@ def command(  # noqa: PLR0917 - the options of a command line
     configure(device)
 
     from rl_drug_dosage.clinic.stress import STRESSES
-    from rl_drug_dosage.envs._catalog import find_scenario
-    from rl_drug_dosage.evaluation.benchmark import BenchmarkOptions, benchmark
-    from rl_drug_dosage.evaluation.benchmark_files import prepare_folder, write_benchmark
+    from rl_drug_dosage.registry import find_scenario
+    from rl_drug_dosage.trials.benchmark import BenchmarkOptions, benchmark
+    from rl_drug_dosage.trials.benchmark_files import prepare_folder, write_benchmark
 
     asked = tuple(stress or ())
     if asked == ("all",):
-        task = find_scenario(scenario).scenario
+        task = find_scenario(scenario).value
         asked = tuple(name for name, s in STRESSES.items() if s.change(task) is not None)
     options = BenchmarkOptions(
         scenario=scenario,
@@ -71,7 +71,7 @@ def command(  # noqa: PLR0917 - the options of a command line
         shield=shield,
     )
     if minari:
-        from rl_drug_dosage.evaluation import minari_export
+        from rl_drug_dosage.trials import minari_export
 
         minari_export.check()
     folder = prepare_folder(output_dir or Path(f"benchmark-{find_scenario(scenario).name}"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rl_drug_dosage.evaluation.estimation import Estimation
+    from rl_drug_dosage.pharmacometrics.estimation import Estimation
 
 __all__ = ["command"]
 
@@ -34,7 +34,7 @@ def command(
 
     configure("cpu")
 
-    from rl_drug_dosage.evaluation.estimation import EstimationOptions, estimate
+    from rl_drug_dosage.pharmacometrics.estimation import EstimationOptions, estimate
 
     result = estimate(
         EstimationOptions(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rl_drug_dosage.evaluation.episodes import Episodes
+    from rl_drug_dosage.training.episodes import Episodes
 
 __all__ = ["command"]
 
@@ -41,7 +41,7 @@ def command(  # noqa: PLR0917 - the options of a command line
 
     configure(device)
 
-    from rl_drug_dosage.evaluation.evaluate import EvaluationOptions, evaluate
+    from rl_drug_dosage.training.evaluate import EvaluationOptions, evaluate
     from rl_drug_dosage.utils.wandb import WandbOptions
 
     tags = tuple(t for t in (t.strip() for t in (wandb_tags or "").split(",")) if t)
@@ -69,7 +69,7 @@ def _show(episodes: "Episodes", title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from rl_drug_dosage.evaluation.episodes import summarize
+    from rl_drug_dosage.training.episodes import summarize
 
     table = Table(title=title)
     for name in ("episode", "reward", "steps", "in range (%)"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rl_drug_dosage.evaluation.explain import Explanation
+    from rl_drug_dosage.explain.explanation import Explanation
 
 __all__ = ["command"]
 
@@ -35,9 +35,9 @@ def command(
 
     configure(device)
 
-    from rl_drug_dosage.evaluation.benchmark_files import prepare_folder
-    from rl_drug_dosage.evaluation.explain import ExplainOptions, check, explain
-    from rl_drug_dosage.evaluation.explain_files import write_explanation
+    from rl_drug_dosage.explain.explanation import ExplainOptions, check, explain
+    from rl_drug_dosage.explain.files import write_explanation
+    from rl_drug_dosage.trials.benchmark_files import prepare_folder
 
     options = ExplainOptions(
         model_path=model_path, patients=patients, seed=seed, output_dir=output_dir, controller=controller
@@ -54,7 +54,7 @@ def _show(result: "Explanation") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from rl_drug_dosage.evaluation.explain_text import INTENDED_USE, summary
+    from rl_drug_dosage.explain.text import INTENDED_USE, summary
 
     table = Table(title=f"{result.scenario.title}: {result.options.patients:,} patients that the table has not seen")
     for name in ("policy", "in target (%)", "95 % interval", "table - policy (points)"):

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_DRUGS = "rl_drug_dosage.drugs"
 _OWN_LINE = ("meaning", "source", "residual error")
 """Columns with sentences: a table that holds them beside numbers cannot be read in a terminal."""
 
@@ -38,7 +37,7 @@ def command(
     if model_path is not None:
         import json
 
-        from rl_drug_dosage.agents.ppo.model_file import load_model
+        from rl_drug_dosage.ppo.model_file import load_model
 
         console.print_json(json.dumps(load_model(model_path).record))
     elif drug is not None:
@@ -56,11 +55,10 @@ def _show_drug(name: str) -> None:
 
     configure("cpu")
 
-    from rl_drug_dosage.evaluation.drug_page import drug_page
-    from rl_drug_dosage.pkpd import DrugModel
-    from rl_drug_dosage.utils.plugins import load
+    from rl_drug_dosage.pharmacometrics.drug_page import drug_page
+    from rl_drug_dosage.registry import load_drug
 
-    page = drug_page(load(_DRUGS, name, attribute="DRUG", kind=DrugModel))
+    page = drug_page(load_drug(name))
     typer.secho(f"{page.name}: {page.title}", bold=True)
     for section in page.sections:
         typer.secho(f"\n{section.heading}", bold=True)
@@ -83,15 +81,14 @@ def _list_drugs(console: "Console") -> None:
 
     configure("cpu")
 
-    from rl_drug_dosage.pkpd import DrugModel
-    from rl_drug_dosage.utils.plugins import load, names
+    from rl_drug_dosage.registry import DRUG, load_drug, names
 
     table = Table(show_lines=True)
     table.add_column("model", no_wrap=True)
     table.add_column("title")
     table.add_column("population")
-    for name in names(_DRUGS):
-        model = load(_DRUGS, name, attribute="DRUG", kind=DrugModel)
+    for name in names(DRUG):
+        model = load_drug(name)
         table.add_row(*map(Text, (model.name, model.title, model.population)))
     console.print(table)
 
@@ -104,18 +101,14 @@ def _list_scenarios(console: "Console") -> None:
 
     configure("cpu")
 
-    from rl_drug_dosage.envs._catalog import find_scenario, scenario_names
+    from rl_drug_dosage.registry import SCENARIO, find_scenario, names
 
     table = Table(show_lines=True)
     for name in ("scenario", "task", "drug models, the default first", "environment"):
         table.add_column(name, no_wrap=name == "scenario")
-    seen: set[str] = set()
-    for name in scenario_names():
+    for name in names(SCENARIO):
         found = find_scenario(name)
-        if found.module in seen:
-            continue
-        seen.add(found.module)
-        table.add_row(*map(Text, (found.name, found.scenario.title, ", ".join(found.scenario.models), found.env_id)))
+        table.add_row(*map(Text, (found.name, found.value.title, ", ".join(found.value.models), found.env_id)))
     console.print(table)
 
 
@@ -125,7 +118,7 @@ def _show_project(console: "Console") -> None:
 
     from rich.table import Table
 
-    from rl_drug_dosage.envs import _catalog
+    from rl_drug_dosage.envs import catalog
     from rl_drug_dosage.utils.runtime import cache_folder
 
     console.print(f"rl-drug-dosage {version('rl-drug-dosage')}: dosing policies trained with PPO on virtual patients")
@@ -133,8 +126,8 @@ def _show_project(console: "Console") -> None:
     console.print(f"Python {platform.python_version()}, JAX {version('jax')}, Gymnasium {version('gymnasium')}")
     console.print(f"compiled programs are kept in {cache_folder()}", soft_wrap=True)
     console.print("dosing scenarios: `rl-drug-dosage info --scenarios`")
-    for env_id in sorted(set(_catalog.ids()) - _catalog.scenario_ids()):
-        env = _catalog.find(env_id)
+    for env_id in sorted(set(catalog.ids()) - catalog.scenario_ids()):
+        env = catalog.find_env(env_id)
         if env is None:
             continue
         functional = env.make()

@@ -8,7 +8,7 @@ import typer
 from rl_drug_dosage.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rl_drug_dosage.evaluation.simulation import Simulation
+    from rl_drug_dosage.pharmacometrics.simulation import Simulation
 
 __all__ = ["command"]
 
@@ -58,7 +58,7 @@ def command(  # noqa: PLR0917 - the options of a command line
 
     configure(device)
 
-    from rl_drug_dosage.evaluation.simulation import SimulationOptions, simulate
+    from rl_drug_dosage.pharmacometrics.simulation import SimulationOptions, simulate
 
     result = simulate(
         SimulationOptions(

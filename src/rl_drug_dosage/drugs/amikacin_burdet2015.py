@@ -5,7 +5,7 @@ from jaxtyping import Array
 from rl_drug_dosage.pkpd import (
     Correlation,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     LogNormal,
@@ -137,7 +137,7 @@ DRUG = DrugModel(
             "eight to ten times an MIC of 8 mg/L: Logre E et al. Ann Intensive Care 2020;10:75",
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("30-min intravenous infusion", "central", 0.5),),
         amounts_mg=tuple(float(amount) for amount in range(250, 3001, 250)),
         intervals_h=(24.0, 36.0, 48.0),

@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from rl_drug_dosage.drugs._body_size import growth_height_cm, growth_weight_kg, maturing_fat_free_mass_kg
+from rl_drug_dosage.drugs.shared.body_size import growth_height_cm, growth_weight_kg, maturing_fat_free_mass_kg
 from rl_drug_dosage.pkpd import (
     Categorical,
     Correlation,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Fixed,
@@ -174,7 +174,7 @@ DRUG = DrugModel(
             ),
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("3-h intravenous infusion", "central", 3.0), Route("2-h intravenous infusion", "central", 2.0)),
         amounts_mg=tuple(float(amount) for amount in range(2, 481, 2)),
         intervals_h=(24.0, 6.0, 12.0),

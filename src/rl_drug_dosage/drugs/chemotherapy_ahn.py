@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from rl_drug_dosage.pkpd import Dosing, DrugModel, Output, Param, Route, Target, Values
+from rl_drug_dosage.pkpd import DosingOptions, DrugModel, Output, Param, Route, Target, Values
 from rl_drug_dosage.pkpd.ode import OdeSystem
 
 __all__ = ["DRUG"]
@@ -97,7 +97,7 @@ DRUG = DrugModel(
             "DTRGym ends an episode when normal cells fall below 0.7 of 0.9 at the start",
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("6-h infusion", "drug", 6.0), Route("instantaneous dose", "drug", 0.0)),
         amounts_mg=tuple(step / 40.0 for step in range(11)),
         intervals_h=(6.0,),

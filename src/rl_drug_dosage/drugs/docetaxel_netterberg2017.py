@@ -6,7 +6,7 @@ from jaxtyping import Array
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     LogNormal,
@@ -154,7 +154,7 @@ DRUG = DrugModel(
             "anc", "value", 0.5, None, "10^9/L", "below 0.5 is neutropenia of grade 4 (NCI common terminology criteria)"
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("1-h intravenous infusion", "central", 1.0),),
         amounts_mg=tuple(float(amount) for amount in range(0, 241, 10)),
         intervals_h=(504.0,),

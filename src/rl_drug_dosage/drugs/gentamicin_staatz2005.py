@@ -4,7 +4,7 @@ from jaxtyping import Array
 
 from rl_drug_dosage.pkpd import (
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Fixed,
@@ -128,7 +128,7 @@ DRUG = DrugModel(
             "Staatz 2005, higher target of the unit 1 h after the dose (nlmixr2lib)",
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("30-min intravenous infusion", "central", 0.5), Route("intravenous bolus", "central")),
         amounts_mg=tuple(float(amount) for amount in range(40, 481, 20)),
         intervals_h=(12.0, 8.0, 24.0, 36.0, 48.0),

@@ -6,7 +6,7 @@ from rl_drug_dosage.pkpd import (
     Categorical,
     Correlation,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Mammillary,
@@ -157,7 +157,7 @@ DRUG = DrugModel(
             "sotalya/tucuxi-drugs ch.tucuxi.imatinib.gotta2012.tdd (best 1000)",
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("oral tablet", "depot"),),
         amounts_mg=tuple(float(amount) for amount in range(100, 801, 100)),
         intervals_h=(24.0, 12.0),

@@ -5,7 +5,7 @@ from jaxtyping import Array
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     LogNormal,
@@ -148,7 +148,7 @@ DRUG = DrugModel(
             "InsightRX/mipdtrial vignettes/infliximab_interval_adaptation.Rmd",
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("2-h intravenous infusion", "central", 2.0),),
         amounts_mg=tuple(float(amount) for amount in range(100, 1601, 100)),
         intervals_h=(8 * _WEEK_H, 2 * _WEEK_H, 4 * _WEEK_H, 6 * _WEEK_H, 10 * _WEEK_H, 12 * _WEEK_H),

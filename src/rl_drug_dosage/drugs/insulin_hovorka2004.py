@@ -7,7 +7,7 @@ from jaxtyping import Array
 
 from rl_drug_dosage.pkpd import (
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Fixed,
@@ -251,7 +251,7 @@ DRUG = DrugModel(
             "time in range 70-180 mg/dL, international consensus: Battelino T et al. Diabetes Care 2019;42:1593-1603",
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(
             Route("5-min step of a subcutaneous pump", "subcutaneous1", 1.0 / 12.0),
             Route("subcutaneous bolus", "subcutaneous1", 0.0),

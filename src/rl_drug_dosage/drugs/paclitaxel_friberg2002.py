@@ -3,7 +3,7 @@
 from jaxtyping import Array
 
 from rl_drug_dosage.pkpd import (
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Mammillary,
@@ -89,7 +89,7 @@ DRUG = DrugModel(
             "below 1.0 is leukopenia of grade 4 (NCI common terminology criteria)",
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("3-h intravenous infusion", "central", 3.0),),
         amounts_mg=tuple(float(amount) for amount in range(0, 451, 10)),
         intervals_h=(504.0,),

@@ -6,7 +6,7 @@ from jaxtyping import Array
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Normal,
@@ -114,7 +114,7 @@ DRUG = DrugModel(
         ),
     ),
     targets=(Target("concentration", "trough", 10.0, 20.0, "mg/L", f"therapeutic range named with {_TABLE_1}"),),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("tablet", "depot"), Route("intravenous bolus", "central")),
         amounts_mg=tuple(float(amount) for amount in range(0, 401, 25)),
         intervals_h=(12.0, 8.0, 24.0),

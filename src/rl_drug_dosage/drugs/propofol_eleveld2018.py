@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from rl_drug_dosage.drugs._anaesthesia import (
+from rl_drug_dosage.drugs.shared.anaesthesia import (
     BIS_TARGET,
     al_sallami_fat_free_mass_kg,
     female_covariate,
@@ -12,7 +12,7 @@ from rl_drug_dosage.drugs._anaesthesia import (
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Mammillary,
@@ -181,7 +181,7 @@ DRUG = DrugModel(
         ),
     ),
     targets=(BIS_TARGET,),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("10-s infusion step", "central", 10.0 / 3600.0), Route("intravenous bolus", "central", 0.0)),
         amounts_mg=tuple(0.25 * step for step in range(141)),
         intervals_h=(10.0 / 3600.0,),

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from rl_drug_dosage.drugs._anaesthesia import BIS_ETAS, BIS_TARGET, BIS_THETAS, bis_output, bis_parameters
 from rl_drug_dosage.drugs.propofol_schnider1998 import DRUG as PROPOFOL
 from rl_drug_dosage.drugs.remifentanil_minto1997 import DRUG as REMIFENTANIL
-from rl_drug_dosage.pkpd import Dosing, DrugModel, Eta, LinearSystem, Output, Param, Route, Target, Values
+from rl_drug_dosage.drugs.shared.anaesthesia import BIS_ETAS, BIS_TARGET, BIS_THETAS, bis_output, bis_parameters
+from rl_drug_dosage.pkpd import DosingOptions, DrugModel, Eta, LinearSystem, Output, Param, Route, Target, Values
 
 __all__ = ["DRUG"]
 
@@ -112,7 +112,7 @@ DRUG = DrugModel(
         BIS_TARGET,
         Target("remi_effect_site", "value", 2.0, 4.0, "ng/mL", REMIFENTANIL.targets[0].source),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(
             Route("10-s infusion step of propofol", "central", 10.0 / 3600.0),
             Route("10-s infusion step of remifentanil", "remi_central", 10.0 / 3600.0),

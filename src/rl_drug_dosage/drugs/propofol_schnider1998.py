@@ -2,7 +2,7 @@
 
 from jaxtyping import Array
 
-from rl_drug_dosage.drugs._anaesthesia import (
+from rl_drug_dosage.drugs.shared.anaesthesia import (
     BIS_ETAS,
     BIS_TARGET,
     BIS_THETAS,
@@ -13,7 +13,7 @@ from rl_drug_dosage.drugs._anaesthesia import (
     james_lean_body_mass_kg,
     uniform_adults,
 )
-from rl_drug_dosage.pkpd import Dosing, DrugModel, Eta, Mammillary, Output, Param, Route, Values
+from rl_drug_dosage.pkpd import DosingOptions, DrugModel, Eta, Mammillary, Output, Param, Route, Values
 
 __all__ = ["DRUG"]
 
@@ -102,7 +102,7 @@ DRUG = DrugModel(
         Output("concentration", "mg/L", None, meaning="propofol in arterial blood"),
     ),
     targets=(BIS_TARGET,),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("10-s infusion step", "central", 10.0 / 3600.0), Route("intravenous bolus", "central", 0.0)),
         amounts_mg=tuple(0.25 * step for step in range(141)),
         intervals_h=(10.0 / 3600.0,),

@@ -2,8 +2,19 @@
 
 from jaxtyping import Array
 
-from rl_drug_dosage.drugs._anaesthesia import female_covariate, james_lean_body_mass_kg, uniform_adults
-from rl_drug_dosage.pkpd import Dosing, DrugModel, Eta, Mammillary, Output, Param, Residual, Route, Target, Values
+from rl_drug_dosage.drugs.shared.anaesthesia import female_covariate, james_lean_body_mass_kg, uniform_adults
+from rl_drug_dosage.pkpd import (
+    DosingOptions,
+    DrugModel,
+    Eta,
+    Mammillary,
+    Output,
+    Param,
+    Residual,
+    Route,
+    Target,
+    Values,
+)
 
 __all__ = ["DRUG"]
 
@@ -117,7 +128,7 @@ DRUG = DrugModel(
             ),
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("10-s infusion step", "central", 10.0 / 3600.0), Route("intravenous bolus", "central", 0.0)),
         amounts_mg=tuple(step / 2000.0 for step in range(101)),
         intervals_h=(10.0 / 3600.0,),

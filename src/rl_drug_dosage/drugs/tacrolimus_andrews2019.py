@@ -5,7 +5,7 @@ from jaxtyping import Array
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     LogNormal,
@@ -221,7 +221,7 @@ DRUG = DrugModel(
         Target("concentration", "trough", 8.0, 12.0, "ug/L", "Andrews 2019, Rotterdam, weeks 3-4 (nlmixr2lib)"),
         Target("concentration", "trough", 5.0, 10.0, "ug/L", "Andrews 2019, Rotterdam, after week 4 (nlmixr2lib)"),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("oral capsule", "depot"),),
         amounts_mg=tuple(0.5 * k for k in range(1, 31)),
         intervals_h=(12.0,),

@@ -7,7 +7,7 @@ from rl_drug_dosage.pkpd import (
     Categorical,
     Correlation,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Fixed,
@@ -181,7 +181,7 @@ DRUG = DrugModel(
         Target("concentration", "trough", 7.0, 8.0, "ug/L", "Storset 2014, Brisbane (nlmixr2lib)"),
         Target("concentration", "trough", 3.0, 7.0, "ug/L", "Storset 2014, Oslo (nlmixr2lib)"),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("oral capsule", "depot"),),
         amounts_mg=tuple(0.5 * k for k in range(1, 41)),
         intervals_h=(12.0,),

@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from rl_drug_dosage.drugs._body_size import fat_free_mass_kg
+from rl_drug_dosage.drugs.shared.body_size import fat_free_mass_kg
 from rl_drug_dosage.pkpd import (
     Categorical,
     Correlation,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     LogNormal,
@@ -180,7 +180,7 @@ DRUG = DrugModel(
             "sotalya/tucuxi-drugs ch.tucuxi.tobramycin.hennig2013.tdd (suggested by P. Drennan; best value 100)",
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("30-min intravenous infusion", "central", 0.5),),
         amounts_mg=tuple(float(amount) for amount in range(40, 1001, 40)),
         intervals_h=(24.0, 12.0, 8.0),

@@ -5,7 +5,7 @@ from jaxtyping import Array
 from rl_drug_dosage.pkpd import (
     Correlation,
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Mammillary,
@@ -105,7 +105,7 @@ DRUG = DrugModel(
             "Rybak MJ et al. Am J Health Syst Pharm 2020;77(11):835-864 (consensus guideline), at MIC 1 mg/L",
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(Route("1-h intravenous infusion", "central", 1.0),),
         amounts_mg=tuple(float(amount) for amount in range(250, 3001, 250)),
         intervals_h=(12.0, 6.0, 8.0, 24.0, 48.0),

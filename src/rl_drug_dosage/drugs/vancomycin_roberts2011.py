@@ -4,7 +4,7 @@ from jaxtyping import Array
 
 from rl_drug_dosage.pkpd import (
     Covariate,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     LogNormal,
@@ -100,7 +100,7 @@ DRUG = DrugModel(
             "concentration", "value", 20.0, 30.0, "mg/L", "Roberts 2011, target of the unit during continuous infusion"
         ),
     ),
-    dosing=Dosing(
+    dosing=DosingOptions(
         routes=(
             Route("24-h intravenous infusion", "central", 24.0),
             Route("3-h intravenous loading infusion", "central", 3.0),

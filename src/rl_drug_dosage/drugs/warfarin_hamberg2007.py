@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from rl_drug_dosage.drugs._warfarin import (
+from rl_drug_dosage.drugs.shared.warfarin import (
     INR_TARGET,
     TABLETS,
     by_diplotype,

@@ -2,7 +2,7 @@
 
 from jaxtyping import Array
 
-from rl_drug_dosage.drugs._warfarin import (
+from rl_drug_dosage.drugs.shared.warfarin import (
     INR_TARGET,
     TABLETS,
     by_diplotype,

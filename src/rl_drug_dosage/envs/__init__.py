@@ -1,4 +1,4 @@
-"""Decision processes. A module without a leading underscore is an environment; it defines ``ENV``."""
+"""Environments for learners: pure functions, and their Gymnasium faces. ``<name>_v<n>.py`` defines ``ENV``."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ __all__ = ["DrugDoseEnv"]
 def __getattr__(name: str) -> Any:
     # Listing the environments imports this package: what needs JAX and Gymnasium waits until it is asked for.
     if name == "DrugDoseEnv":
-        from rl_drug_dosage.envs._gymnasium import DrugDoseEnv
+        from rl_drug_dosage.envs.faces import DrugDoseEnv
 
         return DrugDoseEnv
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from rl_drug_dosage.envs._functional import Axis, Env, FunctionalEnv, Step, Window, require
+from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Step, Window, require
 from rl_drug_dosage.types import Array
 
 __all__ = ["ENV", "DrugDose", "make_drug_dose"]

@@ -16,7 +16,7 @@ from rl_drug_dosage.pkpd.covariates import (
 from rl_drug_dosage.pkpd.description import (
     Correlation,
     Covariate,
-    Dosing,
+    DosingOptions,
     Eta,
     Output,
     Param,
@@ -61,7 +61,7 @@ __all__ = [
     "Covariates",
     "Derived",
     "Dose",
-    "Dosing",
+    "DosingOptions",
     "DrugModel",
     "DrugModelError",
     "Eta",

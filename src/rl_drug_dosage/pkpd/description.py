@@ -15,8 +15,9 @@ from rl_drug_dosage.pkpd.distributions import Distribution
 __all__ = [
     "Correlation",
     "Covariate",
-    "Dosing",
+    "DosingOptions",
     "Eta",
+    "Metric",
     "Output",
     "Param",
     "Residual",
@@ -32,7 +33,14 @@ type Values = Mapping[str, Array]
 EtaKind = Literal["var", "sd", "cv_exact", "cv_approx"]
 EtaForm = Literal["lognormal", "proportional", "additive", "logit"]
 ResidualKind = Literal["additive", "proportional", "combined1", "combined2", "lognormal"]
-Metric = Literal["trough", "peak", "average", "auc24", "auc_total", "value", "time_above"]
+Metric = Literal["trough", "peak", "nadir", "average", "auc24", "auc_total", "value", "time_above"]
+"""What is judged of an output over one dosing interval.
+
+``trough``: at the end of the interval, just before the next dose, whatever the output (an INR too); ``peak`` and
+``nadir``: its highest and lowest; ``average``: AUC over the interval divided by it; ``auc24``: AUC over the interval,
+per 24 h; ``auc_total``: AUC since the first dose; ``value``: at every time; ``time_above``: the fraction of the
+interval above ``low``.
+"""
 
 
 @dataclass(frozen=True)
@@ -178,11 +186,18 @@ class Output:
 
 @dataclass(frozen=True)
 class Target:
-    """A therapeutic window on a metric of an output; an open side is None.
+    """A therapeutic window on a metric of an output.
 
-    ``trough`` and ``peak`` belong to a dosing interval, ``average`` is AUC over the interval divided by it,
-    ``auc24`` the AUC of 24 h, ``auc_total`` the AUC from the first dose, ``value`` the output at any time,
-    ``time_above`` the fraction of the interval above ``low``.
+    Args:
+        output: of which output (areas are those of the central concentration, in the output's ``auc_scale``).
+        metric: see `Metric`.
+        low, high: its edges; None is open.
+        unit: of the metric.
+        source: of the window.
+        aim: what a controller steers to; None means the middle (on the log scale if ``log``), or the closed edge.
+        log: deviations are measured as ratios.
+        later: (from_h, low, high) rows where the edges change in the course: they hold for intervals that end after
+            ``from_h``.
     """
 
     output: str
@@ -191,6 +206,9 @@ class Target:
     high: float | None
     unit: str
     source: str
+    aim: float | None = None
+    log: bool = True
+    later: tuple[tuple[float, float | None, float | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,7 +221,7 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Dosing:
+class DosingOptions:
     """What may be prescribed.
 
     Args:

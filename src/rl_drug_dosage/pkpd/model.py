@@ -3,8 +3,8 @@
 A drug file is `drugs/<name>.py` with one attribute, ``DRUG = DrugModel(...)``. It holds numbers with unit and source,
 one function that turns them and the covariates into a typical patient, and prose. The engine does the rest.
 
-    from rl_drug_dosage.pkpd import (Categorical, Covariate, Dosing, DrugModel, Eta, LogNormal, Mammillary, Normal,
-                                     Output, Param, Residual, Route, Target)
+    from rl_drug_dosage.pkpd import (Categorical, Covariate, DosingOptions, DrugModel, Eta, LogNormal, Mammillary,
+                                     Normal, Output, Param, Residual, Route, Target)
 
     def parameters(theta, covariates):
         """Typical parameters, in engine units, of a patient with these covariates (one time, scalars)."""
@@ -24,7 +24,7 @@ one function that turns them and the covariates into a typical patient, and pros
         covariates=(Covariate("wt_kg", "kg", 40, 150, 70, "Table 1", "body weight", Normal(80, 18), column="WT"), ...),
         outputs=(Output("concentration", "mg/L", Residual("combined1", additive=..., proportional=...)),),
         targets=(Target("concentration", "auc24", 400, 600, "mg h/L", "2020 consensus guideline"),),
-        dosing=Dosing((Route("1-h infusion", "central", 1.0),), (250, 500, 750, 1000), (12, 24, 8), 1000, "label"),
+        dosing=DosingOptions((Route("1-h infusion", "central", 1.0),), (250, 500, 750), (12, 24, 8), 500, "label"),
         limits_of_use=("not for children",), ambiguities=("what the sources disagree on, which was followed, and why",),
     )
 
@@ -76,8 +76,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.pkpd._errors import CovariateError, DrugModelError
-from rl_drug_dosage.pkpd.description import Correlation, Covariate, Dosing, Eta, Output, Param, Target, Values
+from rl_drug_dosage.pkpd.description import Correlation, Covariate, DosingOptions, Eta, Output, Param, Target, Values
 from rl_drug_dosage.pkpd.structure import Structure
+from rl_drug_dosage.utils.by_value import ByValue
 
 __all__ = ["DrugModel"]
 
@@ -87,8 +88,8 @@ def _keep(p: Values, covariates: Values) -> Values:
 
 
 @dataclass(frozen=True, eq=False)
-class DrugModel:
-    """One published model. Compared by identity, so that it can be a static argument of a compiled function.
+class DrugModel(ByValue):
+    """One published model. Compared by value, so that equal models share their compiled programs.
 
     Args:
         name: public name, the file's name with hyphens.
@@ -122,7 +123,7 @@ class DrugModel:
     covariates: tuple[Covariate, ...]
     outputs: tuple[Output, ...]
     targets: tuple[Target, ...]
-    dosing: Dosing
+    dosing: DosingOptions
     correlations: tuple[Correlation, ...] = ()
     occasion_etas: tuple[Eta, ...] = ()
     occasion_correlations: tuple[Correlation, ...] = ()

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rl_drug_dosage.agents.ppo.advantages import discounted_returns
-from rl_drug_dosage.agents.ppo.learner import Rollout
-from rl_drug_dosage.agents.ppo.normalizer import RunningMoments, initial_moments, scale_by_deviation, standardize
+from rl_drug_dosage.ppo.advantages import discounted_returns
+from rl_drug_dosage.ppo.learner import Rollout
+from rl_drug_dosage.ppo.normalizer import RunningMoments, initial_moments, scale_by_deviation, standardize
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.types import Array
 

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray
 
-from rl_drug_dosage.agents.ppo.distribution import to_action
-from rl_drug_dosage.agents.ppo.learner import Rollout
-from rl_drug_dosage.agents.ppo.networks import ActorCritic
-from rl_drug_dosage.agents.ppo.normalizer import RunningMoments, scale_by_deviation, standardize
-from rl_drug_dosage.envs._functional import FunctionalEnv, Step
+from rl_drug_dosage.envs.functional import FunctionalEnv, Step
+from rl_drug_dosage.ppo.distribution import to_action
+from rl_drug_dosage.ppo.learner import Rollout
+from rl_drug_dosage.ppo.networks import ActorCritic
+from rl_drug_dosage.ppo.normalizer import RunningMoments, scale_by_deviation, standardize
 from rl_drug_dosage.training.collect import (
     EpisodeStats,
     Normalizers,
@@ -24,10 +24,10 @@ from rl_drug_dosage.training.collect import (
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.types import Array
 
-__all__ = ["EnvBatch", "collect", "init_batch"]
+__all__ = ["BatchState", "collect", "init_batch"]
 
 
-class EnvBatch(eqx.Module):
+class BatchState(eqx.Module):
     """The environments between two steps; carried over from rollout to rollout (detail 1)."""
 
     state: Float[Array, "env state"]
@@ -40,7 +40,7 @@ class EnvBatch(eqx.Module):
 
 def init_batch(
     env: FunctionalEnv, networks: ActorCritic, key: PRNGKeyArray, config: TrainConfig, rates: NormRates
-) -> tuple[EnvBatch, Normalizers]:
+) -> tuple[BatchState, Normalizers]:
     """Fresh episodes and normalisers."""
     n = config.num_envs
     state, obs = env.reset_batch(env.draw(key, (n,)))
@@ -51,19 +51,19 @@ def init_batch(
         norms = eqx.tree_at(lambda m: (m.obs, m.obs_latest), norms, (moments, moments))
         obs_n = standardize(obs, moments, rates.clip_obs)
     zeros = jnp.zeros(n, jnp.float32)
-    return EnvBatch(state, obs, obs_n, zeros, zeros, networks.start((n,))), norms
+    return BatchState(state, obs, obs_n, zeros, zeros, networks.start((n,))), norms
 
 
 def collect(
     env: FunctionalEnv,
     networks: ActorCritic,
-    batch: EnvBatch,
+    batch: BatchState,
     norms: Normalizers,
     key: PRNGKeyArray,
     bounds: tuple[Array, Array],
     config: TrainConfig,
     rates: NormRates,
-) -> tuple[Rollout, EnvBatch, Normalizers, EpisodeStats]:
+) -> tuple[Rollout, BatchState, Normalizers, EpisodeStats]:
     """One rollout of ``num_steps`` steps in ``num_envs`` environments.
 
     All chance is drawn in two calls before the scan; the values are computed after it, in one wide operation. What is
@@ -78,7 +78,7 @@ def collect(
         norms = eqx.tree_at(lambda m: m.obs, norms, norms.obs_latest)
     obs_norm = norms.obs  # frozen for this rollout unless the normalisers move every step
 
-    def step(carry: tuple[EnvBatch, Normalizers], x: tuple[Array, Array]) -> tuple[Any, Any]:
+    def step(carry: tuple[BatchState, Normalizers], x: tuple[Array, Array]) -> tuple[Any, Any]:
         now, norms = carry
         chance, eps = x
         obs_n = now.obs_n if per_step or not config.norm_obs else standardize(now.obs, obs_norm, rates.clip_obs)
@@ -104,7 +104,7 @@ def collect(
         )
         if memory is not None:
             memory = jnp.where(done[:, None], 0.0, memory)  # LSTM detail 3: an episode begins with an empty memory
-        new = EnvBatch(state, obs, obs_n_tp1, jnp.where(done, 0.0, total), jnp.where(done, 0.0, length), memory)
+        new = BatchState(state, obs, obs_n_tp1, jnp.where(done, 0.0, total), jnp.where(done, 0.0, length), memory)
         record = Transitions(
             obs_n if per_step else now.obs, next_obs_n, u, reward, out.terminated, done, jnp.ones_like(reward)
         )

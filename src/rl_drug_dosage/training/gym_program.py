@@ -9,13 +9,12 @@ import jax
 import numpy as np
 from jaxtyping import Float, UInt32
 
-from rl_drug_dosage.agents.ppo.distribution import to_action
-from rl_drug_dosage.agents.ppo.learner import Learner, LearnerState, Rates, Rollout, UpdateMetrics
-from rl_drug_dosage.agents.ppo.networks import ActorCritic
-from rl_drug_dosage.agents.ppo.normalizer import RunningMoments, scale_by_deviation, standardize
-from rl_drug_dosage.agents.ppo.policy import PpoPolicy
 from rl_drug_dosage.errors import CheckpointError, ConfigError
-from rl_drug_dosage.evaluation.episodes import Summary, run_gymnasium, summarize
+from rl_drug_dosage.ppo.distribution import to_action
+from rl_drug_dosage.ppo.learner import Learner, LearnerState, Rates, Rollout, UpdateMetrics
+from rl_drug_dosage.ppo.networks import ActorCritic
+from rl_drug_dosage.ppo.normalizer import RunningMoments, scale_by_deviation, standardize
+from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.training.checkpoint import pack, unpack
 from rl_drug_dosage.training.collect import (
     EpisodeStats,
@@ -27,6 +26,7 @@ from rl_drug_dosage.training.collect import (
     to_rollout,
 )
 from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.training.episodes import Summary, run_gymnasium, summarize
 from rl_drug_dosage.training.gym_envs import BatchStep, make_batch, make_one
 from rl_drug_dosage.training.program import Report, env_record, learner_settings, make_policy, make_rates
 from rl_drug_dosage.types import Array

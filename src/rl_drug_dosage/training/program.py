@@ -9,18 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt32
 
-from rl_drug_dosage.agents.ppo.learner import Learner, LearnerSettings, LearnerState, Rates, UpdateMetrics
-from rl_drug_dosage.agents.ppo.loss import Coefficients
-from rl_drug_dosage.agents.ppo.normalizer import RunningMoments
-from rl_drug_dosage.agents.ppo.policy import PpoPolicy
-from rl_drug_dosage.envs._catalog import describe
-from rl_drug_dosage.envs._functional import FunctionalEnv
-from rl_drug_dosage.envs._truth import with_truth
-from rl_drug_dosage.evaluation.episodes import Summary, run_compiled, summarize
+from rl_drug_dosage.envs.catalog import describe
+from rl_drug_dosage.envs.functional import FunctionalEnv
+from rl_drug_dosage.envs.privileged import with_truth
+from rl_drug_dosage.ppo.learner import Learner, LearnerSettings, LearnerState, Rates, UpdateMetrics
+from rl_drug_dosage.ppo.loss import Coefficients
+from rl_drug_dosage.ppo.normalizer import RunningMoments
+from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.training.checkpoint import pack, unpack
 from rl_drug_dosage.training.collect import EpisodeStats, Normalizers, NormRates
-from rl_drug_dosage.training.compiled import EnvBatch, collect, init_batch
+from rl_drug_dosage.training.compiled import BatchState, collect, init_batch
 from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.training.episodes import Summary, run_compiled, summarize
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 
@@ -34,7 +34,7 @@ class TrainState(eqx.Module):
     """
 
     learner: LearnerState
-    batch: EnvBatch
+    batch: BatchState
     norms: Normalizers
     key: UInt32[Array, "*seed 2"]
     multiplier: Float[Array, "*seed"]

@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rl_drug_dosage.envs._catalog import find_scenario, scenario_ids
+from rl_drug_dosage.envs.catalog import scenario_ids
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.registry import find_scenario
 
 __all__ = ["recipe"]
 
@@ -40,8 +41,8 @@ def recipe(env_id: str) -> dict[str, Any]:
             f"--preset scenario needs --env-id of a dosing scenario, not {env_id}: there are "
             f"{', '.join(sorted(scenario_ids()))}"
         )
-    scenario = find_scenario(env_id).scenario
+    scenario = find_scenario(env_id).value
     decisions = scenario.schedule.decisions
-    own: dict[str, Any] = dict(scenario.training)
-    options = {"history": min(decisions, 20), **_USUAL_ENV, **own.pop("env_kwargs", {})}
+    own = scenario.training.given()
+    options = {"history": min(decisions, 20), **_USUAL_ENV, **scenario.training.env}
     return {**_USUAL, "num_steps": min(decisions, _LONGEST_SEGMENT), **own, "env_kwargs": json.dumps(options)}

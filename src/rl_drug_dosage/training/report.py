@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from rl_drug_dosage.agents.ppo.learner import INPUT_NAMES
-from rl_drug_dosage.agents.ppo.loss import LossTerms
+from rl_drug_dosage.ppo.learner import INPUT_NAMES
+from rl_drug_dosage.ppo.loss import LossTerms
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.program import Report
 

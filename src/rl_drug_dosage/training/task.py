@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import gymnasium
 
-from rl_drug_dosage.envs import _catalog
+from rl_drug_dosage.envs import catalog
 from rl_drug_dosage.errors import UnknownNameError
 from rl_drug_dosage.training.plan import Plan
 
@@ -22,12 +22,12 @@ def make_program(plan: Plan) -> "Program":
         ConfigError: an option of the environment that is not allowed.
     """
     config = plan.config
-    env = _catalog.find(config.env_id)
+    env = catalog.find_env(config.env_id)
     if env is not None:
         from rl_drug_dosage.training.program import CompiledProgram
 
         options = env.training(config.env_options())
-        trained, evaluated = (_catalog.make(env, o, config.frame_stack) for o in (options, env.evaluation(options)))
+        trained, evaluated = (catalog.make(env, o, config.frame_stack) for o in (options, env.evaluation(options)))
         return CompiledProgram(trained, config, plan.num_updates, options, evaluated)
     if ":" not in config.env_id and config.env_id not in gymnasium.registry:
         raise UnknownNameError("environment", config.env_id, gymnasium.registry)

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from rl_drug_dosage.agents.ppo.model_file import save_model
-from rl_drug_dosage.agents.ppo.policy import PpoPolicy
 from rl_drug_dosage.errors import CheckpointError, TrainingError
-from rl_drug_dosage.evaluation.episodes import Summary
+from rl_drug_dosage.ppo.model_file import save_model
+from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.training.checkpoint import load_checkpoint, save_checkpoint
 from rl_drug_dosage.training.config import RunOptions, TrainConfig
+from rl_drug_dosage.training.episodes import Summary
 from rl_drug_dosage.training.interrupts import Interrupts
 from rl_drug_dosage.training.plan import Plan, make_plan
 from rl_drug_dosage.training.program import Report

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from rl_drug_dosage.pkpd._errors import DrugModelError, RegimenError
 from rl_drug_dosage.pkpd.bayes.posterior import Posterior
 from rl_drug_dosage.pkpd.covariates import Covariates
-from rl_drug_dosage.pkpd.description import Dosing, Target
+from rl_drug_dosage.pkpd.description import DosingOptions, Target
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.population import individual_parameters
 from rl_drug_dosage.pkpd.regimen import Dose, Regimen, every, make_regimen, stack_regimens
@@ -143,7 +143,7 @@ def choose_regimen(
     *,
     start_h: float,
     horizon_h: float,
-    dosing: Dosing | None = None,
+    dosing: DosingOptions | None = None,
 ) -> RegimenChoice:
     """The dose and interval with the largest probability of attaining the target under posterior draws.
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from rl_drug_dosage.pkpd.bayes._small import solve_positive
 from rl_drug_dosage.pkpd.bayes.objective import Curvature, latent_size, make_objective, prior_covariance, split_latent
+from rl_drug_dosage.pkpd.bayes.small_systems import solve_positive
 from rl_drug_dosage.pkpd.covariates import Covariates
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Regimen

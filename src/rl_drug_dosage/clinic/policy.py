@@ -1,0 +1,98 @@
+"""What every dosing policy is: two pure functions over its parameters, `init` and `act`.
+
+A policy file defines ``POLICY``, a `PolicyDefinition`: how to make the policy for a setting, and what may be tuned.
+"""
+
+import abc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.registry import Found
+
+__all__ = ["Policy", "PolicyDefinition", "Setting"]
+
+
+class Policy(eqx.Module):
+    """A value that chooses doses. A learnt policy, PID, Bayesian dosing and the oracle are the same kind of thing.
+
+    The parameters are the leaves of the module; ``memory`` is any pytree of arrays. Both functions see one patient and
+    can be traced by JAX, so that one rollout runs any policy over any cohort.
+    """
+
+    @abc.abstractmethod
+    def init(self, record: Record, truth: Truth | None = None) -> Any:
+        """The memory at admission.
+
+        Args:
+            record: what the clinic knows before the first dose.
+            truth: what nobody in a clinic knows; only handed to a policy whose definition says ``sees_truth``.
+        """
+
+    @abc.abstractmethod
+    def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Float[Array, ""], Any]:
+        """The next dose, in the unit of the scenario's dosage, and the memory after it.
+
+        Args:
+            memory: from `init` or the decision before.
+            observation: what the clinic knows at this decision.
+            key: chance; without one the policy is deterministic.
+        """
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a policy is built for.
+
+    Args:
+        task: the scenario, with its name and where it was found.
+        controller: the drug model that the policy may believe.
+        simulator: the one that the patients follow; only an oracle looks at it.
+        accept_changed: a model that was trained on another version of the scenario's file takes part all the same.
+    """
+
+    task: Found[Scenario]
+    controller: DrugModel
+    simulator: DrugModel
+    accept_changed: bool = False
+
+    @property
+    def scenario(self) -> Scenario:
+        """The task."""
+        return self.task.value
+
+
+def _anywhere(scenario: Scenario) -> str:
+    del scenario
+    return ""
+
+
+@dataclass(frozen=True)
+class PolicyDefinition:
+    """What a policy's file defines as ``POLICY``.
+
+    Args:
+        title: one line for tables and ``--help``.
+        build: makes the policy.
+        candidates: policies to choose from on a tuning cohort, as one policy whose leaves have a leading axis; None
+            where nothing is tuned.
+        refuses: why the policy cannot be used in a scenario; empty where it can.
+        sees_truth: handed the patient's true parameters.
+        chance: draws its doses.
+        card: what a model file says of itself.
+    """
+
+    title: str
+    build: Callable[[Setting], Policy]
+    candidates: Callable[[Setting, np.random.Generator], Policy] | None = None
+    refuses: Callable[[Scenario], str] = _anywhere
+    sees_truth: bool = False
+    chance: bool = False
+    card: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,149 @@
+"""A policy treats a cohort from admission to the end: the one loop behind trials, tuning and explanations."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from rl_drug_dosage.clinic.dose_grid import on_grid, snap
+from rl_drug_dosage.clinic.patient import admit, chart, treat
+from rl_drug_dosage.clinic.policy import Policy
+from rl_drug_dosage.clinic.record import Record, Truth, record_axes
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.shield import REASONS, Shield
+from rl_drug_dosage.pkpd import DrugModel
+
+__all__ = ["Courses", "Witness", "dispense", "rollout"]
+
+_INVALID, _OFF_GRID = REASONS.index("not a number"), REASONS.index("off the grid")
+
+
+class Courses(eqx.Module):
+    """What happened to a cohort under one policy."""
+
+    covariates: dict[str, Float[Array, " patient"]]
+    """At admission."""
+    values: Float[Array, "decision patient time"]
+    """The monitored output at the output times, disturbance included."""
+    metrics: Float[Array, "decision patient target"]
+    """The metric of each target of the goal, the mean of an interval's points."""
+    dose: Float[Array, "decision patient"]
+    """What was given, in the dosage's unit."""
+    proposal: Float[Array, "decision patient"]
+    """What the policy asked for."""
+    reason: Int[Array, "decision patient"]
+    """Why they differ, an index into `clinic.shield.REASONS`; 0: they do not."""
+    inside: Float[Array, "decision patient"]
+    """Share of the interval's points in every target; 0 after a patient has dropped out."""
+    under: Float[Array, "decision patient"]
+    over: Float[Array, "decision patient"]
+    harms: Float[Array, "decision patient harm"]
+    """Events."""
+    reward: Float[Array, "decision patient"]
+    alive: Bool[Array, "decision patient"]
+    """Had not dropped out before the decision."""
+    notes: Any
+    """What the witness wrote down."""
+
+
+class Witness(eqx.Module):
+    """Watches a rollout without changing it: other policies on the same charts, what stands in a chart."""
+
+    begin: Callable[[Record, Truth], Any] = eqx.field(static=True)
+    """(records, truths) of all patients at admission -> its memory."""
+    note: Callable[[Any, Any, Record, Array], tuple[Any, Any]] = eqx.field(static=True)
+    """(its memory, the policy's memory, records at a decision, doses given) -> (what it writes down, its memory)."""
+
+
+def _none(*_: Any) -> tuple[tuple[()], tuple[()]]:
+    return (), ()
+
+
+_NOBODY = Witness(begin=lambda *_: (), note=_none)
+
+
+def rollout(
+    scenario: Scenario,
+    model: DrugModel,
+    policy: Policy,
+    keys: PRNGKeyArray,
+    *,
+    shield: Shield | None = None,
+    sees_truth: bool = False,
+    witness: Witness = _NOBODY,
+) -> Courses:
+    """One policy on the patients that the keys name; traceable.
+
+    Every policy meets the same patients with the same chance. Who has left counts as out of range to the end.
+
+    Args:
+        scenario: the task.
+        model: the simulator, from `clinic.simulators.simulator_of`.
+        policy: doses them.
+        keys: one a patient.
+        shield: stands between policy and patient.
+        sees_truth: the policy is an oracle.
+        witness: watches.
+    """
+    patient = jax.vmap(lambda key: admit(scenario, model, key))(keys)
+    zero = jnp.zeros((), jnp.int32)
+    first = eqx.tree_at(lambda r: r.k, jax.vmap(lambda p: chart(scenario, p, zero))(patient), zero)
+    axes = record_axes(first)
+
+    def init(record: Record, truth: Truth) -> Any:
+        return policy.init(record, truth if sees_truth else None)
+
+    memory = jax.vmap(init, in_axes=(axes, 0))(first, patient.truth)
+    watched = witness.begin(first, patient.truth)
+
+    def step(carry: tuple[Any, Any, Any], k: Array) -> tuple[Any, Any]:
+        patient, memory, watched = carry
+        record = eqx.tree_at(lambda r: r.k, jax.vmap(lambda p: chart(scenario, p, k))(patient), k)
+        chance = jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, k + 1), 1))(keys)
+        before = memory
+        proposal, memory = jax.vmap(policy.act, in_axes=(0, axes, 0))(memory, record, chance)
+        amount, reason = jax.vmap(lambda r, a: dispense(scenario, shield, r, a), in_axes=(axes, 0))(record, proposal)
+        notes, watched = witness.note(watched, before, record, amount)
+        alive = patient.alive
+        amount = jnp.where(alive, amount, scenario.dosage.amounts[0])
+        patient, turn = jax.vmap(lambda p, a: treat(scenario, model, p, a, k))(patient, amount)
+        seen = {
+            "values": turn.values,
+            "metrics": turn.metrics,
+            "dose": amount,
+            "proposal": proposal,
+            "reason": jnp.where(alive, reason, 0),
+            "inside": jnp.where(patient.alive, turn.verdict.inside, 0.0),
+            "under": turn.verdict.under,
+            "over": turn.verdict.over,
+            "harms": turn.harms,
+            "reward": jnp.where(patient.alive, turn.reward, jnp.minimum(turn.reward, -1.0)),
+            "alive": alive,
+            "notes": notes,
+        }
+        return (patient, memory, watched), seen
+
+    (patient, _, _), seen = jax.lax.scan(step, (patient, memory, watched), jnp.arange(scenario.schedule.decisions))
+    return Courses(covariates={name: c[:, 0] for name, c in patient.truth.covariates.items()}, **seen)
+
+
+def dispense(
+    scenario: Scenario, shield: Shield | None, record: Record, proposal: Float[Array, ""]
+) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    """What is given for a proposal, and why it differs: an index into `clinic.shield.REASONS`.
+
+    A proposal off the grid becomes the nearest amount of it. Without a number the last dose goes on, and nothing is
+    given before the first. Then comes the shield.
+    """
+    invalid = ~jnp.isfinite(proposal)
+    last = jnp.where(record.k > 0, record.dose[jnp.maximum(record.k - 1, 0)], scenario.dosage.amounts[0])
+    finite = jnp.where(invalid, last, proposal)
+    amount = snap(scenario, finite)
+    reason = jnp.where(invalid, _INVALID, jnp.where(on_grid(scenario, finite), 0, _OFF_GRID))
+    if shield is None:
+        return amount, reason
+    kept, why = shield(record, amount)
+    return kept, jnp.where(why > 0, why, reason)

@@ -1,0 +1,82 @@
+"""The drug models of a scenario: as patients follow them, and as a controller believes them."""
+
+import dataclasses
+from functools import lru_cache
+
+import jax.numpy as jnp
+
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pkpd import DrugModel, Eta, FixedStep, OdeSystem, Param
+from rl_drug_dosage.pkpd.population import omega_squared
+
+__all__ = ["model_of", "randomised", "simulator_of"]
+
+
+@lru_cache
+def model_of(scenario: Scenario, name: str) -> DrugModel:
+    """A drug model as a controller of this scenario believes it: fixed substeps, the scenario's etas if it has none.
+
+    Raises:
+        UnknownNameError: not one of the scenario's models.
+        ConfigError: the scenario lets a controller estimate parameters of which this model varies none.
+    """
+    model = _whole(scenario, name)
+    if scenario.estimated is None:
+        return model
+    etas = tuple(eta for eta in model.etas if eta.parameter in scenario.estimated)
+    if not etas:
+        raise ConfigError(f"{scenario.title}: {name} has no random effects on {scenario.estimated}")
+    kept = {eta.parameter for eta in etas}
+    correlations = tuple(c for c in model.correlations if c.first in kept and c.second in kept)
+    return dataclasses.replace(model, etas=etas, correlations=correlations)
+
+
+def _whole(scenario: Scenario, name: str) -> DrugModel:
+    model = scenario.drug(name)
+    structure = model.structure
+    if isinstance(structure, OdeSystem):
+        structure = structure.with_method(FixedStep(scenario.schedule.step_h))
+    return dataclasses.replace(model, structure=structure, etas=model.etas or scenario.etas)
+
+
+@lru_cache
+def simulator_of(scenario: Scenario, name: str) -> DrugModel:
+    """A drug model as it simulates this scenario: with the scenario's day-to-day variability on top."""
+    model = _whole(scenario, name)
+    taken = {eta.parameter for eta in model.occasion_etas}
+    extra: tuple[Eta, ...] = tuple(eta for eta in scenario.daily_etas if eta.parameter not in taken)
+    return dataclasses.replace(model, occasion_etas=(*model.occasion_etas, *extra))
+
+
+@lru_cache
+def randomised(scenario: Scenario, name: str, amount: float) -> DrugModel:
+    """A simulator for training on patients that no published model describes: everything varies more than published.
+
+    Every variance of a log-normal random effect grows by (amount s)^2, and every parameter of ``Scenario.spread``
+    without one gets its own, with s the scenario's spread of that parameter (0.3 where it names none). None of it is
+    published: it is what a policy is hardened with.
+    """
+    model = simulator_of(scenario, name)
+    why = "spread for training, a choice of this project"
+
+    def extra(parameter: str) -> float:
+        return (amount * scenario.spread.get(parameter, 0.3)) ** 2
+
+    wider = tuple(
+        dataclasses.replace(
+            eta, size=Param(omega_squared(eta) + extra(eta.parameter), "1", why, eta.size.meaning), kind="var"
+        )
+        if eta.form == "lognormal"
+        else eta
+        for eta in model.etas
+    )
+    covariates = {c.name: jnp.asarray(c.typical, dtype=float) for c in model.covariates}
+    returned = set(model.parameters(model.theta_values(), covariates))
+    have = {eta.parameter for eta in model.etas}
+    new = tuple(
+        Eta(parameter, Param(extra(parameter), "1", why, f"variance of ln {parameter}"), kind="var")
+        for parameter in scenario.spread
+        if parameter in returned - have
+    )
+    return dataclasses.replace(model, etas=(*wider, *new))

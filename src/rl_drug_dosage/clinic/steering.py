@@ -1,0 +1,82 @@
+"""What rules that steer by one level go by: the latest level, the aim, and what a typical patient shows on a dose."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.clinic.belief import Player
+from rl_drug_dosage.clinic.judge import window_metrics
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+
+__all__ = ["Reference", "aim_now", "latest_level", "reference"]
+
+
+def aim_now(scenario: Scenario, k: Array) -> Float[Array, ""]:
+    """The first window's aim in interval ``k``, as a multiple of its last one."""
+    aim = scenario.edges()[2][:, 0]
+    return jnp.asarray(aim / aim[-1])[k]
+
+
+def latest_level(
+    scenario: Scenario, known: Float[Array, "decision sample"], level: Float[Array, "decision sample"]
+) -> tuple[Array, Array, Array]:
+    """Of the samples that guide: whether one is known, the latest value, and its interval (-1: none)."""
+    guide = scenario.monitoring.guide
+    column = known[:, guide]
+    at = jnp.max(jnp.where(column, jnp.arange(column.shape[0]), -1))
+    return at >= 0, level[jnp.maximum(at, 0), guide], at
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a typical patient shows whose goal is met, for rules that steer by a level.
+
+    Args:
+        level: the level of an interval's guiding sample at which the goal is met, late in the course.
+        before: that level without drug.
+        amount: the constant dose that leads there.
+        direction: +1 where more drug raises the level, -1 where it lowers it.
+    """
+
+    level: float
+    before: float
+    amount: float
+    direction: float
+
+
+def reference(model: DrugModel, scenario: Scenario) -> Reference:
+    """Search the grid for the constant dose whose first window's metric comes nearest to its aim at the end."""
+    typical = {c.name: jnp.full((scenario.records,), float(c.typical)) for c in scenario.covariates}
+    player_at = model.output_index(scenario.monitoring.output)
+    _, _, aim = scenario.edges()
+    window = scenario.goal.targets[0]
+    slot = scenario.schedule.output_times_h.index(scenario.monitoring.at_h[scenario.monitoring.guide])
+    steps = scenario.schedule.decisions
+
+    @jax.jit
+    def late(amount: Array) -> tuple[Array, Array, Array]:
+        player = Player(model, scenario, typical, jnp.zeros(len(model.etas)), None, area=True)
+        first = player.initial()
+
+        def step(carry: tuple[Array, Array], j: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+            x, area = carry
+            out, values = player.interval(x, amount, j, jnp.zeros(()))
+            metric = window_metrics(model, scenario, values, out.area, area + out.area)[0].mean()
+            return (out.contents, area + out.area), (metric, values[slot, player_at])
+
+        (_, _), (metric, level) = jax.lax.scan(step, (first, jnp.zeros(())), jnp.arange(steps))
+        return metric[-1], level[-1], level[0]
+
+    grid = scenario.dosage.grid()
+    metric, level, _ = (np.asarray(v) for v in jax.jit(jax.vmap(late))(jnp.asarray(grid)))
+    wanted = float(aim[-1, 0])
+    gap = np.abs(np.log(np.maximum(metric, 1e-9) / wanted)) if window.log else np.abs(metric - wanted)
+    best = int(np.nanargmin(gap))
+    _, none, _ = (float(v) for v in late(jnp.zeros(())))
+    # The largest amounts at every decision may be more than a model has numbers for.
+    finite = level[np.isfinite(level)]
+    return Reference(float(level[best]), none, float(grid[best]), float(np.sign(finite[-1] - finite[0])) or 1.0)

@@ -1,0 +1,1 @@
+"""What several drug models share: body size, warfarin genotypes, constants of anaesthesia."""

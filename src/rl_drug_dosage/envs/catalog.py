@@ -1,0 +1,62 @@
+"""Our environments by what somebody writes: an id, a scenario in any form that `registry` knows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rl_drug_dosage import registry
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.envs.functional import Env, FunctionalEnv
+from rl_drug_dosage.envs.history_stack import HistoryStack
+from rl_drug_dosage.envs.scenario_env import env_of
+from rl_drug_dosage.errors import UnknownNameError
+
+__all__ = ["describe", "find_env", "ids", "make", "scenario_ids"]
+
+
+def ids() -> tuple[str, ...]:
+    """The Gymnasium ids of all environments that come with the package."""
+    return tuple(
+        registry.env_id_of(m) for k in (registry.ENVIRONMENT, registry.SCENARIO) for m in registry.modules(k.room)
+    )
+
+
+def scenario_ids() -> frozenset[str]:
+    """The Gymnasium ids of the scenarios that come with the package."""
+    return frozenset(registry.env_id_of(module) for module in registry.modules(registry.SCENARIO.room))
+
+
+def find_env(reference: object) -> Env | None:
+    """The environment of an id, or of a scenario's name, file, entry point or value; ``None`` for somebody else's id.
+
+    Raises:
+        BadPluginError, UnknownNameError: a file that is no scenario, see `registry.find`.
+    """
+    for kind in (registry.ENVIRONMENT, registry.SCENARIO):
+        try:
+            found = registry.find(kind, reference).value
+        except UnknownNameError:
+            if isinstance(reference, str) and registry.is_file_reference(registry.SCENARIO, reference):
+                raise
+            continue
+        return env_of(found) if isinstance(found, Scenario) else found
+    return None
+
+
+def make(env: Env, options: Mapping[str, Any], frame_stack: int = 1) -> FunctionalEnv:
+    """Build an environment with its options, and its memory if it has one.
+
+    Raises:
+        UnknownNameError: an option that it does not have.
+        ConfigError: a value that is not allowed.
+    """
+    functional = env.make(**options)
+    return HistoryStack(functional, frame_stack) if frame_stack > 1 else functional
+
+
+def describe(functional: FunctionalEnv) -> dict[str, Any]:
+    """What a model file records of an environment besides its id and options."""
+    return {
+        "units": {name: axis.unit for name, axis in functional.axes.items()},
+        "window": [functional.window.low, functional.window.high],
+        "horizon": functional.horizon,
+    }

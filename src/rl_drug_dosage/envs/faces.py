@@ -1,0 +1,278 @@
+"""Our environments as Gymnasium sees them: one at a time, or a batch natively."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from jaxtyping import Float, UInt32
+
+from rl_drug_dosage.envs.catalog import find_env, ids
+from rl_drug_dosage.envs.functional import Env, FunctionalEnv, Step
+from rl_drug_dosage.envs.render import draw_course
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.types import Array
+
+__all__ = ["DrugDoseEnv", "SingleEnv", "VectorisedEnv", "make_env", "make_vector_env"]
+
+
+def make_env(env: object, *, render_mode: str | None = None, **options: Any) -> "SingleEnv":
+    """One patient at a time.
+
+    Args:
+        env: an environment's id, or a scenario in any form that `registry` knows: a name, a file, the value.
+        render_mode: ``None`` or ``"rgb_array"``.
+        options: the environment's own.
+
+    Raises:
+        UnknownNameError: no such environment, or an option that it does not have.
+        ConfigError: a value that is not allowed.
+    """
+    return SingleEnv(_load(env).make(**options), render_mode=render_mode)
+
+
+def make_vector_env(
+    env: object,
+    *,
+    num_envs: int = 1,
+    autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+    render_mode: str | None = None,
+    **options: Any,
+) -> "VectorisedEnv":
+    """A batch of patients in one compiled call; arguments and errors as `make_env`."""
+    if render_mode is not None:
+        raise ConfigError(f"a vector environment does not render, render_mode must be None, not {render_mode!r}")
+    return VectorisedEnv(_load(env).make(**options), num_envs, autoreset_mode=autoreset_mode)
+
+
+def DrugDoseEnv(*, render_mode: str | None = None, **options: Any) -> "SingleEnv":  # noqa: N802 - the public name
+    """DrugDose-v0 without Gymnasium's registry and its wrappers; the options are those of ``make_drug_dose``."""
+    return make_env("DrugDose-v0", render_mode=render_mode, **options)
+
+
+def _load(reference: object) -> Env:
+    found = find_env(reference)
+    if found is None:
+        raise UnknownNameError("environment", str(reference), ids())
+    return found
+
+
+def _space(bounds: tuple[np.ndarray, np.ndarray]) -> gymnasium.spaces.Box:
+    low, high = bounds
+    return gymnasium.spaces.Box(low, high, dtype=np.float32)
+
+
+# The programs are shared by all instances: the environment itself is an argument. Keys travel as plain numbers, since
+# wrapping them outside of a compiled function costs more than the step.
+KeyData = UInt32[Array, "*batch 2"]
+
+
+@jax.jit
+def _reset(env: FunctionalEnv, key: KeyData) -> tuple[Array, Array]:
+    return env.reset(env.draw(jax.random.wrap_key_data(key), ()))
+
+
+@jax.jit
+def _step(env: FunctionalEnv, state: Array, action: Array, key: KeyData) -> Float[Array, " packed"]:
+    """One step as one vector: bringing seven arrays back one by one would cost more than the step.
+
+    The order is ``[reward, terminated, truncated, in_range, concentration, obs.., state..]``.
+    """
+    out = env.step(state, action, env.draw(jax.random.wrap_key_data(key), ()))
+    flags = (out.reward, out.terminated, out.truncated, out.in_range, env.concentration(out.state))
+    return jnp.concatenate([jnp.stack([jnp.asarray(x, jnp.float32) for x in flags]), out.obs, out.state])
+
+
+def _unpack(packed: np.ndarray, obs_size: int) -> tuple[Step, np.ndarray]:
+    """The step and the concentration, from ``[..., packed]``."""
+    reward, terminated, truncated, in_range, concentration = np.moveaxis(packed[..., :5], -1, 0)
+    state, obs = packed[..., 5 + obs_size :], packed[..., 5 : 5 + obs_size]
+    return Step(state, obs, reward, terminated > 0, truncated > 0, in_range > 0), concentration
+
+
+@jax.jit
+def _reset_batch(
+    env: FunctionalEnv, keys: KeyData, state: Array, obs: Array, mask: Array
+) -> tuple[KeyData, Array, Array]:
+    """Reset where ``mask`` holds, leave the others alone."""
+    new_keys, draws = _split(keys)
+    new_state, new_obs = jax.vmap(_reset, in_axes=(None, 0))(env, draws)
+    mask = mask[:, None]
+    return jnp.where(mask, new_keys, keys), jnp.where(mask, new_state, state), jnp.where(mask, new_obs, obs)
+
+
+@jax.jit
+def _step_batch(env: FunctionalEnv, keys: KeyData, state: Array, action: Array) -> tuple[KeyData, Array]:
+    keys, draws = _split(keys)
+    return keys, jax.vmap(_step, in_axes=(None, 0, 0, 0))(env, state, action, draws)
+
+
+def _split(keys: KeyData) -> tuple[KeyData, KeyData]:
+    pairs = jax.random.key_data(jax.vmap(jax.random.split)(jax.random.wrap_key_data(keys)))
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _on_cpu(env: FunctionalEnv) -> FunctionalEnv:
+    """The environment's numbers as device arrays: handing NumPy scalars to every call would cost more than the step."""
+    return jax.device_put(env, jax.local_devices(backend="cpu")[0])
+
+
+def _key(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(2**32, size=2, dtype=np.uint32)
+
+
+def _checked(action: np.ndarray, space: gymnasium.spaces.Box) -> np.ndarray:
+    """The action as float32, or a refusal: an environment never clips a dose on the quiet."""
+    action = np.asarray(action, np.float32)
+    if action.shape != space.shape:
+        raise ConfigError(f"an action must have shape {space.shape}, not {action.shape}")
+    outside = ~((action >= space.low) & (action <= space.high))
+    if outside.any():
+        raise ConfigError(
+            f"dose {float(action[outside][0])!r} is outside [{float(space.low.min())!r}, {float(space.high.max())!r}]: "
+            "clip it yourself (gymnasium.wrappers.ClipAction does)"
+        )
+    return action
+
+
+class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+    """One patient. ``info`` carries ``in_range``, and after the first step the ``concentration`` and ``dose``.
+
+    Args:
+        env: the functional environment.
+        render_mode: ``None`` or ``"rgb_array"``, which draws the course so far with its window.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - Gymnasium reads a class attribute
+
+    def __init__(self, env: FunctionalEnv, *, render_mode: str | None = None) -> None:
+        if render_mode not in (None, "rgb_array"):
+            raise ConfigError(f"render_mode must be None or 'rgb_array', not {render_mode!r}")
+        self.functional = env
+        self._env = _on_cpu(env)
+        self.render_mode = render_mode
+        self.observation_space = _space(env.observation_bounds)
+        self.action_space = self._doses = _space(env.action_bounds)
+        self._obs_size = len(env.observation_bounds[0])
+        self._state: np.ndarray | None = None
+        self._course: list[tuple[float, float]] = []
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        state, obs = _reset(self._env, _key(self.np_random))
+        self._state = np.asarray(state)
+        self._course = [(float(self.functional.concentration(self._state)), float("nan"))]
+        return np.array(obs), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("call reset() before step()")
+        action = _checked(action, self._doses)
+        packed = np.asarray(_step(self._env, self._state, action, _key(self.np_random)))
+        out, concentration = _unpack(packed, self._obs_size)
+        self._state = out.state
+        info = {"in_range": bool(out.in_range), "concentration": float(concentration), "dose": float(action[0])}
+        self._course.append((info["concentration"], info["dose"]))
+        return np.array(out.obs), float(out.reward), bool(out.terminated), bool(out.truncated), info
+
+    def render(self) -> np.ndarray | None:
+        if self.render_mode is None:
+            return None
+        concentration, dose = np.array(self._course or [(np.nan, np.nan)]).T
+        return draw_course(self.functional, concentration, dose[1:])
+
+
+class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """A batch of patients in one compiled call.
+
+    Args:
+        env: the functional environment, shared by all.
+        num_envs: the size of the batch.
+        autoreset_mode: what happens to a finished episode (Gymnasium's three modes); declared in ``metadata``.
+            ``SAME_STEP`` resets at once and gives the last observation as ``info["final_obs"]``, ``NEXT_STEP`` resets
+            on the next call, whose action is ignored, and ``DISABLED`` leaves it to ``reset`` with a ``reset_mask``.
+    """
+
+    def __init__(
+        self, env: FunctionalEnv, num_envs: int, *, autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP
+    ) -> None:
+        if num_envs < 1:
+            raise ConfigError(f"num_envs must be 1 or more, not {num_envs}")
+        self.functional = env
+        self._env = _on_cpu(env)
+        self.num_envs = num_envs
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
+        self.render_mode = None
+        self.single_observation_space = _space(env.observation_bounds)
+        self.single_action_space = _space(env.action_bounds)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._doses: Any = batch_space(self.single_action_space, num_envs)
+        self.action_space = self._doses
+        self._obs_size = len(env.observation_bounds[0])
+        self._keys = np.random.default_rng().integers(2**32, size=(num_envs, 2), dtype=np.uint32)
+        self._state: np.ndarray | None = None
+        self._obs = np.zeros(self.observation_space.shape or (), np.float32)
+        self._done = np.zeros(num_envs, bool)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        given = (options or {}).get("reset_mask")
+        everyone = np.ones(self.num_envs, bool)
+        mask = everyone if given is None or self._state is None else np.asarray(given, bool)
+        if mask.shape != everyone.shape:
+            raise ConfigError(f"reset_mask must have shape {everyone.shape}, not {mask.shape}")
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
+        if seeds is not None and len(seeds) != self.num_envs:
+            raise ConfigError(f"seed must be one number or {self.num_envs} of them, not {len(seeds)}")
+        for i, one in enumerate(seeds or ()):
+            if one is not None and mask[i]:
+                self._keys[i] = np.random.default_rng(one).integers(2**32, size=2, dtype=np.uint32)
+        self._restart(mask)
+        self._done &= ~mask
+        return self._obs.copy(), {}
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("call reset() before step()")
+        if self.autoreset_mode is AutoresetMode.DISABLED and self._done.any():
+            raise gymnasium.error.ResetNeeded(
+                f"environments {np.flatnonzero(self._done).tolist()} are done: reset them with a reset_mask"
+            )
+        actions = _checked(actions, self._doses)
+        keys, packed = _step_batch(self._env, self._keys, self._state, actions)
+        out, _ = _unpack(np.asarray(packed), self._obs_size)
+        resetting = self._done  # only ever set under NEXT_STEP: this call resets them and ignores their action
+        self._keys, self._state, self._obs = np.array(keys), out.state, out.obs
+        reward = np.where(resetting, 0.0, out.reward).astype(np.float64)
+        terminated, truncated = out.terminated & ~resetting, out.truncated & ~resetting
+        info: dict[str, Any] = {"in_range": out.in_range & ~resetting, "_in_range": ~resetting}
+        done = terminated | truncated
+        restart = resetting
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            restart, done = done, np.zeros(self.num_envs, bool)
+            if restart.any():
+                final = np.full(self.num_envs, None, dtype=object)
+                for i in np.flatnonzero(restart):
+                    final[i] = self._obs[i].copy()
+                info |= {"final_obs": final, "_final_obs": restart}
+        if restart.any():
+            self._restart(restart)
+        self._done = done
+        return self._obs.copy(), reward, terminated, truncated, info
+
+    def _restart(self, mask: np.ndarray) -> None:
+        if self._state is None:
+            self._state = np.zeros((self.num_envs, self._state_size()), np.float32)
+        keys, state, obs = _reset_batch(self._env, self._keys, self._state, self._obs, mask)
+        self._keys, self._state, self._obs = np.array(keys), np.asarray(state), np.asarray(obs)
+
+    def _state_size(self) -> int:
+        return int(jax.eval_shape(_reset, self._env, self._keys[0])[0].shape[0])

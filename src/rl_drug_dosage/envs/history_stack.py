@@ -1,0 +1,56 @@
+"""Memory for a memoryless policy: the last observations and actions, side by side."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from rl_drug_dosage.envs.functional import FunctionalEnv, Step, Wrapped
+from rl_drug_dosage.types import Array
+
+__all__ = ["HistoryStack"]
+
+
+class HistoryStack(Wrapped):
+    """Observe the last ``size`` observations, and the actions between them.
+
+    The observation is ``[o_t, o_{t-1}, .., a_{t-1}, a_{t-2}, ..]`` with ``size`` observations and ``size - 1`` actions;
+    before the start there is the first observation and the lowest action. The state is the inner one behind it.
+    """
+
+    lowest: Float[Array, " action"]
+    size: int = eqx.field(static=True)
+    stacked: int = eqx.field(static=True)
+
+    def __init__(self, inner: FunctionalEnv, size: int) -> None:
+        self.inner = inner
+        self.size = size
+        self.lowest = inner.action_bounds[0]
+        self.stacked = size * inner.observation_bounds[0].size + (size - 1) * self.lowest.size
+
+    @property
+    def observation_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        pairs = zip(self.inner.observation_bounds, self.inner.action_bounds, strict=True)
+        low, high = (np.concatenate([np.tile(o, self.size), np.tile(a, self.size - 1)]) for o, a in pairs)
+        return low, high
+
+    def reset(self, chance: Float[Array, " chance"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
+        state, obs = self.inner.reset(chance)
+        stack = jnp.concatenate([jnp.tile(obs, self.size), jnp.tile(jnp.asarray(self.lowest), self.size - 1)])
+        return jnp.concatenate([stack, state]), stack
+
+    def step(
+        self, state: Float[Array, " state"], action: Float[Array, " action"], chance: Float[Array, " chance"]
+    ) -> Step:
+        out = self.inner.step(state[self.stacked :], action, chance)
+        kept = self.size * out.obs.size
+        observations = jnp.concatenate([out.obs, state[: kept - out.obs.size]])
+        given = jnp.concatenate([action, state[kept : self.stacked]])[: self.stacked - kept]
+        stack = jnp.concatenate([observations, given])
+        return out._replace(state=jnp.concatenate([stack, out.state]), obs=stack)
+
+    def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
+        return self.inner.concentration(state[self.stacked :])
+
+    def truth(self, state: Float[Array, " state"]) -> Float[Array, " truth"]:
+        return self.inner.truth(state[self.stacked :])

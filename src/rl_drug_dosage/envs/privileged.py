@@ -1,0 +1,69 @@
+"""The patient's true state beside the observation, for a critic that is shown it."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from rl_drug_dosage.envs.functional import FunctionalEnv, Step, Wrapped
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.types import Array
+
+__all__ = ["WithTruth", "with_truth"]
+
+
+class WithTruth(Wrapped):
+    """Observe ``[observation, truth]``."""
+
+    size: int = eqx.field(static=True)
+
+    @property
+    def observation_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        low, high = self.inner.observation_bounds
+        edge = np.full(self.size, np.inf, np.float32)
+        return np.concatenate([low, -edge]), np.concatenate([high, edge])
+
+    def reset(self, chance: Float[Array, " chance"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
+        state, obs = self.inner.reset(chance)
+        return state, jnp.concatenate([obs, self.inner.truth(state)])
+
+    def step(
+        self, state: Float[Array, " state"], action: Float[Array, " action"], chance: Float[Array, " chance"]
+    ) -> Step:
+        out = self.inner.step(state, action, chance)
+        return out._replace(obs=jnp.concatenate([out.obs, self.inner.truth(out.state)]))
+
+    def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
+        return self.inner.concentration(state)
+
+    def reset_batch(
+        self, chance: Float[Array, "env chance"]
+    ) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
+        state, obs = self.inner.reset_batch(chance)
+        return state, jnp.concatenate([obs, self.inner.truth_batch(state)], axis=-1)
+
+    def step_batch(
+        self,
+        state: Float[Array, "env state"],
+        action: Float[Array, "env action"],
+        chance: Float[Array, "env chance"],
+    ) -> Step:
+        out = self.inner.step_batch(state, action, chance)
+        return out._replace(obs=jnp.concatenate([out.obs, self.inner.truth_batch(out.state)], axis=-1))
+
+
+def with_truth(env: FunctionalEnv) -> WithTruth:
+    """An environment with its truth in the observation.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    chance = jax.eval_shape(lambda: env.draw(jax.random.key(0), ()))
+    shape = jax.eval_shape(lambda chance: env.truth(env.reset(chance)[0]), chance)
+    if not shape.size:
+        raise ConfigError(
+            "--privileged-critic needs an environment that knows more than it shows, which this one does not: leave it "
+            "out, or train in a scenario (rl-drug-dosage info --scenarios)"
+        )
+    return WithTruth(env, shape.size)

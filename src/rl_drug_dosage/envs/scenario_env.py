@@ -1,0 +1,226 @@
+"""A dosing scenario as a decision process for learners and for Gymnasium."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.observation import ACTIONS, Observer, observer_of
+from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.simulators import randomised, simulator_of
+from rl_drug_dosage.clinic.stress import stressed
+from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Step, Window, require
+from rl_drug_dosage.envs.mixture import Mixture
+from rl_drug_dosage.errors import UnknownNameError
+from rl_drug_dosage.pkpd import DrugModel
+
+__all__ = ["ScenarioEnv", "env_of", "numbers_of"]
+
+_HARM, _TREND = 0.25, 0.1
+"""Of the reward by goal: a harmful interval costs a quarter of one in the windows; a tenth of the scenario's own reward
+shows the way where every dose misses."""
+
+
+@lru_cache
+def _layout(scenario: Scenario, model: DrugModel, observer: Observer) -> Callable[[Array], Any]:
+    """The function from a state vector to (course without key, observer's memory)."""
+
+    def make() -> tuple[Array, Any]:
+        course = eqx.tree_at(lambda c: c.key, admit(scenario, model, jax.random.key(0)), None)
+        return ravel_pytree((course, observer.init()))
+
+    # Only shapes matter: nothing is computed.
+    with jax.ensure_compile_time_eval():
+        return make()[1]
+
+
+class ScenarioEnv(FunctionalEnv):
+    """A `Scenario` as a `FunctionalEnv`.
+
+    The observation and what an action means are those of `clinic.features.Observer`; what is dispensed is the nearest
+    amount of the grid. The state is the course of one patient, whose chance follows from the patient's key alone. The
+    state vector is ``[now, key as four numbers, decision, course...]`` with ``now`` the monitored output at the end of
+    the last interval. With ``by_goal`` the reward is the share of an interval in the windows, less harms, in place of
+    the scenario's own.
+    """
+
+    scenario: Scenario = eqx.field(static=True)
+    model: DrugModel = eqx.field(static=True)
+    observer: Observer = eqx.field(static=True)
+    by_goal: bool = eqx.field(static=True, default=False)
+
+    @property
+    def horizon(self) -> int:
+        return self.scenario.schedule.decisions
+
+    @property
+    def observation_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        edge = np.full(self.observer.size, 1e6, np.float32)
+        return -edge, edge
+
+    @property
+    def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        low, high = self.observer.action_range
+        return np.full(1, low, np.float32), np.full(1, high, np.float32)
+
+    @property
+    def window(self) -> Window:
+        low, high, _ = self.scenario.edges()
+        return Window(float(low[-1, 0]), float(high[-1, 0]))
+
+    @property
+    def axes(self) -> Mapping[str, Axis]:
+        monitoring, dosage = self.scenario.monitoring, self.scenario.dosage
+        unit = self.model.outputs[self.model.output_index(monitoring.output)].unit
+        return {
+            "time": Axis("time", "decisions"),
+            "concentration": Axis(monitoring.output, unit),
+            "dose": Axis("dose", dosage.unit),
+        }
+
+    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape 4"]:
+        # A key in four numbers that float32 holds exactly.
+        return jax.random.randint(key, (*shape, 4), 0, 2**16).astype(jnp.float32)
+
+    def reset(self, chance: Float[Array, " 4"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
+        course = admit(self.scenario, self.model, _key_of(chance))
+        zero = jnp.zeros((), jnp.int32)
+        obs, memory = self.observer(self.observer.init(), chart(self.scenario, course, zero))
+        at = self.model.output_index(self.scenario.monitoring.output)
+        return self._pack(course.start[at], chance, zero, course, memory), obs
+
+    def step(
+        self, state: Float[Array, " state"], action: Float[Array, " action"], chance: Float[Array, " chance"]
+    ) -> Step:
+        scenario = self.scenario
+        key, k = state[1:5], state[5].astype(jnp.int32)
+        course, memory = _layout(scenario, self.model, self.observer)(state[6:])
+        course = eqx.tree_at(lambda c: c.key, course, _key_of(key), is_leaf=lambda x: x is None)
+        course, turn = treat(scenario, self.model, course, snap(scenario, self.observer.dose(memory, action[0])), k)
+        obs, memory = self.observer(memory, chart(scenario, course, k + 1))
+        left = scenario.schedule.decisions - 1 - k
+        # Who leaves counts as out of range to the end: the reward says so at once.
+        own = turn.reward
+        if self.by_goal:
+            counts = jnp.asarray(scenario.judged())[k]
+            own = jnp.where(counts, turn.verdict.inside, 0.0) - _HARM * turn.harms.sum() + _TREND * turn.reward
+        reward = own + jnp.where(course.alive, 0.0, left * jnp.minimum(own, -1.0))
+        truncated = left <= 0
+        return Step(
+            state=self._pack(turn.values[-1], key, k + 1, course, memory),
+            obs=obs,
+            reward=jnp.asarray(reward, jnp.float32),
+            terminated=~course.alive & ~truncated,
+            truncated=truncated,
+            in_range=course.alive & (turn.verdict.inside > 0.5),
+            harm=turn.harms.sum(),
+        )
+
+    def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
+        return state[0]
+
+    def truth(self, state: Float[Array, " state"]) -> Float[Array, " truth"]:
+        """Random effects, contents, the true output, what is missed and misread: what the future hangs on."""
+        k = state[5].astype(jnp.int32)
+        course, _ = _layout(self.scenario, self.model, self.observer)(state[6:])
+        truth, now = course.truth, jnp.minimum(k, self.scenario.schedule.decisions - 1)
+        own = [truth.eta, truth.kappa[now], jnp.log1p(jnp.maximum(course.contents, 0.0))]
+        one = [
+            k / self.scenario.schedule.decisions,
+            state[0],
+            jnp.log1p(course.area),
+            truth.disturbance,
+            course.missing,
+            course.error,
+            course.breaches,
+        ]
+        return jnp.concatenate([*own, jnp.stack([jnp.asarray(x, jnp.float32) for x in one])])
+
+    def _pack(self, now: Array, key: Array, k: Array, course: VirtualPatient, memory: Any) -> Float[Array, " state"]:
+        keyless = eqx.tree_at(lambda c: c.key, course, None)
+        flat, _ = ravel_pytree((keyless, memory))
+        return jnp.concatenate([now[None], key, jnp.asarray(k, jnp.float32)[None], flat.astype(jnp.float32)])
+
+
+def numbers_of(key: PRNGKeyArray) -> Float[Array, " 4"]:
+    """A key as what `ScenarioEnv.reset` takes for chance: the patient that this key names."""
+    data = jax.random.key_data(key)
+    return jnp.stack([data // jnp.uint32(2**16), data % jnp.uint32(2**16)], axis=-1).ravel().astype(jnp.float32)
+
+
+def _key_of(numbers: Float[Array, " 4"]) -> PRNGKeyArray:
+    high, low = numbers[::2].astype(jnp.uint32), numbers[1::2].astype(jnp.uint32)
+    return jax.random.wrap_key_data(high * jnp.uint32(2**16) + low)
+
+
+@lru_cache
+def _many_wards(scenario: Scenario, amount: float) -> Scenario:
+    """The scenario with other assays and other patients.
+
+    Each patient's assay error is multiplied (sd of the logarithm: 0.3 for an amount of 1), and covariates come from
+    ``Scenario.elsewhere`` where that names them.
+    """
+    monitoring = dataclasses.replace(scenario.monitoring, error_spread=0.3 * amount)
+    covariates = tuple(
+        dataclasses.replace(c, distribution=scenario.elsewhere.get(c.name, c.distribution)) for c in scenario.covariates
+    )
+    return dataclasses.replace(scenario, monitoring=monitoring, covariates=covariates)
+
+
+_PART = ("simulator", "randomise", "stress")
+"""What the parts of a mixture may differ in."""
+
+
+@lru_cache
+def env_of(scenario: Scenario) -> Env:
+    """What the catalogue shows of a scenario."""
+
+    def build(  # noqa: PLR0913, PLR0917 - the options of an environment
+        simulator: str = "",
+        history: int = 4,
+        belief: str = "",
+        action: str = "amount",
+        on_board: bool = True,
+        clock: bool = True,
+        ratio: bool = False,
+        randomise: float = 0.0,
+        mixture: Sequence[Mapping[str, Any]] = (),
+        reward: str = "scenario",
+    ) -> FunctionalEnv:
+        require(isinstance(history, int) and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
+        require(action in ACTIONS, "action", action, f"one of {', '.join(ACTIONS)}")
+        for name, value in (("on_board", on_board), ("clock", clock), ("ratio", ratio)):
+            require(isinstance(value, bool), name, value, "true or false")
+        require(bool(belief) or action != "residual", "action", action, "another one where no belief is named")
+        require(reward in {"scenario", "goal"}, "reward", reward, "'scenario' or 'goal'")
+        parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
+        require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
+        observer = observer_of(scenario, history, belief, action, on_board, clock, ratio)
+
+        def part(simulator: str = simulator, randomise: Any = randomise, stress: str = "") -> ScenarioEnv:
+            number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
+            require(number and 0.0 <= randomise <= 3.0, "randomise", randomise, "a number from 0 to 3")
+            ward, name = stressed(scenario, stress) if stress else scenario, simulator or scenario.models[0]
+            if randomise == 0:
+                return ScenarioEnv(ward, simulator_of(ward, name), observer, reward == "goal")
+            ward = _many_wards(ward, float(randomise))
+            return ScenarioEnv(ward, randomised(ward, name, float(randomise)), observer, reward == "goal")
+
+        if not mixture:
+            return part()
+        for options in mixture:
+            for name in options:
+                if name not in _PART:
+                    raise UnknownNameError("option of a mixture's part", name, _PART)
+        return Mixture([part(**options) for options in mixture])
+
+    return Env(build=build, title=scenario.title, training_only=frozenset({"randomise", "mixture", "reward"}))

@@ -1,0 +1,93 @@
+"""How much a policy goes by each part of a chart, and how near one policy's doses come to another's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.explain.probe import AT_START, Probe, Variable, inputs
+
+__all__ = ["Fidelity", "fidelity_of", "importance_of", "start_variables"]
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How near the table's doses come to the policy's, on the policy's own courses.
+
+    Args:
+        decisions: compared.
+        same_pct: the same dose.
+        near_pct: within one step of the grid, or 10 % of the policy's dose.
+        mean_error: mean absolute difference, in the dosage's unit.
+        r2: 1 - (squared error) / (variance of the policy's dose); 1 where the policy always gives the same and so does
+            the table.
+    """
+
+    decisions: int
+    same_pct: float
+    near_pct: float
+    mean_error: float
+    r2: float
+
+
+def _shares(probe: Probe) -> Float[np.ndarray, "input 2"]:
+    """Mean change of the dose in % of the mean dose, at the first decision and at the later ones."""
+    found = []
+    for at in (slice(0, 1), slice(1, None)):
+        alive, dose = probe.alive[:, at], probe.doses[:, at, 0]
+        mean = dose[alive].mean() if alive.any() else 0.0
+        change = np.abs(probe.swapped[:, at] - dose[..., None])[alive]
+        share = 100.0 * change.mean(0) / mean if mean > 0 else np.zeros(probe.swapped.shape[2])
+        found.append(share)
+    return np.stack(found, axis=1)
+
+
+def importance_of(scenario: Scenario, names: Sequence[Variable], probe: Probe) -> tuple[tuple[str, float, float], ...]:
+    """(input, % at the first decision, % later), the largest first: permutation importance (Breiman 2001) of the dose.
+
+    An input is taken from another patient at the same decision, all others stay: what is tied to it (a level to its
+    dose) no longer fits, so these numbers rank and do not add up.
+    """
+    words = {v.name: v.label for v in names}
+    rows = [
+        (words.get(name, name), float(a), float(b))
+        for name, (a, b) in zip(inputs(scenario), _shares(probe), strict=True)
+    ]
+    return tuple(sorted(rows, key=lambda r: -max(r[1], r[2])))
+
+
+def start_variables(scenario: Scenario, names: Sequence[Variable], probe: Probe) -> tuple[int, int]:
+    """The two covariates that the first dose depends on most, as indices of ``names``."""
+    share = dict(zip(inputs(scenario), _shares(probe)[:, 0], strict=True))
+    if AT_START in {v.name for v in names}:
+        share[AT_START] = share["level before the first dose"]
+    known = [i for i, v in enumerate(names) if v.covariate]
+    # A scenario with fewer than two covariates has a page of one column, or of one cell.
+    known = [*known, 0, 0] if len(known) < 2 else known
+    first, second = sorted(known, key=lambda i: -share.get(names[i].name, -1.0))[:2]
+    return first, second
+
+
+def fidelity_of(scenario: Scenario, probe: Probe) -> tuple[Fidelity, Fidelity, Fidelity]:
+    """The second policy's doses against the first one's: all decisions, the first, the later ones."""
+    policy, table = (probe.doses[..., i].astype(np.float64) for i in (0, 1))
+    parts = [slice(None), slice(0, 1), slice(1, None)]
+    return tuple(  # type: ignore[return-value]
+        _fidelity(scenario, policy[:, at][probe.alive[:, at]], table[:, at][probe.alive[:, at]]) for at in parts
+    )
+
+
+def _fidelity(scenario: Scenario, policy: np.ndarray, table: np.ndarray) -> Fidelity:
+    if not len(policy):
+        return Fidelity(0, np.nan, np.nan, np.nan, np.nan)
+    grid = scenario.dosage.grid().astype(np.float64)
+    place = [np.abs(grid[None] - d[:, None]).argmin(1) for d in (policy, table)]
+    same = place[0] == place[1]
+    near = (np.abs(place[0] - place[1]) <= 1) | (np.abs(policy - table) <= 0.1 * policy)
+    error, spread = ((policy - table) ** 2).sum(), ((policy - policy.mean()) ** 2).sum()
+    r2 = 1.0 - error / spread if spread > 0 else float(error == 0)
+    return Fidelity(
+        len(policy), 100.0 * float(same.mean()), 100.0 * float(near.mean()), float(np.abs(policy - table).mean()), r2
+    )

@@ -1,0 +1,293 @@
+"""Ask several policies for their dose on the very same charts: one of them doses the patients, the others answer."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from rl_drug_dosage.clinic.patient import admit, chart
+from rl_drug_dosage.clinic.policy import Policy
+from rl_drug_dosage.clinic.record import Record, Truth, record_axes, result_times
+from rl_drug_dosage.clinic.rollout import Witness, dispense, rollout
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.trials.trial import Cohort
+from rl_drug_dosage.utils.seeding import key_for
+
+__all__ = [
+    "AT_START",
+    "LAST_DOSE",
+    "LEVEL",
+    "Probe",
+    "Variable",
+    "ask",
+    "fresh_results",
+    "inputs",
+    "partial",
+    "seen_of",
+    "variables",
+]
+
+LEVEL, BEFORE, LAST_DOSE, AT_START = "level", "level_before", "last_dose", "baseline"
+_CHUNK = 250
+"""As in `evaluation.trial`: patients in one compiled call."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """Something that stands in a chart and that a table may go by.
+
+    Args:
+        name: in files.
+        label: in words.
+        unit: ``"1"`` where there is none.
+        covariate: known before the first dose.
+    """
+
+    name: str
+    label: str
+    unit: str
+    covariate: bool = False
+
+    @property
+    def axis(self) -> str:
+        """Words and unit."""
+        return self.label if self.unit in {"1", "0/1", ""} else f"{self.label} ({self.unit})"
+
+
+def _plain(meaning: str) -> str:
+    """A description without its remarks."""
+    return meaning.partition(";")[0].partition(":")[0].partition(" (")[0].strip()
+
+
+def variables(scenario: Scenario, model: DrugModel) -> tuple[Variable, ...]:
+    """What `seen_of` reads from a chart, in order: levels, the last dose, covariates.
+
+    Args:
+        scenario: the task.
+        model: for the unit of its monitored output.
+    """
+    monitoring = scenario.monitoring
+    output = model.outputs[model.output_index(monitoring.output)]
+    name, unit, guide = _plain(output.meaning) or output.name, output.unit, monitoring.at_h[monitoring.guide]
+    at = f" {guide:g} h after the decision" if len(monitoring.at_h) > 1 else ""
+    found = [Variable(LEVEL, f"latest {name}{at}", unit), Variable(BEFORE, f"{name} before the latest{at}", unit)]
+    found += [Variable(f"level_{t:g}h", f"latest {name} {t:g} h after the decision", unit) for t in _others(scenario)]
+    found.append(Variable(LAST_DOSE, "last dose above 0", scenario.dosage.unit))
+    if monitoring.baseline:
+        found.append(Variable(AT_START, f"{name} before the first dose", unit, covariate=True))
+    found += [Variable(c.name, _plain(c.meaning) or c.name, c.unit, covariate=True) for c in scenario.covariates]
+    return tuple(found)
+
+
+def _others(scenario: Scenario) -> list[float]:
+    """Sampling times besides the guiding one."""
+    guide = scenario.monitoring.at_h[scenario.monitoring.guide]
+    return [t for t in scenario.monitoring.at_h if t != guide]
+
+
+def seen_of(scenario: Scenario, record: Record) -> Float[Array, " variable"]:
+    """The values of `variables` in a chart; not a number where there is none."""
+    monitoring = scenario.monitoring
+    guide = monitoring.guide % len(monitoring.at_h)
+    index = jnp.arange(scenario.schedule.decisions)
+
+    def latest(column: int, earlier_than: Any = None) -> tuple[Array, Array]:
+        known = record.known[:, column]
+        if earlier_than is not None:
+            known = known & (index < earlier_than)
+        at = jnp.max(jnp.where(known, index, -1))
+        return jnp.where(at >= 0, record.level[jnp.maximum(at, 0), column], jnp.nan), at
+
+    level, at = latest(guide)
+    parts = [level, latest(guide, at)[0]]
+    parts += [latest(monitoring.at_h.index(t))[0] for t in _others(scenario)]
+    given = jnp.max(jnp.where((record.dose > 0) & (index < record.k), index, -1))
+    parts.append(jnp.where(given >= 0, record.dose[jnp.maximum(given, 0)], scenario.dosage.usual))
+    if monitoring.baseline:
+        parts.append(record.baseline)
+    facts = record.facts()
+    parts += [facts[c.name] for c in scenario.covariates]
+    return jnp.stack([jnp.asarray(p, jnp.float32) for p in parts])
+
+
+def inputs(scenario: Scenario) -> tuple[str, ...]:
+    """The parts of a chart whose influence is measured: each covariate, the levels, the doses so far, and the rest."""
+    rest = ["levels", "doses so far"]
+    rest += ["level before the first dose"] if scenario.monitoring.baseline else []
+    rest += ["announced intake"] if scenario.intake is not None and scenario.intake.announced else []
+    return (*(c.name for c in scenario.covariates), *rest)
+
+
+def _exchanged(scenario: Scenario, record: Record, name: str, order: Array) -> Record:
+    """The charts with one part taken from other patients."""
+
+    def swap(where: Callable[[Record], Any]) -> Record:
+        changed: Record = eqx.tree_at(where, record, jax.tree.map(lambda leaf: leaf[order], where(record)))
+        return changed
+
+    if name == "levels":
+        return swap(lambda r: (r.level, r.known, r.below))
+    if name == "doses so far":
+        return swap(lambda r: r.dose)
+    if name == "level before the first dose":
+        return swap(lambda r: r.baseline)
+    if name == "announced intake":
+        return swap(lambda r: r.intake_mg)
+    return swap(lambda r: r.covariates[name])
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was seen and answered, a row a patient.
+
+    Args:
+        seen: the chart, see `variables`.
+        doses: every policy's answer, the driving one's first, in the dosage's unit.
+        alive: had not dropped out before the decision.
+        swapped: the driving policy's answer when an input, see `inputs`, comes from another patient's chart at the same
+            decision; no columns where that was not asked for.
+    """
+
+    seen: Float[np.ndarray, "patient decision variable"]
+    doses: Float[np.ndarray, "patient decision policy"]
+    alive: Bool[np.ndarray, "patient decision"]
+    swapped: Float[np.ndarray, "patient decision input"]
+
+
+def _given(scenario: Scenario, record: Record, proposal: Array) -> Array:
+    """What a trial would give for a proposal."""
+    return dispense(scenario, None, record, proposal)[0]
+
+
+def _witness(
+    scenario: Scenario, policies: tuple[Policy, ...], stream: Array, numbers: Array, *, swaps: bool
+) -> Witness:
+    """Writes down charts, every policy's dose, and the driving one's dose with each input exchanged."""
+    names = inputs(scenario) if swaps else ()
+
+    def answer(policy: Policy, memory: Any, record: Record) -> tuple[Array, Any]:
+        axes = record_axes(record)
+        proposal, memory = jax.vmap(lambda m, r: policy.act(m, r, None), in_axes=(0, axes))(memory, record)
+        return jax.vmap(lambda r, a: _given(scenario, r, a), in_axes=(axes, 0))(record, proposal), memory
+
+    def begin(record: Record, _: Truth) -> tuple[Any, ...]:
+        return tuple(jax.vmap(p.init, in_axes=(record_axes(record),))(record) for p in policies[1:])
+
+    def note(memories: tuple[Any, ...], driving: Any, record: Record, given: Array) -> tuple[Any, Any]:
+        seen = jax.vmap(lambda r: seen_of(scenario, r), in_axes=(record_axes(record),))(record)
+        answers = [answer(p, m, record) for p, m in zip(policies[1:], memories, strict=True)]
+        doses = jnp.stack([given, *(amount for amount, _ in answers)], axis=-1)
+        swapped = jnp.zeros((numbers.shape[0], 0))
+        if names:
+            chance = jax.random.fold_in(jax.random.fold_in(stream, numbers[0]), record.k)
+            orders = [
+                jax.random.permutation(jax.random.fold_in(chance, i), numbers.shape[0]) for i in range(len(names))
+            ]
+            charts = [_exchanged(scenario, record, n, order) for n, order in zip(names, orders, strict=True)]
+            stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *charts)
+            swapped = jax.vmap(lambda r: answer(policies[0], driving, r)[0], out_axes=1)(stack)
+        return (seen, doses, swapped), tuple(memory for _, memory in answers)
+
+    return Witness(begin, note)
+
+
+def ask(
+    scenario: Scenario, model: DrugModel, policies: Sequence[Policy], cohort: Cohort, *, swaps: bool = False
+) -> Probe:
+    """The first policy treats the cohort, and all of them say at every decision what they would give.
+
+    Args:
+        scenario: the task.
+        model: the simulator, from `simulator_of`.
+        policies: the driving one first; none that sees the truth.
+        cohort: who.
+        swaps: also ask the driving policy with each input taken from another patient.
+    """
+    ready = jax.tree.map(jnp.asarray, tuple(policies))
+    key = key_for(cohort.seed, cohort.stream)
+
+    @eqx.filter_jit
+    def program(policies: tuple[Policy, ...], stream: Array, numbers: Array) -> tuple[Array, ...]:
+        keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(numbers)
+        witness = _witness(scenario, policies, stream, numbers, swaps=swaps)
+        courses = rollout(scenario, model, policies[0], keys, witness=witness)
+        seen, doses, swapped = courses.notes
+        return seen, doses, courses.alive, swapped
+
+    lowering: Any = program
+    run = lowering.lower(ready, key, jnp.arange(_CHUNK)).compile()
+    starts = range(cohort.first // _CHUNK * _CHUNK, cohort.first + cohort.count, _CHUNK)
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(lambda start: jax.device_get(run(ready, key, start + jnp.arange(_CHUNK))), starts))
+    own = slice(cohort.first - starts[0], cohort.first - starts[0] + cohort.count)
+    return Probe(*(np.concatenate([np.moveaxis(part[i], 0, 1) for part in parts])[own] for i in range(4)))
+
+
+def partial(
+    scenario: Scenario,
+    model: DrugModel,
+    policies: Sequence[Policy],
+    cohort: Cohort,
+    values: dict[str, Float[np.ndarray, " point"]],
+) -> dict[str, Float[np.ndarray, "point patient policy"]]:
+    """First doses when every patient is given the same value of one covariate, one value after the other.
+
+    The other covariates stay the patients' own, so what is shown is the effect of that one (partial dependence,
+    Friedman 2001).
+
+    Args:
+        scenario: the task.
+        model: the simulator.
+        policies: see `ask`.
+        cohort: who, at most 250 patients.
+        values: of each covariate; ``baseline`` is the level before the first dose.
+    """
+    numbers = cohort.first + jnp.arange(min(cohort.count, _CHUNK))
+    ready = jax.tree.map(jnp.asarray, tuple(policies))
+    names = list(values)
+    zero = jnp.zeros((), jnp.int32)
+
+    def changed(record: Record, which: Array, value: Array) -> Record:
+        for i, name in enumerate(names):
+            old = record.baseline if name == AT_START else record.covariates[name]
+            new = jnp.where(which == i, value, old)
+            if name == AT_START:
+                record = eqx.tree_at(lambda r: r.baseline, record, new)
+            else:
+                record = eqx.tree_at(lambda r: r.covariates, record, record.covariates | {name: new})
+        return record
+
+    @eqx.filter_jit
+    def run(policies: tuple[Policy, ...], stream: Array, which: Array, value: Array) -> Array:
+        def one(number: Array, i: Array, v: Array) -> Array:
+            course = admit(scenario, model, jax.random.fold_in(stream, number))
+            record = changed(eqx.tree_at(lambda r: r.k, chart(scenario, course, zero), zero), i, v)
+            doses = [_given(scenario, record, p.act(p.init(record), record, None)[0]) for p in policies]
+            return jnp.stack(doses)
+
+        def case(pair: tuple[Array, Array]) -> Array:
+            return jax.vmap(lambda n: one(n, *pair))(numbers)
+
+        return jax.lax.map(case, (which, value))
+
+    if not names:
+        return {}
+    which = np.concatenate([np.full(len(v), i) for i, v in enumerate(values.values())])
+    flat = np.concatenate(list(values.values())).astype(np.float32)
+    doses = np.asarray(run(ready, key_for(cohort.seed, cohort.stream), jnp.asarray(which), jnp.asarray(flat)))
+    return {name: doses[which == i] for i, name in enumerate(names)}
+
+
+def fresh_results(scenario: Scenario) -> Bool[np.ndarray, " decision"]:
+    """Whether a guiding level can have come back since the decision before."""
+    times = result_times(scenario)[:, scenario.monitoring.guide]
+    now = np.arange(scenario.schedule.decisions) * scenario.schedule.interval_h + 1e-4
+    back = (times[None] <= now[:, None]).sum(1)
+    return np.diff(back, prepend=0) > 0

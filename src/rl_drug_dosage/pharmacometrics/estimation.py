@@ -1,0 +1,244 @@
+"""Estimate the parameters of patients in a NONMEM-style file, and lay the result out as tables and figures.
+
+Intervals are 90 %. Of the Laplace posterior, with z the random effects, C their covariance at the estimate and p an
+individual parameter: p exp(-+ 1.645 s), s^2 = g' C g, g = d ln p / dz, exact for log-normal random effects. Of the
+resampled posterior: the 5th and 95th percentile over its draws.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pharmacometrics.estimation_plots import save_courses, save_predicted_vs_measured
+from rl_drug_dosage.pharmacometrics.estimation_tables import ParameterRow, PatientResult, save_tables
+from rl_drug_dosage.pkpd import (
+    Covariates,
+    DrugModel,
+    Levels,
+    Regimen,
+    individual_parameters,
+    make_regimen,
+    predict,
+    stack_covariates,
+    stack_levels,
+    stack_regimens,
+)
+from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients, importance_posterior, split_latent
+from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, read_nonmem
+from rl_drug_dosage.pkpd.residual import residual_moments
+from rl_drug_dosage.registry import load_drug
+
+__all__ = ["Estimation", "EstimationOptions", "estimate"]
+
+type Tables = tuple[Regimen, Covariates, Levels, Estimate]
+type PosteriorKind = Literal["laplace", "resample"]
+
+_Z95 = 1.6448536269514722
+"""95th percentile of the standard normal distribution."""
+_FEW = 100.0
+"""Effective proposals below which resampled intervals are flagged."""
+_RESERVED = {"cl": "L/h", "v1": "L", "q2": "L/h", "v2": "L", "q3": "L/h", "v3": "L", "ka": "1/h", "ke0": "1/h"}
+_PREFIXES = {"f_": "1", "lag_": "h", "duration_": "h"}
+
+
+@dataclass(frozen=True)
+class EstimationOptions:
+    """What to estimate, from what, and where to write.
+
+    Args:
+        drug: name of the drug model.
+        data: NONMEM-style CSV file, see `pkpd.nonmem_data`.
+        occasions: estimate a kappa for every occasion of the column OCC.
+        interpolation: how covariates hold between records.
+        posterior: where the intervals come from.
+        seed: of the resampling.
+        output_dir: an existing folder.
+    """
+
+    drug: str
+    data: Path
+    occasions: bool = False
+    interpolation: Interpolation = "nocb"
+    posterior: PosteriorKind = "laplace"
+    seed: int = 1
+    output_dir: Path = Path()
+
+
+@dataclass(frozen=True)
+class Estimation:
+    """Every patient, what was said on the way, and the files written."""
+
+    model: DrugModel
+    patients: tuple[PatientResult, ...]
+    notes: tuple[str, ...]
+    files: tuple[Path, ...]
+
+
+def estimate(options: EstimationOptions) -> Estimation:
+    """Read, fit, and write ``estimates.csv``, ``predictions.csv`` and the figures.
+
+    Raises:
+        UnknownNameError: no such drug.
+        ConfigError: an option or a line of the file that is not allowed.
+        OutputError: a file cannot be written.
+    """
+    if options.posterior not in get_args(PosteriorKind.__value__):
+        raise ConfigError(f"posterior must be laplace or resample, not {options.posterior!r}")
+    model = load_drug(options.drug)
+    data = read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
+    fits = fit_patients(model, data.patients)
+    tables = _stack(model, data, fits)
+    with jax.enable_x64(True):
+        patients = _results(model, data, fits, tables, options)
+        folder, title = options.output_dir, f"{model.name}, {options.data.name}"
+        files = [
+            *save_tables(model, patients, folder),
+            save_predicted_vs_measured(model, patients, folder, title),
+            *save_courses(model, patients, tables, folder, title),
+        ]
+    return Estimation(model, tuple(patients), data.notes, tuple(files))
+
+
+def _stack(model: DrugModel, data: NonmemData, fits: Sequence[Fitted]) -> Tables:
+    """All patients as one, padded."""
+    return (
+        stack_regimens([make_regimen(patient.doses, model.structure) for patient in data.patients]),
+        stack_covariates([patient.covariates for patient in data.patients]),
+        stack_levels([patient.levels for patient in data.patients]),
+        jax.tree.map(lambda *leaves: np.stack(leaves), *(fit.estimate for fit in fits)),
+    )
+
+
+def _results(
+    model: DrugModel, data: NonmemData, fits: Sequence[Fitted], tables: Tables, options: EstimationOptions
+) -> list[PatientResult]:
+    keys = jax.random.split(jax.random.key(options.seed), len(fits))
+    spread = _resampled if options.posterior == "resample" else _laplace
+    # One patient after the other: the proposals of one are the batch.
+    run = jax.jit(lambda *args: jax.lax.map(lambda one: spread(model, *one), args))
+    bounds, effective = jax.device_get(run(*tables, keys))
+    look = jax.jit(jax.vmap(lambda *one: _at_levels(model, *one)))
+    population, weighted = jax.device_get(look(*tables))
+    nobody = jax.jit(jax.vmap(lambda table: individual_parameters(model, table, jnp.zeros(len(model.etas)))))
+    typical = jax.device_get(nobody(tables[1]))
+    results = []
+    for i, (patient, fit) in enumerate(zip(data.patients, fits, strict=True)):
+        count = patient.levels.time_h.shape[0]
+        own = jax.tree.map(lambda leaf, i=i: leaf[i], (bounds, typical))
+        warnings = [*fit.warnings, *(flag for flag in data.flags[i] if flag)]
+        if not np.any(patient.levels.used):
+            warnings.append("no level is used: the estimate is the population's")
+        if effective[i] < _FEW:
+            warnings.append(f"the resampled interval rests on {effective[i]:.0f} effective proposals: distrust it")
+        results.append(
+            PatientResult(
+                fitted=fit,
+                rows=tuple(_parameter_rows(model, patient.covariates, fit, *own)),
+                covariates=patient.covariates,
+                levels=patient.levels,
+                population=population[i, :count],
+                weighted_residual=weighted[i, :count],
+                level_flags=data.flags[i],
+                warnings=tuple(warnings),
+            )
+        )
+    return results
+
+
+def _parameters(model: DrugModel, covariates: Covariates, at: Estimate, z: Float[Array, "z"]) -> dict[str, Array]:
+    """Individual parameters by record, and the random effects."""
+    eta, kappa = split_latent(model, z, at.kappa.shape[0])
+    return individual_parameters(model, covariates, eta, kappa) | {"eta": eta, "kappa": kappa}
+
+
+type _Bounds = tuple[dict[str, tuple[Array, Array]], Array]
+
+
+def _laplace(
+    model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, at: Estimate, key: PRNGKeyArray
+) -> _Bounds:
+    """Bounds of every parameter and random effect, and as many effective draws as one could wish."""
+    best = _parameters(model, covariates, at, at.latent)
+    slopes = jax.jacfwd(lambda z: _parameters(model, covariates, at, z))(at.latent)
+    bounds = {}
+    for name, value in best.items():
+        sd = jnp.sqrt(jnp.einsum("...i,ij,...j->...", slopes[name], at.covariance, slopes[name]))
+        plain = (value - _Z95 * sd, value + _Z95 * sd)
+        if name in {"eta", "kappa"}:
+            bounds[name] = plain
+            continue
+        factor = jnp.exp(_Z95 * sd / jnp.where(value > 0, value, 1.0))
+        bounds[name] = (
+            jnp.where(value > 0, value / factor, plain[0]),
+            jnp.where(value > 0, value * factor, plain[1]),
+        )
+    return bounds, jnp.asarray(jnp.inf)
+
+
+def _resampled(
+    model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, at: Estimate, key: PRNGKeyArray
+) -> _Bounds:
+    """Percentiles over draws from the exact posterior, and the effective number of proposals."""
+    posterior = importance_posterior(model, regimen, covariates, levels, at, key, proposals=4000, draws=1000)
+    draws = jax.vmap(lambda eta, kappa: individual_parameters(model, covariates, eta, kappa))(
+        posterior.eta, posterior.kappa
+    )
+    draws |= {"eta": posterior.eta, "kappa": posterior.kappa}
+    bounds = {name: tuple(jnp.percentile(values, jnp.array([5.0, 95.0]), axis=0)) for name, values in draws.items()}
+    return bounds, posterior.effective  # type: ignore[return-value]
+
+
+def _at_levels(
+    model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, at: Estimate
+) -> tuple[Array, Array]:
+    """Population prediction and individual weighted residual of each level."""
+    time, after, output = (jnp.asarray(a) for a in (levels.time_h, levels.after_dose, levels.output))
+
+    def run(scale: Array) -> Array:
+        return predict(model, regimen, covariates, time, scale * at.eta, scale * at.kappa, after_dose=after)
+
+    nobody, own = jax.vmap(run)(jnp.array([0.0, 1.0]))
+    observed, predicted, log_variance = residual_moments(model, output, own, jnp.asarray(levels.value))
+    weighted = (observed - predicted) * jnp.exp(-0.5 * log_variance)
+    seen = jnp.asarray(levels.used) & ~jnp.asarray(levels.below)
+    return jnp.take_along_axis(nobody, output[:, None], axis=1)[:, 0], jnp.where(seen, weighted, jnp.nan)
+
+
+def _unit(name: str) -> str:
+    return _RESERVED.get(name) or next((unit for prefix, unit in _PREFIXES.items() if name.startswith(prefix)), "")
+
+
+def _parameter_rows(
+    model: DrugModel, covariates: Covariates, fit: Fitted, bounds: dict[str, Any], typical: dict[str, Any]
+) -> list[ParameterRow]:
+    converged = bool(fit.estimate.converged)
+
+    def row(kind: Any, name: str, record: int, value: Any, ends: Sequence[float], population: float) -> ParameterRow:
+        low, high = (float(end) for end in ends)
+        known = converged and high > low
+        unit = _unit(name) if kind == "parameter" else ""
+        return ParameterRow(
+            kind, name, unit, record, float(value), low if known else None, high if known else None, float(population)
+        )
+
+    rows = [
+        row("parameter", name, k, values[k], [end[k] for end in bounds[name]], typical[name][k])
+        for k in range(covariates.time_h.shape[0])
+        for name, values in sorted(fit.parameters.items())
+    ]
+    last = covariates.time_h.shape[0] - 1
+    for i, eta in enumerate(model.etas):
+        rows.append(row("eta", eta.parameter, last, fit.estimate.eta[i], [e[i] for e in bounds["eta"]], 0.0))
+    for k in range(min(fit.estimate.kappa.shape[0], 1 + int(np.max(covariates.occasion)))):
+        record = int(np.flatnonzero(covariates.occasion == k)[0])
+        for i, eta in enumerate(model.occasion_etas):
+            ends = [e[k, i] for e in bounds["kappa"]]
+            rows.append(row("kappa", eta.parameter, record, fit.estimate.kappa[k, i], ends, 0.0))
+    return rows

@@ -1,0 +1,216 @@
+"""Give a virtual cohort of a published model one regimen, and write what happens: data, figure, summary."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.errors import OutputError
+from rl_drug_dosage.pharmacometrics.simulation_data import DataWriter, check_format, columns_of, open_data, rows_of
+from rl_drug_dosage.pharmacometrics.simulation_plan import Plan, SimulationOptions, make_plan
+from rl_drug_dosage.pharmacometrics.simulation_plots import save_figure
+from rl_drug_dosage.pharmacometrics.simulation_summary import SummaryRow, interval_metrics, summarize
+from rl_drug_dosage.pkpd import (
+    Covariates,
+    Patient,
+    Regimen,
+    SolverError,
+    add_residual,
+    chunks,
+    draw_patients,
+    individual_parameters,
+    outputs_of,
+    solve,
+)
+from rl_drug_dosage.registry import load_drug
+from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.seeding import Stream, key_for
+
+__all__ = ["Simulation", "SimulationOptions", "simulate"]
+
+_MOST_IN_FIGURE = 100_000
+"""Percentiles need every patient's course at once; more patients do not change what can be seen."""
+_CHUNK_VALUES = 2**24
+"""Numbers that one chunk may hold in compartments and outputs: 64 MiB, of which the program needs a few copies."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What came of it."""
+
+    plan: Plan
+    summary: tuple[SummaryRow, ...]
+    warnings: tuple[str, ...]
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Patients ``first .. first + n - 1``."""
+
+    first: int
+    covariates: dict[str, Float[np.ndarray, "patient"]]
+    predicted: Float[np.ndarray, "patient time output"]
+    """At every time of the plan, without residual error."""
+    measured: Float[np.ndarray, "patient sample output"]
+    area_mg_h_per_l: Float[np.ndarray, "patient 2"]
+    """Area under the concentration since the first dose, at both ends of the plan's AUC window."""
+
+
+def simulate(options: SimulationOptions) -> Simulation:
+    """Draw the cohort, solve it chunk by chunk, write data, record and figure.
+
+    Raises:
+        ConfigError: something was asked for that cannot be.
+        DependencyError: Parquet without pyarrow.
+        OutputError: a place that cannot be written.
+        SolverError: a course that is not finite.
+    """
+    model = load_drug(options.drug)
+    plan = make_plan(model, options)
+    check_format(options.file_format)
+    folder = _make_folder(options.output_dir)
+    data, record, figure = (
+        folder / f"simulation-{model.name}.{ending}" for ending in (options.file_format, "json", "png")
+    )
+    shown: list[Float[np.ndarray, "patient shown panel"]] = []
+    metrics = []
+    unreported = 0
+    rows = rows_of(plan)
+    with open_data(data, options.file_format, plan, rows) as writer:
+        for chunk in courses(plan, options.seed, options.patients):
+            unreported += _write(writer, chunk)
+            room = max(_MOST_IN_FIGURE - chunk.first, 0)
+            shown.append(chunk.predicted[:room][:, plan.grid.shown][:, :, list(plan.panels)])
+            metrics.append(interval_metrics(plan, chunk.predicted, chunk.area_mg_h_per_l))
+    summary = summarize(plan, {name: np.concatenate([m[name] for m in metrics]) for name in metrics[0]})
+    save_figure(plan, shown, options.patients, figure)
+    _save_record(record, options, plan, summary, unreported, data.name)
+    return Simulation(plan, summary, plan.warnings, (data, record, figure))
+
+
+def _write(writer: DataWriter, chunk: Chunk) -> int:
+    return writer.write(chunk.first, chunk.covariates, chunk.predicted, chunk.measured)
+
+
+def _make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"cannot make output folder {str(folder)!r}: {reason}; choose another --output-dir") from None
+    return folder
+
+
+def courses(plan: Plan, seed: int, count: int) -> Iterator[Chunk]:
+    """Patients 0 .. count - 1 in chunks; a patient depends on the seed and its own number only.
+
+    Raises:
+        SolverError: a course that is not finite; names the patient.
+    """
+    size = chunk_size(plan, count)
+    for_patients, for_errors = jax.random.split(key_for(seed, Stream.EVALUATE))
+    run = _program(plan)
+    # Every chunk has the full size, so that the last one needs no compilation of its own.
+    draw = jax.jit(lambda start: draw_patients(plan.model, for_patients, start, size))
+    draw_keys = jax.jit(lambda start: jax.vmap(lambda i: jax.random.fold_in(for_errors, i))(start + jnp.arange(size)))
+    for block in chunks(count, size):
+        patients = draw(block.start)
+        n = len(block)
+        predicted, measured, area = (np.asarray(a)[:n] for a in run(patients, draw_keys(block.start)))
+        bad = np.flatnonzero(~np.isfinite(predicted).all(axis=(1, 2)))
+        if bad.size:
+            raise SolverError(
+                f"{plan.model.name}: the course of patient {block.start + bad[0] + 1} is not finite ({bad.size} of {n} "
+                "in its chunk): try a lower --dose or other --covariate values"
+            )
+        values = {name: np.asarray(v)[:n, 0] for name, v in patients.covariates.values.items()}
+        yield Chunk(block.start, values, predicted, measured, area)
+
+
+def chunk_size(plan: Plan, count: int) -> int:
+    """Patients in memory at a time, spread evenly over the chunks."""
+    per_patient = plan.grid.time_h.size * (len(plan.model.structure.compartments) + 2 * len(plan.model.outputs) + 2)
+    most = max(_CHUNK_VALUES // per_patient, 1)
+    return math.ceil(count / math.ceil(count / most))
+
+
+def _program(plan: Plan) -> Callable[[Patient, Array], tuple[Array, Array, Array]]:
+    model, grid = plan.model, plan.grid
+    ends = np.array([grid.auc_start, grid.end])
+
+    def one(
+        patient: Patient, key: Array, regimen: Regimen, times: Array, after: Array, records: Array
+    ) -> tuple[Array, Array, Array]:
+        table = _records(patient.covariates.values, records)
+        p = individual_parameters(model, table, patient.eta, patient.kappa)
+        solution = solve(model.structure, p, regimen, table, times, after, auc=True)
+        f = outputs_of(model, p, table, solution.contents, times)
+        return f, add_residual(model, f[grid.sampled], key), solution.auc_mg_h_per_l[ends]
+
+    compiled = jax.jit(jax.vmap(one, in_axes=(0, 0, None, None, None, None)))
+    # Arguments, not constants: another dose or another clock runs what was compiled before.
+    shared = (
+        plan.course.regimen(model),
+        jnp.asarray(grid.time_h, dtype=float),
+        jnp.asarray(grid.after_dose),
+        jnp.asarray(plan.record_times_h, dtype=float),
+    )
+    return lambda patients, keys: compiled(patients, keys, *shared)
+
+
+def _records(values: Mapping[str, Array], records: Float[Array, "record"]) -> Covariates:
+    """The patient's table. Its times are everybody's, so that events are sorted once and not for each patient."""
+    table = {name: jnp.broadcast_to(value, records.shape) for name, value in values.items()}
+    if records.size > 1:
+        table["time_h"] = records
+    return Covariates(records, table, jnp.zeros(records.shape, dtype=int))
+
+
+def _save_record(
+    path: Path,
+    options: SimulationOptions,
+    plan: Plan,
+    summary: tuple[SummaryRow, ...],
+    unreported: int,
+    data_name: str,
+) -> None:
+    model, course = plan.model, plan.course
+    record: dict[str, Any] = {
+        "intended_use": "research and education only; virtual patients, no treatment of anybody",
+        "program": f"rl-drug-dosage {version('rl-drug-dosage')}",
+        "drug": model.name,
+        "citation": model.citation,
+        "doi": model.doi,
+        "patients": options.patients,
+        "seed": options.seed,
+        "variability": options.variability,
+        "covariates_given": dict(options.covariates),
+        "regimen": {
+            "route": course.route.name,
+            "compartment": course.route.compartment,
+            "dose_mg": course.dose_mg,
+            "interval_h": course.interval_h,
+            "duration_h": course.duration_h,
+            "days": course.total_h / 24.0,
+        },
+        "data": data_name,
+        "sample_every_h": plan.sample_every_h,
+        "columns": [{"name": c.name, "unit": c.unit, "meaning": c.meaning} for c in columns_of(plan)],
+        "rows_with_mdv_1_that_are_no_doses": unreported,
+        "notes": [
+            "one occasion: inter-occasion effects are drawn once for the whole course",
+            "an observation at the time of a dose comes before the dose",
+        ],
+        "warnings": list(plan.warnings),
+        "summary": [row.record() for row in summary],
+    }
+    atomic_write(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())

@@ -1,0 +1,104 @@
+"""A trained PPO policy in a dosing scenario: from a record to a dose of the grid."""
+
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.observation import SEEN, Observer, observer_of
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.errors import ModelFileError
+from rl_drug_dosage.ppo.model_file import Model, load_model
+from rl_drug_dosage.ppo.policy import PpoPolicy
+from rl_drug_dosage.registry import Found
+from rl_drug_dosage.types import Array
+
+__all__ = ["PpoDosing", "dosing_policy", "model_path", "read_policy"]
+
+
+class PpoDosing(Policy):
+    """The deterministic policy: its mean action, put on the grid. The grid is part of the policy, as in training."""
+
+    scenario: Scenario = eqx.field(static=True)
+    observer: Observer = eqx.field(static=True)
+    policy: PpoPolicy
+
+    def init(self, record: Record, truth: Truth | None = None) -> Any:
+        return self.observer.init(), self.policy.start()
+
+    def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Any]:
+        vector, seen = self.observer(memory[0], observation)
+        arrays = jax.tree.map(jnp.asarray, self.policy)
+        action, recalled = arrays.act(memory[1], vector, None)
+        return snap(self.scenario, self.observer.dose(seen, action[0])), (seen, recalled)
+
+
+def model_path(path: Path) -> Path:
+    """The model file that a path stands for: itself, or ``agent.pt`` in the folder of a run.
+
+    Raises:
+        ModelFileError: a folder without one.
+    """
+    if not path.is_dir():
+        return path
+    if not (path / "agent.pt").is_file():
+        raise ModelFileError(f"{path} is a folder without agent.pt: give a model file, or the folder of a finished run")
+    return path / "agent.pt"
+
+
+def read_policy(path: Path) -> tuple[PolicyDefinition, tuple[Path, ...]]:
+    """The policy in a model file or in the folder of a run, for the registry.
+
+    Raises:
+        ModelFileError: no model, or a damaged one.
+    """
+    file = model_path(path)
+    model = load_model(file)
+    definition = PolicyDefinition(
+        title=f"PPO, {file.name}", build=lambda setting: dosing_policy(model, setting, file), card=model.record
+    )
+    return definition, (file,)
+
+
+def dosing_policy(model: Model, setting: Setting, path: Path) -> PpoDosing:
+    """A model file's policy for a scenario.
+
+    Raises:
+        ModelFileError: it was trained for something else, or for another version of the scenario's file.
+    """
+    task, options = setting.task, model.env_options
+    if model.env_id != task.env_id:
+        raise ModelFileError(
+            f"{path} was trained for {model.env_id}, not for {task.env_id}: train one with "
+            f"`rl-drug-dosage train --env-id {task.env_id}`, or benchmark it in its own scenario"
+        )
+    check_source(model, task, path, accept_changed=setting.accept_changed)
+    observer = observer_of(task.value, **{name: options[name] for name in SEEN if name in options})
+    if model.policy.obs_size != observer.size or model.frame_stack != 1:
+        raise ModelFileError(
+            f"{path} takes {model.policy.obs_size} observations, {task.env_id} here has {observer.size}: "
+            "it was trained for another version of that scenario"
+        )
+    return PpoDosing(task.value, observer, model.policy)
+
+
+def check_source(model: Model, task: Found[Scenario], path: Path, *, accept_changed: bool) -> None:
+    """Refuse a scenario whose file is not the one that the model was trained on.
+
+    Raises:
+        ModelFileError: another file, unless that is accepted.
+    """
+    recorded = model.source
+    here = task.source.sha256 if task.source else ""
+    if not recorded or recorded["sha256"] == here or accept_changed:
+        return
+    raise ModelFileError(
+        f"{path} was trained on {recorded['file']} with SHA-256 {recorded['sha256'][:12]}, but {task.where} has "
+        f"{here[:12] or 'none'}: the file has changed since; train anew, or accept it with --accept-changed"
+    )

@@ -1,0 +1,37 @@
+"""One dose for everybody, at every decision: the best one of the grid on a tuning cohort."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.types import Array
+
+__all__ = ["POLICY", "Fixed"]
+
+
+class Fixed(Policy):
+    """The population dose."""
+
+    amount: Float[Array, ""]
+
+    def init(self, record: Record, truth: Truth | None = None) -> tuple[()]:
+        return ()
+
+    def act(self, memory: tuple[()], observation: Record, key: PRNGKeyArray | None) -> tuple[Array, tuple[()]]:
+        return self.amount, memory
+
+
+def build(setting: Setting) -> Fixed:
+    """The usual dose, until it is tuned."""
+    return Fixed(jnp.asarray(setting.scenario.dosage.usual, dtype=float))
+
+
+def candidates(setting: Setting, rng: np.random.Generator) -> Fixed:
+    """Every dose of the grid, or 64 of them evenly spaced."""
+    grid = setting.scenario.dosage.grid()
+    return Fixed(jnp.asarray(grid[np.unique(np.linspace(0, len(grid) - 1, min(len(grid), 64)).astype(int))]))
+
+
+POLICY = PolicyDefinition(title="the best single dose for everybody", build=build, candidates=candidates)

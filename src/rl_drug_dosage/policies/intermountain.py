@@ -1,0 +1,50 @@
+"""The Intermountain warfarin protocol: a start from the genotype, then zones of the INR with extra or left-out doses.
+
+As in the arm PGPGI of Ravvaz 2017: EU-PACT's loading, Lenzini's refinement on day 4, zones from day 6 on, with a test a
+week after one that acted; an INR of 3.4 or more acts on any day. See `clinic._warfarin_rules`.
+"""
+
+import equinox as eqx
+from jaxtyping import PRNGKeyArray
+
+from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.scenarios.warfarin_protocols import Chart, empty_chart, intermountain_arm, is_warfarin, morning
+from rl_drug_dosage.types import Array
+
+__all__ = ["POLICY", "Intermountain"]
+
+_WAIT_DAYS = 7
+"""The protocol's 5-14 days, made one number."""
+
+
+class Intermountain(Policy):
+    """See the module docstring."""
+
+    scenario: Scenario = eqx.field(static=True)
+
+    def init(self, record: Record, truth: Truth | None = None) -> Chart:
+        return empty_chart()
+
+    def act(self, memory: Chart, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Chart]:
+        arm = intermountain_arm(_WAIT_DAYS)
+        dose, chart = morning(arm, observation.facts(), observation, memory, observation.k)
+        return snap(self.scenario, dose), chart
+
+
+def build(setting: Setting) -> Intermountain:
+    """The published zones."""
+    return Intermountain(setting.scenario)
+
+
+def _refuses(scenario: Scenario) -> str:
+    if is_warfarin(scenario):
+        return ""
+    return f"Intermountain is a protocol for warfarin and the INR, not for {scenario.title!r}"
+
+
+POLICY = PolicyDefinition(
+    title="the Intermountain protocol: warfarin by zones of the INR", build=build, refuses=_refuses
+)

@@ -1,0 +1,35 @@
+"""The dose of the label or guideline: from weight, kidney function, age or genotype, with its own rules of adjustment.
+
+The rule itself is part of each scenario, where its source stands.
+"""
+
+import equinox as eqx
+from jaxtyping import PRNGKeyArray
+
+from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.types import Array
+
+__all__ = ["POLICY", "Label"]
+
+
+class Label(Policy):
+    """``Scenario.label``, rounded to the grid."""
+
+    scenario: Scenario = eqx.field(static=True)
+
+    def init(self, record: Record, truth: Truth | None = None) -> tuple[()]:
+        return ()
+
+    def act(self, memory: tuple[()], observation: Record, key: PRNGKeyArray | None) -> tuple[Array, tuple[()]]:
+        return snap(self.scenario, self.scenario.label(observation.facts(), observation)), memory
+
+
+def build(setting: Setting) -> Label:
+    """The scenario's rule."""
+    return Label(setting.scenario)
+
+
+POLICY = PolicyDefinition(title="the label's or guideline's dose", build=build)

@@ -1,0 +1,38 @@
+"""Model-informed precision dosing: MAP-Bayes from all levels so far, then the best dose sequence for the goal.
+
+The patient is taken to be exactly the MAP estimate (certainty equivalence), as bedside programs do; `mipd-average`
+averages over the posterior instead. See `clinic.planner` for the search and `clinic.belief` for the estimate.
+"""
+
+import equinox as eqx
+from jaxtyping import PRNGKeyArray
+
+from rl_drug_dosage.clinic.planner import Planned, advise, begin
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.types import Array
+
+__all__ = ["POLICY", "Mipd"]
+
+
+class Mipd(Policy):
+    """See the module docstring."""
+
+    scenario: Scenario = eqx.field(static=True)
+    model: DrugModel = eqx.field(static=True)
+
+    def init(self, record: Record, truth: Truth | None = None) -> Planned:
+        return begin(self.model, self.scenario, self.scenario.label(record.facts(), record))
+
+    def act(self, memory: Planned, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Planned]:
+        return advise(self.model, self.scenario, memory, observation)
+
+
+def build(setting: Setting) -> Mipd:
+    """Under the controller's model."""
+    return Mipd(setting.scenario, setting.controller)
+
+
+POLICY = PolicyDefinition(title="Bayesian dosing: MAP estimate, then the best dose sequence", build=build)

@@ -1,0 +1,35 @@
+"""`mipd` that believes what the laboratory says of its error, in place of the model's residual error.
+
+A published residual error holds the model's own error as well as the laboratory's. Who believes the smaller number
+follows the levels more closely.
+"""
+
+import dataclasses
+
+from rl_drug_dosage.clinic.policy import PolicyDefinition, Setting
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.simulators import model_of
+from rl_drug_dosage.policies.mipd import Mipd
+
+__all__ = ["POLICY"]
+
+
+def build(setting: Setting) -> Mipd:
+    """Under the controller's model with the error of the scenario's monitoring."""
+    scenario, model = setting.scenario, setting.controller
+    at = model.output_index(scenario.monitoring.output)
+    outputs = list(model.outputs)
+    outputs[at] = dataclasses.replace(outputs[at], residual=scenario.monitoring.error)
+    return Mipd(scenario, dataclasses.replace(model, outputs=tuple(outputs)))
+
+
+def _refuses(scenario: Scenario) -> str:
+    if scenario.monitoring.error is None:
+        return f"nothing is known of the laboratory's error in {scenario.title!r}: mipd believes the model's"
+    model = model_of(scenario, scenario.models[0])
+    if model.outputs[model.output_index(scenario.monitoring.output)].residual is None:
+        return f"{model.name} publishes no residual error: mipd already believes the laboratory's in {scenario.title!r}"
+    return ""
+
+
+POLICY = PolicyDefinition(title="Bayesian dosing that believes the laboratory's error", build=build, refuses=_refuses)

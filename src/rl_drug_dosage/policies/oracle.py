@@ -1,0 +1,62 @@
+"""The optimiser of `mipd`, handed each patient's true parameters: no clinic can do it, and it is everybody's ceiling.
+
+It knows the simulator, the random effects of every occasion, and covariates, disturbances, meals and missed doses to
+come; it does not know which doses come late.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+from jaxtyping import PRNGKeyArray
+
+from rl_drug_dosage.clinic.belief import Player, past
+from rl_drug_dosage.clinic.planner import FACTORS, best_plan, choose, first_plan, outlook, outside
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.types import Array
+
+__all__ = ["POLICY", "Oracle"]
+
+
+class _Memory(NamedTuple):
+    truth: Truth
+    plan: Array
+
+
+class Oracle(Policy):
+    """See the module docstring."""
+
+    scenario: Scenario = eqx.field(static=True)
+    model: DrugModel = eqx.field(static=True)
+
+    def init(self, record: Record, truth: Truth | None = None) -> _Memory:
+        assert truth is not None, "the oracle is handed the truth"
+        return _Memory(truth, first_plan(self.scenario, self.scenario.label(record.facts(), record)))
+
+    def act(self, memory: _Memory, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, _Memory]:
+        truth = memory.truth
+        kappa = truth.kappa if truth.kappa.shape[-1] else None
+        observation = eqx.tree_at(lambda r: r.intake_mg, observation, truth.intake_mg)
+        player = Player(
+            self.model,
+            self.scenario,
+            truth.covariates,
+            truth.eta,
+            kappa,
+            area=True,
+            disturbance=truth.disturbance,
+            taken=truth.taken if self.scenario.adherence.missed_mean > 0 else None,
+        )
+        look = outlook(player, past(player, observation), observation)
+        plan = best_plan(self.scenario, look, memory.plan)
+        return choose(self.scenario, look, plan, loss=outside, factors=FACTORS), _Memory(truth, plan)
+
+
+def build(setting: Setting) -> Oracle:
+    """Under the simulator itself."""
+    return Oracle(setting.scenario, setting.simulator)
+
+
+POLICY = PolicyDefinition(title="the best dose sequence for the true patient", build=build, sees_truth=True)

@@ -1,0 +1,71 @@
+"""Proportional dosing by levels, the arithmetic of every ward: new dose = last dose x wanted level / measured level.
+
+The first dose is the label's. Wanted level, caution (an exponent) and the largest change at once are tuned.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.steering import aim_now, latest_level, reference
+from rl_drug_dosage.types import Array
+
+__all__ = ["POLICY", "Proportional"]
+
+
+class Proportional(Policy):
+    """dose <- dose_j (effect wanted / effect of the level after dose j)^caution, within a factor ``most`` of dose_j.
+
+    An effect is the distance of a level from that of a typical patient without drug.
+    """
+
+    scenario: Scenario = eqx.field(static=True)
+    wanted: Float[Array, ""]
+    before: Float[Array, ""]
+    caution: Float[Array, ""]
+    most: Float[Array, ""]
+
+    def init(self, record: Record, truth: Truth | None = None) -> tuple[()]:
+        return ()
+
+    def act(self, memory: tuple[()], observation: Record, key: PRNGKeyArray | None) -> tuple[Array, tuple[()]]:
+        record = observation
+        known, level, at = latest_level(self.scenario, record.known, record.level)
+        first = snap(self.scenario, self.scenario.label(record.facts(), record))
+        given = record.dose[jnp.maximum(at, 0)]
+        smallest = self.scenario.dosage.amounts[0] or self.scenario.dosage.amounts[1]
+        wanted = (self.wanted - self.before) * aim_now(self.scenario, record.k)
+        ratio = wanted / (level - self.before)
+        # a level on the wrong side of no drug at all asks for the largest rise
+        ratio = jnp.where(ratio > 0, ratio, self.most)
+        factor = jnp.clip(ratio**self.caution, 1.0 / self.most, self.most)
+        now = snap(self.scenario, jnp.maximum(given, smallest) * factor)
+        return jnp.where(known, now, first), memory
+
+
+def build(setting: Setting) -> Proportional:
+    """The typical patient's level at the goal, half-way steps."""
+    seen = reference(setting.controller, setting.scenario)
+    values = (seen.level, seen.before, 1.0, 2.0)
+    return Proportional(setting.scenario, *(jnp.asarray(v, dtype=float) for v in values))
+
+
+def candidates(setting: Setting, rng: np.random.Generator) -> Proportional:
+    """128 draws around it, the one of `build` first."""
+    seen = reference(setting.controller, setting.scenario)
+    count = 128
+    effect = (seen.level - seen.before) * np.exp(rng.normal(0.0, 0.3, count))
+    caution, most = rng.uniform(0.2, 1.1, count), rng.uniform(1.1, 3.0, count)
+    effect[0], caution[0], most[0] = seen.level - seen.before, 1.0, 2.0
+    columns = (seen.before + effect, np.full(count, seen.before), caution, most)
+    return Proportional(setting.scenario, *(jnp.asarray(c, dtype=float) for c in columns))
+
+
+POLICY = PolicyDefinition(
+    title="new dose = last dose x wanted level / measured level", build=build, candidates=candidates
+)

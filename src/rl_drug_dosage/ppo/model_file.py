@@ -1,0 +1,133 @@
+"""``agent.pt``: a policy, and everything that evaluating it needs, in one file that PyTorch can read."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_drug_dosage.errors import ModelFileError
+from rl_drug_dosage.ppo.policy import PpoPolicy
+from rl_drug_dosage.utils.tensor_archive import Archive, read_archive, write_archive
+
+__all__ = ["RECORD_VERSION", "Model", "load_model", "save_model"]
+
+RECORD_VERSION = 1
+_KIND = "agent"
+_LIBRARIES = ("rl-drug-dosage", "jax", "equinox", "optax", "numpy", "gymnasium")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model file.
+
+    Args:
+        policy: acts on observations in the environment's units.
+        env_id: the environment that it was trained for.
+        env_options: the options of that environment.
+        frame_stack: how many observations and actions it sees.
+        training: the training configuration.
+        record: the whole record, for ``info``.
+    """
+
+    policy: PpoPolicy
+    env_id: str
+    env_options: Mapping[str, Any]
+    frame_stack: int
+    training: Mapping[str, Any]
+    record: Mapping[str, Any]
+
+    @property
+    def source(self) -> Mapping[str, str]:
+        """``file`` and ``sha256`` of a scenario that is not built in; empty otherwise."""
+        found = self.record["env"].get("source")
+        fits = isinstance(found, dict) and all(isinstance(found.get(n), str) for n in ("file", "sha256"))
+        return found if fits else {}
+
+
+def save_model(
+    path: Path,
+    policy: PpoPolicy,
+    *,
+    env: Mapping[str, Any],
+    training: Mapping[str, Any],
+    progress: Mapping[str, Any],
+) -> None:
+    """Write a model file, atomically.
+
+    Args:
+        path: where to.
+        policy: the policy.
+        env: ``id``, ``options``, ``frame_stack`` and the ``units`` of time, concentration and dose.
+        training: the configuration, as plain values.
+        progress: seed, update and environment steps so far.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    record = {
+        "record_version": RECORD_VERSION,
+        "intended_use": "research and education only; not for treating patients",
+        "env": dict(env),
+        "action": {"transform": policy.kind, "low": _bounds(policy.low), "high": _bounds(policy.high)},
+        "normalizer": {"observations": policy.norm_obs, "clip": float(policy.clip_obs), "epsilon": 1e-8},
+        "training": dict(training),
+        "training_sha256": hashlib.sha256(json.dumps(dict(training), sort_keys=True).encode()).hexdigest(),
+        "progress": dict(progress),
+        "versions": {library: version(library) for library in _LIBRARIES},
+    }
+    write_archive(path, policy.to_tensors(), record, kind=_KIND)
+
+
+def _bounds(values: np.ndarray) -> list[float | None]:
+    """``None`` where an action has no bound: JSON has no infinity."""
+    return [float(v) if np.isfinite(v) else None for v in values]
+
+
+def load_model(path: Path) -> Model:
+    """Read a model file. Nothing in it is ever executed.
+
+    Raises:
+        ModelFileError: it is missing, damaged, foreign, or of a newer version.
+    """
+    archive = read_archive(path, kind=_KIND)
+    try:
+        return _model(archive)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+
+
+def _model(archive: Archive) -> Model:
+    record = archive.record
+    came = record.get("record_version")
+    if type(came) is not int or came < 1:
+        raise ModelFileError("it holds no record of a model: train it anew")
+    if came > RECORD_VERSION:
+        raise ModelFileError(f"it has record version {came}, known is {RECORD_VERSION}: upgrade rl-drug-dosage")
+    frame_stack = _field(record, "env", "frame_stack", int)
+    if not 1 <= frame_stack <= 64:
+        raise ModelFileError(f"the record's frame_stack is {frame_stack}, not from 1 to 64: train it anew")
+    norm_obs = _field(record, "normalizer", "observations", bool)
+    return Model(
+        policy=PpoPolicy.from_tensors(
+            archive.tensors, kind=_field(record, "action", "transform", str), norm_obs=norm_obs
+        ),
+        env_id=_field(record, "env", "id", str),
+        env_options=_field(record, "env", "options", dict),
+        frame_stack=frame_stack,
+        training=_field({"": record}, "", "training", dict),
+        record=record,
+    )
+
+
+def _field[T](record: Mapping[str, Any], section: str, name: str, kind: type[T]) -> T:
+    """A field of the record, of exactly this type."""
+    part = record.get(section)
+    value = part.get(name) if isinstance(part, dict) else None
+    if type(value) is not kind:
+        raise ModelFileError(f"the record has no {section} {name} of type {kind.__name__}: train it anew")
+    return value

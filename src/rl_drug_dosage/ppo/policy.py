@@ -1,0 +1,173 @@
+"""A trained PPO policy: networks, the normaliser they were trained with, and the way from Gaussian to dose."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from rl_drug_dosage.errors import ModelFileError
+from rl_drug_dosage.ppo.distribution import POLICIES, to_action
+from rl_drug_dosage.ppo.networks import ActorCritic, Gru, Mlp
+from rl_drug_dosage.ppo.normalizer import RunningMoments, standardize
+from rl_drug_dosage.types import Array
+
+__all__ = ["PpoPolicy"]
+
+_MEMORIES = ("actor_memory", "critic_memory")
+
+
+class PpoPolicy(eqx.Module):
+    """Everything that acting needs, and the critic."""
+
+    networks: ActorCritic
+    obs_norm: RunningMoments
+    low: Float[Array, " action"]
+    high: Float[Array, " action"]
+    clip_obs: Float[Array, ""]
+    kind: str = eqx.field(static=True)
+    norm_obs: bool = eqx.field(static=True)
+
+    @property
+    def obs_size(self) -> int:
+        """Length of the observation that this policy acts on."""
+        return self.networks.visible
+
+    def start(self) -> Float[Array, " memory"] | None:
+        """The memory of an episode that begins: nothing is remembered."""
+        return self.networks.start(())
+
+    def act(
+        self,
+        memory: Float[Array, "*batch memory"] | None,
+        observation: Float[Array, "*batch obs"],
+        key: PRNGKeyArray | None,
+    ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch memory"] | None]:
+        """The dose for an observation in the environment's units; with a key, a sample of the policy."""
+        u, memory = self.mean(observation, memory)
+        if key is not None:
+            u = u + jnp.exp(self.networks.actor_logstd[0]) * jax.random.normal(key, u.shape)
+        return self.to_action(u), memory
+
+    def mean(
+        self, observation: Float[Array, "*batch obs"], memory: Float[Array, "*batch memory"] | None = None
+    ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch memory"] | None]:
+        """The mean of the Gaussian, before it becomes a dose (CleanRL's ``actor_mean``), and the memory after it."""
+        return self.networks.act(self.normalize(observation), memory)
+
+    def to_action(self, u: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
+        """The dose that a value of the Gaussian stands for."""
+        return to_action(u, self.low, self.high, self.kind)
+
+    def normalize(self, observation: Float[Array, "*batch obs"]) -> Float[Array, "*batch obs"]:
+        """The observation as the networks see it."""
+        if not self.norm_obs:
+            return observation
+        # The normaliser also knows what only the critic saw in training.
+        n = observation.shape[-1]
+        seen = RunningMoments(self.obs_norm.mean[:n], self.obs_norm.var[:n], self.obs_norm.count)
+        return standardize(observation, seen, self.clip_obs)
+
+    def to_tensors(self) -> dict[str, np.ndarray]:
+        """Flat, in PyTorch's orientation; the first 13 carry CleanRL's names and load into its network.
+
+        A memory has the names and the shapes of ``torch.nn.GRU``'s one layer.
+        """
+        tensors: dict[str, Any] = {}
+        for name in ("critic", "actor_mean"):
+            mlp: Mlp = getattr(self.networks, name)
+            for layer, (weight, bias) in enumerate(zip(mlp.weights, mlp.biases, strict=True)):
+                # torch.nn.Sequential counts the activations between the layers too
+                tensors[f"{name}.{2 * layer}.weight"] = np.asarray(weight).T
+                tensors[f"{name}.{2 * layer}.bias"] = bias
+        tensors["actor_logstd"] = self.networks.actor_logstd
+        for name in _MEMORIES:
+            gru: Gru | None = getattr(self.networks, name)
+            if gru is not None:
+                tensors[f"{name}.weight_ih_l0"] = np.asarray(gru.weight_in).T
+                tensors[f"{name}.weight_hh_l0"] = np.asarray(gru.weight_hidden).T
+                tensors[f"{name}.bias_ih_l0"], tensors[f"{name}.bias_hh_l0"] = gru.bias_in, gru.bias_hidden
+        moments = self.obs_norm
+        tensors |= {"obs_norm.mean": moments.mean, "obs_norm.var": moments.var, "obs_norm.count": moments.count}
+        tensors |= {"obs_norm.clip": self.clip_obs, "action.low": self.low, "action.high": self.high}
+        return {name: np.asarray(tensor, np.float32, order="C") for name, tensor in tensors.items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray], *, kind: str, norm_obs: bool) -> Self:
+        """The opposite of ``to_tensors``, with NumPy leaves.
+
+        Raises:
+            ModelFileError: a tensor is missing, of the wrong shape, or not finite.
+        """
+        if kind not in POLICIES:
+            raise ModelFileError(f"the model's action transform {kind!r} is not one of {', '.join(POLICIES)}")
+        try:
+            networks = ActorCritic(
+                critic=_mlp(tensors, "critic"),
+                actor_mean=_mlp(tensors, "actor_mean"),
+                actor_logstd=tensors["actor_logstd"],
+                actor_memory=_gru(tensors, "actor_memory"),
+                critic_memory=_gru(tensors, "critic_memory"),
+            )
+            moments = RunningMoments(*(tensors[f"obs_norm.{part}"] for part in ("mean", "var", "count")))
+            low, high, clip = (tensors[name] for name in ("action.low", "action.high", "obs_norm.clip"))
+        except KeyError as error:
+            raise ModelFileError(f"the model lacks the tensor {error}: train it anew") from None
+        policy = cls(networks, moments, low, high, clip, kind, norm_obs)
+        policy._check()
+        return policy
+
+    def _check(self) -> None:
+        moments, networks = self.obs_norm, self.networks
+        obs, action = moments.mean.shape, self.low.shape
+        fit = len(obs) == 1 and len(action) == 1 and moments.var.shape == obs and self.high.shape == action
+        fit &= moments.count.shape == () and self.clip_obs.shape == () and networks.actor_logstd.shape == (1, *action)
+        fit = fit and networks.visible <= obs[0]
+        parts = ((networks.critic, networks.critic_memory, (1,)), (networks.actor_mean, networks.actor_memory, action))
+        for (mlp, gru, out), seen in zip(parts, (obs, (networks.visible,)), strict=True):
+            fit = fit and (gru is None or _fits(gru, *seen))
+            features = seen[0] + (0 if gru is None else gru.units) if fit else 0
+            widths = [features, *(b.shape[0] for b in mlp.biases)]
+            fit = fit and [w.shape for w in mlp.weights] == list(itertools.pairwise(widths)) and (widths[-1],) == out
+        fit = fit and (networks.critic_memory is None or networks.actor_memory is not None)
+        if not fit:
+            raise ModelFileError("the model's tensors do not fit together: the file was not written by this program")
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((networks, moments, self.clip_obs))):
+            raise ModelFileError("the model has weights or moments that are not finite: train it anew")
+        if (moments.var < 0).any() or moments.count <= 0 or self.clip_obs <= 0:
+            raise ModelFileError(
+                "the model's normaliser has a variance, count or clip that is not positive: train it anew"
+            )
+        bounded = np.isfinite(self.low).all() and np.isfinite(self.high).all()
+        if not (self.low <= self.high).all() or not (bounded or self.kind == "gaussian-raw"):
+            raise ModelFileError("the model's lowest and highest actions are not a range: train it anew")
+
+
+def _fits(gru: Gru, features: int) -> bool:
+    three = 3 * gru.units
+    shapes = [getattr(gru, name).shape for name in ("weight_in", "weight_hidden", "bias_in", "bias_hidden")]
+    return shapes == [(features, three), (gru.units, three), (three,), (three,)]
+
+
+def _gru(tensors: Mapping[str, np.ndarray], name: str) -> Gru | None:
+    if f"{name}.weight_hh_l0" not in tensors:
+        return None
+    weights = [tensors[f"{name}.{part}_l0"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    if [w.ndim for w in weights] != [2, 2, 1, 1]:
+        raise ModelFileError("the model's tensors do not fit together: the file was not written by this program")
+    return Gru(np.ascontiguousarray(weights[0].T), np.ascontiguousarray(weights[1].T), *weights[2:])
+
+
+def _mlp(tensors: Mapping[str, np.ndarray], name: str) -> Mlp:
+    layers = sum(key.startswith(f"{name}.") and key.endswith(".weight") for key in tensors)
+    if not layers:
+        raise KeyError(f"{name}.0.weight")
+    weights = tuple(np.ascontiguousarray(tensors[f"{name}.{2 * i}.weight"].T) for i in range(layers))
+    biases = tuple(tensors[f"{name}.{2 * i}.bias"] for i in range(layers))
+    if any(w.ndim != 2 for w in weights) or any(b.ndim != 1 for b in biases):
+        raise ModelFileError("the model's tensors do not fit together: the file was not written by this program")
+    return Mlp(weights, biases)

@@ -1,0 +1,441 @@
+"""From what somebody writes to a drug, scenario, policy or environment.
+
+Everywhere one of these is named, on the command line and in Python, the same five forms work:
+
+| form | example |
+|---|---|
+| a built-in name | ``vancomycin-goti2018`` |
+| a file | ``./mine.py``, ``./task.toml``, ``agent.pt``, ``runs/x`` |
+| an entry point of an installed package | a name in the group ``rl_drug_dosage.drugs``, ``.scenarios``, ``.policies`` |
+| a module's attribute | ``package.module:OBJECT`` |
+| the object itself | in Python |
+
+A room is a folder of modules; each defines one agreed attribute, and the module's name is the public name. Importing a
+file runs it: a path or a module name is therefore only ever taken from the command line or from code, never out of a
+file that was given as data.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from rl_drug_dosage.errors import BadPluginError, UnknownNameError
+
+if TYPE_CHECKING:
+    from rl_drug_dosage.clinic.policy import PolicyDefinition
+    from rl_drug_dosage.clinic.scenario import Scenario
+    from rl_drug_dosage.pkpd.model import DrugModel
+
+__all__ = [
+    "DRUG",
+    "ENVIRONMENT",
+    "POLICY",
+    "SCENARIO",
+    "Found",
+    "Kind",
+    "Source",
+    "env_id_of",
+    "find",
+    "find_scenario",
+    "is_file_reference",
+    "label_of",
+    "load_drug",
+    "load_policy_definition",
+    "load_scenario",
+    "modules",
+    "names",
+    "public_name",
+    "source_of",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """One kind of thing that can be named.
+
+    Args:
+        word: what messages call it.
+        room: the package whose modules are built in.
+        attribute: what such a module defines.
+        type_name: ``"module:Class"`` of the attribute.
+        group: of entry points; empty where other packages cannot add any.
+        readers: file suffix (``""``: a folder) -> ``"module:function"`` that reads such a file into the value.
+        words: ``"module:function"`` from a text in words (``"1000 mg q12h"``) to the value, or None if it is none.
+        adapt: ``"module:function"`` that makes the value of another object, or returns None.
+    """
+
+    word: str
+    room: str
+    attribute: str
+    type_name: str
+    group: str = ""
+    readers: Mapping[str, str] = field(default_factory=dict)
+    words: str = ""
+    adapt: str = ""
+
+    @property
+    def type(self) -> type:
+        """The class of the value."""
+        found: type = _imported(self.type_name)
+        return found
+
+
+DRUG = Kind("drug", "rl_drug_dosage.drugs", "DRUG", "rl_drug_dosage.pkpd.model:DrugModel", "rl_drug_dosage.drugs")
+SCENARIO = Kind(
+    "scenario",
+    "rl_drug_dosage.scenarios",
+    "SCENARIO",
+    "rl_drug_dosage.clinic.scenario:Scenario",
+    "rl_drug_dosage.scenarios",
+)
+POLICY = Kind(
+    "policy",
+    "rl_drug_dosage.policies",
+    "POLICY",
+    "rl_drug_dosage.clinic.policy:PolicyDefinition",
+    "rl_drug_dosage.policies",
+    readers={
+        ".pt": "rl_drug_dosage.policies.adapters.learnt:read_policy",
+        "": "rl_drug_dosage.policies.adapters.learnt:read_policy",
+    },
+)
+ENVIRONMENT = Kind("environment", "rl_drug_dosage.envs", "ENV", "rl_drug_dosage.envs.functional:Env")
+_KINDS = (DRUG, SCENARIO, POLICY, ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files that something outside of the package was read from.
+
+    Args:
+        path: the file that was named.
+        files: it and everything beside it that it uses, sorted.
+        sha256: over the names and contents of all of them.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Found[T]:
+    """What a reference led to.
+
+    Args:
+        name: in tables and messages.
+        value: the thing.
+        where: for messages: a module, a file, an entry point.
+        source: of what was read from a file that the user named; None for what is installed.
+    """
+
+    name: str
+    value: T
+    where: str
+    source: Source | None = None
+
+    @property
+    def env_id(self) -> str:
+        """The id of its environment: Gymnasium's where it is built in, its own name elsewhere."""
+        return env_id_of(self.where.rpartition(".")[2]) if self.where.startswith("rl_drug_dosage.") else self.name
+
+
+def public_name(module_name: str) -> str:
+    """``vancomycin_goti2018`` is spoken ``vancomycin-goti2018``."""
+    return module_name.replace("_", "-")
+
+
+def env_id_of(module_name: str) -> str:
+    """The Gymnasium id of a module: ``drug_dose_v0`` is ``DrugDose-v0``."""
+    stem, _, version = module_name.rpartition("_")
+    return "".join(part.capitalize() for part in stem.split("_")) + "-" + version
+
+
+_VERSION = re.compile(r"_v(\d+)$")
+_VERSIONED = frozenset({SCENARIO.room, ENVIRONMENT.room})
+"""Rooms whose modules end in a version; others in them are machinery."""
+
+
+@cache
+def modules(room: str) -> tuple[str, ...]:
+    """The modules of a room that are content, sorted, importing none of them.
+
+    A leading underscore and a folder mark machinery, and so does a missing version where a room has versions.
+    """
+    folder = importlib.import_module(room).__path__
+    found = (m.name for m in pkgutil.iter_modules(folder) if not m.ispkg and not m.name.startswith("_"))
+    return tuple(sorted(name for name in found if room not in _VERSIONED or _VERSION.search(name)))
+
+
+@cache
+def _built_in(kind: Kind) -> dict[str, str]:
+    """Every spelling of every built-in name, and its module; the newest version also goes without its number."""
+    found: dict[str, str] = {}
+    newest: dict[str, tuple[int, str]] = {}
+    for module in modules(kind.room):
+        found[public_name(module)] = module
+        if match := _VERSION.search(module):
+            found[env_id_of(module)] = module
+            stem = public_name(module[: match.start()])
+            newest[stem] = max(newest.get(stem, (0, "")), (int(match.group(1)), module))
+    return {**{stem: module for stem, (_, module) in newest.items()}, **found}
+
+
+@cache
+def _entry_points(group: str) -> dict[str, tuple[Any, ...]]:
+    """Name -> every entry point of a group with that name."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, tuple[Any, ...]] = {}
+    for point in entry_points(group=group) if group else ():
+        found[point.name] = (*found.get(point.name, ()), point)
+    return found
+
+
+def names(kind: Kind) -> tuple[str, ...]:
+    """The names that can be typed, one each: built in and of installed packages, sorted."""
+    short: dict[str, str] = {}
+    for name, module in _built_in(kind).items():
+        short[module] = min(short.get(module, name), name, key=len)
+    return tuple(sorted({*short.values(), *_entry_points(kind.group)}))
+
+
+def label_of(text: str) -> tuple[str, str]:
+    """``NAME=REFERENCE`` as (name, reference); the name is empty where none is given."""
+    name, equals, rest = text.partition("=")
+    return (name.strip(), rest) if equals and name.strip() and "/" not in name else ("", text)
+
+
+def is_file_reference(kind: Kind, text: str) -> bool:
+    """Whether a text can only be a file or folder: it has a separator, or the suffix of a file that can be read."""
+    suffixes = {".py", *(s for s in kind.readers if s)}
+    return "/" in text or "\\" in text or Path(text).suffix in suffixes
+
+
+def find(kind: Kind, reference: object) -> Found[Any]:
+    """What a reference leads to; see the module docstring for its forms.
+
+    Raises:
+        UnknownNameError: a name that nothing carries, or a file that is not there.
+        BadPluginError: a file or module that fails, lacks the attribute or has one of another type; a name that exists
+            twice.
+    """
+    if not isinstance(reference, str | Path):
+        value = _adapted(kind, reference, "the object that was given")
+        return Found(str(getattr(value, "name", "") or type(reference).__name__.lower()), value, "given in Python")
+    text = str(reference)
+    if isinstance(reference, Path) or is_file_reference(kind, text):
+        return _from_file(kind, Path(text))
+    if kind.words and (value := _imported(kind.words)(text)) is not None:
+        return Found(text, value, "given in words")
+    if ":" in text:
+        return _from_module(kind, text)
+    return _by_name(kind, text)
+
+
+def load_drug(reference: "str | Path | DrugModel") -> "DrugModel":
+    """A drug model by name, file, entry point, module attribute or as itself; see `find`."""
+    found: DrugModel = find(DRUG, reference).value
+    return found
+
+
+def load_scenario(reference: "str | Path | Scenario") -> "Scenario":
+    """A scenario by name, file, entry point, module attribute or as itself; see `find`."""
+    found: Scenario = find(SCENARIO, reference).value
+    return found
+
+
+def find_scenario(reference: "str | Path | Scenario") -> "Found[Scenario]":
+    """A scenario with its name and where it was found; see `find`."""
+    return find(SCENARIO, reference)
+
+
+def load_policy_definition(reference: object) -> "PolicyDefinition":
+    """A policy's definition by name, file, entry point, module attribute or as itself; see `find`."""
+    found: PolicyDefinition = find(POLICY, reference).value
+    return found
+
+
+def _by_name(kind: Kind, name: str) -> Found[Any]:
+    built_in, points = _built_in(kind), _entry_points(kind.group).get(name, ())
+    module = built_in.get(name, built_in.get(public_name(name)))
+    places = [f"{kind.room}.{module}"] if module else []
+    places += [f"{point.value} (package {point.dist.name if point.dist else 'unknown'})" for point in points]
+    if not places:
+        raise UnknownNameError(kind.word, name, names(kind), remedy=_other_forms(kind))
+    if len(places) > 1:
+        raise BadPluginError(
+            f"{kind.word} {name!r} exists {len(places)} times, in {' and '.join(places)}: give a file or "
+            "package.module:OBJECT, or remove one"
+        )
+    if module:
+        where = f"{kind.room}.{module}"
+        value = _attribute(kind, importlib.import_module(where), where)
+        short = min((n for n, m in built_in.items() if m == module), key=len)
+        return Found(short, value, where)
+    try:
+        value = points[0].load()
+    except Exception as error:
+        raise BadPluginError(f"{kind.word} {name!r}: {places[0]} cannot be loaded: {_last_line(error)}") from error
+    return Found(name, _adapted(kind, value, places[0]), places[0])
+
+
+def _other_forms(kind: Kind) -> str:
+    suffixes = ", ".join(sorted({"./mine.py", *(f"./x{s}" for s in kind.readers if s)}))
+    return f"or give a file ({suffixes}) or package.module:OBJECT"
+
+
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def _from_module(kind: Kind, text: str) -> Found[Any]:
+    if not _PATH.fullmatch(text):
+        raise UnknownNameError(kind.word, text, names(kind), remedy=_other_forms(kind))
+    name, _, attribute = text.partition(":")
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        raise BadPluginError(f"{kind.word} {text!r}: {name} cannot be imported: {_last_line(error)}") from error
+    value: Any = module
+    for part in attribute.split("."):
+        if not hasattr(value, part):
+            raise BadPluginError(f"{kind.word} {text!r}: {name} has no {attribute}; it has {_contents(module)}")
+        value = getattr(value, part)
+    # A class or function of somebody's takes part under its own name.
+    return Found(attribute, _adapted(kind, value, text), text)
+
+
+def source_of(path: Path, others: tuple[Path, ...] = ()) -> Source:
+    """A file, and what it uses: Python modules beside it, and ``others``.
+
+    Raises:
+        UnknownNameError: it cannot be read.
+    """
+    files = sorted({*_with_siblings(path.resolve()), *(f for o in others for f in _with_siblings(o.resolve()))})
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return Source(path, tuple(files), digest.hexdigest())
+
+
+def _with_siblings(path: Path) -> set[Path]:
+    """A file and the Python modules of its own folder that it imports, and so on."""
+    found, waiting = {path}, [path]
+    while waiting:
+        file = waiting.pop()
+        if file.suffix != ".py":
+            continue
+        try:
+            tree = ast.parse(file.read_bytes())
+        except (SyntaxError, ValueError):
+            continue  # importing it says what is wrong
+        for node in ast.walk(tree):
+            heads = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            heads += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for head in heads:
+                beside = file.parent / f"{head.partition('.')[0]}.py"
+                if head and beside.is_file() and beside not in found:
+                    found.add(beside)
+                    waiting.append(beside)
+    return found
+
+
+def _from_file(kind: Kind, path: Path) -> Found[Any]:
+    if not path.exists():
+        raise UnknownNameError(kind.word, str(path), names(kind), remedy="there is no such file")
+    suffix = "" if path.is_dir() else path.suffix
+    if suffix in kind.readers:
+        value, files = _imported(kind.readers[suffix])(path)
+        return Found(path.resolve().name if path.is_dir() else path.stem, value, str(path), source_of(*files))
+    if suffix != ".py":
+        allowed = ", ".join(sorted({".py", *(s or "a folder" for s in kind.readers)}))
+        came = "a folder" if path.is_dir() else f"a {suffix or 'nameless kind of'} file"
+        raise BadPluginError(f"{path} is {came}, a {kind.word} is read from {allowed}")
+    source = source_of(path)
+    value = _attribute(kind, import_file(path), str(path))
+    return Found(public_name(path.stem), value, str(path), source)
+
+
+_imported_files: dict[tuple[Path, str], ModuleType] = {}
+
+
+def import_file(path: Path) -> ModuleType:
+    """Run a Python file as a module; the same contents at the same place are run once.
+
+    Modules of its own folder can be imported by it.
+
+    Raises:
+        BadPluginError: it raises.
+    """
+    path = path.resolve()
+    digest = source_of(path).sha256
+    if (path, digest) in _imported_files:
+        return _imported_files[path, digest]
+    spec = importlib.util.spec_from_file_location(f"rldd_user_{digest[:12]}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[spec.name]
+        raise BadPluginError(f"{path} fails when it is imported: {_last_line(error, path)}") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    _imported_files[path, digest] = module
+    return module
+
+
+def _last_line(error: BaseException, path: Path | None = None) -> str:
+    """What went wrong, and in which line of the user's file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if path is not None and Path(f.filename) == path]
+    at = f" (line {own[-1].lineno}: {own[-1].line})" if own and own[-1].line else ""
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        at = f" (line {error.lineno})"
+    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1] + at
+
+
+def _contents(module: ModuleType) -> str:
+    """What a module has instead."""
+    known = [f"{k.attribute} (a {k.word})" for k in _KINDS if hasattr(module, k.attribute)]
+    own = [
+        n for n, v in vars(module).items() if not n.startswith("_") and getattr(v, "__module__", "") == module.__name__
+    ]
+    return ", ".join([*known, *(n for n in own if n not in {k.attribute for k in _KINDS})][:12]) or "nothing public"
+
+
+def _attribute(kind: Kind, module: ModuleType, where: str) -> Any:
+    if not hasattr(module, kind.attribute):
+        raise BadPluginError(
+            f"{where} must define {kind.attribute} (a {kind.type_name.rpartition(':')[2]}); it has {_contents(module)}"
+        )
+    return _adapted(kind, getattr(module, kind.attribute), f"{where}: {kind.attribute}")
+
+
+def _adapted(kind: Kind, value: Any, where: str) -> Any:
+    if isinstance(value, kind.type):
+        return value
+    made = _imported(kind.adapt)(value) if kind.adapt else None
+    if made is None:
+        raise BadPluginError(f"{where} must be a {kind.type.__name__}, not {type(value).__name__}")
+    return made
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return found

@@ -1,0 +1,88 @@
+"""What becomes of a policy whose drug model is not the one that the patients follow: a heat map for each."""
+
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rl_drug_dosage.reports.markup import Html, el, join, paragraph, scroller
+from rl_drug_dosage.reports.pieces import figure, name_cell, panels
+from rl_drug_dosage.reports.view import View
+from rl_drug_dosage.reports.words import interval, share
+
+__all__ = ["mismatch"]
+
+
+def _letter(i: int) -> str:
+    return string.ascii_uppercase[i] if i < 26 else str(i + 1)
+
+
+def _short(models: Sequence[str]) -> list[str]:
+    """Names without the drug, where all begin with the same one."""
+    drugs = {m.partition("-")[0] for m in models}
+    return [m.partition("-")[2] or m for m in models] if len(drugs) == 1 else list(models)
+
+
+def _shade(value: float) -> str:
+    """One of eleven colours from 0 to 100 %."""
+    return f"heat h{min(max(round(value / 10.0), 0), 10)}"
+
+
+def _map(view: View, name: str, models: list[str], cells: Mapping[tuple[str, str], Mapping[str, Any]]) -> Html:
+    head = el(
+        "thead",
+        el(
+            "tr",
+            el("th", "patients follow", scope="col"),
+            [
+                el("th", join("believed ", _letter(i)), el("span", short, class_="sub"), scope="col")
+                for i, short in enumerate(_short(models))
+            ],
+        ),
+    )
+    body = []
+    for i, (simulator, short) in enumerate(zip(models, _short(models), strict=True)):
+        row: list[Html] = [el("th", _letter(i), el("span", short, class_="sub"), scope="row")]
+        for controller in models:
+            found = cells.get((simulator, controller))
+            row.append(_cell(found) if found else el("td", "–"))
+        body.append(el("tr", *row))
+    box = scroller(f"Table: mismatch, {name}", el("table", head, el("tbody", *body), class_="heatmap"))
+    return figure(name_cell(view, name), box, policy=view.index(name))
+
+
+def _cell(found: Mapping[str, Any]) -> Html:
+    return el(
+        "td",
+        el("span", share(found["mean"]), class_="main"),
+        el("span", interval(found["low"], found["high"]), class_="sub"),
+        class_=_shade(found["mean"]),
+    )
+
+
+def mismatch(view: View) -> list[Html]:
+    """The section."""
+    models: list[str] = view.record["mismatch"]["models"]
+    cells: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
+    for cell in view.record["mismatch"]["cells"]:
+        own = cells.setdefault(cell["policy"], {})
+        own[cell["simulator"], cell["controller"]] = cell["attainment_pct"]
+    order = [n for n in view.names if n in cells]
+    key = el("dl", [el("div", el("dt", _letter(i)), el("dd", m)) for i, m in enumerate(models)], class_="pairs key")
+    scale = el(
+        "p",
+        el("span", "0 %", class_="quiet"),
+        [el("span", class_=f"heat h{i}") for i in range(11)],
+        el("span", "100 %", class_="quiet"),
+        class_="scale",
+        aria_hidden="true",
+    )
+    return [
+        paragraph(
+            "Share in target (%) with its 95\u00a0% interval, when the patients of a row follow one model and a policy "
+            "believes the model of a column. On the diagonal the model is right. A policy that uses no model differs "
+            "along a row only as far as it was tuned with the believed one."
+        ),
+        key,
+        scale,
+        panels(_map(view, n, models, cells[n]) for n in order),
+    ]

@@ -1,0 +1,133 @@
+"""A benchmark as one HTML file: text, tables and SVG figures, nothing that has to be fetched.
+
+The file opens offline, without JavaScript, on a phone, in the dark and on paper. Its content security policy allows the
+style sheet and the one script that stand in it, and no request at all.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any
+
+from rl_drug_dosage.reports.cards import cards, timing
+from rl_drug_dosage.reports.courses import courses
+from rl_drug_dosage.reports.forest import comparison, stress, subgroups
+from rl_drug_dosage.reports.markup import Html, el, join, paragraph, section, void
+from rl_drug_dosage.reports.mismatch import mismatch
+from rl_drug_dosage.reports.ranking import ranking
+from rl_drug_dosage.reports.result import result
+from rl_drug_dosage.reports.task import task
+from rl_drug_dosage.reports.view import View
+from rl_drug_dosage.reports.words import capital
+from rl_drug_dosage.reports.worst import worst
+
+__all__ = ["report_html"]
+
+_Section = tuple[str, str, Callable[[View], list[Html]]]
+_SECTIONS: tuple[_Section, ...] = (
+    ("task", "Task and settings", task),
+    ("ranking", "Ranking", ranking),
+    ("courses", "Courses", courses),
+    ("pairs", "Paired differences", comparison),
+    ("subgroups", "Subgroups", subgroups),
+    ("mismatch", "Model mismatch", mismatch),
+    ("stress", "Stress", stress),
+    ("worst", "Worst patients", worst),
+    ("cards", "Policies and model cards", cards),
+    ("timing", "Timing", timing),
+)
+_OPTIONAL = frozenset({"mismatch", "stress"})
+"""Sections that a record may lack."""
+
+
+def report_html(record: Mapping[str, Any]) -> str:
+    """The report of a benchmark's record, as `benchmark` makes it or as ``benchmark.json`` holds it.
+
+    Args:
+        record: format 1.
+
+    Returns:
+        A whole HTML document.
+    """
+    view = View(record)
+    wanted = [s for s in _SECTIONS if s[0] not in _OPTIONAL or record.get(s[0])]
+    title = capital(view.scenario["title"])
+    header = el(
+        "header",
+        paragraph("In-silico dosing trial", class_="kicker"),
+        el("h1", title),
+        paragraph(f"{capital(record['intended_use'])}.", class_="use"),
+        class_="top",
+    )
+    links = [el("li", el("a", name, href=f"#{anchor}")) for anchor, name, _ in (("result", "Result", None), *wanted)]
+    main = el(
+        "main",
+        section("result", "Result", *result(view)),
+        *(
+            join(_filter(view) if anchor == "courses" else None, section(anchor, name, *build(view)))
+            for anchor, name, build in wanted
+        ),
+        id="main",
+    )
+    body = el(
+        "body",
+        el("a", "Skip to the result", href="#result", class_="skip"),
+        header,
+        el("nav", el("ul", *links), aria_label="Contents"),
+        main,
+        el(
+            "footer",
+            paragraph(
+                f"rl_drug_dosage, {view.scenario['env_id']}. {capital(record['intended_use'])}. Every number stands in "
+                "benchmark.json beside this file."
+            ),
+        ),
+        el("script", _asset("report.js")),
+    )
+    return f"<!DOCTYPE html>\n{el('html', _head(title), body, lang='en')}\n"
+
+
+def _asset(name: str) -> Html:
+    """A file of the package, as it stands."""
+    return Html((files("rl_drug_dosage.reports") / name).read_text(encoding="utf-8"))
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _head(title: str) -> Html:
+    style, script = _asset("report.css"), _asset("report.js")
+    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; base-uri 'none'"
+    return el(
+        "head",
+        void("meta", charset="utf-8"),
+        void("meta", http_equiv="Content-Security-Policy", content=f"{policy}; form-action 'none'"),
+        void("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        void("meta", name="color-scheme", content="light dark"),
+        void("link", rel="icon", href="data:,"),
+        el("title", f"{title}: dosing policies compared"),
+        el("style", style),
+    )
+
+
+def _filter(view: View) -> Html | None:
+    """Which policies the figures show; the script uncovers it."""
+    if len(view.names) < 3:
+        return None
+    boxes = [
+        el(
+            "label",
+            void("input", type="checkbox", value=view.index(name), checked=True),
+            name,
+        )
+        for name in view.names
+    ]
+    return el(
+        "form",
+        el("fieldset", el("legend", "Policies in the figures below"), *boxes),
+        id="filter",
+        hidden=True,
+        autocomplete="off",
+    )

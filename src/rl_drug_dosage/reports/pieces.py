@@ -1,0 +1,29 @@
+"""What several sections are made of: figures, small multiples, names of policies."""
+
+from collections.abc import Iterable
+
+from rl_drug_dosage.reports.markup import Child, Html, el
+from rl_drug_dosage.reports.view import View
+
+__all__ = ["figure", "name_cell", "panels"]
+
+
+def name_cell(view: View, name: str) -> Html:
+    """A policy's name with what it is."""
+    tag = view.tag(name)
+    return el(
+        "span",
+        el("span", name, class_="name"),
+        el("span", tag, class_="tag") if tag else None,
+        class_=f"who k-{view.kind(name)}",
+    )
+
+
+def figure(caption: Child, *content: Child, policy: str | None = None, class_: str | None = None) -> Html:
+    """A figure under its caption; ``policy`` lets the reader hide it."""
+    return el("figure", el("figcaption", caption), *content, data_policy=policy, class_=class_)
+
+
+def panels(figures: Iterable[Html]) -> Html:
+    """Small multiples."""
+    return el("div", *figures, class_="panels")

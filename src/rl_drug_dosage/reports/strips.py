@@ -1,0 +1,93 @@
+"""A panel of plots over one time axis: output, metric, doses, share in target."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from rl_drug_dosage.reports.markup import Child, Html, el
+from rl_drug_dosage.reports.svg import WIDTH, Plot, drawing, label, num, ticks
+from rl_drug_dosage.reports.view import View, Window
+from rl_drug_dosage.reports.words import compact
+
+__all__ = ["Strip", "panel", "shared_top", "window_band"]
+
+_LEFT, _RIGHT = 44.0, 8.0
+_HEADING, _GAP, _FOOT = 16.0, 10.0, 18.0
+_SHORT = {"minutes": "min"}
+"""The unit stands left of the axis, where there is little room."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One plot of a panel.
+
+    Args:
+        heading: what is drawn, with its unit.
+        height: in pixels.
+        top: end of the vertical axis, which begins at ``bottom``.
+        draw: makes what is inside, back to front.
+        highest: of what is drawn; above ``top`` the panel says how far it goes.
+        bottom: where the vertical axis begins.
+    """
+
+    heading: str
+    height: float
+    top: float
+    draw: Callable[[Plot], Sequence[Child]]
+    highest: float = 0.0
+    bottom: float = 0.0
+
+
+def panel(view: View, anchor: str, title: str, description: str, strips: Sequence[Strip]) -> Html:
+    """The strips under one another."""
+    y = 0.0
+    marks: list[Child] = []
+    across = ticks(0.0, view.horizon, 7)
+    for place, strip in enumerate(strips):
+        last = place == len(strips) - 1
+        plot = Plot(
+            _LEFT, y + _HEADING, WIDTH - _LEFT - _RIGHT, strip.height, 0.0, view.horizon, strip.bottom, strip.top
+        )
+        up = ticks(strip.bottom, strip.top, 4 if strip.height > 70 else 2)
+        marks.append(label(_LEFT, y + 10.0, strip.heading, "heading"))
+        if strip.highest > strip.top * 1.001:
+            marks.append(label(WIDTH - _RIGHT, y + 10.0, f"↑ up to {compact(strip.highest)}", "off end"))
+        marks.append(plot.frame(below=last, x_ticks=across, y_ticks=up))
+        marks.append(plot.inside(*strip.draw(plot)))
+        y += _HEADING + strip.height + (0.0 if last else _GAP)
+    marks.append(label(_LEFT - 8.0, y + 13.0, _SHORT.get(view.time_unit, view.time_unit), "tick end"))
+    return drawing(anchor, title, description, y + _FOOT, *marks)
+
+
+def window_band(view: View, window: Window, plot: Plot) -> list[Html]:
+    """The window where it is judged: an area with dashed edges."""
+    judged = set(view.scenario["judged"])
+    drawn = []
+    for start, stop, low, high in window.edges():
+        if low is None and high is None:
+            continue
+        for a, b in _ranges(k for k in range(start, stop) if k in judged):
+            left, right = plot.x(a * view.step), plot.x(b * view.step)
+            top = plot.y(high) if high is not None else -2.0
+            bottom = plot.y(low) if low is not None else plot.height + 2.0
+            drawn.append(
+                el("rect", x=num(left), y=num(top), width=num(right - left), height=num(bottom - top), class_="window")
+            )
+            edges = "".join(f"M{num(left)} {num(plot.y(v))}H{num(right)}" for v in (low, high) if v is not None)
+            drawn.append(el("path", d=edges, class_="window-edge"))
+    return drawn
+
+
+def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for k in numbers:
+        if found and found[-1][1] == k:
+            found[-1] = (found[-1][0], k + 1)
+        else:
+            found.append((k, k + 1))
+    return found
+
+
+def shared_top(top: float, windows: Sequence[Window]) -> float:
+    """The end of an axis on which windows can be seen."""
+    edges = [v for w in windows for v in (*w.low, *w.high) if v is not None]
+    return 1.04 * max([top, *(1.15 * v for v in edges)])

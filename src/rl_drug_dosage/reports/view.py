@@ -1,0 +1,202 @@
+"""A benchmark's record as the parts of the report read it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rl_drug_dosage.reports.words import unit_of
+
+__all__ = ["SHIELD", "Difference", "View", "Window", "output_name", "titled"]
+
+SHIELD = "+shield"
+"""Ends the name of a policy that was run behind the safety shield (`benchmark`)."""
+_LEVELS = frozenset({"trough", "value", "peak", "nadir"})
+"""Metrics that lie on the output's own scale."""
+_TIMES = {"d": "days", "h": "hours", "min": "minutes"}
+_METRICS = {
+    "trough": "at the end of an interval",
+    "value": "at every time",
+    "peak": "peak of an interval",
+    "nadir": "lowest value of an interval",
+    "auc24": "AUC24",
+    "auc_total": "AUC since the start",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A policy against the reference, patient by patient, in points of attainment."""
+
+    policy: str
+    mean: float
+    low: float
+    high: float
+    better_pct: float
+    worse_pct: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of the goal: a value of each edge an interval, None where it is open."""
+
+    metric: str
+    output: str
+    unit: str
+    source: str
+    low: Sequence[float | None]
+    high: Sequence[float | None]
+
+    @property
+    def title(self) -> str:
+        """What has to be inside."""
+        words = _METRICS.get(self.metric, self.metric)
+        return words if self.metric.startswith("auc") else f"{output_name(self.output)}, {words}"
+
+    def edges(self) -> list[tuple[int, int, float | None, float | None]]:
+        """(first interval, the one after the last, low, high) of each stretch in which the edges stay."""
+        found: list[tuple[int, int, float | None, float | None]] = []
+        for k, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
+            if found and found[-1][2:] == (low, high):
+                found[-1] = (found[-1][0], k + 1, low, high)
+            else:
+                found.append((k, k + 1, low, high))
+        return found
+
+
+@dataclass(frozen=True)
+class View:
+    """The record, and what follows from it."""
+
+    record: Mapping[str, Any]
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """Policies by rank."""
+        return sorted(self.record["policies"], key=lambda r: r["rank"])
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Their names by rank."""
+        return [r["policy"] for r in self.rows]
+
+    @cached_property
+    def row(self) -> dict[str, dict[str, Any]]:
+        """A policy's row."""
+        return {r["policy"]: r for r in self.rows}
+
+    @property
+    def scenario(self) -> Mapping[str, Any]:
+        """The task."""
+        return self.record["scenario"]
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Of the benchmark."""
+        return self.record["settings"]
+
+    @property
+    def reference(self) -> str:
+        """The policy that the others are compared with."""
+        return self.settings["reference"]
+
+    def index(self, name: str) -> str:
+        """A policy's number, for identifiers: its name may hold anything."""
+        return str(self.names.index(name))
+
+    def shielded(self, name: str) -> bool:
+        """Whether this is a policy behind the shield."""
+        return name.endswith(SHIELD) and name.removesuffix(SHIELD) in self.row
+
+    def kind(self, name: str) -> str:
+        """``oracle``, ``shielded``, ``reference`` or ``contestant``."""
+        if self.row[name].get("oracle"):
+            return "oracle"
+        if self.shielded(name):
+            return "shielded"
+        return "reference" if name == self.reference else "contestant"
+
+    def tag(self, name: str) -> str:
+        """What a reader has to know of a policy; nothing of a plain one."""
+        tags = []
+        if self.row[name].get("oracle"):
+            tags.append("knows the truth")
+        if self.shielded(name):
+            tags.append("shielded")
+        if name == self.reference:
+            tags.append("reference")
+        return ", ".join(tags)
+
+    @cached_property
+    def contestants(self) -> list[str]:
+        """Policies that a clinic could use as they are, by rank: no oracle, nothing behind the shield."""
+        return [n for n in self.names if self.kind(n) in {"reference", "contestant"}]
+
+    def difference(self, name: str, against: str) -> Difference | None:
+        """One policy minus another, whichever way round the record has it."""
+        for pair in self.record["paired"]:
+            if (pair["policy"], pair["against"]) == (name, against):
+                return Difference(name, pair["mean"], pair["low"], pair["high"], pair["better_pct"], pair["worse_pct"])
+            if (pair["policy"], pair["against"]) == (against, name):
+                return Difference(
+                    name, -pair["mean"], -pair["high"], -pair["low"], pair["worse_pct"], pair["better_pct"]
+                )
+        return None
+
+    @cached_property
+    def differences(self) -> list[Difference]:
+        """Every policy against the reference, by rank."""
+        found = (self.difference(n, self.reference) for n in self.names if n != self.reference)
+        return [d for d in found if d is not None]
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """Of the goal."""
+        keys = ("metric", "output", "unit", "source", "low", "high")
+        return [Window(**{k: w[k] for k in keys}) for w in self.scenario["windows"]]
+
+    def on_output(self, window: Window) -> bool:
+        """Whether a window can be drawn over the courses of the monitored output."""
+        return window.metric in _LEVELS and window.output == self.scenario["output"]["name"]
+
+    @property
+    def time_unit(self) -> str:
+        """Days, hours or minutes."""
+        return _TIMES.get(self.scenario["time_unit"], self.scenario["time_unit"])
+
+    @property
+    def step(self) -> float:
+        """Length of an interval, in the shown unit."""
+        return self.scenario["interval_h"] * self.scenario["shown_per_h"]
+
+    @property
+    def horizon(self) -> float:
+        """Length of a course, in the shown unit."""
+        return self.step * self.scenario["decisions"]
+
+    @property
+    def output_title(self) -> str:
+        """The monitored output with its unit."""
+        output = self.scenario["output"]
+        return titled(output_name(output["name"]), output["unit"])
+
+    @property
+    def dose_unit(self) -> str:
+        """Of the dose."""
+        return str(self.scenario["dosage"]["unit"])
+
+    @cached_property
+    def labels(self) -> dict[str, tuple[str, str]]:
+        """(meaning, unit with its space) of a covariate."""
+        return {c["name"]: (c["meaning"] or c["name"], unit_of(c["unit"])) for c in self.scenario["covariates"]}
+
+
+def output_name(name: str) -> str:
+    """INR and BIS are abbreviations; other outputs are words."""
+    return name.upper() if len(name) <= 3 else name.replace("_", " ")
+
+
+def titled(name: str, unit: str) -> str:
+    """A name with its unit in brackets."""
+    written = unit_of(unit).strip()
+    return f"{name} ({written})" if written else name

@@ -1,0 +1,143 @@
+"""What the warfarin scenarios share: tablets, the goal, the error of an INR, covariates of both Hamberg models."""
+
+from collections.abc import Mapping
+
+from jaxtyping import Array
+
+from rl_drug_dosage.clinic.scenario import Harm, Judged
+from rl_drug_dosage.clinic.ward import Dosage
+from rl_drug_dosage.drugs.shared.warfarin import DIPLOTYPES, TABLETS, cyp2c9_covariate, vkorc1_covariate
+from rl_drug_dosage.pkpd import Categorical, Covariate, Eta, Fixed, LogNormal, Normal, Param, Residual, Target, Uniform
+from rl_drug_dosage.pkpd.distributions import Distribution
+
+__all__ = [
+    "DAY_TO_DAY",
+    "DOSAGE",
+    "ELSEWHERE",
+    "GOAL_INR",
+    "HARMS",
+    "INR_ERROR",
+    "MODELS",
+    "SPREAD",
+    "TRIAL",
+    "covariates",
+    "squared_distance",
+]
+
+MODELS = ("warfarin-hamberg2010", "warfarin-hamberg2007")
+
+TRIAL = "Augustin D et al. Front Pharmacol 2023;14:1270443 (DavAug/mipd-warfarin)"
+
+DOSAGE = Dosage(
+    amounts=TABLETS.amounts_mg,
+    unit="mg",
+    compartment="depot",
+    usual=TABLETS.usual_dose_mg,
+    source=TABLETS.source,
+)
+
+INR_ERROR = Residual(
+    "lognormal",
+    proportional=Param(
+        0.1,
+        "1",
+        "DavAug/mipd-warfarin results/data/mipd_trial_cohort.csv, column 'Sigma log'",
+        "sd of ln INR of a measurement",
+    ),
+)
+"""Of the laboratory. The models' published residual errors (sd 0.20 and 0.0325) hold model error as well, and are what
+`mipd` believes; `mipd-assay` believes this one."""
+
+DAY_TO_DAY = Eta(
+    "ec50",
+    Param(
+        0.1,
+        "1",
+        f"{TRIAL}, 10_simulate_tdm_data_no_explained_IIV.py: vitamin K intake of a day is N(1, 0.1) times the usual; "
+        "that it acts on EC50 in proportion is this project's choice, since no Hamberg model has vitamin K",
+        "sd of ln EC50 between days",
+    ),
+    kind="sd",
+)
+
+SPREAD = {
+    "cl": 0.3,
+    "v1": 0.2,
+    "ec50": 0.4,
+    "gamma": 0.5,
+    "mtt_fast": 0.5,
+    "mtt_slow": 0.5,
+    "inr_max": 0.3,
+    "inr_base": 0.1,
+}
+"""Log-scale spread that training may add, a choice of this project: wide enough for coagulation that is faster, slower,
+steeper or flatter than in any published model. Neither a number of Hamberg 2007 nor a result on it went into it."""
+
+ELSEWHERE: Mapping[str, Distribution] = {
+    "age_y": Uniform(22.0, 87.0),
+    "cyp2c9": Categorical(DIPLOTYPES, (0.3, 0.2, 0.2, 0.1, 0.1, 0.1)),
+    "vkorc1_g_alleles": Categorical((2.0, 1.0, 0.0), (0.34, 0.33, 0.33)),
+}
+"""Patients that training may meet besides: of all ages, and often with rare genotypes. This project's choice."""
+
+GOAL_INR = Target("inr", "trough", 2.0, 3.0, "1", f"{TRIAL}; INR 2-3, 2.5 aimed at", aim=2.5, log=False)
+
+HARMS = (
+    Harm(
+        "INR > 4",
+        "trough",
+        "inr",
+        "bleeding rises from INR 4 on: Aurora's table skips doses there (anzabizadeh/ReiL aurora.py)",
+        above=4.0,
+    ),
+    Harm("INR > 5", "trough", "inr", "Aurora's red flag (anzabizadeh/ReiL aurora.py)", above=5.0),
+)
+
+
+def covariates(
+    age: LogNormal | Normal,
+    median_y: float,
+    cyp2c9: tuple[float, ...],
+    vkorc1: tuple[float, float, float],
+    source: str,
+) -> tuple[Covariate, ...]:
+    """What both models read.
+
+    Args:
+        age: distribution in years.
+        median_y: the typical age.
+        cyp2c9: shares of *1/*1, *1/*2, *1/*3, *2/*2, *2/*3, *3/*3.
+        vkorc1: shares of -1639 GG, GA, AA.
+        source: of the three.
+    """
+    return (
+        Covariate(
+            name="age_y",
+            unit="y",
+            low=22.0,
+            high=87.0,
+            typical=median_y,
+            source=f"{source}; cut to the ages in Hamberg 2007",
+            meaning="age",
+            distribution=age,
+            column="AGE",
+        ),
+        cyp2c9_covariate(cyp2c9, source),
+        vkorc1_covariate(vkorc1, source),
+        Covariate(
+            name="inr_base",
+            unit="1",
+            low=0.8,
+            high=1.5,
+            typical=1.0,
+            source="1 in ReiL and mipd-warfarin; the edges are this project's choice",
+            meaning="INR before warfarin",
+            distribution=Fixed(1.0),
+            column="INRBASE",
+        ),
+    )
+
+
+def squared_distance(judged: Judged) -> Array:
+    """-((INR - 2.5) / 2.5)^2 at the end of the day."""
+    return -(((judged.metrics[0][0] - 2.5) / 2.5) ** 2)

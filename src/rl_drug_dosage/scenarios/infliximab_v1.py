@@ -1,0 +1,161 @@
+"""Infliximab in ulcerative colitis: an infusion every 8 weeks for a year, steered to a trough of 5-10 mg/L.
+
+**What the clinic knows.** Before each infusion: sex, weight, antibodies to infliximab, today's albumin. The trough is
+drawn before the infusion and read by a rapid test during the visit, so that it counts for that infusion. Its residual
+error is wide, 40 %.
+
+**Patients** follow Fasanmade 2009, the only model here. Albumin starts low and recovers, and clearance falls with it:
+how fast is this project's choice.
+
+**One dose every 8 weeks** is what can be chosen. Decisions are equally spaced, so the induction at weeks 0, 2 and 6 is
+left out, as in the mipdtrial vignette, and the interval cannot be shortened, which a clinic would do for those who
+eliminate fast: a quarter of all patients cannot reach 5 mg/L with 1,600 mg, not even under the oracle.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.ward import Dosage, Drift, Monitoring, Schedule
+from rl_drug_dosage.pkpd import Categorical, Covariate, LogNormal, Normal, Target, Values
+
+__all__ = ["SCENARIO"]
+
+_VIGNETTE = "InsightRX/mipdtrial vignettes/infliximab_interval_adaptation.Rmd"
+_FASANMADE = "Fasanmade 2009 (nlmixr2lib Fasanmade_2009_infliximab.R)"
+_WEEK_H = 168.0
+_INTERVAL_H = 8.0 * _WEEK_H
+_LOW, _HIGH = 5.0, 10.0
+
+
+def _label(facts: Values, record: Record) -> Array:
+    """5 mg/kg; a trough outside of the window changes the dose behind it in proportion, up to 10 mg/kg."""
+    at = jnp.max(jnp.where(record.known[:, -1], jnp.arange(record.known.shape[0]), -1))
+    trough = jnp.maximum(record.level[jnp.maximum(at, 0), -1], 0.1)
+    behind = record.dose[jnp.maximum(at, 0)]
+    new = jnp.minimum(behind * jnp.clip((_LOW * _HIGH) ** 0.5 / trough, 0.5, 2.0), 10.0 * facts["wt_kg"])
+    acts = (trough < _LOW) | (trough > _HIGH)
+    return jnp.where(at >= 0, jnp.where(acts, new, behind), 5.0 * facts["wt_kg"])
+
+
+def _reward(judged: Judged) -> Array:
+    trough = jnp.maximum(judged.metrics[0][0], 0.1)
+    off = jnp.abs(jnp.log(trough / (_LOW * _HIGH) ** 0.5)) / (0.5 * jnp.log(_HIGH / _LOW))
+    return -jnp.where(off > 1.0, jnp.minimum(off, 5.0), 0.0)
+
+
+SCENARIO = Scenario(
+    title="infliximab every 8 weeks for a year, trough 5-10 mg/L",
+    models=("infliximab-fasanmade2009",),
+    covariates=(
+        Covariate(
+            name="female",
+            unit="0/1",
+            low=0.0,
+            high=1.0,
+            typical=0.0,
+            source=f"{_FASANMADE}: 39.2 % women",
+            meaning="1 woman, 0 man",
+            distribution=Categorical((0.0, 1.0), (0.608, 0.392)),
+            column="FEMALE",
+        ),
+        Covariate(
+            name="wt_kg",
+            unit="kg",
+            low=36.0,
+            high=159.0,
+            typical=77.0,
+            source=f"{_FASANMADE}: median 77, range 36-159; spread as in the drug file",
+            meaning="body weight",
+            distribution=LogNormal(77.0, 0.25),
+            column="WT",
+        ),
+        Covariate(
+            name="alb_g_per_l",
+            unit="g/L",
+            low=20.0,
+            high=55.0,
+            typical=41.0,
+            source=f"range and spread as in the drug file ({_VIGNETTE}); 38 g/L at first is this project's choice",
+            meaning="serum albumin",
+            distribution=Normal(38.0, 5.48),
+            column="ALB",
+        ),
+        Covariate(
+            name="antibodies",
+            unit="0/1",
+            low=0.0,
+            high=1.0,
+            typical=0.0,
+            source=f"{_FASANMADE}: 6.8 % at any time",
+            meaning="antibodies to infliximab, known from the start",
+            distribution=Categorical((0.0, 1.0), (0.932, 0.068)),
+            column="ATI",
+        ),
+    ),
+    schedule=Schedule(interval_h=_INTERVAL_H, decisions=7, output_times_h=(4.0 * _WEEK_H, _INTERVAL_H)),
+    dosage=Dosage(
+        amounts=tuple(100.0 * vials for vials in range(17)),
+        unit="mg",
+        compartment="central",
+        duration_h=2.0,
+        usual=400.0,
+        source=f"{_FASANMADE}: 5 mg/kg over 2 h every 8 weeks; whole vials of 100 mg, to 1,600 mg as in the drug file",
+    ),
+    monitoring=Monitoring(
+        output="concentration",
+        at_h=(_INTERVAL_H,),
+        lloq=0.4,
+        source=f"{_VIGNETTE}: at the trough of each dose; rapid test and limit of 0.4 mg/L: this project's choice",
+    ),
+    goal=Goal(
+        title="share of infusion intervals that end with a trough of 5-10 mg/L (%)",
+        targets=(Target("concentration", "trough", _LOW, _HIGH, "mg/L", f"{_VIGNETTE}: 5-10"),),
+        harms=(
+            Harm(
+                "trough < 3 mg/L",
+                "trough",
+                "concentration",
+                "lower edge of 3-7 mg/L (TAXIT: Vande Casteele N et al. Gastroenterology 2015;148:1320-1329)",
+                below=3.0,
+            ),
+            Harm("trough > 20 mg/L", "trough", "concentration", "waste: this project's choice", above=20.0),
+        ),
+    ),
+    reward=_reward,
+    reward_text=(
+        "0 inside the window, outside minus the distance of ln C from its middle in half-widths, at most 5 (this "
+        "project's choice)"
+    ),
+    label=_label,
+    label_text=(
+        f"5 mg/kg ({_FASANMADE}); where a trough is outside of 5-10 mg/L, the dose behind it times 7.1 / trough "
+        "(0.5-2), at most 10 mg/kg, the highest dose of the label (proactive monitoring; the rule is this project's "
+        "choice)"
+    ),
+    drifts=(
+        Drift(
+            "alb_g_per_l",
+            42.0,
+            16.0 * _WEEK_H,
+            0.04,
+            "albumin recovers as colitis heals; numbers are this project's choice",
+        ),
+    ),
+    strata=(
+        ("albumin", "alb_g_per_l", (35.0, 41.0)),
+        ("weight", "wt_kg", (65.0, 90.0)),
+        ("antibodies", "antibodies", (0.5,)),
+    ),
+    look_ahead=3,
+    # This project's choice: the level is that of a typical patient at week 4 and before the next infusion.
+    shield=ShieldLimits(dose=1600.0, factor=2.0, level=60.0),
+    training=TrainingSettings(
+        total_timesteps=1_000_000,
+        num_envs=1024,
+        num_minibatches=8,
+        init_logstd=-1.0,
+        env={"belief": "infliximab-fasanmade2009", "action": "residual"},
+    ),
+)

@@ -1,0 +1,238 @@
+"""Propofol for an hour of anaesthesia: a pump set anew every 30 s from the awake patient on, steered to BIS 40-60.
+
+**What the clinic knows.** Age, sex, height, weight, and the effect-site target of remifentanil, which another pump
+holds. The monitor shows BIS once an interval: a noisy value of 25 s ago, since the index is late by 15 s plus
+exp(0.0517 age) s (Eleveld 2018), 25 s at 44 years. In minute 20 comes the incision: surgery adds to BIS what no drug
+model knows, 20 at first and nothing from minute 50 on.
+
+**Patients** follow Eleveld 2018 unless told otherwise: BIS answers to propofol alone there, and an opioid only slows
+its elimination. Schnider 1998 with the surface of Bouillon 2004 counts remifentanil. Ages and sizes are those for
+which both models were made.
+
+**A controller** estimates clearance, the delay of the effect site and the sensitivity of BIS, and takes volumes and
+flows between them as typical: BIS alone does not tell them apart.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.ward import Disturbance, Dosage, Monitoring, Schedule
+from rl_drug_dosage.pkpd import Categorical, Covariate, Derived, Normal, Param, Residual, Target, Uniform, Values
+
+__all__ = ["SCENARIO"]
+
+_PAS = "BobAubouin/Python_Anesthesia_Simulator"
+_COHORT = f"uniform in the examples of {_PAS} (18-70 y, 150-190 cm), cut to the range of Schnider 1998"
+_BAND = (
+    "BIS 40-60: the band asked of BIS-guided propofol-remifentanil anaesthesia in e.g. Life 2023;13:2065 "
+    "(doi 10.3390/life13102065)"
+)
+_LABEL = (
+    "product information of propofol 1 %: 1.5-2.5 mg/kg (over 55 y 1-1.5 mg/kg) in adults, then 4-12 mg/kg/h, at first "
+    "8-10 mg/kg/h for 10-20 min, titrated"
+)
+_STEPPED = (
+    "10, 8 and 6 mg/kg/h, changed after 10 and 20 min (Roberts FL et al. Anaesthesia 1988;43 Suppl:14-17, unread)"
+)
+
+_INTERVAL_H = 30.0 / 3600.0
+_SEEN_H = 5.0 / 3600.0
+_SURGERY = (
+    (0.0, 0.0),
+    (19.9, 0.0),
+    (20.0, 20.0),
+    (23.0, 20.0),
+    (24.0, 15.0),
+    (26.0, 12.5),
+    (30.0, 10.5),
+    (37.0, 10.0),
+    (40.0, 4.0),
+    (45.0, 0.5),
+    (50.0, 0.0),
+)
+"""Minutes of the course, and BIS added."""
+_INDUCTION = 10
+"""Intervals that do not count: 5 min."""
+
+
+def _label(facts: Values, record: Record) -> Array:
+    """2 mg/kg (1.25 mg/kg over 55 y) in 1 min, 10-8-6 mg/kg/h, one half more or less while BIS is out of the band."""
+    minute = 0.5 * record.k
+    bolus = jnp.where(facts["age_y"] > 55.0, 1.25, 2.0) * facts["wt_kg"]
+    keep = jnp.where(minute < 11.0, 10.0, jnp.where(minute < 21.0, 8.0, 6.0)) * facts["wt_kg"] / 60.0
+    last = jnp.maximum(record.k - 1, 0)
+    bis, known = record.level[last, -1], record.known[last, -1]
+    turn = jnp.where(bis > 60.0, 1.5, jnp.where(bis < 40.0, 0.5, 1.0))
+    return jnp.where(record.k < 2, bolus, keep * jnp.where(known, turn, 1.0))
+
+
+def _reward(judged: Judged) -> Array:
+    counts = judged.interval >= _INDUCTION
+    bis = judged.metrics[0][0]
+    return jnp.where(counts, -jnp.minimum(jnp.abs(bis - 50.0) / 10.0, 4.0), 0.0) - 0.002 * judged.amount
+
+
+SCENARIO = Scenario(
+    title="propofol every 30 s for 60 min, BIS 40-60",
+    models=("propofol-eleveld2018", "propofol-schnider1998"),
+    covariates=(
+        Covariate(
+            name="age_y",
+            unit="y",
+            low=25.0,
+            high=70.0,
+            typical=47.0,
+            source=_COHORT,
+            meaning="age",
+            distribution=Uniform(25.0, 70.0),
+            column="AGE",
+        ),
+        Covariate(
+            name="female",
+            unit="0/1",
+            low=0.0,
+            high=1.0,
+            typical=0.0,
+            source="equal shares: this project's choice",
+            meaning="sex: 0 male, 1 female",
+            distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
+            column="FEMALE",
+        ),
+        Covariate(
+            name="height_cm",
+            unit="cm",
+            low=155.0,
+            high=190.0,
+            typical=172.0,
+            source=_COHORT,
+            meaning="height",
+            distribution=Uniform(155.0, 190.0),
+            column="HT",
+        ),
+        Covariate(
+            name="wt_kg",
+            unit="kg",
+            low=50.0,
+            high=110.0,
+            typical=74.0,
+            source=(
+                "body mass index N(25, 4) kg/m2, cut to 50-110 kg: this project's choice, since the lean body mass of "
+                "Schnider 1998 fails in the very obese"
+            ),
+            meaning="total body weight",
+            distribution=Normal(
+                lambda d: 25.0 * (d["height_cm"] / 100.0) ** 2, lambda d: 4.0 * (d["height_cm"] / 100.0) ** 2
+            ),
+            column="WT",
+        ),
+        Covariate(
+            name="remi_ce_ng_per_ml",
+            unit="ng/mL",
+            low=0.0,
+            high=4.0,
+            typical=2.0,
+            source=(
+                "effect-site targets of 0, 2 and 4 ng/mL (Vanluchene ALG et al. Br J Anaesth 2004;93:645-654); equal "
+                "shares are this project's choice"
+            ),
+            meaning="remifentanil at the effect site, constant",
+            distribution=Categorical((0.0, 2.0, 4.0), (1 / 3, 1 / 3, 1 / 3)),
+            column="REMI",
+        ),
+        Covariate(
+            name="opioid",
+            unit="0/1",
+            low=0.0,
+            high=1.0,
+            typical=1.0,
+            source="1 where remifentanil is given",
+            meaning="an opioid is given as well",
+            distribution=Derived(lambda d: (d["remi_ce_ng_per_ml"] > 0.0).astype(float)),
+            column="OPIOID",
+        ),
+    ),
+    schedule=Schedule(interval_h=_INTERVAL_H, decisions=120, output_times_h=(_SEEN_H, _INTERVAL_H), shown_unit="min"),
+    dosage=Dosage(
+        amounts=(
+            *(0.5 * i for i in range(41)),
+            *(float(a) for a in range(21, 41)),
+            *(float(a) for a in range(45, 101, 5)),
+            *(float(a) for a in range(110, 201, 10)),
+        ),
+        unit="mg/min",
+        compartment="central",
+        duration_h=_INTERVAL_H,
+        mg_per_unit=0.5,
+        usual=10.0,
+        source=(
+            "a syringe pump of 10 mg/mL: 0-200 mL/h (0-33 mg/min) in steps of 3 and 6 mL/h for maintenance, up to "
+            "1,200 mL/h (200 mg/min) for induction, as in Struys M et al. Anaesthesia 1997;52:41-50; the steps are "
+            "this project's choice"
+        ),
+    ),
+    monitoring=Monitoring(
+        output="bis",
+        at_h=(_SEEN_H,),
+        error=Residual(
+            "additive",
+            additive=Param(3.0, "1", f"{_PAS} simulator.py: normal noise of sd 3", "noise of the BIS signal"),
+        ),
+        source="a value every 30 s, 25 s old: the delay of Eleveld 2018 at 44 y, for all ages (this project's choice)",
+    ),
+    goal=Goal(
+        title="share of the time from minute 5 on with BIS in 40-60 (%)",
+        targets=(Target("bis", "trough", 40.0, 60.0, "1", _BAND, aim=50.0, log=False),),
+        harms=(
+            Harm("BIS < 40", "trough", "bis", f"{_BAND}; below is deeper than needed", below=40.0),
+            Harm("BIS < 30", "trough", "bis", "this project's choice: far too deep", below=30.0),
+            Harm(
+                "BIS > 60 after induction",
+                "trough",
+                "bis",
+                f"{_BAND}; above threatens awareness",
+                above=60.0,
+                from_h=_INDUCTION * _INTERVAL_H,
+            ),
+        ),
+        judged=tuple(range(_INDUCTION, 120)),
+    ),
+    reward=_reward,
+    reward_text=(
+        "from minute 5 on -|BIS - 50| / 10 every 30 s, at worst -4; a further -0.002 a mg/min throughout (this "
+        "project's choice)"
+    ),
+    label=_label,
+    label_text=(
+        f"2 mg/kg (over 55 y 1.25 mg/kg) in the first minute ({_LABEL}), then 10-8-6 mg/kg/h ({_STEPPED}); one half "
+        "more while BIS is above 60, one half less while below 40 (this project's choice)"
+    ),
+    disturbance=Disturbance(
+        profile=tuple((minute / 60.0, height) for minute, height in _SURGERY),
+        sd=0.3,
+        source=f"{_PAS} disturbances.py, profile 'simple'; the spread between patients is this project's choice",
+    ),
+    strata=(
+        ("age", "age_y", (40.0, 55.0)),
+        ("weight", "wt_kg", (65.0, 85.0)),
+        ("remifentanil", "remi_ce_ng_per_ml", (1.0, 3.0)),
+    ),
+    look_ahead=20,
+    estimated=("cl", "ke0", "bis_ce50_mg_per_l", "bis_c50_propofol_mg_per_l", "bis_gamma"),
+    estimated_at=(*range(1, 11), *range(12, 21, 2), *range(25, 120, 5)),
+    shield=ShieldLimits(dose=200.0, level=15.0, lowers=True),
+    # The grid is fine where maintenance is and coarse where induction is.
+    training=TrainingSettings(
+        total_timesteps=6_000_000,
+        # Few patients at a time, so that there are many updates.
+        num_envs=256,
+        num_minibatches=8,
+        learning_rate=5e-4,
+        # Who is far too deep wakes in 20 min, 40 decisions later.
+        gamma=0.99,
+        hidden_size=64,
+        init_logstd=-1.0,
+        env={"history": 10, "action": "grid", "mixture": [{}, {"randomise": 1.0}]},
+    ),
+)

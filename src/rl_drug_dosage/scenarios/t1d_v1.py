@@ -1,0 +1,172 @@
+"""Insulin in type 1 diabetes: a pump dose every 30 min for a day with three meals, glucose 3.9-10 mmol/L.
+
+**What the clinic knows.** Weight, glucose at the start, the meals of the day beforehand (their mean size, not what is
+really eaten), and a glucose sensor that reads every 15 min, the last reading at the moment of the decision. Each dose,
+basal and bolus in one, goes under the skin at once.
+
+**Patients** follow Hovorka 2004 with 13 random effects, wide ones. At 06:00 each is in the steady state that his own
+basal rate has held; nobody is told this rate. One in sixteen produces less glucose than he uses and needs no basal
+insulin at all: he is low between meals whatever the pump does, stays in the cohort, and lowers every policy's result
+alike. Nobody eats against a low; who falls below 2 mmol/L goes to hospital and is out of range to the end.
+
+Doses far above need drive glucose of this model below 0, since insulin may turn production negative without a floor.
+The largest dose and the end in hospital keep the equations where they have numbers. Where insulin takes glucose up
+faster than Runge-Kutta with 24 steps an hour can follow (above 66 per h), glucose would swing to thousands of mmol/L
+in place of 0: there the patient counts as one without any, and leaves.
+
+**A controller** estimates the eight effects that move glucose most and takes the other five as typical: a day of
+glucose does not tell them apart, and each costs another solution of the equations. The patients keep all 13.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.ward import Dosage, Dropout, Intake, Monitoring, Schedule
+from rl_drug_dosage.pkpd import Covariate, Param, Residual, Target, Uniform, Values
+
+__all__ = ["SCENARIO"]
+
+_RANGES = "time in, below and above range: Battelino T et al. Diabetes Care 2019;42:1593-1603"
+_MEALS = "jxx123/simglucose scenario_gen.py: means of breakfast, lunch and dinner, 45, 70 and 80 g at 7, 12 and 18 h"
+_RULES = "half of the daily insulin is basal, 500 rule, 100 rule (1800 rule in mg/dL): usual starting rules of pumps"
+_BASAL = 0.0055
+"""U/kg/h that holds the typical patient of Hovorka 2004 at 6 mmol/L (0.41 U/h at 75 kg, by `basal_mg_per_h`)."""
+_PER_DAY = 48
+
+
+def _label(facts: Values, record: Record) -> Array:
+    """Basal rate by weight, none below 4.4 mmol/L; with a meal its carbohydrates / ratio and what corrects glucose."""
+    daily = 2.0 * 24.0 * _BASAL * facts["wt_kg"]
+    last = jnp.maximum(record.k - 1, 0)
+    known = record.known[last, -1]
+    glucose = jnp.where(known, record.level[last, -1], facts["glucose0_mmol_per_l"])
+    basal = jnp.where(glucose < 4.4, 0.0, 0.5 * daily / _PER_DAY)
+    grams = record.intake_mg[record.k] / 1000.0
+    bolus = grams * daily / 500.0 + (glucose - 6.0) * daily / 100.0
+    return jnp.maximum(basal + jnp.where(grams > 0, bolus, 0.0), 0.0)
+
+
+def _reward(judged: Judged) -> Array:
+    glucose = judged.values["glucose"]
+    # Bounded, since glucose of the model may fall below 0 after very large doses.
+    low = jnp.clip(3.9 - glucose, 0.0, 3.9)
+    high = jnp.clip(glucose - 10.0, 0.0, 20.0)
+    return jnp.mean(jnp.where((low + high) == 0.0, 1.0, 0.0) - low - 0.1 * high)
+
+
+SCENARIO = Scenario(
+    title="insulin every 30 min for a day with three meals, glucose 3.9-10 mmol/L",
+    models=("insulin-hovorka2004",),
+    covariates=(
+        Covariate(
+            name="wt_kg",
+            unit="kg",
+            low=65.0,
+            high=95.0,
+            typical=75.0,
+            source="uniform over 65-95 kg, as in the Monte-Carlo set of Hovorka patients that the drug file names",
+            meaning="body weight",
+            distribution=Uniform(65.0, 95.0),
+            column="WT",
+        ),
+        Covariate(
+            name="glucose0_mmol_per_l",
+            unit="mmol/L",
+            low=5.0,
+            high=9.0,
+            typical=6.0,
+            source="uniform over 5-9 mmol/L: this project's choice",
+            meaning="glucose at 06:00, held by the patient's own basal rate until then",
+            distribution=Uniform(5.0, 9.0),
+            column="GLUC0",
+        ),
+    ),
+    schedule=Schedule(
+        interval_h=0.5, decisions=_PER_DAY, output_times_h=(0.25, 0.5), step_h=1.0 / 24.0, shown_unit="h"
+    ),
+    dosage=Dosage(
+        amounts=(
+            *(0.05 * i for i in range(21)),
+            *(0.1 * i for i in range(11, 21)),
+            *(0.25 * i for i in range(9, 13)),
+        ),
+        unit="U",
+        compartment="subcutaneous1",
+        mg_per_unit=0.035,
+        usual=0.2,
+        source=(
+            "steps of 0.05 U as of a pump, coarser above 1 and 2 U, at most 3 U at once: this project's choice; "
+            "0.035 mg a unit (product information of insulin lispro)"
+        ),
+    ),
+    monitoring=Monitoring(
+        output="glucose",
+        at_h=(0.25, 0.5),
+        error=Residual(
+            "proportional",
+            proportional=Param(
+                0.10,
+                "1",
+                "a mean absolute relative difference of 8 % (a sensor in doi 10.1177/1932296816680633) is 0.8 sd of a "
+                "normal error",
+                "of a sensor reading",
+            ),
+        ),
+        source="a sensor read every 15 min, without delay, errors independent: this project's choice",
+    ),
+    goal=Goal(
+        title="time in range, glucose 3.9-10 mmol/L, from 06:00 to 06:00 (%)",
+        targets=(Target("glucose", "value", 3.9, 10.0, "mmol/L", _RANGES, aim=6.5),),
+        harms=(
+            Harm("glucose < 3.9", "nadir", "glucose", _RANGES, below=3.9),
+            Harm("glucose < 3.0", "nadir", "glucose", _RANGES, below=3.0),
+            Harm("glucose > 13.9", "peak", "glucose", _RANGES, above=13.9),
+        ),
+    ),
+    reward=_reward,
+    reward_text=(
+        "share of readings in 3.9-10 mmol/L, less 1 a mmol/L below and 0.1 a mmol/L above (this project's choice)"
+    ),
+    label=_label,
+    label_text=(
+        "basal 0.0055 U/kg/h (the typical patient's), none below 4.4 mmol/L; with a meal 1 U per 500 / daily dose "
+        f"grams and per 100 / daily dose mmol/L above 6 ({_RULES})"
+    ),
+    intake=Intake(
+        compartment="gut1",
+        schedule=((2, 45_000.0), (12, 70_000.0), (24, 80_000.0)),
+        period=_PER_DAY,
+        cv=0.15,
+        announced=True,
+        source=f"{_MEALS}; the sd are 10 g there, 12-22 %; snacks and moved meal times are left out",
+    ),
+    dropout=Dropout(
+        "glucose",
+        None,
+        1,
+        "a reading's true value below 2.0 mmol/L ends the day in hospital: this project's choice",
+        below=2.0,
+        lost=100.0,
+    ),
+    strata=(
+        ("weight", "wt_kg", (75.0, 85.0)),
+        ("glucose at the start", "glucose0_mmol_per_l", (6.0, 7.5)),
+    ),
+    look_ahead=10,
+    estimated=("egp0", "f01", "ka1", "sit", "sid", "sie", "tmax_insulin", "tmax_gut"),
+    estimated_at=(*range(2, 13, 2), *range(15, 48, 3)),
+    shield=ShieldLimits(dose=3.0, level=3.5, lowers=True),
+    training=TrainingSettings(
+        total_timesteps=3_000_000,
+        # Few patients at a time, so that there are many updates.
+        num_envs=256,
+        num_minibatches=8,
+        learning_rate=5e-4,
+        num_steps=48,
+        init_logstd=-1.0,
+        # The label knows what a meal needs: in amounts, nearly every untrained policy ends in hospital.
+        env={"history": 10, "action": "label", "reward": "scenario", "mixture": []},
+    ),
+)

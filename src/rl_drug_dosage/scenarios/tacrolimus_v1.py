@@ -1,0 +1,251 @@
+"""Tacrolimus in the six weeks after kidney transplantation: two doses a day, steered by the trough in whole blood.
+
+**What the clinic knows.** Before the first dose: age, body size, CYP3A5 and CYP3A4*22 genotype. Each morning:
+haematocrit, albumin, creatinine, the prednisolone dose. The trough is drawn before the morning dose, every day in the
+first week and three times a week from then on; its result is used from the next morning on. A dose is the same in the
+morning and in the evening.
+
+**Patients** follow Andrews 2019 unless told otherwise. While the new kidney starts to work creatinine falls,
+haematocrit and albumin recover, prednisolone is tapered. How fast is this project's choice: only the size of each
+effect is published.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.ward import Clock, Dosage, Drift, Monitoring, Schedule
+from rl_drug_dosage.pkpd import Categorical, Covariate, Derived, Fixed, LogNormal, Normal, Target, Values
+
+__all__ = ["SCENARIO"]
+
+_ANDREWS = "Andrews 2019 Table 1 (nlmixr2lib Andrews_2019_tacrolimus.R)"
+_STORSET = "Storset 2014 Table 1 (nlmixr2lib Storset_2014_tacrolimus.R)"
+_ROTTERDAM = "Andrews 2019, Rotterdam (nlmixr2lib Andrews_2019_tacrolimus.R)"
+_COURSE = "after transplantation; numbers are this project's choice"
+
+_DAYS = 42
+_PHASES = ((0.0, 10.0, 15.0), (14 * 24.0, 8.0, 12.0), (28 * 24.0, 5.0, 10.0))
+"""(from, low, high): h and ug/L."""
+
+
+def _label(facts: Values, record: Record) -> Array:
+    """Start by weight and genotype; then the dose behind the latest trough times aim / trough, if it is outside."""
+    start = 0.5 * jnp.where(facts["cyp3a5_expresser"] > 0.5, 0.3, 0.2) * facts["wt_kg"]
+    phase = jnp.sum((record.k + 1) * 24.0 > jnp.asarray([from_h for from_h, _, _ in _PHASES])) - 1
+    low = jnp.asarray([edge for _, edge, _ in _PHASES])[phase]
+    high = jnp.asarray([edge for _, _, edge in _PHASES])[phase]
+    at = jnp.max(jnp.where(record.known[:, -1], jnp.arange(record.known.shape[0]), -1))
+    trough = jnp.maximum(record.level[jnp.maximum(at, 0), -1], 0.1)
+    now, behind = record.dose[jnp.maximum(record.k - 1, 0)], record.dose[jnp.maximum(at, 0)]
+    # The trough of the first day is far from a steady state: it changes nothing.
+    acts = (at >= 1) & ((trough < low) | (trough > high))
+    new = behind * jnp.clip(jnp.sqrt(low * high) / trough, 0.5, 1.5)
+    return jnp.where(record.k == 0, start, jnp.where(acts, new, now))
+
+
+def _reward(judged: Judged) -> Array:
+    low, high = judged.low[0], judged.high[0]
+    trough = jnp.maximum(judged.metrics[0][0], 0.1)
+    off = jnp.abs(jnp.log(trough / jnp.sqrt(low * high))) / (0.5 * jnp.log(high / low))
+    return -jnp.where(off > 1.0, jnp.minimum(off, 5.0), 0.0)
+
+
+SCENARIO = Scenario(
+    title="tacrolimus twice a day for 6 weeks, trough 10-15, then 8-12, then 5-10 ug/L",
+    models=("tacrolimus-andrews2019", "tacrolimus-storset2014"),
+    covariates=(
+        Covariate(
+            name="age_y",
+            unit="y",
+            low=18.0,
+            high=79.4,
+            typical=55.72,
+            source=f"{_ANDREWS}: 15-79.4, centre 55.72; adults, and the spread, as in the drug file",
+            meaning="age at transplantation",
+            distribution=Normal(55.72, 10.7),
+            column="AGE",
+        ),
+        Covariate(
+            name="bsa_m2",
+            unit="m2",
+            low=1.24,
+            high=2.66,
+            typical=1.93,
+            source=f"{_ANDREWS}: 1.24-2.66, centre 1.93; spread as in the drug file",
+            meaning="body surface area",
+            distribution=Normal(1.93, 0.24),
+            column="BSA",
+        ),
+        Covariate(
+            name="lbm_kg",
+            unit="kg",
+            low=33.1,
+            high=85.3,
+            typical=58.94,
+            source=f"{_ANDREWS}: 33.1-85.3, centre 58.94; in proportion to body surface as in the drug file",
+            meaning="lean body mass",
+            distribution=Normal(lambda c: 58.94 * c["bsa_m2"] / 1.93, 4.7),
+            column="LBM",
+        ),
+        Covariate(
+            name="ffm_kg",
+            unit="kg",
+            low=35.0,
+            high=80.0,
+            typical=58.94,
+            source=f"{_STORSET}: 35-80; taken to be lean body mass, this project's choice",
+            meaning="fat-free mass",
+            distribution=Derived(lambda c: c["lbm_kg"]),
+            column="FFM",
+        ),
+        Covariate(
+            name="wt_kg",
+            unit="kg",
+            low=30.0,
+            high=150.0,
+            typical=77.5,
+            source="from the body surface, WT = 3600 BSA^2 / HT (Mosteller); 173 cm for all is this project's choice",
+            meaning="body weight; only the label's starting dose reads it",
+            distribution=Derived(lambda c: 3600.0 * c["bsa_m2"] ** 2 / 173.0),
+            column="WT",
+        ),
+        Covariate(
+            name="cyp3a5_expresser",
+            unit="0/1",
+            low=0.0,
+            high=1.0,
+            typical=0.0,
+            source=f"{_ANDREWS}: 86 of 337",
+            meaning="carries CYP3A5*1",
+            distribution=Categorical((0.0, 1.0), (251 / 337, 86 / 337)),
+            column="CYP3A5",
+        ),
+        Covariate(
+            name="cyp3a4_22",
+            unit="0/1",
+            low=0.0,
+            high=1.0,
+            typical=0.0,
+            source=f"{_ANDREWS}: 31 of 337",
+            meaning="carries CYP3A4*22",
+            distribution=Categorical((0.0, 1.0), (306 / 337, 31 / 337)),
+            column="CYP3A4",
+        ),
+        Covariate(
+            name="hct_percent",
+            unit="%",
+            low=24.0,
+            high=45.0,
+            typical=34.0,
+            source=f"range: {_STORSET}; 31 % on the first day is this project's choice",
+            meaning="haematocrit",
+            distribution=Normal(31.0, 4.2),
+            column="HCT",
+        ),
+        Covariate(
+            name="alb_g_per_l",
+            unit="g/L",
+            low=12.0,
+            high=57.0,
+            typical=42.0,
+            source=f"{_ANDREWS}: 12-57; 36 g/L on the first day is this project's choice",
+            meaning="serum albumin",
+            distribution=Normal(36.0, 5.0),
+            column="ALB",
+        ),
+        Covariate(
+            name="scr_umol_per_l",
+            unit="umol/L",
+            low=38.0,
+            high=1885.0,
+            typical=134.98,
+            source=f"{_ANDREWS}: 38-1885; 400 umol/L on the first day is this project's choice",
+            meaning="serum creatinine",
+            distribution=LogNormal(400.0, 0.5),
+            column="SCR",
+        ),
+        Covariate(
+            name="prednisolone_mg_per_day",
+            unit="mg/day",
+            low=0.0,
+            high=80.0,
+            typical=20.0,
+            source=f"{_STORSET}: Oslo starts with 20 mg a day",
+            meaning="oral prednisolone",
+            distribution=Fixed(20.0),
+            column="PRED",
+        ),
+    ),
+    # Absorption lags by 0.4 h: no grid time may come sooner after a dose.
+    schedule=Schedule(interval_h=24.0, decisions=_DAYS, output_times_h=(12.0, 24.0)),
+    dosage=Dosage(
+        amounts=tuple(0.5 * capsules for capsules in range(31)),
+        unit="mg",
+        compartment="depot",
+        usual=7.5,
+        at_h=(0.0, 12.0),
+        source=f"{_ROTTERDAM}: 0.2 mg/kg a day in two doses of 0.5 mg capsules; up to 15 mg is this project's choice",
+    ),
+    monitoring=Monitoring(
+        output="concentration",
+        at_h=(24.0,),
+        intervals=(*range(7), *(day for day in range(7, _DAYS) if day % 7 in {1, 3, 5})),
+        turnaround_h=24.0,
+        lloq=1.0,
+        source="daily, then three times a week, results a day later; this project's choice, as is the limit of 1 ug/L",
+    ),
+    goal=Goal(
+        title="share of days with a trough in the window of the phase (%)",
+        targets=(
+            Target(
+                "concentration",
+                "trough",
+                *_PHASES[0][1:],
+                "ug/L",
+                f"{_ROTTERDAM}: 10-15 in weeks 1-2, 8-12 in weeks 3-4, 5-10 after",
+                later=_PHASES[1:],
+            ),
+        ),
+        harms=(
+            Harm("trough > 20 ug/L", "trough", "concentration", "limit of toxicity: this project's choice", above=20.0),
+        ),
+    ),
+    reward=_reward,
+    reward_text=(
+        "0 inside the window, outside minus the distance of ln C0 from its middle in half-widths, at most 5 (this "
+        "project's choice)"
+    ),
+    label=_label,
+    label_text=(
+        f"0.2 mg/kg a day ({_ROTTERDAM}), 0.3 for CYP3A5 expressers (1.5 times as much, CPIC: Birdwell KA et al. Clin "
+        "Pharmacol Ther 2015;98:19-24); from the second trough on, where one is outside of its window, the dose behind "
+        "it times aim / trough (0.5-1.5)"
+    ),
+    drifts=(
+        Drift("hct_percent", 36.0, 21 * 24.0, 0.01, f"anaemia recovers {_COURSE}"),
+        Drift("alb_g_per_l", 42.0, 14 * 24.0, 0.01, f"albumin recovers {_COURSE}"),
+        Drift("scr_umol_per_l", 134.98, 7 * 24.0, 0.05, f"creatinine falls {_COURSE}"),
+        Drift("prednisolone_mg_per_day", 5.0, 14 * 24.0, 0.0, f"prednisolone is tapered {_COURSE}"),
+    ),
+    clocks=(Clock("first_day", lambda t_h: jnp.where(t_h <= 24.0, 1.0, 0.0)),),
+    strata=(
+        ("CYP3A5", "cyp3a5_expresser", (0.5,)),
+        ("age", "age_y", (45.0, 65.0)),
+    ),
+    look_ahead=5,
+    # Limits are this project's choice: the level is that of a typical patient 12 and 24 h after the morning dose.
+    shield=ShieldLimits(dose=15.0, factor=2.0, level=30.0),
+    training=TrainingSettings(
+        total_timesteps=5_000_000,
+        num_envs=512,
+        num_minibatches=8,
+        learning_rate=5e-4,
+        init_logstd=-1.0,
+        # Clearance differs between troughs by 14 %: what tells a patient are all of his levels.
+        memory="gru",
+        memory_size=64,
+        env={"history": 4, "action": "relative"},
+    ),
+)

@@ -1,0 +1,124 @@
+"""Vancomycin in hospitalised adults: an infusion every 12 h for a week, steered to the consensus window of AUC24.
+
+**What the clinic knows.** Before the first dose: creatinine clearance, weight, whether the patient is on haemodialysis.
+Levels are drawn 1 h after the end of the infusion and 1 h before the next dose, around doses 1 and 3 (the plan of the
+mipdtrial vignettes), and once more around doses 7 and 11; a result is back 2 h later, so a dose is chosen with the
+levels of all intervals before it, save the trough of the last hour.
+
+**Patients** follow Thomson 2009 unless told otherwise. Creatinine clearance and weight are drawn as in the vignette
+(exp(N(ln 6, ln 1.6)) L/h, N(90, 25) kg), cut where Thomson's clearance would turn negative and where weights are none.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
+from rl_drug_dosage.pkpd import Covariate, Fixed, LogNormal, Normal, Target, Values
+
+__all__ = ["SCENARIO"]
+
+_PROTOCOL = "InsightRX/mipdtrial vignettes/vancomycin_*.Rmd"
+_CONSENSUS = "Rybak MJ et al. Am J Health Syst Pharm 2020;77(11):835-864 (ASHP, IDSA, PIDS, SIDP)"
+
+
+def _label(facts: Values, record: Record) -> Array:
+    """25 mg/kg once, then 15 mg/kg every 12 h, scaled with renal function: 15-20 mg/kg is for a normal one.
+
+    The interval is fixed here, so a slow eliminator gets less each time instead of the same less often.
+    """
+    share = jnp.clip(facts["crcl_ml_per_min"] / 100.0, 0.2, 1.3)
+    keep = 15.0 * facts["wt_kg"] * share
+    load = 25.0 * facts["wt_kg"]
+    return jnp.minimum(jnp.where(record.k == 0, load, keep), 3000.0)
+
+
+def _reward(judged: Judged) -> Array:
+    auc = judged.metrics[0][0]
+    low, high = judged.low[0], judged.high[0]
+    outside = jnp.where((auc < low) | (auc > high), jnp.abs(auc - 500.0) / 100.0, 0.0)
+    return -outside - jnp.where(auc > high, 0.5, 0.0)
+
+
+SCENARIO = Scenario(
+    title="vancomycin every 12 h for 7 days, AUC24 400-600 mg h/L",
+    models=("vancomycin-thomson2009", "vancomycin-goti2018"),
+    covariates=(
+        Covariate(
+            name="crcl_ml_per_min",
+            unit="mL/min",
+            low=20.0,
+            high=150.0,
+            typical=100.0,
+            source=f"{_PROTOCOL}: median 6 L/h, log-sd ln 1.6; cut to 20-150 mL/min, this project's choice",
+            meaning="creatinine clearance",
+            distribution=LogNormal(100.0, 0.47),
+            column="CRCL",
+        ),
+        Covariate(
+            name="wt_kg",
+            unit="kg",
+            low=40.0,
+            high=160.0,
+            typical=90.0,
+            source=f"{_PROTOCOL}: N(90, 25); cut to 40-160 kg, this project's choice",
+            meaning="body weight",
+            distribution=Normal(90.0, 25.0),
+            column="WT",
+        ),
+        Covariate(
+            name="dialysis",
+            unit="0/1",
+            low=0.0,
+            high=1.0,
+            typical=0.0,
+            source="nobody is on haemodialysis: this project's choice",
+            meaning="on haemodialysis",
+            distribution=Fixed(0.0),
+            column="DIAL",
+        ),
+    ),
+    schedule=Schedule(interval_h=12.0, decisions=14, output_times_h=(1.0, 2.0, 4.0, 8.0, 11.0, 12.0)),
+    dosage=Dosage(
+        amounts=tuple(float(a) for a in range(0, 5001, 250)),
+        unit="mg",
+        compartment="central",
+        duration_h=1.0,
+        usual=1000.0,
+        source=f"{_PROTOCOL}: 250-5000 mg in steps of 250; 0 (skip a dose) is this project's addition",
+    ),
+    monitoring=Monitoring(
+        output="concentration",
+        at_h=(2.0, 11.0),
+        intervals=(0, 2, 6, 10),
+        turnaround_h=1.0,
+        lloq=0.5,
+        source=f"{_PROTOCOL}: 1 h after the infusion, 1 h before the next dose, doses 1 and 3; the rest is our choice",
+    ),
+    goal=Goal(
+        title="share of 12-h intervals with AUC24 in 400-600 mg h/L (%)",
+        targets=(Target("concentration", "auc24", 400.0, 600.0, "mg h/L", f"{_CONSENSUS}, at MIC 1 mg/L"),),
+        harms=(Harm("AUC24 > 600", "auc24", "concentration", _CONSENSUS, above=600.0),),
+    ),
+    reward=_reward,
+    reward_text="-|AUC24 - 500|/100 outside 400-600 mg h/L, 0 inside, a further -0.5 above 600 (this project's choice)",
+    label=_label,
+    label_text=f"25 mg/kg, then 15 mg/kg x CRCL / 100 mL/min (0.2-1.3) every 12 h, at most 3 g ({_CONSENSUS})",
+    strata=(
+        ("renal function", "crcl_ml_per_min", (60.0, 90.0)),
+        ("weight", "wt_kg", (70.0, 100.0)),
+    ),
+    look_ahead=6,
+    shield=ShieldLimits(dose=3000.0, day=6000.0, factor=3.0, level=80.0),
+    training=TrainingSettings(
+        total_timesteps=500_000,
+        num_envs=1024,
+        init_logstd=-1.0,
+        env={
+            "belief": "vancomycin-thomson2009",
+            "action": "residual",
+            "mixture": [{}, {"randomise": 1.0}],
+        },
+    ),
+)

@@ -1,0 +1,188 @@
+"""Run a policy on held-out episodes: one compiled call for our environments, a plain loop for everybody else's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, PRNGKeyArray
+
+from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, Window
+from rl_drug_dosage.ppo.policy import PpoPolicy
+from rl_drug_dosage.types import Array
+from rl_drug_dosage.utils.seeding import Stream, generator, key_for
+
+__all__ = ["Episodes", "Summary", "run_compiled", "run_gymnasium", "summarize"]
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """The courses of some episodes, padded to the longest; ``valid`` marks the steps that were taken.
+
+    Args:
+        concentration: at the start and after each step.
+        dose: given at the start of each step.
+        reward: of each step.
+        in_range: the concentration after the step was in the window.
+        valid: the step was taken.
+        axes: names and units of time, concentration and dose.
+        window: the therapeutic window, or ``None`` where the environment knows none.
+    """
+
+    concentration: Float[np.ndarray, "episode time+1"]
+    dose: Float[np.ndarray, "episode time"]
+    reward: Float[np.ndarray, "episode time"]
+    in_range: Bool[np.ndarray, "episode time"]
+    valid: Bool[np.ndarray, "episode time"]
+    axes: dict[str, Axis]
+    window: Window | None
+
+    @property
+    def returns(self) -> Float[np.ndarray, " episode"]:
+        """Total reward of each episode."""
+        return np.where(self.valid, self.reward, 0.0).sum(1, dtype=np.float64)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Steps of each episode."""
+        return self.valid.sum(1)
+
+    @property
+    def in_range_pct(self) -> Float[np.ndarray, " episode"]:
+        """Percentage of each episode's steps that ended in the window; NaN where there is none."""
+        if self.window is None:
+            return np.full(len(self.valid), np.nan)
+        return 100.0 * (self.in_range & self.valid).sum(1) / self.lengths
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means over episodes, under the names that are logged."""
+
+    mean_reward: float
+    std_reward: float
+    mean_length: float
+    in_range_pct: float
+
+    def metrics(self) -> dict[str, float]:
+        """``eval/*``; the window's share is left out where there is no window."""
+        values = {f"eval/{name}": value for name, value in vars(self).items()}
+        return {name: value for name, value in values.items() if not np.isnan(value)}
+
+
+def summarize(episodes: Episodes) -> Summary:
+    """Mean and population standard deviation of the return, mean length, mean percentage of time in the window."""
+    returns = episodes.returns
+    return Summary(
+        float(returns.mean()),
+        float(returns.std()),
+        float(episodes.lengths.mean()),
+        float(episodes.in_range_pct.mean()),
+    )
+
+
+def run_compiled(
+    env: FunctionalEnv, policy: PpoPolicy, *, seed: int, stream: Stream, episodes: int, deterministic: bool = True
+) -> Episodes:
+    """All episodes of one of our environments in one compiled call.
+
+    Args:
+        env: the environment.
+        policy: the policy.
+        seed: with ``stream``, decides the patients and their chance; streams never meet.
+        stream: what the episodes are for.
+        episodes: how many.
+        deterministic: take the mean action instead of a sample.
+    """
+    run = partial(_rollouts, horizon=env.horizon, episodes=episodes, deterministic=deterministic)
+    key = jax.random.key_data(key_for(seed, stream))
+    concentration, dose, reward, in_range, valid = (np.asarray(x) for x in run(env, policy, key))
+    return Episodes(concentration.T, dose.T, reward.T, in_range.T, valid.T, dict(env.axes), env.window)
+
+
+@eqx.filter_jit
+def _rollouts(
+    env: FunctionalEnv, policy: PpoPolicy, key: Array, *, horizon: int, episodes: int, deterministic: bool
+) -> tuple[Array, ...]:
+    reset_key, chance_key, action_key = jax.random.split(jax.random.wrap_key_data(key), 3)
+    state, obs = env.reset_batch(env.draw(reset_key, (episodes,)))
+    start = jax.vmap(env.concentration)(state)
+    memory = policy.networks.start((episodes,))
+    step_keys = jax.random.split(chance_key, horizon), jax.random.split(action_key, horizon)
+
+    def step(carry: Any, keys: tuple[PRNGKeyArray, PRNGKeyArray]) -> tuple[Any, tuple[Array, ...]]:
+        state, obs, memory, alive = carry
+        # one call for the whole cohort: a batched matrix product instead of a vmapped one
+        action, memory = policy.act(memory, obs, None if deterministic else keys[1])
+        out = env.step_batch(state, action, env.draw(keys[0], (episodes,)))
+        concentration = jax.vmap(env.concentration)(out.state)
+        record = (concentration, action[:, 0], out.reward, out.in_range, alive)
+        return (out.state, out.obs, memory, alive & ~(out.terminated | out.truncated)), record
+
+    _, (concentration, *rest) = jax.lax.scan(step, (state, obs, memory, jnp.ones(episodes, bool)), step_keys)
+    return jnp.concatenate([start[None], concentration]), *rest
+
+
+def run_gymnasium(
+    make: Callable[[], Any],
+    policy: PpoPolicy,
+    *,
+    seed: int,
+    stream: Stream,
+    episodes: int,
+    deterministic: bool = True,
+) -> Episodes:
+    """Episodes of any Gymnasium environment with Box spaces, one after the other.
+
+    The first component of the observation stands in for the concentration, and the first of the action for the dose.
+
+    Args:
+        make: makes the environment.
+        policy: the policy, with NumPy leaves.
+        seed: with ``stream`` and the episode's number, decides the seed of each reset.
+        stream: what the episodes are for.
+        episodes: how many.
+        deterministic: take the mean action instead of a sample.
+    """
+    env = make()
+    deviation = np.exp(np.asarray(policy.networks.actor_logstd[0]))
+    courses = []
+    try:
+        for episode in range(episodes):
+            rng = generator(seed, stream, episode)
+            obs, _ = env.reset(seed=int(rng.integers(2**31)))
+            obs = np.ravel(obs).astype(np.float32)
+            course: list[tuple[float, ...]] = []
+            start, done, memory = obs[0], False, policy.networks.start(())
+            while not done:
+                u, memory = policy.mean(obs, memory)
+                if not deterministic:
+                    u = u + deviation * rng.standard_normal(u.shape, dtype=np.float32)
+                action = policy.to_action(u)
+                nxt, reward, terminated, truncated, info = env.step(action.reshape(env.action_space.shape))
+                obs = np.ravel(nxt).astype(np.float32)
+                course.append((obs[0], action[0], reward, bool(info.get("in_range", False))))
+                done = terminated or truncated
+            courses.append((start, np.array(course, np.float64)))
+    finally:
+        env.close()
+    return _pad(courses)
+
+
+def _pad(courses: list[tuple[float, np.ndarray]]) -> Episodes:
+    longest = max(len(course) for _, course in courses)
+    table = np.full((4, len(courses), longest), np.nan)
+    for i, (_, course) in enumerate(courses):
+        table[:, i, : len(course)] = course.T
+    valid = ~np.isnan(table[2])
+    concentration = np.column_stack([[start for start, _ in courses], table[0]])
+    axes = {
+        "time": Axis("time", "steps"),
+        "concentration": Axis("observation", "first"),
+        "dose": Axis("action", "first"),
+    }
+    return Episodes(concentration, table[1], table[2], valid & (table[3] > 0), valid, axes, None)

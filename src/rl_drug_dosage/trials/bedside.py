@@ -1,0 +1,359 @@
+"""Any policy, one patient or a list of patients at a time, from plain Python.
+
+    from rl_drug_dosage import load_policy
+
+    policy = load_policy("mipd", "warfarin")  # or load_policy("models/warfarin.pt")
+    course = policy.start({"age_y": 64, "cyp2c9": "*1/*3", "vkorc1": "GA"})
+    course.observe(0.0, 1.1)  # hours since the first decision; the level before the first dose
+    dose = course.recommend()  # in policy.dose_unit
+    course.given(dose)
+    course.observe(24.0, 1.2)
+    ...
+
+`Bedside.covariates` says what is asked for. Research and education only: it never treats a patient.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from rl_drug_dosage.clinic.policy import Policy, Setting
+from rl_drug_dosage.clinic.record import Record, record_axes
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.pkpd import Fixed
+from rl_drug_dosage.policies.adapters.learnt import dosing_policy
+from rl_drug_dosage.ppo.model_file import load_model
+from rl_drug_dosage.registry import Found, find_scenario
+from rl_drug_dosage.trials.benchmark import enter
+
+__all__ = ["Bedside", "Course", "load_policy"]
+
+_TOLERANCE = 0.05
+"""How far from a planned time a level may be drawn, in decision intervals."""
+
+
+def load_policy(name: str | Path, scenario: str = "", *, controller: str = "", seed: int = 1) -> "Bedside":
+    """A policy by its name or model file, ready for patients.
+
+    Args:
+        name: an agent (``"mipd"``, ``"label"``, ...) or the path of a model file.
+        scenario: the task; a model file knows its own.
+        controller: the drug model that the policy believes; empty: the scenario's first.
+        seed: of tuning, and of a policy that draws its doses.
+
+    Raises:
+        UnknownNameError: no such policy or scenario.
+        ConfigError: no scenario given, an oracle (which needs the truth), or a policy that does not fit.
+        ModelFileError: a model of another scenario.
+    """
+    text = str(name)
+    if text.endswith(".pt"):
+        model = load_model(Path(text))
+        named = find_scenario(scenario or model.env_id)
+        return Bedside(named, dosing_policy(model, _setting(named, controller), Path(text)), seed=seed)
+    if not scenario:
+        raise ConfigError(f"load_policy({text!r}) needs a scenario: load_policy({text!r}, 'vancomycin')")
+    named = find_scenario(scenario)
+    entrant = enter(_setting(named, controller), text, seed=seed)
+    if entrant.sees_truth:
+        raise ConfigError(f"policy {text!r} needs the patient's true parameters, which nobody has at a bedside")
+    return Bedside(named, entrant.policy, seed=seed)
+
+
+def _setting(named: Found[Scenario], controller: str) -> Setting:
+    believed = model_of(named.value, controller or named.value.models[0])
+    return Setting(named, believed, simulator_of(named.value, believed.name))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One covariate that `Bedside.start` asks for."""
+
+    name: str
+    unit: str
+    meaning: str
+    low: float
+    high: float
+    optional: float | None
+    """The value that is taken when it is not given; None: it must be given."""
+
+
+class Bedside:
+    """A policy with its scenario's vocabulary.
+
+    Args:
+        named: the scenario.
+        policy: doses.
+        seed: of a policy that draws its doses.
+    """
+
+    def __init__(self, named: Found[Scenario], policy: Policy, *, seed: int = 1) -> None:
+        self.named, self.seed = named, seed
+        self.policy = jax.tree.map(jnp.asarray, policy)
+        axes = record_axes(_blank(self.scenario, 1, {c.name: np.zeros(1) for c in self.scenario.covariates}))
+        self.first_memory = eqx.filter_jit(lambda policy, record: jax.vmap(policy.init, in_axes=(axes,))(record))
+
+        def act(policy: Policy, memory: Any, record: Record, keys: Any) -> Any:
+            # Keys travel as plain numbers: making them on the host would cost more than the dose.
+            own = jax.vmap(jax.random.wrap_key_data)(keys)
+            return jax.vmap(policy.act, in_axes=(0, axes, 0))(memory, record, own)
+
+        self.advise = eqx.filter_jit(act)
+
+    @property
+    def scenario(self) -> Scenario:
+        """The task."""
+        return self.named.value
+
+    @property
+    def dose_unit(self) -> str:
+        """What a recommendation is counted in."""
+        return self.scenario.dosage.unit
+
+    @property
+    def interval_h(self) -> float:
+        """Between two decisions."""
+        return self.scenario.schedule.interval_h
+
+    @property
+    def covariates(self) -> tuple[Asked, ...]:
+        """What `start` asks for, with units and ranges."""
+        return tuple(
+            Asked(
+                c.name,
+                c.unit,
+                c.meaning,
+                c.low,
+                c.high,
+                c.distribution.value if isinstance(c.distribution, Fixed) else None,
+            )
+            for c in self.scenario.covariates
+        )
+
+    def start(self, covariates: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> "Course":
+        """Admit a patient, or a list of them.
+
+        Raises:
+            UnknownNameError: a covariate that the scenario does not have.
+            ConfigError: one that is missing or is no number.
+        """
+        single = isinstance(covariates, Mapping)
+        rows = [covariates] if isinstance(covariates, Mapping) else list(covariates)
+        if not rows:
+            raise ConfigError("start needs at least one patient: give a mapping of covariates, or a list of them")
+        read = [_read(self.covariates, row) for row in rows]
+        table = {c.name: np.asarray([r[c.name] for r in read], np.float32) for c in self.covariates}
+        return Course(self, _blank(self.scenario, len(rows), table), single=single)
+
+
+def _blank(scenario: Scenario, count: int, table: Mapping[str, np.ndarray]) -> Record:
+    """Empty charts."""
+    steps, samples = scenario.schedule.decisions, len(scenario.monitoring.at_h)
+    intake = np.zeros((count, steps), np.float32)
+    if scenario.intake is not None and scenario.intake.announced:
+        for at, amount in scenario.intake.schedule:
+            intake[:, at :: scenario.intake.period] = amount
+    numbers: Any = (count, steps, samples)
+    return Record(
+        k=np.zeros((), np.int32),  # type: ignore[arg-type]
+        covariates={n: np.repeat(c[:, None], scenario.records, axis=1) for n, c in table.items()},  # type: ignore[misc]
+        dose=np.zeros(numbers[:2], np.float32),  # type: ignore[arg-type]
+        level=np.zeros(numbers, np.float32),  # type: ignore[arg-type]
+        known=np.zeros(numbers, bool),  # type: ignore[arg-type]
+        below=np.zeros(numbers, bool),  # type: ignore[arg-type]
+        baseline=np.zeros(count, np.float32),  # type: ignore[arg-type]
+        intake_mg=intake,  # type: ignore[arg-type]
+    )
+
+
+_ALIASES = {
+    "age": "age_y",
+    "age_years": "age_y",
+    "weight": "wt_kg",
+    "weight_kg": "wt_kg",
+    "wt": "wt_kg",
+    "height": "height_cm",
+    "crcl": "crcl_ml_per_min",
+    "vkorc1": "vkorc1_g_alleles",
+    "inr_baseline": "inr_base",
+}
+_WORDS: dict[str, dict[str, float]] = {
+    "cyp2c9": {"*1/*1": 11.0, "*1/*2": 12.0, "*1/*3": 13.0, "*2/*2": 22.0, "*2/*3": 23.0, "*3/*3": 33.0},
+    "vkorc1_g_alleles": {"GG": 2.0, "GA": 1.0, "AG": 1.0, "AA": 0.0, "G/G": 2.0, "G/A": 1.0, "A/G": 1.0, "A/A": 0.0},
+    "female": {"female": 1.0, "f": 1.0, "male": 0.0, "m": 0.0},
+}
+"""Genotypes and sexes as people write them."""
+
+
+def _read(asked: Sequence[Asked], given: Mapping[str, Any]) -> dict[str, float]:
+    """One patient's covariates as numbers."""
+    names = [a.name for a in asked]
+    found: dict[str, float] = {}
+    for raw, value in given.items():
+        name = raw if raw in names else raw.strip().lower()
+        name = name if name in names else _ALIASES.get(name, name)
+        if name not in names:
+            raise UnknownNameError("covariate", raw, names)
+        found[name] = _number(name, value)
+    for a in asked:
+        if a.name not in found:
+            if a.optional is None:
+                raise ConfigError(f"covariate {a.name!r} ({a.meaning}, {a.unit}) is missing: asked for are {names}")
+            found[a.name] = a.optional
+    return found
+
+
+def _number(name: str, value: Any) -> float:
+    words = _WORDS.get(name, {})
+    if isinstance(value, str):
+        read = words.get(value.strip(), words.get(value.strip().upper(), words.get(value.strip().lower())))
+        if read is None and words:
+            # an allele order that the table does not have
+            read = words.get("/".join(sorted(value.strip().split("/"))))
+        if read is None:
+            raise ConfigError(
+                f"covariate {name!r} is {value!r}: give a number" + (f" or {list(words)}" if words else "")
+            )
+        return read
+    number = float(value)
+    if not np.isfinite(number):
+        raise ConfigError(f"covariate {name!r} is {value!r}: give a finite number")
+    return number
+
+
+class Course:
+    """Patients under treatment: tell what was measured and given, ask for the next dose.
+
+    Times are hours since the first decision. With one patient, doses and levels are numbers; with a list, arrays in its
+    order (a level of None or NaN: not measured).
+    """
+
+    def __init__(self, bedside: Bedside, record: Record, *, single: bool) -> None:
+        self._bedside, self._record, self._single = bedside, record, single
+        self._memory: Any = None
+        self._advice: tuple[int, np.ndarray, Any] | None = None
+        self._key = np.random.default_rng(bedside.seed)
+
+    @property
+    def decision(self) -> int:
+        """The decision that is due, from 0; as many doses have been given."""
+        return int(self._record.k)
+
+    @property
+    def time_h(self) -> float:
+        """When it is due."""
+        return self.decision * self._bedside.interval_h
+
+    def observe(self, time_h: float, level: float | Sequence[float | None] | None) -> None:
+        """Results that have come back of samples drawn at ``time_h``, in the unit of the monitored output.
+
+        Raises:
+            ConfigError: a time at which none is planned, one after the decision that is due, or a level that is no
+                number >= 0.
+        """
+        values = self._column(level, "level", missing=True)
+        scenario = self._bedside.scenario
+        record, seen = self._record, ~np.isnan(values)
+        if (values[seen] < 0).any():
+            raise ConfigError(f"level {values[seen].min():g} at {time_h:g} h: give numbers >= 0")
+        tolerance = _TOLERANCE * self._bedside.interval_h
+        if time_h > self.time_h + tolerance:
+            raise ConfigError(
+                f"a level at {time_h:g} h, but the decision due is at {self.time_h:g} h: tell the doses until then"
+            )
+        if scenario.monitoring.baseline and self.decision == 0 and abs(time_h) <= tolerance:
+            record.baseline[seen] = values[seen]
+            return self._forget()
+        at, slot = self._slot(time_h, tolerance)
+        limit = scenario.monitoring.lloq
+        record.level[seen, at, slot] = np.maximum(values[seen], limit)
+        record.below[seen, at, slot] = values[seen] < limit
+        record.known[seen, at, slot] = True
+        return self._forget()
+
+    def _slot(self, time_h: float, tolerance: float) -> tuple[int, int]:
+        scenario = self._bedside.scenario
+        starts = np.arange(scenario.schedule.decisions)[:, None] * self._bedside.interval_h
+        times = starts + np.asarray(scenario.monitoring.at_h)[None]
+        at, slot = np.unravel_index(np.argmin(np.abs(times - time_h)), times.shape)
+        if abs(times[at, slot] - time_h) > tolerance:
+            planned = ", ".join(f"{t:g}" for t in times[: max(self.decision, 1)].ravel()[-6:])
+            raise ConfigError(
+                f"a level at {time_h:g} h: {self._bedside.named.name} plans samples at {planned} h since the first "
+                f"decision, within {tolerance:g} h"
+            )
+        return int(at), int(slot)
+
+    def update(self, covariates: Mapping[str, Any]) -> None:
+        """Covariates of a single patient that have changed, from the decision that is due on.
+
+        Raises:
+            UnknownNameError, ConfigError: as `Bedside.start`.
+        """
+        asked = self._bedside.covariates
+        now = {a.name: float(self._record.covariates[a.name][0, -1]) for a in asked}
+        for name, value in _read(asked, {**now, **covariates}).items():
+            column = self._record.covariates[name]
+            column[:, min(self.decision, column.shape[1] - 1) :] = value
+        self._forget()
+
+    def recommend(self) -> float | Float[np.ndarray, " patient"]:
+        """The dose that the policy chooses now, in `Bedside.dose_unit`. Asking twice changes nothing.
+
+        Raises:
+            ConfigError: the course has ended.
+        """
+        steps = self._bedside.scenario.schedule.decisions
+        if self.decision >= steps:
+            raise ConfigError(
+                f"the course has ended: {self._bedside.named.name} has {steps} decisions; start a new one"
+            )
+        if self._advice is None:
+            if self._memory is None:
+                self._memory = self._bedside.first_memory(self._bedside.policy, self._record)
+            count = self._record.dose.shape[0]
+            keys = self._key.integers(2**32, size=(count, 2), dtype=np.uint32)
+            dose, memory = self._bedside.advise(self._bedside.policy, self._memory, self._record, keys)
+            self._advice = (self.decision, np.asarray(dose, np.float64), memory)
+        dose = self._advice[1]
+        return float(dose[0]) if self._single else dose.copy()
+
+    def given(self, dose: float | Sequence[float]) -> None:
+        """What was given at the decision that was due, recommended or not; time moves on to the next one.
+
+        Raises:
+            ConfigError: a dose that is no number >= 0, or a course that has ended.
+        """
+        values = self._column(dose, "dose", missing=False)
+        if (values < 0).any():
+            raise ConfigError(f"dose {values.min():g} {self._bedside.dose_unit}: give numbers >= 0")
+        # The policy's memory moves on with every decision, asked or not.
+        self.recommend()
+        assert self._advice is not None
+        self._memory = self._advice[2]
+        self._record.dose[:, self.decision] = values
+        self._record = eqx.tree_at(lambda r: r.k, self._record, np.asarray(self.decision + 1, np.int32))
+        self._advice = None
+
+    def _column(self, value: Any, what: str, *, missing: bool) -> np.ndarray:
+        count = self._record.dose.shape[0]
+        listed = [value] if self._single else list(value)
+        column = np.asarray([np.nan if v is None else v for v in listed], np.float64)
+        bad = ~np.isfinite(column) if not missing else np.isinf(column)
+        if column.shape != (count,) or bad.any():
+            raise ConfigError(
+                f"{what} {value!r}: give {'a finite number' if self._single else f'{count} finite numbers'}"
+            )
+        return column
+
+    def _forget(self) -> None:
+        self._advice = None

@@ -1,0 +1,92 @@
+"""Write a benchmark: JSON, CSV, and the report."""
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rl_drug_dosage.errors import OutputError
+from rl_drug_dosage.trials.benchmark import Benchmark
+from rl_drug_dosage.trials.statistics import endpoints
+from rl_drug_dosage.utils.files import atomic_write
+
+__all__ = ["prepare_folder", "write_benchmark"]
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Make the folder before the work begins, so that nothing is lost for want of it.
+
+    Raises:
+        OutputError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot make output folder {folder}: {reason}; choose another --output-dir") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write to output folder {folder}; choose another --output-dir")
+    return folder
+
+
+def write_benchmark(result: Benchmark, folder: Path) -> tuple[Path, ...]:
+    """Write them all into a folder, which exists.
+
+    ``benchmark.json`` has everything, ``benchmark.csv`` a row a policy, ``patients.csv`` a row a patient and policy;
+    ``report.html`` opens in any browser, offline.
+
+    Raises:
+        OutputError: a place that cannot be written.
+    """
+    from rl_drug_dosage.reports.page import report_html
+
+    paths = []
+    for name, content in (
+        ("benchmark.json", json.dumps(result.record, indent=1, allow_nan=False)),
+        ("benchmark.csv", _policies_csv(result.record)),
+        ("patients.csv", _patients_csv(result)),
+        ("report.html", report_html(result.record)),
+    ):
+        path = folder / name
+        atomic_write(path, content.encode())
+        paths.append(path)
+    return tuple(paths)
+
+
+def _flat(row: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested entries as ``outer.inner``."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{before}{name}.")
+        else:
+            found[before + name] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return found
+
+
+def _policies_csv(record: dict[str, Any]) -> str:
+    rows = [_flat({k: v for k, v in row.items() if k not in {"tuned", "card"}}) for row in record["policies"]]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _patients_csv(result: Benchmark) -> str:
+    scenario = result.scenario.value
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    header: list[str] | None = None
+    for name, trial in result.trials.items():
+        ends = endpoints(scenario, trial)
+        if header is None:
+            header = ["patient", "policy", *trial.covariates, *ends, "failed"]
+            writer.writerow(header)
+        columns = [*trial.covariates.values(), *ends.values(), trial.failed.astype(int)]
+        numbers = range(trial.first, trial.first + trial.patients)
+        for number, *values in zip(numbers, *(c.tolist() for c in columns), strict=True):
+            writer.writerow([number, name, *(f"{v:.6g}" for v in values)])
+    return text.getvalue()

@@ -1,0 +1,179 @@
+"""From trials to a ranked table: endpoints of each patient, paired differences with bootstrap intervals, subgroups."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.shield import REASONS
+from rl_drug_dosage.trials.trial import Trial
+
+__all__ = ["RESAMPLES", "Interval", "bootstrap", "endpoints", "paired", "strata_of", "subgroups", "summary"]
+
+RESAMPLES = 2000
+_LEVEL = 95.0
+_WORST = 0.05
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def record(self) -> dict[str, float]:
+        """For JSON, rounded to what the resampling can tell."""
+        return {name: round(value, 4) for name, value in vars(self).items()}
+
+
+def bootstrap(
+    columns: Float[np.ndarray, "patient column"], rng: np.random.Generator, resamples: int = RESAMPLES
+) -> list[Interval]:
+    """Percentile intervals of the columns' means, patients drawn with replacement (Efron 1979).
+
+    All columns are resampled alike, so differences between them are paired. A resample is its multinomial counts: its
+    means are one matrix product.
+    """
+    n = len(columns)
+    means = np.concatenate(
+        [rng.multinomial(n, np.full(n, 1.0 / n), size=size) @ columns / n for size in _blocks(resamples, n)]
+    )
+    low, high = np.percentile(means, [(100.0 - _LEVEL) / 2.0, (100.0 + _LEVEL) / 2.0], axis=0)
+    return [Interval(float(m), float(a), float(b)) for m, a, b in zip(columns.mean(0), low, high, strict=True)]
+
+
+def _blocks(resamples: int, n: int) -> list[int]:
+    """Resamples in blocks of at most 4 million counts, 32 MB."""
+    size = max(1, min(resamples, 4_000_000 // n))
+    return [min(size, resamples - start) for start in range(0, resamples, size)]
+
+
+def endpoints(scenario: Scenario, trial: Trial) -> dict[str, Float[np.ndarray, " patient"]]:
+    """What is known of every patient at the end, a number each.
+
+    ``attainment_pct``: share of the judged intervals (or of their points) in every window, the primary endpoint; a
+    failed patient has attained nothing. ``final_pct``: the same of the last judged interval. ``under_pct``,
+    ``over_pct``: below or above some window. ``return``: sum of rewards. ``total_dose``: sum of amounts given, in the
+    dosage's unit times administrations. ``dose_changes``: decisions that differ from the one before. ``dropped_out``: 1
+    or 0. Then one ``harm:NAME`` a kind: intervals with that event.
+    """
+    judged = scenario.judged()
+    ok = ~trial.failed
+    last = int(np.flatnonzero(judged)[-1])
+    ended = ~trial.alive[:, -1]
+    found = {
+        "attainment_pct": 100.0 * np.where(ok, trial.inside[:, judged].mean(1), 0.0),
+        "final_pct": 100.0 * np.where(ok, trial.inside[:, last], 0.0),
+        "under_pct": 100.0 * np.where(ok, trial.under[:, judged].mean(1), 0.0),
+        "over_pct": 100.0 * np.where(ok, trial.over[:, judged].mean(1), 0.0),
+        "return": np.where(ok, trial.reward.sum(1), 0.0),
+        "total_dose": trial.dose.sum(1) * len(scenario.dosage.at_h),
+        "dose_changes": (np.abs(np.diff(trial.dose, axis=1)) > 1e-6).sum(1),
+        "dropped_out": ended.astype(float),
+    }
+    for i, harm in enumerate(scenario.goal.harms):
+        found[f"harm:{harm.name}"] = np.where(ok, trial.harms[:, :, i].sum(1), 0.0)
+    return {name: np.asarray(column, np.float64) for name, column in found.items()}
+
+
+def summary(scenario: Scenario, trial: Trial, ends: Mapping[str, np.ndarray], interval: Interval) -> dict[str, Any]:
+    """One policy's row of the table."""
+    share = np.sort(ends["attainment_pct"])
+    worst = share[: max(1, round(_WORST * len(share)))]
+    row: dict[str, Any] = {
+        "attainment_pct": interval.record(),
+        "attainment_median_pct": float(np.median(share)),
+        "worst_5_pct": float(worst.mean()),
+    }
+    row |= {name: float(ends[name].mean()) for name in ("final_pct", "under_pct", "over_pct", "return", "total_dose")}
+    row["dose_changes"] = float(ends["dose_changes"].mean())
+    row["harms"] = {
+        harm.name: {
+            "patients_pct": float(100.0 * (ends[f"harm:{harm.name}"] > 0).mean()),
+            "intervals_pct": float(100.0 * ends[f"harm:{harm.name}"].mean() / scenario.schedule.decisions),
+        }
+        for harm in scenario.goal.harms
+    }
+    row["dropouts"] = int(ends["dropped_out"].sum())
+    counts = np.bincount(trial.reason.ravel(), minlength=len(REASONS))
+    row["interventions"] = {reason: int(counts[i]) for i, reason in enumerate(REASONS) if i}
+    row["failed_patients"] = (trial.first + np.flatnonzero(trial.failed)).tolist()
+    return row
+
+
+def paired(
+    names: Sequence[str], shares: Float[np.ndarray, "patient policy"], rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Every pair's difference in attainment, patient by patient: points, interval, and who did better."""
+    pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
+    if not pairs:
+        return []
+    differences = np.stack([shares[:, i] - shares[:, j] for i, j in pairs], axis=1)
+    rows = []
+    for (i, j), interval, column in zip(pairs, bootstrap(differences, rng), differences.T, strict=True):
+        rows.append(
+            {
+                "policy": names[i],
+                "against": names[j],
+                **interval.record(),
+                "better_pct": float(100.0 * (column > 1e-9).mean()),
+                "worse_pct": float(100.0 * (column < -1e-9).mean()),
+            }
+        )
+    return rows
+
+
+def strata_of(scenario: Scenario, covariates: Mapping[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]]:
+    """(stratum, level, who) of every level of the scenario's strata that somebody is in."""
+    found = []
+    units = {c.name: c.unit for c in scenario.covariates}
+    for title, name, edges in scenario.strata:
+        column = np.asarray(covariates[name])
+        place = np.digitize(column, edges)
+        for level in range(len(edges) + 1):
+            who = place == level
+            if not who.any():
+                continue
+            unit = f" {units[name]}" if units[name] not in {"1", "0/1", "code", "count"} else ""
+            if level == 0:
+                label = f"< {edges[0]:g}{unit}"
+            elif level == len(edges):
+                label = f">= {edges[-1]:g}{unit}"
+            else:
+                label = f"{edges[level - 1]:g} to {edges[level]:g}{unit}"
+            found.append((title, label, who))
+    return found
+
+
+def subgroups(
+    scenario: Scenario,
+    covariates: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    shares: Float[np.ndarray, "patient policy"],
+    reference: str,
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
+    """Attainment of every policy in every stratum, and its difference from the reference there."""
+    base = names.index(reference)
+    rows = []
+    for title, label, who in strata_of(scenario, covariates):
+        own = shares[who]
+        intervals = bootstrap(own, rng)
+        differences = bootstrap(own - own[:, base : base + 1], rng)
+        for name, interval, difference in zip(names, intervals, differences, strict=True):
+            rows.append(
+                {
+                    "stratum": title,
+                    "level": label,
+                    "patients": int(who.sum()),
+                    "policy": name,
+                    "attainment_pct": interval.record(),
+                    "difference": difference.record(),
+                }
+            )
+    return rows

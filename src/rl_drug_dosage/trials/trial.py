@@ -1,0 +1,214 @@
+"""An in-silico trial: one policy on a range of virtual patients, a pure function of (policy, scenario, range, seed).
+
+Every policy meets the same patients with the same chance. Results of ranges merge (`merge`): shards of a cohort, run
+anywhere, give the bits of the whole.
+"""
+
+import itertools
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from rl_drug_dosage.clinic.policy import Policy
+from rl_drug_dosage.clinic.rollout import Courses, rollout
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.shield import Shield
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.utils.seeding import Stream, key_for
+
+__all__ = ["Cohort", "Trial", "merge", "prepare_trial", "run_trial"]
+
+_CHUNK = 250
+"""Patients in one compiled call, small enough for the caches; two calls run side by side on two cores. Calls start at
+multiples of it, whatever range is asked for, so that a patient is computed by the same program in the same lane: that
+is what makes shards agree to the bit."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One policy's results, a row a patient.
+
+    Args:
+        first: number of the first patient.
+        covariates: at admission.
+        values: the monitored output at the grid times, disturbance included.
+        metrics: the goal's metrics, the mean of an interval's points.
+        dose: what was given, in the dosage's unit.
+        proposal: what the policy asked for.
+        reason: why they differ, an index into `clinic.shield.REASONS`; 0: they do not.
+        inside, under, over: shares of an interval's points; a patient who has dropped out is never inside.
+        harms: events.
+        reward: of each interval.
+        alive: had not dropped out before the decision.
+        failed: the simulation, or the policy's memory, was not finite at some point.
+    """
+
+    first: int
+    covariates: dict[str, Float[np.ndarray, " patient"]]
+    values: Float[np.ndarray, "patient decision grid"]
+    metrics: Float[np.ndarray, "patient decision window"]
+    dose: Float[np.ndarray, "patient decision"]
+    proposal: Float[np.ndarray, "patient decision"]
+    reason: Int[np.ndarray, "patient decision"]
+    inside: Float[np.ndarray, "patient decision"]
+    under: Float[np.ndarray, "patient decision"]
+    over: Float[np.ndarray, "patient decision"]
+    harms: Float[np.ndarray, "patient decision harm"]
+    reward: Float[np.ndarray, "patient decision"]
+    alive: Bool[np.ndarray, "patient decision"]
+    failed: Bool[np.ndarray, " patient"]
+
+    @property
+    def patients(self) -> int:
+        """How many."""
+        return len(self.failed)
+
+
+def merge(parts: Sequence[Trial]) -> Trial:
+    """Results of adjoining ranges as one.
+
+    Raises:
+        ConfigError: the ranges do not adjoin.
+    """
+    parts = sorted(parts, key=lambda t: t.first)
+    for a, b in itertools.pairwise(parts):
+        if a.first + a.patients != b.first:
+            raise ConfigError(
+                f"patients {a.first}-{a.first + a.patients - 1} and {b.first}-{b.first + b.patients - 1} do not "
+                "adjoin: give every range once"
+            )
+    joined: dict[str, Any] = {
+        f.name: np.concatenate([getattr(t, f.name) for t in parts])
+        for f in fields(Trial)
+        if f.name not in {"first", "covariates"}
+    }
+    names = parts[0].covariates
+    table = {n: np.concatenate([t.covariates[n] for t in parts]) for n in names}
+    return Trial(first=parts[0].first, covariates=table, **joined)
+
+
+def _courses(scenario: Scenario, model: DrugModel, sees_truth: bool) -> Any:
+    """(policy, shield, stream key, patient numbers) -> `Courses`."""
+
+    def run(policy: Policy, shield: Shield | None, stream: Array, numbers: Array) -> Courses:
+        keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(numbers)
+        return rollout(scenario, model, policy, keys, shield=shield, sees_truth=sees_truth)
+
+    return run
+
+
+_KEPT = 64
+"""Compiled programs that a process keeps."""
+
+_COMPILER = {"xla_backend_optimization_level": "1"}
+"""A planner's program is compiled once and runs for seconds: level 1 takes a quarter off the compilation, and the runs
+were as fast."""
+
+
+_programs: OrderedDict[Any, Any] = OrderedDict()
+
+
+def _program(
+    scenario: Scenario, model: DrugModel, sees_truth: bool, policy: Policy, shield: Shield | None, size: int
+) -> Any:
+    """One compiled program a task and kind of policy: its numbers are arguments. Equal values share a program."""
+    leaves, shape = jax.tree.flatten((policy, shield))
+    key = (scenario, model, sees_truth, size, shape, tuple(jax.typeof(leaf) for leaf in leaves))
+    if key not in _programs:
+        run: Any = eqx.filter_jit(_courses(scenario, model, sees_truth))
+        lowered = run.lower(policy, shield, key_for(0, Stream.EVALUATE), jnp.arange(size))
+        _programs[key] = lowered.compile(compiler_options=_COMPILER)
+        while len(_programs) > _KEPT:
+            _programs.popitem(last=False)
+    return _programs[key]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Patients ``first .. first + count - 1`` of the cohort that seed and stream name; streams never meet.
+
+    Raises:
+        ConfigError: no patients.
+    """
+
+    seed: int
+    count: int
+    first: int = 0
+    stream: Stream = Stream.EVALUATE
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ConfigError(f"a trial needs at least 1 patient, not {self.count}")
+
+
+def prepare_trial(
+    scenario: Scenario,
+    model: DrugModel,
+    policy: Policy,
+    *,
+    shield: Shield | None = None,
+    sees_truth: bool = False,
+) -> None:
+    """Compile what `run_trial` would compile, so that several threads can do so for several policies at once."""
+    _program(scenario, model, sees_truth, jax.tree.map(jnp.asarray, policy), shield, _CHUNK)
+
+
+def run_trial(
+    scenario: Scenario,
+    model: DrugModel,
+    policy: Policy,
+    cohort: Cohort,
+    *,
+    shield: Shield | None = None,
+    sees_truth: bool = False,
+    clock: dict[str, float] | None = None,
+) -> Trial:
+    """One policy on one cohort.
+
+    Args:
+        scenario: the task.
+        model: the simulator, from `simulator_of`.
+        policy: doses them.
+        cohort: who.
+        shield: stands between policy and patient.
+        sees_truth: the policy is an oracle.
+        clock: is told ``compile_s`` and ``run_s``, the time that all patients take once it is compiled.
+    """
+    count, first = cohort.count, cohort.first
+    begin = time.perf_counter()
+    policy = jax.tree.map(jnp.asarray, policy)
+    run = _program(scenario, model, sees_truth, policy, shield, _CHUNK)
+    key = key_for(cohort.seed, cohort.stream)
+    compiled = time.perf_counter()
+
+    def shard(start: int) -> Trial:
+        courses = jax.device_get(run(policy, shield, key, start + jnp.arange(_CHUNK)))
+        names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "failed"}]
+        table = {name: np.moveaxis(getattr(courses, name), 0, 1) for name in names}
+        # A proposal that is no number is the policy's fault and is counted; the patient goes on.
+        failed = ~np.isfinite(table["values"]).all(axis=(1, 2)) | ~np.isfinite(table["reward"]).all(axis=1)
+        return Trial(first=start, covariates=courses.covariates, failed=failed, **table)
+
+    starts = range(first // _CHUNK * _CHUNK, first + count, _CHUNK)
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(shard, starts))
+    if clock is not None:
+        clock.update(compile_s=compiled - begin, run_s=time.perf_counter() - compiled)
+    return _cut(merge(parts), first, count)
+
+
+def _cut(trial: Trial, first: int, count: int) -> Trial:
+    """Patients ``first .. first + count - 1`` of the whole calls."""
+    own = slice(first - trial.first, first - trial.first + count)
+    rest = {f.name: getattr(trial, f.name)[own] for f in fields(Trial) if f.name not in {"first", "covariates"}}
+    return replace(trial, first=first, covariates={n: c[own] for n, c in trial.covariates.items()}, **rest)
