@@ -1,5 +1,6 @@
 """What all tests share: JAX on the CPU with compiled programs kept between runs, and small pieces to test with."""
 
+import dataclasses
 import importlib.util
 import os
 import sys
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.ppo.networks import init_actor_critic
 from rl_drug_dosage.ppo.normalizer import RunningMoments
 from rl_drug_dosage.ppo.policy import PpoPolicy
+from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.utils import runtime
 
@@ -22,6 +25,27 @@ runtime.configure("cpu")
 # The first example of a property may compile; how long that takes is no fault of the code.
 settings.register_profile("suite", deadline=None, max_examples=40)
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def ward() -> Scenario:
+    """Vancomycin, four doses, levels in the first and third interval."""
+    return dataclasses.replace(
+        SCENARIO,
+        schedule=dataclasses.replace(SCENARIO.schedule, decisions=4),
+        monitoring=dataclasses.replace(SCENARIO.monitoring, intervals=(0, 2)),
+    )
+
+
+@pytest.fixture(scope="session")
+def changed(ward: Scenario) -> Callable[..., Scenario]:
+    """The ward with other doses, schedule, monitoring or adherence."""
+
+    def make(**parts: dict[str, Any]) -> Scenario:
+        fields: dict[str, Any] = {n: dataclasses.replace(getattr(ward, n), **c) for n, c in parts.items()}
+        return dataclasses.replace(ward, **fields)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("jax", "numpy", "matplotlib", "gymnasium", "tensorboard", "equinox", "wandb")
+HEAVY = ("jax", "matplotlib", "tensorboard", "equinox", "wandb", "rich")
 
 
 @pytest.mark.parametrize(

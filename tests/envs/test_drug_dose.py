@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_drug_dosage.envs import catalog
-from rl_drug_dosage.envs.drug_dose_v0 import ENV, DrugDose, make_drug_dose
+from rl_drug_dosage.envs.drug_dose_v0 import ENV, DrugDose, DrugDoseState, make_drug_dose
 from rl_drug_dosage.envs.functional import Step
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 
@@ -23,8 +23,8 @@ def courses(env: DrugDose, key: jax.Array, dose: jax.Array, steer: jax.Array) ->
     start, chance = jax.random.split(jax.random.wrap_key_data(key))
     state, _ = jax.vmap(env.reset)(env.draw(start, (500,)))
 
-    def one(state: jax.Array, chance: jax.Array) -> tuple[jax.Array, Step]:
-        aimed = jnp.clip(0.5 * (env.c_min + env.c_max) - state[:, 0] * (1 - state[:, 1]), 0.0, env.max_dose)
+    def one(state: DrugDoseState, chance: jax.Array) -> tuple[DrugDoseState, Step]:
+        aimed = jnp.clip(0.5 * (env.c_min + env.c_max) - state.concentration * (1 - state.k), 0.0, env.max_dose)
         out = jax.vmap(env.step)(state, jnp.where(steer, aimed, dose)[:, None], chance)
         return out.state, out
 
@@ -68,11 +68,13 @@ def test_the_defaults_are_the_specifications() -> None:
 def test_dynamics_and_reward_by_hand(c: float, dose: float, noise: float, after: float, reward: float) -> None:
     """``C (1 - k) + dose + noise`` with k = 0.1 and noise_std 0.5; +1 inside, minus the distance outside."""
     env = make_drug_dose(k=0.1, noise_std=0.5)
-    out = step(env, np.float32([c, 0.1, 3.0]), np.float32([dose]), np.float32([noise, 0.9]))
+    out = step(
+        env, DrugDoseState(np.float32(c), np.float32(0.1), np.int32(3)), np.float32([dose]), np.float32([noise, 0.9])
+    )
     assert float(out.obs[0]) == pytest.approx(after, abs=1e-6)
     assert float(out.reward) == pytest.approx(reward, abs=1e-6)
     assert bool(out.in_range) == (reward == 1.0)
-    np.testing.assert_allclose(out.state, [after, 0.1, 4.0], atol=1e-6)
+    np.testing.assert_allclose(out.state, [after, 0.1, 4], atol=1e-6)
 
 
 def test_an_episode_is_truncated_at_the_horizon_and_never_terminates() -> None:
@@ -95,20 +97,20 @@ def test_the_course_without_noise_is_the_geometric_sum() -> None:
 def test_k_is_drawn_once_per_episode_from_its_range() -> None:
     """500 patients spread evenly over [0.03, 0.08], each keeping its k; a fixed k has no spread."""
     start, out = run(make_drug_dose(**TRAINING), 0.1)
-    k = start[:, 1]
+    k = start.k
     assert 0.03 <= k.min() < 0.031
     assert 0.079 < k.max() <= 0.08
     assert k.mean() == pytest.approx(0.055, abs=3 * 0.05 / np.sqrt(12 * 500))
-    np.testing.assert_array_equal(out.state[..., 1], np.broadcast_to(k, (100, 500)))
-    assert (run(make_drug_dose(k=0.2))[0][:, 1] == np.float32(0.2)).all()
+    np.testing.assert_array_equal(out.state.k, np.broadcast_to(k, (100, 500)))
+    assert (run(make_drug_dose(k=0.2))[0].k == np.float32(0.2)).all()
 
 
 def test_the_noise_is_white_with_the_deviation_asked_for() -> None:
     """What the dynamics leave unexplained: mean 0, deviation 0.3, no memory, no relation between patients."""
     env = make_drug_dose(c0=50.0, noise_std=0.3)
     start, out = run(env, 1.0)
-    before = np.concatenate([start[None, :, 0], out.state[:-1, :, 0]])
-    noise = (out.state[..., 0] - (before * 0.95 + 1.0)) / 0.3
+    before = np.concatenate([start.concentration[None], out.state.concentration[:-1]])
+    noise = (out.state.concentration - (before * 0.95 + 1.0)) / 0.3
     assert noise.mean() == pytest.approx(0.0, abs=4 / np.sqrt(noise.size))
     assert noise.std() == pytest.approx(1.0, abs=4 / np.sqrt(2 * noise.size))
     assert (noise[1:] * noise[:-1]).mean() == pytest.approx(0.0, abs=4 / np.sqrt(noise.size))
@@ -147,12 +149,12 @@ def test_every_observation_lies_in_the_declared_bounds(
 ) -> None:
     """Whatever the options and the chance: never below 0, and never above what doses and noise can add up to."""
     env = make_drug_dose(k=k, max_dose=max_dose, c0=c0, noise_std=noise_std, horizon=100)
-    state = np.float32([c0, k, 0.0])
+    state = DrugDoseState(np.float32(c0), np.float32(k), np.int32(0))
     low, high = env.observation_bounds
     for _ in range(3):
         out = step(env, state, np.float32([share * np.float32(max_dose)]), np.float32([noise, 0.0]))
-        state = np.asarray(out.state)
-        assert low <= state[0] <= high
+        state = out.state
+        assert low <= state.concentration <= high
 
 
 def test_the_highest_dose_without_elimination_stays_in_the_declared_bounds() -> None:

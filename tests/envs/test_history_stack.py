@@ -32,7 +32,7 @@ def test_the_stack_equals_stacking_by_hand(size: int) -> None:
         for name in ("reward", "terminated", "truncated", "in_range"):
             assert getattr(out, name) == getattr(expected, name)
         assert float(env.concentration(state)) == observations[0]
-        np.testing.assert_array_equal(state[env.stacked :], inner_state)
+        np.testing.assert_array_equal(state.inner, inner_state)
 
 
 def test_the_stack_declares_its_bounds() -> None:
@@ -51,4 +51,4 @@ def test_a_stack_of_one_is_the_environment_itself() -> None:
     assert type(catalog.make(ENV, {}, frame_stack=1)).__name__ == "DrugDose"
     state, obs = HistoryStack(make_drug_dose(c0=2.0), 1).reset(np.zeros(2, np.float32))
     assert obs.tolist() == [2.0]
-    assert state.shape == (4,)
+    assert state.stack.tolist() == [2.0]

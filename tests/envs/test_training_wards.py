@@ -58,14 +58,14 @@ def chance(mixture: Mixture) -> np.ndarray:
 def test_in_a_batch_every_part_has_its_rows(mixture: Mixture, chance: np.ndarray) -> None:
     """Seven environments of three parts: 3, 2, 2; each row is what its part alone makes of it, over three steps."""
     state, obs = jax.jit(mixture.reset_batch)(chance)
-    assert state[:, 0].tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert state.part.tolist() == [0, 0, 0, 1, 1, 2, 2]
     dose = np.full((7, 1), 1000.0, np.float32)
     step = jax.jit(mixture.step_batch)
     parts = [jax.jit(part.step) for part in mixture.parts]
-    own = [mixture.parts[int(i)].reset(c)[0] for i, c in zip(state[:, 0], chance, strict=True)]
+    own = [mixture.parts[int(i)].reset(c)[0] for i, c in zip(state.part, chance, strict=True)]
     for _ in range(3):
         out = step(state, dose, chance)
-        for row, i in enumerate(state[:, 0].astype(int)):
+        for row, i in enumerate(np.asarray(state.part)):
             alone = parts[i](own[row], dose[row], chance[row])
             own[row] = alone.state
             np.testing.assert_allclose(out.obs[row], alone.obs, rtol=1e-5, atol=1e-5)
@@ -78,14 +78,14 @@ def test_one_at_a_time_chance_decides_and_the_episode_stays_with_its_part(mixtur
     """All parts alike often, and a step is that of the part that the state names."""
     many = mixture.draw(jax.random.key(1), (600,))
     states = jax.jit(jax.vmap(lambda c: mixture.reset(c)[0]))(many)
-    counts = np.bincount(np.asarray(states[:, 0], int), minlength=3)
+    counts = np.bincount(np.asarray(states.part), minlength=3)
     # sd of a count of 600 with p = 1/3 is 11.5
     assert (abs(counts - 200) < 50).all()
-    row = int(np.flatnonzero(np.asarray(states[:, 0]) == 1)[0])
+    row = int(np.flatnonzero(np.asarray(states.part) == 1)[0])
     dose = np.float32([1500.0])
-    out = jax.jit(mixture.step)(states[row], dose, many[row])
+    out = jax.jit(mixture.step)(jax.tree.map(lambda leaf: leaf[row], states), dose, many[row])
     alone = mixture.parts[1].step(mixture.parts[1].reset(many[row])[0], dose, many[row])
-    assert out.state[0] == 1
+    assert out.state.part == 1
     np.testing.assert_allclose(out.obs, alone.obs, rtol=1e-5, atol=1e-5)
 
 

@@ -23,7 +23,7 @@ CARD = {
     "versions": {"jax": "0.12.0", "rl-drug-dosage": "0.1.0"},
 }
 AUC = ("auc24", "concentration", 400.0, 600.0, "mg h/L")
-LEVEL = ("end", "concentration", 10.0, 15.0, "mg/L")
+LEVEL = ("trough", "concentration", 10.0, 15.0, "mg/L")
 NAMES = ("oracle", "mipd", "agent", "label", "random")
 
 
@@ -263,7 +263,7 @@ def everything():
     """A record with all that there can be: a shield, mismatch, stress, two windows, one on the output, failures."""
     steps = [10.0] * 7 + [8.0] * 7
     return make_record(
-        windows=(AUC, ("end", "concentration", steps, None, "mg/L")),
+        windows=(AUC, ("trough", "concentration", steps, None, "mg/L")),
         judged=range(2, 14),
         shield=True,
         mismatch=("drug-one2001", "drug-two2002"),
@@ -281,7 +281,7 @@ def large():
         names,
         decisions=180,
         points=400,
-        windows=(("end", "bis", 40.0, 60.0, "1"),),
+        windows=(("trough", "bis", 40.0, 60.0, "1"),),
         output=("bis", "1"),
         time_unit="min",
         interval_h=1.0 / 120.0,

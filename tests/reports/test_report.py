@@ -100,7 +100,7 @@ RECORDS = {
         windows=(("peak", "concentration", None, 15.0, "mg/L"), ("nadir", "concentration", 5.0, None, "mg/L"))
     ),
     "no edges at first": lambda: make_record(
-        windows=(("end", "concentration", [None] * 4 + [5.0] * 10, [None] * 4 + [9.0] * 10, "mg/L"),)
+        windows=(("trough", "concentration", [None] * 4 + [5.0] * 10, [None] * 4 + [9.0] * 10, "mg/L"),)
     ),
     "all failed": lambda: make_record(("mipd", "label"), patients=3, failed={"mipd": range(3), "label": range(3)}),
     "one patient": lambda: make_record(patients=1, worst=1),
@@ -388,7 +388,7 @@ def test_research_and_education_only_stands_first():
 def test_windows_are_written_out():
     """Two-sided, open, and changing in the course."""
     windows = (
-        ("end", "concentration", [10.0] * 7 + [5.0] * 7, [15.0] * 7 + [None] * 7, "mg/L"),
+        ("trough", "concentration", [10.0] * 7 + [5.0] * 7, [15.0] * 7 + [None] * 7, "mg/L"),
         ("auc24", "concentration", None, 600.0, "mg h/L"),
     )
     page = Page(report_html(make_record(windows=windows, judged=range(2, 14))))
@@ -405,7 +405,9 @@ def test_windows_are_written_out():
 def test_a_window_is_drawn_where_it_is_and_where_it_counts():
     """Its edges lie at its values on the axis, in the judged intervals only."""
     low, high = 10.0, 20.0
-    record = make_record(("mipd",), windows=(("end", "concentration", low, high, "mg/L"),), judged=(*range(3, 8), 10))
+    record = make_record(
+        ("mipd",), windows=(("trough", "concentration", low, high, "mg/L"),), judged=(*range(3, 8), 10)
+    )
     page = Page(report_html(record))
     (figure,) = [e for e in page.find("svg") if e.get("aria-labelledby", "").startswith("course-")]
     labels = [(float(e["y"]), e["text"]) for e in page.inside(figure, "text") if e.get("class") == "tick end"]
@@ -510,7 +512,7 @@ def test_what_runs_off_an_axis_is_told():
 def test_stretches_of_a_window_cover_the_course():
     view = View(
         make_record(
-            windows=(("end", "concentration", [1.0, 1.0, 2.0, 2.0], [None, None, None, 5.0], "1"),), decisions=4
+            windows=(("trough", "concentration", [1.0, 1.0, 2.0, 2.0], [None, None, None, 5.0], "1"),), decisions=4
         )
     )
     assert view.windows[0].edges() == [(0, 2, 1.0, None), (2, 3, 2.0, None), (3, 4, 2.0, 5.0)]

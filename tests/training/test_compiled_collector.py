@@ -10,6 +10,7 @@ import pytest
 from gymnasium.wrappers.utils import RunningMeanStd
 
 from rl_drug_dosage.envs.drug_dose_v0 import DrugDose, make_drug_dose
+from rl_drug_dosage.envs.functional import where_rows
 from rl_drug_dosage.ppo.distribution import to_action
 from rl_drug_dosage.ppo.networks import init_actor_critic
 from rl_drug_dosage.training.collect import EpisodeStats, Normalizers, Transitions, initial_normalizers, to_rollout
@@ -59,12 +60,12 @@ def unrolled(
     for chance, noise in zip(np.concatenate(chances), np.concatenate(noises), strict=True):
         u = networks.actor_mean(obs) + noise
         out = jax.device_get(step(state, to_action(u, *env.action_bounds, config.policy), chance))
-        done = (out.terminated | out.truncated)[:, None]
+        done = out.terminated | out.truncated
         rows.append(
             {"obs": obs, "next_obs": out.obs, "u": u, "reward": out.reward, "done": out.truncated, "in": out.in_range}
         )
         new_state, new_obs = jax.device_get(reset(chance))
-        state, obs = np.where(done, new_state, out.state), np.where(done, new_obs, out.obs)
+        state, obs = where_rows(done, (new_state, new_obs), (out.state, out.obs))
     return rows
 
 
@@ -111,7 +112,7 @@ def test_the_compiled_collectors_episode_statistics(raw: Any) -> None:
 def test_each_environment_has_a_patient_of_its_own(raw: Any) -> None:
     """Different k everywhere and in every episode; another key gives another rollout."""
     *_, outs, _ = raw
-    k = np.concatenate([out[1].state[:, 1] for out in outs])
+    k = np.concatenate([out[1].state.k for out in outs])
     assert np.unique(k).size == k.size
 
 

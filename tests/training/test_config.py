@@ -240,7 +240,9 @@ def test_the_policies_are_those_of_the_agent() -> None:
 
 def test_importing_the_configuration_imports_nothing_heavy() -> None:
     """``--help`` is made from it."""
-    code = "import sys, rl_drug_dosage.training.config; print(sorted({'jax', 'numpy', 'gymnasium'} & set(sys.modules)))"
+    code = (
+        "import sys, rl_drug_dosage.training.config; print(sorted({'jax', 'equinox', 'matplotlib'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -1,0 +1,1 @@
+"""One published model a file, which defines ``DRUG``: numbers with unit and source."""

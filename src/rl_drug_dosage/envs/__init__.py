@@ -1,14 +1,20 @@
 """Environments for learners: pure functions, and their Gymnasium faces. ``<name>_v<n>.py`` defines ``ENV``."""
 
-from typing import Any
+from rl_drug_dosage.utils.lazy import lazily
 
-__all__ = ["DrugDoseEnv"]
+__all__ = ["Axis", "DrugDoseEnv", "Env", "FunctionalEnv", "Step", "Window", "find_env", "make_env", "make_vector_env"]
 
-
-def __getattr__(name: str) -> Any:
-    # Listing the environments imports this package: what needs JAX and Gymnasium waits until it is asked for.
-    if name == "DrugDoseEnv":
-        from rl_drug_dosage.envs.faces import DrugDoseEnv
-
-        return DrugDoseEnv
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {
+        "DrugDoseEnv": "faces",
+        "make_env": "faces",
+        "make_vector_env": "faces",
+        "Axis": "functional",
+        "Env": "functional",
+        "FunctionalEnv": "functional",
+        "Step": "functional",
+        "Window": "functional",
+        "find_env": "catalog",
+    },
+)

@@ -21,16 +21,17 @@ reach for two steps at any ``k > 0``, so that at most 98 of 100 steps can be in 
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float, Int, PRNGKeyArray
 
 from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Step, Window, require
 from rl_drug_dosage.types import Array
 
-__all__ = ["ENV", "DrugDose", "make_drug_dose"]
+__all__ = ["ENV", "DrugDose", "DrugDoseState", "make_drug_dose"]
 
 # float32 normals of JAX stay within 5.42 standard deviations (inverse error function of the nearest number to 1)
 _MOST_DEVIATIONS = 6.0
@@ -40,8 +41,18 @@ _AXES = MappingProxyType(
 )
 
 
+class DrugDoseState(NamedTuple):
+    """One patient between two doses."""
+
+    concentration: Float[Array, ""]
+    k: Float[Array, ""]
+    """Fraction that this patient eliminates in a step."""
+    t: Int[Array, ""]
+    """Steps since the start."""
+
+
 class DrugDose(FunctionalEnv):
-    """The state is ``[C, k, t]``. Build it with ``make_drug_dose``, which checks the options."""
+    """Build it with ``make_drug_dose``, which checks the options."""
 
     k_low: Float[Array, ""]
     k_high: Float[Array, ""]
@@ -78,27 +89,27 @@ class DrugDose(FunctionalEnv):
         noise_key, k_key = jax.random.split(key)
         return jnp.stack([jax.random.normal(noise_key, shape), jax.random.uniform(k_key, shape)], axis=-1)
 
-    def reset(self, chance: Float[Array, " 2"]) -> tuple[Float[Array, " 3"], Float[Array, " 1"]]:
+    def reset(self, chance: Float[Array, " 2"]) -> tuple[DrugDoseState, Float[Array, " 1"]]:
         k = self.k_low + (self.k_high - self.k_low) * chance[1]
-        state = jnp.stack([jnp.asarray(self.c0, jnp.float32), k, jnp.float32(0.0)])
-        return state, state[:1]
+        c = jnp.asarray(self.c0, jnp.float32)
+        return DrugDoseState(c, k, jnp.int32(0)), c[None]
 
-    def step(self, state: Float[Array, " 3"], action: Float[Array, " 1"], chance: Float[Array, " 2"]) -> Step:
+    def step(self, state: DrugDoseState, action: Float[Array, " 1"], chance: Float[Array, " 2"]) -> Step:
         c, k, t = state
         c = jnp.maximum(c * (1.0 - k) + action[0] + self.noise_std * chance[0], 0.0)
         distance = jnp.maximum(self.c_min - c, 0.0) + jnp.maximum(c - self.c_max, 0.0)
         in_range = (c >= self.c_min) & (c <= self.c_max)
         return Step(
-            state=jnp.stack([c, k, t + 1.0]),
+            state=DrugDoseState(c, k, t + 1),
             obs=c[None],
             reward=jnp.where(in_range, 1.0, -distance),
             terminated=jnp.bool_(False),
-            truncated=t + 1.0 >= self.steps,
+            truncated=t + 1 >= self.steps,
             in_range=in_range,
         )
 
-    def concentration(self, state: Float[Array, " 3"]) -> Float[Array, ""]:
-        return state[0]
+    def concentration(self, state: DrugDoseState) -> Float[Array, ""]:
+        return state.concentration
 
 
 def make_drug_dose(

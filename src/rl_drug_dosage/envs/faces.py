@@ -1,7 +1,7 @@
 """Our environments as Gymnasium sees them: one at a time, or a batch natively."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import jax
@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Float, UInt32
 
 from rl_drug_dosage.envs.catalog import find_env, ids
-from rl_drug_dosage.envs.functional import Env, FunctionalEnv, Step
+from rl_drug_dosage.envs.functional import Env, FunctionalEnv, State, where_rows
 from rl_drug_dosage.envs.render import draw_course
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.types import Array
@@ -72,43 +72,52 @@ KeyData = UInt32[Array, "*batch 2"]
 
 
 @jax.jit
-def _reset(env: FunctionalEnv, key: KeyData) -> tuple[Array, Array]:
+def _reset(env: FunctionalEnv, key: KeyData) -> tuple[State, Array]:
     return env.reset(env.draw(jax.random.wrap_key_data(key), ()))
 
 
 @jax.jit
-def _step(env: FunctionalEnv, state: Array, action: Array, key: KeyData) -> Float[Array, " packed"]:
-    """One step as one vector: bringing seven arrays back one by one would cost more than the step.
+def _step(env: FunctionalEnv, state: State, action: Array, key: KeyData) -> tuple[Float[Array, " packed"], State]:
+    """One step, all but the state as one vector: bringing six arrays back one by one would cost more than the step.
 
-    The order is ``[reward, terminated, truncated, in_range, concentration, obs.., state..]``.
+    The order is ``[reward, terminated, truncated, in_range, concentration, obs..]``.
     """
     out = env.step(state, action, env.draw(jax.random.wrap_key_data(key), ()))
     flags = (out.reward, out.terminated, out.truncated, out.in_range, env.concentration(out.state))
-    return jnp.concatenate([jnp.stack([jnp.asarray(x, jnp.float32) for x in flags]), out.obs, out.state])
+    return jnp.concatenate([jnp.stack([jnp.asarray(x, jnp.float32) for x in flags]), out.obs]), out.state
 
 
-def _unpack(packed: np.ndarray, obs_size: int) -> tuple[Step, np.ndarray]:
-    """The step and the concentration, from ``[..., packed]``."""
+class _Seen(NamedTuple):
+    """What a step brought, on the host."""
+
+    obs: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    in_range: np.ndarray
+    concentration: np.ndarray
+
+
+def _unpack(packed: np.ndarray) -> _Seen:
+    """From ``[..., packed]``."""
     reward, terminated, truncated, in_range, concentration = np.moveaxis(packed[..., :5], -1, 0)
-    state, obs = packed[..., 5 + obs_size :], packed[..., 5 : 5 + obs_size]
-    return Step(state, obs, reward, terminated > 0, truncated > 0, in_range > 0), concentration
+    return _Seen(packed[..., 5:], reward, terminated > 0, truncated > 0, in_range > 0, concentration)
 
 
 @jax.jit
 def _reset_batch(
-    env: FunctionalEnv, keys: KeyData, state: Array, obs: Array, mask: Array
-) -> tuple[KeyData, Array, Array]:
+    env: FunctionalEnv, keys: KeyData, state: State, obs: Array, mask: Array
+) -> tuple[KeyData, State, Array]:
     """Reset where ``mask`` holds, leave the others alone."""
     new_keys, draws = _split(keys)
-    new_state, new_obs = jax.vmap(_reset, in_axes=(None, 0))(env, draws)
-    mask = mask[:, None]
-    return jnp.where(mask, new_keys, keys), jnp.where(mask, new_state, state), jnp.where(mask, new_obs, obs)
+    fresh = (new_keys, *jax.vmap(_reset, in_axes=(None, 0))(env, draws))
+    return where_rows(mask, fresh, (keys, state, obs))
 
 
 @jax.jit
-def _step_batch(env: FunctionalEnv, keys: KeyData, state: Array, action: Array) -> tuple[KeyData, Array]:
+def _step_batch(env: FunctionalEnv, keys: KeyData, state: State, action: Array) -> tuple[KeyData, Array, State]:
     keys, draws = _split(keys)
-    return keys, jax.vmap(_step, in_axes=(None, 0, 0, 0))(env, state, action, draws)
+    return keys, *jax.vmap(_step, in_axes=(None, 0, 0, 0))(env, state, action, draws)
 
 
 def _split(keys: KeyData) -> tuple[KeyData, KeyData]:
@@ -157,16 +166,14 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.render_mode = render_mode
         self.observation_space = _space(env.observation_bounds)
         self.action_space = self._doses = _space(env.action_bounds)
-        self._obs_size = len(env.observation_bounds[0])
-        self._state: np.ndarray | None = None
+        self._state: State | None = None
         self._course: list[tuple[float, float]] = []
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        state, obs = _reset(self._env, _key(self.np_random))
-        self._state = np.asarray(state)
+        self._state, obs = _reset(self._env, _key(self.np_random))
         self._course = [(float(self.functional.concentration(self._state)), float("nan"))]
         return np.array(obs), {}
 
@@ -174,10 +181,9 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if self._state is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
         action = _checked(action, self._doses)
-        packed = np.asarray(_step(self._env, self._state, action, _key(self.np_random)))
-        out, concentration = _unpack(packed, self._obs_size)
-        self._state = out.state
-        info = {"in_range": bool(out.in_range), "concentration": float(concentration), "dose": float(action[0])}
+        packed, self._state = _step(self._env, self._state, action, _key(self.np_random))
+        out = _unpack(np.asarray(packed))
+        info = {"in_range": bool(out.in_range), "concentration": float(out.concentration), "dose": float(action[0])}
         self._course.append((info["concentration"], info["dose"]))
         return np.array(out.obs), float(out.reward), bool(out.terminated), bool(out.truncated), info
 
@@ -215,9 +221,8 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._doses: Any = batch_space(self.single_action_space, num_envs)
         self.action_space = self._doses
-        self._obs_size = len(env.observation_bounds[0])
         self._keys = np.random.default_rng().integers(2**32, size=(num_envs, 2), dtype=np.uint32)
-        self._state: np.ndarray | None = None
+        self._state: State | None = None
         self._obs = np.zeros(self.observation_space.shape or (), np.float32)
         self._done = np.zeros(num_envs, bool)
 
@@ -247,10 +252,10 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 f"environments {np.flatnonzero(self._done).tolist()} are done: reset them with a reset_mask"
             )
         actions = _checked(actions, self._doses)
-        keys, packed = _step_batch(self._env, self._keys, self._state, actions)
-        out, _ = _unpack(np.asarray(packed), self._obs_size)
+        keys, packed, self._state = _step_batch(self._env, self._keys, self._state, actions)
+        out = _unpack(np.asarray(packed))
         resetting = self._done  # only ever set under NEXT_STEP: this call resets them and ignores their action
-        self._keys, self._state, self._obs = np.array(keys), out.state, out.obs
+        self._keys, self._obs = np.array(keys), out.obs
         reward = np.where(resetting, 0.0, out.reward).astype(np.float64)
         terminated, truncated = out.terminated & ~resetting, out.truncated & ~resetting
         info: dict[str, Any] = {"in_range": out.in_range & ~resetting, "_in_range": ~resetting}
@@ -270,9 +275,7 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _restart(self, mask: np.ndarray) -> None:
         if self._state is None:
-            self._state = np.zeros((self.num_envs, self._state_size()), np.float32)
-        keys, state, obs = _reset_batch(self._env, self._keys, self._state, self._obs, mask)
-        self._keys, self._state, self._obs = np.array(keys), np.asarray(state), np.asarray(obs)
-
-    def _state_size(self) -> int:
-        return int(jax.eval_shape(_reset, self._env, self._keys[0])[0].shape[0])
+            one = jax.eval_shape(_reset, self._env, self._keys[0])[0]
+            self._state = jax.tree.map(lambda x: jnp.zeros((self.num_envs, *x.shape), x.dtype), one)
+        keys, self._state, obs = _reset_batch(self._env, self._keys, self._state, self._obs, mask)
+        self._keys, self._obs = np.array(keys), np.asarray(obs)

@@ -13,19 +13,23 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.types import Array
 
-__all__ = ["Axis", "Env", "FunctionalEnv", "Step", "Window", "Wrapped", "require"]
+type State = Any
+"""Where an environment is: a pytree of arrays, of the environment's own type; batched along a leading axis."""
+
+__all__ = ["Axis", "Env", "FunctionalEnv", "State", "Step", "Window", "Wrapped", "require", "where_rows"]
 
 
 class Step(NamedTuple):
     """What one step gives back; ``obs`` is the final observation when the episode ended, never a reset one."""
 
-    state: Float[Array, " state"]
+    state: State
     obs: Float[Array, " obs"]
     reward: Float[Array, ""]
     terminated: Bool[Array, ""]
@@ -64,8 +68,8 @@ class Window:
 class FunctionalEnv(eqx.Module):
     """An environment as a value. Its numbers are array leaves: changing one compiles nothing anew.
 
-    All functions are unbatched; ``jax.vmap`` makes a cohort. The state is one vector. Everything random that a step
-    or a reset may need is drawn beforehand by ``draw``, for a whole rollout in one call.
+    All functions are unbatched; ``jax.vmap`` makes a cohort. Everything random that a step or a reset may need is drawn
+    beforehand by ``draw``, for a whole rollout in one call.
     """
 
     @property
@@ -98,36 +102,33 @@ class FunctionalEnv(eqx.Module):
         """The chance of ``shape`` steps, each enough for a step and for a reset."""
 
     @abc.abstractmethod
-    def reset(self, chance: Float[Array, " chance"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
+    def reset(self, chance: Float[Array, " chance"]) -> tuple[State, Float[Array, " obs"]]:
         """A new episode."""
 
     @abc.abstractmethod
-    def step(
-        self, state: Float[Array, " state"], action: Float[Array, " action"], chance: Float[Array, " chance"]
-    ) -> Step:
+    def step(self, state: State, action: Float[Array, " action"], chance: Float[Array, " chance"]) -> Step:
         """One decision interval."""
 
     @abc.abstractmethod
-    def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
+    def concentration(self, state: State) -> Float[Array, ""]:
         """The concentration that the window is about."""
 
-    def truth(self, state: Float[Array, " state"]) -> Float[Array, " truth"]:
+    def truth(self, state: State) -> Float[Array, " truth"]:
         """What nobody is told and a privileged critic may see; nothing unless an environment says more."""
-        return state[:0]
+        del state
+        return jnp.zeros(0)
 
-    def truth_batch(self, state: Float[Array, "env state"]) -> Float[Array, "env truth"]:
+    def truth_batch(self, state: State) -> Float[Array, "env truth"]:
         """`truth` of a batch."""
         return jax.vmap(self.truth)(state)
 
-    def reset_batch(
-        self, chance: Float[Array, "env chance"]
-    ) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
+    def reset_batch(self, chance: Float[Array, "env chance"]) -> tuple[State, Float[Array, "env obs"]]:
         """`reset` of a batch."""
         return jax.vmap(self.reset)(chance)
 
     def step_batch(
         self,
-        state: Float[Array, "env state"],
+        state: State,
         action: Float[Array, "env action"],
         chance: Float[Array, "env chance"],
     ) -> Step:
@@ -214,3 +215,12 @@ def require(ok: bool, name: str, value: Any, allowed: str) -> None:
     """
     if not ok:
         raise ConfigError(f"environment option {name} must be {allowed}, not {value!r}")
+
+
+def where_rows[T](rows: Bool[Array, " env"], this: T, that: T) -> T:
+    """``this`` in the chosen rows of a batch, ``that`` in the others, array by array."""
+
+    def pick(a: Any, b: Any) -> Any:
+        return jnp.where(jnp.reshape(rows, rows.shape + (1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(pick, this, that)

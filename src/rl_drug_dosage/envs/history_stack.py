@@ -1,21 +1,30 @@
 """Memory for a memoryless policy: the last observations and actions, side by side."""
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rl_drug_dosage.envs.functional import FunctionalEnv, Step, Wrapped
+from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step, Wrapped
 from rl_drug_dosage.types import Array
 
 __all__ = ["HistoryStack"]
+
+
+class StackState(NamedTuple):
+    """What is observed, and the state behind it."""
+
+    stack: Float[Array, " stacked"]
+    inner: State
 
 
 class HistoryStack(Wrapped):
     """Observe the last ``size`` observations, and the actions between them.
 
     The observation is ``[o_t, o_{t-1}, .., a_{t-1}, a_{t-2}, ..]`` with ``size`` observations and ``size - 1`` actions;
-    before the start there is the first observation and the lowest action. The state is the inner one behind it.
+    before the start there is the first observation and the lowest action.
     """
 
     lowest: Float[Array, " action"]
@@ -34,23 +43,21 @@ class HistoryStack(Wrapped):
         low, high = (np.concatenate([np.tile(o, self.size), np.tile(a, self.size - 1)]) for o, a in pairs)
         return low, high
 
-    def reset(self, chance: Float[Array, " chance"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
+    def reset(self, chance: Float[Array, " chance"]) -> tuple[StackState, Float[Array, " obs"]]:
         state, obs = self.inner.reset(chance)
         stack = jnp.concatenate([jnp.tile(obs, self.size), jnp.tile(jnp.asarray(self.lowest), self.size - 1)])
-        return jnp.concatenate([stack, state]), stack
+        return StackState(stack, state), stack
 
-    def step(
-        self, state: Float[Array, " state"], action: Float[Array, " action"], chance: Float[Array, " chance"]
-    ) -> Step:
-        out = self.inner.step(state[self.stacked :], action, chance)
+    def step(self, state: StackState, action: Float[Array, " action"], chance: Float[Array, " chance"]) -> Step:
+        out = self.inner.step(state.inner, action, chance)
         kept = self.size * out.obs.size
-        observations = jnp.concatenate([out.obs, state[: kept - out.obs.size]])
-        given = jnp.concatenate([action, state[kept : self.stacked]])[: self.stacked - kept]
+        observations = jnp.concatenate([out.obs, state.stack[: kept - out.obs.size]])
+        given = jnp.concatenate([action, state.stack[kept:]])[: self.stacked - kept]
         stack = jnp.concatenate([observations, given])
-        return out._replace(state=jnp.concatenate([stack, out.state]), obs=stack)
+        return out._replace(state=StackState(stack, out.state), obs=stack)
 
-    def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
-        return self.inner.concentration(state[self.stacked :])
+    def concentration(self, state: StackState) -> Float[Array, ""]:
+        return self.inner.concentration(state.inner)
 
-    def truth(self, state: Float[Array, " state"]) -> Float[Array, " truth"]:
-        return self.inner.truth(state[self.stacked :])
+    def truth(self, state: StackState) -> Float[Array, " truth"]:
+        return self.inner.truth(state.inner)

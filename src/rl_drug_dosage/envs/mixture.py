@@ -3,34 +3,42 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float, Int, PRNGKeyArray, UInt32
 
-from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, Step, Window
+from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, State, Step, Window
 from rl_drug_dosage.types import Array
 
 __all__ = ["Mixture"]
 
 
-class Mixture(FunctionalEnv):
-    """Each episode is of one part, all parts alike often, and nobody is told which.
+class MixtureState(NamedTuple):
+    """Which part an episode is of, and the part's state, its arrays padded to the largest of all parts."""
 
-    The state vector is ``[part, state of the part, zeros]``, and so is the truth. In a batch environment ``i`` of ``n``
-    always is of part ``i parts // n``: then each part is one program over its own rows, where a part that is chosen by
-    chance would make every row compute all of them.
+    part: Int[Array, ""]
+    own: State
+
+
+class Mixture(FunctionalEnv):
+    """Each episode samples one part uniformly; the policy does not observe which.
+
+    In a batch, environment ``i`` of ``n`` is always of part ``i parts // n``, so that each part is one program over its
+    own rows. If chance chose the part, every row would compute all of them.
+
+    The truth is ``[part, truth of the part, zeros]``.
 
     Args:
-        parts: they share observations, actions and horizon.
+        parts: they share observations, actions, horizon and the type of their states.
     """
 
     parts: tuple[FunctionalEnv, ...]
-    sizes: tuple[int, ...] = eqx.field(static=True)
-    """Of the parts' states."""
+    shapes: tuple[tuple[tuple[int, ...], ...], ...] = eqx.field(static=True)
+    """Of the arrays in the parts' states."""
     truest: int = eqx.field(static=True)
     """Size of the longest truth."""
 
@@ -38,7 +46,7 @@ class Mixture(FunctionalEnv):
         self.parts = tuple(parts)
         chance = jax.eval_shape(lambda: self.parts[0].draw(jax.random.key(0), ()))
         states = [jax.eval_shape(lambda c, p=p: p.reset(c)[0], chance) for p in self.parts]
-        self.sizes = tuple(s.size for s in states)
+        self.shapes = tuple(tuple(leaf.shape for leaf in jax.tree.leaves(s)) for s in states)
         self.truest = max(jax.eval_shape(p.truth, s).size for p, s in zip(self.parts, states, strict=True))
 
     @property
@@ -61,71 +69,77 @@ class Mixture(FunctionalEnv):
     def axes(self) -> Mapping[str, Axis]:
         return self.parts[0].axes
 
-    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape chance"]:
+    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "*shape 2"]:
         return self.parts[0].draw(key, shape)
 
-    def reset(self, chance: Float[Array, " chance"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
-        at = chance[0].astype(jnp.int32) % len(self.parts)
+    def reset(self, chance: UInt32[Array, " 2"]) -> tuple[MixtureState, Float[Array, " obs"]]:
+        at = (chance[0] >> 16).astype(jnp.int32) % len(self.parts)
         return jax.lax.switch(at, [partial(self._reset, i) for i in range(len(self.parts))], chance)
 
-    def step(
-        self, state: Float[Array, " state"], action: Float[Array, " action"], chance: Float[Array, " chance"]
-    ) -> Step:
+    def step(self, state: MixtureState, action: Float[Array, " action"], chance: UInt32[Array, " 2"]) -> Step:
         return self._chosen(state, [partial(self._step, i) for i in range(len(self.parts))], state, action, chance)
 
-    def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
+    def concentration(self, state: MixtureState) -> Float[Array, ""]:
         return self._chosen(state, [partial(self._concentration, i) for i in range(len(self.parts))], state)
 
-    def truth(self, state: Float[Array, " state"]) -> Float[Array, " truth"]:
+    def truth(self, state: MixtureState) -> Float[Array, " truth"]:
         return self._chosen(state, [partial(self._truth, i) for i in range(len(self.parts))], state)
 
-    def truth_batch(self, state: Float[Array, "env state"]) -> Float[Array, "env truth"]:
+    def truth_batch(self, state: MixtureState) -> Float[Array, "env truth"]:
         return self._by_part(self._truth, state)
 
-    def reset_batch(
-        self, chance: Float[Array, "env chance"]
-    ) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
+    def reset_batch(self, chance: UInt32[Array, "env 2"]) -> tuple[MixtureState, Float[Array, "env obs"]]:
         return self._by_part(self._reset, chance)
 
     def step_batch(
         self,
-        state: Float[Array, "env state"],
+        state: MixtureState,
         action: Float[Array, "env action"],
-        chance: Float[Array, "env chance"],
+        chance: UInt32[Array, "env 2"],
     ) -> Step:
         return self._by_part(self._step, state, action, chance)
 
-    def _by_part(self, function: Any, *rows: Array) -> Any:
-        count, parts = rows[0].shape[0], len(self.parts)
+    def _by_part(self, function: Any, *rows: Any) -> Any:
+        count, parts = jax.tree.leaves(rows[0])[0].shape[0], len(self.parts)
         edges = [-(-i * count // parts) for i in range(parts + 1)]
         found = [
-            jax.vmap(partial(function, i))(*(x[a:b] for x in rows))
+            jax.vmap(partial(function, i))(*jax.tree.map(lambda x, a=a, b=b: x[a:b], rows))
             for i, (a, b) in enumerate(itertools.pairwise(edges))
             if b > a
         ]
         return jax.tree.map(lambda *x: jnp.concatenate(x), *found)
 
-    def _chosen(self, state: Array, functions: Sequence[Any], *operands: Array) -> Any:
-        return jax.lax.switch(state[0].astype(jnp.int32), functions, *operands)
+    def _chosen(self, state: MixtureState, functions: Sequence[Any], *operands: Any) -> Any:
+        return jax.lax.switch(state.part, functions, *operands)
 
-    def _own(self, i: int, state: Array) -> Array:
+    def _own(self, i: int, state: MixtureState) -> State:
         """The state of part ``i`` in a state of the mixture."""
-        return state[1 : 1 + self.sizes[i]]
+        leaves, structure = jax.tree.flatten(state.own)
+        own = [leaf[tuple(map(slice, shape))] for leaf, shape in zip(leaves, self.shapes[i], strict=True)]
+        return jax.tree.unflatten(structure, own)
 
-    def _whole(self, i: int, state: Array) -> Array:
-        return jnp.concatenate([jnp.full(1, float(i)), jnp.pad(state, (0, max(self.sizes) - state.size))])
+    def _whole(self, i: int, state: State) -> MixtureState:
+        leaves, structure = jax.tree.flatten(state)
+        largest = [tuple(map(max, zip(*shapes, strict=True))) for shapes in zip(*self.shapes, strict=True)]
+        wide = [
+            leaf
+            if leaf.shape == shape
+            else jnp.pad(leaf, [(0, to - n) for to, n in zip(shape, leaf.shape, strict=True)])
+            for leaf, shape in zip(leaves, largest, strict=True)
+        ]
+        return MixtureState(jnp.int32(i), jax.tree.unflatten(structure, wide))
 
-    def _reset(self, i: int, chance: Array) -> tuple[Array, Array]:
+    def _reset(self, i: int, chance: Array) -> tuple[MixtureState, Array]:
         state, obs = self.parts[i].reset(chance)
         return self._whole(i, state), obs
 
-    def _step(self, i: int, state: Array, action: Array, chance: Array) -> Step:
+    def _step(self, i: int, state: MixtureState, action: Array, chance: Array) -> Step:
         out = self.parts[i].step(self._own(i, state), action, chance)
         return out._replace(state=self._whole(i, out.state))
 
-    def _concentration(self, i: int, state: Array) -> Array:
+    def _concentration(self, i: int, state: MixtureState) -> Array:
         return self.parts[i].concentration(self._own(i, state))
 
-    def _truth(self, i: int, state: Array) -> Array:
+    def _truth(self, i: int, state: MixtureState) -> Array:
         truth = self.parts[i].truth(self._own(i, state))
         return jnp.concatenate([jnp.full(1, float(i)), jnp.pad(truth, (0, self.truest - truth.size))])

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rl_drug_dosage.envs.functional import FunctionalEnv, Step, Wrapped
+from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step, Wrapped
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.types import Array
 
@@ -24,28 +24,24 @@ class WithTruth(Wrapped):
         edge = np.full(self.size, np.inf, np.float32)
         return np.concatenate([low, -edge]), np.concatenate([high, edge])
 
-    def reset(self, chance: Float[Array, " chance"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
+    def reset(self, chance: Float[Array, " chance"]) -> tuple[State, Float[Array, " obs"]]:
         state, obs = self.inner.reset(chance)
         return state, jnp.concatenate([obs, self.inner.truth(state)])
 
-    def step(
-        self, state: Float[Array, " state"], action: Float[Array, " action"], chance: Float[Array, " chance"]
-    ) -> Step:
+    def step(self, state: State, action: Float[Array, " action"], chance: Float[Array, " chance"]) -> Step:
         out = self.inner.step(state, action, chance)
         return out._replace(obs=jnp.concatenate([out.obs, self.inner.truth(out.state)]))
 
-    def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
+    def concentration(self, state: State) -> Float[Array, ""]:
         return self.inner.concentration(state)
 
-    def reset_batch(
-        self, chance: Float[Array, "env chance"]
-    ) -> tuple[Float[Array, "env state"], Float[Array, "env obs"]]:
+    def reset_batch(self, chance: Float[Array, "env chance"]) -> tuple[State, Float[Array, "env obs"]]:
         state, obs = self.inner.reset_batch(chance)
         return state, jnp.concatenate([obs, self.inner.truth_batch(state)], axis=-1)
 
     def step_batch(
         self,
-        state: Float[Array, "env state"],
+        state: State,
         action: Float[Array, "env action"],
         chance: Float[Array, "env chance"],
     ) -> Step:

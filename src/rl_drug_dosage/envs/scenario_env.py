@@ -1,16 +1,15 @@
 """A dosing scenario as a decision process for learners and for Gymnasium."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.observation import ACTIONS, Observer, observer_of
@@ -23,34 +22,34 @@ from rl_drug_dosage.envs.mixture import Mixture
 from rl_drug_dosage.errors import UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 
-__all__ = ["ScenarioEnv", "env_of", "numbers_of"]
+__all__ = ["ScenarioEnv", "ScenarioState", "env_of"]
 
 _HARM, _TREND = 0.25, 0.1
 """Of the reward by goal: a harmful interval costs a quarter of one in the windows; a tenth of the scenario's own reward
 shows the way where every dose misses."""
 
 
-@lru_cache
-def _layout(scenario: Scenario, model: DrugModel, observer: Observer) -> Callable[[Array], Any]:
-    """The function from a state vector to (course without key, observer's memory)."""
+class ScenarioState(NamedTuple):
+    """One patient at a decision."""
 
-    def make() -> tuple[Array, Any]:
-        course = eqx.tree_at(lambda c: c.key, admit(scenario, model, jax.random.key(0)), None)
-        return ravel_pytree((course, observer.init()))
-
-    # Only shapes matter: nothing is computed.
-    with jax.ensure_compile_time_eval():
-        return make()[1]
+    now: Float[Array, ""]
+    """The monitored output at the end of the last interval."""
+    key: UInt32[Array, " 2"]
+    """The patient's key as plain numbers."""
+    k: Int[Array, ""]
+    """The decision that is due."""
+    patient: VirtualPatient
+    """Its own key is left out."""
+    memory: Any
+    """The observer's."""
 
 
 class ScenarioEnv(FunctionalEnv):
     """A `Scenario` as a `FunctionalEnv`.
 
-    The observation and what an action means are those of `clinic.features.Observer`; what is dispensed is the nearest
-    amount of the grid. The state is the course of one patient, whose chance follows from the patient's key alone. The
-    state vector is ``[now, key as four numbers, decision, course...]`` with ``now`` the monitored output at the end of
-    the last interval. With ``by_goal`` the reward is the share of an interval in the windows, less harms, in place of
-    the scenario's own.
+    Observation and action are those of `clinic.observation.Observer`; what is dispensed is the nearest amount of the
+    grid. All chance follows from the patient's key. With ``by_goal`` the reward is the share of an interval in the
+    goal's targets, less harms, in place of the scenario's own.
     """
 
     scenario: Scenario = eqx.field(static=True)
@@ -87,79 +86,64 @@ class ScenarioEnv(FunctionalEnv):
             "dose": Axis("dose", dosage.unit),
         }
 
-    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape 4"]:
-        # A key in four numbers that float32 holds exactly.
-        return jax.random.randint(key, (*shape, 4), 0, 2**16).astype(jnp.float32)
+    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "*shape 2"]:
+        parts = jax.random.randint(key, (*shape, 4), 0, 2**16).astype(jnp.uint32)
+        return parts[..., ::2] * jnp.uint32(2**16) + parts[..., 1::2]
 
-    def reset(self, chance: Float[Array, " 4"]) -> tuple[Float[Array, " state"], Float[Array, " obs"]]:
-        course = admit(self.scenario, self.model, _key_of(chance))
+    def reset(self, chance: UInt32[Array, " 2"]) -> tuple[ScenarioState, Float[Array, " obs"]]:
+        patient = admit(self.scenario, self.model, jax.random.wrap_key_data(chance))
         zero = jnp.zeros((), jnp.int32)
-        obs, memory = self.observer(self.observer.init(), chart(self.scenario, course, zero))
+        obs, memory = self.observer(self.observer.init(), chart(self.scenario, patient, zero))
         at = self.model.output_index(self.scenario.monitoring.output)
-        return self._pack(course.start[at], chance, zero, course, memory), obs
+        return ScenarioState(patient.start[at], chance, zero, _keyless(patient), memory), obs
 
-    def step(
-        self, state: Float[Array, " state"], action: Float[Array, " action"], chance: Float[Array, " chance"]
-    ) -> Step:
-        scenario = self.scenario
-        key, k = state[1:5], state[5].astype(jnp.int32)
-        course, memory = _layout(scenario, self.model, self.observer)(state[6:])
-        course = eqx.tree_at(lambda c: c.key, course, _key_of(key), is_leaf=lambda x: x is None)
-        course, turn = treat(scenario, self.model, course, snap(scenario, self.observer.dose(memory, action[0])), k)
-        obs, memory = self.observer(memory, chart(scenario, course, k + 1))
+    def step(self, state: ScenarioState, action: Float[Array, " action"], chance: UInt32[Array, " 2"]) -> Step:
+        scenario, k, memory = self.scenario, state.k, state.memory
+        key = jax.random.wrap_key_data(state.key)
+        patient = eqx.tree_at(lambda c: c.key, state.patient, key, is_leaf=lambda x: x is None)
+        patient, turn = treat(scenario, self.model, patient, snap(scenario, self.observer.dose(memory, action[0])), k)
+        obs, memory = self.observer(memory, chart(scenario, patient, k + 1))
         left = scenario.schedule.decisions - 1 - k
         # Who leaves counts as out of range to the end: the reward says so at once.
         own = turn.reward
         if self.by_goal:
             counts = jnp.asarray(scenario.judged())[k]
             own = jnp.where(counts, turn.verdict.inside, 0.0) - _HARM * turn.harms.sum() + _TREND * turn.reward
-        reward = own + jnp.where(course.alive, 0.0, left * jnp.minimum(own, -1.0))
+        reward = own + jnp.where(patient.alive, 0.0, left * jnp.minimum(own, -1.0))
         truncated = left <= 0
         return Step(
-            state=self._pack(turn.values[-1], key, k + 1, course, memory),
+            state=ScenarioState(turn.values[-1], state.key, k + 1, _keyless(patient), memory),
             obs=obs,
             reward=jnp.asarray(reward, jnp.float32),
-            terminated=~course.alive & ~truncated,
+            terminated=~patient.alive & ~truncated,
             truncated=truncated,
-            in_range=course.alive & (turn.verdict.inside > 0.5),
+            in_range=patient.alive & (turn.verdict.inside > 0.5),
             harm=turn.harms.sum(),
         )
 
-    def concentration(self, state: Float[Array, " state"]) -> Float[Array, ""]:
-        return state[0]
+    def concentration(self, state: ScenarioState) -> Float[Array, ""]:
+        return state.now
 
-    def truth(self, state: Float[Array, " state"]) -> Float[Array, " truth"]:
+    def truth(self, state: ScenarioState) -> Float[Array, " truth"]:
         """Random effects, contents, the true output, what is missed and misread: what the future hangs on."""
-        k = state[5].astype(jnp.int32)
-        course, _ = _layout(self.scenario, self.model, self.observer)(state[6:])
-        truth, now = course.truth, jnp.minimum(k, self.scenario.schedule.decisions - 1)
-        own = [truth.eta, truth.kappa[now], jnp.log1p(jnp.maximum(course.contents, 0.0))]
+        k, patient = state.k, state.patient
+        truth, now = patient.truth, jnp.minimum(k, self.scenario.schedule.decisions - 1)
+        own = [truth.eta, truth.kappa[now], jnp.log1p(jnp.maximum(patient.contents, 0.0))]
         one = [
             k / self.scenario.schedule.decisions,
-            state[0],
-            jnp.log1p(course.area),
+            state.now,
+            jnp.log1p(patient.area),
             truth.disturbance,
-            course.missing,
-            course.error,
-            course.breaches,
+            patient.missing,
+            patient.error,
+            patient.breaches,
         ]
         return jnp.concatenate([*own, jnp.stack([jnp.asarray(x, jnp.float32) for x in one])])
 
-    def _pack(self, now: Array, key: Array, k: Array, course: VirtualPatient, memory: Any) -> Float[Array, " state"]:
-        keyless = eqx.tree_at(lambda c: c.key, course, None)
-        flat, _ = ravel_pytree((keyless, memory))
-        return jnp.concatenate([now[None], key, jnp.asarray(k, jnp.float32)[None], flat.astype(jnp.float32)])
 
-
-def numbers_of(key: PRNGKeyArray) -> Float[Array, " 4"]:
-    """A key as what `ScenarioEnv.reset` takes for chance: the patient that this key names."""
-    data = jax.random.key_data(key)
-    return jnp.stack([data // jnp.uint32(2**16), data % jnp.uint32(2**16)], axis=-1).ravel().astype(jnp.float32)
-
-
-def _key_of(numbers: Float[Array, " 4"]) -> PRNGKeyArray:
-    high, low = numbers[::2].astype(jnp.uint32), numbers[1::2].astype(jnp.uint32)
-    return jax.random.wrap_key_data(high * jnp.uint32(2**16) + low)
+def _keyless(patient: VirtualPatient) -> VirtualPatient:
+    kept: VirtualPatient = eqx.tree_at(lambda p: p.key, patient, None)
+    return kept
 
 
 @lru_cache

@@ -1,0 +1,18 @@
+"""What a pharmacometrician asks of a drug model: simulate a cohort, estimate patients, read its page."""
+
+from rl_drug_dosage.utils.lazy import lazily
+
+__all__ = ["Estimation", "EstimationOptions", "Simulation", "SimulationOptions", "drug_page", "estimate", "simulate"]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "Simulation": "simulation",
+        "SimulationOptions": "simulation",
+        "simulate": "simulation",
+        "Estimation": "estimation",
+        "EstimationOptions": "estimation",
+        "estimate": "estimation",
+        "drug_page": "drug_page",
+    },
+)

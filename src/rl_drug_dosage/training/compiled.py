@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray
 
-from rl_drug_dosage.envs.functional import FunctionalEnv, Step
+from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step, where_rows
 from rl_drug_dosage.ppo.distribution import to_action
 from rl_drug_dosage.ppo.learner import Rollout
 from rl_drug_dosage.ppo.networks import ActorCritic
@@ -30,7 +30,7 @@ __all__ = ["BatchState", "collect", "init_batch"]
 class BatchState(eqx.Module):
     """The environments between two steps; carried over from rollout to rollout (detail 1)."""
 
-    state: Float[Array, "env state"]
+    state: State
     obs: Float[Array, "env obs"]
     obs_n: Float[Array, "env obs"]
     episode_return: Float[Array, " env"]
@@ -91,7 +91,7 @@ def collect(
             out = out._replace(reward=own - rates.harm_price * out.harm)
         done = out.terminated | out.truncated
         new_state, new_obs = env.reset_batch(chance)
-        state, obs = (jnp.where(done[:, None], a, b) for a, b in ((new_state, out.state), (new_obs, out.obs)))
+        state, obs = where_rows(done, (new_state, new_obs), (out.state, out.obs))
         next_obs_n, obs_n_tp1, reward = out.obs, obs, out.reward
         if per_step:
             norms, next_obs_n, obs_n_tp1, reward = _normalize_step(norms, out, obs, done, config, rates)

@@ -1,0 +1,50 @@
+"""In-silico trials: policies on the same virtual patients, tuned, compared, written down; and one patient at a time."""
+
+from rl_drug_dosage.utils.lazy import lazily
+
+__all__ = [
+    "Bedside",
+    "Benchmark",
+    "BenchmarkOptions",
+    "Cohort",
+    "Course",
+    "Entrant",
+    "Trial",
+    "bootstrap",
+    "default_policies",
+    "endpoints",
+    "enter",
+    "load_policy",
+    "merge",
+    "paired",
+    "prepare_folder",
+    "prepare_trial",
+    "run_trial",
+    "tuned",
+    "write_benchmark",
+]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "Bedside": "bedside",
+        "Course": "bedside",
+        "load_policy": "bedside",
+        "Benchmark": "benchmark",
+        "BenchmarkOptions": "benchmark",
+        "Entrant": "benchmark",
+        "default_policies": "benchmark",
+        "enter": "benchmark",
+        "prepare_folder": "benchmark_files",
+        "write_benchmark": "benchmark_files",
+        "bootstrap": "statistics",
+        "endpoints": "statistics",
+        "paired": "statistics",
+        "Cohort": "trial",
+        "Trial": "trial",
+        "merge": "trial",
+        "prepare_trial": "trial",
+        "run_trial": "trial",
+        "tuned": "tuning",
+    },
+)

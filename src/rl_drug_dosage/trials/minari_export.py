@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.envs.functional import FunctionalEnv
-from rl_drug_dosage.envs.scenario_env import env_of, numbers_of
+from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import DependencyError, OutputError, UnknownNameError
 from rl_drug_dosage.trials.benchmark import Benchmark
 from rl_drug_dosage.utils.seeding import Stream, key_for
@@ -41,10 +41,10 @@ def replay(
     @jax.jit
     def run(stream: Array, numbers: Array, doses: Array) -> tuple[Array, ...]:
         def one(number: Array, own: Array) -> tuple[Array, ...]:
-            state, obs = env.reset(numbers_of(jax.random.fold_in(stream, number)))
+            state, obs = env.reset(jax.random.key_data(jax.random.fold_in(stream, number)))
 
-            def step(state: Array, amount: Array) -> tuple[Array, Any]:
-                out = env.step(state, amount[None], jnp.zeros(4))
+            def step(state: Any, amount: Array) -> tuple[Array, Any]:
+                out = env.step(state, amount[None], jnp.zeros(2, jnp.uint32))
                 return out.state, (out.obs, out.reward, out.terminated, out.truncated)
 
             _, (rest, reward, terminated, truncated) = jax.lax.scan(step, state, own)

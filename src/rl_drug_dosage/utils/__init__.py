@@ -1,0 +1,1 @@
+"""What every room may need: files, seeds, the runtime, loggers."""

@@ -1,0 +1,1 @@
+"""Policies made of model files, callables, other libraries' agents, and words."""
