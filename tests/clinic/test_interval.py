@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.clinic.interval import interval_parameters, outputs_on_grid, play, play_with, propagators
+from rl_drug_dosage.clinic.interval import interval_parameters, outputs_at_times, play, play_with, propagators
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.clinic.ward import Clock
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
@@ -25,7 +25,7 @@ def run(scenario, model, amounts, *, late=None):
     @jax.jit
     def one(x, amount, t):
         out = play(model, scenario, p, x, amount, t, late_h=late)
-        return out, outputs_on_grid(model, scenario, p, out.on_grid)
+        return out, outputs_at_times(model, scenario, p, out.on_grid)
 
     for k, amount in enumerate(amounts):
         out, seen = one(x, jnp.asarray(amount), jnp.asarray(k * scenario.schedule.interval_h))

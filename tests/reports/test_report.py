@@ -551,6 +551,7 @@ def made_up_trial(setting, entrant, options, shield=None):
         metrics=aim[None] * rng.lognormal(0.0, 0.3, (*by_decision, aim.shape[1])),
         dose=rng.choice(scenario.dosage.grid(), by_decision),
         proposal=rng.choice(scenario.dosage.grid(), by_decision),
+        every_h=np.full(by_decision, scenario.schedule.interval_h),
         reason=rng.integers(0, 3, by_decision),
         inside=share,
         under=0.4 * (1.0 - share),

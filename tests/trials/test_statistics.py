@@ -56,6 +56,7 @@ def made_up(ward) -> Trial:
         metrics=np.full((3, 4, 1), 500.0),
         dose=dose,
         proposal=dose,
+        every_h=np.full(dose.shape, 12.0),
         reason=np.array([[0, 0, 0, 0], [1, 2, 2, 0], [0, 0, 0, 0]]),
         inside=inside,
         under=zeros,

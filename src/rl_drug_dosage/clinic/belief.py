@@ -17,10 +17,10 @@ from jaxtyping import Array, Bool, Float
 from rl_drug_dosage.clinic.interval import (
     Outcome,
     Propagators,
+    administered,
     disturbance_at,
-    dose_mg,
     interval_parameters,
-    outputs_on_grid,
+    outputs_at_times,
     play,
     play_with,
     propagators,
@@ -28,6 +28,7 @@ from rl_drug_dosage.clinic.interval import (
 )
 from rl_drug_dosage.clinic.record import Record, facts_at, result_times
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Prescription
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.map import minimise
 from rl_drug_dosage.pkpd.bayes.objective import objective_of, prior_covariance, split_latent
@@ -122,17 +123,17 @@ class Player:
         p = self.parameters(jnp.zeros((), jnp.int32))
         return self.model.structure.initial({name: value[0] for name, value in p.items()})
 
-    def interval(self, x: Array, amount: Array, j: Array, intake_mg: Array) -> tuple[Outcome, Array]:
+    def interval(self, x: Array, amount: Array | Prescription, j: Array, intake_mg: Array) -> tuple[Outcome, Array]:
         """Play interval ``j``: its outcome, and all outputs ``[grid, output]``."""
         p = self.parameters(j)
-        swallowed = amount if self.taken is None else amount * self.taken[j]
-        mg = dose_mg(self.scenario, swallowed, facts_at(self.covariates, j))
+        mg = administered(self.scenario, amount, facts_at(self.covariates, j))
+        mg = mg if self.taken is None else mg * self.taken[j]
         if self.own is not None:
             out = play_with(self.own, x, mg)
         else:
             t_h = j * jnp.asarray(self.scenario.schedule.interval_h, dtype=float)
             out = play(self.model, self.scenario, p, x, mg, t_h, intake_mg=intake_mg, area=self.area)
-        values = outputs_on_grid(self.model, self.scenario, p, out.on_grid)
+        values = outputs_at_times(self.model, self.scenario, p, out.at_times)
         if self.disturbance is not None and self.scenario.disturbance is not None:
             t_h = j * jnp.asarray(self.scenario.schedule.interval_h, dtype=float)
             at = self.model.output_index(self.scenario.monitoring.output)
@@ -162,13 +163,13 @@ def past(player: Player, record: Record) -> Past:
     slots = jnp.asarray([scenario.schedule.output_times_h.index(t) for t in scenario.monitoring.at_h])
     first = player.initial()
     grid = len(scenario.schedule.output_times_h)
-    start = outputs_on_grid(
+    start = outputs_at_times(
         model, scenario, player.parameters(jnp.zeros((), jnp.int32)), jnp.broadcast_to(first, (grid, first.size))
     )[0, at]
 
     def step(j: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         x, area, predicted = carry
-        out, values = player.interval(x, record.dose[j], j, record.intake_mg[j])
+        out, values = player.interval(x, record.prescription(j), j, record.intake_mg[j])
         return out.contents, area + out.area, predicted.at[j].set(values[slots, at])
 
     zero = jnp.zeros(())

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Prescription, amount_of, choice_of, timetable
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, Values, individual_parameters
 from rl_drug_dosage.pkpd.covariates import Covariates
@@ -23,14 +24,16 @@ from rl_drug_dosage.pkpd.covariates import Covariates
 __all__ = [
     "Outcome",
     "Propagators",
+    "administered",
     "disturbance_at",
     "dose_mg",
     "interval_parameters",
-    "outputs_on_grid",
+    "outputs_at_times",
     "play",
     "play_with",
     "propagators",
     "row_of",
+    "segment_ends",
     "varies",
 ]
 
@@ -40,7 +43,7 @@ class Outcome(NamedTuple):
 
     contents: Float[Array, " n"]
     """At the end."""
-    on_grid: Float[Array, "grid n"]
+    at_times: Float[Array, "grid n"]
     """Contents at the grid times, before a dose given then."""
     area: Float[Array, ""]
     """Area under the central concentration over the interval, mg h/L."""
@@ -58,6 +61,8 @@ class _Segment(NamedTuple):
     doses: bool
     """A bolus enters at its start."""
     infuses: bool
+    given: int
+    """Of its bolus or infusion: which of the timetable's times."""
     grid: int
     """Grid time at its end, or -1."""
 
@@ -72,6 +77,7 @@ class _Traced(NamedTuple):
 
     doses: Array
     infuses: Array
+    given: Array
     moved: Array
     length_h: Array
 
@@ -84,8 +90,9 @@ _UNROLLED = 2
 def _segments(scenario: Scenario, moving: bool) -> tuple[_Segment, ...]:
     """The interval's segments in order; where an edge of the grid and of a dose meet, the grid's comes first."""
     dosage, schedule = scenario.dosage, scenario.schedule
-    starts = [_Edge(t, moving) for t in dosage.at_h]
-    ends = [_Edge(t + dosage.duration_h, moving) for t in dosage.at_h] if dosage.duration_h else []
+    at_h = timetable(schedule, dosage).at_h
+    starts = [_Edge(t, moving) for t in at_h]
+    ends = [_Edge(t + dosage.duration_h, moving) for t in at_h] if dosage.duration_h else []
     grid = [_Edge(t, False) for t in schedule.output_times_h]
     edges = sorted({_Edge(0.0, False), *starts, *ends, *grid}, key=lambda e: (round(e.nominal_h, 9), e.moves))
     gaps = [b.nominal_h - a.nominal_h for a, b in itertools.pairwise(edges) if a.moves and not b.moves]
@@ -98,13 +105,15 @@ def _segments(scenario: Scenario, moving: bool) -> tuple[_Segment, ...]:
         raise ConfigError(f"{scenario.title}: an infusion runs beyond the interval of {schedule.interval_h} h")
     segments = []
     for start, end in itertools.pairwise(edges):
-        running = any(
-            edges.index(_Edge(t, moving)) <= edges.index(start) < edges.index(_Edge(t + dosage.duration_h, moving))
-            for t in dosage.at_h
+        running = [
+            i
+            for i, t in enumerate(at_h)
             if dosage.duration_h
-        )
+            and edges.index(_Edge(t, moving)) <= edges.index(start) < edges.index(_Edge(t + dosage.duration_h, moving))
+        ]
+        bolus = [i for i, t in enumerate(at_h) if not dosage.duration_h and start == _Edge(t, moving)]
         at = schedule.output_times_h.index(end.nominal_h) if end in grid else -1
-        segments.append(_Segment(start, end, start in starts and not dosage.duration_h, running, at))
+        segments.append(_Segment(start, end, bool(bolus), bool(running), (*running, *bolus, 0)[0], at))
     return tuple(segments)
 
 
@@ -136,7 +145,7 @@ def interval_parameters(
     clocks = {c.name: c.value for c in scenario.clocks}
     names = [c.name for c in model.covariates]
     if any(name in clocks for name in names):
-        ends = t_h + jnp.asarray(_row_ends(scenario))
+        ends = t_h + jnp.asarray(segment_ends(scenario))
     else:
         ends = jnp.reshape(jnp.asarray(t_h, dtype=float), (1,))
     values = {n: clocks[n](ends) if n in clocks else jnp.broadcast_to(facts[n], ends.shape) for n in names}
@@ -144,13 +153,13 @@ def interval_parameters(
     return individual_parameters(model, table, eta, None if kappa is None else kappa[None])
 
 
-def _row_ends(scenario: Scenario) -> tuple[float, ...]:
+def segment_ends(scenario: Scenario) -> tuple[float, ...]:
     """Where the rows of parameters end that a clock changes: at every edge, wherever it moves to."""
     return tuple(segment.end.nominal_h for segment in _segments(scenario, False))
 
 
 def _row_of(scenario: Scenario, rows: int, end_h: float) -> int:
-    return 0 if rows == 1 else next(i for i, end in enumerate(_row_ends(scenario)) if end >= end_h - 1e-9)
+    return 0 if rows == 1 else next(i for i, end in enumerate(segment_ends(scenario)) if end >= end_h - 1e-9)
 
 
 def _moves(scenario: Scenario, p: Mapping[str, Array]) -> bool:
@@ -165,6 +174,15 @@ def dose_mg(scenario: Scenario, amount: Array, facts: Values) -> Array:
     return amount * scenario.dosage.mg_per_unit * scale
 
 
+def administered(scenario: Scenario, prescription: Array | Prescription, facts: Values) -> Float[Array, "..."]:
+    """Engine mg of a prescription: of one administration, or of each of the timetable's times."""
+    mg = dose_mg(scenario, amount_of(prescription), facts)
+    if not scenario.dosage.intervals_h:
+        return mg
+    given = jnp.asarray(timetable(scenario.schedule, scenario.dosage).given, dtype=float)
+    return mg * given[choice_of(prescription)]
+
+
 def row_of[T](tree: T, i: Any) -> T:
     """Row ``i`` of parameters, or their only one."""
     return jax.tree.map(lambda leaf: leaf[0] if leaf.shape[0] == 1 else leaf[i], tree)
@@ -175,7 +193,7 @@ def play(  # noqa: PLR0913 - what an interval depends on
     scenario: Scenario,
     p: Mapping[str, Float[Array, " segment"]],
     x: Float[Array, " n"],
-    dose: Float[Array, ""],
+    dose: Float[Array, "..."],
     t_h: Float[Array, ""],
     *,
     late_h: Array | None = None,
@@ -189,7 +207,7 @@ def play(  # noqa: PLR0913 - what an interval depends on
         scenario: for schedule, dosage and intake.
         p: from `interval_parameters`.
         x: contents at the decision.
-        dose: mg of each administration.
+        dose: mg of each administration, or of each of the timetable's.
         t_h: time of the decision.
         late_h: how late the doses of this interval come.
         intake_mg: what else enters at its start, see `Intake`.
@@ -214,7 +232,8 @@ def play(  # noqa: PLR0913 - what an interval depends on
 
     def run(x: Array, segment: _Segment | _Traced, dt: Any, start_h: Any, row: Any) -> tuple[Array, Array]:
         own = row_of(dict(p), row)
-        unit = (jnp.arange(n) == into) * own.get(f"f_{dosage.compartment}", 1.0) * dose
+        amount = dose[segment.given] if dose.ndim else dose
+        unit = (jnp.arange(n) == into) * own.get(f"f_{dosage.compartment}", 1.0) * amount
         x = x + unit * segment.doses
         rate = unit * segment.infuses / dosage.duration_h if dosage.duration_h else None
         return structure.advance(row_of(prepared, row), x, rate, t_h + start_h, dt, auc=area)
@@ -238,6 +257,7 @@ def play(  # noqa: PLR0913 - what an interval depends on
     table = _Traced(
         doses=jnp.asarray([float(s.doses) for s in segments]),
         infuses=jnp.asarray([float(s.infuses) for s in segments]),
+        given=jnp.asarray([s.given for s in segments]),
         moved=jnp.asarray([s.moved for s in segments]),
         length_h=jnp.asarray([s.end.nominal_h - s.start.nominal_h for s in segments]),
     )
@@ -246,8 +266,8 @@ def play(  # noqa: PLR0913 - what an interval depends on
     return Outcome(x, all_ends[jnp.asarray(places)], total)
 
 
-def outputs_on_grid(
-    model: DrugModel, scenario: Scenario, p: Mapping[str, Float[Array, " segment"]], on_grid: Float[Array, "grid n"]
+def outputs_at_times(
+    model: DrugModel, scenario: Scenario, p: Mapping[str, Float[Array, " segment"]], at_times: Float[Array, "grid n"]
 ) -> Float[Array, "grid output"]:
     """Every output of the model at the grid times, in its own unit."""
     rows = next(iter(p.values())).shape[0]
@@ -257,10 +277,10 @@ def outputs_on_grid(
         return jnp.stack([jnp.asarray(output.value(state, own), dtype=float) for output in model.outputs])
 
     if rows == 1:
-        return jax.vmap(one, in_axes=(0, None))(on_grid, row_of(dict(p), 0))
+        return jax.vmap(one, in_axes=(0, None))(at_times, row_of(dict(p), 0))
     found = []
     for i, t_h in enumerate(scenario.schedule.output_times_h):
-        found.append(one(on_grid[i], row_of(dict(p), _row_of(scenario, rows, t_h))))
+        found.append(one(at_times[i], row_of(dict(p), _row_of(scenario, rows, t_h))))
     return jnp.stack(found)
 
 
@@ -275,9 +295,10 @@ class Propagators(eqx.Module):
     """What one interval does in a linear model whose parameters stay: contents and area are affine in (x, dose)."""
 
     keep: Float[Array, "grid n n"]
-    gain: Float[Array, "grid n"]
+    gain: Float[Array, "grid *at n"]
+    """Of a unit dose; of one at each of the timetable's times, where there are intervals to choose."""
     area_keep: Float[Array, " n"]
-    area_gain: Float[Array, ""]
+    area_gain: Float[Array, "*at"]
 
 
 def propagators(
@@ -314,15 +335,19 @@ def propagators(
         return jnp.where(going, x, 0.0), jnp.where(going, below, 0.0)
 
     shift = own.get(f"lag_{dosage.compartment}", zero) + (zero if late_h is None else late_h)
-    run = grid[:, None] - jnp.asarray(dosage.at_h, dtype=float)[None] - shift
+    run = grid[:, None] - jnp.asarray(timetable(scenario.schedule, dosage).at_h, dtype=float)[None] - shift
     gain, area_gain = jax.vmap(jax.vmap(since))(run)
+    if dosage.intervals_h:
+        return Propagators(jnp.moveaxis(keep, 0, -1), gain, area_keep[:, -1], area_gain[-1])
     return Propagators(jnp.moveaxis(keep, 0, -1), gain.sum(1), area_keep[:, -1], area_gain.sum(1)[-1])
 
 
-def play_with(own: Propagators, x: Float[Array, " n"], dose: Float[Array, ""]) -> Outcome:
+def play_with(own: Propagators, x: Float[Array, " n"], dose: Float[Array, "..."]) -> Outcome:
     """`play` of a linear model, from its propagators."""
     n = x.shape[0]
+    given = jnp.einsum("gan,a->gn", own.gain, dose) if dose.ndim else own.gain * dose
+    swept = own.area_gain @ dose if dose.ndim else own.area_gain * dose
     # Written out: a batched matrix product over patients would not vectorise.
-    on_grid = sum((own.keep[:, :, i] * x[i] for i in range(n)), own.gain * dose)
-    area = sum((own.area_keep[i] * x[i] for i in range(n)), own.area_gain * dose)
-    return Outcome(on_grid[-1], on_grid, area)
+    at_times = sum((own.keep[:, :, i] * x[i] for i in range(n)), given)
+    area = sum((own.area_keep[i] * x[i] for i in range(n)), swept)
+    return Outcome(at_times[-1], at_times, area)

@@ -13,6 +13,7 @@ from rl_drug_dosage.clinic.planner import advise, begin
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of
+from rl_drug_dosage.clinic.timetable import amount_of
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.objective import split_latent
 from rl_drug_dosage.utils.by_value import ByValue
@@ -151,7 +152,8 @@ class Observer(ByValue):
         after: tuple[Any, ...] = ()
         if self.belief is not None:
             if self.action == "residual":
-                amount, planned = advise(self.belief, s, memory[0], record)
+                advised, planned = advise(self.belief, s, memory[0], record)
+                amount = amount_of(advised)
                 belief, after = planned.belief, (planned, amount)
                 parts.append(jnp.reshape(amount / top, 1))
             else:

@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from rl_drug_dosage.clinic.interval import disturbance_at, dose_mg, interval_parameters, outputs_on_grid, play
+from rl_drug_dosage.clinic.interval import administered, disturbance_at, interval_parameters, outputs_at_times, play
 from rl_drug_dosage.clinic.judge import Verdict, harmed, judge, needs_area, window_metrics
 from rl_drug_dosage.clinic.record import Record, Truth, empty_record, facts_at, result_times
 from rl_drug_dosage.clinic.scenario import Judged, Scenario
+from rl_drug_dosage.clinic.timetable import Prescription, amount_of, choice_of, timetable
 from rl_drug_dosage.pkpd import DrugModel, draw_patient
 from rl_drug_dosage.pkpd.residual import variance
 
@@ -127,7 +128,7 @@ def admit(scenario: Scenario, model: DrugModel, key: PRNGKeyArray) -> VirtualPat
     kappa = drawn.kappa if model.occasion_etas else jnp.zeros((steps, 0))
     p = interval_parameters(model, scenario, facts, drawn.eta, kappa[0], jnp.zeros(()))
     first = model.structure.initial({name: value[0] for name, value in p.items()})
-    start = outputs_on_grid(
+    start = outputs_at_times(
         model, scenario, p, jnp.broadcast_to(first, (len(scenario.schedule.output_times_h), first.size))
     )[0]
     error = jnp.asarray(scenario.monitoring.error_scale, dtype=float)
@@ -191,11 +192,17 @@ def chart(scenario: Scenario, course: VirtualPatient, k: Int[Array, ""]) -> Reco
         below=known & record.below,
         baseline=record.baseline,
         intake_mg=record.intake_mg,
+        choice=record.choice,
+        due=record.due,
     )
 
 
 def treat(
-    scenario: Scenario, model: DrugModel, course: VirtualPatient, amount: Float[Array, ""], k: Int[Array, ""]
+    scenario: Scenario,
+    model: DrugModel,
+    course: VirtualPatient,
+    prescription: Float[Array, ""] | Prescription,
+    k: Int[Array, ""],
 ) -> tuple[VirtualPatient, Turn]:
     """Give a dose and let one interval pass.
 
@@ -203,7 +210,7 @@ def treat(
         scenario: the task.
         model: from `simulator_of`.
         course: the patient at decision ``k``.
-        amount: the dose, in the dosage's unit.
+        prescription: the dose, in the dosage's unit, with its dosing interval where there is one to choose.
         k: which decision this is.
     """
     schedule, monitoring = scenario.schedule, scenario.monitoring
@@ -218,7 +225,8 @@ def treat(
     facts = facts_at(course.truth.covariates, k)
     t_h = k * jnp.asarray(schedule.interval_h, dtype=float)
     p = interval_parameters(model, scenario, facts, course.truth.eta, course.truth.kappa[k], t_h)
-    mg = dose_mg(scenario, amount * taken, facts)
+    amount = amount_of(prescription)
+    mg = administered(scenario, prescription, facts) * taken
     out = play(
         model,
         scenario,
@@ -231,7 +239,7 @@ def treat(
         area=needs_area(scenario),
     )
     total = course.area + out.area
-    values = outputs_on_grid(model, scenario, p, out.on_grid)
+    values = outputs_at_times(model, scenario, p, out.at_times)
     at = model.output_index(monitoring.output)
     contents = out.contents
     if scenario.dropout is not None and scenario.dropout.lost is not None:
@@ -258,6 +266,8 @@ def treat(
         ),
     )
 
+    if scenario.dosage.intervals_h:
+        record = _written(scenario, record, choice_of(prescription), k)
     low, high, _ = (jnp.asarray(e)[k] for e in scenario.edges())
     metrics = window_metrics(model, scenario, values, out.area, total)
     last = k == schedule.decisions - 1
@@ -289,6 +299,16 @@ def treat(
         (contents, total, record, high_now, alive),
     )
     return course, turn
+
+
+def _written(scenario: Scenario, record: Record, choice: Int[Array, ""], k: Int[Array, ""]) -> Record:
+    """The record with the dosing interval of a prescription; one that was not due changes nothing."""
+    waits = jnp.asarray(timetable(scenario.schedule, scenario.dosage).waits, jnp.int32)
+    due = k >= record.due
+    before = record.choice[jnp.maximum(k - 1, 0)]
+    kept = (record.choice.at[k].set(jnp.where(due, choice, before)), jnp.where(due, k + waits[choice], record.due))
+    written: Record = eqx.tree_at(lambda r: (r.choice, r.due), record, kept)
+    return written
 
 
 def _stays(

@@ -7,17 +7,18 @@ decision all is planned anew.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from rl_drug_dosage.clinic.belief import Belief, Past, Player, estimate, new_results, occasions_of, past, prior
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.judge import deviations, window_metrics
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Prescription, timetable
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.objective import split_latent
 from rl_drug_dosage.pkpd.bayes.small_systems import solve_positive
@@ -42,6 +43,8 @@ MOVES = 3
 FACTORS = (0.7, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3)
 """Multiples of a plan that are compared where the loss is not the one that the plan minimises."""
 _STEPS = 5
+_PREFERENCE = 1e-3
+"""Of a dosing interval over the next one in the list: decides where two serve equally well."""
 _HOLD = 0.02
 """Weight of staying near the plan before: decides where no goal within sight depends on a dose."""
 
@@ -71,13 +74,32 @@ def update(model: DrugModel, scenario: Scenario, belief: Belief, record: Record)
     return jax.lax.cond(fresh, lambda: estimate(model, scenario, record, belief.z), lambda: belief)
 
 
-def advise(model: DrugModel, scenario: Scenario, memory: Planned, record: Record) -> tuple[Array, Planned]:
-    """The dose of certainty-equivalent Bayesian dosing: MAP estimate, best plan, its first dose on the grid."""
+def advise(
+    model: DrugModel, scenario: Scenario, memory: Planned, record: Record
+) -> tuple[Array | Prescription, Planned]:
+    """The dose of certainty-equivalent Bayesian dosing: MAP estimate, best plan, its first dose on the grid.
+
+    Where dosing intervals can be chosen, each has a plan of its own, and the one with the least loss is taken.
+    """
     belief = update(model, scenario, memory.belief, record)
     player = player_of(model, scenario, record, belief.z)
-    look = outlook(player, past(player, record), record)
-    plan = best_plan(scenario, look, memory.plan)
-    return choose(scenario, look, plan, loss=lambda d: d @ d), Planned(belief, plan)
+    seen = past(player, record)
+    if not scenario.dosage.intervals_h:
+        look = outlook(player, seen, record)
+        plan = best_plan(scenario, look, memory.plan)
+        return choose(scenario, look, plan, loss=lambda d: d @ d), Planned(belief, plan)
+
+    def one(choice: Array) -> tuple[Array, Array, Array]:
+        look = outlook(player, seen, record, choice)
+        plan = best_plan(scenario, look, memory.plan)
+        amount = choose(scenario, look, plan, loss=lambda d: d @ d)
+        d = look(plan.at[0].set(amount))
+        return amount, plan, jnp.where(jnp.all(jnp.isfinite(d)), d @ d, jnp.inf)
+
+    choices = jnp.arange(len(scenario.dosage.intervals_h), dtype=jnp.int32)
+    amounts, plans, losses = jax.lax.map(one, choices)
+    best = jnp.argmin(losses * (1.0 + _PREFERENCE * choices))
+    return Prescription(amounts[best], choices[best]), Planned(belief, plans[best])
 
 
 def outside(d: Float[Array, " deviation"]) -> Array:
@@ -91,8 +113,17 @@ def first_plan(scenario: Scenario, amount: Array | float) -> Float[Array, " move
     return jnp.broadcast_to(jnp.asarray(amount, dtype=float), (MOVES,))
 
 
-def outlook(player: Player, seen: Past, record: Record) -> Callable[[Array], Array]:
-    """The function from a plan to the deviations of the intervals ahead, 0 for those that do not count."""
+def outlook(
+    player: Player, seen: Past, record: Record, choice: Int[Array, ""] | None = None
+) -> Callable[[Array], Array]:
+    """The function from a plan to the deviations of the intervals ahead, 0 for those that do not count.
+
+    Args:
+        player: the patient.
+        seen: the history.
+        record: the record at the decision.
+        choice: the dosing interval of the plan, where one can be chosen; None: the first.
+    """
     scenario, model = player.scenario, player.model
     low, high, aim = (jnp.asarray(e) for e in scenario.edges())
     judged = jnp.asarray(scenario.judged())
@@ -103,7 +134,11 @@ def outlook(player: Player, seen: Past, record: Record) -> Callable[[Array], Arr
             x, area = carry
             j = jnp.minimum(record.k + ahead, steps - 1)
             counts = judged[j] & (record.k + ahead < steps)
-            amount = plan[jnp.minimum(ahead, MOVES - 1)]
+            amount: Any = plan[jnp.minimum(ahead, MOVES - 1)]
+            if scenario.dosage.intervals_h:
+                chosen = jnp.zeros((), jnp.int32) if choice is None else choice
+                wait = jnp.asarray(timetable(scenario.schedule, scenario.dosage).waits)[chosen]
+                amount = Prescription(jnp.where(ahead % wait == 0, amount, 0.0), chosen)
             out, values = player.interval(x, amount, j, record.intake_mg[j])
             total = area + out.area
             metrics = window_metrics(model, scenario, values, out.area, total)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Prescription
 
 __all__ = ["Record", "Truth", "empty_record", "facts_at", "record_axes", "result_times"]
 
@@ -33,6 +34,14 @@ class Record(eqx.Module):
     """The level before the first dose; 0 where none is drawn."""
     intake_mg: Float[Array, " decision"]
     """Announced intakes, known beforehand."""
+    choice: Int[Array, " decision"]
+    """Which dosing interval each prescription had; empty where there is none to choose."""
+    due: Int[Array, ""]
+    """The decision from which a dose is due: later than ``k`` while a longer dosing interval runs."""
+
+    def prescription(self, j: Int[Array, ""]) -> Array | Prescription:
+        """What was prescribed at decision ``j``: an amount, with its dosing interval where there is one to choose."""
+        return Prescription(self.dose[j], self.choice[j]) if self.choice.size else self.dose[j]
 
     def facts(self) -> dict[str, Float[Array, ""]]:
         """Covariates as they are now."""
@@ -70,6 +79,8 @@ def empty_record(scenario: Scenario, covariates: Mapping[str, Float[Array, " row
         below=jnp.zeros((steps, samples), bool),
         baseline=jnp.asarray(baseline, dtype=float),
         intake_mg=jnp.zeros(steps),
+        choice=jnp.zeros(steps if scenario.dosage.intervals_h else 0, jnp.int32),
+        due=jnp.zeros((), jnp.int32),
     )
 
 

@@ -14,6 +14,7 @@ from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.shield import REASONS, Shield
+from rl_drug_dosage.clinic.timetable import Prescription, amount_of, choice_of
 from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["Courses", "Witness", "dispense", "rollout"]
@@ -34,6 +35,8 @@ class Courses(eqx.Module):
     """What was given, in the dosage's unit."""
     proposal: Float[Array, "decision patient"]
     """What the policy asked for."""
+    every_h: Float[Array, "decision patient"]
+    """The dosing interval that runs."""
     reason: Int[Array, "decision patient"]
     """Why they differ, an index into `clinic.shield.REASONS`; 0: they do not."""
     inside: Float[Array, "decision patient"]
@@ -104,17 +107,19 @@ def rollout(
         record = eqx.tree_at(lambda r: r.k, jax.vmap(lambda p: chart(scenario, p, k))(patient), k)
         chance = jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, k + 1), 1))(keys)
         before = memory
-        proposal, memory = jax.vmap(policy.act, in_axes=(0, axes, 0))(memory, record, chance)
-        amount, reason = jax.vmap(lambda r, a: dispense(scenario, shield, r, a), in_axes=(axes, 0))(record, proposal)
-        notes, watched = witness.note(watched, before, record, amount)
+        answer, memory = jax.vmap(policy.act, in_axes=(0, axes, 0))(memory, record, chance)
+        given, reason = jax.vmap(lambda r, a: dispense(scenario, shield, r, a), in_axes=(axes, 0))(record, answer)
+        notes, watched = witness.note(watched, before, record, amount_of(given))
         alive = patient.alive
-        amount = jnp.where(alive, amount, scenario.dosage.amounts[0])
-        patient, turn = jax.vmap(lambda p, a: treat(scenario, model, p, a, k))(patient, amount)
+        amount = jnp.where(alive, amount_of(given), scenario.dosage.amounts[0])
+        given = given._replace(amount=amount) if isinstance(given, Prescription) else amount
+        patient, turn = jax.vmap(lambda p, a: treat(scenario, model, p, a, k))(patient, given)
         seen = {
             "values": turn.values,
             "metrics": turn.metrics,
             "dose": amount,
-            "proposal": proposal,
+            "proposal": amount_of(answer),
+            "every_h": _every_h(scenario, patient.record.choice, k, amount),
             "reason": jnp.where(alive, reason, 0),
             "inside": jnp.where(patient.alive, turn.verdict.inside, 0.0),
             "under": turn.verdict.under,
@@ -130,20 +135,37 @@ def rollout(
     return Courses(covariates={name: c[:, 0] for name, c in patient.truth.covariates.items()}, **seen)
 
 
+def _every_h(scenario: Scenario, choice: Int[Array, "patient decision"], k: Array, like: Array) -> Array:
+    intervals_h = scenario.dosage.intervals_h
+    if not intervals_h:
+        return jnp.full_like(like, scenario.schedule.interval_h / len(scenario.dosage.at_h))
+    return jnp.asarray(intervals_h, like.dtype)[choice[:, k]]
+
+
 def dispense(
-    scenario: Scenario, shield: Shield | None, record: Record, proposal: Float[Array, ""]
-) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    scenario: Scenario, shield: Shield | None, record: Record, proposal: Float[Array, ""] | Prescription
+) -> tuple[Float[Array, ""] | Prescription, Int[Array, ""]]:
     """What is given for a proposal, and why it differs: an index into `clinic.shield.REASONS`.
 
     A proposal off the grid becomes the nearest amount of it. Without a number the last dose goes on, and nothing is
-    given before the first. Then comes the shield.
+    given before the first. Then comes the shield. While a longer dosing interval runs nothing is given.
     """
-    invalid = ~jnp.isfinite(proposal)
+    asked = amount_of(proposal)
+    invalid = ~jnp.isfinite(asked)
     last = jnp.where(record.k > 0, record.dose[jnp.maximum(record.k - 1, 0)], scenario.dosage.amounts[0])
-    finite = jnp.where(invalid, last, proposal)
+    finite = jnp.where(invalid, last, asked)
     amount = snap(scenario, finite)
     reason = jnp.where(invalid, _INVALID, jnp.where(on_grid(scenario, finite), 0, _OFF_GRID))
-    if shield is None:
-        return amount, reason
-    kept, why = shield(record, amount)
-    return kept, jnp.where(why > 0, why, reason)
+    intervals_h = scenario.dosage.intervals_h
+    if not intervals_h:
+        if shield is None:
+            return amount, reason
+        kept, why = shield(record, amount)
+        return kept, jnp.where(why > 0, why, reason)
+    choice = jnp.clip(choice_of(proposal), 0, len(intervals_h) - 1)
+    reason = jnp.where((reason == 0) & (choice != choice_of(proposal)), _OFF_GRID, reason)
+    if shield is not None:
+        amount, why = shield(record, Prescription(amount, choice))
+        reason = jnp.where(why > 0, why, reason)
+    due = record.k >= record.due
+    return Prescription(jnp.where(due, amount, 0.0), choice), jnp.where(due, reason, 0)

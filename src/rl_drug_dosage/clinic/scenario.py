@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.timetable import timetable
 from rl_drug_dosage.clinic.ward import (
     Adherence,
     Clock,
@@ -227,6 +228,7 @@ class Scenario(ByValue):
         own = (*self.drugs, *(m for m in self.models if isinstance(m, DrugModel) and m not in self.drugs))
         object.__setattr__(self, "drugs", own)
         object.__setattr__(self, "models", tuple(m.name if isinstance(m, DrugModel) else m for m in self.models))
+        timetable(self.schedule, self.dosage)
         grid = self.schedule.output_times_h
         if list(grid) != sorted(set(grid)) or grid[-1] != self.schedule.interval_h or grid[0] <= 0:
             raise ConfigError(f"{self.title}: grid {grid} must ascend from above 0 to the interval")

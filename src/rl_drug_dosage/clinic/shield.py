@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from rl_drug_dosage.clinic.belief import Player, past
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Prescription, amount_of, choice_of, timetable
 from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["REASONS", "Shield", "shield_of"]
@@ -45,15 +46,21 @@ class Shield(eqx.Module):
     level: Float[Array, ""]
     lowers: bool = eqx.field(static=True)
 
-    def __call__(self, record: Record, amount: Float[Array, ""]) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    def __call__(
+        self, record: Record, proposal: Float[Array, ""] | Prescription
+    ) -> tuple[Float[Array, ""], Int[Array, ""]]:
         """The dose that may be given, and why it differs: an index into `REASONS`."""
-        scenario = self.scenario
+        scenario, amount = self.scenario, amount_of(proposal)
+        counts = jnp.asarray(timetable(scenario.schedule, scenario.dosage).counts, dtype=float)
+        free = record.choice.size > 0
+        chosen = counts[choice_of(proposal)] if free else counts[0]
+        before = counts[record.choice] if free else counts[0]
         interval_h = scenario.schedule.interval_h
         grid = jnp.asarray(scenario.dosage.grid())
         steps = jnp.arange(scenario.schedule.decisions)
-        given = jnp.where(steps < record.k, record.dose, 0.0) * len(scenario.dosage.at_h)
+        given = jnp.where(steps < record.k, record.dose, 0.0) * before
         age_h = (record.k - steps) * interval_h
-        per = 1.0 / len(scenario.dosage.at_h)
+        per = 1.0 / chosen
         today = jnp.sum(jnp.where(age_h < 24.0, given, 0.0))
         carried = jnp.sum(given * jnp.where(steps < record.k, 0.5 ** (age_h / self.half_life_h), 0.0))
         last = jnp.where(record.k > 0, record.dose[jnp.maximum(record.k - 1, 0)], jnp.inf)
@@ -64,7 +71,7 @@ class Shield(eqx.Module):
                 jnp.maximum(self.day - today, 0.0) * per,
                 last * self.factor,
                 jnp.maximum(self.on_board - carried, 0.0) * per,
-                self._by_level(record, grid),
+                self._by_level(record, grid, proposal),
             ]
         )
         least = jnp.argmin(limits)
@@ -72,14 +79,17 @@ class Shield(eqx.Module):
         acts = amount > allowed
         return jnp.where(acts, allowed, amount), jnp.where(acts, REASONS.index("dose cap") + least, 0)
 
-    def _by_level(self, record: Record, grid: Float[Array, " amount"]) -> Float[Array, ""]:
+    def _by_level(
+        self, record: Record, grid: Float[Array, " amount"], proposal: Float[Array, ""] | Prescription
+    ) -> Float[Array, ""]:
         """The highest amount under which the typical patient stays on the right side of ``level``, by bisection."""
         player = Player(self.model, self.scenario, record.covariates, jnp.zeros(len(self.model.etas)), None, area=False)
         seen = past(player, record)
         at = self.model.output_index(self.scenario.monitoring.output)
 
         def fits(amount: Array) -> Array:
-            _, values = player.interval(seen.contents, amount, record.k, record.intake_mg[record.k])
+            asked = proposal._replace(amount=amount) if isinstance(proposal, Prescription) else amount
+            _, values = player.interval(seen.contents, asked, record.k, record.intake_mg[record.k])
             column = values[:, at]
             return jnp.all(column >= self.level) if self.lowers else jnp.all(column <= self.level)
 

@@ -47,6 +47,8 @@ class Dosage:
         compartment: where it goes.
         duration_h: of the infusion; 0 for a bolus or an oral dose.
         at_h: when it is given, after the decision.
+        intervals_h: dosing intervals that a policy may choose between, the default first; in place of ``at_h``. See
+            `clinic.timetable`.
         per: a covariate that an amount is multiplied by (``"wt_kg"``).
         mg_per_unit: engine mg of one administration of one unit.
         source: where the grid comes from.
@@ -62,6 +64,7 @@ class Dosage:
     at_h: tuple[float, ...] = (0.0,)
     per: str | None = None
     mg_per_unit: float = 1.0
+    intervals_h: tuple[float, ...] = ()
 
     def grid(self) -> np.ndarray:
         """The amounts, ``[amount]``."""

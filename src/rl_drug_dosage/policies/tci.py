@@ -62,7 +62,7 @@ class Tci(Policy):
         out, _ = player.interval(memory.contents, record.dose[last], last, jnp.zeros(()))
         begun = record.k > 0
         contents = jnp.where(begun, out.contents, memory.contents)
-        expected = self._bis(player, out.on_grid[slot, effect] * jnp.exp(-memory.log_sensitivity))
+        expected = self._bis(player, out.at_times[slot, effect] * jnp.exp(-memory.log_sensitivity))
         known = begun & record.known[last, -1]
         surprise = jnp.where(known, (record.level[last, -1] - expected) / 50.0, 0.0)
         log_sensitivity = memory.log_sensitivity + self.slow * surprise

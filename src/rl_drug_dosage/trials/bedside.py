@@ -172,6 +172,8 @@ def _blank(scenario: Scenario, count: int, table: Mapping[str, np.ndarray]) -> R
         below=np.zeros(numbers, bool),  # type: ignore[arg-type]
         baseline=np.zeros(count, np.float32),  # type: ignore[arg-type]
         intake_mg=intake,  # type: ignore[arg-type]
+        choice=np.zeros((count, steps if scenario.dosage.intervals_h else 0), np.int32),  # type: ignore[arg-type]
+        due=np.zeros(count, np.int32),  # type: ignore[arg-type]
     )
 
 

@@ -53,6 +53,13 @@ def _blocks(resamples: int, n: int) -> list[int]:
     return [min(size, resamples - start) for start in range(0, resamples, size)]
 
 
+def _total(scenario: Scenario, trial: Trial) -> np.ndarray:
+    """Sum of all administrations of each patient, in the dosage's unit."""
+    if not scenario.dosage.intervals_h:
+        return trial.dose.sum(1) * len(scenario.dosage.at_h)
+    return (trial.dose * np.maximum(scenario.schedule.interval_h / trial.every_h, 1.0)).sum(1)
+
+
 def endpoints(scenario: Scenario, trial: Trial) -> dict[str, Float[np.ndarray, " patient"]]:
     """What is known of every patient at the end, a number each.
 
@@ -72,7 +79,7 @@ def endpoints(scenario: Scenario, trial: Trial) -> dict[str, Float[np.ndarray, "
         "under_pct": 100.0 * np.where(ok, trial.under[:, judged].mean(1), 0.0),
         "over_pct": 100.0 * np.where(ok, trial.over[:, judged].mean(1), 0.0),
         "return": np.where(ok, trial.reward.sum(1), 0.0),
-        "total_dose": trial.dose.sum(1) * len(scenario.dosage.at_h),
+        "total_dose": _total(scenario, trial),
         "dose_changes": (np.abs(np.diff(trial.dose, axis=1)) > 1e-6).sum(1),
         "dropped_out": ended.astype(float),
     }

@@ -45,6 +45,7 @@ class Trial:
         metrics: the goal's metrics, the mean of an interval's points.
         dose: what was given, in the dosage's unit.
         proposal: what the policy asked for.
+        every_h: the dosing interval that runs.
         reason: why they differ, an index into `clinic.shield.REASONS`; 0: they do not.
         inside, under, over: shares of an interval's points; a patient who has dropped out is never inside.
         harms: events.
@@ -59,6 +60,7 @@ class Trial:
     metrics: Float[np.ndarray, "patient decision window"]
     dose: Float[np.ndarray, "patient decision"]
     proposal: Float[np.ndarray, "patient decision"]
+    every_h: Float[np.ndarray, "patient decision"]
     reason: Int[np.ndarray, "patient decision"]
     inside: Float[np.ndarray, "patient decision"]
     under: Float[np.ndarray, "patient decision"]
