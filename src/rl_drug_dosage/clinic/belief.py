@@ -28,7 +28,7 @@ from rl_drug_dosage.clinic.interval import (
 )
 from rl_drug_dosage.clinic.record import Record, facts_at, result_times
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.timetable import Prescription
+from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.map import minimise
 from rl_drug_dosage.pkpd.bayes.objective import objective_of, prior_covariance, split_latent
@@ -123,7 +123,7 @@ class Player:
         p = self.parameters(jnp.zeros((), jnp.int32))
         return self.model.structure.initial({name: value[0] for name, value in p.items()})
 
-    def interval(self, x: Array, amount: Array | Prescription, j: Array, intake_mg: Array) -> tuple[Outcome, Array]:
+    def interval(self, x: Array, amount: Answer, j: Array, intake_mg: Array) -> tuple[Outcome, Array]:
         """Play interval ``j``: its outcome, and all outputs ``[grid, output]``."""
         p = self.parameters(j)
         mg = administered(self.scenario, amount, facts_at(self.covariates, j))

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.timetable import Prescription, amount_of, choice_of, timetable
+from rl_drug_dosage.clinic.timetable import Answer, amount_of, choice_of, timetable
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, Values, individual_parameters
 from rl_drug_dosage.pkpd.covariates import Covariates
@@ -174,7 +174,7 @@ def dose_mg(scenario: Scenario, amount: Array, facts: Values) -> Array:
     return amount * scenario.dosage.mg_per_unit * scale
 
 
-def administered(scenario: Scenario, prescription: Array | Prescription, facts: Values) -> Float[Array, "..."]:
+def administered(scenario: Scenario, prescription: Answer, facts: Values) -> Float[Array, "..."]:
     """Engine mg of a prescription: of one administration, or of each of the timetable's times."""
     mg = dose_mg(scenario, amount_of(prescription), facts)
     if not scenario.dosage.intervals_h:

@@ -16,7 +16,7 @@ from rl_drug_dosage.clinic.interval import administered, disturbance_at, interva
 from rl_drug_dosage.clinic.judge import Verdict, harmed, judge, needs_area, window_metrics
 from rl_drug_dosage.clinic.record import Record, Truth, empty_record, facts_at, result_times
 from rl_drug_dosage.clinic.scenario import Judged, Scenario
-from rl_drug_dosage.clinic.timetable import Prescription, amount_of, choice_of, timetable
+from rl_drug_dosage.clinic.timetable import Answer, amount_of, choice_of, timetable
 from rl_drug_dosage.pkpd import DrugModel, draw_patient
 from rl_drug_dosage.pkpd.residual import variance
 
@@ -201,7 +201,7 @@ def treat(
     scenario: Scenario,
     model: DrugModel,
     course: VirtualPatient,
-    prescription: Float[Array, ""] | Prescription,
+    prescription: Answer,
     k: Int[Array, ""],
 ) -> tuple[VirtualPatient, Turn]:
     """Give a dose and let one interval pass.

@@ -6,7 +6,7 @@ the simulator; then the first dose is put on the grid by comparing its neighbour
 decision all is planned anew.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.judge import deviations, window_metrics
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.timetable import Prescription, timetable
+from rl_drug_dosage.clinic.timetable import Answer, Prescription, timetable
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.objective import split_latent
 from rl_drug_dosage.pkpd.bayes.small_systems import solve_positive
@@ -31,6 +31,7 @@ __all__ = [
     "begin",
     "best_plan",
     "choose",
+    "decide",
     "first_plan",
     "outlook",
     "outside",
@@ -74,32 +75,56 @@ def update(model: DrugModel, scenario: Scenario, belief: Belief, record: Record)
     return jax.lax.cond(fresh, lambda: estimate(model, scenario, record, belief.z), lambda: belief)
 
 
-def advise(
-    model: DrugModel, scenario: Scenario, memory: Planned, record: Record
-) -> tuple[Array | Prescription, Planned]:
-    """The dose of certainty-equivalent Bayesian dosing: MAP estimate, best plan, its first dose on the grid.
-
-    Where dosing intervals can be chosen, each has a plan of its own, and the one with the least loss is taken.
-    """
+def advise(model: DrugModel, scenario: Scenario, memory: Planned, record: Record) -> tuple[Answer, Planned]:
+    """The dose of certainty-equivalent Bayesian dosing: MAP estimate, best plan, its first dose on the grid."""
     belief = update(model, scenario, memory.belief, record)
     player = player_of(model, scenario, record, belief.z)
     seen = past(player, record)
+    answer, plan = decide(scenario, lambda choice: outlook(player, seen, record, choice), memory.plan, loss=_squares)
+    return answer, Planned(belief, plan)
+
+
+def _squares(d: Float[Array, " deviation"]) -> Array:
+    return d @ d
+
+
+def decide(
+    scenario: Scenario,
+    look_of: Callable[[Array | None], Callable[[Array], Array]],
+    plan: Float[Array, " move"],
+    *,
+    loss: Callable[[Array], Array],
+    factors: tuple[float, ...] = (),
+    compared_on: Callable[[Array | None], Callable[[Array], Array]] | None = None,
+) -> tuple[Answer, Float[Array, " move"]]:
+    """What to prescribe now, and the plan that it begins.
+
+    Where dosing intervals can be chosen, each has a plan of its own, and the one with the least loss is taken.
+
+    Args:
+        scenario: for the grid and the intervals.
+        look_of: from a dosing interval (None: the only one) to the `outlook` that plans are made on.
+        plan: the one before, to start from.
+        loss: of the deviations of an outlook.
+        factors: see `choose`.
+        compared_on: the outlook that doses are compared on; that of ``look_of`` unless given.
+    """
+    compared = compared_on or look_of
     if not scenario.dosage.intervals_h:
-        look = outlook(player, seen, record)
-        plan = best_plan(scenario, look, memory.plan)
-        return choose(scenario, look, plan, loss=lambda d: d @ d), Planned(belief, plan)
+        plan = best_plan(scenario, look_of(None), plan)
+        return choose(scenario, compared(None), plan, loss=loss, factors=factors), plan
 
     def one(choice: Array) -> tuple[Array, Array, Array]:
-        look = outlook(player, seen, record, choice)
-        plan = best_plan(scenario, look, memory.plan)
-        amount = choose(scenario, look, plan, loss=lambda d: d @ d)
-        d = look(plan.at[0].set(amount))
-        return amount, plan, jnp.where(jnp.all(jnp.isfinite(d)), d @ d, jnp.inf)
+        own = best_plan(scenario, look_of(choice), plan)
+        look = compared(choice)
+        amount = choose(scenario, look, own, loss=loss, factors=factors)
+        total = loss(look(own.at[0].set(amount)))
+        return amount, own, jnp.where(jnp.isfinite(total), total, jnp.inf)
 
     choices = jnp.arange(len(scenario.dosage.intervals_h), dtype=jnp.int32)
     amounts, plans, losses = jax.lax.map(one, choices)
     best = jnp.argmin(losses * (1.0 + _PREFERENCE * choices))
-    return Prescription(amounts[best], choices[best]), Planned(belief, plans[best])
+    return Prescription(amounts[best], choices[best]), plans[best]
 
 
 def outside(d: Float[Array, " deviation"]) -> Array:
@@ -189,7 +214,7 @@ def _tangents(f: Callable[[Array], Array], u: Array) -> tuple[Array, Array]:
 
 def choose(
     scenario: Scenario,
-    looks: Sequence[Callable[[Array], Array]] | Callable[[Array], Array],
+    look: Callable[[Array], Array],
     plan: Float[Array, " move"],
     *,
     loss: Callable[[Array], Array],
@@ -199,7 +224,7 @@ def choose(
 
     Args:
         scenario: for the grid.
-        looks: from `outlook`; several are averaged over.
+        look: from `outlook`.
         plan: from `best_plan`.
         loss: of the deviations of one outlook.
         factors: multiples of the first dose that are compared as well, the later doses in proportion.
@@ -212,12 +237,11 @@ def choose(
         scaled = jnp.asarray(factors)[:, None] * plan[None, :]
         scaled = jnp.clip(scaled, grid[0], grid[-1]).at[:, 0].set(snap(scenario, scaled[:, 0]))
         plans = jnp.concatenate([plans, scaled])
-    each = [looks] if callable(looks) else list(looks)
     scale = grid[-1] - grid[0]
 
     def cost(candidate: Array) -> Array:
         hold = jnp.sum((_HOLD * (candidate - plan) / scale) ** 2)
-        return sum((loss(look(candidate)) for look in each), jnp.zeros(())) / len(each) + hold
+        return loss(look(candidate)) + hold
 
     costs = jax.vmap(cost)(plans)
     return plans[jnp.argmin(jnp.where(jnp.isfinite(costs), costs, jnp.inf)), 0]

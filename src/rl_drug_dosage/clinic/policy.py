@@ -10,10 +10,11 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.registry import Found
 
@@ -37,8 +38,11 @@ class Policy(eqx.Module):
         """
 
     @abc.abstractmethod
-    def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Float[Array, ""], Any]:
+    def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Any]:
         """The next dose, in the unit of the scenario's dosage, and the memory after it.
+
+        Where the scenario offers dosing intervals (`Dosage.intervals_h`), the dose may be a
+        `clinic.timetable.Prescription`; an amount alone is given at the first of them.
 
         Args:
             memory: from `init` or the decision before.

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.timetable import Prescription
+from rl_drug_dosage.clinic.timetable import Answer, Prescription
 
 __all__ = ["Record", "Truth", "empty_record", "facts_at", "record_axes", "result_times"]
 
@@ -39,7 +39,7 @@ class Record(eqx.Module):
     due: Int[Array, ""]
     """The decision from which a dose is due: later than ``k`` while a longer dosing interval runs."""
 
-    def prescription(self, j: Int[Array, ""]) -> Array | Prescription:
+    def prescription(self, j: Int[Array, ""]) -> Answer:
         """What was prescribed at decision ``j``: an amount, with its dosing interval where there is one to choose."""
         return Prescription(self.dose[j], self.choice[j]) if self.choice.size else self.dose[j]
 

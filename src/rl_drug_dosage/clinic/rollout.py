@@ -14,7 +14,7 @@ from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.shield import REASONS, Shield
-from rl_drug_dosage.clinic.timetable import Prescription, amount_of, choice_of
+from rl_drug_dosage.clinic.timetable import Answer, Prescription, amount_of, choice_of
 from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["Courses", "Witness", "dispense", "rollout"]
@@ -143,8 +143,8 @@ def _every_h(scenario: Scenario, choice: Int[Array, "patient decision"], k: Arra
 
 
 def dispense(
-    scenario: Scenario, shield: Shield | None, record: Record, proposal: Float[Array, ""] | Prescription
-) -> tuple[Float[Array, ""] | Prescription, Int[Array, ""]]:
+    scenario: Scenario, shield: Shield | None, record: Record, proposal: Answer
+) -> tuple[Answer, Int[Array, ""]]:
     """What is given for a proposal, and why it differs: an index into `clinic.shield.REASONS`.
 
     A proposal off the grid becomes the nearest amount of it. Without a number the last dose goes on, and nothing is

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 from rl_drug_dosage.clinic.belief import Player, past
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.timetable import Prescription, amount_of, choice_of, timetable
+from rl_drug_dosage.clinic.timetable import Answer, Prescription, amount_of, choice_of, timetable
 from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["REASONS", "Shield", "shield_of"]
@@ -46,9 +46,7 @@ class Shield(eqx.Module):
     level: Float[Array, ""]
     lowers: bool = eqx.field(static=True)
 
-    def __call__(
-        self, record: Record, proposal: Float[Array, ""] | Prescription
-    ) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    def __call__(self, record: Record, proposal: Answer) -> tuple[Float[Array, ""], Int[Array, ""]]:
         """The dose that may be given, and why it differs: an index into `REASONS`."""
         scenario, amount = self.scenario, amount_of(proposal)
         counts = jnp.asarray(timetable(scenario.schedule, scenario.dosage).counts, dtype=float)
@@ -79,9 +77,7 @@ class Shield(eqx.Module):
         acts = amount > allowed
         return jnp.where(acts, allowed, amount), jnp.where(acts, REASONS.index("dose cap") + least, 0)
 
-    def _by_level(
-        self, record: Record, grid: Float[Array, " amount"], proposal: Float[Array, ""] | Prescription
-    ) -> Float[Array, ""]:
+    def _by_level(self, record: Record, grid: Float[Array, " amount"], proposal: Answer) -> Float[Array, ""]:
         """The highest amount under which the typical patient stays on the right side of ``level``, by bisection."""
         player = Player(self.model, self.scenario, record.covariates, jnp.zeros(len(self.model.etas)), None, area=False)
         seen = past(player, record)

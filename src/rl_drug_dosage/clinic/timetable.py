@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from rl_drug_dosage.clinic.ward import Dosage, Schedule
 from rl_drug_dosage.errors import ConfigError
 
-__all__ = ["Prescription", "Timetable", "amount_of", "choice_of", "timetable"]
+__all__ = ["Answer", "Prescription", "Timetable", "amount_of", "choice_of", "timetable"]
 
 
 class Prescription(NamedTuple):
@@ -23,12 +23,16 @@ class Prescription(NamedTuple):
     """Which of the intervals, an index."""
 
 
-def amount_of(proposal: Array | Prescription) -> Float[Array, ""]:
+type Answer = Float[Array, ""] | Prescription
+"""What a policy says: an amount, or an amount with its dosing interval."""
+
+
+def amount_of(proposal: Answer) -> Float[Array, ""]:
     """The amount of a policy's answer."""
     return proposal.amount if isinstance(proposal, Prescription) else proposal
 
 
-def choice_of(proposal: Array | Prescription) -> Int[Array, ""]:
+def choice_of(proposal: Answer) -> Int[Array, ""]:
     """The interval of a policy's answer; the first one where it says none."""
     return jnp.asarray(proposal.choice, jnp.int32) if isinstance(proposal, Prescription) else jnp.zeros((), jnp.int32)
 

@@ -16,7 +16,7 @@ from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth, record_axes, result_times
 from rl_drug_dosage.clinic.rollout import Witness, dispense, rollout
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.timetable import amount_of
+from rl_drug_dosage.clinic.timetable import Answer, amount_of
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.trials.trial import Cohort
 from rl_drug_dosage.utils.seeding import key_for
@@ -162,7 +162,7 @@ class Probe:
     swapped: Float[np.ndarray, "patient decision input"]
 
 
-def _given(scenario: Scenario, record: Record, proposal: Array) -> Array:
+def _given(scenario: Scenario, record: Record, proposal: Answer) -> Array:
     """What a trial would give for a proposal."""
     return amount_of(dispense(scenario, None, record, proposal)[0])
 

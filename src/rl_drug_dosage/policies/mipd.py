@@ -11,8 +11,8 @@ from rl_drug_dosage.clinic.planner import Planned, advise, begin
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.types import Array
 
 __all__ = ["POLICY", "Mipd"]
 
@@ -26,7 +26,7 @@ class Mipd(Policy):
     def init(self, record: Record, truth: Truth | None = None) -> Planned:
         return begin(self.model, self.scenario, self.scenario.label(record.facts(), record))
 
-    def act(self, memory: Planned, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Planned]:
+    def act(self, memory: Planned, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Planned]:
         return advise(self.model, self.scenario, memory, observation)
 
 

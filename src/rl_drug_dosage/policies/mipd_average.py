@@ -5,6 +5,8 @@ sampled by importance: draws from the widened Gaussian around the MAP estimate, 
 loss of an interval is the smooth share outside of the window, d^4 / (1 + d^4), with d = 1 at the window's edges.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,8 +18,7 @@ from rl_drug_dosage.clinic.planner import (
     FACTORS,
     Planned,
     begin,
-    best_plan,
-    choose,
+    decide,
     outlook,
     outside,
     player_of,
@@ -26,6 +27,7 @@ from rl_drug_dosage.clinic.planner import (
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.types import Array
 
@@ -47,32 +49,41 @@ class MipdAverage(Policy):
     def init(self, record: Record, truth: Truth | None = None) -> Planned:
         return begin(self.model, self.scenario, self.scenario.label(record.facts(), record))
 
-    def act(self, memory: Planned, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Planned]:
+    def act(self, memory: Planned, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Planned]:
         belief = update(self.model, self.scenario, memory.belief, observation)
         player = player_of(self.model, self.scenario, observation, belief.z)
-        look = outlook(player, past(player, observation), observation)
-        plan = best_plan(self.scenario, look, memory.plan)
+        seen = past(player, observation)
         shape = jnp.linalg.cholesky(belief.covariance)
         draws = belief.z + _WIDENING * self.noise @ jnp.where(jnp.isfinite(shape), shape, 0.0).T
 
         def weigh(z: Array, noise: Array) -> tuple[Past, Array]:
             own = player_of(self.model, self.scenario, observation, z)
-            seen = past(own, observation)
-            log = log_posterior(self.model, self.scenario, observation, z, seen) + 0.5 * noise @ noise
-            return seen, jnp.where(jnp.isfinite(log), log, -jnp.inf)
+            history = past(own, observation)
+            log = log_posterior(self.model, self.scenario, observation, z, history) + 0.5 * noise @ noise
+            return history, jnp.where(jnp.isfinite(log), log, -jnp.inf)
 
         histories, logs = jax.vmap(weigh)(draws, self.noise)
         weights = jax.nn.softmax(logs)
 
-        def spread(candidate: Array) -> Array:
-            def one(z: Array, seen: Past) -> Array:
-                own = player_of(self.model, self.scenario, observation, z)
-                return outlook(own, seen, observation)(candidate)
+        def spread(choice: Array | None) -> Callable[[Array], Array]:
+            def looked(candidate: Array) -> Array:
+                def one(z: Array, history: Past) -> Array:
+                    own = player_of(self.model, self.scenario, observation, z)
+                    return outlook(own, history, observation, choice)(candidate)
 
-            return jax.vmap(one)(draws, histories)
+                return jax.vmap(one)(draws, histories)
 
-        amount = choose(self.scenario, spread, plan, loss=lambda d: weights @ jax.vmap(outside)(d), factors=FACTORS)
-        return amount, Planned(belief, plan)
+            return looked
+
+        answer, plan = decide(
+            self.scenario,
+            lambda choice: outlook(player, seen, observation, choice),
+            memory.plan,
+            loss=lambda d: weights @ jax.vmap(outside)(d),
+            factors=FACTORS,
+            compared_on=spread,
+        )
+        return answer, Planned(belief, plan)
 
 
 def build(setting: Setting) -> MipdAverage:

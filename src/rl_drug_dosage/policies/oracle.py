@@ -10,10 +10,11 @@ import equinox as eqx
 from jaxtyping import PRNGKeyArray
 
 from rl_drug_dosage.clinic.belief import Player, past
-from rl_drug_dosage.clinic.planner import FACTORS, best_plan, choose, first_plan, outlook, outside
+from rl_drug_dosage.clinic.planner import FACTORS, decide, first_plan, outlook, outside
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.types import Array
 
@@ -35,7 +36,7 @@ class Oracle(Policy):
         assert truth is not None, "the oracle is handed the truth"
         return _Memory(truth, first_plan(self.scenario, self.scenario.label(record.facts(), record)))
 
-    def act(self, memory: _Memory, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, _Memory]:
+    def act(self, memory: _Memory, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, _Memory]:
         truth = memory.truth
         kappa = truth.kappa if truth.kappa.shape[-1] else None
         observation = eqx.tree_at(lambda r: r.intake_mg, observation, truth.intake_mg)
@@ -49,9 +50,15 @@ class Oracle(Policy):
             disturbance=truth.disturbance,
             taken=truth.taken if self.scenario.adherence.missed_mean > 0 else None,
         )
-        look = outlook(player, past(player, observation), observation)
-        plan = best_plan(self.scenario, look, memory.plan)
-        return choose(self.scenario, look, plan, loss=outside, factors=FACTORS), _Memory(truth, plan)
+        seen = past(player, observation)
+        answer, plan = decide(
+            self.scenario,
+            lambda choice: outlook(player, seen, observation, choice),
+            memory.plan,
+            loss=outside,
+            factors=FACTORS,
+        )
+        return answer, _Memory(truth, plan)
 
 
 def build(setting: Setting) -> Oracle:

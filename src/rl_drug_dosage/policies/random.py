@@ -1,11 +1,13 @@
 """A dose drawn from the grid at every decision: the floor of every comparison."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.timetable import Answer, Prescription
 from rl_drug_dosage.types import Array
 
 __all__ = ["POLICY"]
@@ -15,18 +17,23 @@ class Random(Policy):
     """Uniform over the grid."""
 
     grid: Float[Array, " amount"]
+    intervals: int = eqx.field(static=True)
+    """How many dosing intervals there are to choose between."""
 
     def init(self, record: Record, truth: Truth | None = None) -> tuple[()]:
         return ()
 
-    def act(self, memory: tuple[()], observation: Record, key: PRNGKeyArray | None) -> tuple[Array, tuple[()]]:
+    def act(self, memory: tuple[()], observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, tuple[()]]:
         assert key is not None
-        return self.grid[jax.random.randint(key, (), 0, self.grid.shape[0])], memory
+        amount = self.grid[jax.random.randint(key, (), 0, self.grid.shape[0])]
+        if self.intervals == 0:
+            return amount, memory
+        return Prescription(amount, jax.random.randint(jax.random.fold_in(key, 1), (), 0, self.intervals)), memory
 
 
 def build(setting: Setting) -> Random:
     """Over the scenario's grid."""
-    return Random(jnp.asarray(setting.scenario.dosage.grid()))
+    return Random(jnp.asarray(setting.scenario.dosage.grid()), len(setting.scenario.dosage.intervals_h))
 
 
 POLICY = PolicyDefinition(title="a random dose of the grid", build=build, chance=True)
