@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from rl_drug_dosage.clinic.belief import Past, log_posterior, past, prior
+from rl_drug_dosage.clinic.belief import Belief, Past, log_posterior, past, prior
 from rl_drug_dosage.clinic.planner import (
     FACTORS,
     Planned,
@@ -52,17 +52,7 @@ class MipdAverage(Policy):
         player = player_of(self.model, self.scenario, observation, belief.z)
         look = outlook(player, past(player, observation), observation)
         plan = best_plan(self.scenario, look, memory.plan)
-        shape = jnp.linalg.cholesky(belief.covariance)
-        draws = belief.z + _WIDENING * self.noise @ jnp.where(jnp.isfinite(shape), shape, 0.0).T
-
-        def weigh(z: Array, noise: Array) -> tuple[Past, Array]:
-            own = player_of(self.model, self.scenario, observation, z)
-            seen = past(own, observation)
-            log = log_posterior(self.model, self.scenario, observation, z, seen) + 0.5 * noise @ noise
-            return seen, jnp.where(jnp.isfinite(log), log, -jnp.inf)
-
-        histories, logs = jax.vmap(weigh)(draws, self.noise)
-        weights = jax.nn.softmax(logs)
+        draws, histories, weights = self._posterior(belief, observation)
 
         def spread(candidate: Array) -> Array:
             def one(z: Array, seen: Past) -> Array:
@@ -73,6 +63,20 @@ class MipdAverage(Policy):
 
         amount = choose(self.scenario, spread, plan, loss=lambda d: weights @ jax.vmap(outside)(d), factors=FACTORS)
         return amount, Planned(belief, plan)
+
+    def _posterior(self, belief: Belief, record: Record) -> tuple[Float[Array, "draw z"], Past, Float[Array, " draw"]]:
+        """Random effects drawn around the MAP estimate, the history under each, and their weights, which sum to 1."""
+        shape = jnp.linalg.cholesky(belief.covariance)
+        draws = belief.z + _WIDENING * self.noise @ jnp.where(jnp.isfinite(shape), shape, 0.0).T
+
+        def weigh(z: Array, noise: Array) -> tuple[Past, Array]:
+            own = player_of(self.model, self.scenario, record, z)
+            seen = past(own, record)
+            log = log_posterior(self.model, self.scenario, record, z, seen) + 0.5 * noise @ noise
+            return seen, jnp.where(jnp.isfinite(log), log, -jnp.inf)
+
+        histories, logs = jax.vmap(weigh)(draws, self.noise)
+        return draws, histories, jax.nn.softmax(logs)
 
 
 def build(setting: Setting) -> MipdAverage:
