@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from rl_drug_dosage.clinic.belief import Past, log_posterior, past, prior
+from rl_drug_dosage.clinic.belief import Belief, Past, log_posterior, past, prior
 from rl_drug_dosage.clinic.planner import (
     FACTORS,
     Planned,
@@ -53,17 +53,7 @@ class MipdAverage(Policy):
         belief = update(self.model, self.scenario, memory.belief, observation)
         player = player_of(self.model, self.scenario, observation, belief.z)
         seen = past(player, observation)
-        shape = jnp.linalg.cholesky(belief.covariance)
-        draws = belief.z + _WIDENING * self.noise @ jnp.where(jnp.isfinite(shape), shape, 0.0).T
-
-        def weigh(z: Array, noise: Array) -> tuple[Past, Array]:
-            own = player_of(self.model, self.scenario, observation, z)
-            history = past(own, observation)
-            log = log_posterior(self.model, self.scenario, observation, z, history) + 0.5 * noise @ noise
-            return history, jnp.where(jnp.isfinite(log), log, -jnp.inf)
-
-        histories, logs = jax.vmap(weigh)(draws, self.noise)
-        weights = jax.nn.softmax(logs)
+        draws, histories, weights = self._posterior(belief, observation)
 
         def spread(choice: Array | None) -> Callable[[Array], Array]:
             def looked(candidate: Array) -> Array:
@@ -84,6 +74,20 @@ class MipdAverage(Policy):
             compared_on=spread,
         )
         return answer, Planned(belief, plan)
+
+    def _posterior(self, belief: Belief, record: Record) -> tuple[Float[Array, "draw z"], Past, Float[Array, " draw"]]:
+        """Random effects drawn around the MAP estimate, the history under each, and their weights, which sum to 1."""
+        shape = jnp.linalg.cholesky(belief.covariance)
+        draws = belief.z + _WIDENING * self.noise @ jnp.where(jnp.isfinite(shape), shape, 0.0).T
+
+        def weigh(z: Array, noise: Array) -> tuple[Past, Array]:
+            own = player_of(self.model, self.scenario, record, z)
+            seen = past(own, record)
+            log = log_posterior(self.model, self.scenario, record, z, seen) + 0.5 * noise @ noise
+            return seen, jnp.where(jnp.isfinite(log), log, -jnp.inf)
+
+        histories, logs = jax.vmap(weigh)(draws, self.noise)
+        return draws, histories, jax.nn.softmax(logs)
 
 
 def build(setting: Setting) -> MipdAverage:
