@@ -49,8 +49,8 @@ def with_models(scenario: "Scenario", *references: "str | Path | DrugModel") -> 
         if model.name in scenario.models:
             if scenario.drug(model.name) != model:
                 raise ConfigError(
-                    f"{found.where}: a drug model called {model.name!r} is one of {scenario.title!r} already, and it is "
-                    "another one: give yours another name (DrugModel.name)"
+                    f"{found.where}: another drug model called {model.name!r} is one of {scenario.title!r} already: "
+                    "give yours another name (DrugModel.name)"
                 )
         elif wrong := misfits(scenario, model):
             raise ConfigError(f"drug model {model.name!r} does not fit {scenario.title!r}: {'; '.join(wrong)}")
