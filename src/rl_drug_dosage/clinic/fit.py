@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from rl_drug_dosage.clinic.units import metric_unit, same_unit
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd import DrugModel, Target
 from rl_drug_dosage.registry import DRUG, find
 
 if TYPE_CHECKING:
-    from rl_drug_dosage.clinic.scenario import Scenario
+    from rl_drug_dosage.clinic.scenario import Harm, Scenario
 
 __all__ = ["misfits", "with_models"]
 
@@ -91,8 +91,9 @@ def _compartments(scenario: "Scenario", model: DrugModel) -> list[str]:
 
 def _outputs(scenario: "Scenario", model: DrugModel) -> list[str]:
     outputs = {output.name: output for output in model.outputs}
-    goal, monitoring = scenario.goal, scenario.monitoring
-    wanted = {monitoring.output: "measured", **{t.output: "judged" for t in (*goal.targets, *goal.harms)}}
+    monitoring = scenario.monitoring
+    all_judged: tuple[Target | Harm, ...] = (*scenario.goal.targets, *scenario.goal.harms)
+    wanted = {monitoring.output: "measured", **{judged.output: "judged" for judged in all_judged}}
     if scenario.dropout is not None:
         wanted.setdefault(scenario.dropout.output, "looked at for drop-outs")
     found = [
@@ -103,16 +104,15 @@ def _outputs(scenario: "Scenario", model: DrugModel) -> list[str]:
     measured = outputs.get(monitoring.output)
     if measured is not None and measured.residual is None and monitoring.error is None:
         found.append(f"{measured.name!r} is measured, it publishes no residual error and monitoring gives none")
-    for judged in (*goal.targets, *goal.harms):
+    for judged in all_judged:
         output = outputs.get(judged.output)
         if output is None:
             continue
         if judged.metric in {"auc24", "auc_total"} and output.auc_scale is None:
             found.append(f"{judged.metric} of {output.name!r} is judged, and it has no area for that (auc_scale)")
-        unit = getattr(judged, "unit", None)
-        if unit is not None and not same_unit(unit, metric_unit(judged.metric, output.unit)):
+        unit = metric_unit(judged.metric, output.unit)
+        if isinstance(judged, Target) and not same_unit(judged.unit, unit):
             found.append(
-                f"a target on {judged.metric} of {output.name!r} is in {unit}, and it computes it in "
-                f"{metric_unit(judged.metric, output.unit)}"
+                f"a target on {judged.metric} of {output.name!r} is in {judged.unit}, and it computes it in {unit}"
             )
     return list(dict.fromkeys(found))

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from rl_drug_dosage.clinic.fit import misfits
+from rl_drug_dosage.clinic.label_rules import LabelRule
 from rl_drug_dosage.clinic.units import is_per
 from rl_drug_dosage.clinic.ward import (
     Adherence,
@@ -212,9 +213,10 @@ class Scenario(ByValue):
             drawn, and no more. Complete ones are drawn in the order given; where some are left out, all that a model
             has are drawn in its order, and the scenario's own after them.
         schedule, dosage, monitoring, goal: see their classes.
-        reward: of one interval, for learners.
+        reward: of one interval, for learners: a function, or one of `clinic.rewards`.
         reward_text: the same in words, with its source.
-        label: the label's or guideline's dose, from the covariates and the record, in the dosage's unit.
+        label: the label's or guideline's dose, from the covariates and the record, in the dosage's unit: a function,
+            or a `LabelRule`.
         label_text: the same in words, with its source.
         adherence: missed and late doses.
         drifts, clocks, intakes: see their classes.
@@ -317,6 +319,8 @@ class Scenario(ByValue):
         per = next((c for c in self.covariates if c.name == self.dosage.per), None)
         if per is not None and not is_per(self.dosage.unit, per.unit):
             self._refuse(f"a dose in {self.dosage.unit} times {per.name}", f"a unit per {per.unit}")
+        if isinstance(self.label, LabelRule):
+            self.label.check(self.dosage, self.covariates)
         for covariate in self.covariates:
             if not covariate.low <= covariate.typical <= covariate.high:
                 self._refuse(
