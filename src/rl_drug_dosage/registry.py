@@ -48,6 +48,7 @@ __all__ = [
     "env_id_of",
     "find",
     "find_scenario",
+    "import_file",
     "is_file_reference",
     "label_of",
     "load_drug",
@@ -98,6 +99,7 @@ SCENARIO = Kind(
     "SCENARIO",
     "rl_drug_dosage.clinic.scenario:Scenario",
     "rl_drug_dosage.scenarios",
+    readers={".toml": "rl_drug_dosage.clinic.scenario_file:read_scenario"},
 )
 POLICY = Kind(
     "policy",
@@ -357,7 +359,9 @@ def _from_file(kind: Kind, path: Path) -> Found[Any]:
     suffix = "" if path.is_dir() else path.suffix
     if suffix in kind.readers:
         value, files = _imported(kind.readers[suffix])(path)
-        return Found(path.resolve().name if path.is_dir() else path.stem, value, str(path), source_of(*files))
+        return Found(
+            path.resolve().name if path.is_dir() else path.stem, value, str(path), source_of(files[0], files[1:])
+        )
     if suffix != ".py":
         allowed = ", ".join(sorted({".py", *(s or "a folder" for s in kind.readers)}))
         came = "a folder" if path.is_dir() else f"a {suffix or 'nameless kind of'} file"

@@ -268,7 +268,8 @@ def treat(
 
     if scenario.dosage.intervals_h:
         record = _written(scenario, record, choice_of(prescription), k)
-    low, high, _ = (jnp.asarray(e)[k] for e in scenario.edges())
+    low, high, aim = (jnp.asarray(e)[k] for e in scenario.edges())
+    harms = harmed(model, scenario, values, out.area, total, t_h)
     metrics = window_metrics(model, scenario, values, out.area, total)
     last = k == schedule.decisions - 1
     names = [output.name for output in model.outputs]
@@ -281,12 +282,14 @@ def treat(
         amount=amount,
         interval=k,
         last=last,
+        aim=tuple(aim),
+        harms=harms,
     )
     turn = Turn(
         values=values[:, at],
         metrics=jnp.stack([m.mean() for m in metrics]),
         verdict=judge(metrics, low, high),
-        harms=harmed(model, scenario, values, out.area, total, t_h),
+        harms=harms,
         reward=scenario.reward(judged),
         taken=taken,
         level=level,

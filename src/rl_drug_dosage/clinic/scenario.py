@@ -4,14 +4,20 @@ A scenario file is ``scenarios/<name>_v<version>.py`` with one attribute, ``SCEN
 equal decision intervals; a dose is chosen at the start of each. A changed number is a new version.
 """
 
+import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.fit import misfits
+from rl_drug_dosage.clinic.label_rules import LabelRule
 from rl_drug_dosage.clinic.timetable import timetable
+from rl_drug_dosage.clinic.units import is_per
 from rl_drug_dosage.clinic.ward import (
     Adherence,
     Clock,
@@ -27,7 +33,7 @@ from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import Covariate, DrugModel, Eta, Target, Values
 from rl_drug_dosage.pkpd.description import Metric
 from rl_drug_dosage.pkpd.distributions import Distribution
-from rl_drug_dosage.registry import load_drug
+from rl_drug_dosage.registry import DRUG, is_file_reference, load_drug
 from rl_drug_dosage.utils.by_value import ByValue
 
 if TYPE_CHECKING:
@@ -63,6 +69,10 @@ class Harm:
     below: float | None = None
     from_h: float = 0.0
 
+    def __post_init__(self) -> None:
+        if (self.above is None) == (self.below is None):
+            raise ConfigError(f"harm {self.name!r} needs above or below, not {self.above} and {self.below}")
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -80,6 +90,24 @@ class Goal:
     harms: tuple[Harm, ...] = ()
     judged: tuple[int, ...] | None = None
 
+    def __post_init__(self) -> None:
+        if not self.targets:
+            raise ConfigError(f"goal {self.title!r} has no targets: give at least one")
+        for target in self.targets:
+            for from_h, low, high in ((0.0, target.low, target.high), *target.later):
+                closed = [edge for edge in (low, high) if edge is not None]
+                if not closed or not all(map(math.isfinite, closed)) or closed != sorted(set(closed)):
+                    raise ConfigError(
+                        f"the target on {target.metric} of {target.output!r} is from {low} to {high} at {from_h:g} h: "
+                        "give two finite edges, the lower one first, or one"
+                    )
+                aim = target.aim
+                if aim is not None and not (low is None or low <= aim) & (high is None or aim <= high):
+                    raise ConfigError(
+                        f"the aim {aim:g} of the target on {target.metric} of {target.output!r} is not within {low} "
+                        f"to {high}: correct it"
+                    )
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -93,6 +121,8 @@ class Judged:
         amount: the dose, in the dosage's unit.
         interval: index of the interval.
         last: whether it is the last one.
+        aim: what each target is steered to in this interval.
+        harms: 1 for each harm of the goal that happened, in order, ``[harm]``.
     """
 
     values: Mapping[str, Array]
@@ -103,6 +133,8 @@ class Judged:
     amount: Array
     interval: Array
     last: Array
+    aim: tuple[Array, ...] = ()
+    harms: Array | tuple[()] = ()
 
 
 Reward = Callable[[Judged], Array]
@@ -131,6 +163,12 @@ class ShieldLimits:
     half_life_h: float = 24.0
     level: float | None = None
     lowers: bool = False
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name != "lowers" and value is not None and not value > 0:
+                raise ConfigError(f"{f.name} of the shield is {value!r}: allowed is a number above 0")
 
 
 @dataclass(frozen=True)
@@ -171,11 +209,15 @@ class Scenario(ByValue):
     Args:
         title: one line for tables.
         models: drug models that can simulate it and be believed, names or values; the first is the default of both.
-        covariates: what is known of a patient: every covariate that a model needs, save clocks.
+        covariates: what is known of a patient, save clocks. Those that a model needs and that are left out are those
+            of the drug model, the first one that has them. A mapping from name to distribution changes how those are
+            drawn, and no more. Complete ones are drawn in the order given; where some are left out, all that a model
+            has are drawn in its order, and the scenario's own after them.
         schedule, dosage, monitoring, goal: see their classes.
-        reward: of one interval, for learners.
+        reward: of one interval, for learners: a function, or one of `clinic.rewards`.
         reward_text: the same in words, with its source.
-        label: the label's or guideline's dose, from the covariates and the record, in the dosage's unit.
+        label: the label's or guideline's dose, from the covariates and the record, in the dosage's unit: a function,
+            or a `LabelRule`.
         label_text: the same in words, with its source.
         adherence: missed and late doses.
         drifts, clocks, intakes: see their classes.
@@ -197,7 +239,6 @@ class Scenario(ByValue):
 
     title: str
     models: tuple[Any, ...]
-    covariates: tuple[Covariate, ...]
     schedule: Schedule
     dosage: Dosage
     monitoring: Monitoring
@@ -206,6 +247,7 @@ class Scenario(ByValue):
     reward_text: str
     label: Rule
     label_text: str
+    covariates: tuple[Covariate, ...] = ()
     adherence: Adherence = field(default_factory=Adherence)
     drifts: tuple[Drift, ...] = ()
     clocks: tuple[Clock, ...] = ()
@@ -225,20 +267,71 @@ class Scenario(ByValue):
     drugs: tuple[DrugModel, ...] = ()
 
     def __post_init__(self) -> None:
-        own = (*self.drugs, *(m for m in self.models if isinstance(m, DrugModel) and m not in self.drugs))
+        given = tuple(_value(m) for m in self.models)
+        own = (*self.drugs, *(m for m in given if isinstance(m, DrugModel) and m not in self.drugs))
         object.__setattr__(self, "drugs", own)
-        object.__setattr__(self, "models", tuple(m.name if isinstance(m, DrugModel) else m for m in self.models))
+        object.__setattr__(self, "models", tuple(m.name if isinstance(m, DrugModel) else m for m in given))
+        if not self.models or len(set(self.models)) != len(self.models):
+            raise ConfigError(f"{self.title}: drug models are {self.models}: give at least one, each once")
+        object.__setattr__(self, "covariates", completed(self))
         timetable(self.schedule, self.dosage)
-        grid = self.schedule.output_times_h
-        if list(grid) != sorted(set(grid)) or grid[-1] != self.schedule.interval_h or grid[0] <= 0:
-            raise ConfigError(f"{self.title}: grid {grid} must ascend from above 0 to the interval")
-        strangers = sorted(set(self.monitoring.at_h) - set(grid))
+        self._check_times()
+        self._check_covariates()
+        for name in self.models:
+            if wrong := misfits(self, self.drug(name)):
+                raise ConfigError(f"{self.title}: drug model {name!r} does not fit: {'; '.join(wrong)}")
+
+    def _check_times(self) -> None:
+        schedule = self.schedule
+        for what, times in (("samples", self.monitoring.at_h), ("doses", self.dosage.at_h)):
+            late = [t for t in times if t > schedule.interval_h]
+            if late:
+                self._refuse(f"{what} at {late} h", f"up to the interval of {schedule.interval_h:g} h")
+        strangers = sorted(set(self.monitoring.at_h) - set(schedule.output_times_h))
         if strangers:
-            raise ConfigError(f"{self.title}: samples at {strangers} h are not on the grid {grid}")
-        names = {c.name for c in self.covariates}
-        for drift in self.drifts:
-            if drift.name not in names:
-                raise ConfigError(f"{self.title}: a drift of {drift.name!r}, but covariates are {sorted(names)}")
+            self._refuse(f"samples at {strangers} h", f"output times, {schedule.output_times_h} h")
+        if self.dosage.at_h[-1] + self.dosage.duration_h > schedule.interval_h * (1.0 + 1e-9):
+            self._refuse(
+                f"an infusion from {self.dosage.at_h[-1]:g} h over {self.dosage.duration_h:g} h",
+                f"one that ends within the interval of {schedule.interval_h:g} h",
+            )
+        listed = {
+            "monitoring intervals": self.monitoring.intervals,
+            "judged intervals of the goal": self.goal.judged,
+            "estimated_at": self.estimated_at,
+        }
+        for what, places in listed.items():
+            if places is not None and (not places or not all(0 <= k < schedule.decisions for k in places)):
+                self._refuse(f"{what} {places}", f"some of the decisions, from 0 to {schedule.decisions - 1}")
+        if self.look_ahead < 1:
+            self._refuse(f"look_ahead {self.look_ahead}", "a whole number of at least 1")
+
+    def _check_covariates(self) -> None:
+        names = [c.name for c in self.covariates]
+        if len(set(names)) != len(names):
+            self._refuse(f"covariates {names}", "each once")
+        wanted = [("a drift", d.name) for d in self.drifts]
+        wanted += [("a distribution elsewhere", name) for name in self.elsewhere]
+        wanted += [(f"strata {title!r}", name) for title, name, _ in self.strata]
+        if self.dosage.per is not None:
+            wanted.append(("a dose", self.dosage.per))
+        for what, name in wanted:
+            if name not in names:
+                self._refuse(f"{what} of {name!r}", f"its covariates, {', '.join(names) or 'none'}")
+        per = next((c for c in self.covariates if c.name == self.dosage.per), None)
+        if per is not None and not is_per(self.dosage.unit, per.unit):
+            self._refuse(f"a dose in {self.dosage.unit} times {per.name}", f"a unit per {per.unit}")
+        if isinstance(self.label, LabelRule):
+            self.label.check(self.dosage, self.covariates)
+        for covariate in self.covariates:
+            if not covariate.low <= covariate.typical <= covariate.high:
+                self._refuse(
+                    f"{covariate.name} with the typical value {covariate.typical:g}",
+                    f"one within its range, {covariate.low:g} to {covariate.high:g}",
+                )
+
+    def _refuse(self, came: str, allowed: str) -> None:
+        raise ConfigError(f"{self.title}: {came}; allowed: {allowed}")
 
     def drug(self, name: str) -> DrugModel:
         """One of ``models``.
@@ -249,6 +342,10 @@ class Scenario(ByValue):
         if name not in self.models:
             raise UnknownNameError(f"model for {self.title!r}", name, self.models)
         return next((d for d in self.drugs if d.name == name), None) or load_drug(name)
+
+    def doses(self, drug: str) -> bool:
+        """Whether every model is one of a drug, by `DrugModel.drug`; "propofol with remifentanil" is one of both."""
+        return all(drug in self.drug(name).drug.split(" with ") for name in self.models)
 
     @property
     def horizon_h(self) -> float:
@@ -299,3 +396,46 @@ def _edges(target: Target, ends_h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low[holds] = -np.inf if low_now is None else low_now
         high[holds] = np.inf if high_now is None else high_now
     return low, high
+
+
+def _value(model: Any) -> Any:
+    """A drug model as the scenario keeps it: a name, or a value where it is read from a file."""
+    if isinstance(model, Path) or (isinstance(model, str) and is_file_reference(DRUG, model)):
+        return load_drug(model)
+    return model
+
+
+def completed(scenario: Scenario) -> tuple[Covariate, ...]:
+    """The covariates of a scenario with those that it leaves out, see `Scenario.covariates`.
+
+    A covariate that a model has too also gets the words and aliases of the model's, unless it has its own.
+    """
+    clocks = {c.name for c in scenario.clocks}
+    known: dict[str, Covariate] = {}
+    for name in scenario.models:
+        for covariate in scenario.drug(name).covariates:
+            if covariate.name not in clocks:
+                known.setdefault(covariate.name, covariate)
+    given = _as_covariates(scenario.title, scenario.covariates, known)
+    named = {c.name: c for c in given}
+    if all(name in named for name in known):
+        return given
+    own = tuple(c for c in given if c.name not in known)
+    return (*(named.get(name, covariate) for name, covariate in known.items()), *own)
+
+
+def _as_covariates(title: str, given: Any, known: Mapping[str, Covariate]) -> tuple[Covariate, ...]:
+    if isinstance(given, Mapping):
+        for name in given:
+            if name not in known:
+                raise UnknownNameError(f"covariate of {title!r}", name, known, remedy="or give a whole Covariate")
+        given = [dataclasses.replace(known[name], distribution=d) for name, d in given.items()]
+    found = []
+    for covariate in given:
+        model = known.get(covariate.name)
+        if model is not None:
+            words, aliases = covariate.words or model.words, covariate.aliases or model.aliases
+            if (words, aliases) != (covariate.words, covariate.aliases):
+                covariate = dataclasses.replace(covariate, words=words, aliases=aliases)  # noqa: PLW2901
+        found.append(covariate)
+    return tuple(found)

@@ -1,16 +1,30 @@
 """How patients are treated and watched in a scenario: schedule, doses, laboratory, and what nobody controls."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.units import mg_per_unit
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Residual
 
 __all__ = ["Adherence", "Clock", "Disturbance", "Dosage", "Drift", "Dropout", "Intake", "Monitoring", "Schedule"]
+
+_LONGEST = 10_000
+"""Decisions of a course: more is a slip of the pen."""
+
+
+def _require(ok: bool, what: str, came: object, allowed: str) -> None:
+    if not ok:
+        raise ConfigError(f"{what} is {came!r}: allowed is {allowed}")
+
+
+def _ascends(values: Sequence[float]) -> bool:
+    return bool(values) and all(math.isfinite(v) for v in values) and list(values) == sorted(set(values))
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,16 @@ class Schedule:
     step_h: float = 1.0
     shown_unit: Literal["d", "h", "min"] = "d"
 
+    def __post_init__(self) -> None:
+        _require(0 < self.interval_h < math.inf, "interval_h", self.interval_h, "a time above 0 h")
+        _require(1 <= self.decisions <= _LONGEST, "decisions", self.decisions, f"a whole number from 1 to {_LONGEST:,}")
+        times = self.output_times_h
+        fits = _ascends(times) and times[0] > 0 and times[-1] == self.interval_h
+        allowed = f"times that ascend from above 0 h to interval_h, {self.interval_h:g} h, the last of them"
+        _require(fits, "output_times_h", times, allowed)
+        _require(0 < self.step_h < math.inf, "step_h", self.step_h, "a time above 0 h")
+        _require(self.shown_unit in {"d", "h", "min"}, "shown_unit", self.shown_unit, "d, h or min")
+
     @property
     def shown_per_h(self) -> float:
         """Shown units in an hour."""
@@ -50,7 +74,8 @@ class Dosage:
         intervals_h: dosing intervals that a policy may choose between, the default first; in place of ``at_h``. See
             `clinic.timetable`.
         per: a covariate that an amount is multiplied by (``"wt_kg"``).
-        mg_per_unit: engine mg of one administration of one unit.
+        mg_per_unit: engine mg of one administration of one unit. With a unit of mass, or of mass over time of an
+            infusion, only one number is right, and it is checked.
         source: where the grid comes from.
         usual: the dose that the label gives a typical patient, in ``unit``: what a cautious fallback is made from.
     """
@@ -65,6 +90,20 @@ class Dosage:
     per: str | None = None
     mg_per_unit: float = 1.0
     intervals_h: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        grid = self.amounts
+        _require(_ascends(grid) and grid[0] >= 0, "amounts", grid, "ascending numbers of at least 0")
+        _require(grid[0] <= self.usual <= grid[-1], "usual", self.usual, f"a dose from {grid[0]:g} to {grid[-1]:g}")
+        _require(0 <= self.duration_h < math.inf, "duration_h", self.duration_h, "a time of at least 0 h")
+        _require(_ascends(self.at_h) and self.at_h[0] >= 0, "at_h", self.at_h, "ascending times of at least 0 h")
+        _require(0 < self.mg_per_unit < math.inf, "mg_per_unit", self.mg_per_unit, "a number above 0")
+        right = mg_per_unit(self.unit, self.duration_h, per=self.per)
+        if right is not None and not math.isclose(right, self.mg_per_unit, rel_tol=1e-6):
+            raise ConfigError(
+                f"mg_per_unit is {self.mg_per_unit:g}, but one administration of 1 {self.unit} is {right:g} mg: "
+                f"give mg_per_unit = {right:g}, or another unit"
+            )
 
     def grid(self) -> np.ndarray:
         """The amounts, ``[amount]``."""
@@ -103,6 +142,16 @@ class Monitoring:
     guide: int = -1
     error_spread: float = 0.0
 
+    def __post_init__(self) -> None:
+        count = len(self.at_h)
+        _require(_ascends(self.at_h), "at_h", self.at_h, "at least one time, ascending")
+        _require(0 <= self.turnaround_h < math.inf, "turnaround_h", self.turnaround_h, "a time of at least 0 h")
+        _require(0 < self.error_scale < math.inf, "error_scale", self.error_scale, "a number above 0")
+        _require(0 <= self.lloq < math.inf, "lloq", self.lloq, "a level of at least 0")
+        _require(0 <= self.missed < 1, "missed", self.missed, "a share from 0 to below 1")
+        _require(0 <= self.error_spread < math.inf, "error_spread", self.error_spread, "a number of at least 0")
+        _require(-count <= self.guide < count, "guide", self.guide, f"a place in at_h, which has {count}")
+
 
 @dataclass(frozen=True)
 class Adherence:
@@ -119,6 +168,20 @@ class Adherence:
     missed_sd: float = 0.0
     late_mean_h: float = 0.0
     late_max_h: float = 0.0
+
+    def __post_init__(self) -> None:
+        mean, sd = self.missed_mean, self.missed_sd
+        _require(0 <= mean < 1, "missed_mean", mean, "a share from 0 to below 1")
+        if mean > 0:
+            # A Beta distribution has no larger spread.
+            most = math.sqrt(mean * (1.0 - mean))
+            _require(
+                0 < sd < most, "missed_sd", sd, f"a number above 0 and below {most:.3g}, with missed_mean {mean:g}"
+            )
+        _require(0 <= self.late_mean_h < math.inf, "late_mean_h", self.late_mean_h, "a time of at least 0 h")
+        _require(0 <= self.late_max_h < math.inf, "late_max_h", self.late_max_h, "a time of at least 0 h")
+        if self.late_mean_h > 0:
+            _require(self.late_max_h > 0, "late_max_h", self.late_max_h, "a time above 0 h where doses come late")
 
 
 @dataclass(frozen=True)
@@ -138,6 +201,10 @@ class Drift:
     tau_h: float
     walk_sd: float
     source: str
+
+    def __post_init__(self) -> None:
+        _require(0 < self.tau_h < math.inf, f"tau_h of the drift of {self.name}", self.tau_h, "a time above 0 h")
+        _require(0 <= self.walk_sd < math.inf, f"walk_sd of the drift of {self.name}", self.walk_sd, "at least 0")
 
 
 @dataclass(frozen=True)
@@ -208,3 +275,4 @@ class Dropout:
     def __post_init__(self) -> None:
         if (self.above is None) == (self.below is None):
             raise ConfigError(f"a dropout needs above or below, not {self.above} and {self.below}")
+        _require(self.times >= 1, "times of a dropout", self.times, "a whole number of at least 1")

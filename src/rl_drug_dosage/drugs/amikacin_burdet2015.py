@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Correlation,
     Covariate,
@@ -99,6 +100,7 @@ DRUG = DrugModel(
             meaning="total body weight",
             distribution=Normal(78.0, 15.8),
             column="WT",
+            aliases=WEIGHT,
         ),
         Covariate(
             name="pf_ratio_mmhg",

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.drugs.shared.body_size import fat_free_mass_kg, growth_height_cm, growth_weight_kg
+from rl_drug_dosage.drugs.shared.spoken import AGE, HEIGHT, SEX_WORDS, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
     Correlation,
@@ -107,6 +108,7 @@ DRUG = DrugModel(
             meaning="1 woman, 0 man",
             distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
             column="FEMALE",
+            words=SEX_WORDS,
         ),
         Covariate(
             name="age_y",
@@ -118,6 +120,7 @@ DRUG = DrugModel(
             meaning="age since birth at term",
             distribution=Uniform(),
             column="AGE",
+            aliases=AGE,
         ),
         Covariate(
             name="wt_kg",
@@ -129,6 +132,7 @@ DRUG = DrugModel(
             meaning="total body weight",
             distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"]), 0.15),
             column="WT",
+            aliases=WEIGHT,
         ),
         Covariate(
             name="height_cm",
@@ -140,6 +144,7 @@ DRUG = DrugModel(
             meaning="height",
             distribution=Normal(lambda c: growth_height_cm(c["age_y"]), lambda c: 0.04 * growth_height_cm(c["age_y"])),
             column="HT",
+            aliases=HEIGHT,
         ),
         Covariate(
             name="time_h",

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.drugs.shared.body_size import growth_height_cm, growth_weight_kg, maturing_fat_free_mass_kg
+from rl_drug_dosage.drugs.shared.spoken import AGE, HEIGHT, SEX_WORDS, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
     Correlation,
@@ -88,6 +89,7 @@ DRUG = DrugModel(
             meaning="1 girl, 0 boy",
             distribution=Categorical((0.0, 1.0), (0.59, 0.41)),
             column="FEMALE",
+            words=SEX_WORDS,
         ),
         Covariate(
             name="age_y",
@@ -99,6 +101,7 @@ DRUG = DrugModel(
             meaning="age",
             distribution=Uniform(),
             column="AGE",
+            aliases=AGE,
         ),
         Covariate(
             name="wt_kg",
@@ -110,6 +113,7 @@ DRUG = DrugModel(
             meaning="body weight",
             distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"]), 0.15),
             column="WT",
+            aliases=WEIGHT,
         ),
         Covariate(
             name="height_cm",
@@ -121,6 +125,7 @@ DRUG = DrugModel(
             meaning="height",
             distribution=Normal(lambda c: growth_height_cm(c["age_y"]), lambda c: 0.04 * growth_height_cm(c["age_y"])),
             column="HT",
+            aliases=HEIGHT,
         ),
         Covariate(
             name="clofarabine",

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Covariate,
     DosingOptions,
@@ -103,6 +104,7 @@ DRUG = DrugModel(
             meaning="total body weight",
             distribution=LogNormal(72.0, 0.25),
             column="WT",
+            aliases=WEIGHT,
         ),
     ),
     outputs=(

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import AGE, SEX_WORDS, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
     Correlation,
@@ -94,6 +95,7 @@ DRUG = DrugModel(
             meaning="1 woman, 0 man",
             distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
             column="FEMALE",
+            words=SEX_WORDS,
         ),
         Covariate(
             name="age_y",
@@ -108,6 +110,7 @@ DRUG = DrugModel(
             meaning="age",
             distribution=Uniform(),
             column="AGE",
+            aliases=AGE,
         ),
         Covariate(
             name="wt_kg",
@@ -122,6 +125,7 @@ DRUG = DrugModel(
             meaning="body weight",
             distribution=Normal(70.0, 13.2),
             column="WT",
+            aliases=WEIGHT,
         ),
         Covariate(
             name="gist",

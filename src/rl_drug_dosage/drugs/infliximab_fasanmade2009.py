@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import SEX_WORDS, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
@@ -85,6 +86,7 @@ DRUG = DrugModel(
             meaning="1 woman, 0 man",
             distribution=Categorical((0.0, 1.0), (0.608, 0.392)),
             column="FEMALE",
+            words=SEX_WORDS,
         ),
         Covariate(
             name="wt_kg",
@@ -99,6 +101,7 @@ DRUG = DrugModel(
             meaning="body weight",
             distribution=LogNormal(77.0, 0.25),
             column="WT",
+            aliases=WEIGHT,
         ),
         Covariate(
             name="alb_g_per_l",

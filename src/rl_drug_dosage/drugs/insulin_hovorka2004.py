@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Covariate,
     DosingOptions,
@@ -224,6 +225,7 @@ DRUG = DrugModel(
             meaning="body weight",
             distribution=Uniform(65.0, 95.0),
             column="WT",
+            aliases=WEIGHT,
         ),
         Covariate(
             name="glucose0_mmol_per_l",

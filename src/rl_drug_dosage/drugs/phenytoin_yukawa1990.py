@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import AGE, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
@@ -79,6 +80,7 @@ DRUG = DrugModel(
             meaning="age; below 15 y counts as a child",
             distribution=Uniform(15.0, 71.1),
             column="AGE",
+            aliases=AGE,
         ),
         Covariate(
             name="wt_kg",
@@ -90,6 +92,7 @@ DRUG = DrugModel(
             meaning="body weight",
             distribution=Normal(49.1, 15.5),
             column="WT",
+            aliases=WEIGHT,
         ),
         Covariate(
             name="combined",

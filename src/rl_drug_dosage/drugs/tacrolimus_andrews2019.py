@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import AGE
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
@@ -110,6 +111,7 @@ DRUG = DrugModel(
             meaning="age at transplantation",
             distribution=Normal(55.72, 10.7),
             column="AGE",
+            aliases=AGE,
         ),
         Covariate(
             name="alb_g_per_l",

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.drugs.shared.body_size import fat_free_mass_kg
+from rl_drug_dosage.drugs.shared.spoken import AGE, HEIGHT, SEX_WORDS, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
     Correlation,
@@ -111,6 +112,7 @@ DRUG = DrugModel(
             meaning="1 woman, 0 man",
             distribution=Categorical((0.0, 1.0), (1.0 - 99 / 208, 99 / 208)),
             column="FEMALE",
+            words=SEX_WORDS,
         ),
         Covariate(
             name="age_y",
@@ -122,6 +124,7 @@ DRUG = DrugModel(
             meaning="age",
             distribution=LogNormal(31.7, 0.31),
             column="AGE",
+            aliases=AGE,
         ),
         Covariate(
             name="wt_kg",
@@ -133,6 +136,7 @@ DRUG = DrugModel(
             meaning="body weight",
             distribution=LogNormal(58.0, 0.2),
             column="WT",
+            aliases=WEIGHT,
         ),
         Covariate(
             name="height_cm",
@@ -144,6 +148,7 @@ DRUG = DrugModel(
             meaning="height",
             distribution=Normal(167.0, 8.0),
             column="HT",
+            aliases=HEIGHT,
         ),
         Covariate(
             name="scr_umol_per_l",

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Correlation,
     Covariate,
@@ -83,6 +84,7 @@ DRUG = DrugModel(
             meaning="total body weight",
             distribution=Normal(64.7, 11.3),
             column="WT",
+            aliases=WEIGHT,
         ),
     ),
     outputs=(

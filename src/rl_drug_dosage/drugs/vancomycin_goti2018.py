@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
@@ -84,6 +85,7 @@ DRUG = DrugModel(
             meaning="body weight",
             distribution=LogNormal(79.0, 0.3),
             column="WT",
+            aliases=WEIGHT,
         ),
         Covariate(
             name="dialysis",

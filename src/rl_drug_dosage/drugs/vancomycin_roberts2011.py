@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Covariate,
     DosingOptions,
@@ -81,6 +82,7 @@ DRUG = DrugModel(
             meaning="total body weight",
             distribution=Normal(74.8, 15.8),
             column="WT",
+            aliases=WEIGHT,
         ),
     ),
     outputs=(

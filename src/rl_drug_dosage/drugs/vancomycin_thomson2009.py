@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Correlation,
     Covariate,
@@ -91,6 +92,7 @@ DRUG = DrugModel(
             meaning="body weight",
             distribution=Normal(90.0, 25.0),
             column="WT",
+            aliases=WEIGHT,
         ),
     ),
     outputs=(

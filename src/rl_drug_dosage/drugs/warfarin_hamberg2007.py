@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import AGE
 from rl_drug_dosage.drugs.shared.warfarin import (
     INR_TARGET,
     TABLETS,
@@ -137,6 +138,7 @@ DRUG = DrugModel(
             meaning="age",
             distribution=Normal(67.30, 13.43),
             column="AGE",
+            aliases=AGE,
         ),
         cyp2c9_covariate((0.587, 0.173, 0.167, 0.033, 0.027, 0.013), f"{_TABLE_1}, n = 150"),
         vkorc1_covariate((0.39, 0.41, 0.20), f"{_TABLE_1}, n = 56"),
@@ -152,6 +154,7 @@ DRUG = DrugModel(
             meaning="INR before warfarin",
             distribution=Fixed(1.0),
             column="INRBASE",
+            aliases=("inr_baseline",),
         ),
     ),
     outputs=(

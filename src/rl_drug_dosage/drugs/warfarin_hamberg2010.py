@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import AGE
 from rl_drug_dosage.drugs.shared.warfarin import (
     INR_TARGET,
     TABLETS,
@@ -106,6 +107,7 @@ DRUG = DrugModel(
             meaning="age",
             distribution=LogNormal(50.0, 0.15),
             column="AGE",
+            aliases=AGE,
         ),
         cyp2c9_covariate((0.62, 0.20, 0.12, 0.03, 0.02, 0.01), _COHORT),
         vkorc1_covariate((0.35, 0.45, 0.20), _COHORT),
@@ -119,6 +121,7 @@ DRUG = DrugModel(
             meaning="INR before warfarin",
             distribution=Fixed(1.0),
             column="INRBASE",
+            aliases=("inr_baseline",),
         ),
     ),
     outputs=(

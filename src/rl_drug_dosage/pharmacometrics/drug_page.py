@@ -18,6 +18,7 @@ from rl_drug_dosage.pkpd import (
     Normal,
     Output,
     Param,
+    Resampled,
     Uniform,
 )
 from rl_drug_dosage.pkpd.population import omega_squared
@@ -182,7 +183,7 @@ def _covariates(covariates: tuple[Covariate, ...]) -> Section:
     return Section("Covariates", columns=columns, rows=rows)
 
 
-def _drawn(covariate: Covariate) -> str:
+def _drawn(covariate: Covariate) -> str:  # noqa: PLR0911 - one a distribution
     """How a virtual cohort draws it, before truncation to the range."""
 
     def text(number: object) -> str:
@@ -203,6 +204,8 @@ def _drawn(covariate: Covariate) -> str:
             return f"always {_number(value)}"
         case Derived():
             return "from those drawn before"
+        case Resampled(values):
+            return f"from a table of {len(values):,} patients"
 
 
 def _outputs(model: DrugModel) -> Section:

@@ -26,7 +26,7 @@ from rl_drug_dosage.pkpd.description import (
     Values,
     central_concentration,
 )
-from rl_drug_dosage.pkpd.distributions import Categorical, Derived, Fixed, LogNormal, Normal, Uniform
+from rl_drug_dosage.pkpd.distributions import Categorical, Derived, Fixed, LogNormal, Normal, Resampled, Uniform
 from rl_drug_dosage.pkpd.grid import GridPropagator, chunks, course_on_grid, grid_propagator
 from rl_drug_dosage.pkpd.linear import LinearSystem, Mammillary
 from rl_drug_dosage.pkpd.model import DrugModel
@@ -80,6 +80,7 @@ __all__ = [
     "Patient",
     "Regimen",
     "RegimenError",
+    "Resampled",
     "Residual",
     "Route",
     "Solution",

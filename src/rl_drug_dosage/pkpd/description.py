@@ -3,14 +3,16 @@
 Nothing here computes. `rl_drug_dosage.pkpd.model` shows how a drug file puts these together.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from jaxtyping import Array
 
-from rl_drug_dosage.pkpd._errors import DrugModelError
+from rl_drug_dosage.pkpd._errors import CovariateError, DrugModelError
 from rl_drug_dosage.pkpd.distributions import Distribution
+from rl_drug_dosage.utils.frozen import FrozenMapping
 
 __all__ = [
     "Correlation",
@@ -79,6 +81,8 @@ class Covariate:
         meaning: in words.
         distribution: how a virtual cohort draws it (truncated to [low, high]).
         column: the NONMEM-style column name that readers and writers use, e.g. ``"WT"``.
+        words: what people write in place of a number, and the number: ``{"*1/*1": 11.0, "*1/*2": 12.0}``.
+        aliases: other names that people give it: ``("weight",)``. Name, column and aliases are read in any case.
     """
 
     name: str
@@ -90,6 +94,35 @@ class Covariate:
     meaning: str
     distribution: Distribution
     column: str
+    words: Mapping[str, float] = field(default_factory=lambda: FrozenMapping({}))
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", FrozenMapping(self.words))
+
+    def is_called(self, name: str) -> bool:
+        """Whether people may mean this covariate by a name."""
+        return name.strip().casefold() in {n.casefold() for n in (self.name, self.column, *self.aliases)}
+
+    def number(self, written: object) -> float:
+        """The number that somebody wrote as a number or as one of ``words``, in any case and order of alleles.
+
+        Raises:
+            CovariateError: neither, or not finite.
+        """
+        text = written.strip() if isinstance(written, str) else repr(written)
+        for spelt in (text, "/".join(sorted(text.split("/")))):
+            for word, value in self.words.items():
+                if word.casefold() == spelt.casefold():
+                    return value
+        try:
+            value = float(written)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            words = f" or one of {', '.join(self.words)}" if self.words else ""
+            raise CovariateError(f"covariate {self.name!r} is {written!r}: give a number{words}") from None
+        if not math.isfinite(value):
+            raise CovariateError(f"covariate {self.name!r} is {written!r}: give a finite number")
+        return value
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.pkpd._errors import DrugModelError
 
-__all__ = ["Categorical", "Derived", "Distribution", "Fixed", "LogNormal", "Normal", "Number", "Uniform"]
+__all__ = ["Categorical", "Derived", "Distribution", "Fixed", "LogNormal", "Normal", "Number", "Resampled", "Uniform"]
 
 type Number = float | Callable[[Mapping[str, Array]], Array]
 """A constant, or a function of the covariates drawn so far."""
@@ -107,4 +107,32 @@ class Derived:
         return jnp.clip(jnp.asarray(self.function(drawn), dtype=float), low, high)
 
 
-type Distribution = Normal | LogNormal | Uniform | Categorical | Fixed | Derived
+@dataclass(frozen=True)
+class Resampled:
+    """A column of a table of patients: all columns of a patient come from one row, each row as likely as another.
+
+    The first column drawn picks among all rows, each further one among the rows that hold what was drawn before. By the
+    chain rule that is a uniform draw of a row. A covariate that was drawn from elsewhere, and has a value that no row
+    holds, says nothing about the row.
+
+    Args:
+        values: of this column, one a row.
+        others: name and values of the columns that are drawn before it.
+    """
+
+    values: tuple[float, ...]
+    others: tuple[tuple[str, tuple[float, ...]], ...] = ()
+
+    def sample(self, key: PRNGKeyArray, drawn: Mapping[str, Array], low: float, high: float) -> Float[Array, ""]:
+        """The value of a row that fits what was drawn before."""
+        fits = jnp.ones(len(self.values), bool)
+        for name, column in self.others:
+            if name in drawn:
+                same = jnp.asarray(column, dtype=float) == drawn[name]
+                fits &= same | ~same.any()
+        order = jnp.cumsum(fits | ~fits.any())
+        nth = jnp.minimum(jnp.floor(jax.random.uniform(key) * order[-1]).astype(int), order[-1] - 1)
+        return jnp.asarray(self.values, dtype=float)[jnp.argmax(order > nth)]
+
+
+type Distribution = Normal | LogNormal | Uniform | Categorical | Fixed | Derived | Resampled

@@ -110,7 +110,7 @@ class Tci(Policy):
 
 
 def _refuses(scenario: Scenario) -> str:
-    if all(name.startswith("propofol-") for name in scenario.models) and scenario.monitoring.output == "bis":
+    if scenario.doses("propofol") and scenario.monitoring.output == "bis":
         return ""
     return "a pump with a target of propofol at the effect site: only where propofol is given by BIS"
 

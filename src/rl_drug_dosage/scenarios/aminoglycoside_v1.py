@@ -33,7 +33,7 @@ _PEAK, _LAST = 0, 1
 
 def _label(facts: Values, record: Record) -> Array:
     """2.5 mg/kg; a peak outside of the window changes the dose behind it by half of the way, a high trough by -20 %."""
-    at = jnp.max(jnp.where(record.known[:, _LAST], jnp.arange(_DAYS), -1))
+    at = jnp.max(jnp.where(record.known[:, _LAST], jnp.arange(record.known.shape[0]), -1))
     peak, trough = jnp.maximum(record.level[jnp.maximum(at, 0)], 0.1)
     outside = (peak < _LOW) | (peak > _HIGH)
     factor = jnp.where(outside, jnp.clip(((_LOW * _HIGH) ** 0.5 / peak) ** 0.5, 0.75, 1.33), 1.0)

@@ -40,7 +40,7 @@ def _label(facts: Values, record: Record) -> Array:
     seen = record.known.all(axis=1) & (record.dose > 0)
     auc = jnp.sum(jnp.where(seen, jax.vmap(_auc_by_hand)(record.level), 0.0))
     given = jnp.sum(jnp.where(seen, record.dose, 0.0))
-    left = jnp.maximum(_AIM - auc, 0.0) / jnp.maximum(_DOSES - record.k, 1)
+    left = jnp.maximum(_AIM - auc, 0.0) / jnp.maximum(record.dose.shape[0] - record.k, 1)
     return jnp.where(given > 0, left * given / jnp.maximum(auc, 1.0), 4.0 * every_6_h)
 
 

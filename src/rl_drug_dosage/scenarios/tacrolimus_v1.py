@@ -16,6 +16,7 @@ from jaxtyping import Array
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Clock, Dosage, Drift, Monitoring, Schedule
+from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import Categorical, Covariate, Derived, Fixed, LogNormal, Normal, Target, Values
 
 __all__ = ["SCENARIO"]
@@ -110,6 +111,7 @@ SCENARIO = Scenario(
             meaning="body weight; only the label's starting dose reads it",
             distribution=Derived(lambda c: 3600.0 * c["bsa_m2"] ** 2 / 173.0),
             column="WT",
+            aliases=WEIGHT,
         ),
         Covariate(
             name="cyp3a5_expresser",

@@ -63,8 +63,8 @@ type Protocol = Callable[[Values, Chart, Array, Array, Array], tuple[Array, Char
 
 
 def is_warfarin(scenario: Scenario) -> bool:
-    """Whether every model of a scenario is a warfarin model."""
-    return all(name.startswith("warfarin-") for name in scenario.models)
+    """Whether a scenario doses warfarin and measures the INR: every model of it is one of warfarin."""
+    return scenario.doses("warfarin") and scenario.monitoring.output == "inr"
 
 
 def empty_chart() -> Chart:

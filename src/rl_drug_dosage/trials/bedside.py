@@ -29,7 +29,7 @@ from rl_drug_dosage.clinic.record import Record, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
-from rl_drug_dosage.pkpd import Fixed
+from rl_drug_dosage.pkpd import Covariate, Fixed
 from rl_drug_dosage.policies.adapters.learnt import dosing_policy
 from rl_drug_dosage.ppo.model_file import load_model
 from rl_drug_dosage.registry import Found, find_scenario
@@ -150,7 +150,7 @@ class Bedside:
         rows = [covariates] if isinstance(covariates, Mapping) else list(covariates)
         if not rows:
             raise ConfigError("start needs at least one patient: give a mapping of covariates, or a list of them")
-        read = [_read(self.covariates, row) for row in rows]
+        read = [_read(self.covariates, self.scenario.covariates, row) for row in rows]
         table = {c.name: np.asarray([r[c.name] for r in read], np.float32) for c in self.covariates}
         return Course(self, _blank(self.scenario, len(rows), table), single=single)
 
@@ -177,59 +177,21 @@ def _blank(scenario: Scenario, count: int, table: Mapping[str, np.ndarray]) -> R
     )
 
 
-_ALIASES = {
-    "age": "age_y",
-    "age_years": "age_y",
-    "weight": "wt_kg",
-    "weight_kg": "wt_kg",
-    "wt": "wt_kg",
-    "height": "height_cm",
-    "crcl": "crcl_ml_per_min",
-    "vkorc1": "vkorc1_g_alleles",
-    "inr_baseline": "inr_base",
-}
-_WORDS: dict[str, dict[str, float]] = {
-    "cyp2c9": {"*1/*1": 11.0, "*1/*2": 12.0, "*1/*3": 13.0, "*2/*2": 22.0, "*2/*3": 23.0, "*3/*3": 33.0},
-    "vkorc1_g_alleles": {"GG": 2.0, "GA": 1.0, "AG": 1.0, "AA": 0.0, "G/G": 2.0, "G/A": 1.0, "A/G": 1.0, "A/A": 0.0},
-    "female": {"female": 1.0, "f": 1.0, "male": 0.0, "m": 0.0},
-}
-"""Genotypes and sexes as people write them."""
-
-
-def _read(asked: Sequence[Asked], given: Mapping[str, Any]) -> dict[str, float]:
+def _read(asked: Sequence[Asked], covariates: Sequence[Covariate], given: Mapping[str, Any]) -> dict[str, float]:
     """One patient's covariates as numbers."""
-    names = [a.name for a in asked]
+    known = {c.name: c for c in covariates}
     found: dict[str, float] = {}
     for raw, value in given.items():
-        name = raw if raw in names else raw.strip().lower()
-        name = name if name in names else _ALIASES.get(name, name)
-        if name not in names:
-            raise UnknownNameError("covariate", raw, names)
-        found[name] = _number(name, value)
+        called = [known[raw]] if raw in known else [c for c in covariates if c.is_called(raw)]
+        if len(called) != 1:
+            raise UnknownNameError("covariate", raw, known)
+        found[called[0].name] = called[0].number(value)
     for a in asked:
         if a.name not in found:
             if a.optional is None:
-                raise ConfigError(f"covariate {a.name!r} ({a.meaning}, {a.unit}) is missing: asked for are {names}")
+                raise ConfigError(f"covariate {a.name!r} ({a.meaning}, {a.unit}) is missing: asked for are {[*known]}")
             found[a.name] = a.optional
     return found
-
-
-def _number(name: str, value: Any) -> float:
-    words = _WORDS.get(name, {})
-    if isinstance(value, str):
-        read = words.get(value.strip(), words.get(value.strip().upper(), words.get(value.strip().lower())))
-        if read is None and words:
-            # an allele order that the table does not have
-            read = words.get("/".join(sorted(value.strip().split("/"))))
-        if read is None:
-            raise ConfigError(
-                f"covariate {name!r} is {value!r}: give a number" + (f" or {list(words)}" if words else "")
-            )
-        return read
-    number = float(value)
-    if not np.isfinite(number):
-        raise ConfigError(f"covariate {name!r} is {value!r}: give a finite number")
-    return number
 
 
 class Course:
@@ -303,7 +265,7 @@ class Course:
         """
         asked = self._bedside.covariates
         now = {a.name: float(self._record.covariates[a.name][0, -1]) for a in asked}
-        for name, value in _read(asked, {**now, **covariates}).items():
+        for name, value in _read(asked, self._bedside.scenario.covariates, {**now, **covariates}).items():
             column = self._record.covariates[name]
             column[:, min(self.decision, column.shape[1] - 1) :] = value
         self._forget()

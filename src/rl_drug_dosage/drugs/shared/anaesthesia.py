@@ -6,6 +6,7 @@ Every number stands with its source; the drug files say where they use it.
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.spoken import SEX_WORDS
 from rl_drug_dosage.pkpd import Categorical, Covariate, Eta, Output, Param, Target, Uniform, Values
 from rl_drug_dosage.pkpd.links import response_surface
 
@@ -85,6 +86,7 @@ def female_covariate(source: str) -> Covariate:
         meaning="sex: 0 male, 1 female",
         distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
         column="FEMALE",
+        words=SEX_WORDS,
     )
 
 

@@ -84,6 +84,7 @@ def cyp2c9_covariate(probabilities: tuple[float, ...], source: str) -> Covariate
         meaning="CYP2C9 diplotype, its two star numbers side by side: 11, 12, 13, 22, 23 or 33 (13 is *1/*3)",
         distribution=Categorical(DIPLOTYPES, probabilities),
         column="CYP2C9",
+        words={"*1/*1": 11.0, "*1/*2": 12.0, "*1/*3": 13.0, "*2/*2": 22.0, "*2/*3": 23.0, "*3/*3": 33.0},
     )
 
 
@@ -99,4 +100,6 @@ def vkorc1_covariate(probabilities: tuple[float, float, float], source: str) -> 
         meaning="VKORC1 -1639G>A: number of G alleles (2 GG, 1 GA, 0 AA; few G, sensitive)",
         distribution=Categorical((2.0, 1.0, 0.0), probabilities),
         column="VKORC1G",
+        words={"GG": 2.0, "GA": 1.0, "AG": 1.0, "AA": 0.0, "G/G": 2.0, "G/A": 1.0, "A/G": 1.0, "A/A": 0.0},
+        aliases=("vkorc1",),
     )

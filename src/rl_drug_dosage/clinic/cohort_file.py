@@ -1,0 +1,101 @@
+"""Patients to resample, from a CSV file: one row a patient, one column a covariate."""
+
+import csv
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pkpd import Covariate, CovariateError, Resampled
+
+__all__ = ["read_cohort"]
+
+_MISSING = frozenset({"", ".", "NA", "NaN", "nan"})
+
+
+def read_cohort(path: Path, covariates: Sequence[Covariate], drawn: Collection[str] = ()) -> tuple[Covariate, ...]:
+    """The covariates, drawn as rows of the file.
+
+    A column is known by the name, the NONMEM-style column or an alias of its covariate, in any case; other columns are
+    not read. A cell is a number or one of the covariate's words.
+
+    Args:
+        path: the file, with a header line.
+        covariates: all that a patient has.
+        drawn: names of those that keep their own distribution unless the file has them.
+
+    Raises:
+        ConfigError: a file that cannot be read, a column that is missing or there twice, or a cell that is empty, no
+            number, or outside of the covariate's range, with its row.
+    """
+    header, rows = _table(path)
+    places: dict[str, int] = {}
+    for i, title in enumerate(header):
+        for covariate in covariates:
+            if covariate.is_called(title):
+                if covariate.name in places:
+                    _refuse(path, f"columns {header[places[covariate.name]]!r} and {title!r} are both {covariate.name}")
+                places[covariate.name] = i
+    for covariate in covariates:
+        if covariate.name not in places and covariate.name not in drawn:
+            near = difflib.get_close_matches(covariate.column.casefold(), [t.casefold() for t in header], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            _refuse(
+                path,
+                f"no column for {covariate.name} ({covariate.meaning}, {covariate.unit}): add one called "
+                f"{covariate.name} or {covariate.column}, or give its distribution under "
+                f"[cohort.{covariate.name}]{hint}",
+            )
+    before: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    found = []
+    for covariate in covariates:
+        if covariate.name not in places:
+            found.append(covariate)
+            continue
+        at = places[covariate.name]
+        values = tuple(_cell(path, covariate, number, cells[at]) for number, cells in rows)
+        found.append(replace(covariate, distribution=Resampled(values, before)))
+        before = (*before, (covariate.name, values))
+    return tuple(found)
+
+
+def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header and, with its number in the file, every row."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError(f"cannot read {path}: {reason}") from error
+    reader = csv.reader(text.splitlines())
+    lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    lines = [(number, cells) for number, cells in lines if any(cells)]
+    if len(lines) < 2:
+        _refuse(path, "holds no patients: give a header line and one row a patient")
+    (_, header), *rows = lines
+    for number, cells in rows:
+        if len(cells) != len(header):
+            _refuse(path, f"row {number} has {len(cells)} cells under {len(header)} headers: give one each")
+    return header, rows
+
+
+def _cell(path: Path, covariate: Covariate, number: int, cell: str) -> float:
+    if cell in _MISSING:
+        _refuse(path, f"row {number}: {covariate.name} is missing: complete the row, or leave the patient out")
+    try:
+        value = covariate.number(cell)
+    except CovariateError as error:
+        _refuse(path, f"row {number}: {error}")
+    if not covariate.low <= value <= covariate.high:
+        _refuse(
+            path,
+            f"row {number}: {covariate.name} = {value:g} {covariate.unit} is outside {covariate.low:g} to "
+            f"{covariate.high:g}: correct it, leave the patient out, or give low and high under "
+            f"[cohort.{covariate.name}]",
+        )
+    return value
+
+
+def _refuse(path: Path, what: str) -> NoReturn:
+    raise ConfigError(f"{path.name}: {what}")

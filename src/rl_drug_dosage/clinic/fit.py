@@ -1,0 +1,118 @@
+"""Whether a drug model can simulate a scenario, and a scenario with one more drug model."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rl_drug_dosage.clinic.units import metric_unit, same_unit
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pkpd import DrugModel, Target
+from rl_drug_dosage.registry import DRUG, find
+
+if TYPE_CHECKING:
+    from rl_drug_dosage.clinic.scenario import Harm, Scenario
+
+__all__ = ["misfits", "with_models"]
+
+
+def misfits(scenario: "Scenario", model: DrugModel) -> list[str]:
+    """Why a drug model cannot simulate a scenario or be believed in it; empty where it can.
+
+    Looked at are the covariates that the model needs, the compartments that the scenario puts something into, the
+    outputs that it measures and judges, and the units of all of them.
+    """
+    return [*_covariates(scenario, model), *_compartments(scenario, model), *_outputs(scenario, model)]
+
+
+def with_models(scenario: "Scenario", *references: "str | Path | DrugModel") -> tuple["Scenario", tuple[str, ...]]:
+    """The scenario with more drug models, and the names by which ``Scenario.drug`` finds them.
+
+    One that the scenario has already is not added again. Only ever pass a path or a module name that comes from the
+    user's command line or code: importing a file runs it.
+
+    Args:
+        scenario: the task.
+        references: drug models by name, file, entry point, module attribute or as values.
+
+    Raises:
+        UnknownNameError, BadPluginError: no such drug model.
+        ConfigError: one that does not fit the scenario, with everything that is wrong in one line; or another model of
+            the same name.
+    """
+    names: list[str] = []
+    for reference in references:
+        if isinstance(reference, str) and reference in scenario.models:
+            names.append(reference)
+            continue
+        found = find(DRUG, reference)
+        model: DrugModel = found.value
+        if model.name in scenario.models:
+            if scenario.drug(model.name) != model:
+                raise ConfigError(
+                    f"{found.where}: another drug model called {model.name!r} is one of {scenario.title!r} already: "
+                    "give yours another name (DrugModel.name)"
+                )
+        elif wrong := misfits(scenario, model):
+            raise ConfigError(f"drug model {model.name!r} does not fit {scenario.title!r}: {'; '.join(wrong)}")
+        else:
+            added = model.name if found.where.startswith(f"{DRUG.room}.") else model
+            scenario = dataclasses.replace(scenario, models=(*scenario.models, added))
+        names.append(model.name)
+    return scenario, tuple(names)
+
+
+def _covariates(scenario: "Scenario", model: DrugModel) -> list[str]:
+    units = {c.name: c.unit for c in scenario.covariates}
+    clocks = {c.name for c in scenario.clocks}
+    needed = [c for c in model.covariates if c.name not in clocks]
+    missing = [f"{c.name} ({c.unit})" for c in needed if c.name not in units]
+    found = []
+    if missing:
+        found.append(f"it needs {', '.join(missing)}, and the scenario's covariates are {', '.join(units) or 'none'}")
+    found += [
+        f"it reads {c.name!r} in {c.unit}, and the scenario gives it in {units[c.name]}"
+        for c in needed
+        if c.name in units and not same_unit(c.unit, units[c.name])
+    ]
+    return found
+
+
+def _compartments(scenario: "Scenario", model: DrugModel) -> list[str]:
+    wanted = [("doses", scenario.dosage.compartment)]
+    if scenario.intake is not None:
+        wanted.append(("intakes", scenario.intake.compartment))
+    can = model.structure.dosable
+    return [
+        f"{what} go into {compartment!r}, and it takes doses into {', '.join(can)} only"
+        for what, compartment in wanted
+        if compartment not in can
+    ]
+
+
+def _outputs(scenario: "Scenario", model: DrugModel) -> list[str]:
+    outputs = {output.name: output for output in model.outputs}
+    monitoring = scenario.monitoring
+    all_judged: tuple[Target | Harm, ...] = (*scenario.goal.targets, *scenario.goal.harms)
+    wanted = {monitoring.output: "measured", **{judged.output: "judged" for judged in all_judged}}
+    if scenario.dropout is not None:
+        wanted.setdefault(scenario.dropout.output, "looked at for drop-outs")
+    found = [
+        f"the output {name!r} is {why}, and it has {', '.join(outputs)} only"
+        for name, why in wanted.items()
+        if name not in outputs
+    ]
+    measured = outputs.get(monitoring.output)
+    if measured is not None and measured.residual is None and monitoring.error is None:
+        found.append(f"{measured.name!r} is measured, it publishes no residual error and monitoring gives none")
+    for judged in all_judged:
+        output = outputs.get(judged.output)
+        if output is None:
+            continue
+        if judged.metric in {"auc24", "auc_total"} and output.auc_scale is None:
+            found.append(f"{judged.metric} of {output.name!r} is judged, and it has no area for that (auc_scale)")
+        unit = metric_unit(judged.metric, output.unit)
+        if isinstance(judged, Target) and not same_unit(judged.unit, unit):
+            found.append(
+                f"a target on {judged.metric} of {output.name!r} is in {judged.unit}, and it computes it in {unit}"
+            )
+    return list(dict.fromkeys(found))

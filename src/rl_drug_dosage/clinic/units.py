@@ -1,0 +1,80 @@
+"""Units as they are written, compared: nothing is converted here, since a wrong guess would be a wrong dose."""
+
+import re
+from collections import Counter
+
+from rl_drug_dosage.errors import ConfigError
+
+__all__ = ["is_per", "metric_unit", "mg_per_unit", "same_unit"]
+
+_MG = {"kg": 1e6, "g": 1e3, "mg": 1.0, "ug": 1e-3, "ng": 1e-6}
+_HOURS = {"d": 24.0, "day": 24.0, "h": 1.0, "min": 1.0 / 60.0, "s": 1.0 / 3600.0}
+
+_SPELLINGS = {"µg": "ug", "μg": "ug", "mcg": "ug", "l": "L", "ml": "mL", "hr": "h", "hour": "h", "hours": "h"}
+_SIGNS = re.compile(r"\s*([/*·])\s*|\s+")
+
+
+def _parts(unit: str) -> Counter[str]:
+    """``"mg h/L"`` as ``{"mg": 1, "h": 1, "L": -1}``; only the unit right behind a slash is below the line."""
+    found: Counter[str] = Counter()
+    sign = 1
+    for piece in _SIGNS.split(unit.strip()):
+        if piece in {None, "", "*", "·", "/"}:
+            sign = -1 if piece == "/" else sign
+            continue
+        if piece != "1":
+            found[_SPELLINGS.get(piece, piece)] += sign
+        sign = 1
+    return Counter({part: power for part, power in found.items() if power})
+
+
+def same_unit(one: str, other: str) -> bool:
+    """Whether two texts mean one unit: ``"mg h/L"`` is ``"mg/L*h"``; ``"mg/L"`` is not ``"ug/mL"``."""
+    return _parts(one) == _parts(other)
+
+
+def is_per(unit: str, what: str) -> bool:
+    """Whether a unit counts once for each of another: ``"mg/kg/h"`` is per ``"kg"``."""
+    parts = _parts(unit)
+    return all(parts[part] == -power for part, power in _parts(what).items())
+
+
+def metric_unit(metric: str, unit: str) -> str:
+    """The unit of a metric (see `rl_drug_dosage.pkpd.Target`) of an output in ``unit``."""
+    if metric in {"auc24", "auc_total"}:
+        above, slash, below = unit.partition("/")
+        return f"{above} h{slash}{below}"
+    return "1" if metric == "time_above" else unit
+
+
+def mg_per_unit(unit: str, duration_h: float, *, per: str | None = None) -> float | None:
+    """Engine mg of one administration of one unit of a dose; None where the unit does not say.
+
+    A unit of mass over time (``"mg/min"``) counts the time that the infusion runs. A unit per something of the patient
+    (``"mg/kg"``) counts once for each.
+
+    Args:
+        unit: of an amount.
+        duration_h: of the infusion.
+        per: the covariate that an amount is multiplied by, if any.
+
+    Raises:
+        ConfigError: a unit per something of the patient without the covariate, or the other way round; a rate without
+            an infusion.
+    """
+    parts = _parts(unit)
+    mass = [part for part, power in parts.items() if power == 1 and part in _MG]
+    below = [part for part, power in parts.items() if power == -1]
+    if len(mass) != 1 or len(parts) != 1 + len(below):
+        return None
+    times = [part for part in below if part in _HOURS]
+    patient = [part for part in below if part not in _HOURS]
+    if patient and per is None:
+        raise ConfigError(f"a dose in {unit} needs `per`, the covariate in {patient[0]} that it is multiplied by")
+    if per is not None and not patient:
+        raise ConfigError(f"a dose in {unit} is multiplied by {per!r}: its unit must say so, as in mg/kg")
+    if len(times) > 1 or len(patient) > 1:
+        return None
+    if times and not duration_h:
+        raise ConfigError(f"a dose in {unit} is the rate of an infusion: give its duration_h, above 0")
+    return _MG[mass[0]] * (duration_h / _HOURS[times[0]] if times else 1.0)
