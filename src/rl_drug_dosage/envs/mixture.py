@@ -66,6 +66,10 @@ class Mixture(FunctionalEnv):
         return self.parts[0].window
 
     @property
+    def windows(self) -> tuple[Window, ...]:
+        return self.parts[0].windows
+
+    @property
     def axes(self) -> Mapping[str, Axis]:
         return self.parts[0].axes
 

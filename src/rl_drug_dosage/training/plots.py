@@ -1,6 +1,11 @@
-"""The three figures of an evaluation: concentration over time, dose over time, one against the other."""
+"""The three figures of an evaluation: concentration over time, dose over time, one against the other.
+
+A window of the goal is shaded on an axis of its own quantity only; what cannot be read off the concentration, such as
+an AUC24, has axes of its own below it.
+"""
 
 import io
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +13,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from rl_drug_dosage.envs.functional import Window
+from rl_drug_dosage.envs.render import shade, target_words, top_with
 from rl_drug_dosage.training.episodes import Episodes
 from rl_drug_dosage.utils.files import atomic_write
 
@@ -39,12 +46,22 @@ def save_plots(episodes: Episodes, folder: Path, title: str) -> dict[str, Path]:
     return {name: _save(draw(episodes, title), folder / f"{name}.png") for name, draw in zip(PLOTS, draws, strict=True)}
 
 
-def _new(title: str) -> tuple[Any, Any]:
+_HEIGHT, _PANEL = 4.5, 2.6
+"""Inches: of a figure with one plot, and of each further one."""
+
+
+def _new(title: str, further: int = 0) -> tuple[Any, list[Any]]:
     # fixed margins and fixed places for the legends: to search for good ones takes longer than to draw the figure
-    figure = Figure(figsize=(8, 4.5), dpi=100)
+    height = _HEIGHT + further * _PANEL
+    figure = Figure(figsize=(8, height), dpi=100)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(gridspec_kw={"left": 0.09, "right": 0.98, "bottom": 0.11, "top": 0.93})
-    axes.set_title(title, fontsize=10)
+    edges = {"left": 0.09, "right": 0.98, "bottom": 0.11 * _HEIGHT / height, "top": 1 - 0.07 * _HEIGHT / height}
+    ratios = [3.2, *[2.2] * further]
+    found = figure.subplots(
+        1 + further, squeeze=False, sharex=True, gridspec_kw={**edges, "height_ratios": ratios, "hspace": 0.13}
+    )
+    axes = list(found[:, 0])
+    axes[0].set_title(title, fontsize=10)
     return figure, axes
 
 
@@ -56,29 +73,45 @@ def _save(figure: Any, path: Path) -> Path:
 
 
 def _concentration(episodes: Episodes, title: str) -> Any:
-    figure, axes = _new(title)
+    further = episodes.apart
+    figure, (axes, *below) = _new(title, len(further))
     time = np.arange(episodes.concentration.shape[1])
     valid = np.column_stack([np.ones(len(episodes.valid), bool), episodes.valid])
-    _courses(axes, time, np.where(valid, episodes.concentration, np.nan), "tab:blue", "concentration")
-    top = np.nanmax(np.where(valid, episodes.concentration, np.nan))
-    if (window := episodes.window) is not None:
-        axes.axhspan(window.low, window.high, color="tab:green", alpha=0.15, label="therapeutic window", zorder=0)
-        axes.set_ylim(0, 1.05 * max(float(top), 1.25 * window.high))
+    values, axis = np.where(valid, episodes.concentration, np.nan), episodes.axes["concentration"]
+    _courses(axes, time, values, "tab:blue", axis.words)
+    if episodes.windows:
+        axes.set_ylim(0, top_with(episodes.on_course, np.nanmax(values), room=1.05 * 1.25))
+    for window in episodes.on_course:
+        shade(axes, window, time[-1])
     axes.set_xlim(0, time[-1])
-    axes.set_xlabel(episodes.axes["time"].label)
-    axes.set_ylabel(episodes.axes["concentration"].label)
+    axes.set_ylabel(axis.label)
     axes.legend(loc="upper right")
+    for ax, (window, course) in zip(below, further, strict=True):
+        _metric(ax, window, np.where(episodes.valid, course, np.nan))
+    (below or [axes])[-1].set_xlabel(episodes.axes["time"].label)
     return figure
 
 
+def _metric(ax: Any, window: Window, values: np.ndarray) -> None:
+    """What a window is about, interval by interval."""
+    steps = values.shape[1]
+    ax.set_ylim(0, top_with([window], np.nanmax(values), room=1.05 * 1.25))
+    shade(ax, window, steps, "target")
+    # the last value is repeated to give its interval a width
+    held = np.column_stack([values, values[:, -1]])
+    _courses(ax, np.arange(steps + 1), held, "tab:purple", window.quantity.words, drawstyle="steps-post")
+    ax.set_ylabel(textwrap.fill(window.quantity.label, 26))
+    ax.legend(loc="upper right")
+
+
 def _dose(episodes: Episodes, title: str) -> Any:
-    figure, axes = _new(title)
+    figure, (axes,) = _new(title)
     dose = np.where(episodes.valid, episodes.dose, np.nan)
     # a dose stands for the step that follows it; the last value is repeated to give its step a width
     steps = np.column_stack([dose, dose[:, -1]])
     _courses(axes, np.arange(steps.shape[1]), steps, "tab:orange", "dose", drawstyle="steps-post")
     axes.set_xlim(0, steps.shape[1] - 1)
-    if episodes.window is not None:
+    if episodes.windows:
         axes.set_ylim(bottom=0)
     axes.set_xlabel(episodes.axes["time"].label)
     axes.set_ylabel(episodes.axes["dose"].label)
@@ -93,17 +126,34 @@ def _scatter(episodes: Episodes, title: str) -> Any:
         shown = shown[np.linspace(0, len(shown) - 1, _MOST_POINTS).astype(int)]
         title = f"{title}; {_MOST_POINTS:,} of {int(episodes.valid.sum()):,} steps"
     episode, step = shown.T
-    figure, axes = _new(title)
+    figure, (axes,) = _new(title)
     points = axes.scatter(
         episodes.concentration[episode, step], episodes.dose[episode, step], c=step, s=12, cmap="viridis", alpha=0.8
     )
-    if (window := episodes.window) is not None:
-        axes.axvspan(window.low, window.high, color="tab:green", alpha=0.15, label="therapeutic window", zorder=0)
+    for window in episodes.on_course:
+        _span(axes, window, episodes.valid.shape[1], points)
+    if episodes.on_course:
         axes.legend(loc="upper right")
     axes.set_xlabel(f"{episodes.axes['concentration'].label}, when the dose was chosen")
     axes.set_ylabel(episodes.axes["dose"].label)
     figure.colorbar(points, ax=axes, label=episodes.axes["time"].label)
     return figure
+
+
+def _span(axes: Any, window: Window, steps: int, points: Any) -> None:
+    """A window across the points; where its edges change, a bar for each stretch in the colour of its time."""
+    ends = axes.get_xlim()
+    label: str | None = target_words(window)
+    stretches = window.stretches(steps, ends)
+    changes = len({(low, high) for _, _, low, high in stretches}) > 1
+    for i, (start, stop, low, high) in enumerate(stretches):
+        if not changes:
+            axes.axvspan(low, high, color="tab:green", alpha=0.15, label=label, zorder=0)
+            break
+        color, at = points.cmap(points.norm((start + stop - 1) / 2)), 0.025 * (1 + i)
+        axes.plot([low, high], [at, at], color=color, lw=4, transform=axes.get_xaxis_transform(), label=label)
+        label = None
+    axes.set_xlim(ends)
 
 
 def _courses(axes: Any, time: np.ndarray, values: np.ndarray, color: str, name: str, **style: Any) -> None:
