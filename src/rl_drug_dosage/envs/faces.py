@@ -80,10 +80,11 @@ def _reset(env: FunctionalEnv, key: KeyData) -> tuple[State, Array]:
 def _step(env: FunctionalEnv, state: State, action: Array, key: KeyData) -> tuple[Float[Array, " packed"], State]:
     """One step, all but the state as one vector: bringing six arrays back one by one would cost more than the step.
 
-    The order is ``[reward, terminated, truncated, in_range, concentration, obs.., metrics..]``.
+    The order is ``[reward, terminated, truncated, in_range, concentration, dose, obs.., metrics..]``.
     """
     out = env.step(state, action, env.draw(jax.random.wrap_key_data(key), ()))
-    flags = (out.reward, out.terminated, out.truncated, out.in_range, env.concentration(out.state))
+    dose = action[0] if out.dose is None else out.dose
+    flags = (out.reward, out.terminated, out.truncated, out.in_range, env.concentration(out.state), dose)
     metrics = jnp.ravel(jnp.asarray(out.metrics, jnp.float32))
     return jnp.concatenate([jnp.stack([jnp.asarray(x, jnp.float32) for x in flags]), out.obs, metrics]), out.state
 
@@ -97,15 +98,16 @@ class _Seen(NamedTuple):
     truncated: np.ndarray
     in_range: np.ndarray
     concentration: np.ndarray
+    dose: np.ndarray
     metrics: np.ndarray
 
 
 def _unpack(packed: np.ndarray, obs_size: int) -> _Seen:
     """From ``[..., packed]``."""
-    reward, terminated, truncated, in_range, concentration = np.moveaxis(packed[..., :5], -1, 0)
-    end = 5 + obs_size
-    obs, metrics = packed[..., 5:end], packed[..., end:]
-    return _Seen(obs, reward, terminated > 0, truncated > 0, in_range > 0, concentration, metrics)
+    reward, terminated, truncated, in_range, concentration, dose = np.moveaxis(packed[..., :6], -1, 0)
+    end = 6 + obs_size
+    obs, metrics = packed[..., 6:end], packed[..., end:]
+    return _Seen(obs, reward, terminated > 0, truncated > 0, in_range > 0, concentration, dose, metrics)
 
 
 @jax.jit
@@ -188,7 +190,7 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         action = _checked(action, self._doses)
         packed, self._state = _step(self._env, self._state, action, _key(self.np_random))
         out = _unpack(np.asarray(packed), self._obs_size)
-        info = {"in_range": bool(out.in_range), "concentration": float(out.concentration), "dose": float(action[0])}
+        info = {"in_range": bool(out.in_range), "concentration": float(out.concentration), "dose": float(out.dose)}
         self._course.append((info["concentration"], info["dose"], out.metrics))
         return np.array(out.obs), float(out.reward), bool(out.terminated), bool(out.truncated), info
 

@@ -41,6 +41,8 @@ class Step(NamedTuple):
     """Harmful events in this interval, where the environment counts them."""
     metrics: Float[Array, " window"] | tuple[()] = ()
     """What each of the environment's windows is about, in this interval; left out where that is the concentration."""
+    dose: Float[Array, ""] | None = None
+    """What was given, where that is not the action itself."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,11 @@ class FunctionalEnv(eqx.Module):
         """Lowest and highest action, ``[action]`` each."""
 
     @property
+    def highest_dose(self) -> float:
+        """The end of an axis of doses."""
+        return float(self.action_bounds[1].max())
+
+    @property
     @abc.abstractmethod
     def window(self) -> Window:
         """The therapeutic window; of several, the first."""
@@ -248,6 +255,10 @@ class Wrapped(FunctionalEnv):
     @property
     def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
         return self.inner.action_bounds
+
+    @property
+    def highest_dose(self) -> float:
+        return self.inner.highest_dose
 
     @property
     def window(self) -> Window:

@@ -62,6 +62,10 @@ class Mixture(FunctionalEnv):
         return self.parts[0].action_bounds
 
     @property
+    def highest_dose(self) -> float:
+        return self.parts[0].highest_dose
+
+    @property
     def window(self) -> Window:
         return self.parts[0].window
 

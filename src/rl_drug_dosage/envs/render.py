@@ -11,7 +11,7 @@ from rl_drug_dosage.envs.functional import FunctionalEnv, Window
 
 __all__ = ["draw_course", "shade", "target_words", "top_with"]
 
-_WINDOW = {"color": "tab:green", "alpha": 0.15, "lw": 0, "zorder": 0}
+_WINDOW = {"color": "tab:green", "alpha": 0.15, "zorder": 0}
 
 
 def draw_course(
@@ -59,7 +59,7 @@ def draw_course(
         ax.legend(loc="upper right", fontsize=8)
     # a dose given at the start of step t acts during it
     lower.bar(np.arange(dose.size), dose, align="edge", color="tab:orange")
-    lower.set_ylim(0, float(env.action_bounds[1].max()))
+    lower.set_ylim(0, env.highest_dose)
     lower.set_ylabel(env.axes["dose"].label)
     lower.set_xlabel(env.axes["time"].label)
     canvas.draw()
@@ -93,5 +93,5 @@ def shade(ax: Any, window: Window, steps: int, label: str | None = None) -> None
         if (start, stop) == (0, steps):
             ax.axhspan(low, high, label=label, **_WINDOW)
         else:
-            ax.fill_between([start, stop], low, high, label=label, **_WINDOW)
+            ax.fill_between([start, stop], low, high, label=label, lw=0, **_WINDOW)
         label = None

@@ -72,6 +72,10 @@ class ScenarioEnv(FunctionalEnv):
         return np.full(1, low, np.float32), np.full(1, high, np.float32)
 
     @property
+    def highest_dose(self) -> float:
+        return float(self.scenario.dosage.amounts[-1])
+
+    @property
     def window(self) -> Window:
         return self.windows[0]
 
@@ -109,7 +113,8 @@ class ScenarioEnv(FunctionalEnv):
         scenario, k, memory = self.scenario, state.k, state.memory
         key = jax.random.wrap_key_data(state.key)
         patient = eqx.tree_at(lambda c: c.key, state.patient, key, is_leaf=lambda x: x is None)
-        patient, turn = treat(scenario, self.model, patient, snap(scenario, self.observer.dose(memory, action[0])), k)
+        dose = snap(scenario, self.observer.dose(memory, action[0]))
+        patient, turn = treat(scenario, self.model, patient, dose, k)
         obs, memory = self.observer(memory, chart(scenario, patient, k + 1))
         left = scenario.schedule.decisions - 1 - k
         # Who leaves counts as out of range to the end: the reward says so at once.
@@ -128,6 +133,7 @@ class ScenarioEnv(FunctionalEnv):
             in_range=patient.alive & (turn.verdict.inside > 0.5),
             harm=turn.harms.sum(),
             metrics=turn.metrics,
+            dose=dose,
         )
 
     def concentration(self, state: ScenarioState) -> Float[Array, ""]:

@@ -157,7 +157,8 @@ def _rollouts(
         out = env.step_batch(state, action, env.draw(keys[0], (episodes,)))
         concentration = jax.vmap(env.concentration)(out.state)
         metrics = jnp.reshape(jnp.asarray(out.metrics, jnp.float32), (episodes, -1))
-        record = (concentration, action[:, 0], out.reward, out.in_range, alive, metrics)
+        dose = action[:, 0] if out.dose is None else out.dose
+        record = (concentration, dose, out.reward, out.in_range, alive, metrics)
         return (out.state, out.obs, memory, alive & ~(out.terminated | out.truncated)), record
 
     _, (concentration, *rest) = jax.lax.scan(step, (state, obs, memory, jnp.ones(episodes, bool)), step_keys)

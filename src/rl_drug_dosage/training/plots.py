@@ -17,6 +17,7 @@ from rl_drug_dosage.envs.functional import Window
 from rl_drug_dosage.envs.render import shade, target_words, top_with
 from rl_drug_dosage.training.episodes import Episodes
 from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.words import titled
 
 __all__ = ["PLOTS", "save_plots"]
 
@@ -48,6 +49,8 @@ def save_plots(episodes: Episodes, folder: Path, title: str) -> dict[str, Path]:
 
 _HEIGHT, _PANEL = 4.5, 2.6
 """Inches: of a figure with one plot, and of each further one."""
+_LABEL = 24
+"""Letters that fit beside a further plot."""
 
 
 def _new(title: str, further: int = 0) -> tuple[Any, list[Any]]:
@@ -55,10 +58,15 @@ def _new(title: str, further: int = 0) -> tuple[Any, list[Any]]:
     height = _HEIGHT + further * _PANEL
     figure = Figure(figsize=(8, height), dpi=100)
     FigureCanvasAgg(figure)
-    edges = {"left": 0.09, "right": 0.98, "bottom": 0.11 * _HEIGHT / height, "top": 1 - 0.07 * _HEIGHT / height}
+    edges = {
+        "left": 0.12 if further else 0.09,
+        "right": 0.98,
+        "bottom": 0.11 * _HEIGHT / height,
+        "top": 1 - 0.07 * _HEIGHT / height,
+    }
     ratios = [3.2, *[2.2] * further]
     found = figure.subplots(
-        1 + further, squeeze=False, sharex=True, gridspec_kw={**edges, "height_ratios": ratios, "hspace": 0.13}
+        1 + further, squeeze=False, sharex=True, gridspec_kw={**edges, "height_ratios": ratios, "hspace": 0.22}
     )
     axes = list(found[:, 0])
     axes[0].set_title(title, fontsize=10)
@@ -80,7 +88,9 @@ def _concentration(episodes: Episodes, title: str) -> Any:
     values, axis = np.where(valid, episodes.concentration, np.nan), episodes.axes["concentration"]
     _courses(axes, time, values, "tab:blue", axis.words)
     if episodes.windows:
-        axes.set_ylim(0, top_with(episodes.on_course, np.nanmax(values), room=1.05 * 1.25))
+        # without a window above the courses, the legend needs the room
+        highest = np.nanmax(values) * (1.0 if episodes.on_course else 1.25)
+        axes.set_ylim(0, top_with(episodes.on_course, highest, room=1.05 * 1.25))
     for window in episodes.on_course:
         shade(axes, window, time[-1])
     axes.set_xlim(0, time[-1])
@@ -95,13 +105,16 @@ def _concentration(episodes: Episodes, title: str) -> Any:
 def _metric(ax: Any, window: Window, values: np.ndarray) -> None:
     """What a window is about, interval by interval."""
     steps = values.shape[1]
-    ax.set_ylim(0, top_with([window], np.nanmax(values), room=1.05 * 1.25))
-    shade(ax, window, steps, "target")
     # the last value is repeated to give its interval a width
     held = np.column_stack([values, values[:, -1]])
     _courses(ax, np.arange(steps + 1), held, "tab:purple", window.quantity.words, drawstyle="steps-post")
-    ax.set_ylabel(textwrap.fill(window.quantity.label, 26))
-    ax.legend(loc="upper right")
+    ax.set_ylim(0, top_with([window], np.nanmax(values), room=1.05))
+    shade(ax, window, steps, "target")
+    quantity = window.quantity
+    one_line = len(quantity.label) <= _LABEL
+    unit = titled("", quantity.unit).strip()
+    ax.set_ylabel(quantity.label if one_line else f"{textwrap.fill(quantity.words, _LABEL)}\n{unit}".rstrip())
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=3, frameon=False, fontsize=9)
 
 
 def _dose(episodes: Episodes, title: str) -> Any:
@@ -143,17 +156,18 @@ def _scatter(episodes: Episodes, title: str) -> Any:
 def _span(axes: Any, window: Window, steps: int, points: Any) -> None:
     """A window across the points; where its edges change, a bar for each stretch in the colour of its time."""
     ends = axes.get_xlim()
-    label: str | None = target_words(window)
     stretches = window.stretches(steps, ends)
-    changes = len({(low, high) for _, _, low, high in stretches}) > 1
+    if len({(low, high) for _, _, low, high in stretches}) == 1:
+        _, _, low, high = stretches[0]
+        axes.axvspan(low, high, color="tab:green", alpha=0.15, label=target_words(window), zorder=0)
+        if low == ends[0] or high == ends[1]:
+            axes.set_xlim(min(low, ends[0]), max(high, ends[1]))
+        return
+    label: str | None = f"{target_words(window)}, in the colour of its time"
     for i, (start, stop, low, high) in enumerate(stretches):
-        if not changes:
-            axes.axvspan(low, high, color="tab:green", alpha=0.15, label=label, zorder=0)
-            break
         color, at = points.cmap(points.norm((start + stop - 1) / 2)), 0.025 * (1 + i)
         axes.plot([low, high], [at, at], color=color, lw=4, transform=axes.get_xaxis_transform(), label=label)
         label = None
-    axes.set_xlim(ends)
 
 
 def _courses(axes: Any, time: np.ndarray, values: np.ndarray, color: str, name: str, **style: Any) -> None:

@@ -23,7 +23,7 @@ _EITHER = {"value": "{} at every time", "time_above": "share of an interval that
 
 def unit_words(unit: str) -> str:
     """A unit as it is written; nothing for what has none."""
-    return "" if unit in _BARE else unit
+    return "" if unit in _BARE else unit.replace("10^9", "10⁹")
 
 
 def output_words(name: str) -> str:
