@@ -154,7 +154,7 @@ class Window:
         found: list[tuple[int, int, float, float]] = []
         for k in np.flatnonzero(counts).tolist():
             edges = next(((lo, hi) for until, lo, hi in self.earlier if k < until), (self.low, self.high))
-            low, high = (min(max(edge, within[0]), within[1]) for edge in edges)
+            low, high = max(edges[0], within[0]), min(edges[1], within[1])
             if found and found[-1][1:] == (k, low, high):
                 found[-1] = (found[-1][0], k + 1, low, high)
             else:

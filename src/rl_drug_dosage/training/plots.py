@@ -156,7 +156,10 @@ def _scatter(episodes: Episodes, title: str) -> Any:
 def _span(axes: Any, window: Window, steps: int, points: Any) -> None:
     """A window across the points; where its edges change, a bar for each stretch in the colour of its time."""
     ends = axes.get_xlim()
-    stretches = window.stretches(steps, ends)
+    stretches = [
+        (start, stop, low if np.isfinite(low) else ends[0], high if np.isfinite(high) else ends[1])
+        for start, stop, low, high in window.stretches(steps)
+    ]
     if len({(low, high) for _, _, low, high in stretches}) == 1:
         _, _, low, high = stretches[0]
         axes.axvspan(low, high, color="tab:green", alpha=0.15, label=target_words(window), zorder=0)
