@@ -93,7 +93,7 @@ def _about_windows(on: Sequence[Window]) -> str:
     """What the band of a window says, and what it does not."""
     if not on:
         return "The goal is not on this scale: see the next figure."
-    return f"The window is drawn in the intervals that count; what has to be inside is {and_([w.title for w in on])}."
+    return f"The window of the goal, for {and_([w.title for w in on])}, is drawn in the intervals that count."
 
 
 def courses(view: View) -> list[Html]:

@@ -119,7 +119,8 @@ class View:
         base = name.removesuffix(SHIELD) if self.shielded(name) else name
         place = [n for n in self.names if not self.shielded(n)].index(base)
         again = " again" if place >= COLOURS else ""
-        return f"k-{self.kind(name)} c{place % COLOURS}{again}"
+        shield = " shield" if self.shielded(name) else ""
+        return f"k-{self.kind(name)} c{place % COLOURS}{again}{shield}"
 
     def tag(self, name: str) -> str:
         """What a reader has to know of a policy; nothing of a plain one."""
