@@ -50,12 +50,17 @@ class UnknownNameError(RlDrugDosageError):
         name: the name that came.
         known: the names that exist.
         remedy: what else could be done.
+        near: the name to offer, empty for none; None: the nearest one by letters. Where a wrong guess would be
+            believed (a covariate) the caller decides.
     """
 
-    def __init__(self, what: str, name: str, known: Iterable[str], *, remedy: str = "") -> None:
+    def __init__(
+        self, what: str, name: str, known: Iterable[str], *, remedy: str = "", near: str | None = None
+    ) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        if near is None:
+            near = next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.4)), "")
+        hint = f"did you mean {near!r}? " if near else ""
         shown = ", ".join(names) if len(names) <= 12 else ", ".join(names[:12]) + f" and {len(names) - 12} more"
         more = f"; {remedy}" if remedy else ""
         super().__init__(f"unknown {what} {name!r}: {hint}known: {shown or 'none'}{more}")

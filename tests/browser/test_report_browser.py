@@ -10,7 +10,7 @@ from rl_drug_dosage.reports.page import report_html
 
 pytestmark = pytest.mark.browser
 
-_FILE = Path(__file__).resolve().parents[1] / "evaluation" / "report_records.py"
+_FILE = Path(__file__).resolve().parents[1] / "reports" / "report_records.py"
 _SPEC = importlib.util.spec_from_file_location("report_records", _FILE)
 records = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(records)

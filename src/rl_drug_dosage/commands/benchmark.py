@@ -86,31 +86,36 @@ def command(  # noqa: PLR0917 - the options of a command line
 
 def _show(record: "Mapping[str, Any]") -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    settings = record["settings"]
-    table = Table(title=f"{record['scenario']['title']}: {settings['patients']:,} patients, seed {settings['seed']}")
+    from rl_drug_dosage.utils.tables import Column, show_table
+
+    console, settings = Console(), record["settings"]
     harms = [h["name"] for h in record["scenario"]["harms"]]
-    for name in ("", "policy", "in target (%)", "95 % interval", "worst 5 %", "under", "over", "changes", "dropouts"):
-        table.add_column(name, justify="left" if name in {"", "policy"} else "right")
-    for name in harms:
-        table.add_column(f"{name} (% of patients)", justify="right")
+    numbers = ["in target (%)", "95 % interval", "worst 5 %", "under", "over", "changes", "dropouts"]
+    numbers += [f"{name} (% of patients)" for name in harms]
+    rows = []
     for row in record["policies"]:
         share = row["attainment_pct"]
-        table.add_row(
-            str(row["rank"]),
-            row["policy"],
-            f"{share['mean']:.1f}",
-            f"{share['low']:.1f} to {share['high']:.1f}",
-            f"{row['worst_5_pct']:.1f}",
-            f"{row['under_pct']:.1f}",
-            f"{row['over_pct']:.1f}",
-            f"{row['dose_changes']:.1f}",
-            str(row["dropouts"]),
-            *(f"{row['harms'][name]['patients_pct']:.1f}" for name in harms),
+        rows.append(
+            (
+                str(row["rank"]),
+                row["policy"],
+                f"{share['mean']:.1f}",
+                f"{share['low']:.1f} to {share['high']:.1f}",
+                f"{row['worst_5_pct']:.1f}",
+                f"{row['under_pct']:.1f}",
+                f"{row['over_pct']:.1f}",
+                f"{row['dose_changes']:.1f}",
+                str(row["dropouts"]),
+                *(f"{row['harms'][name]['patients_pct']:.1f}" for name in harms),
+            )
         )
-    console = Console()
-    console.print(table)
+    show_table(
+        [Column("", key=True), Column("policy", "name", key=True), *map(Column, numbers)],
+        rows,
+        title=f"{record['scenario']['title']}: {settings['patients']:,} patients, seed {settings['seed']}",
+        console=console,
+    )
     console.print(f"primary endpoint: {record['scenario']['goal']}")
     reference = settings["reference"]
     for pair in record["paired"]:
@@ -127,17 +132,25 @@ def _show(record: "Mapping[str, Any]") -> None:
 
 
 def _show_mismatch(console: Any, record: "Mapping[str, Any]") -> None:
-    from rich.table import Table
-
     if "mismatch" not in record:
         return
+    from string import ascii_uppercase
+
+    from rl_drug_dosage.utils.tables import Column, show_table
+
     cells = record["mismatch"]["cells"]
+    models = list(dict.fromkeys(c[side] for side in ("simulator", "controller") for c in cells))
+    letter = {m: ascii_uppercase[i] if i < len(ascii_uppercase) else str(i + 1) for i, m in enumerate(models)}
     pairs = list(dict.fromkeys((c["simulator"], c["controller"]) for c in cells))
-    table = Table(title="in target (%), when the patients follow one model and the controller believes another")
-    table.add_column("policy")
-    for simulator, controller in pairs:
-        table.add_column(f"{simulator} / {controller}", justify="right")
+    rows = []
     for name in dict.fromkeys(c["policy"] for c in cells):
         own = {(c["simulator"], c["controller"]): c["attainment_pct"]["mean"] for c in cells if c["policy"] == name}
-        table.add_row(name, *(f"{own[pair]:.1f}" for pair in pairs))
-    console.print(table)
+        rows.append((name, *(f"{own[pair]:.1f}" if pair in own else "-" for pair in pairs)))
+    show_table(
+        [Column("policy", "name", key=True), *(Column(f"{letter[s]}/{letter[c]}") for s, c in pairs)],
+        rows,
+        title="in target (%), when the patients follow the first model and the controller believes the second",
+        console=console,
+    )
+    for model in models:
+        console.print(f"{letter[model]}: {model}", highlight=False, soft_wrap=True)

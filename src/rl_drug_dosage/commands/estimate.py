@@ -54,26 +54,32 @@ def command(
 
 def _show(result: "Estimation") -> None:
     from rich.console import Console
-    from rich.table import Table
+
+    from rl_drug_dosage.utils.tables import Column, show_table
 
     console = Console()
     console.print(f"{result.model.title}\nFor research and education only; nothing here is meant to treat a patient.")
-    table = Table(title="MAP estimates with 90 % intervals, at each patient's last record")
-    for name in ("patient", "parameter", "population", "MAP", "90 % interval", "OBJ", "converged"):
-        table.add_column(name, justify="left" if name in {"patient", "parameter"} else "right")
+    rows = []
     for patient in result.patients:
         at, last = patient.fitted.estimate, patient.covariates.time_h.shape[0] - 1
         varies = {row.name for row in patient.rows if row.estimate != row.population}
-        head = (patient.fitted.name, f"{float(at.printed_objective):.3f}", "yes" if at.converged else "NO")
+        of_patient = (f"{float(at.printed_objective):.3f}", "yes" if at.converged else "NO")
         for row in patient.rows:
             if row.kind != "parameter" or row.record != last or not (row.low is not None or row.name in varies):
                 continue
             interval = "-" if row.low is None else f"{row.low:.4g} to {row.high:.4g}"
             label = f"{row.name} ({row.unit})" if row.unit else row.name
-            table.add_row(head[0], label, f"{row.population:.4g}", f"{row.estimate:.4g}", interval, *head[1:])
-            head = ("", "", "")
-        table.add_section()
-    console.print(table)
+            numbers = (f"{row.population:.4g}", f"{row.estimate:.4g}", interval)
+            rows.append((patient.fitted.name, label, *numbers, *of_patient))
+            of_patient = ("", "")
+    keys = [Column("patient", "name", key=True), Column("parameter", "name", key=True)]
+    show_table(
+        [*keys, *map(Column, ("population", "MAP", "90 % interval", "OBJ", "converged"))],
+        rows,
+        title="MAP estimates with 90 % intervals, at each patient's last record",
+        groups=True,
+        console=console,
+    )
     for note in result.notes:
         typer.echo(f"note: {note}")
     for patient in result.patients:

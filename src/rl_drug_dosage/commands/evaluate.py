@@ -66,24 +66,21 @@ def command(  # noqa: PLR0917 - the options of a command line
 
 
 def _show(episodes: "Episodes", title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from rl_drug_dosage.training.episodes import summarize
+    from rl_drug_dosage.utils.tables import Column, show_table
 
-    table = Table(title=title)
-    for name in ("episode", "reward", "steps", "in range (%)"):
-        table.add_column(name, justify="right")
-    rows = list(zip(episodes.returns, episodes.lengths, episodes.in_range_pct, strict=True))
-    for number, (reward, steps, share) in enumerate(rows[:_FIRST], start=1):
-        table.add_row(str(number), f"{reward:.2f}", str(steps), _percent(share, 1))
-    if len(rows) > _FIRST:
-        table.add_row("...", "...", "...", "...")
-    table.add_section()
+    found = list(zip(episodes.returns, episodes.lengths, episodes.in_range_pct, strict=True))
+    rows = [
+        (str(number), f"{reward:.2f}", str(steps), _percent(share, 1))
+        for number, (reward, steps, share) in enumerate(found[:_FIRST], start=1)
+    ]
+    if len(found) > _FIRST:
+        rows.append(("...", "...", "...", "..."))
     s = summarize(episodes)
     mean = f"{s.mean_reward:.2f} +- {s.std_reward:.2f}"
-    table.add_row(f"mean of {len(rows):,}", mean, f"{s.mean_length:.1f}", _percent(s.in_range_pct, 2))
-    Console().print(table)
+    rows.append((f"mean of {len(found):,}", mean, f"{s.mean_length:.1f}", _percent(s.in_range_pct, 2)))
+    columns = [Column("episode", key=True), *map(Column, ("reward", "steps", "in range (%)"))]
+    show_table(columns, rows, title=title, last_apart=True)
 
 
 def _percent(share: float, digits: int) -> str:

@@ -52,19 +52,25 @@ def command(
 
 def _show(result: "Explanation") -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from rl_drug_dosage.explain.text import INTENDED_USE, summary
+    from rl_drug_dosage.utils.tables import Column, show_table
 
-    table = Table(title=f"{result.scenario.title}: {result.options.patients:,} patients that the table has not seen")
-    for name in ("policy", "in target (%)", "95 % interval", "table - policy (points)"):
-        table.add_column(name, justify="left" if name == "policy" else "right")
+    rows = []
     for name, (mean, low, high) in sorted(result.attainment.items(), key=lambda a: -a[1][0]):
         minus = result.difference.get(name)
         shown = "" if minus is None else f"{minus[0]:+.1f} ({minus[1]:+.1f} to {minus[2]:+.1f})"
-        table.add_row(name, f"{mean:.1f}", f"{low:.1f} to {high:.1f}", shown)
+        rows.append((name, f"{mean:.1f}", f"{low:.1f} to {high:.1f}", shown))
     console = Console()
-    console.print(table)
+    show_table(
+        [
+            Column("policy", "name", key=True),
+            *map(Column, ("in target (%)", "95 % interval", "table - policy (points)")),
+        ],
+        rows,
+        title=f"{result.scenario.title}: {result.options.patients:,} patients that the table has not seen",
+        console=console,
+    )
     for sentence in summary(result):
         console.print(f"- {sentence}")
     console.print(INTENDED_USE)

@@ -74,52 +74,51 @@ def _show_drug(name: str) -> None:
 
 
 def _list_drugs(console: "Console") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from rl_drug_dosage.utils.runtime import configure
 
     configure("cpu")
 
     from rl_drug_dosage.registry import DRUG, load_drug, names
+    from rl_drug_dosage.utils.tables import Column, show_table
 
-    table = Table(show_lines=True)
-    table.add_column("model", no_wrap=True)
-    table.add_column("title")
-    table.add_column("population")
-    for name in names(DRUG):
-        model = load_drug(name)
-        table.add_row(*map(Text, (model.name, model.title, model.population)))
-    console.print(table)
+    models = [load_drug(name) for name in names(DRUG)]
+    show_table(
+        [Column("model", "name", key=True), Column("title", "words"), Column("population", "words")],
+        [(model.name, model.title, model.population) for model in models],
+        lines=True,
+        console=console,
+    )
 
 
 def _list_scenarios(console: "Console") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from rl_drug_dosage.utils.runtime import configure
 
     configure("cpu")
 
     from rl_drug_dosage.registry import SCENARIO, find_scenario, names
+    from rl_drug_dosage.utils.tables import Column, show_table
 
-    table = Table(show_lines=True)
-    for name in ("scenario", "task", "drug models, the default first", "environment"):
-        table.add_column(name, no_wrap=name == "scenario")
-    for name in names(SCENARIO):
-        found = find_scenario(name)
-        table.add_row(*map(Text, (found.name, found.value.title, ", ".join(found.value.models), found.env_id)))
-    console.print(table)
+    found = [find_scenario(name) for name in names(SCENARIO)]
+    show_table(
+        [
+            Column("scenario", "name", key=True),
+            Column("task", "words"),
+            Column("drug models, the default first", "names"),
+            Column("environment", "name"),
+        ],
+        [(f.name, f.value.title, ", ".join(f.value.models), f.env_id) for f in found],
+        lines=True,
+        console=console,
+    )
 
 
 def _show_project(console: "Console") -> None:
     import platform
     from importlib.metadata import version
 
-    from rich.table import Table
-
     from rl_drug_dosage.envs import catalog
     from rl_drug_dosage.utils.runtime import cache_folder
+    from rl_drug_dosage.utils.tables import Column, show_table
 
     console.print(f"rl-drug-dosage {version('rl-drug-dosage')}: dosing policies trained with PPO on virtual patients")
     console.print("For research and education only; nothing here is meant to treat a patient.")
@@ -135,8 +134,13 @@ def _show_project(console: "Console") -> None:
         window, axes = functional.window, functional.axes
         console.print(f"\n[bold]{env_id}[/bold]: {env.title}")
         console.print(f"  dose from {low:g} to {high:g} {axes['dose'].unit}, {functional.horizon} {axes['time'].unit}")
-        console.print(f"  therapeutic window {window.low:g} to {window.high:g} {axes['concentration'].unit}")
-        table = Table("option", "default", "in training and evaluation")
-        for name, default in env.options().items():
-            table.add_row(name, str(default), str(env.training_options.get(name, default)))
-        console.print(table)
+        console.print(f"  therapeutic window {window.low:g} to {window.high:g} {window.quantity.unit}")
+        show_table(
+            [
+                Column("option", "name", key=True),
+                Column("default", "name"),
+                Column("in training and evaluation", "name"),
+            ],
+            [(name, str(d), str(env.training_options.get(name, d))) for name, d in env.options().items()],
+            console=console,
+        )

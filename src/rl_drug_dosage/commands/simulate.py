@@ -102,22 +102,24 @@ def _parse(texts: list[str]) -> dict[str, float]:
 
 def _show(result: "Simulation", patients: int) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    course = result.plan.course
+    from rl_drug_dosage.utils.tables import Column, show_table
+
+    console, course = Console(), result.plan.course
     start, end = course.last_interval_h
     who = f"{patients:,} patient{'s' if patients > 1 else ''}"
-    table = Table(
+    keys = [Column("output", "name", key=True), Column("unit", "name", key=True)]
+    show_table(
+        [*keys, *map(Column, ("median", "5th percentile", "95th percentile"))],
+        [
+            (row.name, row.unit, *(f"{value:.4g}" for value in (row.median, row.p5, row.p95)))
+            for row in result.summary
+            if row.attained_pct is None
+        ],
         title=f"{result.plan.model.name}: {course.label}",
         caption=f"{who}; peak and trough of the last interval, {start:.6g} to {end:.6g} h",
+        console=console,
     )
-    for name in ("output", "unit", "median", "5th percentile", "95th percentile"):
-        table.add_column(name, justify="left" if name in {"output", "unit"} else "right")
-    for row in result.summary:
-        if row.attained_pct is None:
-            table.add_row(row.name, row.unit, *(f"{value:.4g}" for value in (row.median, row.p5, row.p95)))
-    console = Console()
-    console.print(table)
     for row in result.summary:
         if row.attained_pct is not None:
             console.print(f"{row.name}: {row.attained_pct:.1f} %", highlight=False, soft_wrap=True)

@@ -1,5 +1,7 @@
 """Our environments by what somebody writes: an id, a scenario in any form that `registry` knows."""
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,8 +57,10 @@ def make(env: Env, options: Mapping[str, Any], frame_stack: int = 1) -> Function
 
 def describe(functional: FunctionalEnv) -> dict[str, Any]:
     """What a model file records of an environment besides its id and options."""
+    window = functional.window
     return {
         "units": {name: axis.unit for name, axis in functional.axes.items()},
-        "window": [functional.window.low, functional.window.high],
+        "window": [edge if math.isfinite(edge) else None for edge in (window.low, window.high)],
+        "window_of": dataclasses.asdict(window.quantity),
         "horizon": functional.horizon,
     }

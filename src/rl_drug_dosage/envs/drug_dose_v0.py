@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
-from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Step, Window, require
+from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Quantity, Step, Window, require
 from rl_drug_dosage.types import Array
 
 __all__ = ["ENV", "DrugDose", "DrugDoseState", "make_drug_dose"]
@@ -79,7 +79,7 @@ class DrugDose(FunctionalEnv):
 
     @property
     def window(self) -> Window:
-        return Window(float(self.c_min), float(self.c_max))
+        return Window(float(self.c_min), float(self.c_max), Quantity("concentration", "value", "a.u."))
 
     @property
     def axes(self) -> Mapping[str, Axis]:

@@ -80,11 +80,13 @@ def _reset(env: FunctionalEnv, key: KeyData) -> tuple[State, Array]:
 def _step(env: FunctionalEnv, state: State, action: Array, key: KeyData) -> tuple[Float[Array, " packed"], State]:
     """One step, all but the state as one vector: bringing six arrays back one by one would cost more than the step.
 
-    The order is ``[reward, terminated, truncated, in_range, concentration, obs..]``.
+    The order is ``[reward, terminated, truncated, in_range, concentration, dose, obs.., metrics..]``.
     """
     out = env.step(state, action, env.draw(jax.random.wrap_key_data(key), ()))
-    flags = (out.reward, out.terminated, out.truncated, out.in_range, env.concentration(out.state))
-    return jnp.concatenate([jnp.stack([jnp.asarray(x, jnp.float32) for x in flags]), out.obs]), out.state
+    dose = action[0] if out.dose is None else out.dose
+    flags = (out.reward, out.terminated, out.truncated, out.in_range, env.concentration(out.state), dose)
+    metrics = jnp.ravel(jnp.asarray(out.metrics, jnp.float32))
+    return jnp.concatenate([jnp.stack([jnp.asarray(x, jnp.float32) for x in flags]), out.obs, metrics]), out.state
 
 
 class _Seen(NamedTuple):
@@ -96,12 +98,16 @@ class _Seen(NamedTuple):
     truncated: np.ndarray
     in_range: np.ndarray
     concentration: np.ndarray
+    dose: np.ndarray
+    metrics: np.ndarray
 
 
-def _unpack(packed: np.ndarray) -> _Seen:
+def _unpack(packed: np.ndarray, obs_size: int) -> _Seen:
     """From ``[..., packed]``."""
-    reward, terminated, truncated, in_range, concentration = np.moveaxis(packed[..., :5], -1, 0)
-    return _Seen(packed[..., 5:], reward, terminated > 0, truncated > 0, in_range > 0, concentration)
+    reward, terminated, truncated, in_range, concentration, dose = np.moveaxis(packed[..., :6], -1, 0)
+    end = 6 + obs_size
+    obs, metrics = packed[..., 6:end], packed[..., end:]
+    return _Seen(obs, reward, terminated > 0, truncated > 0, in_range > 0, concentration, dose, metrics)
 
 
 @jax.jit
@@ -163,18 +169,19 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             raise ConfigError(f"render_mode must be None or 'rgb_array', not {render_mode!r}")
         self.functional = env
         self._env = _on_cpu(env)
+        self._obs_size = env.observation_bounds[0].size
         self.render_mode = render_mode
         self.observation_space = _space(env.observation_bounds)
         self.action_space = self._doses = _space(env.action_bounds)
         self._state: State | None = None
-        self._course: list[tuple[float, float]] = []
+        self._course: list[tuple[float, float, np.ndarray]] = []
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         self._state, obs = _reset(self._env, _key(self.np_random))
-        self._course = [(float(self.functional.concentration(self._state)), float("nan"))]
+        self._course = [(float(self.functional.concentration(self._state)), float("nan"), np.zeros(0))]
         return np.array(obs), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -182,16 +189,17 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             raise gymnasium.error.ResetNeeded("call reset() before step()")
         action = _checked(action, self._doses)
         packed, self._state = _step(self._env, self._state, action, _key(self.np_random))
-        out = _unpack(np.asarray(packed))
-        info = {"in_range": bool(out.in_range), "concentration": float(out.concentration), "dose": float(action[0])}
-        self._course.append((info["concentration"], info["dose"]))
+        out = _unpack(np.asarray(packed), self._obs_size)
+        info = {"in_range": bool(out.in_range), "concentration": float(out.concentration), "dose": float(out.dose)}
+        self._course.append((info["concentration"], info["dose"], out.metrics))
         return np.array(out.obs), float(out.reward), bool(out.terminated), bool(out.truncated), info
 
     def render(self) -> np.ndarray | None:
         if self.render_mode is None:
             return None
-        concentration, dose = np.array(self._course or [(np.nan, np.nan)]).T
-        return draw_course(self.functional, concentration, dose[1:])
+        values, doses, metrics = zip(*(self._course or [(np.nan, np.nan, np.zeros(0))]), strict=True)
+        rows = np.stack(metrics[1:], axis=1) if len(metrics) > 1 else np.zeros((len(self.functional.windows), 0))
+        return draw_course(self.functional, np.array(values), np.array(doses[1:]), rows)
 
 
 class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -212,6 +220,7 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ConfigError(f"num_envs must be 1 or more, not {num_envs}")
         self.functional = env
         self._env = _on_cpu(env)
+        self._obs_size = env.observation_bounds[0].size
         self.num_envs = num_envs
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
@@ -253,7 +262,7 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             )
         actions = _checked(actions, self._doses)
         keys, packed, self._state = _step_batch(self._env, self._keys, self._state, actions)
-        out = _unpack(np.asarray(packed))
+        out = _unpack(np.asarray(packed), self._obs_size)
         resetting = self._done  # only ever set under NEXT_STEP: this call resets them and ignores their action
         self._keys, self._obs = np.array(keys), out.obs
         reward = np.where(resetting, 0.0, out.reward).astype(np.float64)

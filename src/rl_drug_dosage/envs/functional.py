@@ -18,12 +18,14 @@ import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.pkpd.description import Metric
 from rl_drug_dosage.types import Array
+from rl_drug_dosage.utils.words import metric_words, output_words, titled, unit_words
 
 type State = Any
 """Where an environment is: a pytree of arrays, of the environment's own type; batched along a leading axis."""
 
-__all__ = ["Axis", "Env", "FunctionalEnv", "State", "Step", "Window", "Wrapped", "require", "where_rows"]
+__all__ = ["Axis", "Env", "FunctionalEnv", "Quantity", "State", "Step", "Window", "Wrapped", "require", "where_rows"]
 
 
 class Step(NamedTuple):
@@ -37,19 +39,29 @@ class Step(NamedTuple):
     in_range: Bool[Array, ""]
     harm: Float[Array, ""] | float = 0.0
     """Harmful events in this interval, where the environment counts them."""
+    metrics: Float[Array, " window"] | tuple[()] = ()
+    """What each of the environment's windows is about, in this interval; left out where that is the concentration."""
+    dose: Float[Array, ""] | None = None
+    """What was given, where that is not the action itself."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A name and a unit, for plots, tables and file headers."""
+    """A name and a unit, for plots, tables and file headers; ``when`` says at which moments it is looked at."""
 
     name: str
     unit: str
+    when: str = ""
 
     @property
     def label(self) -> str:
-        """``concentration (mg/L)``."""
-        return f"{self.name} ({self.unit})"
+        """``concentration (mg/L)``, ``INR``."""
+        return titled(output_words(self.name), self.unit)
+
+    @property
+    def words(self) -> str:
+        """``concentration``, ``INR at the end of each interval``."""
+        return f"{output_words(self.name)} {self.when}".rstrip()
 
     @property
     def column(self) -> str:
@@ -58,11 +70,96 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Quantity:
+    """What a window is about: a metric of an output over one interval, such as AUC24 of the concentration.
+
+    Args:
+        output: name of the output.
+        metric: what is judged of it, see `rl_drug_dosage.pkpd.description.Metric`.
+        unit: of the metric.
+    """
+
+    output: str
+    metric: Metric
+    unit: str
+
+    @property
+    def words(self) -> str:
+        """``AUC24``, ``peak concentration``, ``INR at the end of an interval``."""
+        return metric_words(self.metric, self.output)
+
+    @property
+    def label(self) -> str:
+        """``AUC24 (mg h/L)``."""
+        return titled(self.words, self.unit)
+
+    @property
+    def unit_words(self) -> str:
+        """``mg h/L``; the words where there is no unit."""
+        return unit_words(self.unit) or self.words
+
+    @property
+    def column(self) -> str:
+        """``auc24_mg_h_per_l``, ``concentration_peak_mg_per_l``."""
+        area = self.metric in {"auc24", "auc_total"} and self.output == "concentration"
+        return Axis(self.metric if area else f"{self.output}_{self.metric}", self.unit).column
+
+    def is_on(self, axis: Axis) -> bool:
+        """Whether it can be read off the course of an output that is drawn at the end of each interval."""
+        return self.metric in {"value", "trough"} and (self.output, self.unit) == (axis.name, axis.unit)
+
+
+@dataclass(frozen=True)
 class Window:
-    """The therapeutic window, in the unit of the concentration."""
+    """A therapeutic window: edges, and the quantity that they are about.
+
+    Args:
+        low, high: its edges, in the quantity's unit; infinite where it is open. Where they change in the course these
+            are the last ones.
+        quantity: what has to be inside.
+        earlier: (until, low, high) rows, ascending: the edges of the steps before ``until``.
+        judged: the steps that count; None means all.
+    """
 
     low: float
     high: float
+    quantity: Quantity
+    earlier: tuple[tuple[int, float, float], ...] = ()
+    judged: tuple[int, ...] | None = None
+
+    @classmethod
+    def of_course(
+        cls,
+        quantity: Quantity,
+        low: Float[np.ndarray, " step"],
+        high: Float[np.ndarray, " step"],
+        judged: tuple[int, ...] | None = None,
+    ) -> "Window":
+        """From the edges of every step."""
+        changes = 1 + np.flatnonzero((low[1:] != low[:-1]) | (high[1:] != high[:-1]))
+        earlier = tuple((int(k), float(low[k - 1]), float(high[k - 1])) for k in changes)
+        return cls(float(low[-1]), float(high[-1]), quantity, earlier, judged)
+
+    def stretches(
+        self, steps: int, within: tuple[float, float] = (-np.inf, np.inf)
+    ) -> list[tuple[int, int, float, float]]:
+        """(first step, the one after the last, low, high) of each run of steps that count and share their edges.
+
+        Args:
+            steps: of an episode.
+            within: the ends of an axis, on which open edges lie.
+        """
+        counts = np.zeros(steps, bool)
+        counts[slice(None) if self.judged is None else [k for k in self.judged if k < steps]] = True
+        found: list[tuple[int, int, float, float]] = []
+        for k in np.flatnonzero(counts).tolist():
+            edges = next(((lo, hi) for until, lo, hi in self.earlier if k < until), (self.low, self.high))
+            low, high = max(edges[0], within[0]), min(edges[1], within[1])
+            if found and found[-1][1:] == (k, low, high):
+                found[-1] = (found[-1][0], k + 1, low, high)
+            else:
+                found.append((k, k + 1, low, high))
+        return found
 
 
 class FunctionalEnv(eqx.Module):
@@ -88,9 +185,19 @@ class FunctionalEnv(eqx.Module):
         """Lowest and highest action, ``[action]`` each."""
 
     @property
+    def highest_dose(self) -> float:
+        """The end of an axis of doses."""
+        return float(self.action_bounds[1].max())
+
+    @property
     @abc.abstractmethod
     def window(self) -> Window:
-        """The therapeutic window."""
+        """The therapeutic window; of several, the first."""
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """All that have to hold, in the order of `Step.metrics`."""
+        return (self.window,)
 
     @property
     @abc.abstractmethod
@@ -111,7 +218,7 @@ class FunctionalEnv(eqx.Module):
 
     @abc.abstractmethod
     def concentration(self, state: State) -> Float[Array, ""]:
-        """The concentration that the window is about."""
+        """The monitored output now, on the axis ``concentration`` of `axes`."""
 
     def truth(self, state: State) -> Float[Array, " truth"]:
         """What nobody is told and a privileged critic may see; nothing unless an environment says more."""
@@ -150,8 +257,16 @@ class Wrapped(FunctionalEnv):
         return self.inner.action_bounds
 
     @property
+    def highest_dose(self) -> float:
+        return self.inner.highest_dose
+
+    @property
     def window(self) -> Window:
         return self.inner.window
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return self.inner.windows
 
     @property
     def axes(self) -> Mapping[str, Axis]:

@@ -62,8 +62,16 @@ class Mixture(FunctionalEnv):
         return self.parts[0].action_bounds
 
     @property
+    def highest_dose(self) -> float:
+        return self.parts[0].highest_dose
+
+    @property
     def window(self) -> Window:
         return self.parts[0].window
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return self.parts[0].windows
 
     @property
     def axes(self) -> Mapping[str, Axis]:

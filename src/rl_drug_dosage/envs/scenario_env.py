@@ -17,7 +17,7 @@ from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import randomised, simulator_of
 from rl_drug_dosage.clinic.stress import stressed
-from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Step, Window, require
+from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Quantity, Step, Window, require
 from rl_drug_dosage.envs.mixture import Mixture
 from rl_drug_dosage.errors import UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
@@ -72,9 +72,21 @@ class ScenarioEnv(FunctionalEnv):
         return np.full(1, low, np.float32), np.full(1, high, np.float32)
 
     @property
+    def highest_dose(self) -> float:
+        return float(self.scenario.dosage.amounts[-1])
+
+    @property
     def window(self) -> Window:
+        return self.windows[0]
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
         low, high, _ = self.scenario.edges()
-        return Window(float(low[-1, 0]), float(high[-1, 0]))
+        goal = self.scenario.goal
+        return tuple(
+            Window.of_course(Quantity(t.output, t.metric, t.unit), low[:, i], high[:, i], goal.judged)
+            for i, t in enumerate(goal.targets)
+        )
 
     @property
     def axes(self) -> Mapping[str, Axis]:
@@ -82,7 +94,7 @@ class ScenarioEnv(FunctionalEnv):
         unit = self.model.outputs[self.model.output_index(monitoring.output)].unit
         return {
             "time": Axis("time", "decisions"),
-            "concentration": Axis(monitoring.output, unit),
+            "concentration": Axis(monitoring.output, unit, "at the end of each interval"),
             "dose": Axis("dose", dosage.unit),
         }
 
@@ -101,7 +113,8 @@ class ScenarioEnv(FunctionalEnv):
         scenario, k, memory = self.scenario, state.k, state.memory
         key = jax.random.wrap_key_data(state.key)
         patient = eqx.tree_at(lambda c: c.key, state.patient, key, is_leaf=lambda x: x is None)
-        patient, turn = treat(scenario, self.model, patient, snap(scenario, self.observer.dose(memory, action[0])), k)
+        dose = snap(scenario, self.observer.dose(memory, action[0]))
+        patient, turn = treat(scenario, self.model, patient, dose, k)
         obs, memory = self.observer(memory, chart(scenario, patient, k + 1))
         left = scenario.schedule.decisions - 1 - k
         # Who leaves counts as out of range to the end: the reward says so at once.
@@ -119,6 +132,8 @@ class ScenarioEnv(FunctionalEnv):
             truncated=truncated,
             in_range=patient.alive & (turn.verdict.inside > 0.5),
             harm=turn.harms.sum(),
+            metrics=turn.metrics,
+            dose=dose,
         )
 
     def concentration(self, state: ScenarioState) -> Float[Array, ""]:

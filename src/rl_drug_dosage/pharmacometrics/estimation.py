@@ -16,8 +16,13 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.pharmacometrics.estimation_plots import save_courses, save_predicted_vs_measured
-from rl_drug_dosage.pharmacometrics.estimation_tables import ParameterRow, PatientResult, save_tables
+from rl_drug_dosage.pharmacometrics.estimation_plots import (
+    COURSES_PLOT,
+    PREDICTED_PLOT,
+    save_courses,
+    save_predicted_vs_measured,
+)
+from rl_drug_dosage.pharmacometrics.estimation_tables import TABLES, ParameterRow, PatientResult, save_tables
 from rl_drug_dosage.pkpd import (
     Covariates,
     DrugModel,
@@ -34,6 +39,7 @@ from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients, importance
 from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, read_nonmem
 from rl_drug_dosage.pkpd.residual import residual_moments
 from rl_drug_dosage.registry import load_drug
+from rl_drug_dosage.utils.files import prepare_folder
 
 __all__ = ["Estimation", "EstimationOptions", "estimate"]
 
@@ -59,7 +65,7 @@ class EstimationOptions:
         interpolation: how covariates hold between records.
         posterior: where the intervals come from.
         seed: of the resampling.
-        output_dir: an existing folder.
+        output_dir: made where it is missing.
     """
 
     drug: str
@@ -87,23 +93,28 @@ def estimate(options: EstimationOptions) -> Estimation:
     Raises:
         UnknownNameError: no such drug.
         ConfigError: an option or a line of the file that is not allowed.
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written; what can be known of that is looked at before the fit.
     """
     if options.posterior not in get_args(PosteriorKind.__value__):
         raise ConfigError(f"posterior must be laplace or resample, not {options.posterior!r}")
     model = load_drug(options.drug)
     data = read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
+    folder, title = prepare_folder(options.output_dir, _names(model)), f"{model.name}, {options.data.name}"
     fits = fit_patients(model, data.patients)
     tables = _stack(model, data, fits)
     with jax.enable_x64(True):
         patients = _results(model, data, fits, tables, options)
-        folder, title = options.output_dir, f"{model.name}, {options.data.name}"
         files = [
             *save_tables(model, patients, folder),
             save_predicted_vs_measured(model, patients, folder, title),
             *save_courses(model, patients, tables, folder, title),
         ]
     return Estimation(model, tuple(patients), data.notes, tuple(files))
+
+
+def _names(model: DrugModel) -> list[str]:
+    """Of all files that may be written."""
+    return [*TABLES, PREDICTED_PLOT, *(COURSES_PLOT.format(output.name) for output in model.outputs)]
 
 
 def _stack(model: DrugModel, data: NonmemData, fits: Sequence[Fitted]) -> Tables:

@@ -15,7 +15,10 @@ from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels, Regimen, predict
 from rl_drug_dosage.pkpd.bayes import Estimate
 from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["save_courses", "save_predicted_vs_measured"]
+__all__ = ["COURSES_PLOT", "PREDICTED_PLOT", "save_courses", "save_predicted_vs_measured"]
+
+PREDICTED_PLOT, COURSES_PLOT = "predicted_vs_measured.png", "courses_{}.png"
+"""Names of the files; the courses have one for each measured output."""
 
 _SHOWN = 12
 """Patients whose course is drawn."""
@@ -57,7 +60,7 @@ def save_predicted_vs_measured(model: DrugModel, patients: Sequence[PatientResul
             axes.set_xlabel(_with_unit(f"{kind} prediction", unit))
             axes.set_ylabel(_with_unit(f"measured {name}", unit))
     _legend(figure, rows)
-    return _save(figure, folder / "predicted_vs_measured.png")
+    return _save(figure, folder / PREDICTED_PLOT)
 
 
 def _identity(axes: Any, values: Float[np.ndarray, "value"]) -> None:
@@ -121,7 +124,7 @@ def save_courses(
             axes.set_xlabel("time (h)", fontsize=9)
         figure.supylabel(_with_unit(name, unit), fontsize=10)
         _legend(figure, panels)
-        files.append(_save(figure, folder / f"courses_{name}.png"))
+        files.append(_save(figure, folder / COURSES_PLOT.format(name)))
     return files
 
 

@@ -15,7 +15,9 @@ from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels
 from rl_drug_dosage.pkpd.bayes import Fitted
 from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["ParameterRow", "PatientResult", "save_tables"]
+__all__ = ["TABLES", "ParameterRow", "PatientResult", "save_tables"]
+
+TABLES = ("estimates.csv", "predictions.csv")
 
 _ESTIMATES = (
     "ID", "KIND", "NAME", "UNIT", "FROM", "UNTIL", "OCC", "MAP", "LOW90", "HIGH90", "POPULATION",
@@ -62,7 +64,7 @@ def save_tables(model: DrugModel, patients: Sequence[PatientResult], folder: Pat
     Raises:
         OutputError: a file cannot be written.
     """
-    paths = [folder / "estimates.csv", folder / "predictions.csv"]
+    paths = [folder / name for name in TABLES]
     atomic_write(paths[0], _csv(_ESTIMATES, _estimates(patients)))
     atomic_write(paths[1], _csv(_PREDICTIONS, _predictions(model, patients)))
     return paths

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.errors import OutputError
 from rl_drug_dosage.pharmacometrics.simulation_data import DataWriter, check_format, columns_of, open_data, rows_of
 from rl_drug_dosage.pharmacometrics.simulation_plan import Plan, SimulationOptions, make_plan
 from rl_drug_dosage.pharmacometrics.simulation_plots import save_figure
@@ -31,7 +30,7 @@ from rl_drug_dosage.pkpd import (
     solve,
 )
 from rl_drug_dosage.registry import load_drug
-from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["Simulation", "SimulationOptions", "simulate"]
@@ -77,10 +76,9 @@ def simulate(options: SimulationOptions) -> Simulation:
     model = load_drug(options.drug)
     plan = make_plan(model, options)
     check_format(options.file_format)
-    folder = _make_folder(options.output_dir)
-    data, record, figure = (
-        folder / f"simulation-{model.name}.{ending}" for ending in (options.file_format, "json", "png")
-    )
+    names = [f"simulation-{model.name}.{ending}" for ending in (options.file_format, "json", "png")]
+    folder = prepare_folder(options.output_dir, names)
+    data, record, figure = (folder / name for name in names)
     shown: list[Float[np.ndarray, "patient shown panel"]] = []
     metrics = []
     unreported = 0
@@ -99,15 +97,6 @@ def simulate(options: SimulationOptions) -> Simulation:
 
 def _write(writer: DataWriter, chunk: Chunk) -> int:
     return writer.write(chunk.first, chunk.covariates, chunk.predicted, chunk.measured)
-
-
-def _make_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"cannot make output folder {str(folder)!r}: {reason}; choose another --output-dir") from None
-    return folder
 
 
 def courses(plan: Plan, seed: int, count: int) -> Iterator[Chunk]:

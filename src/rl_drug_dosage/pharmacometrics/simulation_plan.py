@@ -12,6 +12,7 @@ from jaxtyping import Float
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pharmacometrics.simulation_course import Course, Grid, default_step_h, make_grid
 from rl_drug_dosage.pkpd import Categorical, Covariate, DrugModel, Fixed, Route, make_covariates, outside_range
+from rl_drug_dosage.pkpd.same_quantity import likely_covariate
 
 __all__ = ["Plan", "SimulationOptions", "make_plan"]
 
@@ -137,7 +138,8 @@ def _check_covariates(model: DrugModel, given: Mapping[str, float]) -> None:
     known = {covariate.name: covariate for covariate in model.covariates}
     for name, value in given.items():
         if name not in known:
-            raise UnknownNameError(f"covariate of {model.name}", name, known)
+            near = likely_covariate(name, model.covariates) or ""
+            raise UnknownNameError(f"covariate of {model.name}", name, known, near=near)
         if not math.isfinite(value):
             raise ConfigError(f"--covariate {name} must be a finite number of {known[name].unit}, not {value}")
         allowed = _categories(known[name])

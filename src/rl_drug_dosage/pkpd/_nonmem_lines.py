@@ -1,7 +1,6 @@
 """The lines of a NONMEM-style file: cells by column, and errors that name line, column, value and remedy."""
 
 import csv
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import NoReturn
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd._errors import CovariateError, ObservationError, RegimenError
 from rl_drug_dosage.pkpd.model import DrugModel
+from rl_drug_dosage.pkpd.same_quantity import likely_title
 
 __all__ = ["Line", "read_lines"]
 
@@ -138,8 +138,8 @@ def _columns(line: Line, header: list[str], model: DrugModel) -> list[str]:
     for covariate in model.covariates:
         if covariate.name not in columns:
             unread = [title for title, column in zip(header, columns, strict=True) if column.startswith("unread ")]
-            near = difflib.get_close_matches(covariate.column, unread, n=1, cutoff=0.5)
-            hint = f", or rename {near[0]}" if near else ""
+            near = likely_title(covariate, unread)
+            hint = f", or rename {near} if it is that, in that unit" if near else ""
             what = f"{model.name} needs this covariate, {covariate.meaning} in {covariate.unit}"
             line.refuse(CovariateError, covariate.column, what, f"add the column{hint}")
     return columns

@@ -7,8 +7,9 @@ from rl_drug_dosage.reports.markup import Child, Html, el, join, paragraph
 from rl_drug_dosage.reports.pieces import figure, name_cell, panels
 from rl_drug_dosage.reports.strips import Strip, panel, shared_top, window_band
 from rl_drug_dosage.reports.svg import Plot, Values, robust_top
-from rl_drug_dosage.reports.view import View, Window, output_name, titled
+from rl_drug_dosage.reports.view import View, Window
 from rl_drug_dosage.reports.words import and_, capital, compact, percent, unit_of
+from rl_drug_dosage.utils.words import output_words, titled
 
 __all__ = ["courses", "legend"]
 
@@ -68,13 +69,13 @@ def legend(*, window: bool, bands: bool = True, doses: bool = True) -> Html:
     """What lines and areas mean."""
     entries = []
     if bands:
-        entries.append(_entry("median", _line("median"), class_="k-contestant"))
-        entries.append(_entry("25th to 75th percentile", _rect("inner", 3, 8), class_="k-contestant"))
-        entries.append(_entry("5th to 95th percentile", _rect("outer"), class_="k-contestant"))
+        entries.append(_entry("median", _line("median")))
+        entries.append(_entry("25th to 75th percentile", _rect("inner", 3, 8)))
+        entries.append(_entry("5th to 95th percentile", _rect("outer")))
     if window:
         entries.append(_entry("window of the goal", _rect("window"), _line("window-edge", 2), _line("window-edge", 12)))
     if doses:
-        entries.append(_entry("dose", _rect("outer"), _line("median"), class_="doses"))
+        entries.append(_entry("dose, below", _rect("outer", 5, 9), _line("median", 5)))
     return el("ul", *entries, class_="legend")
 
 
@@ -92,7 +93,7 @@ def _about_windows(on: Sequence[Window]) -> str:
     """What the band of a window says, and what it does not."""
     if not on:
         return "The goal is not on this scale: see the next figure."
-    return f"The window is drawn in the intervals that count; what has to be inside is {and_([w.title for w in on])}."
+    return f"The window of the goal, for {and_([w.title for w in on])}, is drawn in the intervals that count."
 
 
 def courses(view: View) -> list[Html]:
@@ -134,7 +135,7 @@ def _outputs(view: View, shown: Sequence[str], on: Sequence[Window]) -> list[Htm
             return [*(window_band(view, w, plot) for w in on), *_bands(plot, own["time"], own["values"])]
 
         def dose(plot: Plot) -> list[Child]:
-            return [el("g", _step_bands(plot, start, end, own["dose"]), class_="doses")]
+            return [*_step_bands(plot, start, end, own["dose"])]
 
         def inside(plot: Plot) -> list[Child]:
             zero = [0.0] * len(start)
@@ -151,12 +152,12 @@ def _outputs(view: View, shown: Sequence[str], on: Sequence[Window]) -> list[Htm
             f"last dose {_quoted(own['dose'], -1, view.dose_unit)}. In target in the last interval: "
             f"{compact(own['inside_pct'][-1])} %."
         )
-        title = f"{capital(output_name(view.scenario['output']['name']))} and doses, {name}"
+        title = f"{capital(output_words(view.scenario['output']['name']))} and doses, {name}"
         return figure(
             _caption(view, name),
             panel(view, f"course-{view.index(name)}", title, said, strips),
             policy=view.index(name),
-            class_=f"k-{view.kind(name)}",
+            class_=view.style(name),
         )
 
     return [drawn(n) for n in shown]
@@ -187,7 +188,7 @@ def _metrics(view: View, shown: Sequence[str], window: Window, i: int) -> list[H
                 [Strip(heading, 130.0, top, metric, _top(rows[name]), bottom)],
             ),
             policy=view.index(name),
-            class_=f"k-{view.kind(name)}",
+            class_=view.style(name),
         )
 
     return [drawn(n) for n in shown]

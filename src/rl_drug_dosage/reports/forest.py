@@ -1,5 +1,7 @@
 """Differences from the reference, over all patients and in subgroups, and attainment under stress."""
 
+from typing import Any
+
 from rl_drug_dosage.reports.intervals import Axis, Row, intervals_figure, near_axis, span
 from rl_drug_dosage.reports.markup import Cell, Html, el, join, paragraph, table
 from rl_drug_dosage.reports.pieces import figure, name_cell, panels
@@ -19,7 +21,7 @@ def comparison(view: View) -> list[Html]:
     found = view.differences
     if not found:
         return [paragraph("One policy took part: there is nothing to compare it with.")]
-    rows = [Row(d.policy, d.mean, d.low, d.high, view.kind(d.policy)) for d in found]
+    rows = [Row(d.policy, d.mean, d.low, d.high, view.kind(d.policy), style=view.style(d.policy)) for d in found]
     left, right = _sides(view.reference)
     low, high = span((v for r in rows for v in (r.low, r.high)), 0.0)
     figures = [
@@ -49,7 +51,7 @@ def comparison(view: View) -> list[Html]:
                 share(d.worse_pct),
                 share(max(0.0, 100.0 - d.better_pct - d.worse_pct)),
             ],
-            f"k-{view.kind(d.policy)}",
+            view.style(d.policy),
         )
         for d in found
     ]
@@ -79,6 +81,7 @@ def subgroups(view: View) -> list[Html]:
                         f"{g['level'].replace('>=', '≥')}, n {count(g['patients'])}",
                         **g["difference"],
                         kind=view.kind(name),
+                        style=view.style(name),
                     )
                     for g in own
                     if g["stratum"] == stratum
@@ -105,7 +108,7 @@ def subgroups(view: View) -> list[Html]:
                     f"sub-{view.index(name)}", f"Subgroups, {name} against {view.reference}", drawn[name], axis
                 ),
                 policy=view.index(name),
-                class_=f"k-{view.kind(name)}",
+                class_=view.style(name),
             )
             for name in others
         ),
@@ -137,13 +140,9 @@ def stress(view: View) -> list[Html]:
 
     def drawn(name: str) -> Html:
         plain = view.row[name]["attainment_pct"]
-        kind = view.kind(name)
-        lines = [Row("as designed", **plain, kind=kind, signed=False)]
-        lines += [
-            Row(s["name"], **rows[s["name"], name], kind=kind, signed=False)
-            for s in settings
-            if (s["name"], name) in rows
-        ]
+        looks: dict[str, Any] = {"kind": view.kind(name), "style": view.style(name), "signed": False}
+        lines = [Row("as designed", **plain, **looks)]
+        lines += [Row(s["name"], **rows[s["name"], name], **looks) for s in settings if (s["name"], name) in rows]
         axis = Axis(0.0, 100.0, plain["mean"], "in target (%)", "line: as designed")
         return intervals_figure(f"stress-{view.index(name)}", f"Stress settings, {name}", [("", lines)], axis)
 
@@ -154,7 +153,7 @@ def stress(view: View) -> list[Html]:
         for s in settings:
             found = rows.get((s["name"], name))
             own.append(_changed(found["mean"], plain) if found else "–")
-        cells.append((own, f"k-{view.kind(name)}"))
+        cells.append((own, view.style(name)))
     return [
         paragraph("Every policy as it was built and tuned, where something goes wrong that it was not told of:"),
         el(
@@ -162,7 +161,7 @@ def stress(view: View) -> list[Html]:
             [el("div", el("dt", s["name"]), el("dd", s["title"])) for s in settings],
             class_="pairs",
         ),
-        panels(figure(name_cell(view, n), drawn(n), policy=view.index(n), class_=f"k-{view.kind(n)}") for n in names),
+        panels(figure(name_cell(view, n), drawn(n), policy=view.index(n), class_=view.style(n)) for n in names),
         table(
             "In target (%), and the change from what was designed",
             ("policy", "as designed", *(s["name"] for s in settings)),

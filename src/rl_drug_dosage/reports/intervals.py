@@ -17,7 +17,7 @@ _WIDE = WIDTH - 2.0 * _SIDE
 
 @dataclass(frozen=True)
 class Row:
-    """One mean. ``kind`` chooses colour and shape."""
+    """One mean. ``kind`` chooses the shape, the classes of ``style`` the colour."""
 
     name: str
     mean: float
@@ -25,6 +25,7 @@ class Row:
     high: float
     kind: str
     signed: bool = True
+    style: str = ""
 
     @property
     def text(self) -> str:
@@ -109,7 +110,7 @@ def intervals_figure(
                     el("path", d=lines, class_="grid"),
                     el("path", d=f"M{num(axis.x(axis.mark))} {num(middle - 6)}v14", class_="zero"),
                     _whisker(row, axis, middle),
-                    class_=f"k-{row.kind}",
+                    class_=row.style or f"k-{row.kind}",
                 )
             )
             y += _LINE

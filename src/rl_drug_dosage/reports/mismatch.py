@@ -47,7 +47,7 @@ def _map(view: View, name: str, models: list[str], cells: Mapping[tuple[str, str
             row.append(_cell(found) if found else el("td", "–"))
         body.append(el("tr", *row))
     box = scroller(f"Table: mismatch, {name}", el("table", head, el("tbody", *body), class_="heatmap"))
-    return figure(name_cell(view, name), box, policy=view.index(name))
+    return figure(name_cell(view, name), box, policy=view.index(name), class_=view.style(name))
 
 
 def _cell(found: Mapping[str, Any]) -> Html:

@@ -120,7 +120,8 @@ def _filter(view: View) -> Html | None:
         el(
             "label",
             void("input", type="checkbox", value=view.index(name), checked=True),
-            name,
+            el("span", name, class_="name"),
+            class_=view.style(name),
         )
         for name in view.names
     ]

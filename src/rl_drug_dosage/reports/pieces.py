@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rl_drug_dosage.reports.markup import Child, Html, el
 from rl_drug_dosage.reports.view import View
 
-__all__ = ["figure", "name_cell", "panels"]
+__all__ = ["figure", "key", "name_cell", "panels"]
 
 
 def name_cell(view: View, name: str) -> Html:
@@ -15,7 +15,7 @@ def name_cell(view: View, name: str) -> Html:
         "span",
         el("span", name, class_="name"),
         el("span", tag, class_="tag") if tag else None,
-        class_=f"who k-{view.kind(name)}",
+        class_=f"who {view.style(name)}",
     )
 
 
@@ -27,3 +27,8 @@ def figure(caption: Child, *content: Child, policy: str | None = None, class_: s
 def panels(figures: Iterable[Html]) -> Html:
     """Small multiples."""
     return el("div", *figures, class_="panels")
+
+
+def key(view: View) -> Html:
+    """The legend of all figures: every policy with its colour and shape."""
+    return el("ul", [el("li", name_cell(view, name)) for name in view.names], class_="legend policies")

@@ -126,7 +126,7 @@ def ranking(view: View) -> list[Html]:
     """The section."""
     reasons = _reasons(view)
     columns, groups = _columns(view, reasons)
-    rows = [(_cells(view, name, reasons), classes("row", f"k-{view.kind(name)}")) for name in view.names]
+    rows = [(_cells(view, name, reasons), classes("row", view.style(name))) for name in view.names]
     decisions = view.settings["patients"] * view.scenario["decisions"]
     caption = (
         "Policies by mean attainment; a patient's attainment is the share of judged intervals in every window. Ranks "

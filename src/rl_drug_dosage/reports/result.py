@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from rl_drug_dosage.reports.markup import Html, definitions, el, join, paragraph
+from rl_drug_dosage.reports.pieces import key
 from rl_drug_dosage.reports.view import Difference, View
 from rl_drug_dosage.reports.words import and_, count, interval, percent, points
 
@@ -151,22 +152,40 @@ def _caution(view: View) -> str:
     )
 
 
+def _bullet(view: View, name: str) -> Html:
+    """A name with its colour."""
+    return el("span", el("span", name, class_="name"), class_=view.style(name))
+
+
 def headline(view: View) -> Html:
     """Three or four numbers for those who read no further."""
     tiles = []
     if view.contestants:
         first = view.contestants[0]
         found = view.row[first]["attainment_pct"]
-        tiles.append((f"{first}, in target", f"{percent(found['mean'])}", interval(found["low"], found["high"])))
+        tiles.append(
+            (
+                join(_bullet(view, first), ", in target"),
+                f"{percent(found['mean'])}",
+                interval(found["low"], found["high"]),
+            )
+        )
         other = first if first != view.reference else next((n for n in view.contestants if n != first), None)
         if other is not None and (pair := view.difference(other, view.reference)) is not None:
             gap = interval(pair.low, pair.high, signed=True)
-            tiles.append((f"{other} against {view.reference}", f"{points(pair.mean)} points", gap))
+            against = join(_bullet(view, other), " against ", _bullet(view, view.reference))
+            tiles.append((against, f"{points(pair.mean)} points", gap))
     for name in view.names:
         if view.kind(name) == "oracle" and not view.shielded(name):
             found = view.row[name]["attainment_pct"]
-            tiles.append((f"{name}, no contestant", f"{percent(found['mean'])}", interval(found["low"], found["high"])))
-    tiles.append(("virtual patients", count(view.settings["patients"]), f"seed {view.settings['seed']}"))
+            tiles.append(
+                (
+                    join(_bullet(view, name), ", no contestant"),
+                    f"{percent(found['mean'])}",
+                    interval(found["low"], found["high"]),
+                )
+            )
+    tiles.append((Html("virtual patients"), count(view.settings["patients"]), f"seed {view.settings['seed']}"))
     return definitions(
         (
             (title, join(el("span", big, class_="big"), el("span", small, class_="small")))
@@ -185,4 +204,5 @@ def result(view: View) -> list[Html]:
         paragraph(*spaced, class_="lead"),
         paragraph(el("strong", "Primary endpoint: "), f"{view.scenario['goal']}."),
         paragraph(_caution(view), class_="note"),
+        *([key(view)] if len(view.names) > 1 else []),
     ]

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from rl_drug_dosage.reports.markup import Cell, Html, definitions, el, join, paragraph, table
-from rl_drug_dosage.reports.view import View, output_name
+from rl_drug_dosage.reports.view import View
 from rl_drug_dosage.reports.words import capital, compact, count, unit_of
+from rl_drug_dosage.utils.words import output_words
 
 __all__ = ["task", "window_text"]
 
@@ -61,7 +62,7 @@ def _interval(view: View) -> str:
 
 def _monitoring(view: View) -> str:
     plan, output = view.scenario["monitoring"], view.scenario["output"]
-    text = f"{output_name(output['name'])}, {output['meaning']}" if output["meaning"] else output_name(output["name"])
+    text = f"{output_words(output['name'])}, {output['meaning']}" if output["meaning"] else output_words(output["name"])
     text += f"; results are back after {compact(plan['turnaround_h'])} h" if plan["turnaround_h"] else "; known at once"
     if plan["lloq"]:
         text += f"; limit of quantification {compact(plan['lloq'])}{unit_of(output['unit'])}"

@@ -6,22 +6,17 @@ from functools import cached_property
 from typing import Any
 
 from rl_drug_dosage.reports.words import unit_of
+from rl_drug_dosage.utils.words import metric_words, output_words, titled
 
-__all__ = ["SHIELD", "Difference", "View", "Window", "output_name", "titled"]
+__all__ = ["SHIELD", "Difference", "View", "Window"]
 
 SHIELD = "+shield"
 """Ends the name of a policy that was run behind the safety shield (`benchmark`)."""
+COLOURS = 8
+"""Of the style sheet: ``c0`` to ``c7``, told apart by those who see two primary colours as well."""
 _LEVELS = frozenset({"trough", "value", "peak", "nadir"})
 """Metrics that lie on the output's own scale."""
 _TIMES = {"d": "days", "h": "hours", "min": "minutes"}
-_METRICS = {
-    "trough": "at the end of an interval",
-    "value": "at every time",
-    "peak": "peak of an interval",
-    "nadir": "lowest value of an interval",
-    "auc24": "AUC24",
-    "auc_total": "AUC since the start",
-}
 
 
 @dataclass(frozen=True)
@@ -50,8 +45,7 @@ class Window:
     @property
     def title(self) -> str:
         """What has to be inside."""
-        words = _METRICS.get(self.metric, self.metric)
-        return words if self.metric.startswith("auc") else f"{output_name(self.output)}, {words}"
+        return metric_words(self.metric, self.output)
 
     def edges(self) -> list[tuple[int, int, float | None, float | None]]:
         """(first interval, the one after the last, low, high) of each stretch in which the edges stay."""
@@ -116,6 +110,18 @@ class View:
             return "shielded"
         return "reference" if name == self.reference else "contestant"
 
+    def style(self, name: str) -> str:
+        """Classes of a policy's marks: colour and shape are the same in every figure.
+
+        A policy behind the shield has the colour of the same one without. Where there are more policies than colours,
+        the later ones take them again, with hollow marks and dotted lines.
+        """
+        base = name.removesuffix(SHIELD) if self.shielded(name) else name
+        place = [n for n in self.names if not self.shielded(n)].index(base)
+        again = " again" if place >= COLOURS else ""
+        shield = " shield" if self.shielded(name) else ""
+        return f"k-{self.kind(name)} c{place % COLOURS}{again}{shield}"
+
     def tag(self, name: str) -> str:
         """What a reader has to know of a policy; nothing of a plain one."""
         tags = []
@@ -178,7 +184,7 @@ class View:
     def output_title(self) -> str:
         """The monitored output with its unit."""
         output = self.scenario["output"]
-        return titled(output_name(output["name"]), output["unit"])
+        return titled(output_words(output["name"]), output["unit"])
 
     @property
     def dose_unit(self) -> str:
@@ -189,14 +195,3 @@ class View:
     def labels(self) -> dict[str, tuple[str, str]]:
         """(meaning, unit with its space) of a covariate."""
         return {c["name"]: (c["meaning"] or c["name"], unit_of(c["unit"])) for c in self.scenario["covariates"]}
-
-
-def output_name(name: str) -> str:
-    """INR and BIS are abbreviations; other outputs are words."""
-    return name.upper() if len(name) <= 3 else name.replace("_", " ")
-
-
-def titled(name: str, unit: str) -> str:
-    """A name with its unit in brackets."""
-    written = unit_of(unit).strip()
-    return f"{name} ({written})" if written else name

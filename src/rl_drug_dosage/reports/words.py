@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rl_drug_dosage.utils.words import unit_words
+
 __all__ = [
     "amount",
     "and_",
@@ -19,13 +21,10 @@ __all__ = [
     "unit_of",
 ]
 
-_BARE = frozenset({"1", "0/1", "code", "count", ""})
-"""Units of what has none."""
-
 
 def unit_of(unit: str) -> str:
     """A unit to be written behind a number, with its space; nothing for what has none."""
-    return "" if unit in _BARE else f"\u00a0{unit}"
+    return f"\u00a0{unit_words(unit)}" if unit_words(unit) else ""
 
 
 def _minus(text: str) -> str:

@@ -17,8 +17,9 @@ from rl_drug_dosage.reports.markup import (
 from rl_drug_dosage.reports.pieces import figure, name_cell, panels
 from rl_drug_dosage.reports.strips import Strip, panel, shared_top, window_band
 from rl_drug_dosage.reports.svg import Plot, num, robust_top
-from rl_drug_dosage.reports.view import View, titled
+from rl_drug_dosage.reports.view import View
 from rl_drug_dosage.reports.words import and_, capital, compact, percent
+from rl_drug_dosage.utils.words import titled
 
 __all__ = ["worst"]
 
@@ -63,14 +64,14 @@ def _courses(view: View, place: int, patient: Mapping[str, Any]) -> list[Html]:
         def output(plot: Plot) -> list[Child]:
             return [
                 *(window_band(view, w, plot) for w in on),
-                plot.line(time, ghost["values"], "ghost") if ghost else None,
+                plot.line(time, ghost["values"], f"ghost {view.style(view.reference)}") if ghost else None,
                 plot.line(time, own["values"], "median"),
             ]
 
         def dose(plot: Plot) -> list[Child]:
             zero = [0.0] * len(starts)
             bars = plot.step_band(starts, view.horizon, zero, own["dose"], "inner median")
-            return [el("g", bars, class_="doses"), _marks(view, plot, own["reasons"])]
+            return [bars, _marks(view, plot, own["reasons"])]
 
         strips = [
             Strip(view.output_title, 84.0, top, output, _highest(own["values"]), bottom),
@@ -90,7 +91,7 @@ def _courses(view: View, place: int, patient: Mapping[str, Any]) -> list[Html]:
             caption,
             panel(view, f"worst-{place}-{view.index(name)}", title, said, strips),
             policy=view.index(name),
-            class_=f"k-{view.kind(name)}",
+            class_=view.style(name),
         )
 
     return [drawn(n) for n in names]
@@ -113,6 +114,11 @@ def _facts(view: View, patient: Mapping[str, Any]) -> Html:
         meaning, unit = view.labels.get(name, (name, ""))
         pairs.append((capital(meaning), f"{compact(value)}{unit}"))
     return definitions(pairs, class_="facts")
+
+
+def _ghost_mark(view: View) -> Html:
+    """The line of the reference in the legend."""
+    return el("path", d="M0 7H28", class_=f"ghost {view.style(view.reference)}")
 
 
 def worst(view: View) -> list[Html]:
@@ -141,7 +147,13 @@ def worst(view: View) -> list[Html]:
     many = "The patient" if len(patients) == 1 else f"The {len(patients)} patients"
     ghost = el(
         "li",
-        el("svg", el("path", d="M0 7H28", class_="ghost"), viewBox="0 0 28 14", class_="swatch", aria_hidden="true"),
+        el(
+            "svg",
+            el("path", d="M0 7H28", class_=f"ghost {view.style(view.reference)}"),
+            viewBox="0 0 28 14",
+            class_="swatch",
+            aria_hidden="true",
+        ),
         f"the same patient under {view.reference}",
     )
     ghosts = el("ul", ghost, class_="legend") if len(view.names) > 1 else None

@@ -30,7 +30,8 @@ class Episodes:
         in_range: the concentration after the step was in the window.
         valid: the step was taken.
         axes: names and units of time, concentration and dose.
-        window: the therapeutic window, or ``None`` where the environment knows none.
+        windows: the therapeutic windows; none where the environment knows none.
+        metrics: what each window is about, in each step; no rows where that is the concentration.
     """
 
     concentration: Float[np.ndarray, "episode time+1"]
@@ -39,7 +40,40 @@ class Episodes:
     in_range: Bool[np.ndarray, "episode time"]
     valid: Bool[np.ndarray, "episode time"]
     axes: dict[str, Axis]
-    window: Window | None
+    windows: tuple[Window, ...]
+    metrics: Float[np.ndarray, "window episode time"]
+
+    @property
+    def on_course(self) -> tuple[Window, ...]:
+        """The windows that are about the values of ``concentration``."""
+        return tuple(w for w in self.windows if w.quantity.is_on(self.axes["concentration"]))
+
+    @property
+    def apart(self) -> tuple[tuple[Window, Float[np.ndarray, "episode time"]], ...]:
+        """The other windows, each with what it is about."""
+        pairs = zip(self.windows, self.metrics, strict=False)
+        return tuple((w, values) for w, values in pairs if w not in self.on_course)
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Every step of every episode as columns, units in their names.
+
+        ``concentration_*`` is the one that the dose was chosen on, ``next_concentration_*`` the one after the step,
+        which ``reward`` and ``in_range`` are about. ``time_*`` is that of the dose. What windows are about and the
+        concentration does not show, such as ``auc24_mg_h_per_l``, comes last.
+        """
+        time, concentration, dose = (self.axes[name].column for name in ("time", "concentration", "dose"))
+        episode, step = np.nonzero(self.valid)
+        return {
+            "episode": episode + 1,
+            time: step,
+            concentration: self.concentration[episode, step],
+            dose: self.dose[episode, step],
+            f"next_{concentration}": self.concentration[episode, step + 1],
+            "reward": self.reward[episode, step],
+            "in_range": self.in_range[episode, step].astype(int),
+            **{window.quantity.column: values[episode, step] for window, values in self.apart},
+        }
 
     @property
     def returns(self) -> Float[np.ndarray, " episode"]:
@@ -54,7 +88,7 @@ class Episodes:
     @property
     def in_range_pct(self) -> Float[np.ndarray, " episode"]:
         """Percentage of each episode's steps that ended in the window; NaN where there is none."""
-        if self.window is None:
+        if not self.windows:
             return np.full(len(self.valid), np.nan)
         return 100.0 * (self.in_range & self.valid).sum(1) / self.lengths
 
@@ -100,8 +134,10 @@ def run_compiled(
     """
     run = partial(_rollouts, horizon=env.horizon, episodes=episodes, deterministic=deterministic)
     key = jax.random.key_data(key_for(seed, stream))
-    concentration, dose, reward, in_range, valid = (np.asarray(x) for x in run(env, policy, key))
-    return Episodes(concentration.T, dose.T, reward.T, in_range.T, valid.T, dict(env.axes), env.window)
+    concentration, dose, reward, in_range, valid, metrics = (np.asarray(x) for x in run(env, policy, key))
+    return Episodes(
+        concentration.T, dose.T, reward.T, in_range.T, valid.T, dict(env.axes), env.windows, metrics.transpose(2, 1, 0)
+    )
 
 
 @eqx.filter_jit
@@ -120,7 +156,9 @@ def _rollouts(
         action, memory = policy.act(memory, obs, None if deterministic else keys[1])
         out = env.step_batch(state, action, env.draw(keys[0], (episodes,)))
         concentration = jax.vmap(env.concentration)(out.state)
-        record = (concentration, action[:, 0], out.reward, out.in_range, alive)
+        metrics = jnp.reshape(jnp.asarray(out.metrics, jnp.float32), (episodes, -1))
+        dose = action[:, 0] if out.dose is None else out.dose
+        record = (concentration, dose, out.reward, out.in_range, alive, metrics)
         return (out.state, out.obs, memory, alive & ~(out.terminated | out.truncated)), record
 
     _, (concentration, *rest) = jax.lax.scan(step, (state, obs, memory, jnp.ones(episodes, bool)), step_keys)
@@ -185,4 +223,5 @@ def _pad(courses: list[tuple[float, np.ndarray]]) -> Episodes:
         "concentration": Axis("observation", "first"),
         "dose": Axis("action", "first"),
     }
-    return Episodes(concentration, table[1], table[2], valid & (table[3] > 0), valid, axes, None)
+    none = np.zeros((0, *valid.shape))
+    return Episodes(concentration, table[1], table[2], valid & (table[3] > 0), valid, axes, (), none)

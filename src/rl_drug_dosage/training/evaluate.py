@@ -146,30 +146,15 @@ def _check_fit(model: Model, obs_size: int, action_size: int) -> None:
 
 
 def save_data(episodes: Episodes, path: Path) -> Path:
-    """Every step of every episode as CSV, units in the header.
-
-    ``concentration_*`` is the one that the dose was chosen on, ``next_concentration_*`` the one after the step, which
-    ``reward`` and ``in_range`` are about. ``time_*`` is that of the dose.
+    """Every step of every episode as CSV, see `Episodes.columns`.
 
     Raises:
         OutputError: it cannot be written.
     """
-    axes = episodes.axes
-    names = [axes["time"].column, axes["concentration"].column, axes["dose"].column]
-    header = ["episode", names[0], names[1], names[2], f"next_{names[1]}", "reward", "in_range"]
-    episode, step = np.nonzero(episodes.valid)
-    columns = [
-        episode + 1,
-        step,
-        episodes.concentration[episode, step],
-        episodes.dose[episode, step],
-        episodes.concentration[episode, step + 1],
-        episodes.reward[episode, step],
-        episodes.in_range[episode, step].astype(int),
-    ]
+    columns = episodes.columns
     buffer = io.StringIO()
-    buffer.write(",".join(header) + "\n")
-    texts = [[repr(v) for v in column.tolist()] for column in columns]
+    buffer.write(",".join(columns) + "\n")
+    texts = [[repr(v) for v in column.tolist()] for column in columns.values()]
     buffer.writelines(",".join(row) + "\n" for row in zip(*texts, strict=True))
     atomic_write(path, buffer.getvalue().encode())
     return path

@@ -3,32 +3,14 @@
 import csv
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from rl_drug_dosage.errors import OutputError
 from rl_drug_dosage.trials.benchmark import Benchmark
 from rl_drug_dosage.trials.statistics import endpoints
-from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 
 __all__ = ["prepare_folder", "write_benchmark"]
-
-
-def prepare_folder(folder: Path) -> Path:
-    """Make the folder before the work begins, so that nothing is lost for want of it.
-
-    Raises:
-        OutputError: it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot make output folder {folder}: {reason}; choose another --output-dir") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write to output folder {folder}; choose another --output-dir")
-    return folder
 
 
 def write_benchmark(result: Benchmark, folder: Path) -> tuple[Path, ...]:

@@ -1,15 +1,43 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and a folder for it, looked after before the work begins."""
 
 import contextlib
 import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from rl_drug_dosage.errors import OutputError
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "prepare_folder"]
+
+
+def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
+    """Make a folder for results and try it, before minutes of work are lost for want of it.
+
+    Args:
+        folder: made with its parents where it is missing.
+        names: of the files that will be written there: what has these names must be plain files.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OutputError: it cannot be made, nothing can be written there, or a name is taken by a folder or a device.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            _refuse_unless_regular(folder / name)
+        # access rights say too little: an administrator, or a folder that is mounted read-only, looks writable
+        probe = folder / f".{secrets.token_hex(8)}.tmp"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"cannot write to output folder {folder}: {reason}; choose another --output-dir") from None
+    return folder
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -39,7 +67,7 @@ def _refuse_unless_regular(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "a folder or a device has this name")
+        raise OSError(errno.EINVAL, f"a folder or a device has the name {path.name!r}")
 
 
 def _write_beside_and_rename(path: Path, data: bytes) -> None:
