@@ -13,7 +13,8 @@ from rl_drug_dosage.clinic.policy import Policy, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
-from rl_drug_dosage.envs.faces import make_env
+from rl_drug_dosage.envs.faces import SingleEnv
+from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.registry import Found, load_policy_definition
 from rl_drug_dosage.trials.statistics import Interval, bootstrap
 from rl_drug_dosage.trials.trial import Cohort, run_trial
@@ -91,7 +92,7 @@ def _no_dose_does_nothing_and_the_highest_dose_harms(task: Found[Scenario]) -> I
 def _gymnasium_accepts_it(task: Found[Scenario]) -> Iterable[Finding]:
     from gymnasium.utils.env_checker import check_env
 
-    env = make_env(task.value)
+    env = SingleEnv(env_of(task.value).make())
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:

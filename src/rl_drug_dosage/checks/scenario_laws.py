@@ -14,7 +14,7 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.envs.scenario_env import ScenarioEnv, env_of
 
-__all__ = ["QUICK"]
+__all__ = ["A_PATIENT_IS_ITS_KEY_ALONE", "QUICK"]
 
 
 @check("models")
@@ -46,6 +46,9 @@ def _a_patient_is_its_key_alone(scenario: Scenario) -> Iterable[Finding]:
         yield wrong("reward", f"{first[2]} for the usual dose", "a finite number", "correct the function")
     if first[4] and env.horizon > 1:
         yield wrong("schedule.decisions", "ends with the first decision", f"{env.horizon} decisions", "correct it")
+
+
+A_PATIENT_IS_ITS_KEY_ALONE = _a_patient_is_its_key_alone
 
 
 def _finite(watched: Watched, doses: str, scenario: Scenario) -> Iterable[Finding]:
@@ -97,7 +100,7 @@ def _levels_come_when_they_are_drawn(scenario: Scenario) -> Iterable[Finding]:
 
 
 QUICK = (
-    _a_patient_is_its_key_alone,
+    A_PATIENT_IS_ITS_KEY_ALONE,
     _courses_are_finite,
     _label_stays_on_the_grid,
     _levels_come_when_they_are_drawn,
