@@ -166,12 +166,16 @@ def test_a_covariate_outside_the_published_range_is_said_and_kept():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"etas": lambda number: (Eta("q9", number(0.1), "var"),)}, "an eta on 'q9'"),
-        ({"structure": lambda number: Mammillary(1)}, r"no value for \['q2', 'v2'\]"),
-        ({"dosing": lambda number: dataclasses.replace(DRUG.dosing, routes=(Route("oral", "depot"),))}, "into 'depot'"),
-        ({"dosing": lambda number: dataclasses.replace(DRUG.dosing, amounts_mg=(5.0, 1.0))}, "dose grid"),
-        ({"targets": lambda number: (Target("inr", "value", 2, 3, "1", ""),)}, "a target on 'inr'"),
-        ({"outputs": lambda number: ()}, "an empty list"),
+        ({"etas": lambda number: (Eta("q9", number(0.1), "var"),)}, r"etas\[0\]\.parameter is 'q9'"),
+        ({"structure": lambda number: Mammillary(1)}, "parameters returns no 'q2', 'v2'"),
+        (
+            {"dosing": lambda number: dataclasses.replace(DRUG.dosing, routes=(Route("oral", "depot"),))},
+            r"dosing\.routes\[0\]\.compartment of 'oral' is 'depot'",
+        ),
+        ({"dosing": lambda number: dataclasses.replace(DRUG.dosing, amounts_mg=(5.0, 1.0))}, r"dosing\.amounts_mg"),
+        ({"targets": lambda number: (Target("inr", "value", 2, 3, "1", ""),)}, r"targets\[0\]\.output is 'inr'"),
+        ({"outputs": lambda number: ()}, "outputs is empty"),
+        ({"finish": lambda number: lambda p, covariates: {"cl": p["clx"]}}, "finish reads 'clx'"),
     ],
 )
 def test_a_drug_file_whose_parts_do_not_fit_is_refused(toy, number, changes, message):

@@ -70,7 +70,7 @@ The first output is the one that targets, figures and dose search use unless tol
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -106,8 +106,8 @@ class DrugModel(ByValue):
         second_source: where a second, independent transcription was read, and whether it agrees.
 
     Raises:
-        DrugModelError: parts that do not fit: an eta on a parameter that is not returned, a structure's parameter that
-            is missing, a route into an unknown compartment, an empty or unsorted grid.
+        DrugModelError: parts that do not fit, by the name of the field: an eta on a parameter that is not returned, a
+            structure's parameter that is missing, a route into an unknown compartment, an empty or unsorted grid.
     """
 
     name: str
@@ -136,40 +136,53 @@ class DrugModel(ByValue):
         self._check_parameters()
         self._check_dosing()
         names = [output.name for output in self.outputs]
-        for target in self.targets:
+        for i, target in enumerate(self.targets):
             if target.output not in names:
-                self._refuse(f"a target on {target.output!r}", names, "correct it")
-        for covariate in self.covariates:
+                self._refuse(f"targets[{i}].output is {target.output!r}", names, "correct it")
+        for i, covariate in enumerate(self.covariates):
             if not covariate.low <= covariate.typical <= covariate.high:
-                came = f"covariate {covariate.name!r} with typical value {covariate.typical}"
-                self._refuse(came, f"[{covariate.low}, {covariate.high}]", "correct its range")
+                came = f"covariates[{i}].typical of {covariate.name!r} is {covariate.typical}"
+                self._refuse(came, f"[{covariate.low}, {covariate.high}]", "correct it, or the range")
 
     def _check_parameters(self) -> None:
-        typical = self._typical_before_finish()
-        for group in (self.etas, self.occasion_etas):
-            names = [eta.parameter for eta in group]
-            unknown = sorted(set(names) - set(typical))
-            if unknown:
-                self._refuse(f"an eta on {unknown[0]!r}", sorted(typical), "name a returned parameter")
-            if len(set(names)) != len(names):
-                self._refuse("two etas on one parameter", names, "give each parameter one eta")
-        finished = self.finish(typical, self._typical_covariates())
+        typical = self._evaluated("parameters", self._typical_before_finish)
+        for group in ("etas", "occasion_etas"):
+            names = [eta.parameter for eta in getattr(self, group)]
+            for i, name in enumerate(names):
+                if name not in typical:
+                    came = f"{group}[{i}].parameter is {name!r}"
+                    self._refuse(came, sorted(typical), "name a parameter that `parameters` returns")
+                if name in names[:i]:
+                    self._refuse(f"{group}[{i}].parameter is {name!r} again", "one eta each", "leave one out")
+        finished = self._evaluated("finish", lambda: self.finish(typical, self._typical_covariates()))
         missing = sorted(set(self.structure.parameters) - set(finished))
         if missing:
-            self._refuse(f"no value for {missing}", sorted(self.structure.parameters), "return them from `parameters`")
+            came = f"parameters returns no {', '.join(map(repr, missing))}"
+            self._refuse(came, sorted(self.structure.parameters), "return it from `parameters` or `finish`")
+
+    def _evaluated(self, field: str, evaluate: Callable[[], Values]) -> Values:
+        """What a function of the file returns for the typical patient; a name that it does not find is said."""
+        try:
+            return evaluate()
+        except KeyError as error:
+            known = [*self.thetas, *(covariate.name for covariate in self.covariates)]
+            self._refuse(f"{field} reads {error}, which nothing is called", known, "correct the name, or add it")
 
     def _check_dosing(self) -> None:
-        if not self.outputs or not self.dosing.routes or not self.dosing.intervals_h:
-            self._refuse("an empty list of outputs, routes or intervals", "at least one each", "add it")
-        for route in self.dosing.routes:
+        dosing = self.dosing
+        parts = {"outputs": self.outputs, "dosing.routes": dosing.routes, "dosing.intervals_h": dosing.intervals_h}
+        for field, part in parts.items():
+            if not part:
+                self._refuse(f"{field} is empty", "at least one", "add it")
+        for i, route in enumerate(dosing.routes):
             if route.compartment not in self.structure.dosable:
-                came = f"route {route.name!r} into {route.compartment!r}"
+                came = f"dosing.routes[{i}].compartment of {route.name!r} is {route.compartment!r}"
                 self._refuse(came, self.structure.dosable, "correct it")
-        grid = self.dosing.amounts_mg
+        grid = dosing.amounts_mg
         if not grid or list(grid) != sorted(set(grid)) or grid[0] < 0:
-            self._refuse(f"dose grid {grid}", "ascending amounts >= 0 mg", "sort it")
+            self._refuse(f"dosing.amounts_mg is {grid}", "ascending amounts from 0 mg on", "sort it")
 
-    def _refuse(self, came: str, allowed: object, remedy: str) -> None:
+    def _refuse(self, came: str, allowed: object, remedy: str) -> NoReturn:
         raise DrugModelError(f"drug {self.name!r}: {came}; allowed: {allowed}; {remedy}")
 
     def _typical_covariates(self) -> dict[str, Array]:

@@ -1,0 +1,73 @@
+"""Checks that drugs and scenarios share: covariates, targets."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from rl_drug_dosage.checks.report import Finding, sourced, wrong
+from rl_drug_dosage.checks.units import is_known, same, unit_of_metric
+from rl_drug_dosage.pkpd import Covariate, Output, Target
+
+__all__ = ["covariates_of", "sourced_target", "unit_of_target", "windows_of"]
+
+
+def covariates_of(covariates: Sequence[Covariate], *, source: int) -> Iterable[Finding]:
+    """Units, ranges, typical values, sources, distinct names and columns.
+
+    Args:
+        covariates: of a drug or a scenario.
+        source: characters that a source has at least.
+    """
+    for i, c in enumerate(covariates):
+        at = f"covariates[{i}]"
+        if not is_known(c.unit):
+            yield wrong(
+                f"{at}.unit", f"{c.name} is in {c.unit!r}", "a known unit such as kg, mL/min, 0/1", "correct it"
+            )
+        if not c.meaning:
+            yield wrong(f"{at}.meaning", f"{c.name} has none", "what it is, in words", "write it")
+        yield from sourced(f"{at}.source", c.source, source)
+        if not (math.isfinite(c.low) and math.isfinite(c.high) and c.low < c.high):
+            yield wrong(f"{at}.low", f"{c.name} from {c.low:g} to {c.high:g}", "low below high", "correct the range")
+        elif not c.low <= c.typical <= c.high:
+            came = f"{c.name} is typically {c.typical:g} {c.unit}"
+            yield wrong(f"{at}.typical", came, f"{c.low:g} to {c.high:g}", "correct the value or the range")
+    for read in ("name", "column"):
+        values = [getattr(c, read) for c in covariates]
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                yield wrong(f"covariates[{i}].{read}", f"{value!r} a second time", "distinct ones", "rename one")
+
+
+def windows_of(at: str, target: Target) -> Iterable[Finding]:
+    """Edges of a target, the later ones too, and its aim."""
+    rows = [("", target.low, target.high)]
+    rows += [(f"later[{i}].", low, high) for i, (_, low, high) in enumerate(target.later)]
+    for place, low, high in rows:
+        edges = [edge for edge in (low, high) if edge is not None]
+        if not edges or not all(map(math.isfinite, edges)):
+            came = f"from {low} to {high}"
+            yield wrong(f"{at}.{place}low", came, "a finite low, a finite high, or both", "give an edge")
+        elif low is not None and high is not None and not low < high:
+            came = f"an empty window, from {low:g} to {high:g} {target.unit}"
+            yield wrong(f"{at}.{place}low", came, "low below high", "correct the edges")
+        elif target.aim is not None and not (low or -math.inf) <= target.aim <= (high or math.inf):
+            came = f"{target.aim:g} {target.unit}, outside the window"
+            yield wrong(f"{at}.aim", came, f"{edges[0]:g} to {edges[-1]:g}", "aim inside every window")
+    if [h for h, _, _ in target.later] != sorted({h for h, _, _ in target.later}):
+        yield wrong(f"{at}.later", f"times {[h for h, _, _ in target.later]}", "ascending", "sort them")
+
+
+def unit_of_target(at: str, target: Target, output: Output) -> Iterable[Finding]:
+    """Whether the unit is that of the metric, and the metric exists."""
+    if target.metric in {"auc24", "auc_total"} and output.auc_scale is None:
+        came = f"{target.metric} of {output.name!r}, which has no area"
+        yield wrong(f"{at}.metric", came, "an output with auc_scale", "give its auc_scale, or judge another metric")
+    asked = unit_of_metric(target.metric, output)
+    if not same(target.unit, asked) and not (target.metric == "time_above" and target.unit == "%"):
+        came = f"{target.unit!r} for the {target.metric} of {output.name!r}"
+        yield wrong(f"{at}.unit", came, f"{asked!r}", "convert the window, or correct the unit")
+
+
+def sourced_target(at: str, target: Target, least: int) -> Iterable[Finding]:
+    """The source of a window."""
+    yield from sourced(f"{at}.source", target.source, least)

@@ -1,0 +1,229 @@
+"""Laws that a drug model is held to by simulating it: mass is not made, doses add up, closed form and ODE agree."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from rl_drug_dosage.checks.report import Finding, check, wrong
+from rl_drug_dosage.pkpd import (
+    Dose,
+    DrugModel,
+    LinearSystem,
+    Mammillary,
+    OdeSystem,
+    Values,
+    every,
+    individual_parameters,
+    make_covariates,
+    make_regimen,
+    outputs_of,
+    solve,
+)
+
+__all__ = ["QUICK_LAWS", "THOROUGH_LAWS", "TypicalCourse", "typical_course"]
+
+_DOSES = 3
+_SCALES = (0.0, 1.0, 2.0)
+"""Multiples of the usual dose."""
+_TOLERANCE = 2e-3
+"""Of float32 and of an error-controlled integration, relative to the largest value."""
+
+
+class TypicalCourse(NamedTuple):
+    """The typical patient under three doses, one an interval, and two more intervals; first axis: `_SCALES`."""
+
+    time_h: np.ndarray
+    given_mg: np.ndarray
+    """What has entered by each time, after bioavailability."""
+    parameters: dict[str, np.ndarray]
+    contents: np.ndarray
+    area: np.ndarray
+    """Of the central concentration, mg h/L; NaN where the structure has none."""
+    outputs: np.ndarray
+
+
+@lru_cache(maxsize=8)
+def typical_course(drug: DrugModel, doses: int = _DOSES, points: int = 12) -> TypicalCourse:
+    """The typical patient at 0, 1 and 2 usual doses by the first route, every first interval.
+
+    Args:
+        drug: the model.
+        doses: how many.
+        points: times in an interval.
+    """
+    route, interval_h = drug.dosing.routes[0], drug.dosing.intervals_h[0]
+    dose = Dose(0.0, drug.dosing.usual_dose_mg, compartment=route.compartment, duration_h=route.duration_h)
+    regimen = make_regimen(every(dose, interval_h, doses), drug.structure)
+    table = make_covariates(drug, {c.name: c.typical for c in drug.covariates})
+    times = np.linspace(0.0, doses + 2.0, (doses + 2) * points + 1) * interval_h
+
+    def one(scale: Array, regimen: Any, table: Any, times: Array) -> Any:
+        scaled = eqx.tree_at(lambda r: r.amount_mg, regimen, regimen.amount_mg * scale)
+        p = individual_parameters(drug, table, jnp.zeros(len(drug.etas)))
+        solution = solve(drug.structure, p, scaled, table, times, auc=True)
+        own = {name: values[0] for name, values in p.items()}
+        return own, solution.contents, solution.auc_mg_h_per_l, outputs_of(drug, p, table, solution.contents, times)
+
+    run = jax.jit(jax.vmap(one, in_axes=(0, None, None, None)))
+    scales = np.asarray(_SCALES, np.float32)
+    p, contents, area, outputs = jax.device_get(run(scales, regimen, table, times))
+    own = {name: values[0] for name, values in p.items()}
+    given = dose.amount_mg * float(own.get(f"f_{route.compartment}", 1.0)) * (times[:, None] >= regimen.time_h - 1e-9)
+    return TypicalCourse(times, scales[:, None] * given.sum(1), own, contents, area, outputs)
+
+
+@check("outputs")
+def _typical_patient_stays_finite(drug: DrugModel) -> Iterable[Finding]:
+    got = typical_course(drug).outputs
+    for i, output in enumerate(drug.outputs):
+        for scale, values in zip(_SCALES, got[..., i], strict=True):
+            where = f"under {scale:g} usual doses"
+            if not np.isfinite(values).all():
+                yield wrong(f"outputs[{i}]", f"{output.name} is not finite {where}", "finite", "correct the model")
+            elif values.min() < -1e-6 * max(1.0, values.max()):
+                came = f"{output.name} falls to {values.min():.3g} {output.unit} {where}"
+                yield wrong(f"outputs[{i}]", came, "0 or more", "correct the model")
+    if np.isfinite(got).all() and not (got[1] > 0).any():
+        yield wrong("outputs", "all 0 after three usual doses", "one above 0", "correct route or outputs")
+
+
+@check("structure")
+def _amounts_stay_positive(drug: DrugModel) -> Iterable[Finding]:
+    contents = typical_course(drug).contents[1:]
+    for name in drug.structure.dosable:
+        values = contents[..., drug.structure.compartments.index(name)]
+        if values.min() < -1e-4 * max(np.abs(values).max(), 1e-9):
+            came = f"the amount in {name!r} falls to {values.min():.3g} mg"
+            yield wrong(f"structure.{name}", came, "0 mg or more", "correct the right-hand side")
+
+
+def _held(drug: DrugModel) -> list[int]:
+    """Compartments that hold an amount: those that can be dosed, save effect compartments, which hold no mass."""
+    return [drug.structure.compartments.index(name) for name in drug.structure.dosable if not name.endswith("effect")]
+
+
+@check("structure")
+def _mass_is_not_made(drug: DrugModel) -> Iterable[Finding]:
+    """There is never more drug in the body than has been given, besides what is there without any."""
+    course = typical_course(drug)
+    amounts = course.contents[..., _held(drug)].sum(-1)
+    for i in (1, 2):
+        # An infusion that begins now has entered in part only: the bound is what it will have brought.
+        excess = amounts[i] - amounts[0] - course.given_mg[i]
+        at = int(np.argmax(excess))
+        if excess[at] > _TOLERANCE * course.given_mg[i, -1]:
+            came = (
+                f"{amounts[i, at]:.4g} mg in the body at {course.time_h[at]:g} h after {course.given_mg[i, at]:.4g} mg"
+            )
+            yield wrong(
+                "structure", came, "no more than was given", "what leaves a compartment must equal what arrives"
+            )
+            return
+
+
+@check("structure")
+def _mass_balance_holds(drug: DrugModel) -> Iterable[Finding]:
+    """Mammillary models: given = held + cl x area, at every time between infusions."""
+    structure = drug.structure
+    if not isinstance(structure, Mammillary):
+        return
+    course = typical_course(drug)
+    held = course.contents[1][:, _held(drug)].sum(-1)
+    lost = float(course.parameters["cl"]) * course.area[1]
+    route, interval_h = drug.dosing.routes[0], drug.dosing.intervals_h[0]
+    lag_h = float(course.parameters.get(f"lag_{route.compartment}", 0.0))
+    last_in_h = (
+        (_DOSES - 1) * interval_h
+        + lag_h
+        + max(route.duration_h, float(course.parameters.get(f"duration_{route.compartment}", 0.0)))
+    )
+    after = course.time_h > last_in_h + 1e-9
+    gap = np.abs(held + lost - course.given_mg[1])[after] / course.given_mg[1, -1]
+    if gap.size and not gap.max() < _TOLERANCE:
+        came = f"held + cl x area differs from what was given by {100 * gap.max():.3g} %"
+        yield wrong("structure", came, f"{100 * _TOLERANCE:g} %", "correct cl, v1 or the structure")
+
+
+@check("structure")
+def _doses_are_proportional(drug: DrugModel) -> Iterable[Finding]:
+    """Linear structures: twice the dose, twice the contents; no dose, none."""
+    if not drug.structure.linear:
+        return
+    none, one, two = typical_course(drug).contents
+    scale = np.abs(two).max(axis=0) + 1e-30
+    gap = np.abs(two - 2.0 * one).max(axis=0) / scale
+    for i, name in enumerate(drug.structure.compartments):
+        if not gap[i] < _TOLERANCE or np.abs(none[:, i]).max() > 0:
+            came = f"{name!r} is not proportional to the dose ({100 * gap[i]:.3g} % off)"
+            yield wrong(
+                f"structure.{name}", came, "twice the dose, twice the amount", "use an OdeSystem if it is so meant"
+            )
+
+
+def _matrix(structure: Mammillary | LinearSystem, p: Values) -> Array:
+    """dx/dt = A x, written out by hand: the law that the closed form is compared with."""
+    if isinstance(structure, LinearSystem):
+        return jnp.asarray(structure.matrix(p), dtype=float)
+    at = {name: i for i, name in enumerate(structure.compartments)}
+    a = jnp.zeros((len(at), len(at)))
+    central = at["central"]
+    a = a.at[central, central].add(-p["cl"] / p["v1"])
+    for n in range(2, structure.peripherals + 2):
+        other = at[f"peripheral{n - 1}"]
+        out, back = p[f"q{n}"] / p["v1"], p[f"q{n}"] / p[f"v{n}"]
+        a = a.at[central, central].add(-out).at[other, central].add(out)
+        a = a.at[other, other].add(-back).at[central, other].add(back)
+    if structure.depot:
+        a = a.at[at["depot"], at["depot"]].add(-p["ka"]).at[central, at["depot"]].add(p["ka"])
+    if structure.effect:
+        a = a.at[at["effect"], central].add(p["ke0"] / p["v1"]).at[at["effect"], at["effect"]].add(-p["ke0"])
+    return a
+
+
+@check("structure")
+def _closed_form_and_ode_agree(drug: DrugModel) -> Iterable[Finding]:
+    """One dose into every compartment in turn, moved exactly and by an error-controlled integration."""
+    structure = drug.structure
+    if not isinstance(structure, Mammillary | LinearSystem):
+        return
+    names = structure.compartments
+    p = {name: jnp.asarray(v, dtype=float) for name, v in drug.typical().items()}
+
+    def rhs(t: Array, x: Values, own: Values, pk: Values) -> dict[str, Array]:
+        slope = _matrix(structure, own) @ jnp.stack([x[name] for name in names])
+        return {name: slope[i] for i, name in enumerate(names)}
+
+    ode = OdeSystem(states=names, rhs=rhs, required=structure.parameters, doses_into=structure.dosable)
+    start = drug.dosing.usual_dose_mg * jnp.eye(len(names))
+    after_h = drug.dosing.intervals_h[0] * jnp.asarray([0.02, 0.2, 1.0])
+
+    def moved(system: Any) -> np.ndarray:
+        def move(x: Array, dt_h: Array) -> Array:
+            end: Array = system.advance(system.prepare(p), x, None, jnp.zeros(()), dt_h)[0]
+            return end
+
+        return np.asarray(jax.jit(jax.vmap(jax.vmap(move, in_axes=(None, 0)), in_axes=(0, None)))(start, after_h))
+
+    exact, integrated = moved(structure), moved(ode)
+    scale = np.maximum(np.abs(integrated).max(axis=(0, 1)), drug.dosing.usual_dose_mg * 1e-6)
+    gap = np.abs(exact - integrated).max(axis=(0, 1)) / scale
+    for i, name in enumerate(names):
+        if not gap[i] < _TOLERANCE:
+            came = f"{name!r} differs by {100 * gap[i]:.3g} % within {float(after_h[-1]):g} h of a dose"
+            yield wrong(f"structure.{name}", came, f"{100 * _TOLERANCE:g} %", "correct the structure")
+
+
+QUICK_LAWS = (
+    _typical_patient_stays_finite,
+    _amounts_stay_positive,
+    _mass_is_not_made,
+    _mass_balance_holds,
+    _doses_are_proportional,
+)
+THOROUGH_LAWS = (_closed_form_and_ode_agree,)

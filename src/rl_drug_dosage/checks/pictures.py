@@ -1,0 +1,187 @@
+"""The typical patient as a picture: what a drug does, a scenario's course under its label, a policy's doses."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rl_drug_dosage.checks.drug_laws import typical_course
+from rl_drug_dosage.checks.probe import label_course
+from rl_drug_dosage.checks.units import unit_of_metric
+from rl_drug_dosage.clinic.policy import PolicyDefinition, Setting
+from rl_drug_dosage.clinic.rollout import Courses, Witness, rollout
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.pkpd import DrugModel, Output, Target
+from rl_drug_dosage.registry import Found
+from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.seeding import Stream, key_for
+
+__all__ = ["draw_course_of_policy", "draw_drug", "draw_scenario", "save"]
+
+_GREEN, _BLUE, _ORANGE, _DARK = "tab:green", "tab:blue", "tab:orange", "0.25"
+_AREAS = {"auc24": "AUC per 24 h", "auc_total": "AUC since the start"}
+_DOSES = 10
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
+    atomic_write(path, buffer.getvalue())
+
+
+def _figure(title: str, panels: int) -> tuple[Any, list[Any]]:
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.2 + 2.1 * panels), dpi=120, layout="constrained")
+    axes = list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
+    axes[0].set_title(title, fontsize=10)
+    return figure, axes
+
+
+def _unit(unit: str) -> str:
+    return "no unit" if unit == "1" else unit.replace("10^9", "10⁹")
+
+
+def _window(ax: Any, low: float | None, high: float | None, label: str) -> None:
+    """A window, or one edge of it, on an axis of its own quantity."""
+    if low is not None and high is not None:
+        ax.axhspan(low, high, color=_GREEN, alpha=0.15, lw=0, label=label, zorder=0)
+    else:
+        ax.axhline(low if high is None else high, color=_GREEN, ls="--", lw=1.2, label=label, zorder=0)
+
+
+def _words(target: Target) -> str:
+    name = "" if target.metric == "value" else f"{_AREAS.get(target.metric, target.metric)} "
+    low, high = target.low, target.high
+    span = f"above {low:g}" if high is None else f"below {high:g}" if low is None else f"{low:g}-{high:g}"
+    return f"target: {name}{span} {_unit(target.unit)}"
+
+
+def _finish(axes: Sequence[Any]) -> None:
+    """Room around what is drawn, from 0 where nothing is below it and 0 is near; a legend where there is one."""
+    for ax in axes:
+        low, high = ax.dataLim.intervaly
+        room = 0.12 * (high - low) or 0.5 * abs(high) or 1.0
+        ax.set_ylim(0.0 if 0.0 <= low < high - low else low - room, high + room)
+        if ax.get_legend_handles_labels()[1]:
+            ax.legend(loc="best", fontsize=8)
+
+
+def draw_drug(drug: DrugModel) -> Any:
+    """The typical patient at the usual dose: every output over time, every target on an axis of its own quantity."""
+    course = typical_course(drug, _DOSES, 24)
+    interval_h, route = drug.dosing.intervals_h[0], drug.dosing.routes[0]
+    areas = [t for t in drug.targets if t.metric in _AREAS]
+    scale, unit = _time(course.time_h[-1])
+    title = (
+        f"{drug.name}: the typical patient, without random effects and residual error\n"
+        f"{_DOSES} doses of {drug.dosing.usual_dose_mg:g} mg every {interval_h:.4g} h ({route.name})"
+    )
+    figure, axes = _figure(title, len(drug.outputs) + len(areas))
+    for i, (output, ax) in enumerate(zip(drug.outputs, axes, strict=False)):
+        ax.plot(course.time_h * scale, course.outputs[1, :, i], color=_BLUE, lw=1.4)
+        ax.set_ylabel(f"{output.name}\n({_unit(output.unit)})")
+        for target in drug.targets:
+            if target.output == output.name and target.metric not in {*_AREAS, "time_above"}:
+                _window(ax, target.low, target.high, _words(target))
+    for target, ax in zip(areas, axes[len(drug.outputs) :], strict=True):
+        output = drug.outputs[drug.output_index(target.output)]
+        _draw_area(ax, course.time_h, course.area[1], interval_h, output, target, scale)
+    _finish(axes)
+    axes[-1].set_xlabel(f"time since the first dose ({unit})")
+    return figure
+
+
+def _draw_area(  # noqa: PLR0913, PLR0917 - a panel
+    ax: Any, time_h: np.ndarray, area: np.ndarray, interval_h: float, output: Output, target: Target, scale: float
+) -> None:
+    """The area of each interval, or since the start, as steps."""
+    ends = np.arange(0.0, time_h[-1] + 0.5 * interval_h, interval_h)
+    total = np.interp(ends, time_h, area) * (output.auc_scale or np.nan)
+    steps = np.diff(total) * 24.0 / interval_h if target.metric == "auc24" else total[1:]
+    ax.stairs(steps, ends * scale, color=_BLUE, lw=1.4)
+    ax.set_ylabel(f"{_AREAS[target.metric]}\n({unit_of_metric(target.metric, output)})")
+    _window(ax, target.low, target.high, _words(target))
+
+
+def _time(total_h: float) -> tuple[float, str]:
+    if total_h > 48:
+        return 1 / 24, "days"
+    return (1.0, "h") if total_h > 3 else (60.0, "min")
+
+
+def draw_scenario(found: Found[Scenario]) -> Any:
+    """The first drawn patient under the label: levels, the goal's metrics with their windows, doses."""
+    scenario = found.value
+    model = simulator_of(scenario, scenario.models[0])
+    watched = label_course(scenario, model)
+    title = f"{found.name}: one drawn patient of {model.name} under the label's dose"
+    return _draw_course(scenario, model, watched.courses, watched.charts, title)
+
+
+def draw_course_of_policy(name: str, definition: PolicyDefinition, task: Found[Scenario]) -> Any:
+    """The first drawn patient of a scenario under a policy."""
+    scenario = task.value
+    first = scenario.models[0]
+    model = simulator_of(scenario, first)
+    policy = definition.build(Setting(task, model_of(scenario, first), model))
+    witness = Witness(begin=lambda *_: (), note=lambda _, __, record, ___: (record, ()))
+    keys = jax.vmap(lambda i: jax.random.fold_in(key_for(1, Stream.EVALUATE), i))(jnp.arange(1))
+    courses = jax.device_get(
+        jax.jit(
+            lambda policy, keys: rollout(
+                scenario, model, policy, keys, sees_truth=definition.sees_truth, witness=witness
+            )
+        )(jax.tree.map(jnp.asarray, policy), keys)
+    )
+    title = f"{name} in {task.name}: one drawn patient of {model.name}"
+    return _draw_course(scenario, model, courses, courses.notes, title)
+
+
+def _draw_course(scenario: Scenario, model: DrugModel, courses: Courses, charts: Any, title: str) -> Any:
+    schedule, targets = scenario.schedule, scenario.goal.targets
+    figure, axes = _figure(title, 2 + len(targets))
+    per_h, interval_h = schedule.shown_per_h, schedule.interval_h
+    starts = np.arange(schedule.decisions) * interval_h
+    edges = np.arange(schedule.decisions + 1) * interval_h * per_h
+    measured = model.outputs[model.output_index(scenario.monitoring.output)]
+
+    times = starts[:, None] + np.asarray(schedule.output_times_h)[None]
+    axes[0].plot(times.ravel() * per_h, courses.values[:, 0].ravel(), color=_BLUE, lw=1.2, marker=".", ms=3)
+    known = charts.known[-1, 0]
+    at_h = starts[:, None] + np.asarray(scenario.monitoring.at_h)[None]
+    if known.any():
+        axes[0].plot(
+            at_h[known] * per_h, charts.level[-1, 0][known], "o", mfc="none", color=_DARK, label="levels that came back"
+        )
+    axes[0].set_ylabel(f"{measured.name}\n({_unit(measured.unit)})")
+
+    low, high, _ = scenario.edges()
+    for i, (target, ax) in enumerate(zip(targets, axes[1:], strict=False)):
+        output = model.outputs[model.output_index(target.output)]
+        metric = courses.metrics[:, 0, i]
+        ax.stairs(metric, edges, color=_BLUE, lw=1.4, baseline=None)
+        ax.set_ylabel(f"{_AREAS.get(target.metric, target.metric)} of\n{output.name} ({_unit(target.unit)})")
+        # Open edges end where the axis does.
+        ends = [v for v in (*metric, *low[:, i], *high[:, i]) if np.isfinite(v)]
+        bottom, top = (np.where(np.isfinite(e[:, i]), e[:, i], end) for e, end in ((low, min(ends)), (high, max(ends))))
+        ax.stairs(top, edges, baseline=bottom, fill=True, color=_GREEN, alpha=0.15, label="target")
+    axes[-1].stairs(courses.dose[:, 0], edges, fill=True, color=_ORANGE, alpha=0.7)
+    axes[-1].set_ylabel(f"dose\n({_unit(scenario.dosage.unit)})")
+    _finish(axes)
+    axes[-1].set_xlim(0, edges[-1])
+    axes[-1].set_xlabel(f"time since the first decision ({schedule.shown_unit})")
+    return figure

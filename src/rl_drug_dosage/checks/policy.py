@@ -1,0 +1,214 @@
+"""The contract of a policy: it decides from the record alone, with or without levels, and says when it draws lots."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from rl_drug_dosage.checks.policy_trials import Bench, Doses, abstract_act, constants_of, other_simulator, same
+from rl_drug_dosage.checks.report import Finding, Level, Report, check, doubt, failed, run_checks, wrong
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.registry import POLICY, Found, find, find_scenario
+
+__all__ = ["check_policy"]
+
+
+def check_policy(
+    policy: object, scenario: str | Path | Scenario | Found[Scenario], *, level: Level = "quick"
+) -> Report:
+    """Whether a policy keeps the contract that every built-in one keeps, in one scenario.
+
+    Args:
+        policy: a `Policy`, a `PolicyDefinition`, a `registry.Found` of one, or anything that `registry.find` knows.
+        scenario: where it doses: by name, file, value, or as `registry.find` found it.
+        level: ``declared`` traces the policy, ``quick`` also runs it; ``thorough`` looks at nothing more.
+
+    Returns:
+        What was found; `Report.raise_if_any` makes an error of it.
+
+    Raises:
+        UnknownNameError, BadPluginError, ModelFileError: there is no such policy or scenario, or its file is none.
+    """
+    task = scenario if isinstance(scenario, Found) else find_scenario(scenario)
+    name, definition = _definition_of(policy)
+    first = task.value.models[0]
+    setting = Setting(task, model_of(task.value, first), simulator_of(task.value, first))
+    stages = [(_it_fits,), (_it_is_traceable,)]
+    if level != "declared":
+        stages.append(_RUN)
+    return run_checks("policy", name, Bench(definition, setting), stages)
+
+
+def _definition_of(policy: object) -> tuple[str, PolicyDefinition]:
+    if isinstance(policy, Policy):
+        name = type(policy).__name__.lower()
+        return name, PolicyDefinition(title=name, build=lambda _: policy)
+    if isinstance(policy, PolicyDefinition):
+        return policy.title, policy
+    found = policy if isinstance(policy, Found) else find(POLICY, policy)
+    return found.name, found.value
+
+
+@check("build")
+def _it_fits(bench: Bench) -> Iterable[Finding]:
+    """Has a title, does not refuse the scenario, and builds a policy; so do its candidates."""
+    definition, setting = bench.definition, bench.setting
+    if not definition.title:
+        yield wrong("title", "empty", "one line for tables", "write it")
+    reason = definition.refuses(setting.scenario)
+    if not isinstance(reason, str):
+        yield wrong("refuses", repr(reason), "a text, empty where the policy fits", "return a text")
+    elif reason:
+        yield wrong("refuses", reason, "a scenario that it fits", "check it in another one with --scenario")
+        return
+    if not isinstance(bench.policy, Policy):
+        yield wrong("build", f"returns {type(bench.policy).__name__}", "a Policy", "subclass Policy")
+        return
+    if definition.candidates is not None:
+        many = definition.candidates(setting, np.random.default_rng(1))
+        shapes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(many)}
+        if len(shapes) != 1 or shapes == {()}:
+            came = f"leaves with first axes {sorted(map(str, shapes))}"
+            yield wrong("candidates", came, "one leading axis, the same for all", "stack the candidates")
+
+
+@check("act")
+def _it_is_traceable(bench: Bench) -> Iterable[Finding]:
+    """`init` and `act` can be traced; the memory keeps its shapes; the dose is one number. Nothing is compiled."""
+    try:
+        memory = bench.abstract_memory
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+        yield failed("init", error)
+        return
+    for path, leaf in jax.tree_util.tree_leaves_with_path(memory):
+        if not hasattr(leaf, "dtype"):
+            yield wrong(f"memory{jax.tree_util.keystr(path)}", type(leaf).__name__, "an array", "keep arrays only")
+    keys = (True,) if bench.definition.chance else (True, False)
+    for with_key in keys:
+        try:
+            dose, after = abstract_act(bench, with_key=with_key)
+        except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+            found = failed("act" if with_key else "chance", error)
+            yield found if with_key else wrong("chance", f"without a key, act {found.came}", "no key needed", _SAY_SO)
+            return
+    if dose.shape != () or not np.issubdtype(dose.dtype, np.floating):
+        yield wrong("act", f"a dose of shape {dose.shape} and type {dose.dtype}", "one floating number", "return a scalar")
+    yield from _same_memory(memory, after)
+
+
+_SAY_SO = "say chance=True in the PolicyDefinition if it draws its doses"
+
+
+def _same_memory(before: object, after: object) -> Iterable[Finding]:
+    old, new = (jax.tree_util.tree_flatten_with_path(tree) for tree in (before, after))
+    if old[1] != new[1]:
+        yield wrong("memory", f"{new[1]} after act, {old[1]} before", "the same structure", "return what `init` returned")
+        return
+    for (path, a), (_, b) in zip(old[0], new[0], strict=True):
+        if (a.shape, a.dtype) != (b.shape, b.dtype):
+            came = f"{b.dtype}{list(b.shape)} after act, {a.dtype}{list(a.shape)} before"
+            yield wrong(f"memory{jax.tree_util.keystr(path)}", came, "the same shape and type", "keep a fixed size")
+
+
+@check("act")
+def _doses_are_numbers(bench: Bench) -> Iterable[Finding]:
+    """Finite, and between the ends of the grid: with levels, with half of them missing, with none."""
+    grid = bench.setting.scenario.dosage.grid()
+    slack = 0.5 * float(np.diff(grid).max()) if grid.size > 1 else 0.0
+    for doses, when in ((bench.usual, ""), (bench.sparse, " with half of the levels missing"), (bench.blind, " without any level")):
+        bad = ~np.isfinite(doses)
+        if bad.any():
+            k, i = np.argwhere(bad)[0]
+            came = f"{doses[k, i]} at decision {k} of patient {i + 1}{when} ({100 * bad.mean():.3g} % of decisions)"
+            yield wrong("act", came, "a finite dose", "return a number whatever is known")
+            return
+    off = (bench.usual < grid[0] - slack) | (bench.usual > grid[-1] + slack)
+    if off.any():
+        unit = bench.setting.scenario.dosage.unit
+        came = f"{bench.usual[off][0]:.4g} {unit}, off the grid ({100 * off.mean():.3g} % of decisions)"
+        yield doubt("act", came, f"{grid[0]:g} to {grid[-1]:g} {unit}", "the nearest amount is given, and counted")
+
+
+def _differ(a: Doses, b: Doses) -> str:
+    """Where two tables of doses differ; empty where they do not, save for rounding in rare decisions."""
+    off = ~same(a, b)
+    if off.mean() <= 0.02:
+        return ""
+    k, i = np.argwhere(off)[0]
+    return f"{a[k, i]:.4g} and {b[k, i]:.4g} at decision {k} of patient {i + 1}"
+
+
+@check("chance")
+def _chance_is_declared(bench: Bench) -> Iterable[Finding]:
+    """The same record, memory and key give the same dose; another key as well, unless the policy says ``chance``."""
+    if where := _differ(bench.usual, bench.again):
+        yield wrong("act", f"the same call gives {where}", "the same dose", "draw from `key`, keep no state outside memory")
+    if (first := constants_of(bench)) != constants_of(bench):
+        came = f"traced twice, it is two programs ({first[:60]}...)"
+        yield wrong("act", came, "the same program", "draw from `key`, not while the function is traced")
+    if not bench.definition.chance and (where := _differ(bench.usual, bench.other_key)):
+        yield wrong("chance", f"False, but two keys give {where}", "the same dose for every key", _SAY_SO)
+
+
+@check("sees_truth")
+def _it_does_not_peek_at_the_truth(bench: Bench) -> Iterable[Finding]:
+    """The same record beside another patient's truth gives the same dose, and so does a record without any."""
+    if bench.definition.sees_truth or not bench.touches_truth:
+        return
+    for doses, what in ((bench.with_truth, "a truth"), (bench.with_other_truth, "another patient's truth")):
+        if where := _differ(bench.usual, doses):
+            came = f"False, but without and with {what} it gives {where}"
+            yield wrong("sees_truth", came, "doses that follow from the record", "ignore `truth`, or say sees_truth=True")
+            return
+
+
+@check("build")
+def _it_does_not_look_at_the_simulator(bench: Bench) -> Iterable[Finding]:
+    """Built for another simulator, and the same controller, it gives the same doses."""
+    if bench.definition.sees_truth:
+        return
+    other = other_simulator(bench)
+    if other is not None and (where := _differ(bench.usual, other)):
+        came = f"built for two simulators, it gives {where}"
+        yield wrong("build", came, "doses that do not depend on it", "read setting.controller, not setting.simulator")
+
+
+@check("act")
+def _it_does_not_read_the_future(bench: Bench) -> Iterable[Finding]:
+    """Numbers where the record says that nothing is known change no dose."""
+    for doses, field in ((bench.poisoned_levels, "record.level"), (bench.poisoned_below, "record.below")):
+        if where := _differ(bench.usual, doses):
+            came = f"{field} is read where record.known is False: it gives {where}"
+            yield wrong("act", came, "entries that are known", "mask them: jnp.where(record.known, record.level, 0)")
+
+
+@check("act")
+def _patients_do_not_touch_each_other(bench: Bench) -> Iterable[Finding]:
+    """The order of patients, and who else is treated, change no dose."""
+    if bench.definition.chance:
+        return
+    if where := _differ(bench.usual, bench.reversed):
+        yield wrong("act", f"in another order of patients it gives {where}", "the same doses", "look at one patient only")
+    elif where := _differ(np.repeat(bench.usual[:, :1], bench.usual.shape[1], axis=1), bench.alone):
+        yield wrong("act", f"among copies of one patient it gives {where}", "the same doses", "look at one patient only")
+
+
+@check("act")
+def _it_changes_nothing(bench: Bench) -> Iterable[Finding]:
+    """The policy is the same value after it has dosed."""
+    if not bench.unchanged():
+        yield wrong("act", "the policy's own arrays have changed", "a value that stays", "keep what changes in memory")
+
+
+_RUN = (
+    _doses_are_numbers,
+    _chance_is_declared,
+    _it_does_not_peek_at_the_truth,
+    _it_does_not_look_at_the_simulator,
+    _it_does_not_read_the_future,
+    _patients_do_not_touch_each_other,
+    _it_changes_nothing,
+)

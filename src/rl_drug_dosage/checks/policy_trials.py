@@ -1,0 +1,229 @@
+"""What a policy says to charts that are kept fixed: one compiled program, many variations of what it is shown."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from rl_drug_dosage.checks.probe import label_course, random_course
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.record import Record, Truth, record_axes
+from rl_drug_dosage.clinic.simulators import randomised, simulator_of
+
+__all__ = ["Bench", "Doses", "abstract_act", "constants_of", "other_simulator", "same"]
+
+type Doses = Float[np.ndarray, "decision patient"]
+
+_PATIENTS = 12
+_POISON = 1e9
+"""Finite, so that a policy may multiply by ``known``."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A policy in a setting, and its doses under variations; each is computed when it is first asked for.
+
+    Args:
+        definition: of the policy.
+        setting: what it is built for.
+    """
+
+    definition: PolicyDefinition
+    setting: Setting
+
+    @cached_property
+    def policy(self) -> Policy:
+        """As built."""
+        return self.definition.build(self.setting)
+
+    @cached_property
+    def _copy(self) -> Any:
+        return jax.tree.map(lambda leaf: np.array(leaf, copy=True), eqx.filter(self.policy, eqx.is_array))
+
+    @cached_property
+    def _course(self) -> tuple[Record, Truth]:
+        """Charts and truths of patients, half of them under the label, half under random doses."""
+        scenario, model = self.setting.scenario, self.setting.simulator
+        half = _PATIENTS // 2
+        parts = [label_course(scenario, model), random_course(scenario, model)]
+
+        def join(axis: int, *leaves: Any) -> Any:
+            if leaves[0].ndim <= axis:
+                return jnp.asarray(leaves[0])
+            return jnp.concatenate([jnp.take(leaf, jnp.arange(half), axis=axis) for leaf in leaves], axis=axis)
+
+        charts: Record = jax.tree.map(lambda *leaves: join(1, *leaves), *(part.charts for part in parts))
+        truth: Truth = jax.tree.map(lambda *leaves: join(0, *leaves), *(part.truth for part in parts))
+        return charts, truth
+
+    @cached_property
+    def first(self) -> tuple[Record, Truth]:
+        """One patient's record at admission, and truth."""
+        charts, truth = self._course
+        record = jax.tree.map(lambda leaf: leaf[0] if leaf.ndim == 1 else leaf[0, 0], charts)
+        return record, jax.tree.map(lambda leaf: leaf[0], truth)
+
+    @cached_property
+    def abstract_memory(self) -> Any:
+        """Shapes of what `init` returns."""
+        record, truth = self.first
+        given = truth if self.definition.sees_truth else None
+        return jax.eval_shape(lambda r, t: self.policy.init(r, t), record, given)
+
+    def _run(self, charts: Record, truth: Truth | None, seed: int = 1, policy: Policy | None = None) -> Doses:
+        policy = self.policy if policy is None else policy
+        _ = self._copy  # taken before the first call
+        keys = jax.random.split(jax.random.key(seed), _PATIENTS)
+        return np.asarray(_replay(jax.tree.map(jnp.asarray, policy), charts, truth, keys), np.float32)
+
+    @property
+    def _given(self) -> Truth | None:
+        return self._course[1] if self.definition.sees_truth else None
+
+    @cached_property
+    def usual(self) -> Doses:
+        """As in a trial."""
+        return self._run(self._course[0], self._given)
+
+    @cached_property
+    def again(self) -> Doses:
+        """The same once more."""
+        return self._run(self._course[0], self._given)
+
+    @cached_property
+    def other_key(self) -> Doses:
+        """With another key."""
+        return self._run(self._course[0], self._given, seed=2)
+
+    @cached_property
+    def blind(self) -> Doses:
+        """No level has ever come back."""
+        return self._run(_without(self._course[0], 1.0), self._given)
+
+    @cached_property
+    def sparse(self) -> Doses:
+        """Half of the levels were never drawn."""
+        return self._run(_without(self._course[0], 0.5), self._given)
+
+    @cached_property
+    def touches_truth(self) -> bool:
+        """Whether `init` computes anything from the truth; found by tracing it, so that most policies run once."""
+        record, truth = self.first
+        traced = jax.make_jaxpr(lambda r, t: self.policy.init(r, t))(record, truth).jaxpr
+        own = traced.invars[len(jax.tree.leaves(record)) :]
+        used = [v for equation in traced.eqns for v in equation.invars] + list(traced.outvars)
+        return any(v is given for v in used for given in own)
+
+    @cached_property
+    def with_truth(self) -> Doses:
+        """Handed the truth without having asked for it."""
+        return self._run(*self._course)
+
+    @cached_property
+    def with_other_truth(self) -> Doses:
+        """Handed that of another patient."""
+        charts, truth = self._course
+        return self._run(charts, jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), truth))
+
+    @cached_property
+    def poisoned_levels(self) -> Doses:
+        """Huge levels where nothing is known."""
+        charts = self._course[0]
+        level = jnp.where(charts.known, charts.level, _POISON)
+        return self._run(eqx.tree_at(lambda r: r.level, charts, level), self._given)
+
+    @cached_property
+    def poisoned_below(self) -> Doses:
+        """Flags where nothing is known."""
+        charts = self._course[0]
+        return self._run(eqx.tree_at(lambda r: r.below, charts, charts.below | ~charts.known), self._given)
+
+    @cached_property
+    def reversed(self) -> Doses:
+        """The last patient first; put back in order."""
+        charts, truth = self._course
+        charts = jax.tree.map(lambda leaf: leaf if leaf.ndim == 1 else leaf[:, ::-1], charts)
+        given = jax.tree.map(lambda leaf: leaf[::-1], truth) if self.definition.sees_truth else None
+        return self._run(charts, given)[:, ::-1]
+
+    @cached_property
+    def alone(self) -> Doses:
+        """Copies of the first patient only."""
+        charts, truth = self._course
+        charts = jax.tree.map(lambda leaf: leaf if leaf.ndim == 1 else jnp.repeat(leaf[:, :1], _PATIENTS, axis=1), charts)
+        one = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], _PATIENTS, axis=0), truth)
+        return self._run(charts, one if self.definition.sees_truth else None)
+
+    def unchanged(self) -> bool:
+        """Whether the policy's arrays are what they were before it dosed."""
+        return bool(eqx.tree_equal(self._copy, jax.tree.map(np.asarray, eqx.filter(self.policy, eqx.is_array))))
+
+
+@eqx.filter_jit
+def _replay(policy: Policy, charts: Record, truth: Truth | None, keys: Any) -> Any:
+    """The doses that a policy asks for on charts that its doses do not change, ``[decision, patient]``."""
+    start: Record = jax.tree.map(lambda leaf: leaf[0], charts)
+    axes = record_axes(start)
+    memory = jax.vmap(policy.init, in_axes=(axes, None if truth is None else 0))(start, truth)
+
+    def step(memory: Any, record: Record) -> tuple[Any, Any]:
+        chance = jax.vmap(lambda key: jax.random.fold_in(key, record.k))(keys)
+        dose, memory = jax.vmap(policy.act, in_axes=(0, axes, 0))(memory, record, chance)
+        return memory, dose
+
+    return jax.lax.scan(step, memory, charts)[1]
+
+
+def _without(charts: Record, share: float) -> Record:
+    """Charts whose levels are missing, all or some; what is missing stays so."""
+    shape = charts.known.shape[1:]
+    gone = jnp.asarray(np.random.default_rng(1).uniform(size=shape) < share)[None]
+    known = charts.known & ~gone
+    parts = (known, jnp.where(known, charts.level, 0.0), charts.below & known)
+    return eqx.tree_at(lambda r: (r.known, r.level, r.below), charts, parts)
+
+
+def abstract_act(bench: Bench, *, with_key: bool) -> tuple[Any, Any]:
+    """Shapes of the dose and of the memory after a decision.
+
+    Args:
+        bench: the policy.
+        with_key: chance is handed over.
+    """
+    record, _ = bench.first
+    key = jax.random.key(0) if with_key else None
+    return jax.eval_shape(lambda m, r, k: bench.policy.act(m, r, k), bench.abstract_memory, record, key)
+
+
+def constants_of(bench: Bench) -> str:
+    """The program of a decision as text, with what was computed while it was traced."""
+    record, _ = bench.first
+    traced = jax.make_jaxpr(lambda m, r, k: bench.policy.act(m, r, k))(
+        bench.abstract_memory, record, jax.random.key(0)
+    )
+    consts = [np.asarray(c).tobytes().hex() for c in traced.consts if not jax.dtypes.issubdtype(c.dtype, jax.dtypes.prng_key)]
+    # Names of variables and functions' addresses are no part of what is computed.
+    return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(consts)
+
+
+def other_simulator(bench: Bench) -> Doses | None:
+    """Doses of the policy built for another simulator; None where it is built no differently."""
+    setting, scenario = bench.setting, bench.setting.scenario
+    name = scenario.models[-1]
+    other = simulator_of(scenario, name) if len(scenario.models) > 1 else randomised(scenario, name, 1.0)
+    built = bench.definition.build(replace(setting, simulator=other))
+    if eqx.tree_equal(built, bench.policy):
+        return None
+    charts, _ = bench._course  # noqa: SLF001 - of this module
+    return bench._run(charts, None, policy=built)  # noqa: SLF001
+
+
+def same(a: Doses, b: Doses) -> np.ndarray:
+    """Where two tables agree to float32's precision; what is no number in both agrees."""
+    return np.isclose(a, b, rtol=1e-3, atol=1e-4 * (1.0 + float(np.nanmax(np.abs(a), initial=0.0))), equal_nan=True)

@@ -1,0 +1,192 @@
+"""What a contract check says: named findings, and a report of all checks of one thing."""
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rl_drug_dosage.errors import BadPluginError, RlDrugDosageError
+
+__all__ = ["OWN", "Check", "Finding", "Level", "Passed", "Report", "check", "doubt", "run_checks", "sourced", "wrong"]
+
+Level = Literal["declared", "quick", "thorough"]
+"""How much is looked at.
+
+``declared``: what is written down, nothing is compiled. ``quick`` also simulates: seconds. ``thorough`` also solves
+the same model in another way, lets policies compete and runs Gymnasium's own checks: minutes.
+"""
+
+OWN = frozenset({"own", "this work", "unpublished"})
+"""What a source may say that is nobody's publication: a warning, never a failure."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Args:
+        check: name of the check.
+        field: where it is, as one would write it in Python: ``"thetas.cl"``, ``"goal.targets[0].unit"``.
+        came: what stands there.
+        allowed: what may stand there.
+        remedy: what to do.
+        warning: it works all the same.
+    """
+
+    check: str
+    field: str
+    came: str
+    allowed: str
+    remedy: str
+    warning: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.came}; allowed: {self.allowed}; {self.remedy}"
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A check without a failure, and what it took."""
+
+    check: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What all checks of one thing found.
+
+    Args:
+        kind: ``"drug"``, ``"scenario"`` or ``"policy"``.
+        name: of the thing.
+        passed: checks without a failure, in order.
+        findings: failures and warnings, in order.
+        skipped: checks that were not run, because one that they rest on failed.
+    """
+
+    kind: str
+    name: str
+    passed: tuple[Passed, ...]
+    findings: tuple[Finding, ...]
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> tuple[Finding, ...]:
+        """What breaks the contract."""
+        return tuple(f for f in self.findings if not f.warning)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What works, and should be known."""
+        return tuple(f for f in self.findings if f.warning)
+
+    @property
+    def ok(self) -> bool:
+        """Nothing failed; there may be warnings."""
+        return not self.failures
+
+    def raise_if_any(self) -> None:
+        """Raise the failures as one error.
+
+        Raises:
+            BadPluginError: something failed.
+        """
+        if self.failures:
+            raise BadPluginError(
+                f"{self.kind} {self.name!r} breaks its contract: {' | '.join(map(str, self.failures))}"
+            )
+
+    def __str__(self) -> str:
+        lines = [f"{self.kind} {self.name}"]
+        lines += [f"  passed   {p.check} ({p.seconds:.2f} s)" for p in self.passed]
+        for name in dict.fromkeys(f.check for f in self.failures):
+            lines += [f"  FAILED   {name}", *(f"    {f}" for f in self.failures if f.check == name)]
+        lines += [f"  warning  {f.check}\n    {f}" for f in self.warnings]
+        lines += [f"  not run  {name}" for name in self.skipped]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Check[T]:
+    """One check.
+
+    Args:
+        name: in reports.
+        field: what is to blame where the check itself fails with an error.
+        find: the findings, whose ``check`` may be left empty.
+    """
+
+    name: str
+    field: str
+    find: Callable[[T], Iterable[Finding]]
+
+
+def check[T](field: str) -> Callable[[Callable[[T], Iterable[Finding]]], Check[T]]:
+    """Make a check of a function; its name is the function's."""
+
+    def wrap(find: Callable[[T], Iterable[Finding]]) -> Check[T]:
+        return Check(find.__name__.strip("_").replace("_", " "), field, find)
+
+    return wrap
+
+
+def wrong(field: str, came: str, allowed: str, remedy: str) -> Finding:
+    """A failure."""
+    return Finding("", field, came, allowed, remedy)
+
+
+def doubt(field: str, came: str, allowed: str, remedy: str) -> Finding:
+    """A warning."""
+    return Finding("", field, came, allowed, remedy, warning=True)
+
+
+def sourced(field: str, text: str, least: int = 6) -> Iterable[Finding]:
+    """Whether a number says where it comes from: a text of ``least`` characters, or one of `OWN`."""
+    if text.strip().lower() in OWN:
+        yield doubt(field, f"{text!r}", "a publication", "nobody can look it up: say what it rests on")
+    elif len(text.strip()) < least:
+        yield wrong(field, f"{text!r}" if text.strip() else "empty", "where the number stands", "name it, or say 'own'")
+
+
+def run_checks[T](kind: str, name: str, subject: T, stages: Sequence[Sequence[Check[T]]]) -> Report:
+    """Run checks in order. After a stage with a failure, the stages that rest on it are not run.
+
+    An error that a check meets is a failure of its field, with the error's last line.
+    """
+    passed: list[Passed] = []
+    findings: list[Finding] = []
+    skipped: list[str] = []
+    for stage in stages:
+        if any(not f.warning for f in findings):
+            skipped += [each.name for each in stage]
+            continue
+        for each in stage:
+            begin = time.perf_counter()
+            found = _found(each, subject)
+            findings += found
+            if all(f.warning for f in found):
+                passed.append(Passed(each.name, time.perf_counter() - begin))
+    return Report(kind, name, tuple(passed), tuple(findings), tuple(skipped))
+
+
+def _found[T](each: Check[T], subject: T) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        found.extend(replace(f, check=f.check or each.name) for f in each.find(subject))
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises is what is wrong with it
+        found.append(replace(failed(each.field, error), check=each.name))
+    return found
+
+
+def failed(field: str, error: BaseException) -> Finding:
+    """The failure that an error of somebody's function is."""
+    if isinstance(error, RlDrugDosageError):
+        return wrong(field, str(error), "parts that fit", "correct it")
+    last = "".join(traceback.format_exception_only(error)).strip().splitlines()
+    # JAX's errors begin with what happened; the others end with it.
+    text = last[0] if last else type(error).__name__
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/rl_drug_dosage/" not in f.filename]
+    own = [f for f in frames if "site-packages" not in f.filename and f.line]
+    at = f" (line {own[-1].lineno} of {own[-1].filename.rpartition('/')[2]}: {own[-1].line})" if own else ""
+    return wrong(field, f"fails with {text}{at}", "a function that can be evaluated", "correct it")

@@ -1,0 +1,72 @@
+"""The contract of a dosing scenario."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from rl_drug_dosage.checks.declared import covariates_of
+from rl_drug_dosage.checks.report import Check, Finding, Level, Report, check, run_checks, sourced, wrong
+from rl_drug_dosage.checks.scenario_fit import FIT
+from rl_drug_dosage.checks.scenario_ladder import THOROUGH
+from rl_drug_dosage.checks.scenario_laws import QUICK
+from rl_drug_dosage.checks.scenario_parts import PARTS
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.stress import STRESSES
+from rl_drug_dosage.registry import Found, find_scenario
+
+__all__ = ["check_scenario"]
+
+
+def check_scenario(scenario: str | Path | Scenario | Found[Scenario], *, level: Level = "quick") -> Report:
+    """Whether a scenario keeps the contract that every built-in one keeps.
+
+    Args:
+        scenario: by name, file, value, or as `registry.find` found it.
+        level: how much is looked at, see `Level`.
+
+    Returns:
+        What was found; `Report.raise_if_any` makes an error of it.
+
+    Raises:
+        UnknownNameError, BadPluginError: there is no such scenario, or its file is none.
+    """
+    found = scenario if isinstance(scenario, Found) else find_scenario(scenario)
+    stages: list[tuple[Check[Found[Scenario]], ...]] = [(_words, *(_of_value(c) for c in PARTS))]
+    stages.append(tuple(_of_value(c) for c in FIT))
+    if level != "declared":
+        stages.append(tuple(_of_value(c) for c in QUICK))
+    if level == "thorough":
+        stages.append(THOROUGH)
+    return run_checks("scenario", found.name, found, stages)
+
+
+def _of_value(own: Check[Scenario]) -> Check[Found[Scenario]]:
+    return Check(own.name, own.field, lambda found: own.find(found.value))
+
+
+@check("covariates")
+def _words(found: Found[Scenario]) -> Iterable[Finding]:
+    """Titles, texts and sources; at least one stress applies."""
+    scenario = found.value
+    for field in ("title", "label_text", "reward_text"):
+        text, least = getattr(scenario, field), 1 if field == "title" else 21
+        if field != "title":
+            yield from sourced(field, text, least)
+        elif not text:
+            yield wrong(field, "empty", "one line for tables", "write it")
+    for at, part in (
+        ("dosage", scenario.dosage),
+        ("monitoring", scenario.monitoring),
+        *((f"goal.targets[{i}]", t) for i, t in enumerate(scenario.goal.targets)),
+        *((f"goal.harms[{i}]", h) for i, h in enumerate(scenario.goal.harms)),
+        *((f"drifts[{i}]", d) for i, d in enumerate(scenario.drifts)),
+    ):
+        yield from sourced(f"{at}.source", part.source, 11)
+    yield from covariates_of(scenario.covariates, source=11)
+    if not any(stress.change(scenario) is not None for stress in STRESSES.values()):
+        yield wrong("monitoring", "no stress setting applies", "one of " + ", ".join(STRESSES), "see `clinic.stress`")
+    if not scenario.judged().any():
+        yield wrong("goal.judged", str(scenario.goal.judged), "at least one decision", "name one")
+    if not np.isfinite(scenario.edges()[2]).all():
+        yield wrong("goal.targets", "an aim that is not finite", "finite", "correct the edges")

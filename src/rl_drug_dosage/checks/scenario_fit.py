@@ -1,0 +1,216 @@
+"""Whether the drug models of a scenario fit it: covariates, outputs, compartment, random effects; the label's doses."""
+
+from collections.abc import Iterable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rl_drug_dosage.checks.declared import unit_of_target
+from rl_drug_dosage.checks.report import Finding, check, doubt, wrong
+from rl_drug_dosage.clinic.record import empty_record
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.envs.scenario_env import env_of
+from rl_drug_dosage.errors import RlDrugDosageError
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.types import Array
+
+__all__ = ["FIT", "OFTEN", "asks_beyond"]
+
+OFTEN = 0.1
+"""Share of drawn patients' label doses that may be beyond the grid: rare patients are what a grid's ends are for."""
+_DRAWN = 50
+
+
+@check("models")
+def _models_exist(scenario: Scenario) -> Iterable[Finding]:
+    if not scenario.models:
+        yield wrong("models", "empty", "at least one drug model", "name one")
+    for i, name in enumerate(scenario.models):
+        try:
+            scenario.drug(name)
+        except RlDrugDosageError as error:
+            yield wrong(f"models[{i}]", str(error), "a drug model", "correct the name, or give the model itself")
+
+
+def _drugs(scenario: Scenario) -> Iterator[DrugModel]:
+    for name in scenario.models:
+        try:
+            yield scenario.drug(name)
+        except RlDrugDosageError:
+            continue  # `_models_exist` says so
+
+
+@check("covariates")
+def _models_find_their_covariates(scenario: Scenario) -> Iterable[Finding]:
+    known = {c.name: (i, c) for i, c in enumerate(scenario.covariates)}
+    clocks = {c.name for c in scenario.clocks}
+    for drug in _drugs(scenario):
+        for need in drug.covariates:
+            if need.name not in {*known, *clocks}:
+                came = f"no {need.name!r}, which {drug.name} reads"
+                yield wrong("covariates", came, ", ".join([*known, *clocks]) or "none", "add it, or a clock")
+            elif need.name in known and need.unit != known[need.name][1].unit:
+                i, own = known[need.name]
+                came = f"{own.name} in {own.unit!r}, {drug.name} reads {need.unit!r}"
+                yield wrong(f"covariates[{i}].unit", came, repr(need.unit), "convert it")
+    for i, clock in enumerate(scenario.clocks):
+        if not any(clock.name in {c.name for c in drug.covariates} for drug in _drugs(scenario)):
+            yield wrong(f"clocks[{i}].name", f"{clock.name!r}, which no model reads", "a model's covariate", "rename it")
+    if scenario.dosage.per is not None and scenario.dosage.per not in known:
+        yield wrong("dosage.per", repr(scenario.dosage.per), ", ".join(known), "name a covariate of the scenario")
+
+
+@check("goal")
+def _models_have_what_is_measured_and_judged(scenario: Scenario) -> Iterable[Finding]:
+    asked = [("monitoring.output", scenario.monitoring.output)]
+    asked += [(f"goal.targets[{i}].output", t.output) for i, t in enumerate(scenario.goal.targets)]
+    asked += [(f"goal.harms[{i}].output", h.output) for i, h in enumerate(scenario.goal.harms)]
+    asked += [("dropout.output", scenario.dropout.output)] if scenario.dropout else []
+    for drug in _drugs(scenario):
+        outputs = {o.name: o for o in drug.outputs}
+        missing = False
+        for field, name in asked:
+            if name not in outputs:
+                missing = True
+                yield wrong(field, f"{drug.name} has no output {name!r}", ", ".join(outputs), "correct the name")
+        if missing:
+            continue
+        measured = outputs[scenario.monitoring.output]
+        error = scenario.monitoring.error or measured.residual
+        if error is None:
+            came = f"none, and {drug.name} publishes none for {measured.name!r}"
+            yield wrong("monitoring.error", came, "a Residual", "give the assay's error")
+        elif error.additive is not None and error.additive.unit != measured.unit:
+            field = "monitoring.error.additive.unit"
+            yield wrong(field, repr(error.additive.unit), repr(measured.unit), "convert the error")
+        for i, target in enumerate(scenario.goal.targets):
+            yield from unit_of_target(f"goal.targets[{i}]", target, outputs[target.output])
+        for i, harm in enumerate(scenario.goal.harms):
+            if harm.metric in {"auc24", "auc_total"} and outputs[harm.output].auc_scale is None:
+                came = f"{harm.metric} of {harm.output!r}, which has no area in {drug.name}"
+                yield wrong(f"goal.harms[{i}].metric", came, "an output with auc_scale", "judge another metric")
+
+
+@check("dosage")
+def _models_take_the_doses(scenario: Scenario) -> Iterable[Finding]:
+    asked = [("dosage.compartment", scenario.dosage.compartment)]
+    asked += [("intake.compartment", scenario.intake.compartment)] if scenario.intake else []
+    for drug in _drugs(scenario):
+        for field, name in asked:
+            if name not in drug.structure.dosable:
+                came = f"{drug.name} takes no doses into {name!r}"
+                yield wrong(field, came, ", ".join(drug.structure.dosable), "correct the name")
+
+
+@check("models")
+def _models_have_the_named_parameters(scenario: Scenario) -> Iterable[Finding]:
+    returned = {
+        drug.name: set(
+            drug.parameters(drug.theta_values(), {c.name: jnp.asarray(c.typical) for c in drug.covariates})
+        )
+        for drug in _drugs(scenario)
+    }
+    for group in ("etas", "daily_etas"):
+        for i, eta in enumerate(getattr(scenario, group)):
+            for name, parameters in returned.items():
+                if eta.parameter not in parameters:
+                    came = f"{eta.parameter!r}, which {name} does not return"
+                    yield wrong(f"{group}[{i}].parameter", came, ", ".join(sorted(parameters)), "correct the name")
+    anywhere = set().union(*returned.values()) if returned else set()
+    for name in scenario.spread:
+        if name not in anywhere:
+            yield wrong(f"spread.{name}", "no parameter of any model", ", ".join(sorted(anywhere)), "correct the name")
+    effects = {e.parameter for drug in _drugs(scenario) for e in drug.etas or scenario.etas}
+    for i, name in enumerate(scenario.estimated or ()):
+        if name not in effects:
+            came = f"{name!r}, on which no model has a random effect"
+            yield wrong(f"estimated[{i}]", came, ", ".join(sorted(effects)), "correct the name")
+
+
+@check("models")
+def _simulator_and_controller_can_be_made(scenario: Scenario) -> Iterable[Finding]:
+    """Of every model, and the environment with the options of training."""
+    for i, name in enumerate(scenario.models):
+        try:
+            if simulator_of(scenario, name).name != name:
+                came = f"{simulator_of(scenario, name).name!r} found for {name!r}"
+                yield wrong(f"models[{i}]", came, "a model of that name", "give its own name")
+            model_of(scenario, name)
+        except RlDrugDosageError as error:
+            yield wrong(f"models[{i}]", str(error), "a model that fits", "correct it")
+    try:
+        env_of(scenario).make(**scenario.training.env)
+    except RlDrugDosageError as error:
+        yield wrong("training.env", str(error), "options that fit", "correct them")
+
+
+def asks_beyond(scenario: Scenario, asked: np.ndarray, who: str, most: float = 0.0) -> Iterable[Finding]:
+    """Whether the label's rule asks for what cannot be given: not finite, or more than half a step off the grid's ends.
+
+    The nearest amount is given in its place. Where that happens now and then it is a warning.
+
+    Args:
+        scenario: the task.
+        asked: amounts before they are put on the grid.
+        who: for the message.
+        most: share of them that may be off the grid.
+    """
+    grid = np.asarray(scenario.dosage.amounts, float)
+    steps = np.diff(grid) if grid.size > 1 else np.zeros(1)
+    low, high = grid[0] - 0.5 * steps[0], grid[-1] + 0.5 * steps[-1]
+    unit, asked = scenario.dosage.unit, np.atleast_1d(asked)
+    allowed = f"{grid[0]:g} to {grid[-1]:g} {unit}"
+    if not np.isfinite(asked).all():
+        yield wrong("label", f"asks for {asked[~np.isfinite(asked)][0]} for {who}", allowed, "correct the rule")
+        return
+    off = (asked < low) | (asked > high)
+    if off.any():
+        worst = asked.max() if asked.max() > high else asked.min()
+        came = f"asks for {worst:.4g} {unit} for {who}, off the grid ({100 * off.mean():.3g} % of its doses are)"
+        make = wrong if off.mean() > most else doubt
+        yield make("label", came, allowed, "extend dosage.amounts or limit the rule: the nearest amount is given")
+
+
+@check("label")
+def _label_doses_are_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
+    """At admission, of the typical patient and of 50 drawn ones."""
+
+    def ask(values: dict[str, Array]) -> Array:
+        table = {name: jnp.full(scenario.records, value) for name, value in values.items()}
+        record = empty_record(scenario, table, jnp.zeros(()))
+        return jnp.asarray(scenario.label(record.facts(), record), dtype=float)
+
+    typical = {c.name: jnp.asarray(c.typical, dtype=float) for c in scenario.covariates}
+    dose = ask(typical)
+    if jnp.shape(dose) != ():
+        yield wrong("label", f"an array of shape {jnp.shape(dose)}", "one number", "return a scalar")
+        return
+    yield from asks_beyond(scenario, np.asarray(dose), "the typical patient")
+
+    def draw(key: Array) -> dict[str, Array]:
+        drawn: dict[str, Array] = {}
+        for c, own in zip(scenario.covariates, jax.random.split(key, max(len(scenario.covariates), 1)), strict=False):
+            drawn[c.name] = c.distribution.sample(own, drawn, c.low, c.high)
+        return drawn
+
+    drawn = jax.vmap(draw)(jax.random.split(jax.random.key(1), _DRAWN)) if scenario.covariates else {}
+    for i, c in enumerate(scenario.covariates):
+        values = np.asarray(drawn[c.name])
+        if not (values.min() >= c.low - 1e-4 * abs(c.low) - 1e-6 and values.max() <= c.high + 1e-4 * abs(c.high) + 1e-6):
+            came = f"draws {c.name} from {values.min():g} to {values.max():g}"
+            yield wrong(f"covariates[{i}].distribution", came, f"{c.low:g} to {c.high:g}", "correct one of them")
+    if drawn:
+        yield from asks_beyond(scenario, np.asarray(jax.vmap(ask)(drawn)), f"one of {_DRAWN} drawn patients", OFTEN)
+
+
+FIT = (
+    _models_exist,
+    _models_find_their_covariates,
+    _models_have_what_is_measured_and_judged,
+    _models_take_the_doses,
+    _models_have_the_named_parameters,
+    _simulator_and_controller_can_be_made,
+    _label_doses_are_on_the_grid,
+)

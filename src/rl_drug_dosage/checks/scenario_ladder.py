@@ -1,0 +1,112 @@
+"""The thorough checks of a scenario: knowing more is never worse, extreme doses fail, Gymnasium accepts it."""
+
+import warnings
+from collections.abc import Iterable
+from functools import lru_cache
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from rl_drug_dosage.checks.report import Check, Finding, check, wrong
+from rl_drug_dosage.clinic.policy import Policy, Setting
+from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.envs.faces import SingleEnv
+from rl_drug_dosage.envs.scenario_env import env_of
+from rl_drug_dosage.registry import Found, load_policy_definition
+from rl_drug_dosage.trials.statistics import Interval, bootstrap
+from rl_drug_dosage.trials.trial import Cohort, run_trial
+from rl_drug_dosage.types import Array
+
+__all__ = ["THOROUGH"]
+
+_PATIENTS, _FEWER = 500, 100
+_CLEARLY = 5.0
+"""Percentage points of attainment."""
+
+
+class _Says(Policy):
+    """Always the same amount."""
+
+    amount: Array = eqx.field()
+
+    def init(self, record: Record, truth: Truth | None = None) -> tuple[()]:
+        return ()
+
+    def act(self, memory: tuple[()], observation: Record, key: object) -> tuple[Array, tuple[()]]:
+        return self.amount, memory
+
+
+def _attained(scenario: Scenario, policy: Policy, patients: int, *, sees_truth: bool = False) -> np.ndarray:
+    """Share of judged intervals in the windows, patient by patient, in %."""
+    simulator = simulator_of(scenario, scenario.models[0])
+    trial = run_trial(scenario, simulator, policy, Cohort(1, patients), sees_truth=sees_truth)
+    found: np.ndarray = 100.0 * trial.inside[:, scenario.judged()].mean(1)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _by_name(task: Found[Scenario], name: str) -> np.ndarray:
+    scenario = task.value
+    definition = load_policy_definition(name)
+    first = scenario.models[0]
+    setting = Setting(task, model_of(scenario, first), simulator_of(scenario, first))
+    return _attained(scenario, definition.build(setting), _PATIENTS, sees_truth=definition.sees_truth)
+
+
+def _interval(column: np.ndarray) -> Interval:
+    return bootstrap(column[:, None], np.random.default_rng(1))[0]
+
+
+@check("label")
+def _knowing_more_is_never_worse(task: Found[Scenario]) -> Iterable[Finding]:
+    """random << label <= mipd <= oracle in the scenario's own goal; the first and the last step clearly apart."""
+    found = {name: _by_name(task, name) for name in ("random", "label", "mipd", "oracle")}
+    means = ", ".join(f"{name} {column.mean():.1f} %" for name, column in found.items())
+    label, random = _interval(found["label"]), _interval(found["random"])
+    if not label.low > random.high:
+        yield wrong("label", f"no better than random doses ({means})", "clearly better", "correct the rule or the goal")
+    if not _interval(found["mipd"] - found["label"]).high > 0.0:
+        came = f"Bayesian dosing is worse than the label ({means})"
+        yield wrong("look_ahead", came, "at least as good", "look further ahead, or measure more")
+    if not _interval(found["oracle"] - found["mipd"]).low > 0.0:
+        came = f"knowing the truth is no better than Bayesian dosing ({means})"
+        yield wrong("goal", came, "clearly better", "the task leaves nothing to learn: add variability")
+
+
+@check("goal")
+def _no_dose_does_nothing_and_the_highest_dose_harms(task: Found[Scenario]) -> Iterable[Finding]:
+    scenario = task.value
+    label = _by_name(task, "label")[:_FEWER].mean()
+    for amount, what in ((0.0, "no dose"), (scenario.dosage.amounts[-1], "the highest dose")):
+        share = _attained(scenario, _Says(jnp.asarray(amount, dtype=float)), _FEWER).mean()
+        if not share < label - _CLEARLY:
+            came = f"{what} attains {share:.1f} %, the label {label:.1f} %"
+            field = "goal.targets" if amount == 0 else "dosage.amounts"
+            yield wrong(field, came, f"at least {_CLEARLY:g} points less", "correct the goal, or extend the grid")
+
+
+@check("schedule")
+def _gymnasium_accepts_it(task: Found[Scenario]) -> Iterable[Finding]:
+    from gymnasium.utils.env_checker import check_env
+
+    env = SingleEnv(env_of(task.value).make())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            check_env(env)
+        finally:
+            env.close()
+    for each in said:
+        # Actions of amounts run from 0, which Gymnasium calls unusual.
+        if "symmetric and normalized" not in str(each.message):
+            yield wrong("schedule", f"Gymnasium's check_env says: {each.message}", "no warning", "correct it")
+
+
+THOROUGH: tuple[Check[Found[Scenario]], ...] = (
+    _gymnasium_accepts_it,
+    _no_dose_does_nothing_and_the_highest_dose_harms,
+    _knowing_more_is_never_worse,
+)

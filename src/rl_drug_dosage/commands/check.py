@@ -1,0 +1,123 @@
+"""``rl-drug-dosage check``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rl_drug_dosage.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from rl_drug_dosage.checks.report import Report
+    from rl_drug_dosage.registry import Found, Kind
+
+__all__ = ["command"]
+
+_BROKEN = 1
+"""Exit code where a contract is broken; an error (no such file, ...) has its own."""
+
+
+def command(
+    reference: Annotated[
+        str,
+        typer.Argument(metavar="FILE_OR_NAME", help="A drug, scenario or policy: a file, a name, package.module:OBJECT."),
+    ],
+    kind: Annotated[
+        str | None, typer.Option(help="drug, scenario or policy.", show_default="what the file defines")
+    ] = None,
+    scenario: Annotated[str | None, typer.Option(help="Where a policy doses; needed to check one.")] = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Also let policies compete and run Gymnasium's own checks: minutes.")
+    ] = False,
+    figure: Annotated[bool, typer.Option(help="Draw the typical patient.")] = True,
+    output_dir: Annotated[Path, typer.Option(help="Folder of the figure.")] = Path(),
+) -> None:
+    """Check that a drug model, a scenario or a policy keeps its contract, and draw a typical patient.
+
+    Example: rl-drug-dosage check ./mine.py
+    """
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    from rl_drug_dosage.checks.reference import find_any
+
+    what, found = find_any(reference, kind or "")
+    scenario = scenario or _trained_for(what, found)
+    if (what.word == "policy") != (scenario is not None):
+        hint = "name one with --scenario" if scenario is None else "leave --scenario out"
+        raise ConfigError(f"{reference} is a {what.word}; a policy, and nothing else, is checked in a scenario: {hint}")
+    task = _task(scenario)
+    _make_folder(output_dir)
+    report = _check(what, found, task, "thorough" if thorough else "quick")
+    _show(report, found.where)
+    if figure and report.ok:
+        path = output_dir / f"check-{found.name.replace(' ', '-').replace('/', '-')}.png"
+        _draw(what, found, task, path)
+        typer.echo(path)
+    raise typer.Exit(0 if report.ok else _BROKEN)
+
+
+def _trained_for(kind: "Kind", found: "Found[Any]") -> str | None:
+    """The environment that a trained policy's file names."""
+    known: str | None = found.value.card.get("env", {}).get("id") if kind.word == "policy" else None
+    return known
+
+
+def _task(scenario: str | None) -> Any:
+    from rl_drug_dosage.registry import find_scenario
+
+    return find_scenario(scenario) if scenario is not None else None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make output folder {str(folder)!r}: {error.strerror}; choose another one") from None
+
+
+def _check(kind: "Kind", found: "Found[Any]", task: Any, level: Any) -> "Report":
+    from rl_drug_dosage import checks
+
+    if kind.word == "drug":
+        report: Report = checks.check_drug(found.value, level=level)
+    elif kind.word == "scenario":
+        report = checks.check_scenario(found, level=level)
+    else:
+        report = checks.check_policy(found, task, level=level)
+    return report
+
+
+def _draw(kind: "Kind", found: "Found[Any]", task: Any, path: Path) -> None:
+    from rl_drug_dosage.checks import pictures
+
+    if kind.word == "drug":
+        figure = pictures.draw_drug(found.value)
+    elif kind.word == "scenario":
+        figure = pictures.draw_scenario(found)
+    else:
+        figure = pictures.draw_course_of_policy(found.name, found.value, task)
+    pictures.save(figure, path)
+
+
+def _show(report: "Report", where: str) -> None:
+    """A line a check; what is wrong stands on lines of its own, whole, whatever the width."""
+    typer.secho(f"{report.kind} {report.name} ({where})", bold=True)
+    for passed in report.passed:
+        typer.echo(f"  passed  {passed.check} ({passed.seconds:.1f} s)")
+    for name in dict.fromkeys(f.check for f in report.failures):
+        typer.secho(f"  FAILED  {name}", fg="red")
+        for finding in report.failures:
+            if finding.check == name:
+                typer.echo(f"          {finding}")
+    for finding in report.warnings:
+        typer.secho(f"  warning {finding.check}", fg="yellow")
+        typer.echo(f"          {finding}")
+    for name in report.skipped:
+        typer.echo(f"  not run {name}")
+    seconds = sum(p.seconds for p in report.passed)
+    typer.echo(
+        f"{len(report.passed)} passed, {len({f.check for f in report.failures})} failed, "
+        f"{len(report.warnings)} warnings, {len(report.skipped)} not run, {seconds:.1f} s"
+    )
