@@ -31,7 +31,7 @@ limits. The engine does the rest.
 
 See `drugs/vancomycin_goti2018.py` for a real example.
 
-****Engine units**: mg, L, h, kg; clearances L/h, rate constants 1/h, concentrations mg/L. Thetas keep the units of the
+**Engine units**: mg, L, h, kg; clearances L/h, rate constants 1/h, concentrations mg/L. Thetas keep the units of the
 source; `parameters` converts them. Everything in `parameters`, `finish`, output functions and right-hand sides
 must be written with `jax.numpy` and without Python ``if`` on values (use ``jnp.where``).
 
@@ -60,13 +60,13 @@ the argument ``pk`` holds its contents plus ``pk["concentration"]`` in mg/L.
 parameters, inside a rate constant), return a helper entry (``"f_size": 1.0``), put the `Eta` on it, and compute the
 engine's parameters in ``finish(p, covariates) -> p``, which runs after the random effects.
 
-****Time**: a model with time-dependent parameters declares a covariate (``time_h``, ``post_op_day``), and the patient's
+**Time**: a model with time-dependent parameters declares a covariate (``time_h``, ``post_op_day``), and the patient's
 covariate table has a record at each change. With NOCB a record's values apply up to and including its time.
 
 **Outputs** read compartment contents and individual parameters: ``lambda state, p: 1000 * state["central"] / p["v1"]``.
 Targets, figures and dose search use the first output by default.
 
-****Unverified numbers** are marked ``Param(..., unverified=True)``. No number is invented.
+**Unverified numbers** are marked ``Param(..., unverified=True)``. No number is invented.
 '''
 
 from collections.abc import Callable, Mapping
