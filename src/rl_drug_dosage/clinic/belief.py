@@ -123,7 +123,7 @@ class Player:
         return self.model.structure.initial({name: value[0] for name, value in p.items()})
 
     def interval(self, x: Array, amount: Array, j: Array, intake_mg: Array) -> tuple[Outcome, Array]:
-        """Simulate interval ``j``: its outcome, and all outputs ``[grid, output]``."""
+        """Play interval ``j``: its outcome, and all outputs ``[grid, output]``."""
         p = self.parameters(j)
         swallowed = amount if self.taken is None else amount * self.taken[j]
         mg = dose_mg(self.scenario, swallowed, facts_at(self.covariates, j))

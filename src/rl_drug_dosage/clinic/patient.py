@@ -204,7 +204,7 @@ def treat(
         model: from `simulator_of`.
         course: the patient at decision ``k``.
         amount: the dose, in the dosage's unit.
-        k: index of the decision.
+        k: which decision this is.
     """
     schedule, monitoring = scenario.schedule, scenario.monitoring
     samples = len(monitoring.at_h)

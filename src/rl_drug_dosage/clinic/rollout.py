@@ -134,7 +134,7 @@ def rollout(
 def dispense(
     scenario: Scenario, shield: Shield | None, record: Record, proposal: Float[Array, ""]
 ) -> tuple[Float[Array, ""], Int[Array, ""]]:
-    """The dose given for a proposal, and why it differs: an index into `clinic.shield.REASONS`.
+    """What is given for a proposal, and why it differs: an index into `clinic.shield.REASONS`.
 
     A proposal off the grid becomes the nearest amount of it. Without a number the last dose goes on, and nothing is
     given before the first. Then comes the shield.

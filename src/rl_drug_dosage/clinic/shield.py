@@ -73,7 +73,7 @@ class Shield(eqx.Module):
         return jnp.where(acts, allowed, amount), jnp.where(acts, REASONS.index("dose cap") + least, 0)
 
     def _by_level(self, record: Record, grid: Float[Array, " amount"]) -> Float[Array, ""]:
-        """The highest amount that keeps the typical patient on the safe side of ``level``, by bisection."""
+        """The highest amount under which the typical patient stays on the right side of ``level``, by bisection."""
         player = Player(self.model, self.scenario, record.covariates, jnp.zeros(len(self.model.etas)), None, area=False)
         seen = past(player, record)
         at = self.model.output_index(self.scenario.monitoring.output)
