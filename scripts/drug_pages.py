@@ -1,4 +1,4 @@
-"""Write docs/drugs/: one page a drug model, and their index. `make docs` runs it."""
+"""Write docs/drugs/: one page per drug model, and an index. `make docs` runs it."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "drugs"
 
 
 def pages() -> dict[str, str]:
-    """The text of every file by its name."""
+    """The text of every page by file name."""
     models = [load_drug(name) for name in names(DRUG)]
     return {f"{m.name}.md": markdown(drug_page(m)) for m in models} | {"index.md": index_markdown(models)}
 
 
 def main() -> None:
-    """Write what differs, and remove the pages of drugs that are gone."""
+    """Write the pages that have changed, and remove pages of drugs that no longer exist."""
     configure("cpu")
     FOLDER.mkdir(parents=True, exist_ok=True)
     wanted = pages()

@@ -1,17 +1,17 @@
-"""Every error that this package raises on purpose.
+"""Every error that this package raises deliberately.
 
     RlDrugDosageError
     ├── ConfigError         a setting that is not allowed
-    ├── UnknownNameError    a name (environment, drug, policy, command) that nothing carries
-    ├── BadPluginError      a discovered file that does not keep its folder's agreement
-    ├── ModelFileError      a model file that is missing, damaged, foreign or too new
+    ├── UnknownNameError    an unknown name (of an environment, drug, policy or command)
+    ├── BadPluginError      a discovered file that does not define what its folder requires
+    ├── ModelFileError      a model file that is missing, damaged, not ours or too new
     ├── CheckpointError     a run folder that cannot be resumed
-    ├── OutputError         a place that cannot be written, or that must not be overwritten
-    ├── DeviceError         an accelerator that was asked for and is not there
+    ├── OutputError         a path that cannot be written, or must not be overwritten
+    ├── DeviceError         a requested accelerator that is not available
     ├── DependencyError     an optional extra that is not installed
-    └── TrainingError       a training run that cannot go on (a loss that is not finite)
+    └── TrainingError       a training run that cannot continue (a loss that is not finite)
 
-The command line prints the message in one line and exits with ``exit_code``. A message says what came, what is
+The command line prints the message in one line and exits with ``exit_code``. A message says what was given, what is
 allowed and what to do.
 """
 
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class RlDrugDosageError(Exception):
-    """The root of the tree above."""
+    """Base class of all errors of this package."""
 
     exit_code = 2
 
@@ -43,14 +43,14 @@ class ConfigError(RlDrugDosageError):
 
 
 class UnknownNameError(RlDrugDosageError):
-    """A name that nothing carries; the message offers the nearest one.
+    """An unknown name; the message suggests the closest one.
 
     Args:
-        what: the kind of thing that was looked for, e.g. ``"environment"``.
-        name: the name that came.
+        what: the kind of thing, e.g. ``"environment"``.
+        name: the name that was given.
         known: the names that exist.
-        remedy: what else could be done.
-        near: the name to offer, empty for none; None: the nearest one by letters. Where a wrong guess would be
+        remedy: another way out, if any.
+        near: the name to suggest, empty for none; None: the closest one by letters. Where a wrong guess would be
             believed (a covariate) the caller decides.
     """
 
@@ -67,11 +67,11 @@ class UnknownNameError(RlDrugDosageError):
 
 
 class BadPluginError(RlDrugDosageError):
-    """A discovered file that does not keep its folder's agreement."""
+    """A discovered file that does not define what its folder requires."""
 
 
 class ModelFileError(RlDrugDosageError):
-    """A model file that is missing, damaged, foreign or too new."""
+    """A model file that is missing, damaged, not ours or too new."""
 
 
 class CheckpointError(RlDrugDosageError):
@@ -79,11 +79,11 @@ class CheckpointError(RlDrugDosageError):
 
 
 class OutputError(RlDrugDosageError):
-    """A place that cannot be written, or that must not be overwritten."""
+    """A path that cannot be written, or must not be overwritten."""
 
 
 class DeviceError(RlDrugDosageError):
-    """An accelerator that was asked for and is not there."""
+    """A requested accelerator that is not available."""
 
 
 class DependencyError(RlDrugDosageError):
@@ -91,6 +91,6 @@ class DependencyError(RlDrugDosageError):
 
 
 class TrainingError(RlDrugDosageError):
-    """A training run that cannot go on."""
+    """A training run that cannot continue."""
 
     exit_code = 3

@@ -1,4 +1,4 @@
-"""Types that several parts share."""
+"""Types shared by several rooms."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import numpy as np
 __all__ = ["Array"]
 
 # The same pytrees live on the host (NumPy: initial values, files, one patient at a time) and on a device (JAX). A
-# static checker would ask for a cast at every border between the two.
+# static checker would require a cast wherever the two meet.
 if TYPE_CHECKING:
     type Array = Any
 else:

@@ -156,7 +156,9 @@ class Bench:
     def alone(self) -> Doses:
         """Copies of the first patient only."""
         charts, truth = self._course
-        charts = jax.tree.map(lambda leaf: leaf if leaf.ndim == 1 else jnp.repeat(leaf[:, :1], _PATIENTS, axis=1), charts)
+        charts = jax.tree.map(
+            lambda leaf: leaf if leaf.ndim == 1 else jnp.repeat(leaf[:, :1], _PATIENTS, axis=1), charts
+        )
         one = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], _PATIENTS, axis=0), truth)
         return self._run(charts, one if self.definition.sees_truth else None)
 
@@ -204,10 +206,10 @@ def abstract_act(bench: Bench, *, with_key: bool) -> tuple[Any, Any]:
 def constants_of(bench: Bench) -> str:
     """The program of a decision as text, with what was computed while it was traced."""
     record, _ = bench.first
-    traced = jax.make_jaxpr(lambda m, r, k: bench.policy.act(m, r, k))(
-        bench.abstract_memory, record, jax.random.key(0)
-    )
-    consts = [np.asarray(c).tobytes().hex() for c in traced.consts if not jax.dtypes.issubdtype(c.dtype, jax.dtypes.prng_key)]
+    traced = jax.make_jaxpr(lambda m, r, k: bench.policy.act(m, r, k))(bench.abstract_memory, record, jax.random.key(0))
+    consts = [
+        np.asarray(c).tobytes().hex() for c in traced.consts if not jax.dtypes.issubdtype(c.dtype, jax.dtypes.prng_key)
+    ]
     # Names of variables and functions' addresses are no part of what is computed.
     return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(consts)
 

@@ -38,7 +38,9 @@ def _a_patient_is_its_key_alone(scenario: Scenario) -> Iterable[Finding]:
     if np.array_equal(first[-1].contents, second[-1].contents):
         yield wrong("models", "two keys gave the same patient", "different ones", "give the cohort some variability")
     if first[0].shape != (env.observer.size,):
-        yield wrong("covariates", f"an observation of shape {first[0].shape}", f"({env.observer.size},)", "correct them")
+        yield wrong(
+            "covariates", f"an observation of shape {first[0].shape}", f"({env.observer.size},)", "correct them"
+        )
     for field, values in (("covariates", first[0]), ("monitoring.output", first[1])):
         if not np.isfinite(values).all():
             yield wrong(field, "an observation that is not finite", "finite", "correct the model or the covariates")
@@ -93,7 +95,9 @@ def _levels_come_when_they_are_drawn(scenario: Scenario) -> Iterable[Finding]:
     decisions = scenario.schedule.decisions
     early = [charts.known[k, :, k:].any() for k in range(decisions)]
     if any(early):
-        yield wrong("monitoring", f"a level is known at decision {early.index(True)} before it is drawn", "later", "report it")
+        yield wrong(
+            "monitoring", f"a level is known at decision {early.index(True)} before it is drawn", "later", "report it"
+        )
     if decisions > 1 and not charts.known.any() and scenario.monitoring.missed < 1:
         came = "no level is back before the last decision"
         yield wrong("monitoring.turnaround_h", came, "one that a dose can follow", "draw earlier, or shorten it")

@@ -147,7 +147,9 @@ def _shield_is_sound(scenario: Scenario) -> Iterable[Finding]:
         yield wrong("shield.dose", came, f"from {dosage.usual:g} {dosage.unit}", "correct one of them")
     if shield.day is not None and 0 < shield.day < dosage.usual * len(dosage.at_h):
         came = f"{shield.day:g} {dosage.unit} a day forbids the usual dose"
-        yield wrong("shield.day", came, f"from {dosage.usual * len(dosage.at_h):g} {dosage.unit}", "correct one of them")
+        yield wrong(
+            "shield.day", came, f"from {dosage.usual * len(dosage.at_h):g} {dosage.unit}", "correct one of them"
+        )
     if shield.factor is not None and 0 < shield.factor <= 1:
         yield wrong("shield.factor", f"{shield.factor:g}: no dose may ever rise", "above 1", "correct it")
 
@@ -183,7 +185,9 @@ def _what_training_changes_exists(scenario: Scenario) -> Iterable[Finding]:
     for i, (title, name, edges) in enumerate(scenario.strata):
         at = f"strata[{i}]"
         if name not in names:
-            yield wrong(at, f"{title!r} by {name!r}, no covariate of the scenario", ", ".join(names), "correct the name")
+            yield wrong(
+                at, f"{title!r} by {name!r}, no covariate of the scenario", ", ".join(names), "correct the name"
+            )
             continue
         low, high = names[name].low, names[name].high
         if list(edges) != sorted(set(edges)) or not edges or not low <= edges[0] <= edges[-1] <= high:

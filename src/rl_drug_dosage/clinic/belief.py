@@ -1,7 +1,7 @@
-"""What the levels say about a patient: MAP estimate and spread, under the model that a controller believes.
+"""Bayesian estimation during treatment: MAP estimate and covariance of a patient, under the controller's model.
 
-The history is played again for every trial value of the random effects, with the doses as prescribed and the times as
-planned: a clinic knows no others.
+The history is simulated again for every trial value of the random effects, with doses as prescribed and times as
+planned, because that is all a clinic knows.
 """
 
 from collections.abc import Callable
@@ -48,12 +48,12 @@ __all__ = [
 ]
 
 _MOST_KAPPAS = 12
-"""A controller estimates inter-occasion effects where they are at most this many, and takes them as 0 elsewhere."""
+"""A controller estimates inter-occasion effects if there are at most this many; otherwise it sets them to 0."""
 _SMALLEST = 1e-6
 
 
 def occasions_of(model: DrugModel, scenario: Scenario) -> int:
-    """How many occasions have kappas to estimate: all of the course's, or none."""
+    """Number of occasions with kappas to estimate: all occasions of the course, or none."""
     steps = scenario.schedule.decisions
     return steps if 0 < len(model.occasion_etas) * steps <= _MOST_KAPPAS else 0
 
@@ -67,23 +67,23 @@ class Belief(eqx.Module):
 
 
 def prior(model: DrugModel, scenario: Scenario) -> Belief:
-    """What is believed before any level."""
+    """The belief before any level: the prior."""
     w = prior_covariance(model, occasions_of(model, scenario))
     return Belief(jnp.zeros(w.shape[0]), jnp.asarray(w, dtype=float))
 
 
 class Player:
-    """Plays intervals of one patient under one set of random effects; what does not change is computed once.
+    """Simulates intervals of one patient for one set of random effects; constant quantities are computed once.
 
     Args:
-        model: the controller's.
+        model: the controller's model.
         scenario: the task.
-        covariates: the patient's table, see `Record`.
+        covariates: the patient's covariate table, see `Record`.
         eta: between-subject random effects.
-        kappa: one row an occasion, or None.
-        area: whether areas are wanted.
-        disturbance: what multiplies the scenario's disturbance in this patient; None where it is not known of.
-        taken: 1 for every interval whose dose is taken, 0 where it is missed; None where it is not known of.
+        kappa: one row per occasion, or None.
+        area: whether to compute AUCs.
+        disturbance: this patient's multiplier of the scenario's disturbance; None if unknown.
+        taken: per interval, 1 if the dose is taken and 0 if it is missed; None if unknown.
     """
 
     def __init__(
@@ -147,17 +147,17 @@ def _drifts(model: DrugModel, scenario: Scenario) -> bool:
 
 
 class Past(eqx.Module):
-    """A patient's history under one set of random effects."""
+    """A patient's simulated history for one set of random effects."""
 
     contents: Float[Array, " n"]
     area: Float[Array, ""]
     predicted: Float[Array, "decision sample"]
-    """The monitored output where levels are drawn; 0 from now on."""
+    """The monitored output at the sampling times; 0 from now on."""
     baseline: Float[Array, ""]
 
 
 def past(player: Player, record: Record) -> Past:
-    """Play the record's doses up to now."""
+    """Simulate the recorded doses up to now."""
     scenario, model = player.scenario, player.model
     at = model.output_index(scenario.monitoring.output)
     slots = jnp.asarray([scenario.schedule.output_times_h.index(t) for t in scenario.monitoring.at_h])
@@ -180,7 +180,7 @@ def past(player: Player, record: Record) -> Past:
 
 
 def new_results(scenario: Scenario) -> Bool[np.ndarray, " decision"]:
-    """Whether a belief is formed anew: the scenario lets it, and results can have come back since the last time."""
+    """Decisions at which the belief is updated: allowed by the scenario, and new results may have arrived."""
     times = result_times(scenario).ravel()
     now = np.arange(scenario.schedule.decisions) * scenario.schedule.interval_h + 1e-4
     count = (times[None] <= now[:, None]).sum(axis=1) + int(scenario.monitoring.baseline)
@@ -210,11 +210,11 @@ def estimate(
     """MAP estimate from a record, by the damped Gauss-Newton method of `map_estimate`.
 
     Args:
-        model: the controller's.
+        model: the controller's model.
         scenario: the task.
-        record: what is known.
-        start: where to begin: the last estimate.
-        max_iterations: evaluations; an estimate that was good before the last level needs few.
+        record: the patient's record.
+        start: initial value: the last estimate.
+        max_iterations: number of evaluations; few are needed if the last estimate was good.
     """
     occasions = occasions_of(model, scenario)
     objective, precision = _objective(model, scenario, record)
@@ -234,14 +234,14 @@ def estimate(
 def log_posterior(
     model: DrugModel, scenario: Scenario, record: Record, z: Float[Array, " z"], seen: "Past"
 ) -> Float[Array, ""]:
-    """Logarithm of the posterior density at z, up to a constant, from the history that was played under it."""
+    """Log posterior density at z, up to a constant, from the history simulated with z."""
     objective, _ = _objective(model, scenario, record)
     half, _ = objective(lambda _: _moments(model, scenario, seen, record))
     return -half(z)
 
 
 def _objective(model: DrugModel, scenario: Scenario, record: Record) -> tuple[Callable[..., Any], Array]:
-    """`objective_of` for a record, still without its moments; and the prior's precision."""
+    """`objective_of` for a record, still without its moments, and the prior precision."""
     precision = jnp.asarray(np.linalg.inv(prior_covariance(model, occasions_of(model, scenario))), dtype=float)
     used, below = record.known.ravel(), record.below.ravel()
     if scenario.monitoring.baseline:
@@ -252,7 +252,7 @@ def _objective(model: DrugModel, scenario: Scenario, record: Record) -> tuple[Ca
 def _moments(
     model: DrugModel, scenario: Scenario, seen: "Past", record: Record
 ) -> tuple[Float[Array, " level"], Float[Array, " level"]]:
-    """(prediction - observation, log variance) of all levels, the one before the first dose last."""
+    """(prediction - observation, log variance) of all levels; the level before the first dose comes last."""
     f, y = seen.predicted.ravel(), jnp.where(record.known, record.level, 1.0).ravel()
     if scenario.monitoring.baseline:
         f, y = jnp.append(f, seen.baseline), jnp.append(y, record.baseline)
@@ -260,7 +260,7 @@ def _moments(
 
 
 def innovations(model: DrugModel, scenario: Scenario, seen: Past, record: Record) -> Float[Array, "decision sample"]:
-    """Levels minus predictions in standard deviations of the residual error; 0 where no level is known."""
+    """Levels minus predictions, in standard deviations of the residual error; 0 where no level is known."""
     error, log_variance = _errors(
         model, scenario, seen.predicted.ravel(), jnp.where(record.known, record.level, 1.0).ravel()
     )

@@ -1,8 +1,8 @@
-"""How one decision interval plays out under a drug model: doses, grid times, outputs, area.
+"""Simulate one decision interval under a drug model: doses, grid times, outputs, AUC.
 
-An interval is cut into segments at every dose, end of infusion and grid time. Contents are moved from one to the next
-by the model's structure, exactly where it is linear. Doses may come late, and the absorption may lag: then the edges of
-a dose move, and those of the grid stay.
+An interval is divided into segments at every dose, end of infusion and grid time. The model's structure propagates the
+contents from one segment to the next, exactly if it is linear. If doses are late or absorption has a lag, the start and
+end of a dose move while the grid times stay.
 """
 
 import itertools
@@ -39,7 +39,7 @@ __all__ = [
 
 
 class Outcome(NamedTuple):
-    """What came of one interval."""
+    """The result of one interval."""
 
     contents: Float[Array, " n"]
     """At the end."""
@@ -68,12 +68,12 @@ class _Segment(NamedTuple):
 
     @property
     def moved(self) -> float:
-        """How lateness changes its length: +1, 0 or -1 times."""
+        """Factor of the lateness in its length: +1, 0 or -1."""
         return float(self.end.moves) - float(self.start.moves)
 
 
 class _Traced(NamedTuple):
-    """What `play` needs of its segments, as arrays."""
+    """The segments as arrays, for `play`."""
 
     doses: Array
     infuses: Array
@@ -83,7 +83,7 @@ class _Traced(NamedTuple):
 
 
 _UNROLLED = 2
-"""Segments that are written out in the program; more are looped over, which compiles in a fraction of the time."""
+"""Up to this many segments are unrolled; more are looped over, which compiles in a fraction of the time."""
 
 
 @lru_cache
@@ -118,7 +118,7 @@ def _segments(scenario: Scenario, moving: bool) -> tuple[_Segment, ...]:
 
 
 def varies(model: DrugModel, scenario: Scenario) -> bool:
-    """Whether parameters differ between intervals: drifting covariates, clocks, occasions."""
+    """Whether parameters differ between intervals, because of drifting covariates, clocks or occasions."""
     names = {c.name for c in model.covariates}
     changing = {d.name for d in scenario.drifts} | {c.name for c in scenario.clocks}
     return bool(names & changing) or bool(model.occasion_etas)
@@ -132,15 +132,15 @@ def interval_parameters(
     kappa: Float[Array, " kappa"] | None,
     t_h: Float[Array, ""],
 ) -> dict[str, Float[Array, " segment"]]:
-    """Individual parameters in the interval that starts at ``t_h``: one row, or one a segment where a clock runs.
+    """Individual parameters in the interval that starts at ``t_h``: one row, or one per segment if there is a clock.
 
     Args:
         model: the drug.
-        scenario: for its clocks.
-        facts: covariates in this interval, scalars by name; those that the model does not read are left alone.
+        scenario: the task, for its clocks.
+        facts: covariates in this interval, scalars by name; those that the model does not use are ignored.
         eta: between-subject random effects.
-        kappa: those of this interval's occasion; None means 0.
-        t_h: start of the interval since the first decision.
+        kappa: random effects of this interval's occasion; None means 0.
+        t_h: start of the interval, h since the first decision.
     """
     clocks = {c.name: c.value for c in scenario.clocks}
     names = [c.name for c in model.covariates]
@@ -184,7 +184,7 @@ def administered(scenario: Scenario, prescription: Answer, facts: Values) -> Flo
 
 
 def row_of[T](tree: T, i: Any) -> T:
-    """Row ``i`` of parameters, or their only one."""
+    """Row ``i`` of the parameters, or their only row."""
     return jax.tree.map(lambda leaf: leaf[0] if leaf.shape[0] == 1 else leaf[i], tree)
 
 
@@ -292,7 +292,7 @@ def disturbance_at(scenario: Scenario, t_h: Array) -> Float[Array, " grid"]:
 
 
 class Propagators(eqx.Module):
-    """What one interval does in a linear model whose parameters stay: contents and area are affine in (x, dose)."""
+    """One interval of a linear model with constant parameters: contents and AUC are affine in (x, dose)."""
 
     keep: Float[Array, "grid n n"]
     gain: Float[Array, "grid *at n"]
@@ -304,10 +304,10 @@ class Propagators(eqx.Module):
 def propagators(
     model: DrugModel, scenario: Scenario, p: Mapping[str, Array], *, late_h: Array | None = None, area: bool = True
 ) -> Propagators:
-    """`Propagators` of one patient: what is there is moved to every grid time at once, and so is each unit dose.
+    """`Propagators` of one patient: contents and unit doses are propagated to every grid time at once.
 
-    Superposition holds because parameters stay the same over the interval. A dose at t, late and lagging by s, has run
-    for grid time - t - s; one that has not begun contributes nothing.
+    Superposition holds because parameters are constant over the interval. A dose at t, with lateness and lag s, has run
+    for grid time - t - s; a dose that has not started contributes nothing.
     """
     structure, dosage = model.structure, scenario.dosage
     own = row_of(dict(p), 0)

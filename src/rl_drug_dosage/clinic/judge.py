@@ -1,4 +1,4 @@
-"""Metrics of an interval, and whether they are in the windows: the same for a simulator and a planning controller."""
+"""Metrics of an interval, and target attainment; shared by the simulator and planning controllers."""
 
 from typing import NamedTuple
 
@@ -14,18 +14,18 @@ __all__ = ["Verdict", "deviations", "harmed", "judge", "metric_of", "needs_area"
 
 
 class Verdict(NamedTuple):
-    """One interval: shares of its points, which is 0 or 1 where there is one."""
+    """Target attainment of one interval: fractions of its points (0 or 1 if there is a single point)."""
 
     inside: Float[Array, ""]
-    """In every window."""
+    """Inside every window."""
     under: Float[Array, ""]
-    """Below the lower edge of some window."""
+    """Below the lower limit of at least one window."""
     over: Float[Array, ""]
-    """Above the upper edge of some window."""
+    """Above the upper limit of at least one window."""
 
 
 def needs_area(scenario: Scenario) -> bool:
-    """Whether the goal speaks of an area."""
+    """Whether the goal uses an AUC."""
     windows, harms = scenario.goal.targets, scenario.goal.harms
     return any(metric in {"auc24", "auc_total"} for metric in [w.metric for w in windows] + [h.metric for h in harms])
 
@@ -36,13 +36,13 @@ def metric_of(
     """One metric of one interval.
 
     Args:
-        metric: which.
-        output: of which output.
-        model: whose outputs the columns of ``values`` are.
-        scenario: for the interval's length.
-        values: ``[grid, output]``.
-        area: of this interval, mg h/L.
-        total: since the start, this interval included.
+        metric: name of the metric.
+        output: name of the output.
+        model: the model whose outputs are the columns of ``values``.
+        scenario: the task, for the interval's length.
+        values: outputs, ``[grid, output]``.
+        area: AUC of this interval, mg h/L.
+        total: AUC since the start, including this interval, mg h/L.
     """
     at = model.output_index(output)
     column = values[:, at]
@@ -60,7 +60,7 @@ def metric_of(
         case "auc_total":
             return jnp.reshape(total * (model.outputs[at].auc_scale or jnp.nan), 1)
         case "average" | "time_above":
-            raise ConfigError(f"a scenario's goal cannot be about {metric!r}: use trough, peak, nadir, value or an AUC")
+            raise ConfigError(f"a scenario's goal cannot use {metric!r}: use trough, peak, nadir, value or an AUC")
 
 
 def window_metrics(
@@ -73,7 +73,7 @@ def window_metrics(
 def judge(
     metrics: tuple[Float[Array, " point"], ...], low: Float[Array, " window"], high: Float[Array, " window"]
 ) -> Verdict:
-    """Shares of points inside, under and over."""
+    """Fractions of points inside, under and over."""
     below = [m < low[i] for i, m in enumerate(metrics)]
     above = [m > high[i] for i, m in enumerate(metrics)]
     points = max(m.shape[0] for m in metrics)
@@ -93,7 +93,7 @@ def harmed(
     total: Array,
     t_h: Array | float = jnp.inf,
 ) -> Float[Array, " harm"]:
-    """1 for every kind of harm that happened in the interval that started at ``t_h``."""
+    """1 for every harm that occurred in the interval that started at ``t_h``, otherwise 0."""
     found = []
     for h in scenario.goal.harms:
         m = metric_of(h.metric, h.output, model, scenario, values, area, total)
@@ -110,10 +110,10 @@ def deviations(
     high: Float[Array, " window"],
     aim: Float[Array, " window"],
 ) -> Float[Array, " deviation"]:
-    """How far each metric is from its aim, where 1 is the window's edge (on the log scale where the window says so).
+    """Distance of each metric from its aim; 1 is the distance of the window limit (on the log scale if ``log`` is set).
 
-    A window that is open on one side counts from its edge on, in units of 20 % of it. Points are scaled by the root of
-    their number, so that a window weighs the same however many it has.
+    For a window with one limit, the distance is counted from the limit, in units of 20 % of it. Points are scaled by
+    the square root of their number, so a window has the same weight whatever their number.
     """
     found = []
     for i, window in enumerate(scenario.goal.targets):

@@ -1,7 +1,7 @@
-"""The crank of every dosing scenario: a virtual patient from admission to the end, one decision at a time.
+"""Simulates one virtual patient from admission to the end, decision by decision.
 
-A patient is a function of its key alone, and the chance of interval k of the key and k: two policies that treat the
-same patient meet the same adherence, the same lateness, the same assay errors.
+A patient depends only on its key, and the random events of interval k only on the key and k. Two policies that treat
+the same patient therefore see the same adherence, lateness and assay errors.
 """
 
 from typing import NamedTuple
@@ -30,39 +30,39 @@ class VirtualPatient(eqx.Module):
     truth: Truth
     contents: Float[Array, " n"]
     area: Float[Array, ""]
-    """Since the start, mg h/L."""
+    """AUC since the start, mg h/L."""
     start: Float[Array, " output"]
     """Outputs before the first dose."""
     missing: Float[Array, ""]
-    """Share of doses that this patient misses."""
+    """Fraction of doses that this patient misses."""
     error: Float[Array, ""]
-    """What this patient's assay error is multiplied by."""
+    """Multiplier of this patient's assay error."""
     record: Record
-    """With results that are still in the laboratory: show `chart` to a policy."""
+    """Includes results that are still pending in the laboratory; a policy sees `chart` instead."""
     breaches: Int[Array, ""]
-    """Intervals in a row that ended beyond the drop-out's limit."""
+    """Number of consecutive intervals that ended beyond the drop-out limit."""
     alive: Bool[Array, ""]
-    """Has not dropped out."""
+    """Whether the patient has not dropped out."""
 
 
 class Turn(NamedTuple):
-    """What an interval brought, for evaluation."""
+    """The result of an interval, for evaluation."""
 
     values: Float[Array, " grid"]
     """The monitored output, disturbance included."""
     metrics: Float[Array, " window"]
-    """Each window's metric, the mean of its points."""
+    """The metric of each window, averaged over its points."""
     verdict: Verdict
     harms: Float[Array, " harm"]
     reward: Float[Array, ""]
     taken: Float[Array, ""]
-    """1 where the dose was taken."""
+    """1 if the dose was taken."""
     level: Float[Array, " sample"]
     drawn: Bool[Array, " sample"]
 
 
 def _draw_covariates(scenario: Scenario, key: PRNGKeyArray) -> dict[str, Array]:
-    """One patient's covariates by row, with their drift."""
+    """One patient's covariates per row, including their drift."""
     for_start, for_walk = jax.random.split(key)
     drawn: dict[str, Array] = {}
     for covariate, own in zip(scenario.covariates, jax.random.split(for_start, len(scenario.covariates)), strict=True):
@@ -81,7 +81,7 @@ def _draw_covariates(scenario: Scenario, key: PRNGKeyArray) -> dict[str, Array]:
 
 
 def _beta(scenario: Scenario, key: PRNGKeyArray) -> Array:
-    """A patient's share of missed doses."""
+    """A patient's fraction of missed doses."""
     mean, sd = scenario.adherence.missed_mean, scenario.adherence.missed_sd
     if mean == 0:
         return jnp.zeros(())
@@ -112,12 +112,12 @@ def _intakes(scenario: Scenario) -> np.ndarray:
 
 
 def admit(scenario: Scenario, model: DrugModel, key: PRNGKeyArray) -> VirtualPatient:
-    """A new patient.
+    """Draw a new patient.
 
     Args:
         scenario: the task.
         model: from `simulator_of`.
-        key: names the patient.
+        key: random key that identifies the patient.
     """
     keys = jax.random.split(jax.random.fold_in(key, 0), 7)
     steps = scenario.schedule.decisions
@@ -165,12 +165,12 @@ def admit(scenario: Scenario, model: DrugModel, key: PRNGKeyArray) -> VirtualPat
 
 
 def _as_known(table: dict[str, Array], k: Array) -> dict[str, Array]:
-    """Covariates up to now; what has not happened yet repeats the latest."""
+    """Covariates up to now; future rows repeat the latest value."""
     return {n: c if c.shape[0] == 1 else jnp.where(jnp.arange(c.shape[0]) <= k, c, c[k]) for n, c in table.items()}
 
 
 def _measured(scenario: Scenario, model: DrugModel, value: Array, scale: Array, noise: Array) -> Array:
-    """A level with assay error: the monitoring's, else the simulator's residual error."""
+    """A level with assay error: that of the monitoring plan, or else the simulator's residual error."""
     residual = scenario.monitoring.error or model.outputs[model.output_index(scenario.monitoring.output)].residual
     assert residual is not None, f"{scenario.title}: monitoring needs an error, its model publishes none"
     shift = scale * jnp.sqrt(variance(residual, value)) * noise
@@ -178,7 +178,7 @@ def _measured(scenario: Scenario, model: DrugModel, value: Array, scale: Array, 
 
 
 def chart(scenario: Scenario, course: VirtualPatient, k: Int[Array, ""]) -> Record:
-    """What the clinic sees at decision ``k``: results that are back, covariates measured so far."""
+    """The record that the clinic sees at decision ``k``: available results and covariates measured so far."""
     now_h = k * scenario.schedule.interval_h
     back = jnp.asarray(result_times(scenario), dtype=float) <= now_h + 1e-4
     record = course.record
@@ -204,7 +204,7 @@ def treat(
     prescription: Answer,
     k: Int[Array, ""],
 ) -> tuple[VirtualPatient, Turn]:
-    """Give a dose and let one interval pass.
+    """Give a dose and simulate one interval.
 
     Args:
         scenario: the task.
@@ -317,7 +317,7 @@ def _written(scenario: Scenario, record: Record, choice: Int[Array, ""], k: Int[
 def _stays(
     scenario: Scenario, model: DrugModel, course: VirtualPatient, values: Array, amount: Array, k: Array
 ) -> tuple[Array, Array]:
-    """Intervals in a row beyond the drop-out's limit, and whether the patient stays."""
+    """Consecutive intervals beyond the drop-out limit, and whether the patient stays."""
     rule = scenario.dropout
     if rule is None:
         return course.breaches, course.alive

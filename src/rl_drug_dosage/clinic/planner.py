@@ -1,9 +1,9 @@
-"""The best dose sequence under a believed patient: what model-informed dosing and the oracle share.
+"""The best dose sequence for an assumed patient, used by model-informed dosing and the oracle (receding horizon).
 
-The next doses are a first one, a second one, and the same from then on. They minimise the squared deviations from the
-goal's aims over the intervals ahead (`clinic.judge.deviations`), by a damped Gauss-Newton method with tangents through
-the simulator; then the first dose is put on the grid by comparing its neighbours. Only that dose is given: at the next
-decision all is planned anew.
+A plan has three doses: the first, the second, and one for all later decisions. They minimise the squared deviations
+from the goal's aims over the intervals ahead (`clinic.judge.deviations`), by a damped Gauss-Newton method with tangents
+through the simulator. The first dose is then put on the grid by comparing its neighbours. Only that dose is given; the
+next decision makes a new plan.
 """
 
 from collections.abc import Callable
@@ -42,35 +42,35 @@ __all__ = [
 MOVES = 3
 """Free doses of a plan: the first, the second, and all later ones."""
 FACTORS = (0.7, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3)
-"""Multiples of a plan that are compared where the loss is not the one that the plan minimises."""
+"""Multiples of a plan that are also compared if the loss differs from the one that the plan minimises."""
 _STEPS = 5
 _PREFERENCE = 1e-3
 """Of a dosing interval over the next one in the list: decides where two serve equally well."""
 _HOLD = 0.02
-"""Weight of staying near the plan before: decides where no goal within sight depends on a dose."""
+"""Weight of staying close to the previous plan: decides when no target within the horizon depends on a dose."""
 
 
 class Planned(NamedTuple):
-    """What Bayesian dosing remembers: the belief after the last results, and the plan before."""
+    """Memory of Bayesian dosing: the belief after the last results, and the previous plan."""
 
     belief: Belief
     plan: Float[Array, " move"]
 
 
 def begin(model: DrugModel, scenario: Scenario, amount: Array | float) -> Planned:
-    """Before the first decision: the prior, and a plan of one dose to start the search from."""
+    """The memory before the first decision: the prior, and a constant-dose plan as the starting point."""
     return Planned(prior(model, scenario), first_plan(scenario, amount))
 
 
 def player_of(model: DrugModel, scenario: Scenario, record: Record, z: Array) -> Player:
-    """A player of the patient that random effects z describe."""
+    """A `Player` for the patient with random effects z."""
     occasions = occasions_of(model, scenario)
     eta, kappa = split_latent(model, z, occasions)
     return Player(model, scenario, record.covariates, eta, kappa if occasions else None, area=True)
 
 
 def update(model: DrugModel, scenario: Scenario, belief: Belief, record: Record) -> Belief:
-    """The belief with the results that came back since the decision before; no work where none can have."""
+    """The belief updated with the results since the last decision; no computation if there can be none."""
     fresh = jnp.asarray(new_results(scenario))[record.k]
     return jax.lax.cond(fresh, lambda: estimate(model, scenario, record, belief.z), lambda: belief)
 
@@ -128,13 +128,13 @@ def decide(
 
 
 def outside(d: Float[Array, " deviation"]) -> Array:
-    """The smooth number of windows missed, sum d^4 / (1 + d^4), and a little of the distance where all are."""
+    """A smooth count of missed windows, sum d^4 / (1 + d^4), plus a small distance term if all are missed."""
     fourth = d**4
     return jnp.sum(fourth / (1.0 + fourth)) + 0.02 * jnp.sum(jnp.minimum(d * d, 25.0))
 
 
 def first_plan(scenario: Scenario, amount: Array | float) -> Float[Array, " move"]:
-    """A plan of one dose."""
+    """A plan with a constant dose."""
     return jnp.broadcast_to(jnp.asarray(amount, dtype=float), (MOVES,))
 
 
@@ -177,7 +177,7 @@ def outlook(
 
 
 def best_plan(scenario: Scenario, look: Callable[[Array], Array], plan: Float[Array, " move"]) -> Array:
-    """Minimise |look(plan)|^2 within the grid's bounds, from the plan before."""
+    """Minimise |look(plan)|^2 within the bounds of the dose grid, starting from the previous plan."""
     lowest, highest = scenario.dosage.amounts[0], scenario.dosage.amounts[-1]
     scale = highest - lowest
     start = plan
@@ -187,7 +187,7 @@ def best_plan(scenario: Scenario, look: Callable[[Array], Array], plan: Float[Ar
 
     def step(_: int, carry: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
         u, cost, gradient, hessian, damping = carry
-        # Bounds by an active set: a dose at its bound with a step beyond it stays there.
+        # Active-set bounds: a dose at its bound whose step points beyond it stays there.
         stuck = ((u <= lowest / scale) & (gradient > 0)) | ((u >= highest / scale) & (gradient < 0))
         free = ~stuck
         masked = jnp.where(free[:, None] & free[None, :], hessian, 0.0)
@@ -208,7 +208,7 @@ def best_plan(scenario: Scenario, look: Callable[[Array], Array], plan: Float[Ar
 
 
 def _tangents(f: Callable[[Array], Array], u: Array) -> tuple[Array, Array]:
-    """f(u), and its derivatives by row."""
+    """f(u), and its derivatives, one per row."""
     return jax.vmap(lambda v: jax.jvp(f, (u,), (v,)), out_axes=(None, 0))(jnp.eye(u.shape[0]))
 
 
@@ -220,7 +220,7 @@ def choose(
     loss: Callable[[Array], Array],
     factors: tuple[float, ...] = (),
 ) -> Array:
-    """The grid dose with the least loss: neighbours of the plan's first dose, and multiples of it.
+    """The grid dose with the smallest loss among neighbours of the plan's first dose and multiples of it.
 
     Args:
         scenario: for the grid.

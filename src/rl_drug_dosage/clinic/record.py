@@ -1,4 +1,4 @@
-"""What a clinic knows of one patient: covariates, its own prescriptions, the levels that have come back."""
+"""What a clinic knows about one patient: covariates, its prescriptions, and the results received so far."""
 
 from collections.abc import Mapping
 
@@ -16,22 +16,22 @@ __all__ = ["Record", "Truth", "empty_record", "facts_at", "record_axes", "result
 class Record(eqx.Module):
     """One patient's chart at a decision; leading axes are patients.
 
-    Nothing in it comes from the future: rows from interval ``k`` on are 0 and not known, and a result appears when it
-    has come back from the laboratory.
+    It contains nothing from the future: rows from interval ``k`` on are 0 and not known, and a result appears only
+    when the laboratory has reported it.
     """
 
     k: Int[Array, ""]
     """The decision that is due, from 0."""
     covariates: dict[str, Float[Array, " row"]]
-    """One row, or one an interval where something drifts; rows after ``k`` repeat the last measured one."""
+    """One row, or one per interval if a covariate drifts; rows after ``k`` repeat the last measured one."""
     dose: Float[Array, " decision"]
     """Prescribed amounts, in the dosage's unit."""
     level: Float[Array, "decision sample"]
-    """Results; the limit of quantification where ``below``."""
+    """Results; the limit of quantification if ``below``."""
     known: Bool[Array, "decision sample"]
     below: Bool[Array, "decision sample"]
     baseline: Float[Array, ""]
-    """The level before the first dose; 0 where none is drawn."""
+    """The level before the first dose; 0 if none is drawn."""
     intake_mg: Float[Array, " decision"]
     """Announced intakes, known beforehand."""
     choice: Int[Array, " decision"]
@@ -44,22 +44,22 @@ class Record(eqx.Module):
         return Prescription(self.dose[j], self.choice[j]) if self.choice.size else self.dose[j]
 
     def facts(self) -> dict[str, Float[Array, ""]]:
-        """Covariates as they are now."""
+        """The current covariates."""
         return facts_at(self.covariates, self.k)
 
 
 class Truth(eqx.Module):
-    """What nobody in a clinic knows of a patient, and an oracle is told."""
+    """The true parameters of a patient, unknown to a clinic; given only to an oracle."""
 
     eta: Float[Array, " eta"]
     kappa: Float[Array, "decision kappa"]
     covariates: dict[str, Float[Array, " row"]]
     disturbance: Float[Array, ""]
-    """What multiplies the scenario's disturbance."""
+    """Multiplier of the scenario's disturbance."""
     intake_mg: Float[Array, " decision"]
-    """What is really eaten."""
+    """The actual intakes."""
     taken: Float[Array, " decision"]
-    """1 where a dose is taken, 0 where it is missed."""
+    """1 if a dose is taken, 0 if it is missed."""
 
 
 def facts_at(table: Mapping[str, Float[Array, " row"]], k: Int[Array, ""]) -> dict[str, Float[Array, ""]]:
@@ -85,14 +85,14 @@ def empty_record(scenario: Scenario, covariates: Mapping[str, Float[Array, " row
 
 
 def result_times(scenario: Scenario) -> Float[np.ndarray, "decision sample"]:
-    """When each sample's result is back, h since the first decision; infinite where none is drawn."""
+    """Time at which each result is available, h since the first decision; infinite if no sample is drawn."""
     drawn_h = np.arange(scenario.schedule.decisions)[:, None] * scenario.schedule.interval_h
     drawn_h = drawn_h + np.asarray(scenario.monitoring.at_h)[None]
     return np.where(scenario.sampled()[:, None], drawn_h + scenario.monitoring.turnaround_h, np.inf)
 
 
 def record_axes(record: Record) -> Record:
-    """Axes for `jax.vmap` over patients who are all at the same decision."""
+    """Axes for `jax.vmap` over patients at the same decision."""
     import jax
 
     axes: Record = jax.tree.map(lambda _: 0, record)

@@ -1,4 +1,4 @@
-"""A policy treats a cohort from admission to the end: the one loop behind trials, tuning and explanations."""
+"""Simulates a cohort under a policy from admission to the end; used by trials, tuning and explanations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,42 +23,42 @@ _INVALID, _OFF_GRID = REASONS.index("not a number"), REASONS.index("off the grid
 
 
 class Courses(eqx.Module):
-    """What happened to a cohort under one policy."""
+    """The courses of a cohort under one policy."""
 
     covariates: dict[str, Float[Array, " patient"]]
     """At admission."""
     values: Float[Array, "decision patient time"]
     """The monitored output at the output times, disturbance included."""
     metrics: Float[Array, "decision patient target"]
-    """The metric of each target of the goal, the mean of an interval's points."""
+    """The metric of each target of the goal, averaged over the interval's points."""
     dose: Float[Array, "decision patient"]
-    """What was given, in the dosage's unit."""
+    """The dose given, in the dosage's unit."""
     proposal: Float[Array, "decision patient"]
     """What the policy asked for."""
     every_h: Float[Array, "decision patient"]
     """The dosing interval that runs."""
     reason: Int[Array, "decision patient"]
-    """Why they differ, an index into `clinic.shield.REASONS`; 0: they do not."""
+    """Why they differ, an index into `clinic.shield.REASONS`; 0 if they are equal."""
     inside: Float[Array, "decision patient"]
-    """Share of the interval's points in every target; 0 after a patient has dropped out."""
+    """Fraction of the interval's points inside every target; 0 after a patient has dropped out."""
     under: Float[Array, "decision patient"]
     over: Float[Array, "decision patient"]
     harms: Float[Array, "decision patient harm"]
     """Events."""
     reward: Float[Array, "decision patient"]
     alive: Bool[Array, "decision patient"]
-    """Had not dropped out before the decision."""
+    """Whether the patient had not dropped out before the decision."""
     notes: Any
-    """What the witness wrote down."""
+    """What the witness recorded."""
 
 
 class Witness(eqx.Module):
-    """Watches a rollout without changing it: other policies on the same charts, what stands in a chart."""
+    """Observes a rollout without changing it, for example other policies on the same records."""
 
     begin: Callable[[Record, Truth], Any] = eqx.field(static=True)
     """(records, truths) of all patients at admission -> its memory."""
     note: Callable[[Any, Any, Record, Array], tuple[Any, Any]] = eqx.field(static=True)
-    """(its memory, the policy's memory, records at a decision, doses given) -> (what it writes down, its memory)."""
+    """(its memory, the policy's memory, records at a decision, doses given) -> (what it records, its memory)."""
 
 
 def _none(*_: Any) -> tuple[tuple[()], tuple[()]]:
@@ -78,18 +78,19 @@ def rollout(
     sees_truth: bool = False,
     witness: Witness = _NOBODY,
 ) -> Courses:
-    """One policy on the patients that the keys name; traceable.
+    """Simulate one policy on the patients identified by the keys. Can be traced by JAX.
 
-    Every policy meets the same patients with the same chance. Who has left counts as out of range to the end.
+    Every policy treats the same patients with the same random events. A patient who has left counts as out of range to
+    the end.
 
     Args:
         scenario: the task.
         model: the simulator, from `clinic.simulators.simulator_of`.
-        policy: doses them.
-        keys: one a patient.
-        shield: stands between policy and patient.
-        sees_truth: the policy is an oracle.
-        witness: watches.
+        policy: the dosing policy.
+        keys: one random key per patient.
+        shield: safety shield applied to every proposed dose.
+        sees_truth: whether the policy is an oracle.
+        witness: observer of the rollout.
     """
     patient = jax.vmap(lambda key: admit(scenario, model, key))(keys)
     zero = jnp.zeros((), jnp.int32)

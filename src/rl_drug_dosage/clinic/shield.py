@@ -1,7 +1,7 @@
-"""A safety shield between any policy and the patient: it caps, counts and says why.
+"""A safety shield between any policy and the patient: it caps doses, counts interventions and gives the reason.
 
-It knows what the clinic knows. The limits stand in the scenario; each can be changed or left out (`shield_of`). A dose
-is lowered to the highest one of the grid that every limit allows; a step up is capped, a step down never.
+It uses only what the clinic knows. The scenario defines the limits; each can be changed or omitted (`shield_of`). A
+dose is lowered to the highest dose on the grid that all limits allow. Increases are capped, decreases never.
 """
 
 import dataclasses
@@ -30,11 +30,11 @@ REASONS = (
     "drug on board",
     "predicted level",
 )
-"""Why a given dose differs from the proposal, by index. The first two are found without a shield as well."""
+"""Why the dose given differs from the proposal, by index. The first two also occur without a shield."""
 
 
 class Shield(eqx.Module):
-    """`ShieldLimits` as numbers; an infinite one never acts."""
+    """`ShieldLimits` as numbers; an infinite limit never acts."""
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
@@ -102,11 +102,11 @@ class Shield(eqx.Module):
 
 
 def shield_of(scenario: Scenario, model: DrugModel, **limits: float | None) -> Shield:
-    """The scenario's shield, with other limits where they are given.
+    """The scenario's shield, with the given limits replaced.
 
     Args:
         scenario: the task.
-        model: what the typical patient follows.
+        model: drug model of the typical patient.
         limits: fields of `ShieldLimits`.
     """
     known = dataclasses.replace(scenario.shield, **limits)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The drug models of a scenario: as patients follow them, and as a controller believes them."""
+"""The drug models of a scenario, as simulator of the patients and as model of a controller."""
 
 import dataclasses
 from functools import lru_cache
@@ -15,11 +15,11 @@ __all__ = ["model_of", "randomised", "simulator_of"]
 
 @lru_cache
 def model_of(scenario: Scenario, name: str) -> DrugModel:
-    """A drug model as a controller of this scenario believes it: fixed substeps, the scenario's etas if it has none.
+    """A drug model as used by a controller of this scenario: fixed substeps, and the scenario's etas if it has none.
 
     Raises:
-        UnknownNameError: not one of the scenario's models.
-        ConfigError: the scenario lets a controller estimate parameters of which this model varies none.
+        UnknownNameError: the name is not one of the scenario's models.
+        ConfigError: the model has no random effects on the parameters that the scenario lets a controller estimate.
     """
     model = _whole(scenario, name)
     if scenario.estimated is None:
@@ -42,7 +42,7 @@ def _whole(scenario: Scenario, name: str) -> DrugModel:
 
 @lru_cache
 def simulator_of(scenario: Scenario, name: str) -> DrugModel:
-    """A drug model as it simulates this scenario: with the scenario's day-to-day variability on top."""
+    """A drug model as the simulator of this scenario, with the scenario's day-to-day variability added."""
     model = _whole(scenario, name)
     taken = {eta.parameter for eta in model.occasion_etas}
     extra: tuple[Eta, ...] = tuple(eta for eta in scenario.daily_etas if eta.parameter not in taken)
@@ -51,14 +51,14 @@ def simulator_of(scenario: Scenario, name: str) -> DrugModel:
 
 @lru_cache
 def randomised(scenario: Scenario, name: str, amount: float) -> DrugModel:
-    """A simulator for training on patients that no published model describes: everything varies more than published.
+    """A simulator for domain randomisation: patients vary more than in the published model.
 
-    Every variance of a log-normal random effect grows by (amount s)^2, and every parameter of ``Scenario.spread``
-    without one gets its own, with s the scenario's spread of that parameter (0.3 where it names none). None of it is
-    published: it is what a policy is hardened with.
+    Every variance of a log-normal random effect increases by (amount s)^2, and every parameter of ``Scenario.spread``
+    without a random effect gets one. s is the scenario's spread of that parameter (0.3 if not given). This variability
+    is not published; it makes a policy robust.
     """
     model = simulator_of(scenario, name)
-    why = "spread for training, a choice of this project"
+    why = "variability for training, this project's choice"
 
     def extra(parameter: str) -> float:
         return (amount * scenario.spread.get(parameter, 0.3)) ** 2

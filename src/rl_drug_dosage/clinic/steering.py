@@ -1,4 +1,4 @@
-"""What rules that steer by one level go by: the latest level, the aim, and what a typical patient shows on a dose."""
+"""Inputs of level-guided rules: the latest level, the aim, and a typical patient's level at a given dose."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ def aim_now(scenario: Scenario, k: Array) -> Float[Array, ""]:
 def latest_level(
     scenario: Scenario, known: Float[Array, "decision sample"], level: Float[Array, "decision sample"]
 ) -> tuple[Array, Array, Array]:
-    """Of the samples that guide: whether one is known, the latest value, and its interval (-1: none)."""
+    """Latest guiding sample: whether one is known, its value, and its interval (-1: none)."""
     guide = scenario.monitoring.guide
     column = known[:, guide]
     at = jnp.max(jnp.where(column, jnp.arange(column.shape[0]), -1))
@@ -33,13 +33,13 @@ def latest_level(
 
 @dataclass(frozen=True)
 class Reference:
-    """What a typical patient shows whose goal is met, for rules that steer by a level.
+    """The level of a typical patient on target, for rules guided by a level.
 
     Args:
-        level: the level of an interval's guiding sample at which the goal is met, late in the course.
-        before: that level without drug.
-        amount: the constant dose that leads there.
-        direction: +1 where more drug raises the level, -1 where it lowers it.
+        level: value of the guiding sample at which the goal is met, late in treatment.
+        before: value of that sample without drug.
+        amount: the constant dose that reaches it.
+        direction: +1 if more drug raises the level, -1 if it lowers it.
     """
 
     level: float
@@ -49,7 +49,7 @@ class Reference:
 
 
 def reference(model: DrugModel, scenario: Scenario) -> Reference:
-    """Search the grid for the constant dose whose first window's metric comes nearest to its aim at the end."""
+    """Search the grid for the constant dose whose first window's metric is closest to its aim at the end."""
     typical = {c.name: jnp.full((scenario.records,), float(c.typical)) for c in scenario.covariates}
     player_at = model.output_index(scenario.monitoring.output)
     _, _, aim = scenario.edges()
@@ -77,6 +77,6 @@ def reference(model: DrugModel, scenario: Scenario) -> Reference:
     gap = np.abs(np.log(np.maximum(metric, 1e-9) / wanted)) if window.log else np.abs(metric - wanted)
     best = int(np.nanargmin(gap))
     _, none, _ = (float(v) for v in late(jnp.zeros(())))
-    # The largest amounts at every decision may be more than a model has numbers for.
+    # The largest amounts at every decision may exceed the valid range of a model.
     finite = level[np.isfinite(level)]
     return Reference(float(level[best]), none, float(grid[best]), float(np.sign(finite[-1] - finite[0])) or 1.0)

@@ -1,4 +1,4 @@
-"""Stress settings: what goes wrong in a clinic, as changes to a scenario. The policies are not told."""
+"""Stress settings: problems of real clinics, as changes to a scenario. The policies do not observe them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,7 +15,7 @@ __all__ = ["STRESSES", "Stress", "stressed"]
 
 @dataclass(frozen=True)
 class Stress:
-    """One setting: what it is, and what it makes of a scenario (None: it makes no sense there)."""
+    """One setting: its title, and a function that changes a scenario (None if it does not apply)."""
 
     title: str
     change: Callable[[Scenario], Scenario | None]
@@ -34,7 +34,7 @@ def _missed_samples(scenario: Scenario) -> Scenario:
 
 
 def _missed_doses(scenario: Scenario) -> Scenario | None:
-    # ReiL's adherence model: mean 0.80 and sd 0.21 of the doses are taken. Infusions at a bedside are not forgotten.
+    # ReiL's adherence model: mean 0.80 and SD 0.21 of the doses are taken. Bedside infusions are not missed.
     if scenario.dosage.duration_h > 0:
         return None
     adherence = dataclasses.replace(scenario.adherence, missed_mean=0.20, missed_sd=0.21)
@@ -47,7 +47,7 @@ def _delayed(scenario: Scenario) -> Scenario:
 
 
 def _shift(scenario: Scenario, ranges: dict[str, tuple[float, float]]) -> Scenario | None:
-    """The first of these covariates that the scenario has, drawn uniformly over a part of its range."""
+    """Draw the first of these covariates that the scenario has uniformly over part of its range."""
 
     def moved(c: Covariate) -> Covariate:
         low, high = ranges[c.name]
@@ -75,13 +75,13 @@ def _renal(scenario: Scenario) -> Scenario | None:
 
 
 STRESSES = {
-    "double-error": Stress("the assay error doubled", _double_error),
-    "missed-samples": Stress("3 of 10 samples are never drawn", _missed_samples),
-    "missed-doses": Stress("1 of 5 doses is not taken, and nobody says so", _missed_doses),
-    "delayed-levels": Stress("results come two decisions later", _delayed),
-    "elderly": Stress("everybody is 75 or older", _elderly),
-    "obese": Stress("everybody weighs 110 kg or more", _obese),
-    "renal-impairment": Stress("everybody's kidneys are failing (creatinine clearance below 45 mL/min)", _renal),
+    "double-error": Stress("assay error doubled", _double_error),
+    "missed-samples": Stress("3 of 10 samples missed", _missed_samples),
+    "missed-doses": Stress("1 of 5 doses missed, unreported", _missed_doses),
+    "delayed-levels": Stress("results two decisions later", _delayed),
+    "elderly": Stress("all patients aged 75 or older", _elderly),
+    "obese": Stress("all patients weigh 110 kg or more", _obese),
+    "renal-impairment": Stress("renal impairment in all patients (creatinine clearance below 45 mL/min)", _renal),
 }
 
 
@@ -90,8 +90,8 @@ def stressed(scenario: Scenario, name: str) -> Scenario:
     """The scenario under a stress.
 
     Raises:
-        UnknownNameError: no such stress.
-        ConfigError: it makes no sense in this scenario.
+        UnknownNameError: there is no such stress.
+        ConfigError: it does not apply to this scenario.
     """
     if name not in STRESSES:
         raise UnknownNameError("stress", name, STRESSES)

@@ -20,7 +20,9 @@ _BROKEN = 1
 def command(
     reference: Annotated[
         str,
-        typer.Argument(metavar="FILE_OR_NAME", help="A drug, scenario or policy: a file, a name, package.module:OBJECT."),
+        typer.Argument(
+            metavar="FILE_OR_NAME", help="A drug, scenario or policy: a file, a name, package.module:OBJECT."
+        ),
     ],
     kind: Annotated[
         str | None, typer.Option(help="drug, scenario or policy.", show_default="what the file defines")

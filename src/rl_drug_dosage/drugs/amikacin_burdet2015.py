@@ -80,7 +80,7 @@ DRUG = DrugModel(
             high=250.0,
             typical=82.0,
             source=(
-                "typical value: centre of the published formula; range unverified: a choice of this project; spread "
+                "typical value: centre of the published formula; range unverified: this project's choice; spread "
                 "of the virtual cohort borrowed from intensive care (Roberts 2011 Table 1)"
             ),
             meaning="creatinine clearance measured in urine over 4 h",
@@ -94,7 +94,7 @@ DRUG = DrugModel(
             high=150.0,
             typical=78.0,
             source=(
-                "typical value: centre of the published formula; range unverified: a choice of this project; spread "
+                "typical value: centre of the published formula; range unverified: this project's choice; spread "
                 "of the virtual cohort borrowed from intensive care (Roberts 2011 Table 1)"
             ),
             meaning="total body weight",
@@ -109,10 +109,10 @@ DRUG = DrugModel(
             high=400.0,
             typical=169.0,
             source=(
-                "typical value: centre of the published formula; range and virtual cohort unverified: choices of "
-                "this project"
+                "typical value: centre of the published formula; range and virtual cohort unverified: "
+                "this project's choice"
             ),
-            meaning="arterial oxygen pressure over inspired oxygen fraction",
+            meaning="ratio of arterial oxygen pressure to inspired oxygen fraction",
             distribution=Uniform(100.0, 300.0),
             column="PF",
         ),
@@ -154,7 +154,7 @@ DRUG = DrugModel(
             "residual variances are added (combined2), as in posologyr's test against nlmixr; posologyr's case "
             "study adds the standard deviations (combined1)"
         ),
-        "population size and covariate ranges are in none of the sources read",
+        "population size and covariate ranges are not given in any source that was read",
         "pages and DOI are unverified: no record of the paper was read",
     ),
     second_source="none: one transcription, whose MAP estimates against nlmixr are reproduced",

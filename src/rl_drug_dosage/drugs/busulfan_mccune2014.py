@@ -33,7 +33,7 @@ _SOURCE = "McCune 2014 and its supplement, as transcribed in InsightRX/PKPDsim p
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
     """With normal fat mass NFM = FFM + f (WT - FFM): clearances (NFM/70)^0.75, volumes NFM/70.
 
-    CL also matures with postmenstrual age PMA, 1 / (1 + (PMA/45.7)^-2.3), and falls with time.
+    CL also matures with postmenstrual age PMA, 1 / (1 + (PMA/45.7)^-2.3), and decreases during treatment.
     """
     wt, female = covariates["wt_kg"], covariates["female"]
     ffm = fat_free_mass_kg(wt, covariates["height_cm"], female)
@@ -68,8 +68,8 @@ DRUG = DrugModel(
         "v1": Param(13.9, "L", _SOURCE, "central volume at 70 kg of normal fat mass"),
         "q2": Param(135.2, "L/h", _SOURCE, "intercompartmental clearance at 70 kg of normal fat mass"),
         "v2": Param(29.9, "L", _SOURCE, "peripheral volume at 70 kg of normal fat mass"),
-        "fat_on_cl": Param(0.509, "1", _SOURCE, "share of fat mass that counts for clearances"),
-        "fat_on_v": Param(0.203, "1", _SOURCE, "share of fat mass that counts for volumes"),
+        "fat_on_cl": Param(0.509, "1", _SOURCE, "fraction of fat mass that counts for clearances"),
+        "fat_on_v": Param(0.203, "1", _SOURCE, "fraction of fat mass that counts for volumes"),
         "female_on_v": Param(1.07, "1", _SOURCE, "factor on both volumes in women"),
         "tm50": Param(45.7, "weeks", _SOURCE, "postmenstrual age at half of the adult clearance"),
         "hill": Param(2.3, "1", _SOURCE, "steepness of maturation"),
@@ -104,7 +104,7 @@ DRUG = DrugModel(
             low=0.0,
             high=1.0,
             typical=0.0,
-            source="share of women unverified: half, a choice of this project",
+            source="proportion of women unverified: half, this project's choice",
             meaning="1 woman, 0 man",
             distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
             column="FEMALE",
@@ -117,7 +117,7 @@ DRUG = DrugModel(
             high=66.0,
             typical=40.0,
             source="McCune 2014, abstract: 0.1-66; typical value and virtual cohort are this project's choice",
-            meaning="age since birth at term",
+            meaning="age, for birth at term",
             distribution=Uniform(),
             column="AGE",
             aliases=AGE,
@@ -128,7 +128,7 @@ DRUG = DrugModel(
             low=3.0,
             high=160.0,
             typical=70.0,
-            source="McCune 2014, abstract: man of 70 kg; range unverified and virtual cohort: choices of this project",
+            source="McCune 2014, abstract: man of 70 kg; range unverified and virtual cohort: this project's choice",
             meaning="total body weight",
             distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"]), 0.15),
             column="WT",
@@ -140,7 +140,7 @@ DRUG = DrugModel(
             low=45.0,
             high=205.0,
             typical=176.0,
-            source="range unverified; typical value and virtual cohort: choices of this project",
+            source="range unverified; typical value and virtual cohort: this project's choice",
             meaning="height",
             distribution=Normal(lambda c: growth_height_cm(c["age_y"]), lambda c: 0.04 * growth_height_cm(c["age_y"])),
             column="HT",
@@ -156,7 +156,7 @@ DRUG = DrugModel(
                 "PKPDsim pk_busulfan_mccune.json5: clearance changes at 6 h and 36 h; upper end: end of the course "
                 "in mipdtrial"
             ),
-            meaning="hours since the first dose that counts (not since a test dose): records at 6 h, 36 h and the end",
+            meaning="hours since the first treatment dose (not since a test dose): records at 6 h, 36 h and the end",
             distribution=Fixed(0.0),
             column="HOURS",
         ),
@@ -198,18 +198,18 @@ DRUG = DrugModel(
     ),
     limits_of_use=(
         "four days of conditioning before transplantation",
-        "weight, height and age must belong together: fat-free mass comes from a formula made for adults",
+        "weight, height and age must be consistent: fat-free mass comes from a formula for adults",
     ),
     ambiguities=(
         (
             "clearance: PKPDsim has 11.4 L/h at 70 kg of normal fat mass, 10.6 for a man of 70 kg; the abstract "
-            "says 12.4 L/h for that man (62 kg of normal fat mass). PKPDsim is followed, the only complete "
+            "gives 12.4 L/h for that man (62 kg of normal fat mass). PKPDsim is followed, the only complete "
             "transcription read: with it the published dose table of Bartelink 2012 for 90 mg h/L gives 87-104 in "
             "16-65 kg; with 12.4 L/h it would give 74-88"
         ),
-        "inter-occasion CVs are read as standard deviations of ln, as PKPDsim does; V2 has none",
-        "the factors on clearance replace each other: 0.919 is not on top of 0.932",
-        "age is turned into postmenstrual age by adding 40 weeks",
+        "inter-occasion CVs are read as log-scale standard deviations, as in PKPDsim; V2 has none",
+        "the factors on clearance are not cumulative: 0.919 replaces 0.932",
+        "postmenstrual age is computed as age plus 40 weeks",
     ),
     second_source=(
         "McCune 2014, abstract: 95 % of adult clearance at 2.5 years, 62 kg of normal fat mass in a man of 70 kg; agree"

@@ -63,7 +63,7 @@ DRUG = DrugModel(
     thetas={
         "cl": Param(3.96, "L/h", _SOURCE, "mature clearance at 12 kg of fat-free mass on the first day"),
         "v1": Param(10.8, "L", _SOURCE, "volume at 12 kg of fat-free mass"),
-        "cl_at_birth": Param(0.451, "1", _SOURCE, "clearance at birth as a share of the mature one"),
+        "cl_at_birth": Param(0.451, "1", _SOURCE, "clearance at birth as a fraction of the mature clearance"),
         "maturation_rate": Param(1.37, "1/y", _SOURCE, "rate of maturation"),
         "clofarabine_on_cl": Param(-0.20, "1", _SOURCE, "change of clearance with fludarabine and clofarabine"),
         "later_on_cl": Param(-0.135, "1", _SOURCE, "change of clearance from 24 h after the start of treatment"),
@@ -109,7 +109,7 @@ DRUG = DrugModel(
             low=3.0,
             high=101.0,
             typical=22.0,
-            source=f"{_RANGE}; virtual cohort: a choice of this project",
+            source=f"{_RANGE}; virtual cohort: this project's choice",
             meaning="body weight",
             distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"]), 0.15),
             column="WT",
@@ -121,7 +121,7 @@ DRUG = DrugModel(
             low=45.0,
             high=205.0,
             typical=122.0,
-            source="range unverified; typical value and virtual cohort: choices of this project",
+            source="range unverified; typical value and virtual cohort: this project's choice",
             meaning="height",
             distribution=Normal(lambda c: growth_height_cm(c["age_y"]), lambda c: 0.04 * growth_height_cm(c["age_y"])),
             column="HT",
@@ -134,7 +134,7 @@ DRUG = DrugModel(
             high=1.0,
             typical=0.0,
             source=(
-                "InsightRX/mipdtrial busulfan vignette sets it to 0 for everybody; the share of patients is unverified"
+                "InsightRX/mipdtrial busulfan vignette sets it to 0 for all; the proportion of patients is unverified"
             ),
             meaning="conditioning with fludarabine and clofarabine (REGI)",
             distribution=Fixed(0.0),
@@ -191,9 +191,9 @@ DRUG = DrugModel(
     ),
     limits_of_use=("children and young adults", "four days of conditioning before transplantation"),
     ambiguities=(
-        "inter-occasion CVs are read as standard deviations of ln, as PKPDsim does",
-        "the second regimen (REGI) is fludarabine with clofarabine by mipdtrial's description; the paper was not read",
-        "fat-free mass follows the maturing formula as PKPDsim writes it; the paper's wording of it was not read",
+        "inter-occasion CVs are read as log-scale standard deviations, as in PKPDsim",
+        "the second regimen (REGI) is fludarabine with clofarabine according to mipdtrial; the paper was not read",
+        "fat-free mass uses the maturation formula as in PKPDsim; the paper's own formula was not read",
     ),
     second_source=(
         "PKPDposterior's Stan version of the model (InsightRX): the same thetas, between-subject SDs rounded to "

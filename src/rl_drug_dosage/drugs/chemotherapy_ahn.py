@@ -1,4 +1,4 @@
-"""Chemotherapy of a tumour among normal and immune cells (de Pillis 2003, values of Ahn & Park 2011 and DTRGym)."""
+"""Chemotherapy with tumour, normal and immune cells (de Pillis 2003, values of Ahn & Park 2011 and DTRGym)."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ _PLAIN = ("b1", "b2", "alpha", "normal0", "tumour0", "immune0")
 
 
 def rhs(t: Array, x: Values, p: Values, pk: Values) -> Mapping[str, Array]:
-    """Normal N, tumour T, immune I cells and drug B, per hour.
+    """Derivatives per hour of normal N, tumour T and immune I cells and drug B.
 
     N' = r2 N (1 - b2 N) - c4 T N - a3 (1 - e^-B) N;  T' = r1 T (1 - b1 T) - c2 I T - c3 T N - a2 (1 - e^-B) T;
     I' = s + rho I T / (alpha + T) - c1 I T - d1 I - a1 (1 - e^-B) I;  B' = -d2 B, plus the infusion.
@@ -34,14 +34,14 @@ def rhs(t: Array, x: Values, p: Values, pk: Values) -> Mapping[str, Array]:
 
 
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
-    """Rates a day to rates an hour."""
+    """Convert rates per day to rates per hour."""
     return {**{name: theta[name] / 24.0 for name in _RATES}, **{name: theta[name] for name in _PLAIN}}
 
 
 DRUG = DrugModel(
     name="chemotherapy-ahn",
     drug="chemotherapy",
-    title="Chemotherapy of a tumour among normal and immune cells (Ahn & Park 2011)",
+    title="Chemotherapy with tumour, normal and immune cells (Ahn & Park 2011)",
     citation=(
         "Ahn I, Park J. Drug scheduling of cancer chemotherapy based on natural actor-critic approach. "
         "BioSystems 2011;106:121-129. Model: de Pillis LG, Radunskaya A. The dynamics of an optimally "
@@ -49,7 +49,7 @@ DRUG = DrugModel(
         "DTR-Bench, arXiv 2405.18610."
     ),
     doi="10.1016/j.biosystems.2011.07.005",
-    population="none: cells as shares of a normal carrying capacity, a theoretical patient",
+    population="none: a theoretical patient, with cells as fractions of the carrying capacity",
     structure=OdeSystem(
         states=("normal", "tumour", "immune", "drug"),
         rhs=rhs,
@@ -73,7 +73,7 @@ DRUG = DrugModel(
         "d2": Param(1.0, "1/d", _GYM, "elimination of the drug"),
         "s": Param(0.33, "1/d", _GYM, "influx of immune cells"),
         "rho": Param(0.01, "1/d", _GYM, "immune response to the tumour"),
-        "alpha": Param(0.3, "1", _GYM, "tumour at half of that response"),
+        "alpha": Param(0.3, "1", _GYM, "tumour at the half-maximal immune response"),
         "normal0": Param(0.9, "1", _START, "normal cells at the start"),
         "tumour0": Param(0.2, "1", _START, "tumour cells at the start"),
         "immune0": Param(0.005, "1", _START, "immune cells at the start"),
@@ -82,9 +82,9 @@ DRUG = DrugModel(
     etas=(),
     covariates=(),
     outputs=(
-        Output("tumour", "1", None, lambda state, p: state["tumour"], "tumour cells, share of capacity"),
-        Output("normal", "1", None, lambda state, p: state["normal"], "normal cells, share of capacity"),
-        Output("immune", "1", None, lambda state, p: state["immune"], "immune cells, share of capacity"),
+        Output("tumour", "1", None, lambda state, p: state["tumour"], "tumour cells, fraction of capacity"),
+        Output("normal", "1", None, lambda state, p: state["normal"], "normal cells, fraction of capacity"),
+        Output("immune", "1", None, lambda state, p: state["immune"], "immune cells, fraction of capacity"),
         Output("drug", "1", None, lambda state, p: state["drug"], "drug in blood, dimensionless"),
     ),
     targets=(
@@ -102,13 +102,13 @@ DRUG = DrugModel(
         amounts_mg=tuple(step / 40.0 for step in range(11)),
         intervals_h=(6.0,),
         usual_dose_mg=0.125,
-        source="DTRGym: rate u of 0-1 a day, held for 6 h, so a step delivers u / 4; steps of u = 0.1",
+        source="DTRGym: rate u of 0-1 per day, held for 6 h, so a step delivers u / 4; steps of u = 0.1",
     ),
     limits_of_use=(
-        "a benchmark, not a drug: nothing is calibrated on patients; amounts are dimensionless and only written as mg",
+        "a benchmark, not a drug: nothing is calibrated on patients; amounts are dimensionless, although labelled mg",
         (
-            "DTRGym draws every parameter uniformly within 5 % of noise; a uniform random effect does not exist "
-            "here, so there is none"
+            "DTRGym draws every parameter uniformly within 5 % of its value; uniform random effects are not "
+            "supported here, so there is none"
         ),
     ),
     ambiguities=(
@@ -116,9 +116,9 @@ DRUG = DrugModel(
             "DTRGym clips negative cell counts to 0 after every step; the equations keep them positive, so nothing "
             "is clipped here"
         ),
-        "DTRGym adds noise inside the derivative in some of its settings, which no longer is this model",
+        "in some of its settings DTRGym adds noise to the derivative, which is a different model",
     ),
     second_source=(
-        "anzabizadeh/ReiL cancer_model.py and cancer_model_test.py: the same equations and values, other starts"
+        "anzabizadeh/ReiL cancer_model.py and cancer_model_test.py: same equations and values, other initial states"
     ),
 )

@@ -31,7 +31,7 @@ _OZAWA = (
     "Ozawa_2007_docetaxel.R"
 )
 _COHORT = (
-    "nlmixr2lib's virtual cohort (vignette Netterberg_2017_docetaxel); published ranges not found: edges unverified"
+    "nlmixr2lib's virtual cohort (vignette Netterberg_2017_docetaxel); published ranges not found: limits unverified"
 )
 
 
@@ -50,7 +50,7 @@ def _share(name: str, share: float, column: str, meaning: str) -> Covariate:
 
 
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
-    """Baseline and slope with their covariates; Bruno's rate constants as clearances and volumes; slope per mg/L."""
+    """Baseline and slope with covariates; Bruno's rate constants as clearances and volumes; slope per mg/L."""
     deviation = covariates["aag_g_per_l"] - 1.34
     aag_on_circ0 = jnp.where(deviation > 0.0, theta["aag_above_on_circ0"], theta["aag_below_on_circ0"]) * deviation
     return {
@@ -95,16 +95,16 @@ DRUG = DrugModel(
         "k31": Param(0.084, "1/h", _BRUNO, "slow peripheral to central"),
         "circ0": Param(5.21965, "10^9/L", _MODEL, "neutrophils before therapy, men, ECOG 0, untreated, AAG 1.34 g/L"),
         "mtt": Param(84.1791, "h", _MODEL, "mean transit time from proliferating to circulating cells"),
-        "slope": Param(15.5711, "L/umol", _MODEL, "inhibition of proliferation a umol/L of total docetaxel"),
+        "slope": Param(15.5711, "L/umol", _MODEL, "inhibition of proliferation per umol/L of total docetaxel"),
         "gamma": Param(0.144543, "1", _MODEL, "exponent of the feedback"),
         "molar_mass": Param(808.0, "g/mol", _MODEL, "molar mass of docetaxel"),
         "aag_on_slope": Param(
-            -0.350693, "L/g", _MODEL, "change of the slope a g/L of alpha-1 acid glycoprotein from 1.34"
+            -0.350693, "L/g", _MODEL, "change of the slope per g/L of alpha-1 acid glycoprotein from 1.34"
         ),
         "prior_on_circ0": Param(-0.146837, "1", _MODEL, "change of the baseline after earlier anticancer therapy"),
         "ecog_on_circ0": Param(0.130406, "1", _MODEL, "change of the baseline at ECOG 1 or more"),
-        "aag_below_on_circ0": Param(0.174677, "L/g", _MODEL, "change of the baseline a g/L of AAG up to 1.34"),
-        "aag_above_on_circ0": Param(0.494618, "L/g", _MODEL, "change of the baseline a g/L of AAG above 1.34"),
+        "aag_below_on_circ0": Param(0.174677, "L/g", _MODEL, "change of the baseline per g/L of AAG up to 1.34"),
+        "aag_above_on_circ0": Param(0.494618, "L/g", _MODEL, "change of the baseline per g/L of AAG above 1.34"),
         "female_on_circ0": Param(-0.121451, "1", _MODEL, "change of the baseline in women"),
     },
     parameters=parameters,
@@ -118,7 +118,7 @@ DRUG = DrugModel(
     covariates=(
         _share("female", 0.5, "FEMALE", "sex: 0 male, 1 female"),
         _share("ecog_from_1", 0.3, "ECOG1", "ECOG performance status 1 or more"),
-        _share("prior_therapy", 0.5, "PRIOR", "anticancer therapy of any kind before"),
+        _share("prior_therapy", 0.5, "PRIOR", "any previous anticancer therapy"),
         Covariate(
             name="aag_g_per_l",
             unit="g/L",
@@ -167,12 +167,12 @@ DRUG = DrugModel(
     limits_of_use=(
         "no growth factor support and no dexamethasone effect on neutrophils",
         (
-            "inhibition is linear and unbounded: concentrations above 1 / slope (0.05 mg/L) kill proliferating "
-            "cells outright"
+            "inhibition is linear and unbounded: concentrations above 1 / slope (0.05 mg/L) make net proliferation "
+            "negative"
         ),
         (
-            "kinetics are those of a typical patient of about 1.8 m2: body size, liver function and AAG do not act "
-            "on clearance here"
+            "kinetics are those of a typical patient of about 1.8 m2: body size, liver function and AAG have no "
+            "effect on clearance here"
         ),
     ),
     ambiguities=(
@@ -182,10 +182,10 @@ DRUG = DrugModel(
             "2007, which re-estimated that structure"
         ),
         (
-            "radivot/myelo prints Kloft's docetaxel values as 5.3, 83.9 h, 14.5 L/umol and 0.144, without "
-            "covariates; the control stream's are followed"
+            "radivot/myelo gives Kloft's docetaxel values as 5.3, 83.9 h, 14.5 L/umol and 0.144, without "
+            "covariates; the values of the control stream are followed"
         ),
-        "the paper gives gamma a variance of 0.0216; the control stream fixes it to 0, and so does this file",
+        "the paper gives gamma a variance of 0.0216; the control stream fixes it to 0, as does this file",
     ),
-    second_source="radivot/myelo kloft06.R: the same structure and kinetics, near numbers; Ozawa 2007: near kinetics",
+    second_source="radivot/myelo kloft06.R: same structure and kinetics, similar numbers; Ozawa 2007: similar kinetics",
 )

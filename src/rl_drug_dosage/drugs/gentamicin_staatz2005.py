@@ -46,7 +46,7 @@ DRUG = DrugModel(
         "2006;61(2):164-176 (online 2005)."
     ),
     doi="10.1111/j.1365-2125.2005.02547.x",
-    population="135 adults (96 to build, 39 to test), 550 levels, Western Infirmary Glasgow, 1998-2004",
+    population="135 adults (96 for model building, 39 for testing), 550 levels, Western Infirmary Glasgow, 1998-2004",
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(2.81, "L/h", _TABLE_4, "clearance at a stable CRCL of 63 mL/min"),
@@ -76,7 +76,7 @@ DRUG = DrugModel(
                 f"{_TABLE_1}: median 57, range 9-169 (test set 21-171); typical value: centre of the published "
                 "formula; the log-scale spread of the virtual cohort is that range over five standard deviations"
             ),
-            meaning="current Cockcroft-Gault creatinine clearance, serum creatinine raised to 60 umol/L",
+            meaning="current Cockcroft-Gault creatinine clearance, with serum creatinine floored at 60 umol/L",
             distribution=LogNormal(57.0, 0.59),
             column="CRCL",
         ),
@@ -87,7 +87,7 @@ DRUG = DrugModel(
             high=58.0,
             typical=0.0,
             source="range: Staatz, Byrne, Thomson, abstract at PAGE; a virtual cohort starts at its baseline",
-            meaning="current creatinine clearance less the first one",
+            meaning="change of creatinine clearance from its baseline",
             distribution=Fixed(0.0),
             column="DCRCL",
         ),
@@ -143,11 +143,11 @@ DRUG = DrugModel(
     limits_of_use=("adults after cardiothoracic surgery", "no dialysis"),
     ambiguities=(
         (
-            "the change term stands inside the bracket, as in the authors' PAGE abstract; one note in nlmixr2lib "
-            "prints it outside"
+            "the change term is inside the bracket, as in the authors' PAGE abstract; one note in nlmixr2lib "
+            "puts it outside"
         ),
-        "nlmixr2lib drops the change term (slope 0.0150 for every change); here it is kept, as published",
-        "63 mL/min is the median of the data that built the model; Table 4 does not repeat it for all data",
+        "nlmixr2lib omits the change term (slope 0.0150 for every change); here it is kept, as published",
+        "63 mL/min is the median of the model-building data; Table 4 does not give it for all data",
         "CVs are read as exact (nlmixr2lib); read as omega itself V2 would have omega^2 = 0.706, not 0.455",
     ),
     second_source="authors' abstract at PAGE: form of the clearance model; no second copy of the numbers was read",

@@ -1,4 +1,4 @@
-"""Imatinib by mouth in leukaemia and stromal tumours, one compartment with demographic covariates (Widmer 2006)."""
+"""Oral imatinib in leukaemia and stromal tumours, one compartment with demographic covariates (Widmer 2006)."""
 
 from jaxtyping import Array
 
@@ -30,7 +30,7 @@ _TUCUXI = "Widmer 2006, as transcribed in sotalya/tucuxi-drugs ch.tucuxi.imatini
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
     """CL = 14.3 + 5.42 (WT-70)/70 + 1.49 S - 5.81 (AGE-50)/50 - 0.806 G; V = 347 + 46.2 S.
 
-    S is 1 in men and -1 in women, G is 1 with stromal tumours and -1 with leukaemia.
+    S is 1 in men and -1 in women; G is 1 for stromal tumours and -1 for leukaemia.
     """
     man = 1.0 - 2.0 * covariates["female"]
     gist = 2.0 * covariates["gist"] - 1.0
@@ -65,13 +65,11 @@ DRUG = DrugModel(
             14.3, "L/h", _ABSTRACT, "apparent clearance at 70 kg and 50 years, halfway between sexes and diseases"
         ),
         "wt_on_cl": Param(5.42, "L/h", _TUCUXI, "change of clearance when weight doubles from 70 kg"),
-        "sex_on_cl": Param(1.49, "L/h", _TUCUXI, "added to clearance in men, taken off in women"),
+        "sex_on_cl": Param(1.49, "L/h", _TUCUXI, "added to clearance in men, subtracted in women"),
         "age_on_cl": Param(-5.81, "L/h", _TUCUXI, "change of clearance when age doubles from 50 years"),
-        "gist_on_cl": Param(
-            -0.806, "L/h", _TUCUXI, "added to clearance with stromal tumours, taken off with leukaemia"
-        ),
+        "gist_on_cl": Param(-0.806, "L/h", _TUCUXI, "added to clearance for stromal tumours, subtracted for leukaemia"),
         "v1": Param(347.0, "L", _ABSTRACT, "apparent volume, halfway between the sexes"),
-        "sex_on_v1": Param(46.2, "L", _TUCUXI, "added to volume in men, taken off in women"),
+        "sex_on_v1": Param(46.2, "L", _TUCUXI, "added to volume in men, subtracted in women"),
         "ka": Param(0.609, "1/h", _TUCUXI, "absorption rate constant"),
     },
     parameters=parameters,
@@ -91,7 +89,7 @@ DRUG = DrugModel(
             low=0.0,
             high=1.0,
             typical=0.0,
-            source="share of women unverified: half, a choice of this project",
+            source="proportion of women unverified: half, this project's choice",
             meaning="1 woman, 0 man",
             distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
             column="FEMALE",
@@ -133,7 +131,7 @@ DRUG = DrugModel(
             low=0.0,
             high=1.0,
             typical=0.0,
-            source="share of diseases unverified: half, a choice of this project",
+            source="proportions of the diseases unverified: half, this project's choice",
             meaning="1 gastrointestinal stromal tumour, 0 chronic myeloid leukaemia",
             distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
             column="GIST",
@@ -173,24 +171,24 @@ DRUG = DrugModel(
     ),
     limits_of_use=(
         "adults with chronic myeloid leukaemia or gastrointestinal stromal tumours",
-        "total drug: alpha1-acid glycoprotein, the subject of the paper's second model, is not in this one",
+        "total drug: alpha1-acid glycoprotein, used in the paper's second model, is not in this one",
     ),
     ambiguities=(
         (
-            "sex: Tucuxi's description calls 0 a man, its formula calls the covariate MALE and adds 1.49 L/h and "
-            "46.2 L for 1: men are taken to have the larger clearance and volume"
+            "sex: Tucuxi's description codes men as 0, but its formula calls the covariate MALE and adds 1.49 L/h "
+            "and 46.2 L for 1: men are assumed to have the larger clearance and volume"
         ),
         (
-            "the abstract's 36 % and 63 % are SDs of ln (0.356 and 0.629): the printed covariance 0.179 gives the "
-            "correlation 0.799 with these and not with exact CVs"
+            "the abstract's 36 % and 63 % are log-scale SDs (0.356 and 0.629): the printed covariance 0.179 gives "
+            "the correlation 0.799 with these, not with exact CVs"
         ),
         (
-            "nlmixr2lib, after Yang 2025, takes the same numbers for a model without covariates and without "
-            "correlation; the abstract says that 36 % and 63 % are what the demographic covariates leave"
+            "nlmixr2lib, after Yang 2025, uses the same numbers in a model without covariates and without "
+            "correlation; according to the abstract, 36 % and 63 % remain after the demographic covariates"
         ),
         (
             "Gotta V et al. Clin Pharmacokinet 2012;51:187-201 validates this model with these numbers (ages up to "
-            "88 years): no file of its own"
+            "88 years): it has no separate file"
         ),
     ),
     second_source="nlmixr2lib Widmer_2006_imatinib.R (after Yang 2025): clearance, volume, ka, CVs and error agree",

@@ -110,8 +110,8 @@ DRUG = DrugModel(
             high=55.0,
             typical=41.0,
             source=(
-                "typical value: centre of the published formula (4.1 g/dL); range unverified: a choice of this "
-                "project; spread: InsightRX/mipdtrial infliximab vignette (variance 30)"
+                "typical value: centre of the published formula (4.1 g/dL); range unverified: this project's "
+                "choice; spread: InsightRX/mipdtrial infliximab vignette (variance 30)"
             ),
             meaning="serum albumin",
             distribution=Normal(41.0, 5.48),
@@ -163,12 +163,12 @@ DRUG = DrugModel(
     ),
     limits_of_use=(
         "adults with ulcerative colitis",
-        "antibodies are all or nothing for the whole course, with no titre",
+        "antibodies are present or absent for the whole treatment; their titre is not modelled",
     ),
     ambiguities=(
         "the abstract's CVs are read as exact: omega^2 = 0.133 and 0.048; nlmixr2lib gives 0.131 (37.4 %) and 0.048",
-        "albumin comes in g/L, the published centre is 4.1 g/dL",
-        "nlmixr2lib's list of authors is not that of the article",
+        "albumin is given in g/L; the published centre is 4.1 g/dL",
+        "nlmixr2lib's list of authors differs from the article's",
     ),
     second_source="Fasanmade 2009, abstract: clearances, volumes, CVs, half-life of about 14 days; nlmixr2lib agrees",
 )

@@ -24,7 +24,7 @@ from rl_drug_dosage.pkpd.ode import OdeSystem
 __all__ = ["DRUG"]
 
 _TABLE = (
-    "Hovorka 2004, as transcribed alike in hpeuscher/loopinsight1 src/core/models/Hovorka.js and "
+    "Hovorka 2004, as transcribed identically in hpeuscher/loopinsight1 src/core/models/Hovorka.js and "
     "McGillDiabetesLab/artificial-pancreas-simulator patient2.m"
 )
 _EQUATION = "Hovorka 2004 equations, as transcribed in hpeuscher/loopinsight1 src/core/models/Hovorka.js"
@@ -68,7 +68,7 @@ def _uptake(glucose: Array, p: Values) -> Array:
 
 
 def basal_insulin_mu_per_l(p: Values) -> Array:
-    """Plasma insulin that holds glucose at ``glucose0``: the positive root of a quadratic, 0 where none is needed.
+    """Plasma insulin that keeps glucose at ``glucose0``: the positive root of a quadratic, or 0 if none is needed.
 
     From EGP0 (1 - SIE I) = U + Q1 SIT I SID I / (k12 + SID I), with U the uptake without insulin and Q1 = VG glucose0.
     """
@@ -81,7 +81,7 @@ def basal_insulin_mu_per_l(p: Values) -> Array:
 
 
 def start(p: Values) -> dict[str, Array]:
-    """Steady state under the basal infusion that holds ``glucose0``."""
+    """Steady state under the basal infusion that keeps glucose at ``glucose0``."""
     insulin = basal_insulin_mu_per_l(p)
     under_skin = insulin * p["ke"] * p["vi"] * p["tmax_insulin"] / p["mu_per_mg"]
     q1 = p["glucose0"] * p["vg"]
@@ -98,10 +98,10 @@ def start(p: Values) -> dict[str, Array]:
 
 
 def rhs(t: Array, x: Values, p: Values, pk: Values) -> Mapping[str, Array]:
-    """Per hour. Insulin under the skin in mg, in plasma in mU/L; food in mg, glucose in mmol; actions in 1/h, 1/h, 1.
+    """Derivatives per hour. Subcutaneous insulin in mg, plasma insulin in mU/L; carbohydrate in mg, glucose in mmol.
 
     Q1' = UG - F01c - FR - x1 Q1 + k12 Q2 + EGP0 (1 - x3);  Q2' = x1 Q1 - (k12 + x2) Q2;  xi' = kai (Si I - xi);
-    I' = S2 / (tmaxI VI) - ke I, with two equal steps of absorption for insulin and for food.
+    I' = S2 / (tmaxI VI) - ke I, with two equal absorption steps for insulin and for food. Actions x in 1/h, 1/h, 1.
     """
     insulin_in = x["subcutaneous2"] / p["tmax_insulin"]
     food_in = x["gut2"] / p["tmax_gut"]
@@ -123,7 +123,7 @@ def rhs(t: Array, x: Values, p: Values, pk: Values) -> Mapping[str, Array]:
 
 
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
-    """Per kg to per patient, per minute to per hour."""
+    """Convert per kg to per patient and per minute to per hour."""
     weight = covariates["wt_kg"]
     return {
         "k12": 60.0 * theta["k12"],
@@ -148,12 +148,12 @@ def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
 
 
 def finish(p: Values, covariates: Values) -> dict[str, Array]:
-    """Adds ``basal_mg_per_h``, the infusion that the start assumes to go on."""
+    """Add ``basal_mg_per_h``, the basal infusion assumed to continue from the start."""
     return {**p, "basal_mg_per_h": basal_insulin_mu_per_l(p) * p["ke"] * p["vi"] / p["mu_per_mg"]}
 
 
 def _spread(parameter: str, percent: float, meaning: str) -> Eta:
-    return Eta(parameter, Param(percent, "%", _SPREAD, f"sd over mean of {meaning}", unverified=True), kind="cv_exact")
+    return Eta(parameter, Param(percent, "%", _SPREAD, f"SD over mean of {meaning}", unverified=True), kind="cv_exact")
 
 
 DRUG = DrugModel(
@@ -188,7 +188,7 @@ DRUG = DrugModel(
             55.0, "min", f"{_EQUATION} (patient2.m: 1/0.018 min)", "time to maximal insulin absorption"
         ),
         "tmax_gut": Param(40.0, "min", _TABLE, "time to maximal carbohydrate absorption"),
-        "ag": Param(0.8, "1", _TABLE, "share of carbohydrate that is absorbed"),
+        "ag": Param(0.8, "1", _TABLE, "fraction of carbohydrate that is absorbed"),
         "renal_rate": Param(0.003, "1/min", _EQUATION, "renal loss of glucose above 9 mmol/L"),
         "mg_per_unit": Param(
             0.035, "mg/U", "product information of insulin lispro: 100 units are 3.5 mg", "mass of a unit"
@@ -208,7 +208,7 @@ DRUG = DrugModel(
         _spread("ke", 100 * 0.035 / 0.14, "ke"),
         _spread("vi", 100 * 0.012 / 0.12, "VI"),
         _spread("tmax_insulin", 100 * 0.0045 / 0.018, "1 / tmaxI"),
-        Eta("tmax_gut", Param(0.25, "1", _SPREAD, "sd of ln tmaxG", unverified=True), kind="sd"),
+        Eta("tmax_gut", Param(0.25, "1", _SPREAD, "SD of ln tmaxG", unverified=True), kind="sd"),
     ),
     finish=finish,
     covariates=(
@@ -219,7 +219,7 @@ DRUG = DrugModel(
             high=120.0,
             typical=75.0,
             source=(
-                "75 kg in loopinsight1, drawn uniformly over 65-95 kg as in the Monte-Carlo set; the edges are "
+                "75 kg in loopinsight1, drawn uniformly over 65-95 kg as in the Monte-Carlo set; the limits are "
                 "unverified"
             ),
             meaning="body weight",
@@ -233,8 +233,8 @@ DRUG = DrugModel(
             low=4.5,
             high=12.0,
             typical=6.0,
-            source="6 mmol/L in loopinsight1; the edges are this project's choice",
-            meaning="glucose at the start, held by a basal infusion that must go on (`basal_mg_per_h`)",
+            source="6 mmol/L in loopinsight1; the limits are this project's choice",
+            meaning="glucose at the start, maintained by a basal infusion that must continue (`basal_mg_per_h`)",
             distribution=Fixed(6.0),
             column="GLUC0",
         ),
@@ -265,30 +265,30 @@ DRUG = DrugModel(
         source="pump steps of 0.05 units (0.00175 mg) up to 15 units, set every 5 min: this project's choice",
     ),
     limits_of_use=(
-        "no exercise, no glucagon, no day rhythm, no error of the glucose sensor",
-        "without the basal infusion that the start assumes, glucose rises from the first hour",
+        "no exercise, no glucagon, no circadian rhythm, no glucose sensor error",
+        "without the basal infusion assumed at the start, glucose rises from the first hour",
         (
-            "with the random effects about one drawn patient in sixteen produces less glucose than he uses and "
+            "with random effects, about one in sixteen virtual patients produces less glucose than they use and "
             "needs no basal insulin"
         ),
-        "endogenous production may turn negative (x3 above 1) after very large doses; the paper has no floor",
+        "endogenous production can become negative (x3 above 1) after very large doses; the paper sets no floor",
     ),
     ambiguities=(
         (
-            "renal loss is 0.003 (G - 9) VG; loopinsight1 leaves the volume out, the Monte-Carlo set and its own "
-            "unit comments have it"
+            "renal loss is 0.003 (G - 9) VG; loopinsight1 omits the volume, the Monte-Carlo set and loopinsight1's "
+            "own unit comments include it"
         ),
         (
-            "the random effects are log-normal ones with the same CV; the set that was read draws truncated "
-            "normals. Its spread of VG (exp(VG) normal) and of the absorbed share (uniform 0.7-1.2) are left out"
+            "the random effects are log-normal with the same CV; the set that was read draws truncated normals. "
+            "Its variability of VG (exp(VG) normal) and of the absorbed fraction (uniform 0.7-1.2) is left out"
         ),
         (
-            "simulators differ in the typical kas: 0.006, 0.06, 0.03 (Hovorka) against 0.0055, 0.0683, 0.0304 (mean "
-            "of 6 men): the first"
+            "simulators differ in the typical ka values: 0.006, 0.06, 0.03 (Hovorka) or 0.0055, 0.0683, 0.0304 (mean "
+            "of 6 men); the first are used"
         ),
-        "insulin is dosed in mg, with 0.035 mg a unit; the factor cancels for anyone who converts units with it",
+        "insulin is dosed in mg, at 0.035 mg per unit; the factor cancels if units are converted with it",
     ),
     second_source=(
-        "loopinsight1 and McGill artificial-pancreas-simulator: same values; equations agree but for the renal loss"
+        "loopinsight1 and McGill artificial-pancreas-simulator: same values; equations agree except for renal loss"
     ),
 )

@@ -27,7 +27,7 @@ _MEDIAN = (
 
 
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
-    """Slope per mg/L from slope per umol/L; everything else as it stands."""
+    """Convert the slope from per umol/L to per mg/L; everything else is unchanged."""
     return {
         "cl": theta["cl"],
         "v1": theta["v1"],
@@ -58,7 +58,7 @@ DRUG = DrugModel(
         "q2": Param(204.0, "L/h", _MODEL, "intercompartmental clearance, fixed"),
         "circ0": Param(7.21, "10^9/L", _MODEL, "leukocytes before therapy"),
         "mtt": Param(124.0, "h", _MODEL, "mean transit time from proliferating to circulating cells"),
-        "slope": Param(28.9, "L/umol", _MODEL, "inhibition of proliferation a umol/L"),
+        "slope": Param(28.9, "L/umol", _MODEL, "inhibition of proliferation per umol/L"),
         "gamma": Param(0.239, "1", _MODEL, "exponent of the feedback"),
         "molar_mass": Param(853.9, "g/mol", _MODEL, "molar mass of paclitaxel"),
     },
@@ -73,7 +73,7 @@ DRUG = DrugModel(
         Output(
             "leukocytes",
             "10^9/L",
-            Residual("proportional", proportional=Param(0.286, "1", _MODEL, "residual sd, as a fraction")),
+            Residual("proportional", proportional=Param(0.286, "1", _MODEL, "residual SD, as a fraction")),
             lambda state, p: state["circ"],
             "circulating leukocytes",
         ),
@@ -101,7 +101,7 @@ DRUG = DrugModel(
     ),
     limits_of_use=(
         (
-            "the kinetics were individual inputs of the analysis: typical values are approximate and carry no "
+            "individual kinetics were an input of the analysis: the typical values are approximate and have no "
             "variability here"
         ),
         "leukocytes, not neutrophils",
@@ -110,9 +110,9 @@ DRUG = DrugModel(
     ambiguities=(
         (
             "a clearance of 285 L/h is more than ten times that of total paclitaxel, so the driving concentration "
-            "is presumably the unbound one; the sources that were read do not say so"
+            "is presumably unbound; the sources that were read do not say so"
         ),
-        "the re-fit in the repository gives 123 h, 28.7 L/umol and 0.238; the printed 124, 28.9 and 0.239 are followed",
+        "the refit in the repository gives 123 h, 28.7 L/umol and 0.238; the published 124, 28.9 and 0.239 are used",
     ),
-    second_source="the Friberg example of nlmixr (same 7.21, 124 h, 28.9); no second source of the kinetics",
+    second_source="the Friberg example of nlmixr (same 7.21, 124 h, 28.9); no second source for the kinetics",
 )

@@ -101,7 +101,7 @@ DRUG = DrugModel(
             high=1.0,
             typical=0.0,
             source=f"{_TABLE_1}: 233 of 334",
-            meaning="another antiepileptic is taken as well",
+            meaning="takes another antiepileptic as well",
             distribution=Categorical((0.0, 1.0), (101 / 334, 233 / 334)),
             column="COAED",
         ),
@@ -111,12 +111,13 @@ DRUG = DrugModel(
             "concentration",
             "mg/L",
             Residual(
-                "proportional", proportional=Param(10.3, "%", _TABLE_3, "residual CV, which the paper puts on the dose")
+                "proportional",
+                proportional=Param(10.3, "%", _TABLE_3, "residual CV, which the paper applies to the dose"),
             ),
             meaning="total phenytoin in serum",
         ),
     ),
-    targets=(Target("concentration", "trough", 10.0, 20.0, "mg/L", f"therapeutic range named with {_TABLE_1}"),),
+    targets=(Target("concentration", "trough", 10.0, 20.0, "mg/L", f"therapeutic range given with {_TABLE_1}"),),
     dosing=DosingOptions(
         routes=(Route("tablet", "depot"), Route("intravenous bolus", "central")),
         amounts_mg=tuple(float(amount) for amount in range(0, 401, 25)),
@@ -125,22 +126,22 @@ DRUG = DrugModel(
         source="steps of 25 mg, two or three times daily; mean dose of the cohort 225.8 mg/d; this project's choice",
     ),
     limits_of_use=(
-        "built on steady-state levels alone: how fast they are reached rests on two literature constants",
+        "built on steady-state levels only: the time to steady state depends on two literature constants",
         (
             "tablets only: the paper's powder has a bioavailability that falls with the daily dose, 1 - exp(-9.92 / "
             "(mg/kg/d))"
         ),
-        "a daily dose at or above Vmax has no steady state: levels rise without end",
+        "a daily dose at or above Vmax has no steady state: levels rise indefinitely",
         "total concentrations; not for low albumin or renal failure",
     ),
     ambiguities=(
         (
             "CVs are read as sqrt(omega^2) (nlmixr2lib), usual for 1990; read as exact, Km would vary less (0.335 "
-            "in place of 0.398)"
+            "instead of 0.398)"
         ),
         (
-            "the residual error of 10.3 % belongs to the predicted daily dose; on the level it is larger by (Km + "
-            "C) / Km at steady state. nlmixr2lib applies it to the level, and so does this file"
+            "the residual error of 10.3 % applies to the predicted daily dose; for the level it is larger by (Km + "
+            "C) / Km at steady state. nlmixr2lib applies it to the level, as does this file"
         ),
         "nlmixr2lib fixes V at 36 L; here it is 0.6 L/kg",
     ),

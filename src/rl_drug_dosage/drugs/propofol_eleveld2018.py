@@ -1,4 +1,4 @@
-"""Propofol from neonates to the old and the obese, three compartments, effect site and BIS (Eleveld 2018)."""
+"""Propofol from neonates to the elderly and the obese, three compartments, effect site, BIS (Eleveld 2018)."""
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -29,8 +29,12 @@ __all__ = ["DRUG"]
 _STREAM = (
     "NONMEM control stream of Eleveld 2018 (digital supplement), as kept in StevenLShafer/stanpumpR drugs_propofol.R"
 )
-_OMEGA = "Eleveld 2018 Table 2, as transcribed alike in CRAN package tci poppk_mods.R and Python Anesthesia Simulator"
-_PD = "Eleveld 2018 Table 3, as transcribed alike in CRAN package tci and in Python Anesthesia Simulator pd_models.py"
+_OMEGA = (
+    "Eleveld 2018 Table 2, as transcribed identically in CRAN package tci poppk_mods.R and Python Anesthesia Simulator"
+)
+_PD = (
+    "Eleveld 2018 Table 3, as transcribed identically in CRAN package tci and Python Anesthesia Simulator pd_models.py"
+)
 _RANGE = (
     "27 weeks postmenstrual age to 88 y, 0.68-160 kg in the paper (unverified: not read in a source); adults only here"
 )
@@ -41,7 +45,7 @@ def _sigmoid(x: Array | float, x50: Array, slope: Array | float = 1.0) -> Array:
 
 
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
-    """Sizes, maturation and ageing of the control stream, arterial samples; Q2 and Q3 are finished with V2 and V3."""
+    """Size, maturation and ageing as in the control stream, arterial samples; `finish` completes Q2 and Q3."""
     age, weight, opioid = covariates["age_y"], covariates["wt_kg"], covariates["opioid"]
     female = covariates["female"]
     lean = al_sallami_fat_free_mass_kg(weight, covariates["height_cm"], age, female)
@@ -71,7 +75,7 @@ def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
 
 
 def finish(p: Values, covariates: Values) -> dict[str, Array]:
-    """Q2 and Q3 scale with the patient's own V2 and V3, random effects included, to the power 0.75."""
+    """Scale Q2 and Q3 with the patient's own V2 and V3, random effects included, to the power 0.75."""
     return {
         **p,
         "q2": p["q2"] * (p["v2"] / p["v2_reference"]) ** 0.75,
@@ -80,7 +84,7 @@ def finish(p: Values, covariates: Values) -> dict[str, Array]:
 
 
 def bis(state: Values, p: Values) -> Array:
-    """BIS = E0 / (1 + (Ce / Ce50)^gamma), steeper below Ce50 than above."""
+    """BIS = E0 / (1 + (Ce / Ce50)^gamma), with a steeper gamma below Ce50 than above."""
     gamma = jnp.where(state["effect"] <= p["bis_ce50_mg_per_l"], p["bis_gamma_below"], p["bis_gamma_above"])
     return links.bis(state["effect"], p["bis_baseline"], p["bis_ce50_mg_per_l"], gamma)
 
@@ -117,10 +121,10 @@ DRUG = DrugModel(
         "ln_e50_q3_maturation": Param(4.223570, "ln(week)", _STREAM, "theta 14: half-maturation of Q3, 68.3 weeks"),
         "ln_cl_female": Param(0.7420430, "ln(L/min)", _STREAM, "theta 15: clearance of women, 2.100 L/min"),
         "ln_child_on_q2": Param(0.2656420, "ln(1)", _STREAM, "theta 16: Q2 is higher in children, factor 1.304"),
-        "ke0": Param(0.146, "1/min", _PD, "equilibration of the effect site at 70 kg, arterial samples"),
-        "ce50": Param(3.08, "mg/L", _PD, "effect-site concentration at half the drop of BIS, 35 y"),
+        "ke0": Param(0.146, "1/min", _PD, "equilibration rate of the effect site at 70 kg, arterial samples"),
+        "ce50": Param(3.08, "mg/L", _PD, "effect-site concentration at half-maximal BIS reduction, 35 y"),
         "age_on_ce50": Param(-0.00635, "1/y", _PD, "Ce50 falls with age, from 35 y"),
-        "bis_baseline": Param(93.0, "1", _PD, "BIS without drug; the maximal drop is the same"),
+        "bis_baseline": Param(93.0, "1", _PD, "BIS without drug, also the maximal reduction"),
         "bis_gamma_below": Param(1.89, "1", _PD, "steepness where Ce is below Ce50"),
         "bis_gamma_above": Param(1.47, "1", _PD, "steepness where Ce is above Ce50"),
         "bis_delay": Param(
@@ -147,7 +151,7 @@ DRUG = DrugModel(
         uniform_adults("age_y", "y", (18.0, 88.0), 35.0, (18.0, 70.0), _RANGE),
         female_covariate(_RANGE),
         uniform_adults(
-            "height_cm", "cm", (140.0, 200.0), 170.0, (150.0, 190.0), "reference patient 170 cm; edges unverified"
+            "height_cm", "cm", (140.0, 200.0), 170.0, (150.0, 190.0), "reference patient 170 cm; limits unverified"
         ),
         uniform_adults("wt_kg", "kg", (40.0, 160.0), 70.0, (50.0, 100.0), _RANGE),
         Covariate(
@@ -156,8 +160,8 @@ DRUG = DrugModel(
             low=0.0,
             high=1.0,
             typical=0.0,
-            source=f"{_STREAM} (TECH); equal shares in the virtual cohort are this project's choice",
-            meaning="an opioid is given as well",
+            source=f"{_STREAM} (TECH); equal proportions in the virtual cohort are this project's choice",
+            meaning="also receives an opioid",
             distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
             column="OPIOID",
         ),
@@ -166,7 +170,7 @@ DRUG = DrugModel(
         Output(
             "bis",
             "1",
-            Residual("additive", additive=Param(8.03, "1", _PD, "residual sd of BIS")),
+            Residual("additive", additive=Param(8.03, "1", _PD, "residual SD of BIS")),
             bis,
             "bispectral index",
         ),
@@ -175,7 +179,7 @@ DRUG = DrugModel(
             "concentration",
             "mg/L",
             Residual(
-                "lognormal", proportional=Param(0.1913070, "1", _STREAM, "theta 7: residual sd of ln concentration")
+                "lognormal", proportional=Param(0.1913070, "1", _STREAM, "theta 7: residual SD of ln concentration")
             ),
             meaning="propofol in arterial blood",
         ),
@@ -192,35 +196,35 @@ DRUG = DrugModel(
         ),
     ),
     limits_of_use=(
-        "the equations hold for children too, but this file's ranges are those of adults born at term",
+        "the equations also cover children, but the ranges in this file are those of adults born at term",
         "arterial samples only; for venous ones V1 and Q2 differ and ke0 is 1.24 1/min",
         "BIS responds to propofol alone; opioids act through clearance and V3 only",
     ),
     ambiguities=(
         (
             "theta 5 gives 1.75 L/min, and an adult of 35 y has Q2 = 1.83 L/min because the maturation of Q3, which "
-            "enters Q2, is 96 % then; opentiva 1.1.2 and a web calculator put 1.83 in place of theta 5 and so count "
+            "enters Q2, is then 96 %; opentiva 1.1.2 and a web calculator use 1.83 instead of theta 5 and so count "
             "maturation twice"
         ),
         (
-            "Q2 and Q3 take the patient's own V2 and V3, random effects included, as the control stream does; "
-            "Python Anesthesia Simulator and tci leave the random effects out there"
+            "Q2 and Q3 use the patient's own V2 and V3, random effects included, as in the control stream; "
+            "Python Anesthesia Simulator and tci omit the random effects there"
         ),
         (
-            "steepness 1.89 holds below Ce50 and 1.47 above (Python Anesthesia Simulator and a web calculator that "
+            "steepness is 1.89 below Ce50 and 1.47 above (Python Anesthesia Simulator and a web calculator that "
             "quotes Table 3); tci swaps the two"
         ),
         (
-            "the paper gives each patient's residual error a random effect as well (variances 0.463 of "
-            "concentrations, 0.230 of BIS), which is left out here"
+            "the paper also has a random effect on each patient's residual error (variances 0.463 for "
+            "concentrations, 0.230 for BIS), which is left out here"
         ),
         (
-            "the delay of BIS, 15 s + exp(0.0517 age) s, is returned as `bis_delay_s` for a monitor: an output "
-            "cannot look back in time"
+            "the delay of BIS, 15 s + exp(0.0517 age) s, is returned as `bis_delay_s` for the monitor to apply: "
+            "an output function cannot use earlier times"
         ),
     ),
     second_source=(
-        "Python Anesthesia Simulator, CRAN tci, opentiva: thetas agree but for opentiva's Q2; stanpumpR's "
+        "Python Anesthesia Simulator, CRAN tci, opentiva: thetas agree except for opentiva's Q2; stanpumpR's "
         "tested volumes and clearances are reproduced to 7 digits"
     ),
 )

@@ -1,4 +1,4 @@
-"""Propofol, weight-proportional three-compartment model of the first target-controlled pumps, with BIS (Marsh 1991)."""
+"""Propofol, weight-proportional three-compartment model of the first TCI pumps, with BIS (Marsh 1991)."""
 
 from jaxtyping import Array
 
@@ -16,11 +16,11 @@ from rl_drug_dosage.pkpd import DosingOptions, DrugModel, Mammillary, Output, Pa
 __all__ = ["DRUG"]
 
 _TABLE = "Marsh 1991 (Diprifusor set), as transcribed in opentiva propofol.py and in CRAN package tci poppk_mods.R"
-_RANGE = "Diprifusor limits 16 y and older, up to 150 kg (opentiva propofol.py); the lower edge of 30 kg is unverified"
+_RANGE = "Diprifusor limits 16 y and older, up to 150 kg (opentiva propofol.py); the lower limit of 30 kg is unverified"
 
 
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
-    """V1 = 0.228 L/kg; the volumes and clearances of the rest follow from the rate constants."""
+    """V1 = 0.228 L/kg; the other volumes and the clearances follow from the rate constants."""
     v1 = theta["v1"] * covariates["wt_kg"]
     return {
         "cl": 60.0 * theta["k10"] * v1,
@@ -44,11 +44,11 @@ DRUG = DrugModel(
     "BIS: Bouillon TW et al. Anesthesiology 2004;100:1353-1372.",
     doi="10.1093/bja/67.1.41",
     population=(
-        "rate constants of 18 adults under regional anaesthesia (Gepts 1987), V1 changed while studying 20 children"
+        "rate constants of 18 adults under regional anaesthesia (Gepts 1987); V1 changed in a study of 20 children"
     ),
     structure=Mammillary(peripherals=2, effect=True),
     thetas={
-        "v1": Param(0.228, "L/kg", _TABLE, "central volume a kg of total body weight"),
+        "v1": Param(0.228, "L/kg", _TABLE, "central volume per kg of total body weight"),
         "k10": Param(0.119, "1/min", _TABLE, "elimination"),
         "k12": Param(0.112, "1/min", _TABLE, "central to fast peripheral"),
         "k13": Param(0.0419, "1/min", _TABLE, "central to slow peripheral"),
@@ -58,7 +58,7 @@ DRUG = DrugModel(
             1.2,
             "1/min",
             "Struys 2000 ('modified Marsh'), as transcribed in opentiva, tci and Python Anesthesia Simulator",
-            "equilibration of the effect site",
+            "equilibration rate of the effect site",
         ),
         **BIS_THETAS,
     },
@@ -85,18 +85,18 @@ DRUG = DrugModel(
         ),
     ),
     limits_of_use=(
-        "16 years and older; age, height and sex are ignored, so the elderly and the obese are overdosed",
+        "16 years and older; age, height and sex are ignored, so elderly and obese patients are overdosed",
         "no between-subject variability of the kinetics was published, and none is added",
     ),
     ambiguities=(
         "ke0: 0.26 1/min in the Diprifusor, never published; 1.2 1/min in Struys 2000, which is followed",
-        "k13 is 0.0419 1/min in opentiva and 0.042 in tci and Python Anesthesia Simulator: the first is followed",
+        "k13 is 0.0419 1/min in opentiva and 0.042 in tci and Python Anesthesia Simulator: the first is used",
         (
             "opentiva also lists V2 0.463 and V3 2.893 L/kg; the rate constants give 0.464 and 2.895, and they are "
             "followed"
         ),
-        "Python Anesthesia Simulator gives every parameter a CV of 100 % of its own making; left out",
-        "the BIS surface was estimated with another effect site",
+        "Python Anesthesia Simulator gives every parameter an unpublished CV of 100 %; left out",
+        "the BIS surface was estimated with a different effect-site model",
     ),
-    second_source="opentiva, CRAN tci and Python Anesthesia Simulator: agree but for k13",
+    second_source="opentiva, CRAN tci and Python Anesthesia Simulator: agree except for k13",
 )

@@ -1,4 +1,4 @@
-"""Propofol and remifentanil together on BIS: the Bouillon 2004 surface over Schnider's and Minto's kinetics."""
+"""Effect of propofol and remifentanil on BIS: the Bouillon 2004 surface with Schnider's and Minto's kinetics."""
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -29,7 +29,7 @@ def _prefixed(thetas: dict[str, Param]) -> dict[str, Param]:
 
 
 def _block(p: Values, prefix: str) -> Array:
-    """Central, two peripherals (mg) and effect site (mg/L) of one drug, 1/h."""
+    """Rate matrix, 1/h, of one drug: central and two peripherals (mg), effect site (mg/L)."""
     cl, v1, q2, v2, q3, v3, ke0 = (p[f"{prefix}{name}"] for name in _KINETICS)
     zero = jnp.zeros_like(cl)
     return jnp.stack(
@@ -43,12 +43,12 @@ def _block(p: Values, prefix: str) -> Array:
 
 
 def matrix(p: Values) -> Array:
-    """Two drugs that do not touch each other's kinetics."""
+    """Two drugs without a pharmacokinetic interaction."""
     return jnp.zeros((8, 8)).at[:4, :4].set(_block(p, "")).at[4:, 4:].set(_block(p, _REMI))
 
 
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
-    """Schnider's parameters, Minto's under the prefix ``remi_``, and the surface."""
+    """Schnider's parameters, Minto's with the prefix ``remi_``, and the surface."""
     propofol = PROPOFOL.parameters(theta, {**covariates, "remi_ce_ng_per_ml": jnp.zeros(())})
     own = {name.removeprefix(_REMI): value for name, value in theta.items() if name.startswith(_REMI)}
     remifentanil = REMIFENTANIL.parameters(own, covariates)
@@ -64,7 +64,7 @@ _REMI_ETAS = tuple(Eta(f"{_REMI}{e.parameter}", e.size, e.kind, e.form) for e in
 DRUG = DrugModel(
     name="propofol-remifentanil-bouillon2004",
     drug="propofol with remifentanil",
-    title="Propofol and remifentanil on BIS (Bouillon 2004)",
+    title="Effect of propofol and remifentanil on BIS (Bouillon 2004)",
     citation=(
         "Bouillon TW, Bruhn J, Radulescu L, Andresen C, Shafer TJ, Cohane C, Shafer SL. Pharmacodynamic "
         "interaction between propofol and remifentanil regarding hypnosis, tolerance of laryngoscopy, "
@@ -74,7 +74,7 @@ DRUG = DrugModel(
     doi="10.1097/00000542-200406000-00006",
     population=(
         "surface: 20 healthy volunteers, each drug alone and with a constant level of the other; kinetics: "
-        "see the two files"
+        "see the two drug files"
     ),
     structure=LinearSystem(
         _COMPARTMENTS,
@@ -121,22 +121,22 @@ DRUG = DrugModel(
         intervals_h=PROPOFOL.dosing.intervals_h,
         usual_dose_mg=PROPOFOL.dosing.usual_dose_mg,
         source=(
-            "the grid is that of propofol; remifentanil steps are 0-0.05 mg, see remifentanil-minto1997; this "
+            "the grid is for propofol; remifentanil steps are 0-0.05 mg, see remifentanil-minto1997; this "
             "project's choice"
         ),
     ),
     limits_of_use=(
         *PROPOFOL.limits_of_use,
-        "one dose grid for two drugs: remifentanil needs its own, given in its own file",
+        "one dose grid for two drugs: remifentanil needs its own grid, given in its own drug file",
     ),
     ambiguities=(
         (
-            "Bouillon estimated effect sites of the study's own; this file pairs the surface with Schnider's and "
-            "Minto's, as Python Anesthesia Simulator does"
+            "Bouillon estimated study-specific effect sites; this file combines the surface with Schnider's and "
+            "Minto's, as does Python Anesthesia Simulator"
         ),
         (
-            "beta is 0, so the surface is additive in BIS; the same paper finds strong synergy on responsiveness, "
-            "which is not here"
+            "beta is 0, so the surface is additive for BIS; the same paper finds strong synergy for responsiveness, "
+            "which is not modelled here"
         ),
         *REMIFENTANIL.ambiguities,
     ),

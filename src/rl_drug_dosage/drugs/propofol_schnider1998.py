@@ -18,15 +18,15 @@ from rl_drug_dosage.pkpd import DosingOptions, DrugModel, Eta, Mammillary, Outpu
 __all__ = ["DRUG"]
 
 _TABLE = (
-    "Schnider 1998, covariate model, as transcribed alike in StevenLShafer/stanpumpR drugs_propofol.R and in "
+    "Schnider 1998, covariate model, as transcribed identically in StevenLShafer/stanpumpR drugs_propofol.R and in "
     "Python Anesthesia Simulator pk_models.py"
 )
-_CV = "Schnider 1998, as transcribed alike in CRAN package tci and in Python Anesthesia Simulator pk_models.py"
+_CV = "Schnider 1998, as transcribed identically in CRAN package tci and in Python Anesthesia Simulator pk_models.py"
 _RANGE = "24 volunteers (11 women): 25-81 y, 44-123 kg, 155-191 cm (review at docsubra.com/tci_bibliography.html)"
 
 
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
-    """V1 and V3 fixed; V2 and CL2 fall with age; CL1 is linear in weight, lean body mass (James) and height."""
+    """V1 and V3 are constant; V2 and CL2 fall with age; CL1 is linear in weight, lean body mass (James) and height."""
     age, weight, height = covariates["age_y"], covariates["wt_kg"], covariates["height_cm"]
     lean = james_lean_body_mass_kg(weight, height, covariates["female"])
     clearance = (
@@ -68,16 +68,16 @@ DRUG = DrugModel(
         "cl1": Param(1.89, "L/min", _TABLE, "elimination clearance at 77 kg, lean body mass 59 kg, 177 cm"),
         "cl2": Param(1.29, "L/min", _TABLE, "clearance to the fast peripheral compartment at 53 y"),
         "cl3": Param(0.836, "L/min", _TABLE, "clearance to the slow peripheral compartment"),
-        "age_on_v2": Param(-0.391, "L/y", _TABLE, "change of V2 a year from 53 y"),
-        "age_on_cl2": Param(-0.024, "L/min/y", _TABLE, "change of CL2 a year from 53 y"),
-        "wt_on_cl1": Param(0.0456, "L/min/kg", _TABLE, "change of CL1 a kg of total body weight from 77 kg"),
-        "lbm_on_cl1": Param(-0.0681, "L/min/kg", _TABLE, "change of CL1 a kg of lean body mass from 59 kg"),
-        "height_on_cl1": Param(0.0264, "L/min/cm", _TABLE, "change of CL1 a cm of height from 177 cm"),
+        "age_on_v2": Param(-0.391, "L/y", _TABLE, "change of V2 per year from 53 y"),
+        "age_on_cl2": Param(-0.024, "L/min/y", _TABLE, "change of CL2 per year from 53 y"),
+        "wt_on_cl1": Param(0.0456, "L/min/kg", _TABLE, "change of CL1 per kg of total body weight from 77 kg"),
+        "lbm_on_cl1": Param(-0.0681, "L/min/kg", _TABLE, "change of CL1 per kg of lean body mass from 59 kg"),
+        "height_on_cl1": Param(0.0264, "L/min/cm", _TABLE, "change of CL1 per cm of height from 177 cm"),
         "ke0": Param(
             0.456,
             "1/min",
             "Schnider 1999, as transcribed in opentiva, tci and Python Anesthesia Simulator",
-            "equilibration of the effect site (EEG)",
+            "equilibration rate of the effect site (EEG)",
         ),
         **BIS_THETAS,
     },
@@ -113,28 +113,28 @@ DRUG = DrugModel(
         ),
     ),
     limits_of_use=(
-        "adults; not for the obese: James lean body mass falls again above BMI 42 (men) and 35 (women)",
-        "V1 is the same for every patient, which underestimates early concentrations in the small and the frail",
-        "no residual error is given: the transcriptions that were read hold none",
+        "adults; not for the obese: James lean body mass decreases above BMI 42 (men) and 35 (women)",
+        "V1 is the same for every patient, which underestimates early concentrations in small and frail patients",
+        "no residual error is given: the transcriptions that were read have none",
     ),
     ambiguities=(
         "age is centred at 53 y in V2 (stanpumpR, Python Anesthesia Simulator, tci); opentiva 1.1.2 writes 52",
         "V2 and CL2 carry no random effect (tci: 0); Python Anesthesia Simulator gives them 1 %",
         (
-            "CVs are read as exact log-normal ones (tci, Python Anesthesia Simulator's formula); the latter then "
-            "multiplies them by the typical value, which is not copied"
+            "CVs are read as exact log-normal CVs (tci, Python Anesthesia Simulator's formula); the latter then "
+            "multiplies them by the typical value, which is not done here"
         ),
-        "tci 0.2 puts lean body mass where total body weight belongs (the 77 kg term); not followed",
+        "tci 0.2 uses lean body mass instead of total body weight in the 77 kg term; not followed",
         (
-            "the BIS surface was estimated with its own effect site: pairing it with this ke0 is common practice "
+            "the BIS surface was estimated with its own effect site: using it with this ke0 is common practice "
             "(Python Anesthesia Simulator), not a published model"
         ),
         (
-            "ke0 has no published between-subject variability; 42 % in Python Anesthesia Simulator is its authors' "
-            "guess and is left out"
+            "ke0 has no published between-subject variability; the 42 % in Python Anesthesia Simulator is its "
+            "authors' guess and is left out"
         ),
     ),
     second_source=(
-        "StevenLShafer/stanpumpR, Python Anesthesia Simulator, CRAN tci and opentiva: agree but for the errors listed"
+        "StevenLShafer/stanpumpR, Python Anesthesia Simulator, CRAN tci, opentiva: agree except for the listed errors"
     ),
 )

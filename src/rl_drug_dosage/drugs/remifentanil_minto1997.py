@@ -19,14 +19,14 @@ from rl_drug_dosage.pkpd import (
 __all__ = ["DRUG"]
 
 _TABLE = (
-    "Minto 1997, covariate model, as transcribed alike in opentiva remifentanil.py, Python Anesthesia Simulator "
+    "Minto 1997, covariate model, as transcribed identically in opentiva remifentanil.py, Python Anesthesia Simulator "
     "pk_models.py and CRAN package tci poppk_mods.R"
 )
 _CV = (
-    "Minto 1997, as transcribed alike in CRAN package tci poppk_mods.R and in Python Anesthesia Simulator pk_models.py"
+    "Minto 1997, as transcribed identically in CRAN package tci poppk_mods.R, Python Anesthesia Simulator pk_models.py"
 )
 _RANGE = (
-    "Minto 1997 abstract: 65 adults (27 women), 20-85 y; weight and height are not in the abstract: edges unverified"
+    "Minto 1997 abstract: 65 adults (27 women), 20-85 y; weight and height are not in the abstract: limits unverified"
 )
 
 
@@ -64,16 +64,16 @@ DRUG = DrugModel(
         "cl1": Param(2.6, "L/min", _TABLE, "elimination clearance at 40 y, lean body mass 55 kg"),
         "cl2": Param(2.05, "L/min", _TABLE, "clearance to the fast peripheral compartment at 40 y"),
         "cl3": Param(0.076, "L/min", _TABLE, "clearance to the slow peripheral compartment at 40 y"),
-        "age_on_v1": Param(-0.0201, "L/y", _TABLE, "change of V1 a year"),
-        "lbm_on_v1": Param(0.072, "L/kg", _TABLE, "change of V1 a kg of lean body mass"),
-        "age_on_v2": Param(-0.0811, "L/y", _TABLE, "change of V2 a year"),
-        "lbm_on_v2": Param(0.108, "L/kg", _TABLE, "change of V2 a kg of lean body mass"),
-        "age_on_cl1": Param(-0.0162, "L/min/y", _TABLE, "change of CL1 a year"),
-        "lbm_on_cl1": Param(0.0191, "L/min/kg", _TABLE, "change of CL1 a kg of lean body mass"),
-        "age_on_cl2": Param(-0.0301, "L/min/y", _TABLE, "change of CL2 a year"),
-        "age_on_cl3": Param(-0.00113, "L/min/y", _TABLE, "change of CL3 a year"),
-        "ke0": Param(0.595, "1/min", _TABLE, "equilibration of the effect site at 40 y"),
-        "age_on_ke0": Param(-0.007, "1/min/y", _TABLE, "change of ke0 a year"),
+        "age_on_v1": Param(-0.0201, "L/y", _TABLE, "change of V1 per year"),
+        "lbm_on_v1": Param(0.072, "L/kg", _TABLE, "change of V1 per kg of lean body mass"),
+        "age_on_v2": Param(-0.0811, "L/y", _TABLE, "change of V2 per year"),
+        "lbm_on_v2": Param(0.108, "L/kg", _TABLE, "change of V2 per kg of lean body mass"),
+        "age_on_cl1": Param(-0.0162, "L/min/y", _TABLE, "change of CL1 per year"),
+        "lbm_on_cl1": Param(0.0191, "L/min/kg", _TABLE, "change of CL1 per kg of lean body mass"),
+        "age_on_cl2": Param(-0.0301, "L/min/y", _TABLE, "change of CL2 per year"),
+        "age_on_cl3": Param(-0.00113, "L/min/y", _TABLE, "change of CL3 per year"),
+        "ke0": Param(0.595, "1/min", _TABLE, "equilibration rate of the effect site at 40 y"),
+        "age_on_ke0": Param(-0.007, "1/min/y", _TABLE, "change of ke0 per year"),
     },
     parameters=parameters,
     etas=(
@@ -108,7 +108,7 @@ DRUG = DrugModel(
                     0.111308,
                     "1",
                     "Eleveld 2017 control stream in stanpumpR drugs_remifentanil.R, refit of the Minto data",
-                    "residual sd of ln concentration",
+                    "residual SD of ln concentration",
                 ),
             ),
             lambda state, p: 1000.0 * state["central"] / p["v1"],
@@ -123,7 +123,7 @@ DRUG = DrugModel(
             4.0,
             "ng/mL",
             (
-                "effect-site targets studied beside propofol: Vanluchene ALG et al. Br J Anaesth 2004;93:645-654 (2 "
+                "effect-site targets studied with propofol: Vanluchene ALG et al. Br J Anaesth 2004;93:645-654 (2 "
                 "and 4 ng/mL)"
             ),
         ),
@@ -139,13 +139,13 @@ DRUG = DrugModel(
         ),
     ),
     limits_of_use=(
-        "adults; not for the obese: James lean body mass falls again above BMI 42 (men) and 35 (women)",
-        "the spectral edge, which the paper also models, is left out: the transcriptions differ in what Emax means",
+        "adults; not for the obese: James lean body mass decreases above BMI 42 (men) and 35 (women)",
+        "the spectral edge, also modelled in the paper, is left out: the transcriptions differ in the meaning of Emax",
     ),
     ambiguities=(
         (
             "CVs are read as sqrt(omega^2) (tci); Python Anesthesia Simulator reads them as exact, which for V3 "
-            "gives 0.36 in place of 0.44"
+            "gives 0.36 instead of 0.44"
         ),
         "the CV of ke0 is 68 % in Python Anesthesia Simulator and 60 % in tci",
     ),

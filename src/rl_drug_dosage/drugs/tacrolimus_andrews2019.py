@@ -189,7 +189,7 @@ DRUG = DrugModel(
             high=1.0,
             typical=0.0,
             source=f"{_TABLE_1}: 31 of 337",
-            meaning="carries CYP3A4*22 (unknown genotype counts as no)",
+            meaning="carries CYP3A4*22 (an unknown genotype counts as no)",
             distribution=Categorical((0.0, 1.0), (306 / 337, 31 / 337)),
             column="CYP3A4",
         ),
@@ -237,10 +237,10 @@ DRUG = DrugModel(
     ambiguities=(
         "CVs are read as exact (nlmixr2lib); read as omega itself Q would have omega^2 = 0.619, not 0.482",
         (
-            "Equation 1 rounds the centres of age and creatinine to 56 and 135: the control stream's 55.72 and "
+            "Equation 1 rounds the centres of age and creatinine to 56 and 135; the control stream's 55.72 and "
             "134.98 are used"
         ),
-        "the centre of lean body mass is in the control stream only; its formula is not named",
+        "the centre of lean body mass is given only in the control stream; its formula is not named",
         "Table 2 prints ka in L/h: a misprint for 1/h",
     ),
     second_source=(

@@ -49,7 +49,7 @@ def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
 
 
 def finish(p: Values, covariates: Values) -> dict[str, Array]:
-    """The first day's factor, with its own random effect, acts on the first day only."""
+    """Apply the first day's factor, with its own random effect, on the first day only."""
     first_day = jnp.where(covariates["first_day"] > 0.5, p["day_1_factor"], 1.0)
     return {**p, "f_depot": p["bioavailability"] * first_day}
 
@@ -82,8 +82,8 @@ DRUG = DrugModel(
         "v2": Param(32100.0, "L", _TABLE_2, "apparent peripheral plasma volume at 60 kg of fat-free mass"),
         "expresser_on_cl": Param(1.30, "1", _TABLE_2, "factor of CYP3A5 expressers on clearance"),
         "expresser_on_f": Param(0.82, "1", _TABLE_2, "factor of CYP3A5 expressers on bioavailability"),
-        "prednisolone_max": Param(0.67, "1", _TABLE_2, "largest loss of bioavailability to prednisolone"),
-        "prednisolone_50": Param(35.0, "mg/day", _TABLE_2, "prednisolone dose with half of that loss"),
+        "prednisolone_max": Param(0.67, "1", _TABLE_2, "maximal loss of bioavailability due to prednisolone"),
+        "prednisolone_50": Param(35.0, "mg/day", _TABLE_2, "prednisolone dose with half-maximal loss"),
         "day_1_on_f": Param(2.68, "1", _TABLE_2, "factor on bioavailability on the day of transplantation"),
         "bmax": Param(418.0, "ug/L", _METHODS, "binding capacity of red cells"),
         "kd": Param(3.8, "ug/L", _METHODS, "plasma concentration at half of the binding capacity"),
@@ -114,7 +114,7 @@ DRUG = DrugModel(
             high=80.0,
             typical=59.0,
             source=(
-                f"{_TABLE_1}: median 59, range 35-80; the virtual cohort spans the range over five standard deviations"
+                f"{_TABLE_1}: median 59, range 35-80; the range spans five standard deviations of the virtual cohort"
             ),
             meaning="fat-free mass (Janmahasatian)",
             distribution=Normal(59.0, 9.0),
@@ -190,18 +190,18 @@ DRUG = DrugModel(
     ),
     limits_of_use=(
         "adults after kidney transplantation",
-        "areas under the plasma concentration are not areas in whole blood: binding saturates",
+        "the plasma AUC is not the whole-blood AUC: binding saturates",
     ),
     ambiguities=(
         (
-            "inter-occasion variances stand in one transcription only (rcpc: 0.0515 and 0.8919, exact CVs of 23 % "
-            "and 120 %); nlmixr2lib leaves them out"
+            "inter-occasion variances are given in one transcription only (rcpc: 0.0515 and 0.8919, exact CVs of 23 % "
+            "and 120 %); nlmixr2lib omits them"
         ),
         "the correlation of V1 and Q is not given: 0",
-        "CYP3A5 counts (3, 53, 205) add up to 261, the text says 242 patients: the share of the counts is used",
+        "CYP3A5 counts (3, 53, 205) add up to 261, the text says 242 patients: proportions of the counts are used",
         (
-            "rcpc applies the first day's random effect on the other days too; here, as in nlmixr2lib, on the first "
-            "day only"
+            "rcpc also applies the first day's random effect on other days; here, as in nlmixr2lib, only on the first "
+            "day"
         ),
     ),
     second_source=(

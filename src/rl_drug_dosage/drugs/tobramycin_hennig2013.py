@@ -1,4 +1,4 @@
-"""Tobramycin with and without cystic fibrosis, newborns to old age, two compartments (Hennig 2013)."""
+"""Tobramycin with and without cystic fibrosis, newborns to the elderly, two compartments (Hennig 2013)."""
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -82,12 +82,8 @@ DRUG = DrugModel(
         "norm_0": Param(-2.37330, "umol/L", _NORM, "constant of normal creatinine up to 15 years"),
         "norm_log": Param(-12.91367, "umol/L", _NORM, "coefficient of ln(age in years)"),
         "norm_sqrt": Param(23.93581, "umol/L", _NORM, "coefficient of the square root of age in years"),
-        "norm_male": Param(
-            84.0, "umol/L", _NORM, "normal creatinine of men, reached on a straight line from 15 to 18 years"
-        ),
-        "norm_female": Param(
-            69.5, "umol/L", _NORM, "normal creatinine of women, reached on a straight line from 15 to 18 years"
-        ),
+        "norm_male": Param(84.0, "umol/L", _NORM, "normal creatinine of men, reached linearly from 15 to 18 years"),
+        "norm_female": Param(69.5, "umol/L", _NORM, "normal creatinine of women, reached linearly from 15 to 18 years"),
     },
     parameters=parameters,
     etas=(
@@ -144,7 +140,7 @@ DRUG = DrugModel(
             low=45.0,
             high=200.0,
             typical=167.0,
-            source="typical value: Tucuxi's default; range and cohort unverified: choices of this project",
+            source="typical value: Tucuxi's default; range and cohort unverified: this project's choice",
             meaning="height",
             distribution=Normal(167.0, 8.0),
             column="HT",
@@ -157,8 +153,7 @@ DRUG = DrugModel(
             high=300.0,
             typical=68.3,
             source=(
-                f"{_TABLE_1}: median of adults 68.3 (children 44.7); range and spread unverified: choices of this "
-                "project"
+                f"{_TABLE_1}: median of adults 68.3 (children 44.7); range and spread unverified: this project's choice"
             ),
             meaning="serum creatinine",
             distribution=LogNormal(68.3, 0.3),
@@ -194,20 +189,20 @@ DRUG = DrugModel(
     ),
     limits_of_use=(
         "no dialysis",
-        "body composition of small children comes from a formula made for adults, as in the paper",
+        "body composition of small children comes from a formula for adults, as in the paper",
     ),
     ambiguities=(
         (
-            "the normal creatinine (SCR_mean) is described by citation only: here the function of the cited works; "
-            "Tucuxi uses the constant 37.2 umol/L, its value at 7.5 years, which lowers the clearance of adults by "
-            "13-17 %; nlmixr2lib leaves it to the user"
+            "the normal creatinine (SCR_mean) is given by citation only; here the function of the cited papers is "
+            "used. Tucuxi uses the constant 37.2 umol/L, its value at 7.5 years, which lowers the clearance of "
+            "adults by 13-17 %; nlmixr2lib leaves it to the user"
         ),
         (
-            "creatinine below 60 umol/L was raised to 60 while covariates were built; no transcription does so, nor "
-            "does this one"
+            "creatinine below 60 umol/L was raised to 60 during covariate model building; no transcription does "
+            "this, nor does this file"
         ),
         "CVs are read as exact (nlmixr2lib); Tucuxi reads them as standard deviations (V2: 0.342, not 0.294)",
-        "the 8.4 % error between duplicate samples of one centre is left out, as in both transcriptions",
+        "the 8.4 % error between duplicate samples of one centre is omitted, as in both transcriptions",
     ),
     second_source=(
         "sotalya/tucuxi-drugs ch.tucuxi.tobramycin.hennig2013 (revised 2020 and 2021): the same thetas, "

@@ -42,10 +42,10 @@ DRUG = DrugModel(
         "2005;49(12):4934-4941."
     ),
     doi="10.1128/AAC.49.12.4934-4941.2005",
-    population="215 inpatients from 15 years on, 1,004 levels, University Hospital of Salamanca, 1989-1999",
+    population="215 inpatients aged 15 years and older, 1,004 levels, University Hospital of Salamanca, 1989-1999",
     structure=Mammillary(),
     thetas={
-        "cl": Param(1.08, "1", _ABSTRACT, "clearance over creatinine clearance, both in L/h"),
+        "cl": Param(1.08, "1", _ABSTRACT, "ratio of clearance to creatinine clearance, both in L/h"),
         "v1": Param(0.98, "L/kg", _ABSTRACT, "volume per kg of body weight"),
     },
     parameters=parameters,

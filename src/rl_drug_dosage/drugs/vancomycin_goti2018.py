@@ -46,7 +46,7 @@ DRUG = DrugModel(
     "have markedly different vancomycin pharmacokinetics: a population pharmacokinetic model-based analysis. "
     "Ther Drug Monit 2018;40(2):212-221.",
     doi="10.1097/FTD.0000000000000490",
-    population="1,812 inpatients over 16 years (2,765 levels; 336 on haemodialysis), two US hospitals, 2011-2012",
+    population="1,812 inpatients older than 16 years (2,765 levels; 336 on haemodialysis), two US hospitals, 2011-2012",
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(4.5, "L/h", _TABLE_2, "clearance at CRCL 120 mL/min without dialysis"),
@@ -71,7 +71,7 @@ DRUG = DrugModel(
             high=150.0,
             typical=62.0,
             source=f"{_TABLE_1}: median 62, range 4-150; {_OUR_SPREAD}",
-            meaning="Cockcroft-Gault creatinine clearance, cut at 150 mL/min, creatinine >= 1 mg/dL if elderly",
+            meaning="Cockcroft-Gault creatinine clearance, capped at 150 mL/min, creatinine >= 1 mg/dL if elderly",
             distribution=LogNormal(62.0, 0.6),
             column="CRCL",
         ),
@@ -130,22 +130,22 @@ DRUG = DrugModel(
     ),
     limits_of_use=(
         "adults only (over 16 years)",
-        "dialysis is a property of the admission: single dialysis sessions are not modelled",
-        "most patients had one trough, so distribution is weakly informed",
+        "dialysis is a covariate of the admission: single dialysis sessions are not modelled",
+        "most patients had a single trough, so the data say little about distribution",
     ),
     ambiguities=(
         (
-            "V2 is not scaled with weight: Tucuxi, PKPDsim and posologyr transcribe Table 2 so; nlmixr2lib scales it "
-            "by WT/70 on the strength of a sentence in the Methods"
+            "V2 is not scaled with weight, as Tucuxi, PKPDsim and posologyr transcribe Table 2; nlmixr2lib scales it "
+            "by WT/70 based on a sentence in the Methods"
         ),
         "CVs are read as exact (omega^2 = ln(1 + CV^2): nlmixr2lib, posologyr); PKPDsim takes omega^2 = CV^2",
         (
-            "residual error is the paper's 22.7 % and 3.4 mg/L, variances added; PKPDsim lowers it on purpose to "
+            "residual error is the paper's 22.7 % and 3.4 mg/L, variances added; PKPDsim deliberately lowers it to "
             "19.7 % and 1.42 mg/L"
         ),
         (
-            "serum creatinine is floored at 1 mg/dL above 60 years in the paper, above 65 in its erratum: CRCL comes "
-            "in computed"
+            "serum creatinine is floored at 1 mg/dL above 60 years in the paper, above 65 in its erratum: CRCL must "
+            "be given already computed"
         ),
     ),
     second_source="InsightRX/PKPDsim pk_vanco_goti.json5: the same thetas and covariate effects",

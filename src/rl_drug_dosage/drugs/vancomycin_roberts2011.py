@@ -62,10 +62,10 @@ DRUG = DrugModel(
             high=250.0,
             typical=90.7,
             source=(
-                f"{_TABLE_1}: mean 90.7, SD 60.4 (the cohort is the log-normal with these); upper end: largest value "
-                "simulated in the paper's Figure 3; lower end unverified: a choice of this project"
+                f"{_TABLE_1}: mean 90.7, SD 60.4 (the cohort is log-normal with these); upper limit: largest value "
+                "simulated in the paper's Figure 3; lower limit unverified: this project's choice"
             ),
-            meaning="measured 24-h urinary creatinine clearance, normalised to body surface",
+            meaning="measured 24-h urinary creatinine clearance, normalised to body surface area",
             distribution=LogNormal(75.5, 0.606),
             column="CRCL",
         ),
@@ -117,7 +117,7 @@ DRUG = DrugModel(
     ),
     limits_of_use=(
         "septic adults in intensive care without renal replacement therapy",
-        "developed on plateaus of continuous infusion: one compartment does not describe peaks",
+        "developed on continuous-infusion plateaus: one compartment does not describe peaks",
         "needs a measured urinary creatinine clearance, not Cockcroft-Gault",
     ),
     ambiguities=(
@@ -127,5 +127,5 @@ DRUG = DrugModel(
         ),
         "the residual variances are added (NONMEM's usual coding); the paper says only 'combined'",
     ),
-    second_source="no second transcription was read; seventeen areas printed in the Results are reproduced",
+    second_source="no second transcription was read; seventeen AUCs printed in the Results are reproduced",
 )

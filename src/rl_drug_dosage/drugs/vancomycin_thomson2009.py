@@ -70,9 +70,9 @@ DRUG = DrugModel(
             high=150.0,
             typical=66.0,
             source=(
-                "typical value: centre of the published formula; upper end: the cut of the capped form (Tong 2026 "
-                "Table S1); lower end unverified: a choice of this project, far above 1.07 mL/min, where the "
-                "formula reaches 0; cohort: InsightRX/mipdtrial vancomycin vignettes, exp(N(ln 6, ln 1.6)) L/h"
+                "typical value: centre of the published formula; upper limit: the cap of the capped form (Tong 2026 "
+                "Table S1); lower limit unverified: this project's choice, far above 1.07 mL/min, where the "
+                "formula gives 0; cohort: InsightRX/mipdtrial vancomycin vignettes, exp(N(ln 6, ln 1.6)) L/h"
             ),
             meaning="Cockcroft-Gault creatinine clearance",
             distribution=LogNormal(100.0, 0.47),
@@ -126,17 +126,17 @@ DRUG = DrugModel(
     ),
     limits_of_use=(
         "adults only",
-        "no dialysis: nothing but CRCL carries renal function",
-        "clearance reaches 0 at CRCL 1.07 mL/min and is negative below: never extrapolate to anuria",
+        "no dialysis: CRCL is the only covariate for renal function",
+        "clearance is 0 at CRCL 1.07 mL/min and negative below: never extrapolate to anuria",
     ),
     ambiguities=(
         (
             "CVs are read as omega itself (27 % is omega^2 = 0.0729): PKPDsim, Tong 2026 and Tucuxi agree; read as "
-            "exact CVs, V2 would have omega^2 = 0.99 and not 1.69"
+            "exact CVs, V2 would have omega^2 = 0.99 instead of 1.69"
         ),
-        "the covariance 0.01 of CL and V1 stands in PKPDsim and Tong 2026; Tucuxi sets it to 0",
+        "the covariance 0.01 of CL and V1 is given in PKPDsim and Tong 2026; Tucuxi sets it to 0",
         (
-            "CRCL is not cut inside the model: the cap at 150 mL/min belongs to Hughes 2024 and Tong 2026, not to "
+            "CRCL is not capped inside the model: the cap at 150 mL/min is from Hughes 2024 and Tong 2026, not from "
             "the paper"
         ),
     ),

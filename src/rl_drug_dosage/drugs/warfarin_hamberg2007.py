@@ -28,7 +28,7 @@ from rl_drug_dosage.pkpd import (
 
 __all__ = ["DRUG"]
 
-_LIB = "as transcribed alike in nlmixr2lib Hamberg_2007_warfarin_s.R and anzabizadeh/ReiL hamberg_pkpd.py"
+_LIB = "as transcribed identically in nlmixr2lib Hamberg_2007_warfarin_s.R and anzabizadeh/ReiL hamberg_pkpd.py"
 _TABLE_1 = "Hamberg 2007 Table 1, as transcribed in nlmixr2lib Hamberg_2007_warfarin_s.R"
 _TABLE_2 = f"Hamberg 2007 Table 2, {_LIB}"
 _TABLE_4 = f"Hamberg 2007 Table 4, {_LIB}"
@@ -92,18 +92,18 @@ DRUG = DrugModel(
         "v2": Param(6.59, "L", _TABLE_2, "apparent peripheral volume"),
         "ka": Param(2.0, "1/h", _TABLE_2, "absorption, fixed"),
         "age_on_cl": Param(
-            -0.91, "%/y", _TABLE_2, "change of clearance a year from 71 y (Table 2 prints the size, the text the sign)"
+            -0.91, "%/y", _TABLE_2, "change of clearance per year from 71 y (size from Table 2, sign from the text)"
         ),
-        "reduction_12": Param(31.5, "%", _TABLE_2, "lower clearance in *1/*2"),
-        "reduction_13": Param(45.3, "%", _TABLE_2, "lower clearance in *1/*3"),
-        "reduction_22": Param(72.2, "%", _TABLE_2, "lower clearance in *2/*2"),
-        "reduction_23": Param(69.0, "%", _TABLE_2, "lower clearance in *2/*3"),
-        "reduction_33": Param(85.2, "%", _TABLE_2, "lower clearance in *3/*3"),
+        "reduction_12": Param(31.5, "%", _TABLE_2, "reduction of clearance in *1/*2"),
+        "reduction_13": Param(45.3, "%", _TABLE_2, "reduction of clearance in *1/*3"),
+        "reduction_22": Param(72.2, "%", _TABLE_2, "reduction of clearance in *2/*2"),
+        "reduction_23": Param(69.0, "%", _TABLE_2, "reduction of clearance in *2/*3"),
+        "reduction_33": Param(85.2, "%", _TABLE_2, "reduction of clearance in *3/*3"),
         "s_share": Param(
             0.5,
             "1",
             "nlmixr2lib vignette Hamberg_2007_warfarin_pkpd_pgx.Rmd: doses of Table 5 are racemic, half is S-warfarin",
-            "S-warfarin in a tablet of racemate; volumes and clearances are apparent, so nothing else is lost",
+            "fraction of S-warfarin in a racemic tablet; volumes and clearances are apparent, so nothing else is lost",
         ),
         "emax": Param(1.0, "1", _TABLE_4, "maximal inhibition, fixed"),
         "gamma": Param(0.424, "1", _TABLE_4, "steepness of the inhibition"),
@@ -112,7 +112,7 @@ DRUG = DrugModel(
         "ec50_aa": Param(2.20, "mg/L", _TABLE_4, "the same, VKORC1 AA"),
         "mtt_fast": Param(11.6, "h", _TABLE_4, "mean transit time of the six-step chain"),
         "mtt_slow": Param(120.0, "h", _TABLE_4, "mean transit time of the one-step chain"),
-        "inr_max": Param(20.0, "1", f"Hamberg 2007 Appendix, {_LIB}", "largest rise of the INR, fixed"),
+        "inr_max": Param(20.0, "1", f"Hamberg 2007 Appendix, {_LIB}", "maximal increase of the INR, fixed"),
         "inr_power": Param(3.61, "1", _TABLE_4, "exponent lambda of the lost activity"),
     },
     parameters=parameters,
@@ -149,7 +149,7 @@ DRUG = DrugModel(
             high=1.5,
             typical=1.0,
             source=(
-                "the patient's own value in the paper; 1.0 in nlmixr2lib and ReiL; the edges are this project's choice"
+                "the patient's own value in the paper; 1.0 in nlmixr2lib and ReiL; the limits are this project's choice"
             ),
             meaning="INR before warfarin",
             distribution=Fixed(1.0),
@@ -161,7 +161,7 @@ DRUG = DrugModel(
         Output(
             "inr",
             "1",
-            Residual("lognormal", proportional=Param(0.0325, "1", _TABLE_4, "residual sd of ln INR")),
+            Residual("lognormal", proportional=Param(0.0325, "1", _TABLE_4, "residual SD of ln INR")),
             lambda state, p: links.inr(
                 p["inr_base"], p["inr_max"], state["fast6"], state["slow1"], p["inr_power"], product=True
             ),
@@ -171,7 +171,7 @@ DRUG = DrugModel(
             "concentration",
             "mg/L",
             Residual(
-                "lognormal", proportional=Param(0.301, "1", _TABLE_2, "residual sd of ln S-warfarin at steady state")
+                "lognormal", proportional=Param(0.301, "1", _TABLE_2, "residual SD of ln S-warfarin at steady state")
             ),
             meaning="S-warfarin in plasma",
         ),
@@ -180,30 +180,30 @@ DRUG = DrugModel(
     dosing=TABLETS,
     limits_of_use=(
         "R-warfarin and vitamin K are not in the model",
-        "INR responses come from 57 patients, VKORC1 from 56: the typical dose of rare genotypes is an extrapolation",
+        "INR responses are from 57 patients, VKORC1 from 56: typical doses for rare genotypes are extrapolations",
         "drug interactions (amiodarone, ...) are not in the model",
     ),
     ambiguities=(
         (
-            "rate of the six-step chain: the appendix prints ktr1 = 1/MTT1 (followed by nlmixr2lib), Ravvaz and "
-            "ReiL take 6/MTT1, which is followed here. With 1/MTT1 a single 10 mg dose moves the typical INR by "
-            "0.00, 0.00 and 0.03 at the 12, 36 and 60 h where the study measured, below its residual error, and "
-            "MTT1 could not have been estimated to 4.65 %; the authors' own successor (Hamberg 2010) has MTT as the "
-            "time of the whole chain. The steady state is the same"
+            "rate of the six-step chain: the appendix gives ktr1 = 1/MTT1 (followed by nlmixr2lib); Ravvaz and ReiL "
+            "use 6/MTT1, which is followed here. With 1/MTT1 a single 10 mg dose changes the typical INR by 0.00, "
+            "0.00 and 0.03 at the 12, 36 and 60 h of the study's samples, below its residual error, so MTT1 could "
+            "not have been estimated to 4.65 %; in the authors' later model (Hamberg 2010) MTT is the transit time "
+            "of the whole chain. The steady state is the same"
         ),
         (
-            "residual error of S-warfarin is 0.0908 after a single dose and 0.301 at steady state; the second is "
+            "residual error of S-warfarin is 0.0908 after a single dose and 0.301 at steady state; the latter is "
             "used throughout"
         ),
-        "the paper has covariances of CL with V1 and among MTT1, MTT2 and EC50 but prints no values: taken as 0",
+        "the paper has covariances of CL with V1 and among MTT1, MTT2 and EC50 but gives no values: set to 0",
         (
-            "the text says that clearance falls with age without saying from which age on; here from every age, as "
-            "Figure 3 and Table 5 do"
+            "the text says that clearance falls with age but not from which age on; here it falls at every age, as "
+            "in Figure 3 and Table 5"
         ),
-        "ReiL adds a bioavailability of 0.9 from a textbook; not followed, since Table 5 is reproduced without",
+        "ReiL adds a bioavailability of 0.9 from a textbook; not followed, since Table 5 is reproduced without it",
     ),
     second_source=(
-        "anzabizadeh/ReiL and nlmixr2lib: the same numbers, different ktr1 and bioavailability; Table 5 "
+        "anzabizadeh/ReiL and nlmixr2lib: same numbers, different ktr1 and bioavailability; Table 5 "
         "(54 doses for INR 2.5) is reproduced"
     ),
 )

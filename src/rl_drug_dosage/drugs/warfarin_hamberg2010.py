@@ -29,11 +29,11 @@ __all__ = ["DRUG"]
 
 _REIL = "anzabizadeh/ReiL hamberg_pkpd_2010.py"
 _KINETICS = (
-    f"Hamberg 2010 Table 2, as transcribed alike in {_REIL} and nlmixr2lib Xia_2024_warfarin.R (kept fixed there)"
+    f"Hamberg 2010 Table 2, as transcribed identically in {_REIL} and nlmixr2lib Xia_2024_warfarin.R (kept fixed there)"
 )
 _VOLUME = f"{_KINETICS} and DavAug/mipd-warfarin hamberg_warfarin_inr_model_parameters.csv"
 _EFFECT = (
-    f"Hamberg 2010 Table 4, as transcribed alike in {_REIL} and DavAug/mipd-warfarin "
+    f"Hamberg 2010 Table 4, as transcribed identically in {_REIL} and DavAug/mipd-warfarin "
     "hamberg_warfarin_inr_model_parameters.csv"
 )
 _COHORT = "virtual trial of Augustin D et al. Front Pharmacol 2023;14:1270443 (DavAug/mipd-warfarin)"
@@ -75,20 +75,20 @@ DRUG = DrugModel(
     ),
     structure=coagulation_chains(Mammillary(depot=True), fast=3, slow=3),
     thetas={
-        "cl_allele_1": Param(0.174, "L/h", _KINETICS, "clearance of S-warfarin by one CYP2C9*1 allele, 71 y"),
-        "cl_allele_2": Param(0.0879, "L/h", _KINETICS, "the same by one *2 allele"),
-        "cl_allele_3": Param(0.0422, "L/h", _KINETICS, "the same by one *3 allele"),
-        "age_on_cl": Param(-0.00571, "1/y", _KINETICS, "change of clearance a year from 71 y"),
+        "cl_allele_1": Param(0.174, "L/h", _KINETICS, "clearance of S-warfarin due to one CYP2C9*1 allele, 71 y"),
+        "cl_allele_2": Param(0.0879, "L/h", _KINETICS, "the same, due to one *2 allele"),
+        "cl_allele_3": Param(0.0422, "L/h", _KINETICS, "the same, due to one *3 allele"),
+        "age_on_cl": Param(-0.00571, "1/y", _KINETICS, "change of clearance per year from 71 y"),
         "v": Param(14.3, "L", _VOLUME, "apparent volume"),
         "ka": Param(2.0, "1/h", _VOLUME, "absorption, fixed"),
-        "s_share": Param(0.5, "1", f"{_REIL}: dose halved, bioavailability 1", "S-warfarin in a tablet of racemate"),
+        "s_share": Param(0.5, "1", f"{_REIL}: dose halved, bioavailability 1", "fraction of S-warfarin in a tablet"),
         "emax": Param(1.0, "1", _EFFECT, "maximal inhibition, fixed"),
         "gamma": Param(1.15, "1", _EFFECT, "steepness of the inhibition"),
-        "ec50_allele_g": Param(2.05, "mg/L", _EFFECT, "share of one VKORC1 -1639G allele in EC50"),
-        "ec50_allele_a": Param(0.96, "mg/L", _EFFECT, "share of one VKORC1 -1639A allele in EC50"),
+        "ec50_allele_g": Param(2.05, "mg/L", _EFFECT, "contribution of one VKORC1 -1639G allele to EC50"),
+        "ec50_allele_a": Param(0.96, "mg/L", _EFFECT, "contribution of one VKORC1 -1639A allele to EC50"),
         "mtt_fast": Param(28.6, "h", _EFFECT, "mean transit time of the fast chain of three steps"),
         "mtt_slow": Param(118.3, "h", _EFFECT, "mean transit time of the slow chain of three steps"),
-        "inr_max": Param(20.0, "1", _EFFECT, "largest rise of the INR, fixed"),
+        "inr_max": Param(20.0, "1", _EFFECT, "maximal increase of the INR, fixed"),
     },
     parameters=parameters,
     etas=(
@@ -103,7 +103,7 @@ DRUG = DrugModel(
             low=18.0,
             high=90.0,
             typical=71.0,
-            source=f"edges unverified; drawn ln-normally around 50 y as in the {_COHORT}",
+            source=f"limits unverified; drawn log-normally around 50 y as in the {_COHORT}",
             meaning="age",
             distribution=LogNormal(50.0, 0.15),
             column="AGE",
@@ -117,7 +117,7 @@ DRUG = DrugModel(
             low=0.8,
             high=1.5,
             typical=1.0,
-            source="1 in ReiL and mipd-warfarin; the edges are this project's choice",
+            source="1 in ReiL and mipd-warfarin; the limits are this project's choice",
             meaning="INR before warfarin",
             distribution=Fixed(1.0),
             column="INRBASE",
@@ -134,7 +134,7 @@ DRUG = DrugModel(
                     0.20,
                     "1",
                     f"Hamberg 2010 Table 4 (data set C), {_REIL}",
-                    "residual sd of ln INR; scale and kind not checked",
+                    "residual SD of ln INR; scale and error model not checked",
                     unverified=True,
                 ),
             ),
@@ -150,7 +150,7 @@ DRUG = DrugModel(
                     0.099,
                     "1",
                     f"Hamberg 2010 Table 2, {_REIL}",
-                    "residual sd of ln S-warfarin; could be the variance",
+                    "residual SD of ln S-warfarin; could be the variance",
                     unverified=True,
                 ),
             ),
@@ -161,12 +161,12 @@ DRUG = DrugModel(
     dosing=TABLETS,
     limits_of_use=(
         "vitamin K intake and drug interactions (amiodarone, ...) are not in the model",
-        "an INR above 21 cannot be reached: the effect saturates at 20 above baseline",
+        "the INR cannot exceed 21: the effect saturates at 20 above baseline",
     ),
     ambiguities=(
         (
-            "age: clearance falls by 0.571 % a year; ReiL subtracts a negative coefficient, so that it rises, "
-            "against the text, against nlmixr2lib's Xia 2024 (1 - 0.00571 (age - 71)) and against Hamberg 2007"
+            "age: clearance falls by 0.571 % per year; ReiL subtracts a negative coefficient, so it rises, contrary "
+            "to the text, to nlmixr2lib's Xia 2024 (1 - 0.00571 (age - 71)) and to Hamberg 2007"
         ),
         (
             "0.089 and 0.054 are variances (ReiL), not standard deviations (mipd-warfarin calls them 'Log std.'): "
@@ -176,23 +176,23 @@ DRUG = DrugModel(
         (
             "EC50: variance 0.34 from the data set behind the final estimates (ReiL); mipd-warfarin has 0.240, and "
             "0.190 for the INR's error, from another column of Table 4. A re-fit of this structure in 646 patients "
-            "found a CV of 56 % (Xia 2024), which is nearer to sqrt(0.34) = 58 % than to 24 or 49 %"
+            "found a CV of 56 % (Xia 2024), which is closer to sqrt(0.34) = 58 % than to 24 or 49 %"
         ),
         (
-            "residual errors are read as standard deviations of logarithms, as in mipd-warfarin; ReiL adds 0.20 to "
-            "the INR on its own scale"
+            "residual errors are read as log-scale standard deviations, as in mipd-warfarin; in ReiL the 0.20 is an "
+            "additive error of the INR"
         ),
         (
-            "the paper's KPD variant replaces clearance and volume by KDE with a variance of 0.589; here the "
-            "variant with plasma kinetics is used, as in mipd-warfarin"
+            "the paper's KPD variant replaces clearance and volume by KDE with a variance of 0.589; this file uses "
+            "the variant with plasma kinetics, as does mipd-warfarin"
         ),
         (
-            "bioavailability 1 and half the dose S-warfarin (ReiL, which used 0.9 before): typical doses for INR "
-            "2.5 then agree with Table 5 of Hamberg 2007"
+            "bioavailability is 1 and half of the dose is S-warfarin (as in ReiL, which used 0.9 before): typical "
+            "doses for INR 2.5 then agree with Table 5 of Hamberg 2007"
         ),
         (
-            "mipd-warfarin's README prints the product of the chains and gamma 1; its model file and parameters "
-            "have the mean and 1.15"
+            "mipd-warfarin's README gives the product of the chains and gamma 1; its model file and parameters use "
+            "the mean and 1.15"
         ),
     ),
     second_source="ReiL, DavAug/mipd-warfarin and nlmixr2lib Xia_2024_warfarin.R: thetas agree",

@@ -1,8 +1,8 @@
-"""Where to cut a page of a table into bands.
+"""How a page of the dosing table is divided into bands.
 
-Bands grow one edge at a time, the edge that removes most of the squared error of the dose (the greedy step of a
-regression tree, Breiman 1984, with all cells of a row cut at once so that the page stays a rectangle); then every edge
-is moved to its best place.
+Edges are added one at a time, always the edge that most reduces the squared error of the dose. This is the greedy step
+of a regression tree (Breiman 1984), with all cells of a row split at once so that the page stays a rectangle. Then
+every edge is moved to its best position.
 """
 
 import itertools
@@ -12,27 +12,27 @@ import numpy as np
 __all__ = ["MISSING", "MOST_COLUMNS", "MOST_ROWS", "Cuts", "Sums", "band_of", "left"]
 
 MISSING = 0
-"""The band of a variable that is not there."""
+"""The band of missing values."""
 MOST_ROWS, MOST_COLUMNS = 7, 6
-"""What fits on a page, without the band of missing values."""
+"""Maximum number of bands on a page, without the band of missing values."""
 _GAIN = 0.004
-"""Share of a page's squared error that an edge must remove."""
+"""Fraction of a page's squared error that an edge must remove."""
 _BAND_SHARE = 0.01
-"""Share of a page's decisions in a band, at least."""
+"""Minimum fraction of a page's decisions in a band."""
 _FINE = 40
-"""Steps over the central 98 % of a variable at which an edge may lie; rounded to 1, 2 or 5 times a power of ten."""
+"""Candidate edges over the central 98 % of a variable; rounded to 1, 2 or 5 times a power of ten."""
 
 type Cuts = tuple[list[int], list[int]]
-"""Edges of rows and of columns, ascending, as indices of the places where edges may lie."""
+"""Edges of rows and of columns, ascending, as indices of the candidate edges."""
 
 
 def band_of(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Band b holds edge b-2 <= x < edge b-1; what is not a number is in `MISSING`."""
+    """Band b contains edge b-2 <= x < edge b-1; NaN is in `MISSING`."""
     return np.where(np.isnan(x), MISSING, 1 + np.searchsorted(edges, x, side="right"))
 
 
 def _nice(span: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is not above ``span``."""
+    """The largest of 1, 2 or 5 times a power of ten that is <= ``span``."""
     if not span > 0:
         return 1.0
     power = 10.0 ** np.floor(np.log10(span))
@@ -40,7 +40,7 @@ def _nice(span: float) -> float:
 
 
 def _places(x: np.ndarray) -> np.ndarray:
-    """Where edges may lie: between the values if they are few, else at round numbers."""
+    """Candidate edges: between the values if there are few, otherwise at round numbers."""
     values = np.unique(x[np.isfinite(x)])
     if len(values) < 2:
         return np.zeros(0, np.float32)
@@ -52,9 +52,9 @@ def _places(x: np.ndarray) -> np.ndarray:
 
 
 class Sums:
-    """Weighted sums of d^2, d b and b^2 over a lattice of fine bands: no coarser page needs the decisions again.
+    """Weighted sums of d^2, d b and b^2 over a lattice of fine bands, from which any coarser page can be computed.
 
-    A cell's doses d are fitted as r b: with b the last dose, r is a change; with b = 1, a dose.
+    The doses d of a cell are fitted as r b: if b is the last dose, r is a change; if b = 1, r is a dose.
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, d: np.ndarray, b: np.ndarray, w: np.ndarray) -> None:
@@ -67,7 +67,7 @@ class Sums:
         self.least = max(_BAND_SHARE * len(d), 1.0)
 
     def _strips(self, axis: int, cuts: Cuts) -> np.ndarray:
-        """Sums from the first fine band on along ``axis``, coarse along the other one, ``[part, edge, band]``."""
+        """Cumulative sums along ``axis``, coarse along the other axis, ``[part, edge, band]``."""
         other = 1 - axis
         coarse = np.add.reduceat(self.lattice, [0, 1, *(c + 2 for c in cuts[other])], axis=other + 1)
         return np.asarray(np.cumsum(coarse if axis == 0 else coarse.swapaxes(1, 2), axis=1))
@@ -79,7 +79,7 @@ class Sums:
         return float(left(np.diff(ends, axis=1, prepend=0.0)).sum())
 
     def _split(self, sums: np.ndarray, low: int, high: int) -> np.ndarray:
-        """Error of the bands low..c and c..high for every c between them; infinite where one has too few decisions."""
+        """Error of the bands low..c and c..high for every c between them; infinite if one has too few decisions."""
         inner = np.arange(low + 1, high)
         below, above = sums[:, inner] - sums[:, [low]], sums[:, [high]] - sums[:, inner]
         error = left(below).sum(-1) + left(above).sum(-1)
@@ -87,7 +87,7 @@ class Sums:
         return np.where(few, np.inf, error)
 
     def fit(self) -> tuple[float, Cuts]:
-        """The error left and the edges, as indices of ``places``."""
+        """The remaining error and the edges, as indices of ``places``."""
         cuts: Cuts = ([], [])
         whole, tiny = self.error(cuts), 1e-9 * float(self.lattice[1].sum())
         while True:
@@ -112,7 +112,7 @@ class Sums:
         return found
 
     def _moved(self, cuts: Cuts) -> Cuts:
-        """Every edge at its best place between its neighbours, one after the other."""
+        """Move every edge to its best position between its neighbours, one after the other."""
         for axis in (0, 1):
             sums = self._strips(axis, cuts)
             edges = list(cuts[axis])
@@ -127,7 +127,7 @@ class Sums:
 
 
 def left(sums: np.ndarray) -> np.ndarray:
-    """Squared error of cells after the best r of each."""
+    """Squared error of cells with the best r of each."""
     _, dd, db, bb = sums
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(dd - np.where(bb > 0, db * db / bb, 0.0))

@@ -16,28 +16,28 @@ __all__ = ["level_curves", "write_explanation"]
 LEVELS_FILE, COVARIATES_FILE, INPUTS_FILE = "explain_levels.png", "explain_covariates.png", "explain_inputs.png"
 _BINS = 10
 _FEWEST = 10
-"""Decisions in a point of a curve."""
+"""Minimum number of decisions in a point of a curve."""
 _MOST_PANELS = 6
 
 
 def write_explanation(result: Explanation, folder: Path) -> tuple[Path, ...]:
-    """Draw all, then write all, into a folder that exists: ``explain.md``, ``explain.csv`` and the figures.
+    """Draw everything, then write ``explain.md``, ``explain.csv`` and the figures into an existing folder.
 
     Raises:
-        OutputError: a place that cannot be written.
+        OutputError: a file cannot be written.
     """
     who = f"{result.env_id}, {result.options.patients:,} virtual patients, seed {result.options.seed}"
     contents: dict[str, bytes] = {}
     captions = []
     others = "median and 25th to 75th percentile"
     for name, curves, caption in (
-        (LEVELS_FILE, level_curves(result), f"What each policy gives after a level, on the same charts: {others}"),
-        (COVARIATES_FILE, _covariate_curves(result), f"First dose when only this covariate changes: {others}"),
+        (LEVELS_FILE, level_curves(result), f"Dose of each policy after a level, on the same records: {others}"),
+        (COVARIATES_FILE, _covariate_curves(result), f"First dose when only this covariate is changed: {others}"),
     ):
         if curves:
             contents[name] = panels_png(curves, f"{caption}; {who}")
             captions.append((name, f"{caption}."))
-    caption = f"What the {PPO} policy goes by"
+    caption = f"Inputs that determine the dose of the {PPO} policy"
     names, first, later = zip(*result.importance, strict=True)
     contents[INPUTS_FILE] = bars_png(names, first, later, f"{caption}; {who}")
     captions.append((INPUTS_FILE, f"{caption}."))
@@ -49,7 +49,7 @@ def write_explanation(result: Explanation, folder: Path) -> tuple[Path, ...]:
 
 
 def level_curves(result: Explanation) -> list[Curve]:
-    """A panel for every page of later doses on which levels are known."""
+    """A panel for every page of later doses with known levels."""
     found = [_level_curve(result, page) for page in result.pages[1:]]
     return [curve for curve in found if curve is not None]
 
@@ -87,7 +87,7 @@ def _level_curve(result: Explanation, page: Page) -> Curve | None:
 
 
 def _window(result: Explanation) -> tuple[float, float] | None:
-    """The goal's edges, where the goal is about the level itself."""
+    """The limits of the goal, if the goal is defined on the level itself."""
     window = result.scenario.goal.targets[0]
     low, high, _ = result.scenario.edges()
     edges = float(low[-1, 0]), float(high[-1, 0])

@@ -1,4 +1,4 @@
-"""How much a policy goes by each part of a chart, and how near one policy's doses come to another's."""
+"""Importance of each input for a policy's dose, and agreement between the doses of two policies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ __all__ = ["Fidelity", "fidelity_of", "importance_of", "start_variables"]
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How near the table's doses come to the policy's, on the policy's own courses.
+    """Agreement of the table's doses with the policy's, on the policy's own courses.
 
     Args:
-        decisions: compared.
-        same_pct: the same dose.
-        near_pct: within one step of the grid, or 10 % of the policy's dose.
+        decisions: number of decisions compared.
+        same_pct: percentage with the same dose.
+        near_pct: percentage within one step of the grid, or 10 % of the policy's dose.
         mean_error: mean absolute difference, in the dosage's unit.
-        r2: 1 - (squared error) / (variance of the policy's dose); 1 where the policy always gives the same and so does
-            the table.
+        r2: 1 - (squared error) / (variance of the policy's dose); 1 if the policy always gives the same dose and so
+            does the table.
     """
 
     decisions: int
@@ -45,10 +45,10 @@ def _shares(probe: Probe) -> Float[np.ndarray, "input 2"]:
 
 
 def importance_of(scenario: Scenario, names: Sequence[Variable], probe: Probe) -> tuple[tuple[str, float, float], ...]:
-    """(input, % at the first decision, % later), the largest first: permutation importance (Breiman 2001) of the dose.
+    """(input, % at the first decision, % later), largest first: permutation importance (Breiman 2001) for the dose.
 
-    An input is taken from another patient at the same decision, all others stay: what is tied to it (a level to its
-    dose) no longer fits, so these numbers rank and do not add up.
+    One input is taken from another patient at the same decision, all others are kept. Related inputs (a level and its
+    dose) then no longer match, so these numbers are a ranking and do not add up.
     """
     words = {v.name: v.label for v in names}
     rows = [
@@ -59,19 +59,19 @@ def importance_of(scenario: Scenario, names: Sequence[Variable], probe: Probe) -
 
 
 def start_variables(scenario: Scenario, names: Sequence[Variable], probe: Probe) -> tuple[int, int]:
-    """The two covariates that the first dose depends on most, as indices of ``names``."""
+    """The two covariates with the most influence on the first dose, as indices of ``names``."""
     share = dict(zip(inputs(scenario), _shares(probe)[:, 0], strict=True))
     if AT_START in {v.name for v in names}:
         share[AT_START] = share["level before the first dose"]
     known = [i for i, v in enumerate(names) if v.covariate]
-    # A scenario with fewer than two covariates has a page of one column, or of one cell.
+    # A scenario with fewer than two covariates has a page with one column, or one cell.
     known = [*known, 0, 0] if len(known) < 2 else known
     first, second = sorted(known, key=lambda i: -share.get(names[i].name, -1.0))[:2]
     return first, second
 
 
 def fidelity_of(scenario: Scenario, probe: Probe) -> tuple[Fidelity, Fidelity, Fidelity]:
-    """The second policy's doses against the first one's: all decisions, the first, the later ones."""
+    """Agreement of the second policy's doses with the first's: all decisions, the first, the later ones."""
     policy, table = (probe.doses[..., i].astype(np.float64) for i in (0, 1))
     parts = [slice(None), slice(0, 1), slice(1, None)]
     return tuple(  # type: ignore[return-value]

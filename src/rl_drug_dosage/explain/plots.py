@@ -1,4 +1,4 @@
-"""The figures of an explanation, as PNG bytes: dose against level and covariates, and what the policy goes by."""
+"""The figures of an explanation, as PNG bytes: dose versus level and covariates, and importance of the inputs."""
 
 import io
 import textwrap
@@ -16,7 +16,7 @@ __later_ = ["Curve", "bars_png", "panels_png", "percentiles"]
 _COLORS = {"PPO": "tab:blue", "mipd": "tab:orange", "label": "tab:gray"}
 _BAND = (25, 50, 75)
 _WIDE = 3
-"""Panels in a row."""
+"""Number of panels per row."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Curve:
     """One panel.
 
     Args:
-        title: above it.
-        x_label, y_label: with units.
-        x: where the bands are.
-        bands: of each policy: 25th, 50th and 75th percentile of the dose.
-        window: of the goal, where it is one of x.
-        ticks: names of the points, where x has few values, which are not joined.
+        title: title of the panel.
+        x_label, y_label: axis labels with units.
+        x: positions of the points.
+        bands: per policy, the 25th, 50th and 75th percentile of the dose.
+        window: limits of the goal, if it is defined on x.
+        ticks: names of the points if x has few values; they are then not joined.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Curve:
 
 
 def percentiles(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " 3"]:
-    """What a band shows."""
+    """25th, 50th and 75th percentile."""
     return np.asarray(np.percentile(values, _BAND))
 
 
@@ -84,13 +84,13 @@ def _panel(ax: Any, curve: Curve) -> None:
 
 
 def bars_png(names: Sequence[str], first: Sequence[float], later: Sequence[float], title: str) -> bytes:
-    """How much the dose changes when an input is another patient's: at the first decision, and at the later ones.
+    """Change of the dose when an input is taken from another patient: at the first decision, and at later ones.
 
     Args:
-        names: of the inputs, the most important one first.
+        names: names of the inputs, most important first.
         first: mean change at the first decision, in % of the mean dose.
-        later: the same at the later ones.
-        title: above it.
+        later: the same at the later decisions.
+        title: title of the figure.
     """
     figure = Figure(figsize=(8, 1.6 + 0.5 * len(names)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
@@ -113,6 +113,6 @@ def bars_png(names: Sequence[str], first: Sequence[float], later: Sequence[float
 
 def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
-    # Without the library's version the same picture has the same bytes everywhere it looks the same.
+    # Without the library version in the metadata, identical pictures have identical bytes.
     figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1}, metadata={"Software": None})
     return buffer.getvalue()

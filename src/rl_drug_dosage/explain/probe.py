@@ -1,4 +1,4 @@
-"""Ask several policies for their dose on the very same charts: one of them doses the patients, the others answer."""
+"""Compare several policies on the same records: one doses the patients, the others say what they would give."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,18 +37,18 @@ __all__ = [
 
 LEVEL, BEFORE, LAST_DOSE, AT_START = "level", "level_before", "last_dose", "baseline"
 _CHUNK = 250
-"""As in `evaluation.trial`: patients in one compiled call."""
+"""Patients in one compiled call, as in `trials.trial`."""
 
 
 @dataclass(frozen=True)
 class Variable:
-    """Something that stands in a chart and that a table may go by.
+    """A variable of the record that a table may use.
 
     Args:
-        name: in files.
-        label: in words.
-        unit: ``"1"`` where there is none.
-        covariate: known before the first dose.
+        name: name in files.
+        label: name in words.
+        unit: unit; ``"1"`` if there is none.
+        covariate: whether it is known before the first dose.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Variable:
 
     @property
     def axis(self) -> str:
-        """Words and unit."""
+        """The label with its unit."""
         return self.label if self.unit in {"1", "0/1", ""} else f"{self.label} ({self.unit})"
 
 
@@ -68,11 +68,11 @@ def _plain(meaning: str) -> str:
 
 
 def variables(scenario: Scenario, model: DrugModel) -> tuple[Variable, ...]:
-    """What `seen_of` reads from a chart, in order: levels, the last dose, covariates.
+    """The variables that `seen_of` reads from a record, in order: levels, the last dose, covariates.
 
     Args:
         scenario: the task.
-        model: for the unit of its monitored output.
+        model: drug model, for the unit of its monitored output.
     """
     monitoring = scenario.monitoring
     output = model.outputs[model.output_index(monitoring.output)]
@@ -88,13 +88,13 @@ def variables(scenario: Scenario, model: DrugModel) -> tuple[Variable, ...]:
 
 
 def _others(scenario: Scenario) -> list[float]:
-    """Sampling times besides the guiding one."""
+    """Sampling times other than the guiding one."""
     guide = scenario.monitoring.at_h[scenario.monitoring.guide]
     return [t for t in scenario.monitoring.at_h if t != guide]
 
 
 def seen_of(scenario: Scenario, record: Record) -> Float[Array, " variable"]:
-    """The values of `variables` in a chart; not a number where there is none."""
+    """The values of `variables` in a record; NaN if there is none."""
     monitoring = scenario.monitoring
     guide = monitoring.guide % len(monitoring.at_h)
     index = jnp.arange(scenario.schedule.decisions)
@@ -119,7 +119,7 @@ def seen_of(scenario: Scenario, record: Record) -> Float[Array, " variable"]:
 
 
 def inputs(scenario: Scenario) -> tuple[str, ...]:
-    """The parts of a chart whose influence is measured: each covariate, the levels, the doses so far, and the rest."""
+    """The inputs whose importance is measured: each covariate, the levels, the doses so far, and others."""
     rest = ["levels", "doses so far"]
     rest += ["level before the first dose"] if scenario.monitoring.baseline else []
     rest += ["announced intake"] if scenario.intake is not None and scenario.intake.announced else []
@@ -127,7 +127,7 @@ def inputs(scenario: Scenario) -> tuple[str, ...]:
 
 
 def _exchanged(scenario: Scenario, record: Record, name: str, order: Array) -> Record:
-    """The charts with one part taken from other patients."""
+    """The records with one input taken from other patients."""
 
     def swap(where: Callable[[Record], Any]) -> Record:
         changed: Record = eqx.tree_at(where, record, jax.tree.map(lambda leaf: leaf[order], where(record)))
@@ -146,14 +146,14 @@ def _exchanged(scenario: Scenario, record: Record, name: str, order: Array) -> R
 
 @dataclass(frozen=True)
 class Probe:
-    """What was seen and answered, a row a patient.
+    """Records and the doses of all policies, one row per patient.
 
     Args:
-        seen: the chart, see `variables`.
-        doses: every policy's answer, the driving one's first, in the dosage's unit.
-        alive: had not dropped out before the decision.
-        swapped: the driving policy's answer when an input, see `inputs`, comes from another patient's chart at the same
-            decision; no columns where that was not asked for.
+        seen: variables of the record, see `variables`.
+        doses: dose of every policy, the driving one first, in the dosage's unit.
+        alive: whether the patient had not dropped out before the decision.
+        swapped: dose of the driving policy when an input, see `inputs`, is taken from another patient at the same
+            decision; no columns if this was not requested.
     """
 
     seen: Float[np.ndarray, "patient decision variable"]
@@ -170,7 +170,7 @@ def _given(scenario: Scenario, record: Record, proposal: Answer) -> Array:
 def _witness(
     scenario: Scenario, policies: tuple[Policy, ...], stream: Array, numbers: Array, *, swaps: bool
 ) -> Witness:
-    """Writes down charts, every policy's dose, and the driving one's dose with each input exchanged."""
+    """Records the variables, every policy's dose, and the driving policy's dose with each input exchanged."""
     names = inputs(scenario) if swaps else ()
 
     def answer(policy: Policy, memory: Any, record: Record) -> tuple[Array, Any]:
@@ -202,14 +202,14 @@ def _witness(
 def ask(
     scenario: Scenario, model: DrugModel, policies: Sequence[Policy], cohort: Cohort, *, swaps: bool = False
 ) -> Probe:
-    """The first policy treats the cohort, and all of them say at every decision what they would give.
+    """The first policy treats the cohort; at every decision, all policies say what they would give.
 
     Args:
         scenario: the task.
         model: the simulator, from `simulator_of`.
-        policies: the driving one first; none that sees the truth.
-        cohort: who.
-        swaps: also ask the driving policy with each input taken from another patient.
+        policies: the driving policy first; none may see the truth.
+        cohort: the patients.
+        swaps: also query the driving policy with each input taken from another patient.
     """
     ready = jax.tree.map(jnp.asarray, tuple(policies))
     key = key_for(cohort.seed, cohort.stream)
@@ -238,17 +238,17 @@ def partial(
     cohort: Cohort,
     values: dict[str, Float[np.ndarray, " point"]],
 ) -> dict[str, Float[np.ndarray, "point patient policy"]]:
-    """First doses when every patient is given the same value of one covariate, one value after the other.
+    """First doses when one covariate is set to the same value in all patients, for each of several values.
 
-    The other covariates stay the patients' own, so what is shown is the effect of that one (partial dependence,
-    Friedman 2001).
+    The other covariates keep the patients' own values, so this is the effect of the one covariate (partial
+    dependence, Friedman 2001).
 
     Args:
         scenario: the task.
         model: the simulator.
         policies: see `ask`.
-        cohort: who, at most 250 patients.
-        values: of each covariate; ``baseline`` is the level before the first dose.
+        cohort: the patients, at most 250.
+        values: values of each covariate; ``baseline`` is the level before the first dose.
     """
     numbers = cohort.first + jnp.arange(min(cohort.count, _CHUNK))
     ready = jax.tree.map(jnp.asarray, tuple(policies))
@@ -287,7 +287,7 @@ def partial(
 
 
 def fresh_results(scenario: Scenario) -> Bool[np.ndarray, " decision"]:
-    """Whether a guiding level can have come back since the decision before."""
+    """Whether a guiding level may have become available since the last decision."""
     times = result_times(scenario)[:, scenario.monitoring.guide]
     now = np.arange(scenario.schedule.decisions) * scenario.schedule.interval_h + 1e-4
     back = (times[None] <= now[:, None]).sum(1)

@@ -1,10 +1,10 @@
-"""A dosing table distilled from a policy: pages of a few bands that a person can read, and the same as a policy.
+"""A dosing table distilled from a policy: pages with a few bands that a person can read, and the table as a policy.
 
-A page belongs to some decisions and has two variables of the chart, in bands; a cell holds a dose, or a change of the
-last dose above 0 in percent. The first decision has a page of its own, by covariates. Later decisions are grouped
-(`phases`) and go by the latest level and by whatever second variable tells most.
+A page covers some decisions and has two variables of the record, in bands. A cell contains a dose, or a percent change
+of the last dose above 0. The first decision has its own page, by covariates. Later decisions are grouped (`phases`)
+and use the latest level and the most informative second variable.
 
-A cell is the median of its decisions, rounded to 5 % or to the dose grid; `explain_bands` says where bands end.
+A cell is the median of its decisions, rounded to 5 % or to the dose grid; `explain.bands` chooses the bands.
 """
 
 from collections.abc import Sequence
@@ -27,24 +27,24 @@ __all__ = ["FEWEST", "Page", "TablePolicy", "Taught", "distil", "phases", "polic
 
 _MOST_PHASES = 4
 _PHASE_GAIN = 0.02
-"""Share of the squared error of all later decisions that one more phase must remove."""
+"""Fraction of the squared error of all later decisions that another phase must remove."""
 FEWEST = 5
-"""Decisions in a cell of its own; with fewer it takes the value of the nearest one in its row."""
+"""Minimum number of decisions in a cell; with fewer it takes the value of the nearest cell in its row."""
 _STEP_PCT = 5.0
 _EASIER = 1.1
-"""People think in changes: a page of doses has to leave so much less error, and may leave so much more"""
+"""Changes are easier to read: a page of doses must have this much less error, and may have this much more"""
 _STEEP_PCT = 200.0
-"""where a change is above this, which nobody reads as one."""
+"""if a change is above this, which is not read as a change."""
 
 
 @dataclass(frozen=True)
 class Taught:
-    """Decisions to learn from.
+    """Decisions to distil.
 
     Args:
-        seen: the charts, see `explain_probe.variables`.
-        dose: what the policy gave.
-        decision: which one it was.
+        seen: the records, see `explain.probe.variables`.
+        dose: dose of the policy.
+        decision: index of the decision.
     """
 
     seen: Float[np.ndarray, "n variable"]
@@ -54,14 +54,14 @@ class Taught:
 
 @dataclass(frozen=True)
 class Page:
-    """One rectangle of the table. Band 0 is `MISSING`; band b holds edge b-2 <= value < edge b-1.
+    """One rectangle of the table. Band 0 is `MISSING`; band b contains edge b-2 <= value < edge b-1.
 
     Args:
-        decisions: that it is for, from 0.
-        row, column: which variable.
-        row_edges, column_edges: ascending.
+        decisions: the decisions it covers, from 0.
+        row, column: index of the variable.
+        row_edges, column_edges: edges of the bands, ascending.
         cells: dose in the dosage's unit, or change of the last dose above 0 in %.
-        counts: decisions that each cell was made from.
+        counts: number of decisions behind each cell.
         change: whether cells are changes.
     """
 
@@ -76,7 +76,7 @@ class Page:
 
 
 def _weight(scenario: Scenario, dose: np.ndarray) -> np.ndarray:
-    """Errors count relative to the dose, down to a quarter of the usual one: 250 mg is much to who needs 500."""
+    """Errors count relative to the dose, down to a quarter of the usual dose: 250 mg is much for a dose of 500 mg."""
     return np.asarray(1.0 / np.maximum(dose, 0.25 * scenario.dosage.usual) ** 2)
 
 
@@ -87,7 +87,7 @@ def _page(
     pairs: Sequence[tuple[int, int]],
     base: int | None,
 ) -> Page:
-    """The best page over pairs of variables: of doses, or of changes of the variable ``base`` if that reads well."""
+    """The best page over pairs of variables, with doses, or with changes of the variable ``base`` if these fit well."""
     at = np.isin(taught.decision, decisions)
     part = Taught(taught.seen[at], taught.dose[at], taught.decision[at])
     doses_error, doses = _best_pair(scenario, part, decisions, pairs, None)
@@ -101,7 +101,7 @@ def _page(
 def _best_pair(
     scenario: Scenario, taught: Taught, decisions: Sequence[int], pairs: Sequence[tuple[int, int]], base: int | None
 ) -> tuple[float, Page]:
-    """The error left and the page of one kind."""
+    """The remaining error and the page of one kind."""
     dose = taught.dose.astype(np.float64)
     b = np.ones_like(dose) if base is None else taught.seen[:, base].astype(np.float64)
     found = []
@@ -125,7 +125,7 @@ def _cells(
     ratio: np.ndarray,
     change: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Medians; a cell of few decisions takes the nearest one's of its row, a row of few the page's."""
+    """Medians; a cell with few decisions takes that of the nearest cell in its row, a row with few that of the page."""
     counts = np.bincount(np.ravel_multi_index((rows, columns), shape), minlength=shape[0] * shape[1]).reshape(shape)
     cells = np.full(shape, np.median(ratio) if len(ratio) else (1.0 if change else scenario.dosage.usual))
     for i in range(shape[0]):
@@ -147,10 +147,10 @@ def _cells(
 
 
 def phases(scenario: Scenario, taught: Taught, level: int, base: int) -> list[tuple[int, ...]]:
-    """Later decisions in at most four groups.
+    """Divide later decisions into at most four groups.
 
-    Those after a new level stand apart from those without one; each group is cut in time where that explains most of
-    the dose beside the level.
+    Decisions after a new level are separate from those without one. Each group is split in time where this explains
+    most of the dose in addition to the level.
     """
     later = np.arange(1, scenario.schedule.decisions)
     fresh = fresh_results(scenario)[later]
@@ -185,16 +185,16 @@ def _any(x: np.ndarray) -> bool:
 
 
 def distil(scenario: Scenario, names: Sequence[Variable], taught: Taught, start: tuple[int, int]) -> tuple[Page, ...]:
-    """The table of a policy's decisions.
+    """Distil a policy's decisions into a table.
 
     Args:
         scenario: the task.
         names: the variables of ``taught.seen``.
         taught: decisions of the policy.
-        start: the two variables of the first dose.
+        start: the two variables on the page of the first dose.
 
     Returns:
-        The page of the first dose, then those of the later decisions in the order of their first one.
+        The page of the first dose, then the pages of later decisions, ordered by their first decision.
     """
     index = {v.name: i for i, v in enumerate(names)}
     level, base = index[LEVEL], index[LAST_DOSE]
@@ -209,7 +209,7 @@ def distil(scenario: Scenario, names: Sequence[Variable], taught: Taught, start:
 
 
 class TablePolicy(Policy):
-    """The table as a policy. Arrays are padded to one size, so that every table of a scenario shares one program."""
+    """The table as a policy. Arrays are padded to one size, so all tables of a scenario share one compiled program."""
 
     scenario: Scenario = eqx.field(static=True)
     base: int = eqx.field(static=True)

@@ -1,4 +1,4 @@
-"""An explanation in words: the printable table (Markdown and CSV), its fidelity, and a summary made from the data."""
+"""An explanation in words: the printable table (Markdown and CSV), its fidelity, and a summary of the data."""
 
 import csv
 import io
@@ -18,11 +18,11 @@ INTENDED_USE = "Research and education only; not for treating patients."
 _FEW = 12
 _UNUSED_PCT = 0.05
 _LOSS = 5.0
-"""Points of attainment from which a table is said to be worse than its policy."""
+"""Loss of attainment, in points, from which a table is called worse than its policy."""
 
 
 def doses_text(decisions: Sequence[int]) -> str:
-    """``dose 1``, ``doses 3 and 5-7``: decisions are counted from 1 here."""
+    """``dose 1``, ``doses 3 and 5-7``; decisions are counted from 1 here."""
     runs: list[list[int]] = []
     for k in sorted(decisions):
         if runs and k == runs[-1][-1] + 1:
@@ -35,7 +35,7 @@ def doses_text(decisions: Sequence[int]) -> str:
 
 
 def band_label(edges: np.ndarray, band: int, values: np.ndarray) -> str:
-    """What stands beside a band: its values where a variable has few, else its edges."""
+    """The label of a band: its values if the variable has few, otherwise its edges."""
     if band == MISSING:
         return "none yet"
     low = edges[band - 2] if band >= 2 else -np.inf
@@ -50,13 +50,13 @@ def band_label(edges: np.ndarray, band: int, values: np.ndarray) -> str:
 
 
 def _values(result: Explanation, page: Page, variable: int) -> np.ndarray:
-    """The values that a variable takes in a page's decisions."""
+    """The values of a variable in a page's decisions."""
     column = result.probe.seen[:, list(page.decisions), variable][result.probe.alive[:, list(page.decisions)]]
     return np.unique(column[np.isfinite(column)])
 
 
 def _shown(counts: np.ndarray, axis: int) -> list[int]:
-    """Bands to print: all, but the missing one only where it was met."""
+    """Bands to print: all, but the band of missing values only if it occurs."""
     met = counts.sum(1 - axis)[MISSING] > 0
     return list(range(MISSING if met else MISSING + 1, counts.shape[axis]))
 
@@ -96,11 +96,11 @@ def _page_markdown(result: Explanation, page: Page) -> Iterator[str]:
 
 
 def _meanings(result: Explanation) -> list[str]:
-    """Remarks on covariates of the table, such as what a code stands for."""
+    """Notes on covariates of the table, such as the meaning of a code."""
     used = {result.names[i].name for page in result.pages for i in (page.row, page.column)}
     labels = {v.name: v.label for v in result.names}
     noted = [c for c in result.scenario.covariates if c.name in used and c.meaning != labels[c.name]]
-    return ["What the words mean:\n", *(f"- {c.meaning}" for c in noted), ""] if noted else []
+    return ["Notes:\n", *(f"- {c.meaning}" for c in noted), ""] if noted else []
 
 
 def explain_markdown(result: Explanation, figures: Sequence[tuple[str, str]]) -> str:
@@ -108,21 +108,21 @@ def explain_markdown(result: Explanation, figures: Sequence[tuple[str, str]]) ->
 
     Args:
         result: from `explain.explain`.
-        figures: (file, caption) of the pictures beside it.
+        figures: (file, caption) of the figures next to it.
     """
     scenario, options, setting = result.scenario, result.options, result.setting
     amounts, unit = scenario.dosage.amounts, scenario.dosage.unit
     who = (
-        f"{options.model_path.name}, {result.env_id}; {options.patients:,} virtual patients (seed {options.seed}) who "
-        f"follow {setting.simulator.name}; `mipd` believes {setting.controller.name}. Every policy was asked on the "
-        f"same charts, those of patients whom the PPO policy treats: {', '.join(result.answered)}.\n"
+        f"{options.model_path.name}, {result.env_id}; {options.patients:,} virtual patients (seed {options.seed}) "
+        f"simulated from {setting.simulator.name}; `mipd` assumes {setting.controller.name}. All policies are compared "
+        f"on the same records, those of patients treated by the PPO policy: {', '.join(result.answered)}.\n"
     )
     how = (
-        f"Distilled from the policy's decisions. Amounts are {amounts[0]:g} to {amounts[-1]:g} {unit}: give the "
-        f"nearest one of the grid. A change refers to the last dose above 0, or to {scenario.dosage.usual:g} {unit} "
-        "where there was none; `skip` gives nothing. Where a level is missing and no row says so, a page of changes "
+        f"Distilled from the policy's decisions. Amounts are {amounts[0]:g} to {amounts[-1]:g} {unit}: round to "
+        f"the nearest amount. A change refers to the last dose above 0, or to {scenario.dosage.usual:g} {unit} if "
+        "there was none; `skip` means no dose. If a level is missing and there is no row for it, a page of changes "
         "keeps the last dose and a page of doses gives its median. "
-        f"Brackets: fewer than {FEWEST} decisions, the value is that of the nearest cell of the row.\n"
+        f"Brackets: fewer than {FEWEST} decisions; the value is that of the nearest cell in the row.\n"
     )
     lines = [f"# How a learnt policy doses: {scenario.title}\n", f"**{INTENDED_USE}**\n", who, "## In short\n"]
     lines += [f"- {sentence}" for sentence in summary(result)]
@@ -137,14 +137,14 @@ def explain_markdown(result: Explanation, figures: Sequence[tuple[str, str]]) ->
 
 def _trust(result: Explanation) -> Iterator[str]:
     unit, n = result.scenario.dosage.unit, result.options.patients
-    yield "## How far the table is the policy\n"
-    yield f"On {n:,} further patients, whom the policy treats:\n"
+    yield "## Fidelity of the table\n"
+    yield f"On {n:,} new patients, treated by the policy:\n"
     yield f"| | decisions | same dose (%) | within one step or 10 % (%) | mean difference ({unit}) | R² |"
     yield "|---|---:|---:|---:|---:|---:|"
     for name, f in zip(("all doses", "first dose", "later doses"), result.fidelity, strict=True):
         yield _fidelity_row(name, f)
-    yield f"\nWhen the table doses these {n:,} patients itself: {result.scenario.goal.title}\n"
-    yield "| policy | in the goal (%) | 95 % interval | table minus policy (points) |"
+    yield f"\nWith these {n:,} patients dosed by the table: {result.scenario.goal.title}\n"
+    yield "| policy | target attainment (%) | 95 % interval | table minus policy (points) |"
     yield "|---|---:|---:|---:|"
     for name, (mean, low, high) in sorted(result.attainment.items(), key=lambda a: -a[1][0]):
         minus = ""
@@ -161,14 +161,14 @@ def _fidelity_row(name: str, f: Fidelity) -> str:
 
 
 def summary(result: Explanation) -> list[str]:
-    """Plain sentences, each made from numbers of the result."""
+    """A summary in plain sentences, each computed from the result."""
     probe, scenario = result.probe, result.scenario
     unit = scenario.dosage.unit
     first = []
     for i, name in enumerate(result.answered):
         low, middle, high = np.percentile(probe.doses[:, 0, i], (25, 50, 75))
         first.append(f"{name} {middle:g} {unit} ({low:g} to {high:g})")
-    found = [f"First dose, median and middle half of the patients: {'; '.join(first)}."]
+    found = [f"First dose, median and interquartile range: {'; '.join(first)}."]
     found += _goes_by(result)
     found += [s for page in result.pages[1:] if (s := _by_level(result, page))]
     found += [_against(result, i, name) for i, name in enumerate(result.answered) if i]
@@ -179,11 +179,11 @@ def summary(result: Explanation) -> list[str]:
     )
     mean, ppo = result.attainment[TABLE][0], result.attainment[PPO][0]
     rest = ", ".join(f"{n} {v[0]:.1f} %" for n, v in result.attainment.items() if n != TABLE)
-    found.append(f"Dosing by the table keeps patients in the goal for {mean:.1f} % ({rest}).")
+    found.append(f"Target attainment with the table is {mean:.1f} % ({rest}).")
     if ppo - mean > _LOSS:
         found.append(
-            f"The table loses {ppo - mean:.1f} points of that against its policy: it shows what the policy does, and "
-            "is no substitute for it."
+            f"The table loses {ppo - mean:.1f} points against its policy: it shows what the policy does, and is not "
+            "a substitute for it."
         )
     return found
 
@@ -191,21 +191,21 @@ def summary(result: Explanation) -> list[str]:
 def _goes_by(result: Explanation) -> Iterator[str]:
     first = [(name, share) for name, share, _ in result.importance]
     later = [(name, share) for name, _, share in result.importance]
-    for words, shares in (("The first dose goes", first), ("The later doses go", later)):
+    for words, shares in (("The first dose depends on", first), ("Later doses depend on", later)):
         rows = sorted(shares, key=lambda r: -r[1])
         used = [f"{name} ({share:.0f} %)" for name, share in rows if share >= 1.0][:3]
         if used:
             yield (
-                f"{words} by {', then '.join(used)}: the mean change of the dose "
-                "when this is taken from another patient."
+                f"{words} {', then '.join(used)}: the mean change of the dose "
+                "if this input is taken from another patient."
             )
     unused = [r[0] for r in result.importance if max(r[1], r[2]) < _UNUSED_PCT]
     if unused:
-        yield f"Without any influence: {', '.join(unused)} (not used, or the same in all patients)."
+        yield f"No influence: {', '.join(unused)} (not used, or the same in all patients)."
 
 
 def _by_level(result: Explanation, page: Page) -> str:
-    """Lowest third of levels against the highest, and whether that is the way that the drug works."""
+    """Lowest and highest third of levels compared, and whether the direction is pharmacologically plausible."""
     index = {v.name: i for i, v in enumerate(result.names)}
     at = list(page.decisions)
     seen = result.probe.seen[:, at][result.probe.alive[:, at]]
@@ -224,7 +224,7 @@ def _by_level(result: Explanation, page: Page) -> str:
     lowers = result.scenario.shield.lowers
     wrong = many < some if lowers else many > some
     if wrong and abs(many - some) >= 5.0:
-        text += " That is not the way one would expect: look at the curves, and at what else differs between them."
+        text += " This is the opposite of what one would expect: check the curves, and what else differs between them."
     return text[0].upper() + text[1:]
 
 
@@ -235,13 +235,13 @@ def _against(result: Explanation, policy: int, name: str) -> str:
     near = (np.abs(steps[0] - steps[1]) <= 1) | (np.abs(ours - theirs) <= 0.1 * theirs)
     more, less = ((ours > theirs) & ~near).mean(), ((ours < theirs) & ~near).mean()
     return (
-        f"On the same charts it agrees with {name} within one step or 10 % in {100 * near.mean():.0f} % of decisions, "
-        f"gives more in {100 * more:.0f} % and less in {100 * less:.0f} %."
+        f"On the same records it agrees with {name} within one step or 10 % in {100 * near.mean():.0f} % of decisions, "
+        f"and gives more in {100 * more:.0f} % and less in {100 * less:.0f} %."
     )
 
 
 def explain_csv(result: Explanation) -> str:
-    """``explain.csv``: a row a cell; an empty edge is open."""
+    """``explain.csv``: one row per cell; an empty edge means no limit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     sides = [f"{side}{part}" for side in ("row", "column") for part in ("", "_from", "_to")]

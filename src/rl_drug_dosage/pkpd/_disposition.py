@@ -49,8 +49,8 @@ def _two(k10: Array, k12: Array, k21: Array) -> tuple[tuple[Array, ...], tuple[A
 def _slowest(a2: Array, a1: Array, a0: Array) -> Array:
     """Smallest root of z^3 - a2 z^2 + a1 z - a0, whose roots are real and positive, to full relative accuracy.
 
-    Laguerre's method from 0 converges to it monotonically and cubically; two Newton steps then polish the rounding and
-    carry exact first and second derivatives.
+    Laguerre's method, started at 0, converges to it monotonically and cubically. Two Newton steps then remove the
+    rounding error and carry exact first and second derivatives.
     """
     z = jnp.zeros_like(a0)
     fixed = [jax.lax.stop_gradient(a) for a in (a2, a1, a0)]
@@ -71,7 +71,7 @@ def _cubic(z: Array, a2: Array, a1: Array, a0: Array) -> tuple[Array, Array, Arr
 
 
 def _clustered(diagonal: tuple[Array, Array, Array], loops: tuple[Array, Array]) -> tuple[Array, Array, Array, Array]:
-    """Rates as mean + y where the three lie close together, so that their distances keep their digits.
+    """Rates as mean + y, for three rates that lie close together: their differences keep full precision.
 
     y solves y^3 - P y - Q = 0, with P and Q from the differences of the diagonal; the root farthest from the mean is
     always simple, and the other two follow from it.

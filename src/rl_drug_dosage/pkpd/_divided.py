@@ -5,8 +5,9 @@ For rate constants l_1..l_k and a time t,
     E(l_1; t) = exp(-l_1 t),        E(l_1..l_k; t) = (exp(-l_1 .) * ... * exp(-l_k .))(t)
 
 is the k-fold convolution of exponentials. Up to sign it is the divided difference of s -> exp(-s t) at the rates; it
-is positive, symmetric in the rates, and defined where they coincide. A rate 0 integrates: E(l, 0; t) is the response to
-a constant infusion. Every amount of a linear model is a sum of positive multiples of such terms, so nothing cancels.
+is positive, symmetric in the rates, and defined when rates coincide. A rate of 0 integrates: E(l, 0; t) is the response
+to a constant infusion. Every amount of a linear model is a sum of positive multiples of such terms, so there is no
+cancellation.
 
 The recurrence E(l_1..l_k) = (E(l_1..l_{k-1}) - E(l_2..l_k)) / (l_k - l_1) over sorted rates loses digits when the
 rates are close (spread t small); there the Taylor series around the largest rate, all of whose terms are positive,
@@ -36,7 +37,7 @@ def _terms() -> int:
 
 
 def _phi(z: Array) -> Array:
-    """(1 - exp(-z)) / z for z >= 0, without the hole at 0."""
+    """(1 - exp(-z)) / z for z >= 0, continuous at 0."""
     small = z < 1e-3
     safe = jnp.where(small, 1.0, z)
     return jnp.where(small, 1.0 - z * (0.5 - z * (1 / 6 - z / 24)), -jnp.expm1(-safe) / safe)
@@ -74,7 +75,7 @@ def convolved_exponentials(rates_per_h: Sequence[Array], t_h: Float[Array, "..."
         t_h: time, >= 0.
 
     Returns:
-        The k-fold convolution; relative error a few units of rounding plus that of l t.
+        The k-fold convolution. Its relative error is a few rounding units plus that of l t.
     """
     t = jnp.asarray(t_h, dtype=float)
     rates = jnp.stack(_sorted([jnp.asarray(rate, dtype=float) for rate in rates_per_h]))
@@ -90,10 +91,10 @@ def convolved_exponentials(rates_per_h: Sequence[Array], t_h: Float[Array, "..."
 
 
 def convolved_exponentials_at(nodes: Sequence[tuple[Array, ...]], t_h: Float[Array, ""]) -> list[Float[Array, ""]]:
-    """E of many sets of rates at one time.
+    """E of many sets of rates at one time point.
 
-    Sets of one size are evaluated together, and the barrier keeps the compiler from repeating that work inside
-    everything that uses it: compiled programs are several times smaller.
+    Sets of equal size are evaluated together. The barrier stops the compiler from repeating that work at every use,
+    which makes compiled programs several times smaller.
     """
     values: dict[int, Array] = {}
     for size in {len(rates) for rates in nodes}:

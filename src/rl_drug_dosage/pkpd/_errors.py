@@ -1,12 +1,12 @@
-"""The engine's errors, all below `rl_drug_dosage.errors.RlDrugDosageError`.
+"""The engine's errors, all subclasses of `rl_drug_dosage.errors.RlDrugDosageError`.
 
 ConfigError
-├── DrugModelError      a drug file whose parts do not fit together
-├── RegimenError        a dose record that no clinic or data set could mean
+├── DrugModelError      an inconsistent drug file
+├── RegimenError        a dose record that makes no sense
 ├── CovariateError      an unknown, missing or non-finite covariate
-└── ObservationError    a level that cannot be used as it stands
+└── ObservationError    a measured level that cannot be used as given
 RlDrugDosageError
-└── SolverError         a simulation that did not stay finite
+└── SolverError         a simulation that became infinite or NaN
 """
 
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
@@ -15,11 +15,11 @@ __all__ = ["CovariateError", "DrugModelError", "ObservationError", "RegimenError
 
 
 class DrugModelError(ConfigError):
-    """A drug file whose parts do not fit together."""
+    """An inconsistent drug file: its parts do not fit together."""
 
 
 class RegimenError(ConfigError):
-    """A dose record that no clinic or data set could mean."""
+    """A dose record that makes no sense."""
 
 
 class CovariateError(ConfigError):
@@ -27,10 +27,10 @@ class CovariateError(ConfigError):
 
 
 class ObservationError(ConfigError):
-    """A level that cannot be used as it stands."""
+    """A measured level that cannot be used as given."""
 
 
 class SolverError(RlDrugDosageError):
-    """A simulation that did not stay finite."""
+    """A simulation that became infinite or NaN."""
 
     exit_code = 3

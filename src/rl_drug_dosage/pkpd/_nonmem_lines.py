@@ -1,4 +1,4 @@
-"""The lines of a NONMEM-style file: cells by column, and errors that name line, column, value and remedy."""
+"""The lines of a NONMEM-style file: cells by column, and errors that give line, column, value and remedy."""
 
 import csv
 import math
@@ -29,11 +29,11 @@ class Line:
     file: str
     number_in_file: int
     cells: dict[str, str]
-    """By standard column (``DV``) or name of the covariate (``wt_kg``)."""
+    """Cell text by standard column name (``DV``) or covariate name (``wt_kg``)."""
     titles: dict[str, str]
-    """What the file calls them."""
+    """The file's own header for each of them."""
     shift_h: float = 0.0
-    """Added to TIME."""
+    """Hours added to TIME."""
 
     def refuse(self, kind: type[ConfigError], column: str, what: str, remedy: str) -> NoReturn:
         cell = f" = {self.cells[column]!r}" if column in self.cells else ""
@@ -44,20 +44,20 @@ class Line:
         return self.cells.get(column, "").upper() not in _MISSING
 
     def number(self, column: str, kind: type[ConfigError], low: float = -math.inf) -> float | None:
-        """A finite number of at least ``low``; None where it is missing."""
+        """A finite number >= ``low``; None if the cell is empty."""
         if not self.has(column):
             return None
         try:
             value = float(self.cells[column])
         except ValueError:
-            self.refuse(kind, column, "not a number", "write digits with a decimal point, or . where it is missing")
+            self.refuse(kind, column, "not a number", "write digits with a decimal point, or . for a missing value")
         if not math.isfinite(value) or value < low:
             bound = "" if low == -math.inf else f" >= {low:g}"
             self.refuse(kind, column, f"allowed are finite numbers{bound}", "correct the value")
         return value
 
     def whole(self, column: str, kind: type[ConfigError], allowed: Sequence[int] | None = None) -> int:
-        """A whole number, 0 where it is missing."""
+        """A whole number; 0 if the cell is empty."""
         value = self.number(column, kind) or 0.0
         if value != int(value) or (int(value) not in allowed if allowed else value < 0):
             names = ", ".join(map(str, allowed)) if allowed else "whole numbers >= 0"
@@ -77,22 +77,22 @@ class Line:
 
     @property
     def evid(self) -> int:
-        """What the line is: as EVID says, or else as its other cells do."""
+        """The record type: EVID if given, otherwise inferred from the other cells."""
         if self.has("EVID"):
             return self.whole("EVID", ConfigError, range(5))
         if self.amount_mg > 0:
             if self.cells.get("MDV") != "1" and self.number("DV", ObservationError):
-                self.refuse(ObservationError, "DV", "a line with AMT has a level too", "give each a line of its own")
+                self.refuse(ObservationError, "DV", "a line with AMT also has a level", "give each its own line")
             return 1
         return 0 if self.has("DV") or self.whole("CENS", ObservationError, (0, 1)) else 2
 
 
 def read_lines(path: Path, model: DrugModel) -> tuple[list[Line], list[str]]:
-    """Every line that is not a comment, and the titles of columns that nothing reads.
+    """Every line that is not a comment, and the headers of the columns that are not read.
 
     Raises:
         CovariateError: a covariate of the model has no column.
-        ConfigError: a file that is not text, has no lines, lacks a column, or has a line of another length.
+        ConfigError: a file that is not text, has no lines, lacks a column, or has a line of the wrong length.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -123,7 +123,7 @@ def read_lines(path: Path, model: DrugModel) -> tuple[list[Line], list[str]]:
 
 
 def _columns(line: Line, header: list[str], model: DrugModel) -> list[str]:
-    """The one name of every column."""
+    """The standard name of each column."""
     own = {title.upper(): c.name for c in model.covariates for title in (c.column, c.name)}
     names = own | _ALIASES | {name: name for name in _COLUMNS}
     columns: list[str] = []

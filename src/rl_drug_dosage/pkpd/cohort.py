@@ -1,4 +1,4 @@
-"""Simulate a virtual cohort of any size in the memory of one chunk."""
+"""Simulate a virtual cohort of any size, chunk by chunk, in the memory of one chunk."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class CohortChunk:
     predicted: Float[np.ndarray, "patient time output"]
     """Without residual error."""
     measured: Float[np.ndarray, "patient time output"]
-    """With it; an additive error can make a low level negative."""
+    """With residual error; an additive error can make a low level negative."""
 
 
 def simulate_cohort(
@@ -43,22 +43,22 @@ def simulate_cohort(
     chunk: int = 10_000,
     occasions: int = 1,
 ) -> Iterator[CohortChunk]:
-    """Draw patients ``first .. first + count - 1`` and give each of them the same doses.
+    """Draw patients ``first .. first + count - 1`` and give all of them the same regimen.
 
-    A patient depends on ``key`` and its own number only: chunk size and range change nothing.
+    A patient depends only on ``key`` and its own number, not on the chunk size or the range.
 
     Args:
         model: the drug.
-        regimen: of every patient; without patient axis.
+        regimen: the regimen of every patient, without a patient axis.
         time_h: observation times.
-        key: names the cohort.
-        count: how many patients.
-        first: number of the first one.
+        key: random key that identifies the cohort.
+        count: number of patients.
+        first: number of the first patient.
         chunk: patients in memory at a time.
-        occasions: kappas drawn per patient.
+        occasions: number of occasions, each with its own kappas, drawn per patient.
 
     Raises:
-        SolverError: a prediction is not finite; names the patient.
+        SolverError: a prediction is not finite; the message names the patient.
     """
     times = jnp.asarray(time_h, dtype=float)
 
@@ -70,11 +70,11 @@ def simulate_cohort(
 
         return jax.vmap(one)(patients, keys)
 
-    # Two keys: with one, fold_in(key_i, 1) is also what splitting key_i gives to the etas.
+    # Two keys: with a single one, fold_in(key_i, 1) would equal the key that splitting key_i gives to the etas.
     patient_key, error_key = jax.random.split(key)
     draw = jax.jit(lambda start: draw_patients(model, patient_key, start, chunk, occasions))
     for block in chunks(count, chunk):
-        # Every chunk has the full size, so that the last one needs no compilation of its own.
+        # Every chunk has the full size, so the last one does not recompile.
         start = first + block.start
         patients = draw(start)
         keys = jax.vmap(lambda i: jax.random.fold_in(error_key, i))(start + jnp.arange(chunk))

@@ -1,4 +1,4 @@
-"""A patient's covariates and occasions over time, and the draw of a virtual cohort's."""
+"""A patient's covariates and occasions over time, and covariates drawn for a virtual cohort."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -18,19 +18,19 @@ __all__ = ["Covariates", "draw_covariates", "make_covariates", "no_covariates", 
 class Covariates(eqx.Module):
     """Covariate records of one patient; leading axes are patients.
 
-    With ``carry="nocb"`` (next observation carried backward, NONMEM's way) the record at ``time_h[k]`` holds over
-    (time_h[k-1], time_h[k]], and the last one from there on; with ``"locf"`` over [time_h[k], time_h[k+1]).
-    A record without a dose or a level is NONMEM's EVID 2.
+    With ``carry="nocb"`` (next observation carried backward, as in NONMEM) the record at ``time_h[k]`` applies over
+    (time_h[k-1], time_h[k]], and the last record from then on; with ``"locf"`` over [time_h[k], time_h[k+1]).
+    A record without a dose or a level corresponds to NONMEM's EVID 2.
     """
 
     time_h: Float[Array, "record"]
     values: dict[str, Float[Array, "record"]]
     occasion: Int[Array, "record"]
-    """Index of the occasion, from 0; one without an estimated kappa (a future one) has kappa 0."""
+    """Index of the occasion, from 0. An occasion without an estimated kappa (a future one) has kappa 0."""
     carry: Literal["nocb", "locf"] = eqx.field(static=True, default="nocb")
 
     def index_at(self, time_h: Float[Array, "..."]) -> Int[Array, "..."]:
-        """The record that holds at a time (dose, observation)."""
+        """The record that applies at a time (of a dose or an observation)."""
         records = self.time_h.shape[-1]
         if records == 1:
             return jnp.zeros(jnp.shape(time_h), dtype=int)
@@ -40,7 +40,7 @@ class Covariates(eqx.Module):
 
 
 def no_covariates() -> Covariates:
-    """The table of a patient whose parameters are given directly and never change."""
+    """An empty table, for a patient whose parameters are given directly and never change."""
     return Covariates(jnp.zeros(1), {}, jnp.zeros(1, dtype=int))
 
 
@@ -54,7 +54,7 @@ def make_covariates(
     """Check and tabulate a patient's covariates.
 
     Args:
-        model: whose covariates are asked for.
+        model: the drug whose covariates are required.
         values: a number, or one number per record, for every covariate of the model.
         time_h: record times, ascending.
         occasion: occasion of each record, from 0; None means one occasion.
@@ -88,7 +88,7 @@ def make_covariates(
 
 
 def outside_range(model: DrugModel, covariates: Covariates) -> tuple[str, ...]:
-    """One sentence for every covariate that leaves the published range: kept with a result, never an error."""
+    """One sentence for each covariate outside the published range: a warning kept with the result, never an error."""
     found = []
     for covariate in model.covariates:
         column = np.asarray(covariates.values[covariate.name])
@@ -103,7 +103,7 @@ def outside_range(model: DrugModel, covariates: Covariates) -> tuple[str, ...]:
 
 
 def stack_covariates(tables: Sequence[Covariates]) -> Covariates:
-    """Many patients' tables as one; shorter ones repeat their last record at a later time, which changes nothing."""
+    """Stack the tables of many patients. Shorter ones repeat their last record at a later time, which has no effect."""
     records = max(table.time_h.shape[-1] for table in tables)
 
     def lengthen(column: np.ndarray, step: float) -> np.ndarray:

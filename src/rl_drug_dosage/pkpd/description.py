@@ -1,6 +1,6 @@
-"""The values a drug file is written in: numbers with unit and source, covariates, random effects, outputs, targets.
+"""The building blocks of a drug file: numbers with unit and source, covariates, random effects, outputs, targets.
 
-Nothing here computes. `rl_drug_dosage.pkpd.model` shows how a drug file puts these together.
+These classes hold data only. `rl_drug_dosage.pkpd.model` shows how a drug file combines them.
 """
 
 import math
@@ -36,12 +36,12 @@ EtaKind = Literal["var", "sd", "cv_exact", "cv_approx"]
 EtaForm = Literal["lognormal", "proportional", "additive", "logit"]
 ResidualKind = Literal["additive", "proportional", "combined1", "combined2", "lognormal"]
 Metric = Literal["trough", "peak", "nadir", "average", "auc24", "auc_total", "value", "time_above"]
-"""What is judged of an output over one dosing interval.
+"""Summary of an output over one dosing interval, on which a target is defined.
 
-``trough``: at the end of the interval, just before the next dose, whatever the output (an INR too); ``peak`` and
-``nadir``: its highest and lowest; ``average``: AUC over the interval divided by it; ``auc24``: AUC over the interval,
-per 24 h; ``auc_total``: AUC since the first dose; ``value``: at every time; ``time_above``: the fraction of the
-interval above ``low``.
+``trough``: value at the end of the interval, just before the next dose, for any output (also an INR). ``peak`` and
+``nadir``: highest and lowest value. ``average``: AUC over the interval divided by its length. ``auc24``: AUC over the
+interval, scaled to 24 h. ``auc_total``: AUC since the first dose. ``value``: value at every time. ``time_above``:
+fraction of the interval above ``low``.
 """
 
 
@@ -52,9 +52,9 @@ class Param:
     Args:
         value: the number as the source prints it.
         unit: its unit as the source prints it; `parameters` converts to engine units.
-        source: where it stands: table and page, or the second-hand file it was read in.
-        meaning: what it is, in the field's words.
-        unverified: True when the number could not be traced to a source that was read; `info` says so.
+        source: where the number is published: table and page, or the secondary source it was taken from.
+        meaning: what it is, in the terms of the field.
+        unverified: True if the number could not be traced to a source that was read; `info` marks it.
     """
 
     value: float
@@ -64,22 +64,22 @@ class Param:
     unverified: bool = False
 
     def fraction(self) -> float:
-        """The value as a fraction: a percentage is divided by 100, everything else is left as it is."""
+        """The value as a fraction: a percentage is divided by 100, any other unit is unchanged."""
         return self.value / 100.0 if self.unit in {"%", "CV%"} else self.value
 
 
 @dataclass(frozen=True)
 class Covariate:
-    """A patient property that the model reads.
+    """A patient covariate used by the model.
 
     Args:
         name: key in the covariates mapping, with its unit: ``"wt_kg"``, ``"crcl_ml_per_min"``.
-        unit: engine-side unit, for tables and axes.
-        low, high: the range of the published population; values outside are flagged, never clipped.
-        typical: the value of the typical patient, who checks and figures use.
+        unit: unit inside the engine, used in tables and on axes.
+        low, high: range of the published population; values outside are flagged, never clipped.
+        typical: value of the typical patient, used by checks and figures.
         source: where range and typical value come from.
-        meaning: in words.
-        distribution: how a virtual cohort draws it (truncated to [low, high]).
+        meaning: description in words.
+        distribution: distribution in a virtual cohort, truncated to [low, high].
         column: the NONMEM-style column name that readers and writers use, e.g. ``"WT"``.
         words: what people write in place of a number, and the number: ``{"*1/*1": 11.0, "*1/*2": 12.0}``.
         aliases: other names that people give it: ``("weight",)``. Name, column and aliases are read in any case.
@@ -129,11 +129,11 @@ class Covariate:
 class Eta:
     """A random effect on one individual parameter.
 
-    ``form`` says how it enters, with eta ~ N(0, omega^2):
+    ``form`` is how it enters the parameter p, with eta ~ N(0, omega^2):
     ``lognormal`` p exp(eta); ``proportional`` p (1 + eta); ``additive`` p + eta;
     ``logit`` 1 / (1 + exp(-(logit p + eta))).
 
-    ``kind`` says how the source prints its size: ``var`` omega^2; ``sd`` omega; ``cv_exact`` omega^2 = ln(1 + CV^2);
+    ``kind`` is how the source reports its size: ``var`` omega^2; ``sd`` omega; ``cv_exact`` omega^2 = ln(1 + CV^2);
     ``cv_approx`` omega^2 = CV^2.
     """
 
@@ -158,8 +158,8 @@ class Residual:
     """Residual error of one output, with f the prediction in the output's unit.
 
     ``additive`` sd = a; ``proportional`` sd = b f; ``combined1`` sd = a + b f; ``combined2`` var = a^2 + b^2 f^2;
-    ``lognormal`` ln y ~ N(ln f, b^2). ``additive`` and ``proportional`` are standard deviations (the latter may be
-    in %).
+    ``lognormal`` ln y ~ N(ln f, b^2). ``additive`` and ``proportional`` are standard deviations; the latter may be
+    in %.
     """
 
     kind: ResidualKind
@@ -172,7 +172,7 @@ class Residual:
         if needs_a != (self.additive is not None) or needs_b != (self.proportional is not None):
             raise DrugModelError(
                 f"residual error {self.kind!r} came with additive={self.additive is not None}, "
-                f"proportional={self.proportional is not None}: give exactly the numbers that its formula uses"
+                f"proportional={self.proportional is not None}: give exactly the numbers that this error model uses"
             )
 
     @property
@@ -193,16 +193,16 @@ def central_concentration(state: Values, p: Values) -> Array:
 
 @dataclass(frozen=True)
 class Output:
-    """Something that is measured or shown.
+    """A quantity that is measured or plotted.
 
     Args:
         name: key in predictions: ``"concentration"``, ``"inr"``.
-        unit: unit of the value, of measured levels, and of the additive error.
-        residual: the published residual error; None for what nobody measures.
+        unit: unit of the value, of measured levels and of the additive error.
+        residual: the published residual error; None if the quantity is not measured.
         value: (compartment contents by name, individual parameters) -> the value in ``unit``.
-        meaning: in words, with the matrix it is measured in.
-        auc_scale: an output that is a multiple of the central concentration in mg/L says which (1000 for ug/L), so
-            that its area under the curve is exact; None where no such area exists (INR, BIS).
+        meaning: description in words, with the sample matrix.
+        auc_scale: the factor, for an output that is a multiple of the central concentration in mg/L (1000 for ug/L);
+            its AUC is then exact. None if no such AUC exists (INR, BIS).
     """
 
     name: str
@@ -222,15 +222,15 @@ class Target:
     """A therapeutic window on a metric of an output.
 
     Args:
-        output: of which output (areas are those of the central concentration, in the output's ``auc_scale``).
+        output: name of the output (an AUC is that of the central concentration, times the output's ``auc_scale``).
         metric: see `Metric`.
-        low, high: its edges; None is open.
-        unit: of the metric.
-        source: of the window.
-        aim: what a controller steers to; None means the middle (on the log scale if ``log``), or the closed edge.
+        low, high: limits of the window; None means no limit on that side.
+        unit: unit of the metric.
+        source: where the window is published.
+        aim: set point of a controller; None means the middle (on the log scale if ``log``), or the only limit.
         log: deviations are measured as ratios.
-        later: (from_h, low, high) rows where the edges change in the course: they hold for intervals that end after
-            ``from_h``.
+        later: (from_h, low, high) rows for limits that change during treatment: they apply to intervals that end
+            after ``from_h``.
     """
 
     output: str
@@ -246,7 +246,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Route:
-    """A way of giving the drug. ``duration_h`` 0 is a bolus (or a swallowed dose, when the compartment is a depot)."""
+    """A route of administration. ``duration_h`` 0 is a bolus, or an oral dose if the compartment is a depot."""
 
     name: str
     compartment: str
@@ -255,14 +255,14 @@ class Route:
 
 @dataclass(frozen=True)
 class DosingOptions:
-    """What may be prescribed.
+    """The doses that can be prescribed.
 
     Args:
-        routes: the first one is the default.
-        amounts_mg: the amounts that can be given, ascending (usually ``tuple(range(250, 3001, 250))``).
-        intervals_h: the allowed intervals, the first one is the default.
-        usual_dose_mg: a label dose for the typical patient, used by figures and as a fallback.
-        source: where the grid comes from.
+        routes: routes of administration; the first is the default.
+        amounts_mg: the allowed amounts, ascending (usually ``tuple(range(250, 3001, 250))``).
+        intervals_h: the allowed dosing intervals; the first is the default.
+        usual_dose_mg: label dose of the typical patient, used by figures and as a fallback.
+        source: where the dose grid comes from.
     """
 
     routes: tuple[Route, ...]

@@ -1,7 +1,7 @@
 """Distributions of covariates in a virtual cohort, truncated to the published range.
 
-A covariate is drawn after those that stand before it in the drug file, and may depend on them: wherever a number is
-asked for, a function of the covariates drawn so far may stand (height given sex, lean mass given weight).
+Covariates are drawn in the order of the drug file, and each may depend on those drawn before it: any number can be
+replaced by a function of the covariates drawn so far (height given sex, lean mass given weight).
 """
 
 from collections.abc import Callable, Mapping
@@ -53,7 +53,7 @@ class LogNormal:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Uniform over [low, high], the covariate's own range unless narrower edges are given."""
+    """Uniform over [low, high]: the covariate's range, or narrower limits if given."""
 
     low: float | None = None
     high: float | None = None
@@ -76,7 +76,7 @@ class Categorical:
         if len(self.values) != len(self.probabilities) or abs(sum(self.probabilities) - 1.0) > 1e-3:
             raise DrugModelError(
                 f"categories {self.values} came with probabilities {self.probabilities}: "
-                "give one each, adding up to 1 (within 0.001, as printed tables do)"
+                "give one for each, adding up to 1 (within 0.001, to allow for rounding in printed tables)"
             )
 
     def sample(self, key: PRNGKeyArray, drawn: Mapping[str, Array], low: float, high: float) -> Float[Array, ""]:
@@ -98,7 +98,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Derived:
-    """Computed from the covariates drawn before it, clipped into the published range."""
+    """Computed from the covariates drawn before it, clipped to the published range."""
 
     function: Callable[[Mapping[str, Array]], Array]
 

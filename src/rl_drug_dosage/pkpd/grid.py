@@ -1,7 +1,7 @@
-"""Doses at a constant interval: propagators computed once per patient, then two multiplications a compartment and dose.
+"""Doses at a constant interval: one propagator per patient, then two multiplications per compartment and dose.
 
-For simulation loops and environments with linear models and parameters that do not change. The patient is the last
-axis, so that one step over many patients is a vectorised loop.
+For simulation loops and environments with linear models and time-constant parameters. The patient is the last axis, so
+one step over many patients is a vectorised loop.
 """
 
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ __all__ = ["GridPropagator", "chunks", "course_on_grid", "grid_propagator"]
 
 
 class GridPropagator(eqx.Module):
-    """What one dosing interval does, per patient (last axis)."""
+    """The effect of one dosing interval on the contents, per patient (last axis)."""
 
     keep: Float[Array, "n n patient"]
-    """Contents at the next dose from contents at this one."""
+    """Contents at the next dose, from contents at this one."""
     gain: Float[Array, "n patient"]
     """Contents at the next dose per mg given at this one."""
     peak_keep: Float[Array, "n n patient"]
-    """Contents at the end of the infusion from contents at its start."""
+    """Contents at the end of the infusion, from contents at its start."""
     peak_gain: Float[Array, "n patient"]
     auc_keep: Float[Array, "n patient"]
-    """Area over the interval, mg h/L, from contents at its start."""
+    """AUC over the interval, mg h/L, from contents at its start."""
     auc_gain: Float[Array, "patient"]
 
     def step(self, x: Float[Array, "n patient"], dose_mg: Float[Array, "patient"]) -> Float[Array, "n patient"]:
@@ -37,16 +37,16 @@ class GridPropagator(eqx.Module):
         return _affine(self.keep, self.gain, x, dose_mg)
 
     def peak(self, x: Float[Array, "n patient"], dose_mg: Float[Array, "patient"]) -> Float[Array, "n patient"]:
-        """Contents at the end of the infusion (after a bolus: at once)."""
+        """Contents at the end of the infusion (for a bolus: immediately after it)."""
         return _affine(self.peak_keep, self.peak_gain, x, dose_mg)
 
     def auc(self, x: Float[Array, "n patient"], dose_mg: Float[Array, "patient"]) -> Float[Array, "patient"]:
-        """Area under the concentration over the interval, mg h/L."""
+        """AUC over the interval, mg h/L."""
         return sum((self.auc_keep[i] * x[i] for i in range(x.shape[0])), self.auc_gain * dose_mg)
 
 
 def _affine(keep: Array, gain: Array, x: Array, dose_mg: Array) -> Array:
-    """Written out: a batched matrix product over the leading axes would not vectorise over patients."""
+    """Written out, because a batched matrix product over the leading axes would not vectorise over patients."""
     n = x.shape[0]
     return jnp.stack([sum((keep[i, j] * x[j] for j in range(n)), gain[i] * dose_mg) for i in range(n)])
 
@@ -59,14 +59,14 @@ def grid_propagator(
     duration_h: float = 0.0,
     compartment: str | None = None,
 ) -> GridPropagator:
-    """Propagators of many patients.
+    """Compute the propagators of many patients.
 
     Args:
-        structure: a linear one.
+        structure: a linear structure.
         p: individual parameters, each of shape [patient]; ``f_<compartment>`` scales the dose, lags are not allowed.
-        interval_h: between doses.
-        duration_h: of the infusion, <= interval_h; 0 for a bolus.
-        compartment: dosed; None means the structure's first.
+        interval_h: dosing interval, h.
+        duration_h: infusion duration, h, <= interval_h; 0 for a bolus.
+        compartment: compartment that receives the dose; None means the structure's first.
 
     Raises:
         RegimenError: a non-linear structure, a lag, or an infusion longer than the interval.
@@ -106,7 +106,7 @@ def grid_propagator(
 def course_on_grid(
     propagator: GridPropagator, dose_mg: Float[Array, "dose patient"], x: Float[Array, "n patient"] | None = None
 ) -> Float[Array, "dose n patient"]:
-    """Contents just before the dose that follows each dose: ``[k]`` is the trough of dose k.
+    """Contents just before the next dose, for each dose: ``[k]`` is the trough of dose k.
 
     Args:
         propagator: from `grid_propagator`.
@@ -123,5 +123,5 @@ def course_on_grid(
 
 
 def chunks(count: int, size: int) -> Iterator[range]:
-    """0 .. count - 1 in ranges of ``size``: a cohort of any number in the memory of one chunk."""
+    """Split 0 .. count - 1 into ranges of ``size``, so that any cohort fits in the memory of one chunk."""
     return (range(first, min(first + size, count)) for first in range(0, count, size))

@@ -1,14 +1,14 @@
-"""Linear compartment models, exactly: the mammillary family in closed form, any other by matrix exponential.
+"""Exact solutions of linear compartment models: mammillary models in closed form, others by matrix exponential.
 
 **Mammillary models.** With rate constants k10 = cl/v1, k12 = q2/v1, k21 = q2/v2, k13 = q3/v1, k31 = q3/v3, core matrix
 A and disposition rates alpha >= beta >= gamma (minus the eigenvalues of A), Newton's interpolation of the exponential
-at the rates, fastest first, reads
+at the rates, fastest first, is
 
     exp(A t) = I E(alpha; t) + (A + alpha I) E(alpha, beta; t) + (A + alpha I)(A + beta I) E(alpha, beta, gamma; t)
 
-with E from `_divided`. In this order all three matrices are non-negative, and their entries have forms without
-subtraction, so amounts keep full relative accuracy even where rates coincide. A depot adds the rate ka to every E,
-an infusion the rate 0, the area under the curve another 0, and an effect compartment ke0: nothing else changes.
+with E from `_divided`. In this order all three matrices are non-negative and their entries can be written without
+subtraction, so amounts keep full relative accuracy even if rates coincide. A depot adds the rate ka to every E, an
+infusion adds the rate 0, the AUC another 0, and an effect compartment ke0. Nothing else changes.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class Mammillary(Structure):
 
     @property
     def dosable(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Depot (when there is one) and core."""
+        """Depot (if there is one) and core."""
         core = ("central", "peripheral1", "peripheral2")[: self.peripherals + 1]
         return ("depot", *core) if self.depot else core
 
@@ -77,7 +77,7 @@ class Mammillary(Structure):
 
     @property
     def parameters(self) -> tuple[str, ...]:  # type: ignore[override]
-        """cl, v1, and what the options ask for."""
+        """cl, v1, and the parameters that the options require."""
         names = ["cl", "v1", "q2", "v2", "q3", "v3"][: 2 + 2 * self.peripherals]
         return (*names, *(["ka"] if self.depot else []), *(["ke0"] if self.effect else []))
 
@@ -87,21 +87,21 @@ class Mammillary(Structure):
         return True
 
     def initial(self, p: Values) -> Float[Array, "n"]:
-        """Empty."""
+        """All compartments empty."""
         return jnp.zeros(len(self.compartments))
 
     def prepare(self, p: Values) -> _Prepared:
         """Disposition rates and Newton's matrices."""
         v1 = jnp.asarray(p["v1"], dtype=float)
         couplings = [(p[f"q{i}"] / v1, p[f"q{i}"] / p[f"v{i}"]) for i in range(2, self.peripherals + 2)]
-        # The barrier keeps the compiler from repeating this work inside everything that uses it.
+        # The barrier stops the compiler from repeating this work at every use.
         rates, basis = jax.lax.optimization_barrier(disposition(p["cl"] / v1, couplings))
         return _Prepared(rates, basis, p["ka"] if self.depot else None, p["ke0"] if self.effect else None, v1)
 
     def _inputs(
         self, prepared: _Prepared, x: Float[Array, "n"], rate: Float[Array, "n"] | None, zero: Array
     ) -> list[tuple[tuple[Array, ...], Float[Array, "core"]]]:
-        """What feeds the core, as (rates it has passed through, amounts or infusion rates by core compartment)."""
+        """Inputs into the core, as (rates passed on the way, amounts or infusion rates per core compartment)."""
         first = int(self.depot)
         core = slice(first, first + self.peripherals + 1)
         into_central = (jnp.arange(self.peripherals + 1) == 0).astype(x.dtype)
@@ -124,7 +124,7 @@ class Mammillary(Structure):
         *,
         auc: bool = False,
     ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
-        """Exact; see the module docstring."""
+        """Exact solution over ``dt_h`` by the closed form."""
         dt_h = jnp.asarray(dt_h, dtype=float)
         zero = jnp.zeros_like(dt_h)
         inputs = self._inputs(prepared, x, rate_mg_per_h, zero)
@@ -161,7 +161,7 @@ class LinearSystem(Structure):
     Args:
         names: compartment names; one must be ``central``.
         matrix: individual parameters -> A, 1/h, [n, n].
-        required: the parameter names it reads, ``v1`` among them when areas are wanted.
+        required: names of the parameters it reads, with ``v1`` if AUCs are needed.
     """
 
     names: tuple[str, ...]
@@ -170,7 +170,7 @@ class LinearSystem(Structure):
 
     @property
     def compartments(self) -> tuple[str, ...]:  # type: ignore[override]
-        """As given."""
+        """The compartments in the order given."""
         return self.names
 
     @property
@@ -180,7 +180,7 @@ class LinearSystem(Structure):
 
     @property
     def parameters(self) -> tuple[str, ...]:  # type: ignore[override]
-        """As given."""
+        """The parameters named in ``required``."""
         return self.required
 
     @property
@@ -189,7 +189,7 @@ class LinearSystem(Structure):
         return True
 
     def initial(self, p: Values) -> Float[Array, "n"]:
-        """Empty."""
+        """All compartments empty."""
         return jnp.zeros(len(self.names))
 
     def prepare(self, p: Values) -> tuple[Array, Array]:
@@ -206,7 +206,7 @@ class LinearSystem(Structure):
         *,
         auc: bool = False,
     ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
-        """Exponential of the matrix augmented by the infusion (a constant 1) and the area, applied to (x, 1, 0)."""
+        """Exponential of the matrix augmented by the infusion (a constant 1) and the AUC, applied to (x, 1, 0)."""
         matrix, v1 = prepared
         n = len(self.names)
         rate = jnp.zeros(n) if rate_mg_per_h is None else rate_mg_per_h

@@ -29,7 +29,7 @@ def inr(
     *,
     product: bool = False,
 ) -> Float[Array, "..."]:
-    """INR from the two transit chains of the warfarin models, each 1 without drug and towards 0 with it.
+    """INR from the two transit chains of the warfarin models; each chain is 1 without drug and falls towards 0 with it.
 
     baseline + maximum (1 - x)^power, where x is the chains' mean (Hamberg 2010) or their ``product`` (Hamberg 2007).
     """
@@ -55,8 +55,8 @@ def response_surface(
 ) -> Float[Array, "..."]:
     """Effect of two interacting drugs (Minto 2000, as Bouillon 2004 uses it for propofol and remifentanil on BIS).
 
-    With u_i = C_i / ec50_i, share t = u_2 / (u_1 + u_2): baseline (1 - w^gamma / (1 + w^gamma)), w = (u_1 + u_2) /
-    (1 - beta t + beta t^2).
+    With u_i = C_i / ec50_i and fraction t = u_2 / (u_1 + u_2): baseline (1 - w^gamma / (1 + w^gamma)), w =
+    (u_1 + u_2) / (1 - beta t + beta t^2).
     """
     u1, u2 = jnp.asarray(first) / first_ec50, jnp.asarray(second) / second_ec50
     total = u1 + u2

@@ -1,7 +1,8 @@
 '''A published model as a value, `DrugModel`: start here to write a drug file.
 
-A drug file is `drugs/<name>.py` with one attribute, ``DRUG = DrugModel(...)``. It holds numbers with unit and source,
-one function that turns them and the covariates into a typical patient, and prose. The engine does the rest.
+A drug file is `drugs/<name>.py` with one attribute, ``DRUG = DrugModel(...)``. It contains the published numbers with
+unit and source, one function that computes a typical patient from them and the covariates, and notes on the model's
+limits. The engine does the rest.
 
     from rl_drug_dosage.pkpd import (Categorical, Covariate, DosingOptions, DrugModel, Eta, LogNormal, Mammillary,
                                      Normal, Output, Param, Residual, Route, Target)
@@ -28,10 +29,10 @@ one function that turns them and the covariates into a typical patient, and pros
         limits_of_use=("not for children",), ambiguities=("what the sources disagree on, which was followed, and why",),
     )
 
-`drugs/vancomycin_goti2018.py` is the real example.
+See `drugs/vancomycin_goti2018.py` for a real example.
 
-**Engine units**: mg, L, h, kg; clearances L/h, rate constants 1/h, concentrations mg/L. Thetas keep the unit that the
-source prints; `parameters` converts. Everything in `parameters`, `finish`, output functions and right-hand sides
+**Engine units**: mg, L, h, kg; clearances L/h, rate constants 1/h, concentrations mg/L. Thetas keep the units of the
+source; `parameters` converts them. Everything in `parameters`, `finish`, output functions and right-hand sides
 must be written with `jax.numpy` and without Python ``if`` on values (use ``jnp.where``).
 
 **Reserved parameter names**, read by the engine from what `parameters` returns:
@@ -48,24 +49,24 @@ must be written with `jax.numpy` and without Python ``if`` on values (use ``jnp.
 
 **Structures** (field ``structure``):
 `Mammillary(peripherals, depot, effect)` compartments ``depot?, central, peripheral1?, peripheral2?, effect?``,
-closed form; `LinearSystem(names, matrix, required)` any dx/dt = A(p) x, by matrix exponential (a chain of equal
-absorption transits, ...); `OdeSystem(states, rhs, required, start, pk, doses_into)` anything else:
+closed form; `LinearSystem(names, matrix, required)` any dx/dt = A(p) x, by matrix exponential (for example a chain of
+equal absorption transits); `OdeSystem(states, rhs, required, start, pk, doses_into)` anything else:
 ``rhs(t, x, p, pk) -> {state: derivative}`` over named states; with ``pk=Mammillary(...)`` the linear PK stays exact and
 the argument ``pk`` holds its contents plus ``pk["concentration"]`` in mg/L.
 `pkpd.ode_models` has the usual right-hand sides, `pkpd.links` Emax, sigmoid, INR and BIS.
 
 **Random effects** multiply (or shift) an entry of the dictionary that `parameters` returns, named by
-``Eta.parameter``; an occasion eta adds to the eta of the same name. When an effect sits elsewhere (shared between
-parameters, inside a rate constant), return a helper entry (``"f_size": 1.0``), put the `Eta` on it, and build the
+``Eta.parameter``; an occasion eta is added to the eta of the same name. If an effect acts elsewhere (shared between
+parameters, inside a rate constant), return a helper entry (``"f_size": 1.0``), put the `Eta` on it, and compute the
 engine's parameters in ``finish(p, covariates) -> p``, which runs after the random effects.
 
-**Time**: a model whose parameters depend on time declares a covariate (``time_h``, ``post_op_day``), and the patient's
-covariate table has a record where it changes. With NOCB a record's values hold up to and including its time.
+**Time**: a model with time-dependent parameters declares a covariate (``time_h``, ``post_op_day``), and the patient's
+covariate table has a record at each change. With NOCB a record's values apply up to and including its time.
 
 **Outputs** read compartment contents and individual parameters: ``lambda state, p: 1000 * state["central"] / p["v1"]``.
-The first output is the one that targets, figures and dose search use unless told otherwise.
+Targets, figures and dose search use the first output by default.
 
-**Unverified numbers** carry ``Param(..., unverified=True)``; none is invented.
+**Unverified numbers** are marked ``Param(..., unverified=True)``. No number is invented.
 '''
 
 from collections.abc import Callable, Mapping
@@ -94,20 +95,20 @@ class DrugModel(ByValue):
     Args:
         name: public name, the file's name with hyphens.
         drug: generic name of the drug.
-        title, citation, doi, population: what the model page opens with.
+        title, citation, doi, population: shown at the top of the model page.
         structure: compartments and how they are propagated.
         thetas: published typical values.
-        parameters: (thetas, covariates) -> typical parameters in engine units; see the module docstring.
+        parameters: (thetas, covariates) -> typical parameters in engine units; the module docstring gives the names.
         etas, correlations: between-subject variability.
-        occasion_etas, occasion_correlations: inter-occasion variability, one draw an occasion.
+        occasion_etas, occasion_correlations: inter-occasion variability, one draw per occasion.
         finish: runs on the individual parameters after the random effects.
         covariates, outputs, targets, dosing: see their classes.
         limits_of_use, ambiguities: sentences for `info` and the model page.
         second_source: where a second, independent transcription was read, and whether it agrees.
 
     Raises:
-        DrugModelError: parts that do not fit, by the name of the field: an eta on a parameter that is not returned, a
-            structure's parameter that is missing, a route into an unknown compartment, an empty or unsorted grid.
+        DrugModelError: inconsistent parts, by the name of the field: an eta on a parameter that is not returned, a
+            missing parameter of the structure, a route into an unknown compartment, an empty or unsorted dose grid.
     """
 
     name: str
@@ -196,7 +197,7 @@ class DrugModel(ByValue):
         return {name: param.value for name, param in self.thetas.items()}
 
     def typical(self, **covariates: float) -> dict[str, float]:
-        """Individual parameters of a patient without random effects; covariates not given are the typical ones."""
+        """Parameters of a patient without random effects; covariates that are not given have their typical values."""
         unknown = sorted(set(covariates) - {covariate.name for covariate in self.covariates})
         if unknown:
             known = [covariate.name for covariate in self.covariates]

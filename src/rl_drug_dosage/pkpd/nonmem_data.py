@@ -1,28 +1,28 @@
-"""Read patients from a NONMEM-style CSV file: one line per dose, level or change of a covariate.
+"""Read patients from a NONMEM-style CSV file: one line per dose, level or covariate change.
 
 | column | meaning |
 |---|---|
-| ID | patient; the lines of one patient stand together |
-| TIME | h, never falling within a patient |
+| ID | patient; the lines of one patient must be consecutive |
+| TIME | h, non-decreasing within a patient |
 | AMT | mg |
 | RATE or DUR | mg/h (-2: the model's own duration), or h |
 | II, ADDL, SS | interval in h, additional doses, steady state (1 or 2) |
 | CMT | compartment of a dose: its number, from 1, or its name |
 | EVID | 0 level, 1 dose, 2 other, 3 reset, 4 reset and dose; without it AMT > 0 is a dose and DV a level |
-| DV or CONC | level, in the output's unit; ``<0.5`` is below a limit of 0.5 |
+| DV or CONC | level, in the output's unit; ``<0.5`` means below a limit of 0.5 |
 | MDV | 1: DV is not a level |
-| CENS | 1: below quantification; the limit is LLOQ, or else DV |
-| LLOQ | limit of quantification; without CENS every DV below it is below quantification |
+| CENS | 1: below the limit of quantification; the limit is LLOQ, or DV if there is no LLOQ |
+| LLOQ | limit of quantification; without CENS every DV below it is treated as censored |
 | DVID or OUTPUT | what was measured: number, from 1, or name of the output; by default the first with an error model |
-| OCC | occasion, any labels; numbered as they appear |
+| OCC | occasion, any labels; numbered in order of appearance |
 | covariates | by the drug's column (``WT``) or name (``wt_kg``) |
 
-Headers are read in any case. An empty cell, ``.`` and ``NA`` are missing. Lines that start with ``#``, and lines whose
-first cell is ``C``, are comments. Other columns are left alone and named in `NonmemData.notes`.
+Headers are case-insensitive. An empty cell, ``.`` and ``NA`` mean missing. Lines that start with ``#``, and lines whose
+first cell is ``C``, are comments. Other columns are ignored and listed in `NonmemData.notes`.
 
-At one time the order of lines decides, as in NONMEM: a level listed after a dose is drawn after it, and a trough may
-belong to the old occasion where the dose belongs to the new one. Between records a covariate holds backward
-(``"nocb"``) or forward (``"locf"``), also into missing cells; at one time it has one value.
+Lines with the same time are processed in file order, as in NONMEM: a level listed after a dose is drawn after it, and a
+trough may belong to the previous occasion while the dose at the same time starts the next one. Between records a
+covariate is carried backward (``"nocb"``) or forward (``"locf"``), also into missing cells. It has one value at a time.
 """
 
 import dataclasses
@@ -49,38 +49,38 @@ __all__ = ["NonmemData", "read_nonmem"]
 type Interpolation = Literal["nocb", "locf"]
 
 _MOMENT_H = 1e-9
-"""Between lines of one time that belong to different occasions, so that each has its own covariate record."""
+"""Time between lines with the same time but different occasions, so that each has its own covariate record."""
 
 
 @dataclass(frozen=True)
 class NonmemData:
-    """What a file says."""
+    """The contents of a file."""
 
     patients: tuple[PatientData, ...]
-    """In the file's order, ready for `fit_patients`. A level that cannot be used has ``levels.used`` False."""
+    """In file order, ready for `fit_patients`. A level that cannot be used has ``levels.used`` False."""
     lines: tuple[tuple[int, ...], ...]
-    """File line, from 1, of every level of every patient."""
+    """Line number in the file, from 1, of every level of every patient."""
     flags: tuple[tuple[str, ...], ...]
-    """Why a level is not used; empty where it is."""
+    """Why a level is not used; empty if it is used."""
     notes: tuple[str, ...]
-    """Sentences on what was left aside."""
+    """Sentences about what was ignored."""
 
 
 def read_nonmem(
     path: Path, model: DrugModel, *, occasions: bool = False, interpolation: Interpolation = "nocb"
 ) -> NonmemData:
-    """Read and check a file; the module's docstring says what is read.
+    """Read and check a file in the format given in the module docstring.
 
     Args:
         path: the CSV file.
-        model: whose covariates, compartments and outputs the columns mean.
+        model: the drug whose covariates, compartments and outputs the columns refer to.
         occasions: read OCC, for drugs with inter-occasion variability.
-        interpolation: how a covariate holds between records.
+        interpolation: how a covariate is carried between records.
 
     Raises:
-        RegimenError, ObservationError, CovariateError: a line that cannot be used as it stands. A level before any dose
-            is not among them: it is flagged and left out of the fit.
-        ConfigError: a file that cannot be read, or whose columns or lines do not make patients.
+        RegimenError, ObservationError, CovariateError: a line that cannot be used as given. A level before the first
+            dose is not an error: it is flagged and left out of the fit.
+        ConfigError: a file that cannot be read, or whose columns or lines do not describe patients.
     """
     if interpolation not in {"nocb", "locf"}:
         raise ConfigError(f"interpolation must be nocb or locf, not {interpolation!r}")
@@ -104,7 +104,7 @@ def _patients(lines: list[Line]) -> list[list[Line]]:
     seen: set[str] = set()
     for group in groups:
         if group[0].cells["ID"] in seen:
-            group[0].refuse(ConfigError, "ID", "this patient's lines do not stand together", "sort by ID, then TIME")
+            group[0].refuse(ConfigError, "ID", "this patient's lines are not consecutive", "sort by ID, then TIME")
         seen.add(group[0].cells["ID"])
         for before, line in itertools.pairwise(group):
             if line.time_h < before.time_h:
@@ -117,15 +117,15 @@ def _about_occasions(lines: list[Line], model: DrugModel, wanted: bool) -> list[
     if wanted and not model.occasion_etas:
         raise ConfigError(f"{model.name} has no inter-occasion variability: leave the occasions out")
     if wanted and not there:
-        raise ConfigError(f"{lines[0].file}: occasions were asked for, and there is no column OCC; add it")
+        raise ConfigError(f"{lines[0].file}: occasions were requested, but there is no column OCC; add it")
     unused = there and bool(model.occasion_etas) and not wanted
-    return ["OCC is not read: every patient has one occasion unless occasions are asked for"] if unused else []
+    return ["OCC is not read: every patient has one occasion unless occasions are requested"] if unused else []
 
 
 def _about_outputs(lines: list[Line], model: DrugModel) -> list[str]:
     measured = [output.name for output in model.outputs if output.residual is not None]
     if not measured:
-        raise ObservationError(f"{model.name} has no output with an error model: no level of it can be fitted")
+        raise ObservationError(f"{model.name} has no output with an error model: its levels cannot be fitted")
     if len(measured) == 1 or "DVID" in lines[0].cells:
         return []
     level_lines = [line for line in lines if line.evid == 0]
@@ -134,13 +134,13 @@ def _about_outputs(lines: list[Line], model: DrugModel) -> list[str]:
             ObservationError,
             "CMT",
             "differs between levels",
-            f"say what they are of in a column DVID: one of {measured}",
+            f"add a column DVID that says what was measured: one of {measured}",
         )
     return [f"levels are read as {measured[0]!r}: a column DVID chooses among {', '.join(measured)}"]
 
 
 def _split_occasions(group: list[Line]) -> tuple[list[Line], list[int]]:
-    """Occasions from 0, and lines of one time set a moment apart where their occasions differ."""
+    """Occasions from 0. Lines with the same time but different occasions are shifted slightly apart."""
     labels: dict[str, int] = {}
     lines: list[Line] = []
     numbers: list[int] = []
@@ -163,7 +163,9 @@ def _doses(group: list[Line], model: DrugModel) -> tuple[Dose, ...]:
         if evid in {1, 4}:
             dose = _dose(line, evid, model)
             if any(_same(dose, other) for other in doses):
-                line.refuse(RegimenError, "TIME", f"a second dose into {dose.compartment!r} now", "give their sum")
+                line.refuse(
+                    RegimenError, "TIME", f"a second dose into {dose.compartment!r} at the same time", "give their sum"
+                )
             doses.append(dose)
             continue
         if line.amount_mg > 0:
@@ -196,7 +198,7 @@ def _dose(line: Line, evid: int, model: DrugModel) -> Dose:
     steady = line.whole("SS", RegimenError, (0, 1, 2))
     if interval > 0 and not additional and not steady:
         line.refuse(
-            RegimenError, "II", "an interval without ADDL or SS does nothing", "add one of them, or set II to 0"
+            RegimenError, "II", "an interval without ADDL or SS has no effect", "add one of them, or set II to 0"
         )
     duration = line.number("DUR", RegimenError, 0.0) or 0.0
     dose = Dose(line.time_h, line.amount_mg, compartment, rate, duration, interval, additional, steady, evid == 4)
@@ -230,14 +232,14 @@ def _output(line: Line, model: DrugModel) -> str:
 
 
 def _level(line: Line) -> tuple[float, bool]:
-    """A level, or the limit that it is below."""
+    """A level and False, or the limit of quantification and True if it is below."""
     if line.cells["DV"].startswith("<"):
         line = dataclasses.replace(line, cells=line.cells | {"DV": line.cells["DV"][1:].strip(), "CENS": "1"})
     limit, value = line.number("LLOQ", ObservationError, 0.0), line.number("DV", ObservationError, 0.0)
     if line.whole("CENS", ObservationError, (0, 1)):
         limit = value if limit is None else limit
         if not limit:
-            line.refuse(ObservationError, "DV", "below quantification without its limit", "give it in LLOQ, or as DV")
+            line.refuse(ObservationError, "DV", "below quantification without a limit", "give it in LLOQ, or as DV")
         return limit, True
     if value is None:
         line.refuse(ObservationError, "DV", "a level (EVID 0) without a value", "give it, or MDV 1")
@@ -253,7 +255,7 @@ def _level(line: Line) -> tuple[float, bool]:
 def _levels(
     group: list[Line], model: DrugModel, doses: tuple[Dose, ...]
 ) -> tuple[Levels, tuple[int, ...], tuple[str, ...]]:
-    """Levels, the numbers of their lines, and why those that are flagged are not used."""
+    """Levels, their line numbers, and the reason for each level that is flagged as unused."""
     first_h = min((dose.time_h for dose in doses if dose.amount_mg > 0), default=math.inf)
     found: list[tuple[float, str, bool]] = []
     values, belows, flags, numbers, given_h = [], [], [], [], -math.inf
@@ -282,7 +284,7 @@ def _levels(
 
 
 def _empty(model: DrugModel, output: str) -> bool:
-    """Whether an output is 0 before any dose, so that a level there says nothing."""
+    """Whether an output is 0 before the first dose; a level then carries no information."""
     p = {name: jnp.asarray(value) for name, value in model.typical().items()}
     state = model.structure.contents(model.structure.initial(p))
     return float(model.outputs[model.output_index(output)].value(state, p)) == 0.0
@@ -293,7 +295,7 @@ def _covariates(group: list[Line], occasion: list[int], model: DrugModel, carry:
     place = {time: i for i, time in enumerate(times)}
     by_time = {line.time_h: number for line, number in zip(group, occasion, strict=True)}
     table = {c.name: _column(group, c.name, place, carry) for c in model.covariates}
-    # Records that repeat their neighbour are left out: NOCB keeps the last of a run, LOCF the first.
+    # Records that repeat their neighbour are dropped: NOCB keeps the last of a run, LOCF the first.
     rows = np.array([*table.values(), [by_time[time] for time in times]]).T
     change = np.any(rows[1:] != rows[:-1], axis=1)
     keep = np.append(change, True) if carry == "nocb" else np.insert(change, 0, True)
@@ -302,13 +304,13 @@ def _covariates(group: list[Line], occasion: list[int], model: DrugModel, carry:
 
 
 def _column(group: list[Line], name: str, place: dict[float, int], carry: Interpolation) -> np.ndarray:
-    """One value at every time; missing ones are carried as between records."""
+    """One value at every time; missing values are carried as between records."""
     values = np.full(len(place), np.nan)
     for line in group:
         value, known = line.number(name, CovariateError), values[place[line.time_h]]
         if value is not None and not np.isnan(known) and known != value:
             line.refuse(
-                CovariateError, name, f"it was {known:g} on a line of the same time", "give each time one value"
+                CovariateError, name, f"it was {known:g} on a line with the same time", "give one value per time"
             )
         if value is not None:
             values[place[line.time_h]] = value

@@ -1,8 +1,8 @@
-"""Models without a closed form: one system, two ways to integrate it.
+"""Models without a closed form: one system, two integration methods.
 
-`Adaptive` (diffrax, error control, explicit or stiff) is the measure of accuracy. `FixedStep` is the classical
-fourth-order Runge-Kutta method with equal substeps, for hot loops; `choose_step` finds the longest substep that
-agrees with the first. Linear pharmacokinetics that feed the system are propagated exactly inside both.
+`Adaptive` (diffrax, error control, explicit or stiff) is the accuracy reference. `FixedStep` is the classical
+fourth-order Runge-Kutta method with equal substeps, for inner loops; `choose_step` finds the longest substep that
+agrees with the reference. Both propagate the linear pharmacokinetics that drive the system exactly.
 """
 
 import math
@@ -31,7 +31,7 @@ type Rhs = Callable[[Array, Values, Values, Values], Mapping[str, Array]]
 
 @dataclass(frozen=True)
 class Adaptive:
-    """Error-controlled integration: Tsitouras 5(4), or Kvaerno's ESDIRK 5(4) where the system is stiff.
+    """Error-controlled integration: Tsitouras 5(4), or Kvaerno's ESDIRK 5(4) for stiff systems.
 
     Tolerances of None mean 1e-10 and 1e-13 in float64, 1e-6 and 1e-9 in float32. A solution that needs more than
     ``max_steps`` in one interval becomes NaN.
@@ -42,7 +42,7 @@ class Adaptive:
     atol: float | None = None
     max_steps: int = 10_000
     reverse_mode: bool = False
-    """Derivatives by checkpointed backpropagation instead of forward mode, which estimation uses."""
+    """Differentiate by checkpointed backpropagation instead of forward mode, which estimation uses."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,18 @@ class FixedStep:
 
 @dataclass(frozen=True)
 class OdeSystem(Structure):
-    """Named states with a right-hand side, with or without exact linear pharmacokinetics in front.
+    """Named states with a right-hand side, optionally driven by exact linear pharmacokinetics.
 
     Args:
         states: state names.
         rhs: (t_h, states, parameters, pk) -> derivative per hour of every state. ``pk`` holds the contents of the
-            linear part and ``"concentration"`` in mg/L; it is empty without one. Infusions into a state are added by
-            the engine.
+            linear part and ``"concentration"`` in mg/L; it is empty if there is no linear part. The engine adds
+            infusions into a state.
         required: parameter names that ``rhs`` and ``start`` read.
-        start: parameters -> initial value of the states that do not start at 0.
-        pk: linear pharmacokinetics in front.
+        start: parameters -> initial values of the states that do not start at 0.
+        pk: linear pharmacokinetics that drive the system.
         doses_into: states (amounts in mg) that doses may enter.
-        method: how to integrate.
+        method: integration method.
     """
 
     states: tuple[str, ...]
@@ -90,12 +90,12 @@ class OdeSystem(Structure):
 
     @property
     def dosable(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The linear part's, and ``doses_into``."""
+        """Those of the linear part, and ``doses_into``."""
         return (*(self.pk.dosable if self.pk else ()), *self.doses_into)
 
     @property
     def parameters(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The linear part's, and ``required``."""
+        """Those of the linear part, and ``required``."""
         return (*(self.pk.parameters if self.pk else ()), *self.required)
 
     @property
@@ -108,17 +108,17 @@ class OdeSystem(Structure):
         return len(self.pk.compartments) if self.pk else 0
 
     def with_method(self, method: Adaptive | FixedStep) -> "OdeSystem":
-        """The same system, integrated otherwise."""
+        """The same system with another integration method."""
         return replace(self, method=method)
 
     def initial(self, p: Values) -> Float[Array, "n"]:
-        """Empty, save what ``start`` sets."""
+        """All empty, except the states set by ``start``."""
         given = {} if self.start is None else self.start(p)
         front = [jnp.zeros(())] * self._front
         return jnp.stack([*front, *(jnp.asarray(given.get(name, 0.0), dtype=float) for name in self.states)])
 
     def prepare(self, p: Values) -> tuple[Any, dict[str, Array]]:
-        """Eigenvalues of the linear part; the parameters themselves."""
+        """Eigenvalues of the linear part, and the parameters themselves."""
         return (self.pk.prepare(p) if self.pk else None), {k: jnp.asarray(v, dtype=float) for k, v in p.items()}
 
     def _derivative(self, t_h: Array, y: Array, front: Array, p: Values, rate: Array) -> Array:
@@ -139,7 +139,7 @@ class OdeSystem(Structure):
         *,
         auc: bool = False,
     ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
-        """Integrate; the linear part and its area exactly, the area of a state ``central`` along with the others."""
+        """Integrate. The linear part and its AUC are exact; that of a state ``central`` is integrated numerically."""
         linear, p = prepared
         rate = jnp.zeros(len(self.compartments)) if rate_mg_per_h is None else rate_mg_per_h
         front, y = x[: self._front], x[self._front :]
@@ -170,7 +170,7 @@ class OdeSystem(Structure):
     def _fixed(
         self, method: FixedStep, slope: Any, state: Array, front: Array, linear: Any, pk_rate: Array | None, dt_h: Array
     ) -> Array:
-        """RK4; the linear part moves by half substeps with one matrix, computed once."""
+        """RK4. The linear part advances in half substeps with one matrix, computed once."""
         if isinstance(dt_h, float | int):
             count: Any = max(1, math.ceil(dt_h / method.step_h - 1e-9))
         else:
@@ -204,7 +204,7 @@ def _adaptive(method: Adaptive, slope: Callable[[Array, Array], Array], y: Array
     controller = diffrax.PIDController(
         rtol=method.rtol or (1e-10 if double else 1e-6), atol=method.atol or (1e-13 if double else 1e-9)
     )
-    # An interval without length (two events at one time) still has to give the integrator a direction.
+    # A zero-length interval (two events at the same time) must still give the integrator a direction.
     empty = jnp.asarray(dt_h) <= 0
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda s, v, _: slope(jnp.asarray(s), v)),
@@ -237,14 +237,14 @@ def choose_step(
     """The longest substep (first_step_h / 2^k) whose solution agrees with the error-controlled one.
 
     Args:
-        system: whose substep is chosen.
+        system: the system for which a substep is chosen.
         p: parameters of a demanding patient, see `solve`.
-        regimen: a demanding course.
-        covariates: its table.
-        time_h: where the two are compared.
-        tolerance: on |difference| relative to the largest value each compartment takes.
+        regimen: a demanding regimen.
+        covariates: the patient's covariate table.
+        time_h: times at which the two solutions are compared.
+        tolerance: for |difference| relative to the largest value that each compartment takes.
         first_step_h: the first substep tried.
-        halvings: how often it is halved.
+        halvings: how many times it is halved.
 
     Raises:
         SolverError: the error-controlled solution is not finite, or no tried step agrees.

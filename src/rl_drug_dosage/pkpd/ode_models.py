@@ -1,7 +1,7 @@
-"""The usual non-linear systems, ready to use as a drug file's structure.
+"""Common non-linear systems, ready to use as the structure of a drug file.
 
-Each function returns an `OdeSystem` (or, for an absorption chain, an exact `LinearSystem`) and names the parameters
-it needs.
+Each function returns an `OdeSystem` (for an absorption chain, an exact `LinearSystem`) and lists the parameters it
+needs.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ def indirect_response(
     """Turnover of a response R whose production or loss the drug inhibits or stimulates (Dayneka 1993, models I-IV).
 
     dR/dt = kin (1 -+ E) - kout R, or kin - kout (1 -+ E) R, with E = emax C^gamma / (ec50^gamma + C^gamma); R starts
-    at kin / kout. Parameters: the pk's, ``kin``, ``kout`` 1/h, ``emax``, ``ec50`` mg/L, and ``gamma`` where
+    at kin / kout. Parameters: those of ``pk``, ``kin``, ``kout`` 1/h, ``emax``, ``ec50`` mg/L, and ``gamma`` if
     ``sigmoid``.
     """
     sign = 1.0 if stimulates else -1.0
@@ -62,7 +62,7 @@ def friberg(pk: Mammillary, effect: Effect | None = None) -> OdeSystem:
     """Myelosuppression (Friberg 2002): proliferating cells, three transit steps, circulating cells.
 
     dProl/dt = ktr Prol (1 - E) (circ0 / Circ)^gamma - ktr Prol; each transit ktr (previous - own); Circ likewise;
-    ktr = 4 / mtt. Parameters: the pk's, ``circ0``, ``mtt`` h, ``gamma``, and ``slope`` L/mg for the default E =
+    ktr = 4 / mtt. Parameters: those of ``pk``, ``circ0``, ``mtt`` h, ``gamma``, and ``slope`` L/mg for the default E =
     slope C. ``effect`` replaces E.
     """
 
@@ -90,7 +90,7 @@ def friberg(pk: Mammillary, effect: Effect | None = None) -> OdeSystem:
 def logistic_growth(pk: Mammillary) -> OdeSystem:
     """A population N under drug: dN/dt = growth N (1 - N / capacity) - kill C N.
 
-    Parameters: the pk's, ``growth`` 1/h, ``capacity``, ``kill`` L/(mg h), ``size0``.
+    Parameters: those of ``pk``, ``growth`` 1/h, ``capacity``, ``kill`` L/(mg h), ``size0``.
     """
 
     def rhs(t: Array, x: Values, p: Values, pk: Values) -> Mapping[str, Array]:
@@ -103,7 +103,7 @@ def logistic_growth(pk: Mammillary) -> OdeSystem:
 
 
 def transit_absorption(transits: int, *, peripherals: int = 0) -> LinearSystem:
-    """Depot, ``transits`` steps of equal rate, central: linear, so solved exactly by matrix exponential.
+    """Depot, ``transits`` steps of equal rate, central. Linear, so solved exactly by matrix exponential.
 
     Parameters: ``ktr`` 1/h (every step out of depot and transits), ``cl``, ``v1``, and ``q2``, ``v2`` with a
     peripheral.

@@ -1,4 +1,4 @@
-"""Between-subject and inter-occasion variability: from published sizes to individual parameters."""
+"""Between-subject and inter-occasion variability: from published variances to individual parameters."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def omega_squared(eta: Eta) -> float:
-    """Variance of a random effect from its published size; see `Eta.kind`."""
+    """Variance of a random effect, from its published size and `Eta.kind`."""
     size = eta.size.fraction()
     match eta.kind:
         case "var":
@@ -86,7 +86,7 @@ def individual_parameters(
         model: the drug.
         covariates: one patient's table.
         eta: between-subject random effects, in the order of ``model.etas``.
-        kappa: inter-occasion random effects, one row an occasion; None, and occasions beyond the rows, mean 0.
+        kappa: inter-occasion random effects, one row per occasion; None, or an occasion without a row, means 0.
     """
     theta = model.theta_values()
     shifts = {e.parameter: eta[i] for i, e in enumerate(model.etas)}
@@ -116,13 +116,13 @@ class Patient(eqx.Module):
 
 
 def _factor(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """A square root L with L L' = matrix, also where a variance is 0."""
+    """A square root L with L L' = matrix, also if a variance is 0."""
     values, vectors = np.linalg.eigh(matrix) if matrix.size else (np.zeros(0), np.zeros((0, 0)))
     return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def draw_patient(model: DrugModel, key: PRNGKeyArray, occasions: int = 1) -> Patient:
-    """One virtual patient, by its key alone."""
+    """One virtual patient, determined by its key alone."""
     for_covariates, for_eta, for_kappa = jax.random.split(key, 3)
     between, within = (
         jnp.asarray(_factor(omega(model)), dtype=float),
@@ -136,6 +136,6 @@ def draw_patient(model: DrugModel, key: PRNGKeyArray, occasions: int = 1) -> Pat
 
 
 def draw_patients(model: DrugModel, key: PRNGKeyArray, first: int | Array, count: int, occasions: int = 1) -> Patient:
-    """Patients ``first .. first + count - 1`` of the cohort that ``key`` names: the same in any range."""
+    """Patients ``first .. first + count - 1`` of the cohort that ``key`` identifies, the same for any range."""
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(count))
     return jax.vmap(lambda k: draw_patient(model, k, occasions))(keys)

@@ -1,8 +1,8 @@
-"""Doses as data: what was given, when, into which compartment, in NONMEM's terms.
+"""Dose records in NONMEM's terms: what was given, when, and into which compartment.
 
-`Dose` is one record as a person writes it (EVID 1, 3 or 4, with ADDL / II / SS); `make_regimen` checks a list of
-them, writes out the additional doses and lays them into a `Regimen`, a pytree of arrays that compiled code reads.
-EVID 0 is an observation time, EVID 2 a record of the covariate table.
+`Dose` is one record as a user writes it (EVID 1, 3 or 4, with ADDL / II / SS). `make_regimen` checks a list of records,
+expands the additional doses and stores them in a `Regimen`, a pytree of arrays for compiled code. EVID 0 is an
+observation time, EVID 2 a record of the covariate table.
 """
 
 import dataclasses
@@ -27,16 +27,16 @@ class Dose:
     """One dose record.
 
     Args:
-        time_h: when (TIME).
-        amount_mg: how much (AMT); 0 only for a pure reset.
-        compartment: into which compartment (CMT); None means the structure's first.
+        time_h: time of the dose (TIME).
+        amount_mg: amount (AMT); 0 only for a pure reset.
+        compartment: compartment that receives it (CMT); None means the structure's first.
         rate_mg_per_h: infusion rate (RATE); bioavailability then shortens the infusion.
         duration_h: infusion duration; bioavailability then lowers the rate. Not together with a rate.
-        interval_h: between additional doses and steady-state doses (II).
+        interval_h: interval between additional or steady-state doses (II).
         additional: further doses, one every ``interval_h`` (ADDL).
-        steady_state: 0 no; 1 contents become those of the same dose given every ``interval_h`` for ever (SS = 1;
-            cancels running infusions and pending doses); 2 these contents are added to what is there (SS = 2).
-        reset: empty every compartment, and cancel what is running or pending, first (EVID 4; with no amount EVID 3).
+        steady_state: 0 no; 1 sets the contents to the steady state of this dose every ``interval_h`` (SS = 1; cancels
+            running infusions and pending doses); 2 adds that steady state to the contents (SS = 2).
+        reset: first empty every compartment and cancel running and pending doses (EVID 4; without an amount EVID 3).
     """
 
     time_h: float
@@ -51,11 +51,10 @@ class Dose:
 
 
 class Regimen(eqx.Module):
-    """All doses of one patient, sorted by time; leading axes are patients. Rows that pad have ``given`` False.
+    """All doses of one patient, sorted by time; leading axes are patients. Padding rows have ``given`` False.
 
-    A row with ``cycle`` c > 0 stands for the infusion of the c-th previous steady-state cycle, which may still run
-    at the steady-state record. ``cutoff_h`` is the time of the next later-recorded reset, at which a row is
-    cancelled or stopped.
+    A row with ``cycle`` c > 0 is the infusion of the c-th previous steady-state cycle, which may still be running at
+    the steady-state record. ``cutoff_h`` is the time of the next reset recorded later, which cancels or stops the row.
     """
 
     time_h: Float[np.ndarray, "dose"]
@@ -68,13 +67,13 @@ class Regimen(eqx.Module):
     cycle: Int[np.ndarray, "dose"]
     given: Bool[np.ndarray, "dose"]
     mark_row: Int[np.ndarray, "mark"]
-    """Rows that set contents at their record time: resets and steady states; -1 pads."""
+    """Rows that set the contents at their record time (resets and steady states); -1 is padding."""
     mark_reset: Bool[np.ndarray, "mark"]
     mark_steady: Bool[np.ndarray, "mark"]
     infusions: bool = eqx.field(static=True)
-    """Whether any row is an infusion; without, the engine leaves the infusion terms out."""
+    """Whether any row is an infusion; if not, the engine omits the infusion terms."""
     cycles: int = eqx.field(static=True)
-    """Most steady-state cycles that one infusion spans."""
+    """Largest number of steady-state cycles that one infusion spans."""
 
 
 _ROW_FIELDS = (
@@ -89,7 +88,7 @@ def every(dose: Dose, interval_h: float, count: int) -> tuple[Dose, ...]:
 
 
 def _check(dose: Dose, row: int, structure: Structure) -> None:
-    """Refuse what cannot be meant; the message names record, value and remedy."""
+    """Refuse an impossible record; the message gives record, value and remedy."""
 
     def refuse(what: str, remedy: str) -> None:
         raise RegimenError(f"dose record {row + 1} (time {dose.time_h} h): {what}; {remedy}")
@@ -111,7 +110,7 @@ def _check(dose: Dose, row: int, structure: Structure) -> None:
         (
             dose.rate_mg_per_h > 0 and dose.duration_h > 0,
             "both a rate and a duration",
-            "give one; the amount fixes the other",
+            "give one; the amount determines the other",
         ),
         (
             dose.additional < 0 or dose.additional != int(dose.additional),
@@ -132,7 +131,7 @@ def _check(dose: Dose, row: int, structure: Structure) -> None:
         (
             steady and not structure.linear,
             "a steady state of a non-linear model has no closed form",
-            "write the doses out (every, additional)",
+            "list the doses one by one (every, additional)",
         ),
     )
     for broken, what, remedy in rules:
@@ -141,7 +140,7 @@ def _check(dose: Dose, row: int, structure: Structure) -> None:
 
 
 def _rows(dose: Dose, cutoff_h: float) -> list[tuple[float, int]]:
-    """(time, cycle) of every row that a record becomes: the dose, steady-state remainders, additional doses."""
+    """(time, cycle) of every row that a record expands to: the dose, steady-state remainders, additional doses."""
     rows = [(dose.time_h, 0)]
     if dose.steady_state:
         infusion_h = dose.duration_h or (dose.amount_mg / dose.rate_mg_per_h if dose.rate_mg_per_h else 0.0)
@@ -154,9 +153,9 @@ def make_regimen(doses: Sequence[Dose], structure: Structure, *, rows: int | Non
     """Check dose records and lay them out as arrays.
 
     Args:
-        doses: in order of time; two records at one time must differ in compartment, or be a reset or steady state.
-        structure: tells compartments and linearity.
-        rows: pad to this many rows (so that regimens of one shape share a compilation); None means no padding.
+        doses: sorted by time; two records at the same time must differ in compartment, or be a reset or steady state.
+        structure: gives the compartments, and whether the model is linear.
+        rows: pad to this many rows, so that regimens of the same shape share a compilation; None means no padding.
 
     Raises:
         RegimenError: a negative or non-finite number, unsorted or duplicate records, an unknown compartment, a steady
@@ -218,7 +217,7 @@ def _lay_out(table: list[tuple[float, int, int, float, Dose]], count: int, struc
 
 
 def stack_regimens(regimens: Sequence[Regimen]) -> Regimen:
-    """Many patients' regimens as one, padded to the longest: the leading axis is the patient."""
+    """Stack the regimens of many patients, padded to the longest; the leading axis is the patient."""
     rows, marks = (max(getattr(r, name).shape[0] for r in regimens) for name in ("time_h", "mark_row"))
     fill = {"mark_row": -1, "cutoff_h": np.inf}
 

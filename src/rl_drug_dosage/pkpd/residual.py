@@ -1,6 +1,6 @@
 """Residual error: variances, draws, and the likelihood of levels with a limit of quantification (M3).
 
-Each level contributes -2 log likelihood without the constant ln 2 pi, as NONMEM's objective does:
+Each level contributes -2 log likelihood without the constant ln 2 pi, as in NONMEM's objective function:
 
     observed            ln v + (y - f)^2 / v                          v = variance of the residual error at f
     log-normal          ln b^2 + (ln y - ln f)^2 / b^2
@@ -34,11 +34,11 @@ __all__ = [
 
 
 class Levels(eqx.Module):
-    """Measured values of one patient; leading axes are patients. Rows that pad have ``used`` False."""
+    """Measured levels of one patient; leading axes are patients. Padding rows have ``used`` False."""
 
     time_h: Float[Array, "level"]
     value: Float[Array, "level"]
-    """In the output's unit; where ``below`` it is the limit of quantification."""
+    """In the output's unit; the limit of quantification if ``below``."""
     output: Int[Array, "level"]
     below: Bool[Array, "level"]
     after_dose: Bool[Array, "level"]
@@ -46,12 +46,14 @@ class Levels(eqx.Module):
 
 
 def _checked(model: DrugModel, where: str, time_h: float, read: float | None, name: str, below: bool) -> float:
-    """One level's number, or its limit of quantification."""
+    """The value of one level, or its limit of quantification."""
     residual = model.outputs[model.output_index(name)].residual
     if residual is None:
         raise ObservationError(f"{where}: {name!r} of {model.name} has no residual error: it cannot be fitted")
     if below and read is None:
-        raise ObservationError(f"{where} is below quantification without its limit: give the limit of the assay")
+        raise ObservationError(
+            f"{where} is below quantification without a limit: give the assay's limit of quantification"
+        )
     if not np.isfinite(time_h) or read is None or not np.isfinite(read) or read < 0:
         raise ObservationError(f"{where} is {read}: give a finite time and a finite level >= 0")
     if read == 0 and residual.kind == "lognormal":
@@ -73,17 +75,17 @@ def make_levels(
     """Check and lay out measured levels.
 
     Args:
-        model: whose outputs were measured.
-        time_h: when.
-        value: what, in the output's unit.
-        output: which output each level is of; None means the first one.
+        model: the drug whose outputs were measured.
+        time_h: sampling times, h.
+        value: measured values, in the output's unit.
+        output: the output that each level measures; None means the first one.
         below: which levels were reported as below the limit of quantification (their value is not read).
-        limit: the limit of quantification of each level; needed where ``below``.
+        limit: the limit of quantification of each level; required if ``below``.
         after_dose: which levels were drawn after the dose given at their time.
         rows: pad to this many.
 
     Raises:
-        ObservationError: a non-finite or negative level, a level below quantification without its limit, unsorted or
+        ObservationError: a non-finite or negative level, a censored level without its limit, unsorted or
             duplicate times of one output, an output without residual error, lengths that differ.
     """
     count = len(time_h)
@@ -123,7 +125,7 @@ def make_levels(
 
 
 def stack_levels(levels: Sequence[Levels]) -> Levels:
-    """Many patients' levels as one, padded to the longest: the leading axis is the patient."""
+    """Stack the levels of many patients, padded to the longest; the leading axis is the patient."""
     rows = max(one.time_h.shape[0] for one in levels)
 
     def pad(array: np.ndarray) -> np.ndarray:
@@ -136,7 +138,7 @@ def stack_levels(levels: Sequence[Levels]) -> Levels:
 
 
 def refuse_levels_before_doses(levels: Levels, regimen: Regimen) -> None:
-    """Levels of a drug that was never given say nothing about it.
+    """Refuse a level drawn before the first dose: it carries no information about the drug.
 
     Raises:
         ObservationError: a level was drawn before the first dose.
@@ -165,18 +167,18 @@ def variance(residual: Residual, f: Array) -> Array:
 
 
 _SMALLEST = 1e-12
-"""A prediction of 0 under a proportional or log-normal error has no likelihood; below this share of the unit it is
-held, as NONMEM users do with W = F + (F = 0)."""
+"""A prediction of 0 has no likelihood under a proportional or log-normal error. Predictions are therefore floored at
+this fraction of the unit, as NONMEM users do with W = F + (F = 0)."""
 
 
 def residual_moments(
     model: DrugModel, output: Int[Array, "level"], f: Float[Array, "level output"], y: Float[Array, "level"]
 ) -> tuple[Float[Array, "level"], Float[Array, "level"], Float[Array, "level"]]:
-    """Observation, prediction and log variance of each level, on the scale its error model is normal on.
+    """Observation, prediction and log variance of each level, on the scale on which its error is normal.
 
     Args:
-        model: whose outputs have the residual errors.
-        output: which output each level is of.
+        model: the drug whose residual errors are used.
+        output: the output that each level measures.
         f: all outputs at each level.
         y: the levels.
     """

@@ -1,4 +1,4 @@
-"""Solve a model over a patient's events: contents, outputs and areas at the asked times."""
+"""Solve a model over a patient's events: contents, outputs and AUC at the requested times."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Solution(eqx.Module):
     contents: Float[Array, "time n"]
     """Amounts in mg (an effect compartment: mg/L), in the structure's order."""
     auc_mg_h_per_l: Float[Array, "time"]
-    """Area under the concentration since the first event; zeros unless asked for."""
+    """AUC since the first event; zeros unless requested."""
 
 
 def _take(prepared: Any, record: Array) -> Any:
@@ -46,20 +46,20 @@ def solve(
     auc: bool = False,
     timeline: Timeline | None = None,
 ) -> Solution:
-    """Propagate the contents from event to event (never superposed, so parameters may change in between).
+    """Propagate the contents from event to event. No superposition is used, so parameters may change between events.
 
     Args:
         structure: compartments.
-        p: parameters by covariate record, see `individual_parameters`.
+        p: parameters per covariate record, see `individual_parameters`.
         regimen: one patient's doses.
-        covariates: its table.
-        time_h: observation times, any order; one at the time of a dose is taken before it.
-        after_dose: which observations come after the doses at their time instead.
+        covariates: the patient's covariate table.
+        time_h: observation times, in any order; an observation at the time of a dose is taken before it.
+        after_dose: observations that are taken after the doses at their time instead.
         auc: also integrate the concentration.
-        timeline: one built before, when the delivery does not depend on parameters.
+        timeline: a timeline built earlier, if the delivery does not depend on parameters.
 
     Returns:
-        Contents and areas at ``time_h``. A steady-state dose with a lag >= its interval gives NaN (`check_delivery`
+        Contents and AUCs at ``time_h``. A steady-state dose with a lag >= its interval gives NaN (`check_delivery`
         refuses it).
     """
     times = jnp.asarray(time_h, dtype=float)
@@ -126,15 +126,15 @@ def predict(
     *,
     after_dose: Bool[Array, "time"] | None = None,
 ) -> Float[Array, "time output"]:
-    """Outputs of one patient without residual error: pure, so `jax.jit` and `jax.vmap` apply.
+    """Outputs of one patient without residual error. A pure function, so `jax.jit` and `jax.vmap` apply.
 
     Args:
         model: static.
         regimen: one patient's doses.
-        covariates: its table.
+        covariates: the patient's covariate table.
         time_h: observation times, h.
         eta: between-subject random effects; None means the typical patient.
-        kappa: inter-occasion ones; None means 0.
+        kappa: inter-occasion random effects; None means 0.
         after_dose: see `solve`.
     """
     eta = jnp.zeros(len(model.etas)) if eta is None else eta

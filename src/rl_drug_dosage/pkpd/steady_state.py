@@ -1,9 +1,9 @@
-"""Contents at steady state, and the checks that belong to delivery parameters.
+"""Contents at steady state, and checks of the delivery parameters.
 
-With response r(s) to one dose, s after its delivery, the contents a phase phi after the last of infinitely many
-doses II apart are sum_m r(phi + m II). Cycles that are still running are added one by one; the complete ones sum to
-(I - Phi(II))^-1 Phi(.) g, evaluated as the product (I + Phi(II)) (I + Phi(2 II)) (I + Phi(4 II)) ..., whose terms
-are positive and exact: the inverse itself loses digits where elimination is slow against II.
+Let r(s) be the response to one dose at time s after its delivery. At time phi after the last of infinitely many doses,
+spaced II apart, the contents are sum_m r(phi + m II). Cycles that are still running are added one by one. The complete
+ones sum to (I - Phi(II))^-1 Phi(.) g, evaluated as the product (I + Phi(II)) (I + Phi(2 II)) (I + Phi(4 II)) ..., whose
+terms are positive and exact. The inverse itself loses digits if elimination is slow relative to II.
 """
 
 from typing import Any
@@ -23,13 +23,13 @@ from rl_drug_dosage.pkpd.timeline import Delivery, deliveries
 __all__ = ["check_delivery", "steady_contents"]
 
 _DOUBLINGS = 26
-"""Cycles summed: 2^26, so that what is left is below rounding for every half-life shorter than a million intervals."""
+"""2^26 cycles are summed; the remainder is below rounding for every half-life shorter than a million intervals."""
 
 
 def steady_contents(
     structure: Structure, prepared: Any, regimen: Regimen, covariates: Covariates, delivery: Delivery, infusing: bool
 ) -> Float[Array, "mark n"]:
-    """Contents at the record time of every mark; zeros at a plain reset, NaN where the lag is >= the interval."""
+    """Contents at the record time of every mark; zeros at a plain reset, NaN if the lag is >= the interval."""
     n = len(structure.compartments)
     rows = jnp.maximum(jnp.asarray(regimen.mark_row), 0)
     record = covariates.index_at(jnp.asarray(regimen.time_h, dtype=float)[rows])
@@ -66,12 +66,12 @@ def steady_contents(
 
 
 def check_delivery(structure: Structure, regimen: Regimen, covariates: Covariates, p: Values) -> None:
-    """Refuse what only the parameters reveal, for one patient, outside compiled code.
+    """Check what depends on the individual parameters, for one patient, outside compiled code.
 
     Raises:
-        RegimenError: a negative lag or bioavailability; a steady-state dose whose lag reaches its interval (NONMEM's
-            answer there is not the periodic steady state); an infusion that bioavailability > 1 stretches over more
-            cycles than its record does.
+        RegimenError: a negative lag or bioavailability; a steady-state dose with a lag >= its interval (NONMEM's result
+            is then not the periodic steady state); an infusion that a bioavailability > 1 extends over more cycles
+            than its record has.
     """
     for name, values in p.items():
         if name.startswith(("lag_", "f_", "duration_")) and not np.all(np.asarray(values) >= 0):
@@ -85,7 +85,9 @@ def check_delivery(structure: Structure, regimen: Regimen, covariates: Covariate
         where = f"steady-state dose at {float(regimen.time_h[row]):g} h every {interval:g} h"
         if lag >= interval:
             raise RegimenError(
-                f"{where} has a lag of {lag:g} h: the lag must be shorter than the interval; write the doses out"
+                f"{where} has a lag of {lag:g} h: the lag must be shorter than the interval; list the doses one by one"
             )
         if length + lag > (regimen.cycles + 1) * interval:
-            raise RegimenError(f"{where} is infused over {length:g} h at this bioavailability: write the doses out")
+            raise RegimenError(
+                f"{where} is infused over {length:g} h at this bioavailability: list the doses one by one"
+            )

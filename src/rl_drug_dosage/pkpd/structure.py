@@ -1,4 +1,4 @@
-"""What the engine asks of a compartment structure."""
+"""The interface of a compartment structure."""
 
 import abc
 from typing import Any
@@ -11,9 +11,9 @@ __all__ = ["Structure"]
 
 
 class Structure(abc.ABC):
-    """Compartments, and how their contents move between two events.
+    """Compartments, and how their contents change between two events.
 
-    A structure is a frozen, hashable value without numbers of its own: parameters come in as a mapping from name to
+    A structure is a frozen, hashable value without numbers of its own. Parameters are passed as a mapping from name to
     scalar (engine units), contents as one vector in the order of ``compartments``.
     """
 
@@ -22,13 +22,13 @@ class Structure(abc.ABC):
     dosable: tuple[str, ...]
     """The compartments that a dose may enter (those that hold an amount in mg)."""
     parameters: tuple[str, ...]
-    """Names that the individual parameters must hold."""
+    """Names of the required individual parameters."""
     linear: bool
     """Whether superposition holds, so that a steady state exists in closed form."""
 
     @property
     def default_compartment(self) -> str:
-        """Where a dose goes that names no compartment: the first one, as in NONMEM."""
+        """The compartment of a dose that names none: the first one, as in NONMEM."""
         return self.dosable[0]
 
     @abc.abstractmethod
@@ -37,7 +37,7 @@ class Structure(abc.ABC):
 
     @abc.abstractmethod
     def prepare(self, p: Values) -> Any:
-        """Whatever is computed once per set of parameters (eigenvalues, ...): a pytree handed to `advance`."""
+        """Quantities computed once per parameter set (eigenvalues, for example), as a pytree for `advance`."""
 
     @abc.abstractmethod
     def advance(
@@ -50,20 +50,20 @@ class Structure(abc.ABC):
         *,
         auc: bool = False,
     ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
-        """Move from ``t_h`` to ``t_h + dt_h`` under constant infusion rates.
+        """Advance from ``t_h`` to ``t_h + dt_h`` with constant infusion rates.
 
         Args:
             prepared: what `prepare` returned.
             x: contents at ``t_h``.
-            rate_mg_per_h: infusion into each compartment; None where no infusion can run, which is cheaper.
-            t_h: start.
-            dt_h: length, >= 0.
-            auc: whether the area under the concentration is wanted.
+            rate_mg_per_h: infusion rate into each compartment; None if no infusion can run, which is cheaper.
+            t_h: start, h.
+            dt_h: length, h, >= 0.
+            auc: whether to integrate the concentration.
 
         Returns:
             Contents at the end, and the integral of the concentration over the interval in mg h/L (0 unless ``auc``).
         """
 
     def contents(self, x: Float[Array, "n"]) -> dict[str, Array]:
-        """The state vector by compartment name, as output functions read it."""
+        """The state vector by compartment name, as used by output functions."""
         return {name: x[..., i] for i, name in enumerate(self.compartments)}

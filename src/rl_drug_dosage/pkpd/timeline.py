@@ -1,11 +1,11 @@
-"""From dose records, covariate records and observation times to one sorted list of events.
+"""Merge dose records, covariate records and observation times into one sorted list of events.
 
-Compiled and `vmap`-able: lag times, bioavailabilities and modelled durations are parameters, so the order of events
-is found inside. Where a model has none of them the timeline does not depend on parameters and is built once per
-patient.
+This runs inside compiled code and under `vmap`: lag times, bioavailabilities and modelled durations are parameters, so
+the order of events depends on them. For a model that has none, the timeline does not depend on parameters and is built
+once per patient.
 
-At one time: infusion ends, covariate changes, observations, resets and steady states, doses, and last those
-observations that ask to be taken after the dose.
+The order at the same time is: infusion ends, covariate changes, observations, resets and steady states, doses, and last
+the observations marked as taken after the dose.
 """
 
 import equinox as eqx
@@ -21,14 +21,14 @@ __all__ = ["Delivery", "Timeline", "build_timeline", "deliveries", "delivery_is_
 
 
 class Delivery(eqx.Module):
-    """What arrives of each dose row: bioavailable bolus, or an infusion between two times."""
+    """Delivery of each dose row: a bioavailable bolus, or an infusion between two times."""
 
     start_h: Float[Array, "dose"]
     end_h: Float[Array, "dose"]
     bolus_mg: Float[Array, "dose"]
     rate_mg_per_h: Float[Array, "dose"]
     infusion_h: Float[Array, "dose"]
-    """Length of the infusion before any reset cuts it."""
+    """Length of the infusion, before a reset cuts it short."""
     lag_h: Float[Array, "dose"]
 
 
@@ -38,23 +38,23 @@ class Timeline(eqx.Module):
     start_h: Float[Array, "event"]
     dt_h: Float[Array, "event"]
     record: Int[Array, "event"]
-    """Covariate record that holds over the interval."""
+    """Covariate record that applies over the interval."""
     bolus_mg: Float[Array, "event"]
     compartment: Int[Array, "event"]
     mark: Int[Array, "event"]
-    """Index into the regimen's marks, -1 elsewhere."""
+    """Index into the regimen's marks; -1 if the event is not a mark."""
     observed_at: Int[Array, "time"]
     """Position of every observation."""
     delivery: Delivery
 
 
 def delivery_is_fixed(p: Values) -> bool:
-    """Whether no parameter changes what is delivered, or when."""
+    """Whether no parameter affects what is delivered, or when."""
     return not any(name.startswith(("f_", "lag_", "duration_")) for name in p)
 
 
 def infuses(regimen: Regimen, p: Values) -> bool:
-    """Whether an infusion can run: one was given, or the model makes doses into one."""
+    """Whether an infusion can run: one was given, or the model turns doses into infusions."""
     return regimen.infusions or any(name.startswith("duration_") for name in p)
 
 
@@ -65,9 +65,10 @@ def _per_compartment(p: Values, prefix: str, structure: Structure, fill: float) 
 
 
 def deliveries(structure: Structure, regimen: Regimen, covariates: Covariates, p: Values) -> Delivery:
-    """Bioavailability, lag and duration applied to each row, and resets applied to what they cancel.
+    """Apply bioavailability, lag and duration to each row, and resets to what they cancel.
 
-    F scales a bolus; with a rate it scales the infusion's duration; with a duration, given or modelled, its rate.
+    F scales the amount of a bolus. With a given rate it scales the infusion's duration; with a given or modelled
+    duration it scales the rate.
     """
     time = jnp.asarray(regimen.time_h, dtype=float)
     columns = ("amount_mg", "rate_mg_per_h", "duration_h", "cutoff_h", "interval_h")
@@ -99,14 +100,14 @@ def deliveries(structure: Structure, regimen: Regimen, covariates: Covariates, p
 
 
 _COUNTED = 48
-"""Up to so many events are put in order by counting."""
+"""Up to this many events are sorted by counting."""
 
 
 def _positions(times: Float[Array, "event"], rank: Int[Array, "event"]) -> Int[Array, "event"]:
-    """Place of each event by (time, rank, index): how many come before it.
+    """Position of each event when sorted by (time, rank, index): the number of events before it.
 
-    Counting costs the square of the number of events, but vectorises over patients: for 12 events of 10,000 patients it
-    took a ninth of the time of XLA's sort on a CPU, for 180 events of 1,000 patients three times as long.
+    Counting is quadratic in the number of events but vectorises over patients. On a CPU, for 12 events of 10,000
+    patients it took a ninth of the time of XLA's sort; for 180 events of 1,000 patients it took three times as long.
     """
     index = jnp.arange(times.shape[0])
     if times.shape[0] > _COUNTED:
@@ -124,13 +125,13 @@ def build_timeline(
     time_h: Float[Array, "time"],
     after_dose: Bool[Array, "time"],
 ) -> Timeline:
-    """Merge and sort.
+    """Merge all events and sort them.
 
     Args:
         structure: compartments.
         regimen: one patient's doses.
-        covariates: its table.
-        p: parameters by covariate record (only F, lags and durations are read).
+        covariates: the patient's covariate table.
+        p: parameters per covariate record (only F, lags and durations are read).
         time_h: observation times, in any order.
         after_dose: whether an observation comes after the doses given at its time.
     """
@@ -141,7 +142,7 @@ def build_timeline(
     ends = delivery.end_h if infuses(regimen, p) else jnp.zeros(0)
     records = jnp.asarray(covariates.time_h, dtype=float)
     breaks = records[1:] if covariates.carry == "locf" else records[:-1]
-    # Order of the groups, then of the rows inside one, decides between events at the same time.
+    # Ties in time are resolved by the order of the groups, then of the rows within a group.
     groups = [ends, breaks, time_h, mark_time, delivery.start_h]
     sizes = [group.shape[0] for group in groups]
     times = jnp.concatenate(groups)
@@ -158,7 +159,7 @@ def build_timeline(
     )
     bolus = jnp.zeros_like(times).at[first_dose:].set(delivery.bolus_mg)
     compartment = jnp.zeros(times.shape, dtype=int).at[first_dose:].set(regimen.compartment)
-    # A time that is not a number has no place in the order: everything after it must not look like one either.
+    # A NaN time has no position in the order: everything after it must become NaN too.
     ordered = times[order] + jnp.where(jnp.any(jnp.isnan(times)), jnp.nan, 0.0)
     start = jnp.concatenate([ordered[:1], ordered[:-1]])
     return Timeline(

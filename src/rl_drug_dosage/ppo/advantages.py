@@ -1,4 +1,4 @@
-"""Generalised advantage estimation with both kinds of ending told apart."""
+"""Generalised advantage estimation that distinguishes termination from truncation."""
 
 import jax
 import jax.numpy as jnp
@@ -22,16 +22,16 @@ def generalized_advantages(
 ) -> Float[Array, "time env"]:
     """``A_tm1 = delta_t + gamma lambda (1 - done_t) A_t`` (Schulman et al. 2016, arXiv 1506.02438, eq. 16).
 
-    With ``delta_t = r_t + gamma (1 - terminated_t) v_t - v_tm1``. A terminated episode is worth nothing beyond its
-    end; a truncated one is worth what the critic says of its *final* observation; no advantage crosses either.
+    With ``delta_t = r_t + gamma (1 - terminated_t) v_t - v_tm1``. After termination the value is 0; after truncation
+    it is the critic's value of the *final* observation. Advantages never cross the end of an episode.
 
     Args:
         r_t: reward of the step from ``t-1`` to ``t``.
-        v_tm1: value of the observation that the action was chosen on.
-        v_t: value of the observation that the step led to, before any reset.
+        v_tm1: value of the observation on which the action was based.
+        v_t: value of the next observation, before any reset.
         terminated_t: the step ended the episode in a terminal state.
         done_t: the step ended the episode, by termination or truncation.
-        gamma: discount.
+        gamma: discount factor.
         gae_lambda: trade-off between bias (0) and variance (1).
         bootstrap_truncation: ``False`` treats a truncation as a termination, as the original implementation did.
     """
@@ -54,9 +54,9 @@ def discounted_returns(
     *,
     gamma: Float[Array, ""] | float,
 ) -> tuple[Float[Array, "time env"], Float[Array, " env"]]:
-    """The forward discounted sum whose deviation scales the rewards: ``g_t = gamma g_{t-1} + r_t``.
+    """The forward discounted sum whose standard deviation scales the rewards: ``g_t = gamma g_{t-1} + r_t``.
 
-    Restarts at the end of every episode, so that it stays bounded even for ``gamma = 1``.
+    It restarts at the end of every episode, so it stays bounded even for ``gamma = 1``.
 
     Returns:
         ``g_t`` for every step, and the value to carry into the next rollout.

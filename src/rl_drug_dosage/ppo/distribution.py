@@ -1,7 +1,7 @@
-"""From the network's Gaussian to a dose, and back to densities.
+"""The action distribution: from the network's Gaussian to a dose, and its log-probability and entropy.
 
-The Gaussian lives on the scale of the unit action, where -1 is the lowest and +1 the highest dose. ``u`` is its
-sample (unclipped, unsquashed: what the log-probability is of), ``a`` the action for the environment.
+The Gaussian is on the scale of the unit action, where -1 is the lowest and +1 the highest dose. ``u`` is its sample
+(neither clipped nor squashed; the log-probability refers to it), ``a`` the action passed to the environment.
 
 =================  ==============================================  ===============================================
 policy             action                                          used by
@@ -27,25 +27,25 @@ POLICIES = ("tanh-gaussian", "gaussian", "gaussian-raw")
 
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
-# Gauss-Hermite nodes for E[f(z)], z ~ N(0, 1): a deterministic entropy, and no random numbers in the loss.
+# Gauss-Hermite nodes for E[f(z)], z ~ N(0, 1): the entropy is deterministic, so the loss needs no random numbers.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 def to_action(u: Any, low: Any, high: Any, policy: str) -> Any:
-    """The action for the environment; NumPy in, NumPy out, and the same for JAX.
+    """Convert a sample to the action for the environment; NumPy in gives NumPy out, JAX in gives JAX out.
 
     Args:
         u: the Gaussian's sample (or its mean, for the deterministic policy), ``[..., action]``.
         low: lowest action, in the units of the environment, ``[action]``.
-        high: highest action, likewise.
+        high: highest action, in the same units and shape.
         policy: one of ``POLICIES``.
     """
     if policy == "gaussian-raw":
         return u.clip(low, high)
     xp = np if isinstance(u, np.ndarray) else jnp
     unit = xp.tanh(u) if policy == "tanh-gaussian" else u.clip(-1.0, 1.0)
-    # The outer clip removes rounding only: float32 can land one unit in the last place above the highest dose.
+    # The outer clip removes rounding error only: float32 can exceed the highest dose by one unit in the last place.
     return (low + 0.5 * (unit + 1.0) * (high - low)).clip(low, high)
 
 
@@ -54,8 +54,7 @@ def log_prob(
 ) -> Float[Array, "*batch"]:
     """``sum_i log N(u_i; mean_i, exp(logstd_i))`` over independent components.
 
-    The change of variables of the squashed policy is left out: it depends on ``u`` alone and cancels in every
-    ratio of two policies.
+    The Jacobian of the squashing is omitted: it depends only on ``u`` and cancels in every probability ratio.
     """
     z = (u - mean) * jnp.exp(-logstd[0])
     return (-0.5 * z * z - logstd[0] - _LOG_SQRT_2PI).sum(-1)
@@ -67,10 +66,10 @@ def entropy(
     policy: str,
     weight: Float[Array, "*batch"] | None = None,
 ) -> Float[Array, ""]:
-    """Mean entropy over the batch (weighted), in nats, of the unit action (of the raw one for ``gaussian-raw``).
+    """Mean entropy over the batch (weighted), in nats, of the unit action (of the raw action for ``gaussian-raw``).
 
     Gaussian: ``sum(0.5 + log sqrt(2 pi) + logstd)``. Squashed: that plus ``E[log(1 - tanh(u)^2)]``, by 16-point
-    Gauss-Hermite quadrature; the clipped Gaussian is reported unclipped, as everywhere in the literature.
+    Gauss-Hermite quadrature. For the clipped Gaussian the entropy before clipping is reported, as in the literature.
     """
     gaussian = (0.5 + _LOG_SQRT_2PI + logstd[0]).sum()
     if policy != "tanh-gaussian":

@@ -1,7 +1,7 @@
 """One PPO update: advantages, then epochs of shuffled minibatches, as one traceable function.
 
-The parameters are one flat vector: Adam, its two moments and the global gradient norm are then a handful of wide
-operations instead of a dozen small ones each.
+The parameters are one flat vector. Adam, its two moments and the global gradient norm are then a few wide operations
+instead of a dozen small ones each.
 """
 
 import math
@@ -25,7 +25,7 @@ __all__ = ["Learner", "LearnerSettings", "LearnerState", "Rates", "Rollout", "Up
 
 
 class Rates(eqx.Module):
-    """Every number of the update that is not a shape; traced, so that changing one compiles nothing anew."""
+    """Every number of the update that is not a shape. They are traced, so changing a value does not recompile."""
 
     learning_rate: Float[Array, ""] | float
     gamma: Float[Array, ""] | float
@@ -39,7 +39,7 @@ class Rates(eqx.Module):
 
 @dataclass(frozen=True)
 class LearnerSettings:
-    """What shapes the compiled program; the reasons are beside the options in ``training/config.py``."""
+    """Settings that determine the compiled program; ``training/config.py`` explains each option."""
 
     obs_size: int
     action_size: int
@@ -71,11 +71,11 @@ class Rollout(NamedTuple):
     done: Bool[Array, "time env"]
     valid: Float[Array, "time env"]
     memory: Float[Array, "env memory"] | None = None
-    """Before the first step, where the policy has one."""
+    """Recurrent state before the first step, if the policy has one."""
 
 
 class LearnerState(eqx.Module):
-    """Everything that an update changes."""
+    """The state that an update changes."""
 
     params: Float[Array, " parameters"]
     opt_state: optax.OptState
@@ -84,7 +84,7 @@ class LearnerState(eqx.Module):
 
 
 class UpdateMetrics(NamedTuple):
-    """What one update reports: ``terms`` are means over the minibatches, the entropy that of the policy afterwards."""
+    """Metrics of one update: ``terms`` are means over the minibatches, the entropy is that of the updated policy."""
 
     terms: LossTerms
     explained_variance: Float[Array, ""]
@@ -98,7 +98,7 @@ INPUT_NAMES = ("observation", "reward", "value")
 
 
 class Learner:
-    """PPO for one set of shapes. Holds no state: a value in, a value out."""
+    """PPO for one set of shapes. It is stateless: the learner state is passed in and returned."""
 
     def __init__(self, settings: LearnerSettings) -> None:
         self.settings = settings
@@ -108,7 +108,7 @@ class Learner:
         self._adam = optax.scale_by_adam(eps=1e-5)
 
     def init_params(self, rng: np.random.Generator) -> ActorCritic:
-        """Fresh networks."""
+        """Newly initialised networks."""
         s = self.settings
         return init_actor_critic(
             rng,
@@ -121,7 +121,7 @@ class Learner:
         )
 
     def init(self, rng: np.random.Generator) -> LearnerState:
-        """A fresh state, as NumPy arrays (nothing is compiled for it)."""
+        """A newly initialised state, as NumPy arrays (nothing is compiled)."""
         flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(self.init_params(rng))])
         return LearnerState(
             params=flat,
@@ -135,7 +135,7 @@ class Learner:
     def networks(self, flat: Float[Array, " parameters"]) -> ActorCritic:
         """The networks in a flat parameter vector, on the host or on a device."""
         ends = np.cumsum([math.prod(shape) for shape in self._shapes])
-        # split, not slices: the gradient of a split is one concatenation, that of slices a sum of padded vectors
+        # split, not slices: the gradient of a split is one concatenation, that of slices is a sum of padded vectors
         parts = (np if isinstance(flat, np.ndarray) else jnp).split(flat, ends[:-1])
         leaves = [part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)]
         return jax.tree.unflatten(self._structure, leaves)
@@ -145,12 +145,12 @@ class Learner:
     ) -> tuple[LearnerState, UpdateMetrics]:
         """Learn from one rollout.
 
-        The learning rate of update ``i`` (from 0) of ``n`` is ``lr (1 - i / n)`` when annealed, times the factor
-        that the KL-adaptive schedule has reached.
+        With annealing, the learning rate of update ``i`` (from 0) of ``n`` is ``lr (1 - i / n)``, times the current
+        factor of the KL-adaptive schedule.
         """
         s = self.settings
         networks = self.networks(state.params)
-        # The memory of the segment's first step is that of the rollout, already cleared where an episode ended.
+        # The recurrent state at the segment's first step is the rollout's, already cleared where an episode ended.
         first = jnp.concatenate([jnp.zeros_like(rollout.done[:1]), rollout.done[:-1]])
         mean, value, after = networks.outputs(rollout.obs, first, rollout.memory)
         next_value = networks.value(rollout.next_obs, after)
@@ -199,7 +199,7 @@ class Learner:
     def _epochs(
         self, state: LearnerState, rows: Any, lr: Array, rates: Rates, key: PRNGKeyArray
     ) -> tuple[tuple[Array, optax.OptState, Array], LossTerms]:
-        """``rows`` are arrays whose first axis is shuffled: transitions, or environments where there is a memory."""
+        """Shuffle the first axis of ``rows``: transitions, or whole environments for a recurrent policy."""
         s = self.settings
         order = _permutations(key, s.update_epochs, jax.tree.leaves(rows)[0].shape[0])
 
@@ -221,7 +221,7 @@ class Learner:
             return carry, terms
 
         def gathered_epoch(carry: tuple[Array, optax.OptState, Array], index: Array) -> tuple[Any, LossTerms]:
-            # one gather an epoch: the minibatches are then plain slices
+            # one gather per epoch: the minibatches are then plain slices
             return epoch(carry, jax.tree.map(lambda x: x[index].reshape(s.num_minibatches, -1, *x.shape[1:]), rows))
 
         return jax.lax.scan(gathered_epoch, (state.params, state.opt_state, jnp.bool_(False)), order)
@@ -256,13 +256,13 @@ def _permutations(key: PRNGKeyArray, count: int, n: int) -> Int[Array, "count n"
 
 
 def _adapt(factor: Array, kl: Array, desired: Array | float) -> Array:
-    """Slow down by 1.5 above twice the desired KL, speed up by 1.5 below half of it (Rudin et al. 2021)."""
+    """Divide the rate by 1.5 above twice the desired KL, multiply it by 1.5 below half of it (Rudin et al. 2021)."""
     factor = jnp.where(kl > 2.0 * desired, factor / 1.5, jnp.where(kl < 0.5 * desired, factor * 1.5, factor))
     return jnp.clip(factor, 1e-2, 1e2)
 
 
 def _explained_variance(value: Array, ret: Array, valid: Array) -> Array:
-    """``1 - Var[R - V] / Var[R]``: 1 is a perfect critic, 0 one that is no better than a constant."""
+    """``1 - Var[R - V] / Var[R]``: 1 for a perfect critic, 0 for one no better than a constant."""
 
     def var(x: Array) -> Array:
         n = jnp.maximum(valid.sum(), 1.0)

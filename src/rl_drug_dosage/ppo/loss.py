@@ -1,4 +1,4 @@
-"""The PPO objective on one minibatch, and the numbers that tell how the update goes."""
+"""The PPO objective on one minibatch, with its diagnostics."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ __all__ = ["Coefficients", "LossTerms", "Minibatch", "ppo_loss"]
 
 
 class Coefficients(eqx.Module):
-    """The weights of the loss; traced, so that changing one compiles nothing anew."""
+    """The weights of the loss. They are traced, so changing a value does not recompile."""
 
     clip_coef: Float[Array, ""] | float
     ent_coef: Float[Array, ""] | float
@@ -22,10 +22,10 @@ class Coefficients(eqx.Module):
 
 
 class Minibatch(NamedTuple):
-    """What the loss reads of each transition; ``valid`` is 0 where a vector environment merely reset.
+    """The transitions of one minibatch; ``valid`` is 0 for a step in which a vector environment only reset.
 
-    With a memory the batch is ``time x env``: whole segments of some environments (LSTM detail 4), with the memory that
-    each began with.
+    For a recurrent policy the batch is ``time x env``: whole segments of some environments (LSTM detail 4), each with
+    its initial recurrent state.
     """
 
     obs: Float[Array, "*batch obs"]
@@ -40,7 +40,7 @@ class Minibatch(NamedTuple):
 
 
 class LossTerms(NamedTuple):
-    """Scalars of one minibatch, in the order in which they are logged."""
+    """Scalars of one minibatch, in logging order."""
 
     policy_loss: Float[Array, ""]
     value_loss: Float[Array, ""]
@@ -65,18 +65,18 @@ def ppo_loss(
     """``L = L_policy - ent_coef H + vf_coef L_value`` (Schulman et al. 2017, arXiv 1707.06347, eq. 9).
 
     With ``r = exp(log pi(u) - log pi_old(u))``: ``L_policy = mean max(-A r, -A clip(r, 1 - eps, 1 + eps))`` and
-    ``L_value = 0.5 mean (V - R)^2``, or with ``clip_vloss`` half the mean of the larger of that square and the one
-    of ``V_old + clip(V - V_old, -eps, eps)``.
+    ``L_value = 0.5 mean (V - R)^2``. With ``clip_vloss`` it is half the mean of the larger of that square and the
+    square for ``V_old + clip(V - V_old, -eps, eps)``.
 
     Args:
         params: the networks.
         batch: one minibatch, observations normalised.
         coefficients: ``clip_coef`` is eps.
-        policy: the kind of policy, for its entropy.
-        norm_adv: subtract the minibatch's mean advantage and divide by its sample deviation.
+        policy: the kind of policy, which determines its entropy.
+        norm_adv: subtract the minibatch's mean advantage and divide by its sample standard deviation.
         clip_vloss: the clipped value loss.
-        entropy_bonus: ``False`` leaves the entropy out (of the gradient too), where its coefficient is 0 anyway.
-        masked: some rows of the batch are not valid and weigh nothing.
+        entropy_bonus: ``False`` omits the entropy, also from the gradient; for a coefficient of 0.
+        masked: some rows of the batch are not valid and have weight 0.
 
     Returns:
         The loss and its terms: the KL estimates are ``k1 = mean(-log r)`` (``old_approx_kl``) and
@@ -90,7 +90,7 @@ def ppo_loss(
     advantage = batch.advantage
     if norm_adv:
         advantage = advantage - mean(advantage)
-        # the sample deviation (n - 1), PyTorch's default, for parity
+        # sample standard deviation (n - 1), for parity with PyTorch's default
         var = mean(advantage**2) * count / jnp.maximum(count - 1.0, 1.0)
         advantage = advantage / (jnp.sqrt(var) + 1e-8)
 

@@ -1,4 +1,4 @@
-"""``agent.pt``: a policy, and everything that evaluating it needs, in one file that PyTorch can read."""
+"""``agent.pt``: a policy with everything needed to evaluate it, in one file that PyTorch can read."""
 
 import hashlib
 import json
@@ -26,10 +26,10 @@ class Model:
     """A loaded model file.
 
     Args:
-        policy: acts on observations in the environment's units.
-        env_id: the environment that it was trained for.
+        policy: the policy, which acts on observations in the environment's units.
+        env_id: the environment it was trained on.
         env_options: the options of that environment.
-        frame_stack: how many observations and actions it sees.
+        frame_stack: number of past observations and actions it sees.
         training: the training configuration.
         record: the whole record, for ``info``.
     """
@@ -43,7 +43,7 @@ class Model:
 
     @property
     def source(self) -> Mapping[str, str]:
-        """``file`` and ``sha256`` of a scenario that is not built in; empty otherwise."""
+        """``file`` and ``sha256`` of the scenario if it is not built in; otherwise empty."""
         found = self.record["env"].get("source")
         fits = isinstance(found, dict) and all(isinstance(found.get(n), str) for n in ("file", "sha256"))
         return found if fits else {}
@@ -60,14 +60,14 @@ def save_model(
     """Write a model file, atomically.
 
     Args:
-        path: where to.
+        path: the file to write.
         policy: the policy.
         env: ``id``, ``options``, ``frame_stack`` and the ``units`` of time, concentration and dose.
         training: the configuration, as plain values.
         progress: seed, update and environment steps so far.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     record = {
         "record_version": RECORD_VERSION,
@@ -84,15 +84,15 @@ def save_model(
 
 
 def _bounds(values: np.ndarray) -> list[float | None]:
-    """``None`` where an action has no bound: JSON has no infinity."""
+    """``None`` for an action without a bound, because JSON has no infinity."""
     return [float(v) if np.isfinite(v) else None for v in values]
 
 
 def load_model(path: Path) -> Model:
-    """Read a model file. Nothing in it is ever executed.
+    """Read a model file. No code in it is executed.
 
     Raises:
-        ModelFileError: it is missing, damaged, foreign, or of a newer version.
+        ModelFileError: the file is missing, damaged, not ours, or of a newer version.
     """
     archive = read_archive(path, kind=_KIND)
     try:
@@ -105,12 +105,14 @@ def _model(archive: Archive) -> Model:
     record = archive.record
     came = record.get("record_version")
     if type(came) is not int or came < 1:
-        raise ModelFileError("it holds no record of a model: train it anew")
+        raise ModelFileError("it holds no record of a model: train the policy again")
     if came > RECORD_VERSION:
-        raise ModelFileError(f"it has record version {came}, known is {RECORD_VERSION}: upgrade rl-drug-dosage")
+        raise ModelFileError(
+            f"it has record version {came}, but only {RECORD_VERSION} is known: upgrade rl-drug-dosage"
+        )
     frame_stack = _field(record, "env", "frame_stack", int)
     if not 1 <= frame_stack <= 64:
-        raise ModelFileError(f"the record's frame_stack is {frame_stack}, not from 1 to 64: train it anew")
+        raise ModelFileError(f"the record's frame_stack is {frame_stack}, not from 1 to 64: train the policy again")
     norm_obs = _field(record, "normalizer", "observations", bool)
     return Model(
         policy=PpoPolicy.from_tensors(
@@ -129,5 +131,5 @@ def _field[T](record: Mapping[str, Any], section: str, name: str, kind: type[T])
     part = record.get(section)
     value = part.get(name) if isinstance(part, dict) else None
     if type(value) is not kind:
-        raise ModelFileError(f"the record has no {section} {name} of type {kind.__name__}: train it anew")
+        raise ModelFileError(f"the record has no {section} {name} of type {kind.__name__}: train the policy again")
     return value

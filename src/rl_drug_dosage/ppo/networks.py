@@ -1,4 +1,4 @@
-"""Two separate networks, policy and value, with CleanRL's shapes and initial weights, and with memory if wanted."""
+"""Separate policy and value networks with CleanRL's shapes and initial weights, optionally recurrent."""
 
 import itertools
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ __all__ = ["ActorCritic", "Gru", "Mlp", "init_actor_critic", "orthogonal"]
 class Mlp(eqx.Module):
     """Affine layers with tanh between them.
 
-    Weights are stored ``[in, out]``, so that a layer is ``x @ weight + bias``; PyTorch stores the transpose. NumPy
-    weights on NumPy inputs stay NumPy: for one patient that is quicker than handing the work to a device.
+    Weights are stored ``[in, out]``, so a layer is ``x @ weight + bias``; PyTorch stores the transpose. NumPy weights
+    with NumPy inputs stay in NumPy, which is faster for one patient than dispatching to a device.
     """
 
     weights: tuple[Float[Array, "_ _"], ...]
@@ -38,7 +38,8 @@ class Gru(eqx.Module):
     """A gated recurrent unit (Cho et al. 2014, arXiv 1406.1078), in PyTorch's variant of ``torch.nn.GRU``.
 
     ``r, z = sigmoid(W x + b + U h + c)``, ``n = tanh(W_n x + b_n + r (U_n h + c_n))``, ``h' = (1 - z) n + z h``; the
-    columns of the weights are r, z, n. The three products with ``x`` need no memory, so a sequence takes them at once.
+    columns of the weights are r, z, n. The products with ``x`` do not depend on h, so they are computed for a whole
+    sequence at once.
     """
 
     weight_in: Float[Array, "features three_units"]
@@ -48,23 +49,23 @@ class Gru(eqx.Module):
 
     @property
     def units(self) -> int:
-        """Numbers that are remembered."""
+        """Size of the recurrent state."""
         return int(self.weight_hidden.shape[0])
 
     def start(self, shape: tuple[int, ...]) -> Float[Array, "*batch units"]:
-        """The memory of an episode that begins: zeros."""
+        """The recurrent state at the start of an episode: zeros."""
         return jnp.zeros((*shape, self.units), jnp.float32)
 
     def inputs(self, x: Float[Array, "*batch features"]) -> Float[Array, "*batch three_units"]:
-        """What a step takes of ``x``."""
+        """The contribution of ``x`` to a step."""
         return x @ self.weight_in + self.bias_in
 
     def step(self, h: Float[Array, "*batch units"], inputs: Float[Array, "*batch three_units"]) -> Any:
-        """The next memory."""
+        """The next recurrent state."""
         xp = np if isinstance(inputs, np.ndarray) and isinstance(h, np.ndarray) else jnp
         hidden = h @ self.weight_hidden + self.bias_hidden
         n = self.units
-        # The logistic function as a hyperbolic tangent does not overflow.
+        # The logistic function written as a hyperbolic tangent does not overflow.
         gates = 0.5 * (1.0 + xp.tanh(0.5 * (inputs[..., : 2 * n] + hidden[..., : 2 * n])))
         r, z = gates[..., :n], gates[..., n:]
         candidate = xp.tanh(inputs[..., 2 * n :] + r * hidden[..., 2 * n :])
@@ -73,7 +74,7 @@ class Gru(eqx.Module):
     def unroll(
         self, x: Float[Array, "time env features"], first: Bool[Array, "time env"], h: Float[Array, "env units"]
     ) -> Float[Array, "time env units"]:
-        """The memory after every step of a segment; it starts anew where an episode begins."""
+        """The recurrent state after every step of a segment; it is reset where an episode begins."""
 
         def step(h: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
             inputs, begins = now
@@ -86,9 +87,9 @@ class Gru(eqx.Module):
 class ActorCritic(eqx.Module):
     """The trainable parameters of PPO: ``V(s)``, the mean of the Gaussian, and its state-independent log-sd.
 
-    The actor sees the first ``visible`` numbers of an observation, the critic all of them (asymmetric actor-critic,
-    Pinto et al. 2018, arXiv 1710.06542). With a memory, a head sees the observation and the memory after it. Actor and
-    critic remember separately (detail 13), the memory that a rollout carries holds both, side by side.
+    The actor sees the first ``visible`` entries of an observation, the critic all of them (asymmetric actor-critic,
+    Pinto et al. 2018, arXiv 1710.06542). In a recurrent policy, each head sees the observation and the recurrent state
+    after it. Actor and critic have separate recurrent states (detail 13); a rollout carries both, concatenated.
     """
 
     critic: Mlp
@@ -99,23 +100,23 @@ class ActorCritic(eqx.Module):
 
     @property
     def visible(self) -> int:
-        """How many numbers of an observation the actor sees."""
+        """Number of observation entries that the actor sees."""
         first = self.actor_mean.weights[0] if self.actor_memory is None else self.actor_memory.weight_in
         return int(first.shape[0])
 
     def start(self, shape: tuple[int, ...]) -> Float[Array, "*batch memory"] | None:
-        """The memory of episodes that begin; ``None`` without one."""
+        """The recurrent state at the start of an episode; ``None`` for a feed-forward policy."""
         parts = [m.start(shape) for m in (self.actor_memory, self.critic_memory) if m is not None]
         return jnp.concatenate(parts, axis=-1) if parts else None
 
     def act(self, obs: Float[Array, "*batch obs"], memory: Any = None) -> tuple[Float[Array, "*batch action"], Any]:
-        """The mean of the Gaussian for normalised observations, and both memories after them.
+        """The mean of the Gaussian for normalised observations, and both recurrent states after them.
 
-        An observation without what only the critic sees leaves the critic's memory alone.
+        If an observation lacks the entries that only the critic sees, the critic's state is unchanged.
         """
         x = obs[..., : self.visible]
         if self.actor_memory is None:
-            # A critic with a memory beside an actor without one does not exist.
+            # There is no recurrent critic with a feed-forward actor.
             return self.actor_mean(x), memory
         units = self.actor_memory.units
         h = self.actor_memory.step(memory[..., :units], self.actor_memory.inputs(x))
@@ -126,7 +127,7 @@ class ActorCritic(eqx.Module):
         return self.actor_mean(xp.concatenate([x, h], axis=-1)), xp.concatenate([h, rest], axis=-1)
 
     def value(self, obs: Float[Array, "*batch obs"], memory: Any = None) -> Float[Array, "*batch"]:
-        """``V(s)`` of normalised observations, with the memory *before* them."""
+        """``V(s)`` of normalised observations, with the recurrent state *before* them."""
         if self.critic_memory is not None:
             h = memory[..., -self.critic_memory.units :]
             obs = jnp.concatenate([obs, self.critic_memory.step(h, self.critic_memory.inputs(obs))], axis=-1)
@@ -135,12 +136,12 @@ class ActorCritic(eqx.Module):
     def outputs(
         self, obs: Float[Array, "*time env obs"], first: Any = None, memory: Any = None
     ) -> tuple[Float[Array, "*time env action"], Float[Array, "*time env"], Any]:
-        """Mean and value of observations, and the memory after each; with a memory, of whole segments.
+        """Mean and value of observations, and the recurrent state after each; of whole segments if recurrent.
 
         Args:
-            obs: normalised, ``[time, env, obs]`` with a memory, any leading shape without.
-            first: where an episode begins, ``[time, env]``.
-            memory: before the segment, ``[env, memory]``.
+            obs: normalised; ``[time, env, obs]`` if recurrent, otherwise any leading shape.
+            first: steps at which an episode begins, ``[time, env]``.
+            memory: recurrent state before the segment, ``[env, memory]``.
         """
         x = obs[..., : self.visible]
         if self.actor_memory is None:
@@ -158,7 +159,7 @@ class ActorCritic(eqx.Module):
 def orthogonal(rng: np.random.Generator, shape: tuple[int, int], gain: float) -> Float[np.ndarray, "rows columns"]:
     """A (semi-)orthogonal matrix times ``gain`` (Saxe et al. 2014, arXiv 1312.6120).
 
-    Drawn with NumPy: one QR of a few thousand numbers is not worth a compilation.
+    Drawn with NumPy: a QR of a few thousand numbers is not worth compiling.
     """
     rows, columns = shape
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
@@ -176,20 +177,20 @@ def init_actor_critic(
     memory_size: int = 0,
     logstd: float = 0.0,
 ) -> ActorCritic:
-    """Orthogonal weights of gain sqrt(2), zero biases; policy head gain 0.01, value head gain 1; log-sd 0 unless told.
+    """Orthogonal weights of gain sqrt(2), zero biases; policy head gain 0.01, value head gain 1; log-sd 0 by default.
 
-    Detail 2 of Huang et al. (2022); the log-sd is on the scale of the [-1, 1] action. A memory starts with orthogonal
-    weights of gain 1 and zero biases (LSTM detail 1).
+    Detail 2 of Huang et al. (2022); the log-sd is on the scale of the [-1, 1] action. Recurrent layers start with
+    orthogonal weights of gain 1 and zero biases (LSTM detail 1).
 
     Args:
-        rng: draws the weights.
-        obs_size: what the critic sees.
+        rng: random generator for the weights.
+        obs_size: number of entries that the critic sees.
         action_size: components of an action.
-        hidden_sizes: of both networks.
-        visible: how much of it the actor sees; all of it unless told.
-        memory_size: units of each network's memory; 0: none. A critic that sees more than the actor needs none: what
-            it is shown beyond the observation is the patient's true state.
-        logstd: of every component.
+        hidden_sizes: hidden layer sizes of both networks.
+        visible: number of entries that the actor sees; all of them by default.
+        memory_size: units of each network's GRU; 0 for a feed-forward network. A privileged critic needs none: the
+            extra entries it sees are the patient's true state.
+        logstd: initial log-sd of every component.
     """
     visible = obs_size if visible is None else visible
 

@@ -1,4 +1,4 @@
-"""A trained PPO policy: networks, the normaliser they were trained with, and the way from Gaussian to dose."""
+"""A trained PPO policy: networks, the normaliser they were trained with, and the action transform."""
 
 import itertools
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _MEMORIES = ("actor_memory", "critic_memory")
 
 
 class PpoPolicy(eqx.Module):
-    """Everything that acting needs, and the critic."""
+    """Everything needed to act, and the critic."""
 
     networks: ActorCritic
     obs_norm: RunningMoments
@@ -38,7 +38,7 @@ class PpoPolicy(eqx.Module):
         return self.networks.visible
 
     def start(self) -> Float[Array, " memory"] | None:
-        """The memory of an episode that begins: nothing is remembered."""
+        """The recurrent state at the start of an episode."""
         return self.networks.start(())
 
     def act(
@@ -47,7 +47,7 @@ class PpoPolicy(eqx.Module):
         observation: Float[Array, "*batch obs"],
         key: PRNGKeyArray | None,
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch memory"] | None]:
-        """The dose for an observation in the environment's units; with a key, a sample of the policy."""
+        """The dose for an observation in the environment's units; with a key, sampled from the policy."""
         u, memory = self.mean(observation, memory)
         if key is not None:
             u = u + jnp.exp(self.networks.actor_logstd[0]) * jax.random.normal(key, u.shape)
@@ -56,26 +56,26 @@ class PpoPolicy(eqx.Module):
     def mean(
         self, observation: Float[Array, "*batch obs"], memory: Float[Array, "*batch memory"] | None = None
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch memory"] | None]:
-        """The mean of the Gaussian, before it becomes a dose (CleanRL's ``actor_mean``), and the memory after it."""
+        """The mean of the Gaussian before the action transform (CleanRL's ``actor_mean``), and the recurrent state."""
         return self.networks.act(self.normalize(observation), memory)
 
     def to_action(self, u: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
-        """The dose that a value of the Gaussian stands for."""
+        """The dose for a value of the Gaussian."""
         return to_action(u, self.low, self.high, self.kind)
 
     def normalize(self, observation: Float[Array, "*batch obs"]) -> Float[Array, "*batch obs"]:
-        """The observation as the networks see it."""
+        """The observation as input to the networks."""
         if not self.norm_obs:
             return observation
-        # The normaliser also knows what only the critic saw in training.
+        # The normaliser also covers the entries that only the critic saw in training.
         n = observation.shape[-1]
         seen = RunningMoments(self.obs_norm.mean[:n], self.obs_norm.var[:n], self.obs_norm.count)
         return standardize(observation, seen, self.clip_obs)
 
     def to_tensors(self) -> dict[str, np.ndarray]:
-        """Flat, in PyTorch's orientation; the first 13 carry CleanRL's names and load into its network.
+        """A flat dictionary in PyTorch's orientation; the first 13 have CleanRL's names and load into its network.
 
-        A memory has the names and the shapes of ``torch.nn.GRU``'s one layer.
+        A GRU has the names and shapes of a one-layer ``torch.nn.GRU``.
         """
         tensors: dict[str, Any] = {}
         for name in ("critic", "actor_mean"):
@@ -98,7 +98,7 @@ class PpoPolicy(eqx.Module):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray], *, kind: str, norm_obs: bool) -> Self:
-        """The opposite of ``to_tensors``, with NumPy leaves.
+        """The inverse of ``to_tensors``, with NumPy leaves.
 
         Raises:
             ModelFileError: a tensor is missing, of the wrong shape, or not finite.
@@ -116,7 +116,7 @@ class PpoPolicy(eqx.Module):
             moments = RunningMoments(*(tensors[f"obs_norm.{part}"] for part in ("mean", "var", "count")))
             low, high, clip = (tensors[name] for name in ("action.low", "action.high", "obs_norm.clip"))
         except KeyError as error:
-            raise ModelFileError(f"the model lacks the tensor {error}: train it anew") from None
+            raise ModelFileError(f"the model lacks the tensor {error}: train the policy again") from None
         policy = cls(networks, moments, low, high, clip, kind, norm_obs)
         policy._check()
         return policy
@@ -137,14 +137,14 @@ class PpoPolicy(eqx.Module):
         if not fit:
             raise ModelFileError("the model's tensors do not fit together: the file was not written by this program")
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((networks, moments, self.clip_obs))):
-            raise ModelFileError("the model has weights or moments that are not finite: train it anew")
+            raise ModelFileError("the model has weights or moments that are not finite: train the policy again")
         if (moments.var < 0).any() or moments.count <= 0 or self.clip_obs <= 0:
             raise ModelFileError(
-                "the model's normaliser has a variance, count or clip that is not positive: train it anew"
+                "the model's normaliser has a variance, count or clip that is not positive: train the policy again"
             )
         bounded = np.isfinite(self.low).all() and np.isfinite(self.high).all()
         if not (self.low <= self.high).all() or not (bounded or self.kind == "gaussian-raw"):
-            raise ModelFileError("the model's lowest and highest actions are not a range: train it anew")
+            raise ModelFileError("the model's lowest and highest actions are not a range: train the policy again")
 
 
 def _fits(gru: Gru, features: int) -> bool:

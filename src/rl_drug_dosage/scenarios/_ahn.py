@@ -1,21 +1,21 @@
-"""What the chemotherapy scenarios share: a tumour among normal and immune cells, five settings of one benchmark.
+"""Shared by the chemotherapy scenarios: tumour, normal and immune cells, in the five settings of one benchmark.
 
-Luo Z et al. (DTR-Bench, arXiv 2405.18610) run the model of Ahn & Park 2011 in five settings, which
-GilesLuo/DTR-Bench DTRGym/ahn_chemo_env.py holds as numbers: without and with variation of the parameters between
-patients, with small and large noise of cells and measurements, and with measurements that are missing.
+Luo Z et al. (DTR-Bench, arXiv 2405.18610) simulate the model of Ahn & Park 2011 in five settings, whose numbers are
+in GilesLuo/DTR-Bench DTRGym/ahn_chemo_env.py: without and with parameter variability between patients, with small and
+large noise in cells and measurements, and with missing measurements.
 
-**What differs from the benchmark, and why.** A dose is chosen every second day for 150 days, not every 6 h: 600
-decisions cost eight times the work of a planning controller and change little in a course of months. The clinic sees
-the tumour alone, on an image every 28 days (14 where half of them never come), not immune cells and drug as well and at
-every decision: nobody can.
-Uniform variation is a normal one of the same standard deviation, on the log scale. Noise in the derivative at every
-evaluation of a solver is no model of anything: in its place the growth of normal and of tumour cells and the influx of
-immune cells vary from decision to decision. Normal cells start at 0.9 in everybody, so that 0.63 is the limit of
-survival for all.
+**Differences from the benchmark.** A dose is chosen every second day for 150 days, not every 6 h: 600 decisions make
+a planning controller eight times as expensive and change little over a course of months. The clinic observes only the
+tumour, by imaging every 28 days (every 14 days if half of the images are missing). The benchmark also shows immune
+cells and drug at every decision, which no clinic can measure.
+Uniform variability becomes normal variability with the same standard deviation, on the log scale. Noise in the
+derivative at every solver evaluation has no meaning as a model; instead, the growth of normal and tumour cells and the
+influx of immune cells vary from decision to decision. Normal cells start at 0.9 in every patient, so 0.63 is the
+survival limit for all.
 
-**What can be reached.** The model has two ends: normal cells win, or the tumour does. With the benchmark's variation of
-5 % in every parameter about one patient in five is lost to the tumour on any dose, and no dose is toxic enough to kill;
-its price is that normal cells stay low and immune cells weak while it is given.
+**What is achievable.** The model has two outcomes: normal cells prevail, or the tumour does. With the benchmark's
+variability of 5 % in every parameter, the tumour prevails in about one patient in five at any dose. No dose is toxic
+enough to kill, but normal and immune cells stay low during treatment.
 """
 
 import jax.numpy as jnp
@@ -35,17 +35,17 @@ _DECISIONS = 75
 
 
 def _sd(width: float) -> float:
-    """Standard deviation of a uniform variation of +- width / 2."""
+    """Standard deviation of a uniform distribution over +- width / 2."""
     return width / 12.0**0.5
 
 
 def _etas(names: tuple[str, ...], width: float, meaning: str) -> tuple[Eta, ...]:
-    source = f"{_GYM}: uniform within {50 * width:g} %, so an sd of {100 * _sd(width):.1f} %"
+    source = f"{_GYM}: uniform within {50 * width:g} %, so an SD of {100 * _sd(width):.1f} %"
     return tuple(Eta(name, Param(_sd(width), "1", source, meaning), kind="sd") for name in names)
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """All or nothing: the full rate until the tumour is measured below 0.02, and again whenever it is above 0.04."""
+    """Bang-bang: the full rate until the tumour is measured below 0.02, and again whenever it is above 0.04."""
     last = jnp.maximum(record.k - 1, 0)
     tumour, known = record.level[last, -1], record.known[last, -1]
     given = jnp.where(record.k > 0, record.dose[last], 1.0)
@@ -56,40 +56,41 @@ def _label(facts: Values, record: Record) -> Array:
 def _reward(judged: Judged) -> Array:
     normal, tumour = judged.values["normal"], judged.values["tumour"]
     steps = normal / judged.start["normal"] - tumour / judged.start["tumour"] - judged.amount
-    # Four looks stand for the eight steps of 6 h.
+    # Four evaluation times represent the eight steps of 6 h.
     return jnp.where(normal[-1] < 0.63, -1.0, 2.0 * jnp.sum(steps))
 
 
 def chemotherapy(
     title: str, *, variation: float, observed: float, state: float = 0.0, missing: float = 0.0, setting: str
 ) -> Scenario:
-    """A scenario of the benchmark.
+    """One setting of the benchmark as a scenario.
 
     Args:
-        title: of the setting.
-        variation: of the parameters between patients, as the width of a uniform distribution (``pkpd_noise``).
-        observed: of a measurement, likewise (``obs_noise``).
-        state: of the first cell counts, likewise, and of the derivatives as an sd (``state_noise``).
-        missing: share of measurements that never come (``missing_rate``).
-        setting: the benchmark's name for it.
+        title: title of the setting.
+        variation: variability of parameters between patients, as the width of a uniform distribution (``pkpd_noise``).
+        observed: measurement noise, in the same form (``obs_noise``).
+        state: variability of the initial cell counts, in the same form, and of the derivatives as an SD
+            (``state_noise``).
+        missing: fraction of measurements that are missing (``missing_rate``).
+        setting: the benchmark's name for the setting.
     """
     source = f"{_GYM}, {setting}"
     etas = _etas(_RATES, variation, "between patients") if variation else ()
     if state:
         etas += _etas(("tumour0", "immune0"), state, "between patients, at the start")
     if not etas:
-        etas = (Eta("r1", Param(0.001, "1", "an estimator needs something to estimate", "growth"), kind="sd"),)
-    daily = Param(state / 8.0, "1", f"{source}: the mean of some 64 evaluations in 2 days", "between decisions")
+        etas = (Eta("r1", Param(0.001, "1", "an estimator needs at least one random effect", "growth"), kind="sd"),)
+    daily = Param(state / 8.0, "1", f"{source}: the mean of about 64 evaluations in 2 days", "between decisions")
     error = Residual(
         "proportional",
         proportional=Param(
             max(_sd(observed), 0.01), "1", f"{source}: uniform; at least 1 %, this project's choice", "of a measurement"
         ),
     )
-    # Where half of the images never come they are asked for twice as often.
+    # If half of the images are missing, imaging is twice as frequent.
     every = 7 if missing else 14
     return Scenario(
-        title=f"chemotherapy of a tumour, a dose every 2 days for 150 days, {title}",
+        title=f"chemotherapy of a tumour every 2 days for 150 days, {title}",
         models=("chemotherapy-ahn",),
         covariates=(),
         schedule=Schedule(
@@ -102,7 +103,7 @@ def chemotherapy(
             duration_h=2 * _DAY_H,
             mg_per_unit=2.0,
             usual=0.5,
-            source=f"{_GYM}: a rate of 0-1 a day; steps of 0.1, held for 2 days, are this project's choice",
+            source=f"{_GYM}: a rate of 0-1 per day; steps of 0.1, held for 2 days, are this project's choice",
         ),
         monitoring=Monitoring(
             output="tumour",
@@ -113,7 +114,7 @@ def chemotherapy(
             source=f"{source}; an image every {2 * every} days is this project's choice",
         ),
         goal=Goal(
-            title="share of days 30-90 in remission: tumour at most 0.02, normal cells at least 0.97 (%)",
+            title="proportion of days 30-90 in remission: tumour at most 0.02, normal cells at least 0.97 (%)",
             targets=(
                 Target(
                     "tumour",
@@ -131,7 +132,7 @@ def chemotherapy(
                     0.97,
                     1.10,
                     "1",
-                    "which no steady rate above 0.35 a day allows; the upper edge is never met (this project's choice)",
+                    "impossible with a constant rate above 0.35 per day; the upper limit is never reached (our choice)",
                     aim=1.03,
                     log=False,
                 ),
@@ -144,13 +145,13 @@ def chemotherapy(
         ),
         reward=_reward,
         reward_text=(
-            f"{_GYM}: normal and tumour cells as shares of their start, less the rate, every 6 h; 2 days that end with "
-            "normal cells below 0.63 -1, and so for all to come (the benchmark: -100 once)"
+            f"{_GYM}: normal and tumour cells as fractions of the start, minus the rate, every 6 h; -1 for 2 days that "
+            "end with normal cells below 0.63 and all later ones (the benchmark: -100 once)"
         ),
         label=_label,
         label_text=(
             "the full rate until the tumour is measured below 0.02, then none, the full rate again above 0.04: the "
-            "optimal control of this model is all or nothing (de Pillis LG, Radunskaya A. Math Comput Model 2003;"
+            "optimal control of this model is bang-bang (de Pillis LG, Radunskaya A. Math Comput Model 2003;"
             "37:1221-1244); the limits are this project's choice"
         ),
         dropout=Dropout("normal", None, 1, f"{_GYM}: an episode ends below 0.7 of the start", below=0.63),

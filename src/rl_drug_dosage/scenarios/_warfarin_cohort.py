@@ -1,4 +1,4 @@
-"""What the warfarin scenarios share: tablets, the goal, the error of an INR, covariates of both Hamberg models."""
+"""Shared by the warfarin scenarios: tablets, goal, INR measurement error, covariates of both Hamberg models."""
 
 from collections.abc import Mapping
 
@@ -42,20 +42,20 @@ INR_ERROR = Residual(
         0.1,
         "1",
         "DavAug/mipd-warfarin results/data/mipd_trial_cohort.csv, column 'Sigma log'",
-        "sd of ln INR of a measurement",
+        "SD of ln INR of a measurement",
     ),
 )
-"""Of the laboratory. The models' published residual errors (sd 0.20 and 0.0325) hold model error as well, and are what
-`mipd` believes; `mipd-assay` believes this one."""
+"""Laboratory error. The models' published residual errors (SD 0.20 and 0.0325) also include model error and are assumed
+by `mipd`; `mipd-assay` assumes this one."""
 
 DAY_TO_DAY = Eta(
     "ec50",
     Param(
         0.1,
         "1",
-        f"{TRIAL}, 10_simulate_tdm_data_no_explained_IIV.py: vitamin K intake of a day is N(1, 0.1) times the usual; "
-        "that it acts on EC50 in proportion is this project's choice, since no Hamberg model has vitamin K",
-        "sd of ln EC50 between days",
+        f"{TRIAL}, 10_simulate_tdm_data_no_explained_IIV.py: daily vitamin K intake is N(1, 0.1) times the usual; "
+        "its proportional effect on EC50 is this project's choice, since no Hamberg model has vitamin K",
+        "SD of ln EC50 between days",
     ),
     kind="sd",
 )
@@ -70,24 +70,24 @@ SPREAD = {
     "inr_max": 0.3,
     "inr_base": 0.1,
 }
-"""Log-scale spread that training may add, a choice of this project: wide enough for coagulation that is faster, slower,
-steeper or flatter than in any published model. Neither a number of Hamberg 2007 nor a result on it went into it."""
+"""Log-scale variability that training may add (this project's choice): wide enough for coagulation that is faster,
+slower, steeper or flatter than in any published model. No number of Hamberg 2007 and no result on it was used."""
 
 ELSEWHERE: Mapping[str, Distribution] = {
     "age_y": Uniform(22.0, 87.0),
     "cyp2c9": Categorical(DIPLOTYPES, (0.3, 0.2, 0.2, 0.1, 0.1, 0.1)),
     "vkorc1_g_alleles": Categorical((2.0, 1.0, 0.0), (0.34, 0.33, 0.33)),
 }
-"""Patients that training may meet besides: of all ages, and often with rare genotypes. This project's choice."""
+"""Additional patients for training: of all ages, often with rare genotypes. This project's choice."""
 
-GOAL_INR = Target("inr", "trough", 2.0, 3.0, "1", f"{TRIAL}; INR 2-3, 2.5 aimed at", aim=2.5, log=False)
+GOAL_INR = Target("inr", "trough", 2.0, 3.0, "1", f"{TRIAL}; INR 2-3, set point 2.5", aim=2.5, log=False)
 
 HARMS = (
     Harm(
         "INR > 4",
         "trough",
         "inr",
-        "bleeding rises from INR 4 on: Aurora's table skips doses there (anzabizadeh/ReiL aurora.py)",
+        "bleeding risk rises from INR 4: Aurora's table skips doses there (anzabizadeh/ReiL aurora.py)",
         above=4.0,
     ),
     Harm("INR > 5", "trough", "inr", "Aurora's red flag (anzabizadeh/ReiL aurora.py)", above=5.0),
@@ -101,14 +101,14 @@ def covariates(
     vkorc1: tuple[float, float, float],
     source: str,
 ) -> tuple[Covariate, ...]:
-    """What both models read.
+    """The covariates of both models.
 
     Args:
-        age: distribution in years.
-        median_y: the typical age.
-        cyp2c9: shares of *1/*1, *1/*2, *1/*3, *2/*2, *2/*3, *3/*3.
-        vkorc1: shares of -1639 GG, GA, AA.
-        source: of the three.
+        age: age distribution, years.
+        median_y: the typical age, years.
+        cyp2c9: frequencies of *1/*1, *1/*2, *1/*3, *2/*2, *2/*3, *3/*3.
+        vkorc1: frequencies of -1639 GG, GA, AA.
+        source: source of the three.
     """
     return (
         Covariate(
@@ -117,7 +117,7 @@ def covariates(
             low=22.0,
             high=87.0,
             typical=median_y,
-            source=f"{source}; cut to the ages in Hamberg 2007",
+            source=f"{source}; truncated to the ages in Hamberg 2007",
             meaning="age",
             distribution=age,
             column="AGE",
@@ -130,7 +130,7 @@ def covariates(
             low=0.8,
             high=1.5,
             typical=1.0,
-            source="1 in ReiL and mipd-warfarin; the edges are this project's choice",
+            source="1 in ReiL and mipd-warfarin; the limits are this project's choice",
             meaning="INR before warfarin",
             distribution=Fixed(1.0),
             column="INRBASE",

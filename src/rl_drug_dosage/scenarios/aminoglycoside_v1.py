@@ -1,16 +1,16 @@
-"""Gentamicin after cardiothoracic surgery: an infusion a day for ten days, peak 7-10 mg/L and trough below 2 mg/L.
+"""Gentamicin after cardiothoracic surgery: once daily for ten days, peak 7-10 mg/L and trough below 2 mg/L.
 
 **What the clinic knows.** Before the first dose: body weight. Every day: creatinine clearance, which is unstable. On
-every other day levels are drawn 1 h after the start of the infusion and 1 h before the next one; both are back for that
-one.
+every other day levels are drawn 1 h after the start of the infusion and 1 h before the next one; both results are known
+before that next dose.
 
 **Patients** follow Staatz 2005, the only model here, with a creatinine clearance of 30 mL/min or more: the interval is
-24 h for all, and those below need longer ones. Creatinine clearance wanders from day to day, and gentamicin's clearance
-follows it as in nlmixr2lib, which has one slope for every change.
+24 h for all, and patients below that need longer ones. Creatinine clearance drifts from day to day, and gentamicin's
+clearance follows it as in nlmixr2lib, which has a single slope.
 
-**Day-to-day variability.** The published residual error, 24 %, is that of routine levels: it holds the assay's and that
-of days that differ. Here it is split into 12 % of the assay and 15 % each in clearance and central volume, drawn anew
-every day: this project's choice. A controller believes what is published.
+**Day-to-day variability.** The published residual error, 24 %, is that of routine levels: it includes assay error and
+day-to-day variability. Here it is split into 12 % assay error and 15 % each in clearance and central volume, redrawn
+every day: this project's choice. A controller assumes the published error.
 """
 
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ _PEAK, _LAST = 0, 1
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """2.5 mg/kg; a peak outside of the window changes the dose behind it by half of the way, a high trough by -20 %."""
+    """2.5 mg/kg; a peak outside the window adjusts its dose halfway to the aim, a high trough lowers it by 20 %."""
     at = jnp.max(jnp.where(record.known[:, _LAST], jnp.arange(record.known.shape[0]), -1))
     peak, trough = jnp.maximum(record.level[jnp.maximum(at, 0)], 0.1)
     outside = (peak < _LOW) | (peak > _HIGH)
@@ -48,7 +48,7 @@ def _reward(judged: Judged) -> Array:
 
 
 SCENARIO = Scenario(
-    title="gentamicin once a day for 10 days, peak 7-10 mg/L and trough below 2 mg/L",
+    title="gentamicin once daily for 10 days, peak 7-10 mg/L and trough below 2 mg/L",
     models=("gentamicin-staatz2005",),
     covariates=(
         Covariate(
@@ -57,7 +57,7 @@ SCENARIO = Scenario(
             low=30.0,
             high=169.0,
             typical=63.0,
-            source=f"{_STAATZ}: median 57, range 9-169; spread as in the drug file; cut at 30 mL/min by this project",
+            source=f"{_STAATZ}: median 57, range 9-169; spread as in the drug file; cut at 30 mL/min (our choice)",
             meaning="creatinine clearance",
             distribution=LogNormal(57.0, 0.59),
             column="CRCL",
@@ -69,7 +69,7 @@ SCENARIO = Scenario(
             high=58.0,
             typical=0.0,
             source="0: one slope for every change of creatinine clearance, as in nlmixr2lib",
-            meaning="change that has a slope of its own",
+            meaning="change with a separate slope",
             distribution=Fixed(0.0),
             column="DCRCL",
         ),
@@ -109,7 +109,7 @@ SCENARIO = Scenario(
         source=f"{_STAATZ}: peak 1 h after the dose, and trough; days, turnaround, limit are this project's choice",
     ),
     goal=Goal(
-        title="share of days with peak 7-10 mg/L and trough below 2 mg/L (%)",
+        title="proportion of days with peak 7-10 mg/L and trough below 2 mg/L (%)",
         targets=(
             Target("concentration", "peak", _LOW, _HIGH, "mg/L", f"{_STAATZ}: higher target of the unit"),
             Target("concentration", "trough", None, _TROUGH, "mg/L", f"{_STAATZ}: target of the unit"),
@@ -119,21 +119,21 @@ SCENARIO = Scenario(
                 "trough > 2 mg/L",
                 "trough",
                 "concentration",
-                f"risk to the kidneys; {_STAATZ}: target of the unit",
+                f"nephrotoxicity risk; {_STAATZ}: target of the unit",
                 above=_TROUGH,
             ),
         ),
     ),
     reward=_reward,
     reward_text=(
-        "minus the distance of the peak from 7-10 mg/L in units of 10, minus that of the trough above 2 mg/L in units "
-        "of 2 (this project's choice)"
+        "minus the distance of the peak from 7-10 mg/L in units of 10, minus the excess of the trough over 2 mg/L in "
+        "units of 2 (this project's choice)"
     ),
     label=_label,
     label_text=(
-        "2.5 mg/kg, which brings a typical patient to the middle of the peak's window (V1 of Staatz 2005); then the "
-        "dose behind the latest levels times the root of 8.4 / peak (0.75-1.33) where that peak is outside, and times "
-        "0.8 where the trough is above 2 (this project's choice)"
+        "2.5 mg/kg, which brings a typical patient to the middle of the peak window (V1 of Staatz 2005); then the dose "
+        "of the latest levels times the square root of 8.4 / peak (0.75-1.33) if that peak is outside, and times 0.8 "
+        "if the trough is above 2 (this project's choice)"
     ),
     drifts=(
         Drift(
@@ -141,12 +141,12 @@ SCENARIO = Scenario(
             None,
             24.0,
             0.1,
-            "unstable renal function after surgery; 10 % a day is this project's choice",
+            "unstable renal function after surgery; 10 % per day is this project's choice",
         ),
     ),
     daily_etas=(
-        Eta("cl", Param(0.15, "1", _SPLIT, "sd of ln CL between days"), kind="sd"),
-        Eta("v1", Param(0.15, "1", _SPLIT, "sd of ln V1 between days"), kind="sd"),
+        Eta("cl", Param(0.15, "1", _SPLIT, "SD of ln CL between days"), kind="sd"),
+        Eta("v1", Param(0.15, "1", _SPLIT, "SD of ln V1 between days"), kind="sd"),
     ),
     strata=(
         ("renal function", "crcl_ml_per_min", (45.0, 75.0)),

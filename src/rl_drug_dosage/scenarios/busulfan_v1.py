@@ -1,13 +1,13 @@
-"""Busulfan before transplantation: four infusions, one a day, steered to a cumulative AUC of 90 mg h/L.
+"""Busulfan before transplantation: four daily infusions, targeting a cumulative AUC of 90 mg h/L.
 
-**What the clinic knows.** Before the first dose: sex, age, weight, height, whether clofarabine is given (nobody here).
-Levels are drawn 3.5, 4, 6 and 8 h after the start of each infusion and are back before the next one.
+**What the clinic knows.** Before the first dose: sex, age, weight, height, and clofarabine treatment (none here).
+Levels are drawn 3.5, 4, 6 and 8 h after the start of each infusion and are known before the next one.
 
-**Patients** follow McCune 2014 unless told otherwise: children and young adults of 0.1-24 years, the ages of Shukla
-2020, so that either model may be believed. Both let clearance fall in the course, at different times.
+**Patients** follow McCune 2014 by default: children and young adults of 0.1-24 years, the ages of Shukla 2020, so a
+controller may assume either model. In both, clearance decreases during treatment, at different times.
 
-**The AUC is counted to 96 h**, a day after the last dose, not to 192 h as in the protocol: what is still to come then
-is 0.1 % of it on average under McCune 2014 (0.2 % under Shukla 2020), and below 1.4 % in 99 of 100 patients.
+**The AUC is taken to 96 h**, a day after the last dose, not to 192 h as in the protocol: the remainder is 0.1 % of it
+on average under McCune 2014 (0.2 % under Shukla 2020), and below 1.4 % in 99 of 100 patients.
 """
 
 import jax
@@ -34,7 +34,7 @@ _LLOQ = 0.05
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """The weight-banded dose; then what is left of the AUC over the doses left, by the AUC per dose so far."""
+    """Weight-banded first dose; then the remaining AUC divided over the remaining doses, by the AUC per dose so far."""
     wt = facts["wt_kg"]
     every_6_h = jnp.select([wt < 9.0, wt < 16.0, wt <= 23.0, wt <= 34.0], [1.0, 1.2, 1.1, 0.95], 0.8)
     seen = record.known.all(axis=1) & (record.dose > 0)
@@ -45,7 +45,7 @@ def _label(facts: Values, record: Record) -> Array:
 
 
 def _auc_by_hand(levels: Float[Array, " sample"]) -> Float[Array, ""]:
-    """AUC of one dose to infinity, mg h/L: a line through the logs of its levels, carried back over the infusion.
+    """AUC of one dose to infinity, mg h/L: a log-linear fit of its levels, extrapolated back over the infusion.
 
     With slope -k and level c at the end of the infusion of T h: c (T - (1 - e) / k) / (1 - e) + c / k, e = exp(-k T).
     """
@@ -63,7 +63,7 @@ def _reward(judged: Judged) -> Array:
 
 
 SCENARIO = Scenario(
-    title="busulfan once a day for 4 days in children, cumulative AUC 72-108 mg h/L",
+    title="busulfan once daily for 4 days in children, cumulative AUC 72-108 mg h/L",
     models=("busulfan-mccune2014", "busulfan-shukla2020"),
     covariates=(
         Covariate(
@@ -116,13 +116,13 @@ SCENARIO = Scenario(
             low=0.0,
             high=1.0,
             typical=0.0,
-            source=f"{_PROTOCOL}: 0 for everybody",
+            source=f"{_PROTOCOL}: 0 for all",
             meaning="conditioning with fludarabine and clofarabine",
             distribution=Fixed(0.0),
             column="REGI",
         ),
     ),
-    # Edges at 6 h and 12 h: clearance changes 6 h and 36 h after the first dose (McCune 2014).
+    # Grid times at 6 h and 12 h: clearance changes 6 h and 36 h after the first dose (McCune 2014).
     schedule=Schedule(interval_h=24.0, decisions=_DOSES, output_times_h=(*_SAMPLES_H, 12.0, 24.0)),
     dosage=Dosage(
         amounts=tuple(step / 5 for step in range(33)),
@@ -131,7 +131,7 @@ SCENARIO = Scenario(
         duration_h=_INFUSION_H,
         usual=3.2,
         per="wt_kg",
-        source=f"{_PROTOCOL}: 3.2 mg/kg over 3 h once a day; 0-6.4 mg/kg in steps of 0.2 is this project's choice",
+        source=f"{_PROTOCOL}: 3.2 mg/kg over 3 h once daily; 0-6.4 mg/kg in steps of 0.2 is this project's choice",
     ),
     monitoring=Monitoring(
         output="concentration",
@@ -141,7 +141,7 @@ SCENARIO = Scenario(
         source=f"{_PROTOCOL}; results after 8 h and the limit of 0.05 mg/L are this project's choice",
     ),
     goal=Goal(
-        title="share of patients with a cumulative AUC of 72-108 mg h/L at 96 h (%)",
+        title="proportion of patients with a cumulative AUC of 72-108 mg h/L at 96 h (%)",
         targets=(
             Target(
                 "concentration",
@@ -158,7 +158,7 @@ SCENARIO = Scenario(
                 "AUC > 101 mg h/L",
                 "auc_total",
                 "concentration",
-                "upper edge of 78-101 mg h/L (Lawson R et al. 2020, as cited in the drug files)",
+                "upper limit of 78-101 mg h/L (Lawson R et al. 2020, as cited in the drug files)",
                 above=101.0,
             ),
         ),
@@ -168,8 +168,8 @@ SCENARIO = Scenario(
     reward_text="-|AUC - 90| / 90 after the last dose, 0 before (this project's choice)",
     label=_label,
     label_text=(
-        f"1, 1.2, 1.1, 0.95, 0.8 mg/kg below 9, 16, 23, 34 kg and above, times 4, once a day ({_EMA}); then what is "
-        "left of 90 mg h/L over the doses left, by the AUC per mg/kg so far, from a line through the logs of each "
+        f"1, 1.2, 1.1, 0.95, 0.8 mg/kg below 9, 16, 23, 34 kg and above, times 4, once daily ({_EMA}); then the rest "
+        "of 90 mg h/L divided over the remaining doses, by the AUC per mg/kg so far, from a log-linear fit of each "
         "dose's levels (like the non-compartmental arm of Hughes et al. J Pharmacokinet Pharmacodyn 2024, "
         "s10928-024-09915-w; the arithmetic is this project's)"
     ),
@@ -181,7 +181,7 @@ SCENARIO = Scenario(
     look_ahead=_DOSES,
     # This project's choice: the level is that of a typical patient at the end of the samples.
     shield=ShieldLimits(dose=6.4, factor=2.0, level=8.0),
-    # By the distance from the aim: by the goal a policy makes for the window's edge, which a wrong model moves.
+    # By the distance from the aim: rewarded by the goal, a policy aims at the window's limit, where model error hurts.
     training=TrainingSettings(
         total_timesteps=4_000_000,
         num_envs=4096,

@@ -1,8 +1,8 @@
-"""Chemotherapy of a tumour among normal and immune cells: every patient is the same one.
+"""Chemotherapy with tumour, normal and immune cells: all patients are identical.
 
-**What the clinic knows.** The patient is the typical one; the tumour is imaged every 28 days with an error of 1 %.
+**What the clinic knows.** Every patient is the typical one; the tumour is imaged every 28 days with an error of 1 %.
 
-A benchmark and no drug: cells and doses are dimensionless. See `envs._ahn` for model, goal and sources.
+A benchmark, not a drug: cells and doses are dimensionless. See `scenarios._ahn` for model, goal and sources.
 """
 
 from rl_drug_dosage.scenarios._ahn import chemotherapy
@@ -10,7 +10,7 @@ from rl_drug_dosage.scenarios._ahn import chemotherapy
 __all__ = ["SCENARIO"]
 
 SCENARIO = chemotherapy(
-    "all patients alike",
+    "all patients identical",
     setting="setting 1 (no noise)",
     variation=0.0,
     observed=0.0,

@@ -1,9 +1,9 @@
-"""Chemotherapy of a tumour among normal and immune cells: much noise, half of the results never come.
+"""Chemotherapy with tumour, normal and immune cells: large noise, half of the results missing.
 
-**What the clinic knows.** The tumour, on an image every 14 days with an error of 14 %, half of which never come. Cell
-counts vary at the start, and growth from one decision to the next.
+**What the clinic knows.** The tumour, imaged every 14 days with an error of 14 %; half of the images are missing.
+Initial cell counts vary between patients, and growth varies from one decision to the next.
 
-A benchmark and no drug: cells and doses are dimensionless. See `envs._ahn` for model, goal and sources.
+A benchmark, not a drug: cells and doses are dimensionless. See `scenarios._ahn` for model, goal and sources.
 """
 
 from rl_drug_dosage.scenarios._ahn import chemotherapy
@@ -12,7 +12,7 @@ __all__ = ["SCENARIO"]
 
 SCENARIO = chemotherapy(
     "patients differ, large noise, half of the measurements missing",
-    setting="setting 5, continuous (as 4, missing_rate 0.5; 0.75 in the discrete one)",
+    setting="setting 5, continuous (as 4, missing_rate 0.5; 0.75 in the discrete setting)",
     variation=0.1,
     observed=0.5,
     state=0.2,

@@ -1,9 +1,9 @@
-"""Chemotherapy of a tumour among normal and immune cells: patients differ, with little noise.
+"""Chemotherapy with tumour, normal and immune cells: patients differ, with small noise.
 
-**What the clinic knows.** The tumour, on an image every 28 days with an error of 6 %. Cell counts vary at the start,
-and growth from one decision to the next.
+**What the clinic knows.** The tumour, imaged every 28 days with an error of 6 %. Initial cell counts vary between
+patients, and growth varies from one decision to the next.
 
-A benchmark and no drug: cells and doses are dimensionless. See `envs._ahn` for model, goal and sources.
+A benchmark, not a drug: cells and doses are dimensionless. See `scenarios._ahn` for model, goal and sources.
 """
 
 from rl_drug_dosage.scenarios._ahn import chemotherapy

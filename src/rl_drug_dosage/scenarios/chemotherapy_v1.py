@@ -1,8 +1,8 @@
-"""Chemotherapy of a tumour among normal and immune cells: parameters differ between patients.
+"""Chemotherapy with tumour, normal and immune cells: parameters differ between patients.
 
-**What the clinic knows.** The tumour, on an image every 28 days with an error of 1 %.
+**What the clinic knows.** The tumour, imaged every 28 days with an error of 1 %.
 
-A benchmark and no drug: cells and doses are dimensionless. See `envs._ahn` for model, goal and sources.
+A benchmark, not a drug: cells and doses are dimensionless. See `scenarios._ahn` for model, goal and sources.
 """
 
 from rl_drug_dosage.scenarios._ahn import chemotherapy

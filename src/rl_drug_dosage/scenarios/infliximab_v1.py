@@ -1,15 +1,15 @@
-"""Infliximab in ulcerative colitis: an infusion every 8 weeks for a year, steered to a trough of 5-10 mg/L.
+"""Infliximab in ulcerative colitis: an infusion every 8 weeks for a year, targeting a trough of 5-10 mg/L.
 
 **What the clinic knows.** Before each infusion: sex, weight, antibodies to infliximab, today's albumin. The trough is
-drawn before the infusion and read by a rapid test during the visit, so that it counts for that infusion. Its residual
-error is wide, 40 %.
+drawn before the infusion and measured by a rapid test during the visit, so it is known for that infusion. Its residual
+error is large, 40 %.
 
-**Patients** follow Fasanmade 2009, the only model here. Albumin starts low and recovers, and clearance falls with it:
-how fast is this project's choice.
+**Patients** follow Fasanmade 2009, the only model here. Albumin starts low and recovers, and clearance falls with it;
+the rate is this project's choice.
 
-**One dose every 8 weeks** is what can be chosen. Decisions are equally spaced, so the induction at weeks 0, 2 and 6 is
-left out, as in the mipdtrial vignette, and the interval cannot be shortened, which a clinic would do for those who
-eliminate fast: a quarter of all patients cannot reach 5 mg/L with 1,600 mg, not even under the oracle.
+**One dose every 8 weeks** is the action. Decisions are equally spaced, so the induction at weeks 0, 2 and 6 is omitted,
+as in the mipdtrial vignette. The interval cannot be shortened, as a clinic would do in patients with fast elimination:
+a quarter of all patients cannot reach 5 mg/L with 1,600 mg, not even under the oracle.
 """
 
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ _LOW, _HIGH = 5.0, 10.0
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """5 mg/kg; a trough outside of the window changes the dose behind it in proportion, up to 10 mg/kg."""
+    """5 mg/kg; a trough outside the window changes its dose in proportion, up to 10 mg/kg."""
     at = jnp.max(jnp.where(record.known[:, -1], jnp.arange(record.known.shape[0]), -1))
     trough = jnp.maximum(record.level[jnp.maximum(at, 0), -1], 0.1)
     behind = record.dose[jnp.maximum(at, 0)]
@@ -77,7 +77,7 @@ SCENARIO = Scenario(
             low=20.0,
             high=55.0,
             typical=41.0,
-            source=f"range and spread as in the drug file ({_VIGNETTE}); 38 g/L at first is this project's choice",
+            source=f"range and spread as in the drug file ({_VIGNETTE}); 38 g/L at the start is this project's choice",
             meaning="serum albumin",
             distribution=Normal(38.0, 5.48),
             column="ALB",
@@ -101,7 +101,7 @@ SCENARIO = Scenario(
         compartment="central",
         duration_h=2.0,
         usual=400.0,
-        source=f"{_FASANMADE}: 5 mg/kg over 2 h every 8 weeks; whole vials of 100 mg, to 1,600 mg as in the drug file",
+        source=f"{_FASANMADE}: 5 mg/kg over 2 h every 8 weeks; vials of 100 mg, up to 1,600 mg as in the drug file",
     ),
     monitoring=Monitoring(
         output="concentration",
@@ -110,14 +110,14 @@ SCENARIO = Scenario(
         source=f"{_VIGNETTE}: at the trough of each dose; rapid test and limit of 0.4 mg/L: this project's choice",
     ),
     goal=Goal(
-        title="share of infusion intervals that end with a trough of 5-10 mg/L (%)",
+        title="proportion of infusion intervals that end with a trough of 5-10 mg/L (%)",
         targets=(Target("concentration", "trough", _LOW, _HIGH, "mg/L", f"{_VIGNETTE}: 5-10"),),
         harms=(
             Harm(
                 "trough < 3 mg/L",
                 "trough",
                 "concentration",
-                "lower edge of 3-7 mg/L (TAXIT: Vande Casteele N et al. Gastroenterology 2015;148:1320-1329)",
+                "lower limit of 3-7 mg/L (TAXIT: Vande Casteele N et al. Gastroenterology 2015;148:1320-1329)",
                 below=3.0,
             ),
             Harm("trough > 20 mg/L", "trough", "concentration", "waste: this project's choice", above=20.0),
@@ -125,12 +125,12 @@ SCENARIO = Scenario(
     ),
     reward=_reward,
     reward_text=(
-        "0 inside the window, outside minus the distance of ln C from its middle in half-widths, at most 5 (this "
+        "0 inside the window, outside it minus the distance of ln C from its middle in half-widths, at most 5 (this "
         "project's choice)"
     ),
     label=_label,
     label_text=(
-        f"5 mg/kg ({_FASANMADE}); where a trough is outside of 5-10 mg/L, the dose behind it times 7.1 / trough "
+        f"5 mg/kg ({_FASANMADE}); if a trough is outside 5-10 mg/L, its dose times 7.1 / trough "
         "(0.5-2), at most 10 mg/kg, the highest dose of the label (proactive monitoring; the rule is this project's "
         "choice)"
     ),
@@ -140,7 +140,7 @@ SCENARIO = Scenario(
             42.0,
             16.0 * _WEEK_H,
             0.04,
-            "albumin recovers as colitis heals; numbers are this project's choice",
+            "albumin recovers as colitis heals; the numbers are this project's choice",
         ),
     ),
     strata=(

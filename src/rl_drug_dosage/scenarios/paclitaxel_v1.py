@@ -1,12 +1,12 @@
-"""Paclitaxel every 3 weeks, six cycles: each dose chosen so that leukocytes fall far enough and not too far.
+"""Paclitaxel every 3 weeks, six cycles: doses that lower leukocytes far enough, but not too far.
 
-**What the clinic knows.** The leukocyte count before therapy, and in each cycle those of day 10, of day 15 and of the
-morning of the next dose, all before that dose is chosen. Nothing else: neither size nor sex nor concentrations enter
-the model of Friberg 2002, whose kinetics are those of a typical patient. What differs between patients is the count
-before therapy, the time that cells take to ripen, and how sensitive they are.
+**What the clinic knows.** The leukocyte count before therapy, and in each cycle the counts on day 10, on day 15 and on
+the morning of the next dose, all before that dose is chosen. Nothing else: neither size nor sex nor concentrations
+enter the model of Friberg 2002, whose kinetics are those of a typical patient. Patients differ in their baseline count,
+the maturation time of the cells and their sensitivity.
 
-**The goal** follows Maier 2021 with leukocytes in place of neutrophils, since the model is one of leukocytes: no fall
-at all is a sign of too little drug, a fall to grade 4 endangers the patient.
+**The goal** follows Maier 2021 with leukocytes instead of neutrophils, because the model describes leukocytes: no fall
+at all indicates too little drug, a fall to grade 4 endangers the patient.
 """
 
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ _GRADE_4, _GRADE_0 = 1.0, 4.0
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """The full dose; one fifth less for good after every cycle in which a count of grade 4 was seen."""
+    """The full dose, permanently reduced by one fifth after every cycle with a grade 4 count."""
     last = jnp.maximum(record.k - 1, 0)
     grade_4 = jnp.any(record.known[last] & (record.level[last] < _GRADE_4))
     given = jnp.where(record.dose[last] > 0, record.dose[last], 1.0)
@@ -48,7 +48,7 @@ SCENARIO = Scenario(
     schedule=Schedule(
         interval_h=504.0,
         decisions=6,
-        # With coarser steps, above all while the drug kills, some patients leave the range where Runge-Kutta is stable.
+        # With longer steps, mainly during drug exposure, some patients leave the stability region of Runge-Kutta.
         output_times_h=(
             *(0.25 * i for i in range(1, 19)),
             *(5.0, 5.5, 6.0, 7.0, 8.0, 10.0, 12.0, 16.0, 24.0, 96.0, 168.0, 192.0, 216.0, 240.0),
@@ -65,7 +65,7 @@ SCENARIO = Scenario(
         usual=1.0,
         source=(
             "320 mg is 175 mg/m2 (product information) at 1.83 m2. Tenths up to twice that and 2.5 are this "
-            "project's choice: courses of DDMODEL00000186 had 160-450 mg, on which one patient in seven shows no fall"
+            "project's choice: courses of DDMODEL00000186 had 160-450 mg, with no fall in one patient in seven"
         ),
     ),
     monitoring=Monitoring(
@@ -76,7 +76,7 @@ SCENARIO = Scenario(
         source=f"{_MAIER}: before the dose and sparsely around the nadir; days 10 and 15 are this project's choice",
     ),
     goal=Goal(
-        title="share of cycles whose leukocyte nadir is in 1-4 x 10^9/L, grades 1-3 (%)",
+        title="proportion of cycles with a leukocyte nadir of 1-4 x 10^9/L, grades 1-3 (%)",
         targets=(Target("leukocytes", "nadir", _GRADE_4, _GRADE_0, "10^9/L", _CTCAE, aim=2.0),),
         harms=(
             Harm("grade 4", "nadir", "leukocytes", _CTCAE, below=_GRADE_4),
@@ -84,9 +84,9 @@ SCENARIO = Scenario(
         ),
     ),
     reward=_reward,
-    reward_text="a cycle with a nadir of grades 1-3 +1, of grade 0 -1, of grade 4 -2 (this project's choice of sizes)",
+    reward_text="per cycle: nadir of grades 1-3 +1, of grade 0 -1, of grade 4 -2 (numbers: this project's choice)",
     label=_label,
-    label_text=f"the full dose, one fifth less after a cycle with a count below 1.0 x 10^9/L ({_LABEL})",
+    label_text=f"the full dose, reduced by one fifth after a cycle with a count below 1.0 x 10^9/L ({_LABEL})",
     look_ahead=3,
     shield=ShieldLimits(dose=2.0, factor=2.0, level=1.0, lowers=True),
 )

@@ -1,16 +1,16 @@
-"""Propofol for an hour of anaesthesia: a pump set anew every 30 s from the awake patient on, steered to BIS 40-60.
+"""Propofol for an hour of anaesthesia: the pump rate is set every 30 s, from awake, targeting BIS 40-60.
 
 **What the clinic knows.** Age, sex, height, weight, and the effect-site target of remifentanil, which another pump
-holds. The monitor shows BIS once an interval: a noisy value of 25 s ago, since the index is late by 15 s plus
-exp(0.0517 age) s (Eleveld 2018), 25 s at 44 years. In minute 20 comes the incision: surgery adds to BIS what no drug
-model knows, 20 at first and nothing from minute 50 on.
+maintains. The monitor shows BIS once per interval: a noisy value of 25 s ago, since the index is delayed by 15 s plus
+exp(0.0517 age) s (Eleveld 2018), 25 s at 44 years. The incision is in minute 20: surgical stimulation adds to BIS,
+20 at first and nothing from minute 50 on, which no drug model describes.
 
-**Patients** follow Eleveld 2018 unless told otherwise: BIS answers to propofol alone there, and an opioid only slows
-its elimination. Schnider 1998 with the surface of Bouillon 2004 counts remifentanil. Ages and sizes are those for
-which both models were made.
+**Patients** follow Eleveld 2018 by default: there BIS responds to propofol alone, and an opioid only slows its
+elimination. Schnider 1998 with the surface of Bouillon 2004 includes the effect of remifentanil. Ages and sizes are
+those for which both models were developed.
 
-**A controller** estimates clearance, the delay of the effect site and the sensitivity of BIS, and takes volumes and
-flows between them as typical: BIS alone does not tell them apart.
+**A controller** estimates clearance, the effect-site delay and the sensitivity of BIS. It uses typical volumes and
+intercompartmental clearances, which cannot be identified from BIS alone.
 """
 
 import jax.numpy as jnp
@@ -24,9 +24,9 @@ from rl_drug_dosage.pkpd import Categorical, Covariate, Derived, Normal, Param, 
 __all__ = ["SCENARIO"]
 
 _PAS = "BobAubouin/Python_Anesthesia_Simulator"
-_COHORT = f"uniform in the examples of {_PAS} (18-70 y, 150-190 cm), cut to the range of Schnider 1998"
+_COHORT = f"uniform in the examples of {_PAS} (18-70 y, 150-190 cm), truncated to the range of Schnider 1998"
 _BAND = (
-    "BIS 40-60: the band asked of BIS-guided propofol-remifentanil anaesthesia in e.g. Life 2023;13:2065 "
+    "BIS 40-60: the target range of BIS-guided propofol-remifentanil anaesthesia in e.g. Life 2023;13:2065 "
     "(doi 10.3390/life13102065)"
 )
 _LABEL = (
@@ -52,13 +52,13 @@ _SURGERY = (
     (45.0, 0.5),
     (50.0, 0.0),
 )
-"""Minutes of the course, and BIS added."""
+"""Minutes from the start, and the addition to BIS."""
 _INDUCTION = 10
-"""Intervals that do not count: 5 min."""
+"""Intervals that are not judged: 5 min."""
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """2 mg/kg (1.25 mg/kg over 55 y) in 1 min, 10-8-6 mg/kg/h, one half more or less while BIS is out of the band."""
+    """2 mg/kg (1.25 mg/kg over 55 y) in 1 min, then 10-8-6 mg/kg/h, one half more or less while BIS is off target."""
     minute = 0.5 * record.k
     bolus = jnp.where(facts["age_y"] > 55.0, 1.25, 2.0) * facts["wt_kg"]
     keep = jnp.where(minute < 11.0, 10.0, jnp.where(minute < 21.0, 8.0, 6.0)) * facts["wt_kg"] / 60.0
@@ -95,7 +95,7 @@ SCENARIO = Scenario(
             low=0.0,
             high=1.0,
             typical=0.0,
-            source="equal shares: this project's choice",
+            source="equal proportions: this project's choice",
             meaning="sex: 0 male, 1 female",
             distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
             column="FEMALE",
@@ -118,8 +118,8 @@ SCENARIO = Scenario(
             high=110.0,
             typical=74.0,
             source=(
-                "body mass index N(25, 4) kg/m2, cut to 50-110 kg: this project's choice, since the lean body mass of "
-                "Schnider 1998 fails in the very obese"
+                "body mass index N(25, 4) kg/m2, truncated to 50-110 kg: our choice, since the lean body mass "
+                "of Schnider 1998 fails in severe obesity"
             ),
             meaning="total body weight",
             distribution=Normal(
@@ -135,7 +135,7 @@ SCENARIO = Scenario(
             typical=2.0,
             source=(
                 "effect-site targets of 0, 2 and 4 ng/mL (Vanluchene ALG et al. Br J Anaesth 2004;93:645-654); equal "
-                "shares are this project's choice"
+                "proportions are this project's choice"
             ),
             meaning="remifentanil at the effect site, constant",
             distribution=Categorical((0.0, 2.0, 4.0), (1 / 3, 1 / 3, 1 / 3)),
@@ -148,7 +148,7 @@ SCENARIO = Scenario(
             high=1.0,
             typical=1.0,
             source="1 where remifentanil is given",
-            meaning="an opioid is given as well",
+            meaning="also receives an opioid",
             distribution=Derived(lambda d: (d["remi_ce_ng_per_ml"] > 0.0).astype(float)),
             column="OPIOID",
         ),
@@ -177,21 +177,21 @@ SCENARIO = Scenario(
         at_h=(_SEEN_H,),
         error=Residual(
             "additive",
-            additive=Param(3.0, "1", f"{_PAS} simulator.py: normal noise of sd 3", "noise of the BIS signal"),
+            additive=Param(3.0, "1", f"{_PAS} simulator.py: normal noise with SD 3", "noise of the BIS signal"),
         ),
         source="a value every 30 s, 25 s old: the delay of Eleveld 2018 at 44 y, for all ages (this project's choice)",
     ),
     goal=Goal(
-        title="share of the time from minute 5 on with BIS in 40-60 (%)",
+        title="proportion of the time from minute 5 on with BIS in 40-60 (%)",
         targets=(Target("bis", "trough", 40.0, 60.0, "1", _BAND, aim=50.0, log=False),),
         harms=(
-            Harm("BIS < 40", "trough", "bis", f"{_BAND}; below is deeper than needed", below=40.0),
+            Harm("BIS < 40", "trough", "bis", f"{_BAND}; below is deeper than necessary", below=40.0),
             Harm("BIS < 30", "trough", "bis", "this project's choice: far too deep", below=30.0),
             Harm(
                 "BIS > 60 after induction",
                 "trough",
                 "bis",
-                f"{_BAND}; above threatens awareness",
+                f"{_BAND}; above is a risk of awareness",
                 above=60.0,
                 from_h=_INDUCTION * _INTERVAL_H,
             ),
@@ -200,13 +200,13 @@ SCENARIO = Scenario(
     ),
     reward=_reward,
     reward_text=(
-        "from minute 5 on -|BIS - 50| / 10 every 30 s, at worst -4; a further -0.002 a mg/min throughout (this "
+        "from minute 5 on -|BIS - 50| / 10 every 30 s, at worst -4; also -0.002 per mg/min throughout (this "
         "project's choice)"
     ),
     label=_label,
     label_text=(
         f"2 mg/kg (over 55 y 1.25 mg/kg) in the first minute ({_LABEL}), then 10-8-6 mg/kg/h ({_STEPPED}); one half "
-        "more while BIS is above 60, one half less while below 40 (this project's choice)"
+        "more while BIS is above 60, one half less while it is below 40 (this project's choice)"
     ),
     disturbance=Disturbance(
         profile=tuple((minute / 60.0, height) for minute, height in _SURGERY),
@@ -222,14 +222,14 @@ SCENARIO = Scenario(
     estimated=("cl", "ke0", "bis_ce50_mg_per_l", "bis_c50_propofol_mg_per_l", "bis_gamma"),
     estimated_at=(*range(1, 11), *range(12, 21, 2), *range(25, 120, 5)),
     shield=ShieldLimits(dose=200.0, level=15.0, lowers=True),
-    # The grid is fine where maintenance is and coarse where induction is.
+    # The grid is fine at maintenance rates and coarse at induction rates.
     training=TrainingSettings(
         total_timesteps=6_000_000,
-        # Few patients at a time, so that there are many updates.
+        # Few patients per update, so that there are many updates.
         num_envs=256,
         num_minibatches=8,
         learning_rate=5e-4,
-        # Who is far too deep wakes in 20 min, 40 decisions later.
+        # A patient who is far too deep wakes after 20 min, 40 decisions later.
         gamma=0.99,
         hidden_size=64,
         init_logstd=-1.0,

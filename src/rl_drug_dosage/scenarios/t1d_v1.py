@@ -1,21 +1,23 @@
 """Insulin in type 1 diabetes: a pump dose every 30 min for a day with three meals, glucose 3.9-10 mmol/L.
 
-**What the clinic knows.** Weight, glucose at the start, the meals of the day beforehand (their mean size, not what is
-really eaten), and a glucose sensor that reads every 15 min, the last reading at the moment of the decision. Each dose,
-basal and bolus in one, goes under the skin at once.
+**What the clinic knows.** Weight, glucose at the start, the planned meals (their mean size, not what is actually
+eaten), and a glucose sensor that reads every 15 min, the last reading at the time of the decision. Each dose, basal and
+bolus combined, is injected subcutaneously at once.
 
-**Patients** follow Hovorka 2004 with 13 random effects, wide ones. At 06:00 each is in the steady state that his own
-basal rate has held; nobody is told this rate. One in sixteen produces less glucose than he uses and needs no basal
-insulin at all: he is low between meals whatever the pump does, stays in the cohort, and lowers every policy's result
-alike. Nobody eats against a low; who falls below 2 mmol/L goes to hospital and is out of range to the end.
+**Patients** follow Hovorka 2004 with 13 random effects, some of them large. At 06:00 each is at the steady state of
+their own basal rate, which is not observed. One in sixteen produces less glucose than they use and needs no basal
+insulin at all: they are hypoglycaemic between meals whatever the pump does, stay in the cohort, and lower the result of
+every policy equally. There are no rescue carbohydrates; a patient who falls below 2 mmol/L goes to hospital and counts
+as out of range to the end.
 
-Doses far above need drive glucose of this model below 0, since insulin may turn production negative without a floor.
-The largest dose and the end in hospital keep the equations where they have numbers. Where insulin takes glucose up
-faster than Runge-Kutta with 24 steps an hour can follow (above 66 per h), glucose would swing to thousands of mmol/L
-in place of 0: there the patient counts as one without any, and leaves.
+Doses far above the requirement drive glucose below 0 in this model, because insulin can make production negative
+without a floor. The largest dose and the end in hospital keep the equations in their valid range. If insulin-driven
+uptake is faster than Runge-Kutta with 24 steps per hour can resolve (above 66 per h), glucose would oscillate to
+thousands of mmol/L instead of reaching 0: such a patient counts as having no glucose, and leaves.
 
-**A controller** estimates the eight effects that move glucose most and takes the other five as typical: a day of
-glucose does not tell them apart, and each costs another solution of the equations. The patients keep all 13.
+**A controller** estimates the eight random effects with most influence on glucose and sets the other five to their
+typical values: they cannot be identified from a day of glucose, and each costs another solution of the equations.
+Patients have all 13.
 """
 
 import jax.numpy as jnp
@@ -32,12 +34,12 @@ _RANGES = "time in, below and above range: Battelino T et al. Diabetes Care 2019
 _MEALS = "jxx123/simglucose scenario_gen.py: means of breakfast, lunch and dinner, 45, 70 and 80 g at 7, 12 and 18 h"
 _RULES = "half of the daily insulin is basal, 500 rule, 100 rule (1800 rule in mg/dL): usual starting rules of pumps"
 _BASAL = 0.0055
-"""U/kg/h that holds the typical patient of Hovorka 2004 at 6 mmol/L (0.41 U/h at 75 kg, by `basal_mg_per_h`)."""
+"""U/kg/h that keeps the typical patient of Hovorka 2004 at 6 mmol/L (0.41 U/h at 75 kg, by `basal_mg_per_h`)."""
 _PER_DAY = 48
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """Basal rate by weight, none below 4.4 mmol/L; with a meal its carbohydrates / ratio and what corrects glucose."""
+    """Basal rate by weight, none below 4.4 mmol/L; with a meal, carbohydrates / ratio plus a correction bolus."""
     daily = 2.0 * 24.0 * _BASAL * facts["wt_kg"]
     last = jnp.maximum(record.k - 1, 0)
     known = record.known[last, -1]
@@ -50,7 +52,7 @@ def _label(facts: Values, record: Record) -> Array:
 
 def _reward(judged: Judged) -> Array:
     glucose = judged.values["glucose"]
-    # Bounded, since glucose of the model may fall below 0 after very large doses.
+    # Bounded, because the model's glucose can fall below 0 after very large doses.
     low = jnp.clip(3.9 - glucose, 0.0, 3.9)
     high = jnp.clip(glucose - 10.0, 0.0, 20.0)
     return jnp.mean(jnp.where((low + high) == 0.0, 1.0, 0.0) - low - 0.1 * high)
@@ -78,7 +80,7 @@ SCENARIO = Scenario(
             high=9.0,
             typical=6.0,
             source="uniform over 5-9 mmol/L: this project's choice",
-            meaning="glucose at 06:00, held by the patient's own basal rate until then",
+            meaning="glucose at 06:00, maintained by the patient's own basal rate until then",
             distribution=Uniform(5.0, 9.0),
             column="GLUC0",
         ),
@@ -98,7 +100,7 @@ SCENARIO = Scenario(
         usual=0.2,
         source=(
             "steps of 0.05 U as of a pump, coarser above 1 and 2 U, at most 3 U at once: this project's choice; "
-            "0.035 mg a unit (product information of insulin lispro)"
+            "0.035 mg per unit (product information of insulin lispro)"
         ),
     ),
     monitoring=Monitoring(
@@ -109,12 +111,12 @@ SCENARIO = Scenario(
             proportional=Param(
                 0.10,
                 "1",
-                "a mean absolute relative difference of 8 % (a sensor in doi 10.1177/1932296816680633) is 0.8 sd of a "
+                "a mean absolute relative difference of 8 % (a sensor in doi 10.1177/1932296816680633) is 0.8 SD of a "
                 "normal error",
                 "of a sensor reading",
             ),
         ),
-        source="a sensor read every 15 min, without delay, errors independent: this project's choice",
+        source="a sensor read every 15 min, without delay, independent errors: this project's choice",
     ),
     goal=Goal(
         title="time in range, glucose 3.9-10 mmol/L, from 06:00 to 06:00 (%)",
@@ -127,12 +129,12 @@ SCENARIO = Scenario(
     ),
     reward=_reward,
     reward_text=(
-        "share of readings in 3.9-10 mmol/L, less 1 a mmol/L below and 0.1 a mmol/L above (this project's choice)"
+        "proportion of readings in 3.9-10 mmol/L, minus 1 per mmol/L below and 0.1 per mmol/L above (our choice)"
     ),
     label=_label,
     label_text=(
         "basal 0.0055 U/kg/h (the typical patient's), none below 4.4 mmol/L; with a meal 1 U per 500 / daily dose "
-        f"grams and per 100 / daily dose mmol/L above 6 ({_RULES})"
+        f"grams and 1 U per 100 / daily dose mmol/L above 6 ({_RULES})"
     ),
     intake=Intake(
         compartment="gut1",
@@ -140,7 +142,7 @@ SCENARIO = Scenario(
         period=_PER_DAY,
         cv=0.15,
         announced=True,
-        source=f"{_MEALS}; the sd are 10 g there, 12-22 %; snacks and moved meal times are left out",
+        source=f"{_MEALS}; the SDs are 10 g there, 12-22 %; snacks and shifted meal times are omitted",
     ),
     dropout=Dropout(
         "glucose",
@@ -160,13 +162,13 @@ SCENARIO = Scenario(
     shield=ShieldLimits(dose=3.0, level=3.5, lowers=True),
     training=TrainingSettings(
         total_timesteps=3_000_000,
-        # Few patients at a time, so that there are many updates.
+        # Few patients per update, so that there are many updates.
         num_envs=256,
         num_minibatches=8,
         learning_rate=5e-4,
         num_steps=48,
         init_logstd=-1.0,
-        # The label knows what a meal needs: in amounts, nearly every untrained policy ends in hospital.
+        # The label covers the meals: with actions in absolute amounts, nearly every untrained policy ends in hospital.
         env={"history": 10, "action": "label", "reward": "scenario", "mixture": []},
     ),
 )

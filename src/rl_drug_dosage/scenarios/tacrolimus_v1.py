@@ -1,13 +1,12 @@
-"""Tacrolimus in the six weeks after kidney transplantation: two doses a day, steered by the trough in whole blood.
+"""Tacrolimus in the six weeks after kidney transplantation: two doses a day, guided by whole-blood troughs.
 
 **What the clinic knows.** Before the first dose: age, body size, CYP3A5 and CYP3A4*22 genotype. Each morning:
-haematocrit, albumin, creatinine, the prednisolone dose. The trough is drawn before the morning dose, every day in the
-first week and three times a week from then on; its result is used from the next morning on. A dose is the same in the
-morning and in the evening.
+haematocrit, albumin, creatinine, the prednisolone dose. The trough is drawn before the morning dose, daily in the first
+week and three times a week after that; its result is known from the next morning. The morning and evening doses are
+equal.
 
-**Patients** follow Andrews 2019 unless told otherwise. While the new kidney starts to work creatinine falls,
-haematocrit and albumin recover, prednisolone is tapered. How fast is this project's choice: only the size of each
-effect is published.
+**Patients** follow Andrews 2019 by default. While the graft starts to work, creatinine falls, haematocrit and albumin
+recover, and prednisolone is tapered. The rates are this project's choice: only the size of each effect is published.
 """
 
 import jax.numpy as jnp
@@ -24,7 +23,7 @@ __all__ = ["SCENARIO"]
 _ANDREWS = "Andrews 2019 Table 1 (nlmixr2lib Andrews_2019_tacrolimus.R)"
 _STORSET = "Storset 2014 Table 1 (nlmixr2lib Storset_2014_tacrolimus.R)"
 _ROTTERDAM = "Andrews 2019, Rotterdam (nlmixr2lib Andrews_2019_tacrolimus.R)"
-_COURSE = "after transplantation; numbers are this project's choice"
+_COURSE = "after transplantation; the numbers are this project's choice"
 
 _DAYS = 42
 _PHASES = ((0.0, 10.0, 15.0), (14 * 24.0, 8.0, 12.0), (28 * 24.0, 5.0, 10.0))
@@ -32,7 +31,7 @@ _PHASES = ((0.0, 10.0, 15.0), (14 * 24.0, 8.0, 12.0), (28 * 24.0, 5.0, 10.0))
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """Start by weight and genotype; then the dose behind the latest trough times aim / trough, if it is outside."""
+    """Start by weight and genotype; then the dose of the latest trough times aim / trough, if it is outside."""
     start = 0.5 * jnp.where(facts["cyp3a5_expresser"] > 0.5, 0.3, 0.2) * facts["wt_kg"]
     phase = jnp.sum((record.k + 1) * 24.0 > jnp.asarray([from_h for from_h, _, _ in _PHASES])) - 1
     low = jnp.asarray([edge for _, edge, _ in _PHASES])[phase]
@@ -40,7 +39,7 @@ def _label(facts: Values, record: Record) -> Array:
     at = jnp.max(jnp.where(record.known[:, -1], jnp.arange(record.known.shape[0]), -1))
     trough = jnp.maximum(record.level[jnp.maximum(at, 0), -1], 0.1)
     now, behind = record.dose[jnp.maximum(record.k - 1, 0)], record.dose[jnp.maximum(at, 0)]
-    # The trough of the first day is far from a steady state: it changes nothing.
+    # The trough of the first day is far from steady state and is ignored.
     acts = (at >= 1) & ((trough < low) | (trough > high))
     new = behind * jnp.clip(jnp.sqrt(low * high) / trough, 0.5, 1.5)
     return jnp.where(record.k == 0, start, jnp.where(acts, new, now))
@@ -54,7 +53,7 @@ def _reward(judged: Judged) -> Array:
 
 
 SCENARIO = Scenario(
-    title="tacrolimus twice a day for 6 weeks, trough 10-15, then 8-12, then 5-10 ug/L",
+    title="tacrolimus twice daily for 6 weeks, trough 10-15, then 8-12, then 5-10 ug/L",
     models=("tacrolimus-andrews2019", "tacrolimus-storset2014"),
     covariates=(
         Covariate(
@@ -85,7 +84,7 @@ SCENARIO = Scenario(
             low=33.1,
             high=85.3,
             typical=58.94,
-            source=f"{_ANDREWS}: 33.1-85.3, centre 58.94; in proportion to body surface as in the drug file",
+            source=f"{_ANDREWS}: 33.1-85.3, centre 58.94; in proportion to body surface area as in the drug file",
             meaning="lean body mass",
             distribution=Normal(lambda c: 58.94 * c["bsa_m2"] / 1.93, 4.7),
             column="LBM",
@@ -96,7 +95,7 @@ SCENARIO = Scenario(
             low=35.0,
             high=80.0,
             typical=58.94,
-            source=f"{_STORSET}: 35-80; taken to be lean body mass, this project's choice",
+            source=f"{_STORSET}: 35-80; set equal to lean body mass, this project's choice",
             meaning="fat-free mass",
             distribution=Derived(lambda c: c["lbm_kg"]),
             column="FFM",
@@ -107,8 +106,8 @@ SCENARIO = Scenario(
             low=30.0,
             high=150.0,
             typical=77.5,
-            source="from the body surface, WT = 3600 BSA^2 / HT (Mosteller); 173 cm for all is this project's choice",
-            meaning="body weight; only the label's starting dose reads it",
+            source="from body surface area, WT = 3600 BSA^2 / HT (Mosteller); 173 cm for all is this project's choice",
+            meaning="body weight; used only by the label's starting dose",
             distribution=Derived(lambda c: 3600.0 * c["bsa_m2"] ** 2 / 173.0),
             column="WT",
             aliases=WEIGHT,
@@ -180,7 +179,7 @@ SCENARIO = Scenario(
             column="PRED",
         ),
     ),
-    # Absorption lags by 0.4 h: no grid time may come sooner after a dose.
+    # Absorption has a lag of 0.4 h: no grid time may be earlier after a dose.
     schedule=Schedule(interval_h=24.0, decisions=_DAYS, output_times_h=(12.0, 24.0)),
     dosage=Dosage(
         amounts=tuple(0.5 * capsules for capsules in range(31)),
@@ -199,7 +198,7 @@ SCENARIO = Scenario(
         source="daily, then three times a week, results a day later; this project's choice, as is the limit of 1 ug/L",
     ),
     goal=Goal(
-        title="share of days with a trough in the window of the phase (%)",
+        title="proportion of days with a trough in the current window (%)",
         targets=(
             Target(
                 "concentration",
@@ -211,19 +210,19 @@ SCENARIO = Scenario(
             ),
         ),
         harms=(
-            Harm("trough > 20 ug/L", "trough", "concentration", "limit of toxicity: this project's choice", above=20.0),
+            Harm("trough > 20 ug/L", "trough", "concentration", "toxicity limit: this project's choice", above=20.0),
         ),
     ),
     reward=_reward,
     reward_text=(
-        "0 inside the window, outside minus the distance of ln C0 from its middle in half-widths, at most 5 (this "
+        "0 inside the window, outside it minus the distance of ln C0 from its middle in half-widths, at most 5 (this "
         "project's choice)"
     ),
     label=_label,
     label_text=(
         f"0.2 mg/kg a day ({_ROTTERDAM}), 0.3 for CYP3A5 expressers (1.5 times as much, CPIC: Birdwell KA et al. Clin "
-        "Pharmacol Ther 2015;98:19-24); from the second trough on, where one is outside of its window, the dose behind "
-        "it times aim / trough (0.5-1.5)"
+        "Pharmacol Ther 2015;98:19-24); from the second trough on, if it is outside its window, its dose times aim / "
+        "trough (0.5-1.5)"
     ),
     drifts=(
         Drift("hct_percent", 36.0, 21 * 24.0, 0.01, f"anaemia recovers {_COURSE}"),
@@ -237,7 +236,7 @@ SCENARIO = Scenario(
         ("age", "age_y", (45.0, 65.0)),
     ),
     look_ahead=5,
-    # Limits are this project's choice: the level is that of a typical patient 12 and 24 h after the morning dose.
+    # The limits are this project's choice: the level is that of a typical patient 12 and 24 h after the morning dose.
     shield=ShieldLimits(dose=15.0, factor=2.0, level=30.0),
     training=TrainingSettings(
         total_timesteps=5_000_000,
@@ -245,7 +244,7 @@ SCENARIO = Scenario(
         num_minibatches=8,
         learning_rate=5e-4,
         init_logstd=-1.0,
-        # Clearance differs between troughs by 14 %: what tells a patient are all of his levels.
+        # Clearance varies by 14 % between troughs, so a patient is identified only by all of their levels.
         memory="gru",
         memory_size=64,
         env={"history": 4, "action": "relative"},

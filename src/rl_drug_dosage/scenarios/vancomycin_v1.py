@@ -1,12 +1,13 @@
-"""Vancomycin in hospitalised adults: an infusion every 12 h for a week, steered to the consensus window of AUC24.
+"""Vancomycin in hospitalised adults: an infusion every 12 h for a week, targeting the consensus AUC24 window.
 
 **What the clinic knows.** Before the first dose: creatinine clearance, weight, whether the patient is on haemodialysis.
 Levels are drawn 1 h after the end of the infusion and 1 h before the next dose, around doses 1 and 3 (the plan of the
-mipdtrial vignettes), and once more around doses 7 and 11; a result is back 2 h later, so a dose is chosen with the
-levels of all intervals before it, save the trough of the last hour.
+mipdtrial vignettes), and again around doses 7 and 11. A result is known 2 h later, so a dose is chosen with the levels
+of all previous intervals, except the trough of the last hour.
 
-**Patients** follow Thomson 2009 unless told otherwise. Creatinine clearance and weight are drawn as in the vignette
-(exp(N(ln 6, ln 1.6)) L/h, N(90, 25) kg), cut where Thomson's clearance would turn negative and where weights are none.
+**Patients** follow Thomson 2009 by default. Creatinine clearance and weight are drawn as in the vignette
+(exp(N(ln 6, ln 1.6)) L/h, N(90, 25) kg), truncated to exclude negative clearances in Thomson's model and implausible
+weights.
 """
 
 import jax.numpy as jnp
@@ -24,9 +25,9 @@ _CONSENSUS = "Rybak MJ et al. Am J Health Syst Pharm 2020;77(11):835-864 (ASHP, 
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """25 mg/kg once, then 15 mg/kg every 12 h, scaled with renal function: 15-20 mg/kg is for a normal one.
+    """25 mg/kg once, then 15 mg/kg every 12 h, scaled with renal function: 15-20 mg/kg is for normal renal function.
 
-    The interval is fixed here, so a slow eliminator gets less each time instead of the same less often.
+    The interval is fixed here, so in slow elimination the dose is lowered instead of the interval extended.
     """
     share = jnp.clip(facts["crcl_ml_per_min"] / 100.0, 0.2, 1.3)
     keep = 15.0 * facts["wt_kg"] * share
@@ -51,7 +52,7 @@ SCENARIO = Scenario(
             low=20.0,
             high=150.0,
             typical=100.0,
-            source=f"{_PROTOCOL}: median 6 L/h, log-sd ln 1.6; cut to 20-150 mL/min, this project's choice",
+            source=f"{_PROTOCOL}: median 6 L/h, log-SD ln 1.6; truncated to 20-150 mL/min, this project's choice",
             meaning="creatinine clearance",
             distribution=LogNormal(100.0, 0.47),
             column="CRCL",
@@ -62,7 +63,7 @@ SCENARIO = Scenario(
             low=40.0,
             high=160.0,
             typical=90.0,
-            source=f"{_PROTOCOL}: N(90, 25); cut to 40-160 kg, this project's choice",
+            source=f"{_PROTOCOL}: N(90, 25); truncated to 40-160 kg, this project's choice",
             meaning="body weight",
             distribution=Normal(90.0, 25.0),
             column="WT",
@@ -73,7 +74,7 @@ SCENARIO = Scenario(
             low=0.0,
             high=1.0,
             typical=0.0,
-            source="nobody is on haemodialysis: this project's choice",
+            source="no patient is on haemodialysis: this project's choice",
             meaning="on haemodialysis",
             distribution=Fixed(0.0),
             column="DIAL",
@@ -97,12 +98,12 @@ SCENARIO = Scenario(
         source=f"{_PROTOCOL}: 1 h after the infusion, 1 h before the next dose, doses 1 and 3; the rest is our choice",
     ),
     goal=Goal(
-        title="share of 12-h intervals with AUC24 in 400-600 mg h/L (%)",
+        title="proportion of 12-h intervals with AUC24 in 400-600 mg h/L (%)",
         targets=(Target("concentration", "auc24", 400.0, 600.0, "mg h/L", f"{_CONSENSUS}, at MIC 1 mg/L"),),
         harms=(Harm("AUC24 > 600", "auc24", "concentration", _CONSENSUS, above=600.0),),
     ),
     reward=_reward,
-    reward_text="-|AUC24 - 500|/100 outside 400-600 mg h/L, 0 inside, a further -0.5 above 600 (this project's choice)",
+    reward_text="-|AUC24 - 500|/100 outside 400-600 mg h/L, 0 inside, another -0.5 above 600 (this project's choice)",
     label=_label,
     label_text=f"25 mg/kg, then 15 mg/kg x CRCL / 100 mL/min (0.2-1.3) every 12 h, at most 3 g ({_CONSENSUS})",
     strata=(

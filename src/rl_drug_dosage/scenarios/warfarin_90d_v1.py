@@ -1,12 +1,12 @@
-"""Warfarin for 90 days: a dose a day, INR 2-3, fewer and fewer INRs, and tablets that are forgotten.
+"""Warfarin for 90 days: a daily dose, INR 2-3, increasingly sparse INRs, and missed doses.
 
 **What the clinic knows.** Before the first dose: age, CYP2C9 and VKORC1 genotype, an INR. An INR is drawn on the
-mornings of days 2 to 6, then two or three times a week for two weeks, weekly to day 43 and every two weeks to the end,
-and is known before the dose of that morning. A dose can be changed on any day. Patients miss a fifth of their tablets
-on average, some hardly any and some most; tablets are taken up to some hours late; nobody writes either down.
+mornings of days 2 to 6, then two or three times a week for two weeks, weekly to day 43 and every two weeks to the end.
+It is known before the dose of that morning. A dose can be changed on any day. Patients miss a fifth of their doses on
+average, some hardly any and some most, and take doses up to a few hours late. Neither is recorded.
 
-**Patients** follow Hamberg 2010 unless told otherwise, with ages and genotypes of the Aurora cohort (Ravvaz 2017), the
-one that ReiL learns on.
+**Patients** follow Hamberg 2010 by default, with ages and genotypes of the Aurora cohort (Ravvaz 2017), on which ReiL
+is trained.
 """
 
 from jaxtyping import Array
@@ -33,7 +33,7 @@ from rl_drug_dosage.scenarios.warfarin_protocols import pharmacogenetic_arm, rep
 __all__ = ["SCENARIO"]
 
 _WAIT_DAYS = 1
-"""Between two changes by Aurora's table: 1 day (whenever there is an INR) gives 72 % of days in range, 3 days 66,
+"""Minimum time between two changes by Aurora's table: 1 day (at every INR) gives 72 % of days in range, 3 days 66,
 7 days 61 % (400 patients)."""
 
 _INTERVALS = (0, 1, 2, 3, 4, 6, 8, 11, 13, 16, 18, 20, 27, 34, 41, 55, 69, 83)
@@ -45,7 +45,7 @@ def _label(facts: Values, record: Record) -> Array:
 
 
 SCENARIO = Scenario(
-    title="warfarin for 90 days with forgotten tablets and few INRs, INR 2-3",
+    title="warfarin for 90 days with missed doses and sparse INRs, INR 2-3",
     models=MODELS,
     covariates=covariates(
         Normal(67.30, 13.43),
@@ -64,12 +64,12 @@ SCENARIO = Scenario(
         baseline=True,
         error=INR_ERROR,
         source=(
-            "daily until stable, two or three times a week for one to two weeks, then less often, every four weeks at "
-            "last (AHA/ACC Foundation guide: Hirsh J et al. Circulation 2003;107:1692-1711); the days themselves are "
+            "daily until stable, two or three times a week for one to two weeks, then less often, finally every four "
+            "weeks (AHA/ACC Foundation guide: Hirsh J et al. Circulation 2003;107:1692-1711); the days themselves are "
             "this project's choice"
         ),
     ),
-    goal=Goal(title="share of 90 days that end with INR 2-3 (%)", targets=(GOAL_INR,), harms=HARMS),
+    goal=Goal(title="proportion of 90 days that end with INR 2-3 (%)", targets=(GOAL_INR,), harms=HARMS),
     reward=squared_distance,
     reward_text=f"-((INR - 2.5) / 2.5)^2 before the next dose ({TRIAL}, 1_calibrate_model.py)",
     label=_label,
@@ -77,10 +77,10 @@ SCENARIO = Scenario(
         "days 1-3: IWPC's pharmacogenetic dose with EU-PACT's loading; days 4-5: Lenzini's refinement by the INR; then "
         "Aurora's table at every INR (arm PGPGA of Ravvaz 2017, with other test days)"
     ),
-    # Missed: anzabizadeh/ReiL adherence.py, each dose by itself; its double doses and drug holidays are left out. Late:
-    # as in warfarin_v1.
+    # Missed: anzabizadeh/ReiL adherence.py, each dose independently; its double doses and drug holidays are omitted.
+    # Late: as in warfarin_v1.
     adherence=Adherence(missed_mean=0.20, missed_sd=0.21, late_mean_h=0.5, late_max_h=6.0),
-    dropout=Dropout("inr", 5.0, 3, f"{TRIAL}: three INRs above 5 running and the dose not lowered"),
+    dropout=Dropout("inr", 5.0, 3, f"{TRIAL}: three consecutive INRs above 5 and the dose not lowered"),
     daily_etas=(DAY_TO_DAY,),
     spread=SPREAD,
     elsewhere=ELSEWHERE,
@@ -95,7 +95,7 @@ SCENARIO = Scenario(
         total_timesteps=3_000_000,
         num_envs=512,
         num_minibatches=8,
-        # The later INRs are weeks apart: what tells a patient are all of them.
+        # The later INRs are weeks apart, so a patient is identified only by all of them.
         memory="gru",
         memory_size=64,
         env={"history": 10, "clock": False},

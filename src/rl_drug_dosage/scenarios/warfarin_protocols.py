@@ -1,11 +1,11 @@
-"""Warfarin protocols as a clinic runs them by hand: a start from genotype or age, then a nomogram on the INR.
+"""Warfarin protocols that a clinic can apply by hand: a start from genotype or age, then an INR nomogram.
 
-A protocol is a function (facts, `Chart`, day, INR, whether it is known) -> (mg today, chart). It looks at the INR of
-the morning, before the dose. Agents step it (`morning`); a scenario's label replays it from the record (`replay`).
+A protocol is a function (facts, `Chart`, day, INR, whether it is known) -> (mg today, chart). It uses the INR of the
+morning, before the dose. Policies step it (`morning`); a scenario's label replays it from the record (`replay`).
 
-Numbers as read in anzabizadeh/ReiL, reil/healthcare/dosing_protocols/warfarin (`aurora.py`, `intermountain.py`,
+Numbers are from anzabizadeh/ReiL, reil/healthcare/dosing_protocols/warfarin (`aurora.py`, `intermountain.py`,
 `iwpc.py`, `lenzini.py`, `ravvaz_dosing_protocols.py`), which implements the arms of Ravvaz K et al. Circ Cardiovasc
-Genet 2017;10(6):e001804. The daily dose is kept as it is calculated; each day's tablets are rounded from it.
+Genet 2017;10(6):e001804. The daily dose is stored unrounded; each day's tablets are rounded from it.
 """
 
 from collections.abc import Callable
@@ -36,25 +36,25 @@ __all__ = [
 ]
 
 _HEIGHT_CM, _WEIGHT_KG = 170.0, 80.0
-"""Of everybody: the virtual patients have no size, since no warfarin model of ours uses one (this project's choice)."""
+"""Same for all: the virtual patients have no body size, since none of our warfarin models uses it (our choice)."""
 _BSA_M2 = (_HEIGHT_CM * _WEIGHT_KG / 3600.0) ** 0.5
 _IN_RANGE = (2.0, 3.0)
 
 
 class Chart(NamedTuple):
-    """What a protocol remembers from one morning to the next."""
+    """The state of a protocol from one morning to the next."""
 
     dose: Float[Array, ""]
-    """Daily dose that it works with, mg."""
+    """Current daily dose, mg."""
     other: Float[Array, ""]
-    """Dose in place of it on the next ``days`` days."""
+    """Dose that replaces it on the next ``days`` days."""
     days: Int[Array, ""]
     stopped: Bool[Array, ""]
-    """No warfarin until the INR has come down."""
+    """No warfarin until the INR has fallen."""
     due: Int[Array, ""]
     """First day on which an INR may change the daily dose again."""
     zone: Int[Array, ""]
-    """Where the last INR that counted lay, from 0 (lowest); -1: none yet."""
+    """Zone of the last INR that counted, from 0 (lowest); -1: none yet."""
     given: Float[Array, " recent"]
     """The last four days' doses, newest first."""
 
@@ -68,7 +68,7 @@ def is_warfarin(scenario: Scenario) -> bool:
 
 
 def empty_chart() -> Chart:
-    """On admission."""
+    """The chart on admission."""
     zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
     return Chart(zero, zero, none, jnp.asarray(False), none, none - 1, jnp.zeros(4))
 
@@ -83,7 +83,7 @@ def inr_now(record: Record, day: Int[Array, ""]) -> tuple[Array, Array]:
 def morning(
     protocol: Protocol, facts: Values, record: Record, chart: Chart, day: Int[Array, ""]
 ) -> tuple[Float[Array, ""], Chart]:
-    """One day's dose, mg, and the chart after it; past doses are those of the record, whoever chose them."""
+    """One day's dose, mg, and the updated chart; past doses are those in the record, whichever policy chose them."""
     inr, known = inr_now(record, day)
     before = day - 1 - jnp.arange(chart.given.shape[0])
     given = jnp.where(before >= 0, record.dose[jnp.maximum(before, 0)], 0.0)
@@ -91,7 +91,7 @@ def morning(
 
 
 def replay(protocol: Protocol, facts: Values, record: Record) -> Float[Array, ""]:
-    """Today's dose of a protocol that has seen the whole record, mg."""
+    """Today's dose, mg, of a protocol applied to the whole record."""
 
     def one(day: Array, carry: tuple[Array, Chart]) -> tuple[Array, Chart]:
         return morning(protocol, facts, record, carry[1], day)
@@ -100,10 +100,10 @@ def replay(protocol: Protocol, facts: Values, record: Record) -> Float[Array, ""
 
 
 def iwpc_mg(facts: Values) -> Float[Array, ""]:
-    """Maintenance dose a day by the pharmacogenetic algorithm of the IWPC (N Engl J Med 2009;360:753-764).
+    """Daily maintenance dose by the pharmacogenetic algorithm of the IWPC (N Engl J Med 2009;360:753-764).
 
-    sqrt(mg/week) = 5.6044 - 0.2614 decades + 0.0087 cm + 0.0128 kg - VKORC1 - CYP2C9 terms; nobody takes amiodarone or
-    an enzyme inducer, and race is left out as in EU-PACT.
+    sqrt(mg/week) = 5.6044 - 0.2614 decades + 0.0087 cm + 0.0128 kg - VKORC1 - CYP2C9 terms; no patient
+    takes amiodarone or an enzyme inducer, and race is omitted as in EU-PACT.
     """
     g_alleles = facts["vkorc1_g_alleles"]
     root = 5.6044 - 0.2614 * facts["age_y"] / 10.0 + 0.0087 * _HEIGHT_CM + 0.0128 * _WEIGHT_KG
@@ -113,7 +113,7 @@ def iwpc_mg(facts: Values) -> Float[Array, ""]:
 
 
 def loading_mg(facts: Values, day: Int[Array, ""]) -> Float[Array, ""]:
-    """Doses of days 1-3 (``day`` 0-2) of EU-PACT (N Engl J Med 2013;369:2294-2303): accumulation ahead of its time.
+    """Loading doses of days 1-3 (``day`` 0-2) of EU-PACT (N Engl J Med 2013;369:2294-2303).
 
     With e = exp(-24 k) and k of the CYP2C9 diplotype: LD = D / ((1 - e) (1 + e + e^2)); 1.5 LD - 0.5 D, LD, 0.5 LD +
     0.5 D.
@@ -125,9 +125,9 @@ def loading_mg(facts: Values, day: Int[Array, ""]) -> Float[Array, ""]:
 
 
 def lenzini_mg(facts: Values, inr: Float[Array, ""], given: Float[Array, " recent"]) -> Float[Array, ""]:
-    """Maintenance dose a day refined on day 4 or 5 (Lenzini P et al. Clin Pharmacol Ther 2010;87:572-578), INR 2.5.
+    """Daily maintenance dose, refined on day 4 or 5 (Lenzini P et al. Clin Pharmacol Ther 2010;87:572-578), INR 2.5.
 
-    ``given``: the last doses, newest first. Nobody has diabetes or had a stroke; nobody takes amiodarone or
+    ``given``: the last doses, newest first. No patient has diabetes or a history of stroke, or takes amiodarone or
     fluvastatin.
     """
     twos = _of_diplotype(facts, (0.0, 1.0, 0.0, 2.0, 1.0, 0.0))
@@ -155,14 +155,14 @@ def _of_diplotype(facts: Values, values: tuple[float, ...]) -> Array:
 
 _AURORA_EDGES = (1.5, 1.8, 2.0, 3.0, 3.4, 4.0, 5.0)
 _AURORA_BELOW = (3.0, 5.0)
-"""Edges that belong to the zone below them."""
+"""Limits that belong to the zone below them."""
 _AURORA_FACTORS = (1.15, 1.10, 1.075, 1.0, 0.925, 0.9, 0.875, 0.85)
 
 
 def _aurora(chart: Chart, day: Array, inr: Array, known: Array, wait: int) -> tuple[Array, Chart]:
-    """Aurora's dosing table; INR up to 5: two doses are skipped; above: none until it is 3 or less.
+    """Aurora's dosing table. Above INR 4 up to 5, two doses are skipped; above 5, no dose until the INR is 3 or less.
 
-    An INR above 4 acts on any day, another one only ``wait`` days after the last change.
+    An INR above 4 acts on any day, any other only ``wait`` days after the last change.
     """
     zone = _zone(inr, _AURORA_EDGES, _AURORA_BELOW)
     danger = zone >= 6
@@ -186,9 +186,10 @@ _INTERMOUNTAIN_BELOW = (3.0,)
 def _intermountain(chart: Chart, day: Array, inr: Array, known: Array, wait: int) -> tuple[Array, Chart]:
     """Intermountain's zones (Anderson JL et al. Circulation 2007;116:2563-2570, appendix B of its supplement).
 
-    Below 1.6 a double dose and +10 %, below 1.8 one and a half and +5 %; below 2, and from 3 to 3.4, +5 and -5 % where
-    it is so for the second time; below 5 half a dose (none from 4 on) and -10 %; above, no dose until it is below 3.4,
-    then -15 %. An INR of 3.4 or more acts on any day, another one only ``wait`` days after the last that acted.
+    Below 1.6: a double dose and +10 %. Below 1.8: one and a half doses and +5 %. Below 2, and from 3 to 3.4: +5 and
+    -5 % if the INR is there for the second time. Below 5: half a dose (none from 4 on) and -10 %. Above: no dose until
+    the INR is below 3.4, then -15 %. An INR of 3.4 or more acts on any day, any other only ``wait`` days after the last
+    that acted.
     """
     zone = _zone(inr, _INTERMOUNTAIN_EDGES, _INTERMOUNTAIN_BELOW)
     danger = zone >= 5
@@ -209,7 +210,7 @@ def _intermountain(chart: Chart, day: Array, inr: Array, known: Array, wait: int
 
 
 def _zone(inr: Array, edges: tuple[float, ...], below: tuple[float, ...]) -> Array:
-    """Which zone an INR is in, from 0; ``below``: the edges that belong to the zone below them."""
+    """The zone of an INR, from 0; ``below``: the limits that belong to the zone below them."""
     rounded = jnp.round(inr, 2)
     above = jnp.stack([rounded > e if e in below else rounded >= e for e in edges])
     return jnp.sum(above, axis=0).astype(int)
@@ -219,7 +220,7 @@ def pharmacogenetic_arm(wait: int) -> Protocol:
     """Ravvaz's arm PGPGA: EU-PACT's loading on days 1-3, Lenzini on days 4 and 5, then Aurora's table.
 
     Args:
-        wait: days between two changes of the dose.
+        wait: minimum days between two changes of the dose.
     """
 
     def protocol(facts: Values, chart: Chart, day: Array, inr: Array, known: Array) -> tuple[Array, Chart]:
@@ -261,6 +262,6 @@ def intermountain_arm(wait: int) -> Protocol:
 
 
 def _until(starting: Array, early: Array, today: Array, chart: Chart, later: Chart) -> tuple[Array, Chart]:
-    """The start's dose and a chart that holds it, or the nomogram's."""
+    """The starting dose and a chart that holds it, or the nomogram's dose and chart."""
     held = chart._replace(dose=early)
     return jnp.where(starting, early, today), jax.tree.map(lambda a, b: jnp.where(starting, a, b), held, later)

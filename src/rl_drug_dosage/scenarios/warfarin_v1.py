@@ -1,15 +1,15 @@
-"""Warfarin initiation: a dose a day for 19 days, steered to INR 2-3 by a daily INR (virtual trial of Augustin 2023).
+"""Warfarin initiation: a daily dose for 19 days, targeting INR 2-3 with a daily INR (virtual trial of Augustin 2023).
 
 **What the clinic knows.** Before the first dose: age, CYP2C9 and VKORC1 genotype, an INR. Every morning an INR is drawn
-and known before the dose of the day. Tablets are taken up to some hours late, which nobody writes down.
+and known before the dose of the day. Doses are taken up to a few hours late, which is not recorded.
 
-**Patients** follow Hamberg 2010 unless told otherwise, drawn with the trial's ages and genotypes. Augustin's patients
-followed a systems model of coagulation, and his controller a re-fit of Hamberg 2010: 75 % of his patients were in range
-at the end under Bayesian dosing, 66 % under reinforcement learning. Nearest to that is a controller that believes
-Hamberg 2010 about patients who follow Hamberg 2007.
+**Patients** follow Hamberg 2010 by default, with the trial's ages and genotypes. Augustin simulated patients from a
+systems model of coagulation, and the controller used a refit of Hamberg 2010: 75 % of the patients were in range at the
+end under Bayesian dosing, 66 % under reinforcement learning. The closest setting here is a controller that assumes
+Hamberg 2010 while patients follow Hamberg 2007.
 
-**Doses up to 30 mg** are allowed, as in the trial, and a planner gives most patients that on the first day. No clinic
-does: labels warn of loading doses. The scenario's shield caps a dose at 15 mg.
+**Doses up to 30 mg** are allowed, as in the trial, and a planner gives most patients that on day one. No clinic
+would: labels warn against loading doses. The scenario's shield caps a dose at 15 mg.
 """
 
 from jaxtyping import Array
@@ -37,8 +37,8 @@ __all__ = ["SCENARIO"]
 
 
 _WAIT_DAYS = 1
-"""Between two changes by Aurora's table, which was made for weekly tests: 1 day gives 60 % of days in range, 2 days 53,
-3 days 50, 4 days 49, 7 days 47 % (500 patients)."""
+"""Minimum time between two changes by Aurora's table, which was designed for weekly tests: 1 day gives 60 % of days in
+range, 2 days 53, 3 days 50, 4 days 49, 7 days 47 % (500 patients)."""
 
 
 def _label(facts: Values, record: Record) -> Array:
@@ -46,7 +46,7 @@ def _label(facts: Values, record: Record) -> Array:
 
 
 SCENARIO = Scenario(
-    title="warfarin initiation, a dose a day for 19 days, INR 2-3",
+    title="warfarin initiation, daily doses for 19 days, INR 2-3",
     models=MODELS,
     covariates=covariates(
         LogNormal(50.0, 0.15),
@@ -55,8 +55,8 @@ SCENARIO = Scenario(
         (0.35, 0.45, 0.20),
         f"{TRIAL}, cohort of the MIPD trial",
     ),
-    # At 1.5 h no INR of 200 patients on 0-10 mg a day differs from that at 0.1 h by more than 0.1 % (Hamberg 2010) or
-    # 0.4 % (2007); at 2 h by 0.2 and 0.5 %; from 3 h on the six-step chain of 2007 is unstable.
+    # With steps of 1.5 h no INR of 200 patients on 0-10 mg a day differs from that with 0.1 h by more than 0.1 %
+    # (Hamberg 2010) or 0.4 % (2007); with 2 h by 0.2 and 0.5 %; from 3 h on the six-step chain of 2007 is unstable.
     schedule=Schedule(interval_h=24.0, decisions=19, output_times_h=(24.0,), step_h=1.5),
     dosage=DOSAGE,
     monitoring=Monitoring(
@@ -66,7 +66,7 @@ SCENARIO = Scenario(
         error=INR_ERROR,
         source=f"{TRIAL}, 6_predict_dosing_regimens_...py: each day, before the dose of that day",
     ),
-    goal=Goal(title="share of 19 days that end with INR 2-3 (%)", targets=(GOAL_INR,), harms=HARMS),
+    goal=Goal(title="proportion of 19 days that end with INR 2-3 (%)", targets=(GOAL_INR,), harms=HARMS),
     reward=squared_distance,
     reward_text=f"-((INR - 2.5) / 2.5)^2 before the next dose ({TRIAL}, 1_calibrate_model.py)",
     label=_label,
@@ -76,7 +76,7 @@ SCENARIO = Scenario(
     ),
     # Exp(0.5 h) as in the trial (10_simulate_tdm_data_no_explained_IIV.py), cut at 6 h: one dose in 160,000 is later.
     adherence=Adherence(late_mean_h=0.5, late_max_h=6.0),
-    dropout=Dropout("inr", 5.0, 3, f"{TRIAL}: three INRs above 5 running and the dose not lowered"),
+    dropout=Dropout("inr", 5.0, 3, f"{TRIAL}: three consecutive INRs above 5 and the dose not lowered"),
     daily_etas=(DAY_TO_DAY,),
     spread=SPREAD,
     elsewhere=ELSEWHERE,
@@ -88,11 +88,11 @@ SCENARIO = Scenario(
     look_ahead=8,
     # The caps are this project's choice: nomograms start with at most 10 mg.
     shield=ShieldLimits(dose=15.0, factor=2.0, level=4.5),
-    # Treatment goes on after the trial: the policy is not shown the day.
+    # Treatment continues after the trial, so the policy does not observe the day.
     training=TrainingSettings(
         total_timesteps=8_000_000,
         num_minibatches=32,
-        # A third with INRs missing: who never met one doses at random without it.
+        # A third with missing INRs: a policy never trained on one doses at random without it.
         env={
             "history": 10,
             "clock": False,

@@ -1,4 +1,4 @@
-"""Checkpoints: the whole training state as named tensors, and back."""
+"""Checkpoints: convert the training state to named tensors and back."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ _KIND = "checkpoint"
 
 
 def pack(tree: Any) -> dict[str, np.ndarray]:
-    """The leaves of a pytree under the paths that lead to them; unsigned numbers travel as signed ones, bit for bit."""
+    """The leaves of a pytree by path; unsigned integers are stored as signed ones, bit for bit."""
     tensors = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         array = np.asarray(leaf)
@@ -25,10 +25,10 @@ def pack(tree: Any) -> dict[str, np.ndarray]:
 
 
 def unpack(template: Any, tensors: Mapping[str, np.ndarray]) -> Any:
-    """A pytree like ``template`` with the leaves of ``pack``.
+    """A pytree like ``template``, with the leaves saved by ``pack``.
 
     Raises:
-        CheckpointError: the tensors are of another state.
+        CheckpointError: the tensors do not match the template.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(template)
     leaves = []
@@ -36,7 +36,7 @@ def unpack(template: Any, tensors: Mapping[str, np.ndarray]) -> Any:
         name = jax.tree_util.keystr(path)
         tensor = tensors.get(name)
         if tensor is None or tensor.shape != leaf.shape:
-            raise CheckpointError(f"the checkpoint does not fit this program: {name} is missing or of another shape")
+            raise CheckpointError(f"the checkpoint does not fit this program: {name} is missing or has another shape")
         leaves.append(tensor.view(np.uint32) if leaf.dtype == np.uint32 else tensor.astype(leaf.dtype, copy=False))
     return jax.tree_util.tree_unflatten(structure, leaves)
 
@@ -45,7 +45,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, np.ndarray], record: Mappi
     """Write a checkpoint, atomically.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     write_archive(path, tensors, record, kind=_KIND)
 
@@ -54,7 +54,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a checkpoint: its tensors and its record.
 
     Raises:
-        CheckpointError: it is missing, damaged or foreign.
+        CheckpointError: the file is missing, damaged or not ours.
     """
     try:
         archive = read_archive(path, kind=_KIND)

@@ -1,4 +1,4 @@
-"""What both collectors share: the normalisers, and the way from raw transitions to a rollout to learn from."""
+"""Shared by both collectors: the normalisers, and the conversion of raw transitions to a normalised rollout."""
 
 from typing import NamedTuple
 
@@ -17,10 +17,10 @@ __all__ = ["EpisodeStats", "NormRates", "Normalizers", "Transitions", "initial_n
 
 
 class Normalizers(eqx.Module):
-    """The statistics of observations and of discounted returns, shared by all environments of a run.
+    """Running statistics of observations and discounted returns, shared by all environments of a run.
 
-    ``obs`` is what the policy acts with, and what its model file holds; ``obs_latest`` has seen one more rollout and
-    takes its place at the start of the next one, so that acting and learning use the same numbers.
+    The policy acts with ``obs``, which is also saved in its model file. ``obs_latest`` includes one more rollout and
+    replaces ``obs`` at the start of the next one, so acting and learning use the same numbers.
     """
 
     obs: RunningMoments
@@ -30,7 +30,7 @@ class Normalizers(eqx.Module):
 
 
 class NormRates(eqx.Module):
-    """What rewards and observations are changed with; traced. ``harm_price``: what a harmful event costs."""
+    """Parameters of the reward and observation transforms; traced. ``harm_price``: penalty per harmful event."""
 
     gamma: Float[Array, ""] | float
     clip_obs: Float[Array, ""] | float
@@ -39,7 +39,7 @@ class NormRates(eqx.Module):
 
 
 class Transitions(NamedTuple):
-    """Raw transitions of a rollout; ``next_obs`` is the final observation where an episode ended."""
+    """Raw transitions of a rollout; ``next_obs`` is the final observation if the episode ended."""
 
     obs: Float[Array, "time env obs"]
     next_obs: Float[Array, "time env obs"]
@@ -51,7 +51,7 @@ class Transitions(NamedTuple):
 
 
 class EpisodeStats(NamedTuple):
-    """What the episodes that ended in a rollout were like; ``in_range`` and ``harm`` are over all of its steps."""
+    """Statistics of the episodes that ended in a rollout; ``in_range`` and ``harm`` are over all of its steps."""
 
     ended: Float[Array, ""]
     return_sum: Float[Array, ""]
@@ -62,7 +62,7 @@ class EpisodeStats(NamedTuple):
 
 
 def initial_normalizers(obs_size: int, num_envs: int) -> Normalizers:
-    """Nothing seen yet."""
+    """Normalisers before any data."""
     moments = initial_moments((obs_size,))
     return Normalizers(
         obs=moments, obs_latest=moments, returns=initial_moments(()), discounted=np.zeros(num_envs, np.float32)
@@ -72,13 +72,14 @@ def initial_normalizers(obs_size: int, num_envs: int) -> Normalizers:
 def to_rollout(
     raw: Transitions, norms: Normalizers, rates: NormRates, config: TrainConfig
 ) -> tuple[Rollout, Normalizers, Float[Array, ""]]:
-    """Normalise a rollout at once (``norm_update = "rollout"``).
+    """Normalise a whole rollout (``norm_update = "rollout"``).
 
-    Observations keep the statistics that the policy acted with; the rollout's own go into ``obs_latest``. Rewards are
-    scaled by the deviation of the discounted return, this rollout included, so that the first update is scaled too.
+    Observations are normalised with the statistics that the policy acted with; those of the rollout go into
+    ``obs_latest``. Rewards are scaled by the standard deviation of the discounted return, including this rollout, so
+    that the first update is scaled too.
 
     Returns:
-        The rollout, the normalisers after it, and the fraction of rewards that were clipped.
+        The rollout, the updated normalisers, and the fraction of rewards that were clipped.
     """
     obs, next_obs, reward = raw.obs, raw.next_obs, raw.reward
     latest, returns, discounted = norms.obs_latest, norms.returns, norms.discounted
@@ -95,7 +96,7 @@ def to_rollout(
 
 
 def clip_rewards(reward: Array, rates: NormRates, config: TrainConfig) -> tuple[Array, Float[Array, ""]]:
-    """Cut rewards to ``+- clip_reward``, and say which fraction that bit."""
+    """Clip rewards to ``+- clip_reward``, and return the fraction that was clipped."""
     if not config.clip_reward:
         return reward, jnp.float32(0.0)
     clipped = reward.clip(-rates.clip_reward, rates.clip_reward)

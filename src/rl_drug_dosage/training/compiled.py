@@ -1,4 +1,4 @@
-"""The compiled collector: policy and environment in one scan, over environments of ours."""
+"""The compiled collector: policy and environment in one scan, for our own environments."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ __all__ = ["BatchState", "collect", "init_batch"]
 
 
 class BatchState(eqx.Module):
-    """The environments between two steps; carried over from rollout to rollout (detail 1)."""
+    """The state of the environments between two steps, carried from rollout to rollout (detail 1)."""
 
     state: State
     obs: Float[Array, "env obs"]
@@ -41,7 +41,7 @@ class BatchState(eqx.Module):
 def init_batch(
     env: FunctionalEnv, networks: ActorCritic, key: PRNGKeyArray, config: TrainConfig, rates: NormRates
 ) -> tuple[BatchState, Normalizers]:
-    """Fresh episodes and normalisers."""
+    """New episodes and normalisers."""
     n = config.num_envs
     state, obs = env.reset_batch(env.draw(key, (n,)))
     norms = initial_normalizers(obs.shape[1], n)
@@ -66,8 +66,8 @@ def collect(
 ) -> tuple[Rollout, BatchState, Normalizers, EpisodeStats]:
     """One rollout of ``num_steps`` steps in ``num_envs`` environments.
 
-    All chance is drawn in two calls before the scan; the values are computed after it, in one wide operation. What is
-    learnt from is the reward less ``rates.harm_price`` times the harm; what is reported is the reward.
+    All random numbers are drawn in two calls before the scan; the values are computed after it, in one wide operation.
+    The learner uses the reward minus ``rates.harm_price`` times the harm; the reported reward excludes this penalty.
     """
     remembered = batch.memory
     per_step = config.norm_update == "step"
@@ -76,7 +76,7 @@ def collect(
     eps = jax.random.normal(action_key, (*shape, networks.actor_logstd.shape[1]))
     if not per_step:
         norms = eqx.tree_at(lambda m: m.obs, norms, norms.obs_latest)
-    obs_norm = norms.obs  # frozen for this rollout unless the normalisers move every step
+    obs_norm = norms.obs  # frozen for this rollout unless the normalisers are updated every step
 
     def step(carry: tuple[BatchState, Normalizers], x: tuple[Array, Array]) -> tuple[Any, Any]:
         now, norms = carry
@@ -103,7 +103,7 @@ def collect(
             jnp.mean(out.harm),
         )
         if memory is not None:
-            memory = jnp.where(done[:, None], 0.0, memory)  # LSTM detail 3: an episode begins with an empty memory
+            memory = jnp.where(done[:, None], 0.0, memory)  # LSTM detail 3: an episode begins with a zero state
         new = BatchState(state, obs, obs_n_tp1, jnp.where(done, 0.0, total), jnp.where(done, 0.0, length), memory)
         record = Transitions(
             obs_n if per_step else now.obs, next_obs_n, u, reward, out.terminated, done, jnp.ones_like(reward)
@@ -126,7 +126,7 @@ def collect(
 def _normalize_step(
     norms: Normalizers, out: Step, obs: Array, done: Array, config: TrainConfig, rates: NormRates
 ) -> tuple[Normalizers, Array, Array, Array]:
-    """CleanRL's order: the step's observation enters the statistics and is normalised, then that of the reset."""
+    """CleanRL's order: first the observation of the step updates the statistics and is normalised, then the reset's."""
     moments, returns, discounted = norms.obs, norms.returns, norms.discounted
     next_obs_n, obs_n, reward = out.obs, obs, out.reward
     if config.norm_obs:

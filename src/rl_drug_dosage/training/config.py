@@ -1,7 +1,7 @@
-"""Every setting of a training run: one frozen record, documented field by field, checked in one place.
+"""All settings of a training run: one frozen record, documented field by field, checked in one place.
 
 The options of ``rl-drug-dosage train``, their help, the run's ``config.toml`` and the record in the model file are all
-made from this class. Nothing heavy is imported here: ``--help`` reads it.
+derived from this class. Heavy imports are not allowed here, because ``--help`` loads it.
 """
 
 import dataclasses
@@ -41,23 +41,23 @@ def _option(
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """What decides the result of a training run, and nothing else (where it is written is ``RunOptions``).
+    """The settings that determine the result of a training run (output settings are in ``RunOptions``).
 
     Raises:
-        ConfigError: a value that is not allowed, by name, with the range.
+        ConfigError: a value that is not allowed; the message gives its name and range.
     """
 
     env_id: str = _option("DrugDose-v0", "environment: one of ours, or any registered with Gymnasium", panel="Task")
     env_kwargs: str = _option("{}", "options of the environment, as a JSON object", panel="Task")
     vectorization: str = _option(
-        "sync", "how environments that are not ours are batched", panel="Task", choices=VECTORIZATIONS
+        "sync", "how other people's environments are batched", panel="Task", choices=VECTORIZATIONS
     )
     frame_stack: int = _option(
         1, "observe the last N observations and actions (compiled environments)", panel="Task", low=1, high=64
     )
     seed: int = _option(1, "random seed", panel="Task", low=0, high=_SEED_MAX)
     seeds: int = _option(
-        1, "train N seeds (seed, seed + 1, ...) side by side in one program", panel="Task", low=1, high=1024
+        1, "train N seeds (seed, seed + 1, ...) in parallel in one program", panel="Task", low=1, high=1024
     )
     total_timesteps: int = _option(200_000, "total environment steps", low=1, high=10**12)
     learning_rate: float = _option(3e-4, "Adam optimizer learning rate", above=0.0, high=1.0)
@@ -74,38 +74,40 @@ class TrainConfig:
     anneal_lr: bool = _option(True, "anneal the learning rate linearly to 0")
     norm_adv: bool = _option(True, "normalise advantages per minibatch")
     clip_vloss: bool = _option(False, "clip the value loss (detail 9: studies find no gain)")
-    target_kl: float = _option(0.0, "stop an update's epochs above this KL (0: never)", low=0.0, high=100.0)
-    desired_kl: float = _option(0.0, "adapt the learning rate towards this KL (0: do not)", low=0.0, high=100.0)
+    target_kl: float = _option(0.0, "stop the epochs of an update above this KL (0: never)", low=0.0, high=100.0)
+    desired_kl: float = _option(0.0, "adapt the learning rate towards this KL (0: off)", low=0.0, high=100.0)
     policy: str = _option(
-        "tanh-gaussian", "how the Gaussian becomes a dose (gaussian-raw is CleanRL's)", choices=POLICIES
+        "tanh-gaussian", "how a Gaussian sample becomes a dose (gaussian-raw is CleanRL's)", choices=POLICIES
     )
     init_logstd: float = _option(
-        0.0, "ln of the policy's first standard deviation, where the action is from -1 to 1", low=-10.0, high=2.0
+        0.0, "log of the policy's initial standard deviation, for actions from -1 to 1", low=-10.0, high=2.0
     )
     hidden_size: int = _option(64, "units in each of the two hidden layers", low=1, high=8192)
-    memory: str = _option("none", "what the networks remember of an episode (compiled environments)", choices=MEMORIES)
-    memory_size: int = _option(64, "units of each network's memory", low=1, high=8192)
+    memory: str = _option("none", "recurrent memory of the networks (compiled environments)", choices=MEMORIES)
+    memory_size: int = _option(64, "units of each network's recurrent layer", low=1, high=8192)
     privileged_critic: bool = _option(
-        False, "show the critic the patient's true state (compiled environments that have one)"
+        False, "give the critic the patient's true state (compiled environments that have one)"
     )
     harm_limit: float = _option(
         0.0,
-        "harmful events per step that are accepted: the reward loses a price per event that rises until the rate "
-        "is met (0: none; compiled environments)",
+        "accepted harmful events per step: a penalty per event is raised until the rate is met (Lagrangian; "
+        "0: no constraint; compiled environments)",
         low=0.0,
         high=1e6,
     )
-    harm_lr: float = _option(0.05, "how fast that price moves, per update and share of the limit", above=0.0, high=1e3)
-    norm_obs: bool = _option(True, "normalise observations by their running mean and deviation")
-    clip_obs: float = _option(10.0, "cut normalised observations to +- this", above=0.0, high=1e9)
-    norm_reward: bool = _option(True, "divide rewards by the running deviation of the discounted return")
+    harm_lr: float = _option(
+        0.05, "step size of that penalty, per update and fraction of the limit", above=0.0, high=1e3
+    )
+    norm_obs: bool = _option(True, "normalise observations by their running mean and standard deviation")
+    clip_obs: float = _option(10.0, "clip normalised observations to +- this", above=0.0, high=1e9)
+    norm_reward: bool = _option(True, "divide rewards by the running standard deviation of the discounted return")
     clip_reward: float = _option(
-        0.0, "cut scaled rewards to +- this (0: do not; it hides the worst events)", low=0.0, high=1e9
+        0.0, "clip scaled rewards to +- this (0: off; clipping hides the worst events)", low=0.0, high=1e9
     )
     norm_update: str = _option(
-        "rollout", "update the normalisers once a rollout, or every step as CleanRL does", choices=NORM_UPDATES
+        "rollout", "update the normalisers once per rollout, or every step as CleanRL does", choices=NORM_UPDATES
     )
-    bootstrap_truncation: bool = _option(True, "value the final observation of an episode that a time limit cut")
+    bootstrap_truncation: bool = _option(True, "bootstrap from the final observation of an episode cut by a time limit")
     eval_freq: int = _option(10, "evaluate every N updates (0 to disable)", panel="Evaluation", low=0, high=10**9)
     eval_episodes: int = _option(5, "episodes per evaluation", panel="Evaluation", low=1, high=1_000_000)
 
@@ -115,17 +117,15 @@ class TrainConfig:
             _check(f, types[f.name], getattr(self, f.name))
         self.env_options()
         if self.seed + self.seeds - 1 > _SEED_MAX:
-            raise ConfigError(
-                f"--seed {self.seed} with --seeds {self.seeds} goes beyond {_SEED_MAX:,}: lower one of them"
-            )
+            raise ConfigError(f"--seed {self.seed} with --seeds {self.seeds} exceeds {_SEED_MAX:,}: lower one of them")
         if self.target_kl and self.desired_kl:
-            raise ConfigError("target_kl and desired_kl are two answers to one question: give one of them")
+            raise ConfigError("target_kl and desired_kl exclude each other: give one of them")
 
     def env_options(self) -> dict[str, Any]:
         """``env_kwargs`` as a dictionary.
 
         Raises:
-            ConfigError: it is not a JSON object, or it holds a NaN.
+            ConfigError: it is not a JSON object, or it contains a NaN.
         """
         try:
             options = json.loads(self.env_kwargs, parse_constant=_no_constant, parse_float=_finite)
@@ -141,7 +141,7 @@ class TrainConfig:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """The opposite of ``to_record``.
+        """The inverse of ``to_record``.
 
         Raises:
             UnknownNameError: a field that this version does not know.
@@ -155,8 +155,8 @@ class TrainConfig:
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # CleanRL's ppo_continuous_action.py to the letter: one environment, a Gaussian in dose units, clipped value loss,
-    # no bootstrap at the time limit, normalisers that move every step, scaled rewards clipped.
+    # Exactly CleanRL's ppo_continuous_action.py: one environment, a Gaussian in dose units, clipped value loss, no
+    # bootstrap at the time limit, normalisers updated every step, scaled rewards clipped.
     "blog": {
         "policy": "gaussian-raw",
         "clip_vloss": True,
@@ -164,7 +164,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "norm_update": "step",
         "clip_reward": 10.0,
     },
-    # Ours: the target in the shortest wall-clock on two cores (README, "Speed").
+    # Our own: reaches the target in the shortest wall-clock time on two cores.
     "fast": {
         "total_timesteps": 51_200,
         "num_envs": 32,
@@ -189,7 +189,7 @@ class Option:
 
 
 def options_of(config: type = TrainConfig) -> tuple[Option, ...]:
-    """The fields of a configuration in order, for whoever makes options or tables of them."""
+    """The fields of a configuration in order, to make options or tables from."""
     types = get_type_hints(config)
     return tuple(
         Option(f.name, types[f.name], f.default, _help(f.metadata), f.metadata["panel"]) for f in fields(config)
@@ -233,13 +233,13 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Where a run is written and who is told; none of it changes the result.
+    """Output and tracking of a run; nothing here changes the result.
 
     Raises:
-        ConfigError: a run name that would leave the output folder, or another value that is not allowed.
+        ConfigError: a run name that points outside the output folder, or another value that is not allowed.
     """
 
-    run_name: str = _option("", "name of the run's folder (made from task, seed and time when empty)", panel="Run")
+    run_name: str = _option("", "name of the run's folder (by default made from task, seed and time)", panel="Run")
     runs_dir: str = _option("runs", "folder that holds the runs", panel="Run")
     device: str = _option("cpu", "device (cpu/cuda)", panel="Run", choices=("cpu", "cuda"))
     checkpoint_freq: int = _option(

@@ -1,4 +1,4 @@
-"""Any Gymnasium environment with Box spaces as a batch that never mixes up its endings."""
+"""A batch of any Gymnasium environment with Box spaces, with final observations handled correctly."""
 
 import abc
 import math
@@ -20,8 +20,8 @@ __all__ = ["BatchStep", "EnvBatch", "SeparateEnvs", "VectorEnvs", "action_bounds
 class BatchStep(NamedTuple):
     """One step of every environment.
 
-    ``final_obs`` is where the step led to, ``obs`` where the next one starts; ``valid`` is false where a vector
-    environment only reset (NEXT_STEP) and nothing can be learnt.
+    ``final_obs`` is the observation after the step, ``obs`` the one from which the next step starts. ``valid`` is
+    false if a vector environment only reset (NEXT_STEP), so there is no transition to learn from.
     """
 
     final_obs: Float[np.ndarray, "env obs"]
@@ -34,37 +34,37 @@ class BatchStep(NamedTuple):
 
 
 class EnvBatch(abc.ABC):
-    """Environments in step."""
+    """A batch of environments stepped together."""
 
     resumable: bool
-    """A resumed run meets the very episodes that it left."""
+    """Whether a resumed run continues exactly the same episodes."""
 
     @abc.abstractmethod
     def reset(self) -> Float[np.ndarray, "env obs"]:
-        """Fresh episodes everywhere."""
+        """Start a new episode in every environment."""
 
     @abc.abstractmethod
     def step(self, action: Float[np.ndarray, "env action"]) -> BatchStep:
-        """One step everywhere; finished episodes start anew."""
+        """One step in every environment; finished episodes are restarted."""
 
     @abc.abstractmethod
     def snapshot(self) -> dict[str, np.ndarray]:
-        """What ``restore`` needs."""
+        """The state that ``restore`` needs."""
 
     @abc.abstractmethod
     def restore(self, snapshot: dict[str, np.ndarray]) -> Float[np.ndarray, "env obs"]:
-        """Continue where a snapshot was taken, or as near to it as the environments allow."""
+        """Continue from a snapshot, or as close to it as the environments allow."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Release what the environments hold."""
+        """Close the environments."""
 
 
 class SeparateEnvs(EnvBatch):
-    """One environment after the other, each episode started with a seed of its own.
+    """Environments stepped one after the other, each episode with its own seed.
 
-    That makes a run resumable for every environment that is a function of its seed and the actions, as Gymnasium
-    demands: a snapshot is the episode's number and the actions so far, and restoring replays them.
+    This makes a run resumable for every environment that is a function of its seed and the actions, as Gymnasium
+    requires: a snapshot is the episode number and the actions so far, and restoring replays them.
     """
 
     resumable = True
@@ -99,7 +99,7 @@ class SeparateEnvs(EnvBatch):
         return {"episode": self._episode.copy(), "lengths": lengths, "actions": stacked}
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> Float[np.ndarray, "env obs"]:
-        self._episode = snapshot["episode"] - 1  # restarting counts it up again
+        self._episode = snapshot["episode"] - 1  # restarting increments it again
         courses = np.split(snapshot["actions"], np.cumsum(snapshot["lengths"])[:-1])
         last = []
         for i, (env, course) in enumerate(zip(self._envs, courses, strict=True)):
@@ -122,14 +122,14 @@ class SeparateEnvs(EnvBatch):
 
 
 class VectorEnvs(EnvBatch):
-    """A Gymnasium vector environment, in whichever autoreset mode it declares."""
+    """A Gymnasium vector environment, in the autoreset mode that it declares."""
 
     resumable = False
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], seed: int) -> None:
         declared = envs.metadata.get("autoreset_mode")
         if declared is None:
-            raise ConfigError("the vector environment does not declare metadata['autoreset_mode']: it has to")
+            raise ConfigError("the vector environment does not declare metadata['autoreset_mode'], which is required")
         self._envs = envs
         self._mode = AutoresetMode(declared)
         self._seed = seed
@@ -155,7 +155,7 @@ class VectorEnvs(EnvBatch):
         elif done.any():
             start = self._rows(self._envs.reset(seed=self._seeds(), options={"reset_mask": done})[0])
         in_range = np.array(info.get("in_range", np.full(len(done), np.nan)), np.float64)
-        if "in_range" in (last := info.get("final_info", {})):  # where SAME_STEP keeps the info of an ending step
+        if "in_range" in (last := info.get("final_info", {})):  # SAME_STEP stores the info of a final step here
             in_range[done] = np.asarray(last["in_range"], np.float64)[done]
         return BatchStep(final, start, np.asarray(reward, np.float64), terminated, truncated, valid, in_range)
 
@@ -172,7 +172,7 @@ class VectorEnvs(EnvBatch):
     def _rows(self, obs: Any) -> Float[np.ndarray, "env obs"]:
         return np.array(obs, np.float32).reshape(self._envs.num_envs, -1)
 
-    def _seeds(self) -> Any:  # Gymnasium's own annotation forgets that a list is allowed
+    def _seeds(self) -> Any:  # Gymnasium's annotation omits that a list is allowed
         self._resets += 1
         return generator(self._seed, Stream.TRAIN, self._resets).integers(2**31, size=self._envs.num_envs).tolist()
 
@@ -181,8 +181,8 @@ def make_one(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     """One environment from Gymnasium's registry.
 
     Raises:
-        UnknownNameError: no such environment.
-        ConfigError: it cannot be made, or its spaces are not boxes.
+        UnknownNameError: the environment is not registered.
+        ConfigError: it cannot be made, or its spaces are not Box spaces.
     """
     _require_registered(env_id)
     return _with_boxes(_make(lambda: gymnasium.make(env_id, **options), env_id))
@@ -199,7 +199,7 @@ def make_batch(config: TrainConfig) -> tuple[EnvBatch, int, tuple[np.ndarray, np
     one.close()
     extra: dict[str, Any] = {}
     if config.vectorization == "async":
-        # spawn: a forked copy of this process would inherit the locks of JAX's threads
+        # spawn: a forked process would inherit the locks of JAX's threads
         extra["vector_kwargs"] = {"autoreset_mode": AutoresetMode.DISABLED, "context": "spawn"}
     make = lambda: gymnasium.make_vec(  # noqa: E731 - one call, made under one error handler
         config.env_id, num_envs=config.num_envs, vectorization_mode=config.vectorization, **extra, **options

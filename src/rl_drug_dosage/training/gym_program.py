@@ -38,7 +38,7 @@ _COMPILED_ONLY = {"seeds": 1, "frame_stack": 1, "memory": "none", "privileged_cr
 
 
 class GymState(eqx.Module):
-    """Everything that training goes on from, but for the environments themselves."""
+    """The training state, without the environments themselves."""
 
     learner: LearnerState
     norms: Normalizers
@@ -49,14 +49,14 @@ class GymState(eqx.Module):
 
 
 class GymProgram:
-    """The same learner behind a collector that steps other people's environments.
+    """The same learner with a collector that steps any Gymnasium environment.
 
     Args:
-        config: rollout and minibatches must fit (``plan`` sees to it).
-        num_updates: for the learning rate's schedule.
+        config: configuration with matching rollout and minibatches (see ``plan``).
+        num_updates: number of updates, for the learning rate schedule.
 
     Raises:
-        ConfigError: an option that only compiled environments have.
+        ConfigError: an option that only compiled environments support.
     """
 
     def __init__(self, config: TrainConfig, num_updates: int) -> None:
@@ -102,31 +102,31 @@ class GymProgram:
         self._compiled = lowered.compile()
 
     def policies(self, state: GymState) -> tuple[PpoPolicy, ...]:
-        """The policy, with NumPy leaves and the normaliser that it was trained with."""
+        """The policy, with NumPy leaves and the normaliser it was trained with."""
         norm = jax.tree.map(np.asarray, state.norms.obs)
         return (make_policy(self.learner, np.asarray(state.learner.params), norm, self.bounds, self._config),)
 
     def evaluate(self, policy: PpoPolicy, seed: int, episodes: int) -> Summary:
-        """Deterministic episodes, their resets seeded from a stream of their own."""
+        """Deterministic episodes, whose resets are seeded from a separate stream."""
         run = run_gymnasium(self._make_one, policy, seed=seed, stream=Stream.TRAIN_EVAL, episodes=episodes)
         return summarize(run)
 
     def snapshot(self, state: GymState) -> dict[str, np.ndarray]:
-        """The state and the environments' as named tensors."""
+        """The training state and the environments' state as named tensors."""
         return pack(state) | {f"envs.{name}": tensor for name, tensor in self.envs.snapshot().items()}
 
     def restore(self, tensors: Mapping[str, np.ndarray], say: Callable[[str], None]) -> GymState:
-        """The state of a snapshot, the environments brought back to where they were."""
+        """Restore the state of a snapshot, including the environments."""
         state: GymState = unpack(self.init(), tensors)
         prefix = "envs."
         obs = self.envs.restore({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
         if self.envs.resumable:
             if not np.array_equal(obs, state.obs):
                 raise CheckpointError(
-                    f"{self._config.env_id} does not repeat itself for equal seeds and actions: no run of it can resume"
+                    f"{self._config.env_id} is not reproducible for equal seeds and actions: its runs cannot be resumed"
                 )
             return state
-        say("the vector environment keeps its state to itself: the resumed run starts fresh episodes")
+        say("the vector environment does not expose its state: the resumed run starts new episodes")
         zeros = np.zeros_like(state.episode_return)
         return GymState(state.learner, state.norms, state.key, obs, zeros, zeros)
 
@@ -138,7 +138,7 @@ class GymProgram:
         return make_one(self._config.env_id, self._config.env_options())
 
     def __call__(self, state: GymState) -> tuple[GymState, Report]:
-        """One iteration: a rollout on the host, then all epochs on it in one compiled call."""
+        """One iteration: a rollout on the host, then all epochs in one compiled call."""
         rollout, norms, state, episodes = self._collect(state)
         learner, norms, key, metrics, clipped = self._compiled(state.learner, rollout, norms, state.key, self._rates)
         learner, norms, key = jax.device_get((learner, norms, key))
@@ -208,9 +208,9 @@ class GymProgram:
 def _normalize_step(
     norms: Normalizers, out: BatchStep, done: np.ndarray, config: TrainConfig, rates: NormRates
 ) -> tuple[Normalizers, np.ndarray, np.ndarray]:
-    """CleanRL's order: the step's observation enters the statistics and is normalised, then that of the reset.
+    """CleanRL's order: first the observation of the step updates the statistics and is normalised, then the reset's.
 
-    A row that only reset (NEXT_STEP) brings its observation as a reset does, and no reward.
+    A row that only reset (NEXT_STEP) counts its observation as that of a reset, and has no reward.
     """
     moments, returns, discounted = norms.obs, norms.returns, norms.discounted
     next_obs, reward, valid = out.final_obs, out.reward, out.valid

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that is granted between two updates."""
+"""Handle Ctrl-C and SIGTERM between two updates."""
 
 import signal
 import threading
@@ -9,14 +9,14 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """While active, the first SIGINT or SIGTERM is only noted; a second one acts as it always did."""
+    """While active, the first SIGINT or SIGTERM is only recorded; a second one has its usual effect."""
 
     def __init__(self) -> None:
         self.received: int | None = None
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        # Python delivers signals to the main thread, and lets only that one ask for them
+        # Python delivers signals to the main thread, and only that thread may install handlers
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._note)

@@ -1,4 +1,4 @@
-"""From the steps that were asked for to whole updates, and saying so."""
+"""Convert the requested number of steps to whole updates, and report any difference."""
 
 from dataclasses import dataclass, replace
 
@@ -10,12 +10,12 @@ __all__ = ["Plan", "make_plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """A configuration whose rollouts divide into minibatches, and how often it is run.
+    """A configuration whose rollouts divide into minibatches, and the number of updates.
 
     Args:
-        config: as asked for, ``num_steps`` shortened where the steps do not fill one rollout.
-        num_updates: at least 1.
-        notes: what differs from what was asked for, a line each.
+        config: the requested configuration, with ``num_steps`` shortened if the steps do not fill one rollout.
+        num_updates: number of updates, at least 1.
+        notes: differences from the request, one line each.
     """
 
     config: TrainConfig
@@ -29,18 +29,18 @@ class Plan:
 
     @property
     def total_timesteps(self) -> int:
-        """Environment steps per seed that will be taken."""
+        """Total environment steps per seed."""
         return self.num_updates * self.batch_size
 
 
 def make_plan(config: TrainConfig) -> Plan:
-    """Fit the rollouts to the total.
+    """Fit the rollouts to the total number of steps.
 
-    No step that was asked for is dropped: the last update is a whole one, and a total that does not fill one rollout
-    shortens the rollout, to the next length that the minibatches divide.
+    No requested step is dropped: the last update is complete. If the total does not fill one rollout, the rollout is
+    shortened to the smallest length that covers it and that the minibatches divide.
 
     Raises:
-        ConfigError: the minibatches do not divide the batch, or would hold a single transition.
+        ConfigError: the minibatches do not divide the batch, or would contain a single transition.
     """
     _check_minibatches(config)
     notes = []
@@ -68,7 +68,7 @@ def _check_minibatches(config: TrainConfig) -> None:
     if config.memory != "none" and envs % count:
         near = max(d for d in range(1, count + 1) if envs % d == 0)
         raise ConfigError(
-            f"num_minibatches {count} do not divide num_envs {envs}, but with --memory {config.memory} a minibatch is "
+            f"num_minibatches {count} do not divide num_envs {envs}, but with --memory {config.memory} a minibatch has "
             f"whole segments of some environments: choose a divisor of {envs} (the next lower one is {near})"
         )
     shown = f"num_envs {envs} x num_steps {steps} = {batch} transitions and num_minibatches {count}"
@@ -83,7 +83,7 @@ def _check_minibatches(config: TrainConfig) -> None:
 
 
 def _shortest(config: TrainConfig) -> int:
-    """The least ``num_steps`` that covers the total in one rollout and divides into minibatches of 2 or more."""
+    """The smallest ``num_steps`` that covers the total in one rollout and divides into minibatches of 2 or more."""
     envs, count = config.num_envs, config.num_minibatches
     steps = max(-(-config.total_timesteps // envs), -(-2 * count // envs))
     while envs * steps % count:

@@ -1,4 +1,4 @@
-"""From what an iteration reports to the metrics that are logged, and to the name of whatever went wrong."""
+"""Convert the report of an iteration to logged metrics, and name the cause if something is not finite."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,8 +18,8 @@ def scalars(report: Report, index: int, config: TrainConfig, steps_per_s: float)
     """The metrics of one seed after one update.
 
     ``charts/episodic_return`` and ``charts/episodic_length`` are means over the episodes that ended in the rollout,
-    and are left out if none did. The losses are means over the update's minibatches; ``losses/entropy`` is the
-    policy's after it.
+    and are omitted if none did. The losses are means over the update's minibatches; ``losses/entropy`` is that of
+    the updated policy.
     """
     one: Any = jax.tree.map(lambda x: np.asarray(x)[index], report) if config.seeds > 1 else report
     update, episodes = one.update, one.episodes
@@ -43,7 +43,7 @@ def mean_over_seeds(values: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def culprit(report: Report, seeds: Sequence[int]) -> str:
-    """What was not finite first, in words; empty if all is well."""
+    """What was first not finite, in words; empty if everything is finite."""
     for index, seed in enumerate(seeds):
         update: Any = report.update
         if len(seeds) > 1:

@@ -1,4 +1,4 @@
-"""What a benchmark's figures are drawn from: percentile bands of a trial, and the courses of its worst patients."""
+"""Data of a benchmark's figures: percentile bands of a trial, and the courses of its worst patients."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +14,11 @@ __all__ = ["PERCENTILES", "bands", "worst_courses"]
 PERCENTILES = (5.0, 25.0, 50.0, 75.0, 95.0)
 _WORST = 10
 _MOST_POINTS = 400
-"""Times in a figure: more cannot be told apart on a page."""
+"""Maximum number of times in a figure: more cannot be distinguished on a page."""
 
 
 def _times(scenario: Scenario) -> np.ndarray:
-    """Every grid time of the course, in the shown unit."""
+    """All grid times of the course, in the displayed unit."""
     schedule = scenario.schedule
     at_h = np.arange(schedule.decisions)[:, None] * schedule.interval_h + np.asarray(schedule.output_times_h)[None]
     return at_h.ravel() * schedule.shown_per_h
@@ -30,7 +30,7 @@ def _thin(count: int) -> np.ndarray:
 
 
 def _round(values: np.ndarray) -> list[Any]:
-    """Four significant digits are more than a pixel."""
+    """Round to four significant digits, finer than a pixel."""
     with np.errstate(all="ignore"):
         text = np.vectorize(lambda v: float(f"{v:.4g}") if np.isfinite(v) else None, otypes=[object])
     found: list[Any] = text(values).tolist()
@@ -40,7 +40,7 @@ def _round(values: np.ndarray) -> list[Any]:
 def bands(scenario: Scenario, trial: Trial) -> dict[str, Any]:
     """Percentiles over patients of the monitored output, of each window's metric and of the dose.
 
-    Failed patients are left out of bands (they are named elsewhere).
+    Failed patients are excluded from the bands (they are listed elsewhere).
     """
     ok = ~trial.failed
     values = trial.values[ok].reshape(ok.sum(), -1)
@@ -72,7 +72,7 @@ def bands(scenario: Scenario, trial: Trial) -> dict[str, Any]:
 def worst_courses(
     scenario: Scenario, trials: Mapping[str, Trial], ends: Mapping[str, Mapping[str, np.ndarray]], reference: str
 ) -> list[dict[str, Any]]:
-    """The ten who did worst under the reference (lowest attainment, then return), with all their courses."""
+    """The ten worst patients under the reference (lowest attainment, then return), with all their courses."""
     base = ends[reference]
     order = np.lexsort((base["return"], base["attainment_pct"]))[:_WORST]
     any_trial = trials[reference]

@@ -1,7 +1,7 @@
 """A benchmark's courses as a Minari dataset, for offline reinforcement learning.
 
-The doses that a policy gave are replayed in the scenario's environment on the same patients: observations, rewards and
-endings are those that a learner would have met.
+The doses of a policy are replayed in the scenario's environment on the same patients, so observations, rewards and
+episode ends are those that a learner would have seen.
 """
 
 import importlib.util
@@ -58,14 +58,14 @@ def replay(
 
 
 def export(result: Benchmark, policy: str, folder: Path) -> str:
-    """Write ``rl-drug-dosage/<scenario>/<policy>-v0`` and return its place.
+    """Write ``rl-drug-dosage/<scenario>/<policy>-v0`` and return its path.
 
-    It goes where Minari looks (``MINARI_DATASETS_PATH``) if that is set, else to ``minari/`` in the folder.
+    It is written to Minari's folder (``MINARI_DATASETS_PATH``) if that is set, otherwise to ``minari/`` in the folder.
 
     Raises:
         DependencyError: Minari is not installed.
         UnknownNameError: the policy did not take part.
-        OutputError: it cannot be written.
+        OutputError: the dataset cannot be written.
     """
     check()
     if policy not in result.trials:
@@ -99,7 +99,7 @@ def export(result: Benchmark, policy: str, folder: Path) -> str:
         if name in minari.list_local_datasets():
             minari.delete_dataset(name)
         with warnings.catch_warnings():
-            # It asks for links and addresses that a dataset on somebody's own disk does not have.
+            # Minari asks for links and contact addresses, which a local dataset does not have.
             warnings.simplefilter("ignore", UserWarning)
             minari.create_dataset_from_buffers(
                 name,

@@ -1,4 +1,4 @@
-"""From trials to a ranked table: endpoints of each patient, paired differences with bootstrap intervals, subgroups."""
+"""Statistics of trials: endpoints per patient, paired differences with bootstrap intervals, subgroups."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ class Interval:
     high: float
 
     def record(self) -> dict[str, float]:
-        """For JSON, rounded to what the resampling can tell."""
+        """For JSON, rounded to the precision of the resampling."""
         return {name: round(value, 4) for name, value in vars(self).items()}
 
 
 def bootstrap(
     columns: Float[np.ndarray, "patient column"], rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> list[Interval]:
-    """Percentile intervals of the columns' means, patients drawn with replacement (Efron 1979).
+    """Percentile intervals of the column means; patients are drawn with replacement (Efron 1979).
 
-    All columns are resampled alike, so differences between them are paired. A resample is its multinomial counts: its
-    means are one matrix product.
+    All columns use the same resamples, so differences between them are paired. A resample is represented by its
+    multinomial counts, so its means are one matrix product.
     """
     n = len(columns)
     means = np.concatenate(
@@ -61,13 +61,13 @@ def _total(scenario: Scenario, trial: Trial) -> np.ndarray:
 
 
 def endpoints(scenario: Scenario, trial: Trial) -> dict[str, Float[np.ndarray, " patient"]]:
-    """What is known of every patient at the end, a number each.
+    """The endpoints of every patient.
 
-    ``attainment_pct``: share of the judged intervals (or of their points) in every window, the primary endpoint; a
-    failed patient has attained nothing. ``final_pct``: the same of the last judged interval. ``under_pct``,
-    ``over_pct``: below or above some window. ``return``: sum of rewards. ``total_dose``: sum of amounts given, in the
-    dosage's unit times administrations. ``dose_changes``: decisions that differ from the one before. ``dropped_out``: 1
-    or 0. Then one ``harm:NAME`` a kind: intervals with that event.
+    ``attainment_pct``: percentage of the judged intervals (or their points) inside every window, the primary endpoint;
+    0 for a failed patient. ``final_pct``: the same for the last judged interval. ``under_pct``, ``over_pct``: below or
+    above at least one window. ``return``: sum of rewards. ``total_dose``: sum of amounts given, in the dosage's unit
+    times administrations. ``dose_changes``: number of decisions that differ from the previous one. ``dropped_out``: 1
+    or 0. ``harm:NAME``, one per harm: number of intervals with that event.
     """
     judged = scenario.judged()
     ok = ~trial.failed
@@ -89,7 +89,7 @@ def endpoints(scenario: Scenario, trial: Trial) -> dict[str, Float[np.ndarray, "
 
 
 def summary(scenario: Scenario, trial: Trial, ends: Mapping[str, np.ndarray], interval: Interval) -> dict[str, Any]:
-    """One policy's row of the table."""
+    """The table row of one policy."""
     share = np.sort(ends["attainment_pct"])
     worst = share[: max(1, round(_WORST * len(share)))]
     row: dict[str, Any] = {
@@ -116,7 +116,7 @@ def summary(scenario: Scenario, trial: Trial, ends: Mapping[str, np.ndarray], in
 def paired(
     names: Sequence[str], shares: Float[np.ndarray, "patient policy"], rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Every pair's difference in attainment, patient by patient: points, interval, and who did better."""
+    """Paired differences in attainment for every pair of policies: points, interval, and which was better."""
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
     if not pairs:
         return []
@@ -136,7 +136,7 @@ def paired(
 
 
 def strata_of(scenario: Scenario, covariates: Mapping[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]]:
-    """(stratum, level, who) of every level of the scenario's strata that somebody is in."""
+    """(stratum, level, patients) for every non-empty level of the scenario's strata."""
     found = []
     units = {c.name: c.unit for c in scenario.covariates}
     for title, name, edges in scenario.strata:
@@ -165,7 +165,7 @@ def subgroups(
     reference: str,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    """Attainment of every policy in every stratum, and its difference from the reference there."""
+    """Attainment of every policy in every stratum, and its difference from the reference in that stratum."""
     base = names.index(reference)
     rows = []
     for title, label, who in strata_of(scenario, covariates):

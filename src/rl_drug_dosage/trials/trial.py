@@ -1,7 +1,7 @@
 """An in-silico trial: one policy on a range of virtual patients, a pure function of (policy, scenario, range, seed).
 
-Every policy meets the same patients with the same chance. Results of ranges merge (`merge`): shards of a cohort, run
-anywhere, give the bits of the whole.
+Every policy treats the same patients with the same random events. Results of ranges can be merged (`merge`): shards of
+a cohort, run anywhere, give bit-identical results to the whole.
 """
 
 import itertools
@@ -29,20 +29,20 @@ from rl_drug_dosage.utils.seeding import Stream, key_for
 __all__ = ["Cohort", "Trial", "merge", "prepare_trial", "run_trial"]
 
 _CHUNK = 250
-"""Patients in one compiled call, small enough for the caches; two calls run side by side on two cores. Calls start at
-multiples of it, whatever range is asked for, so that a patient is computed by the same program in the same lane: that
-is what makes shards agree to the bit."""
+"""Patients in one compiled call, small enough for the caches; two calls run in parallel on two cores. Calls start at
+multiples of this number, whatever range is requested, so a patient is always computed by the same program in the same
+lane. This makes shards bit-identical."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One policy's results, a row a patient.
+    """Results of one policy, one row per patient.
 
     Args:
         first: number of the first patient.
         covariates: at admission.
         values: the monitored output at the grid times, disturbance included.
-        metrics: the goal's metrics, the mean of an interval's points.
+        metrics: the goal's metrics, averaged over the points of an interval.
         dose: what was given, in the dosage's unit.
         proposal: what the policy asked for.
         every_h: the dosing interval that runs.
@@ -72,22 +72,22 @@ class Trial:
 
     @property
     def patients(self) -> int:
-        """How many."""
+        """Number of patients."""
         return len(self.failed)
 
 
 def merge(parts: Sequence[Trial]) -> Trial:
-    """Results of adjoining ranges as one.
+    """Merge the results of adjacent ranges.
 
     Raises:
-        ConfigError: the ranges do not adjoin.
+        ConfigError: the ranges are not adjacent.
     """
     parts = sorted(parts, key=lambda t: t.first)
     for a, b in itertools.pairwise(parts):
         if a.first + a.patients != b.first:
             raise ConfigError(
-                f"patients {a.first}-{a.first + a.patients - 1} and {b.first}-{b.first + b.patients - 1} do not "
-                "adjoin: give every range once"
+                f"patients {a.first}-{a.first + a.patients - 1} and {b.first}-{b.first + b.patients - 1} are "
+                "not adjacent: give every range once"
             )
     joined: dict[str, Any] = {
         f.name: np.concatenate([getattr(t, f.name) for t in parts])
@@ -110,11 +110,11 @@ def _courses(scenario: Scenario, model: DrugModel, sees_truth: bool) -> Any:
 
 
 _KEPT = 64
-"""Compiled programs that a process keeps."""
+"""Number of compiled programs kept by a process."""
 
 _COMPILER = {"xla_backend_optimization_level": "1"}
-"""A planner's program is compiled once and runs for seconds: level 1 takes a quarter off the compilation, and the runs
-were as fast."""
+"""A planner's program is compiled once and runs for seconds: level 1 shortens the compilation by a quarter, and the
+runs are as fast."""
 
 
 _programs: OrderedDict[Any, Any] = OrderedDict()
@@ -123,7 +123,7 @@ _programs: OrderedDict[Any, Any] = OrderedDict()
 def _program(
     scenario: Scenario, model: DrugModel, sees_truth: bool, policy: Policy, shield: Shield | None, size: int
 ) -> Any:
-    """One compiled program a task and kind of policy: its numbers are arguments. Equal values share a program."""
+    """One compiled program per task and kind of policy; its numbers are arguments. Equal values share a program."""
     leaves, shape = jax.tree.flatten((policy, shield))
     key = (scenario, model, sees_truth, size, shape, tuple(jax.typeof(leaf) for leaf in leaves))
     if key not in _programs:
@@ -137,10 +137,10 @@ def _program(
 
 @dataclass(frozen=True)
 class Cohort:
-    """Patients ``first .. first + count - 1`` of the cohort that seed and stream name; streams never meet.
+    """Patients ``first .. first + count - 1`` of the cohort given by seed and stream; streams never overlap.
 
     Raises:
-        ConfigError: no patients.
+        ConfigError: fewer than one patient.
     """
 
     seed: int
@@ -161,7 +161,7 @@ def prepare_trial(
     shield: Shield | None = None,
     sees_truth: bool = False,
 ) -> None:
-    """Compile what `run_trial` would compile, so that several threads can do so for several policies at once."""
+    """Compile the program of `run_trial`, so that several threads can compile for several policies in parallel."""
     _program(scenario, model, sees_truth, jax.tree.map(jnp.asarray, policy), shield, _CHUNK)
 
 
@@ -175,16 +175,16 @@ def run_trial(
     sees_truth: bool = False,
     clock: dict[str, float] | None = None,
 ) -> Trial:
-    """One policy on one cohort.
+    """Run one policy on one cohort.
 
     Args:
         scenario: the task.
         model: the simulator, from `simulator_of`.
-        policy: doses them.
-        cohort: who.
-        shield: stands between policy and patient.
-        sees_truth: the policy is an oracle.
-        clock: is told ``compile_s`` and ``run_s``, the time that all patients take once it is compiled.
+        policy: the dosing policy.
+        cohort: the patients.
+        shield: safety shield applied to every proposed dose.
+        sees_truth: whether the policy is an oracle.
+        clock: receives ``compile_s`` and ``run_s``, the time for all patients once the program is compiled.
     """
     count, first = cohort.count, cohort.first
     begin = time.perf_counter()
@@ -197,7 +197,7 @@ def run_trial(
         courses = jax.device_get(run(policy, shield, key, start + jnp.arange(_CHUNK)))
         names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "failed"}]
         table = {name: np.moveaxis(getattr(courses, name), 0, 1) for name in names}
-        # A proposal that is no number is the policy's fault and is counted; the patient goes on.
+        # A proposal that is not a number is the policy's fault and is counted; treatment continues.
         failed = ~np.isfinite(table["values"]).all(axis=(1, 2)) | ~np.isfinite(table["reward"]).all(axis=1)
         return Trial(first=start, covariates=courses.covariates, failed=failed, **table)
 
@@ -210,7 +210,7 @@ def run_trial(
 
 
 def _cut(trial: Trial, first: int, count: int) -> Trial:
-    """Patients ``first .. first + count - 1`` of the whole calls."""
+    """Patients ``first .. first + count - 1`` out of complete calls."""
     own = slice(first - trial.first, first - trial.first + count)
     rest = {f.name: getattr(trial, f.name)[own] for f in fields(Trial) if f.name not in {"first", "covariates"}}
     return replace(trial, first=first, covariates={n: c[own] for n, c in trial.covariates.items()}, **rest)

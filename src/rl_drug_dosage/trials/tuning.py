@@ -1,6 +1,6 @@
-"""Tune a baseline on a cohort of its own: every candidate treats the same patients, the best one is kept.
+"""Tune a baseline on a separate cohort: every candidate treats the same patients, and the best one is kept.
 
-The patients come from the tuning stream and the controller's model: what a clinic could do before it meets anybody.
+The patients come from the tuning stream and the controller's model, so a clinic could do this before treating anyone.
 """
 
 from functools import partial
@@ -21,20 +21,20 @@ from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 __all__ = ["tuned"]
 
 _PATIENTS = 200
-"""Standard error of a mean attainment: at most 3.5 points, and paired between candidates far less."""
+"""Standard error of a mean attainment: at most 3.5 points, and much less for paired differences of candidates."""
 _TIE = 0.01
-"""Weight of the mean reward in its own spread: decides between candidates with the same attainment."""
+"""Weight of the mean reward, in units of its spread: decides between candidates with the same attainment."""
 
 
 def tuned(definition: PolicyDefinition, setting: Setting, *, seed: int) -> tuple[Policy, dict[str, Any]]:
-    """The definition's policy for a setting, and what was chosen: parameter -> value, empty where nothing is tuned.
+    """The tuned policy for a setting, and the chosen values (parameter -> value; empty if nothing is tuned).
 
-    Score of a candidate: mean attainment over the cohort; ties go to the higher mean reward.
+    The score of a candidate is its mean attainment over the cohort; ties are broken by the higher mean reward.
     """
     if definition.candidates is None:
         return definition.build(setting), {}
     stacked = definition.candidates(setting, generator(seed, Stream.TUNE))
-    # The clinic tunes on the patients that it believes in.
+    # The clinic tunes on patients simulated from its own model.
     model = simulator_of(setting.scenario, setting.controller.name)
     arrays, rest = eqx.partition(stacked, eqx.is_array)
     scores, rewards = (np.asarray(v) for v in _scores(setting.scenario, model, arrays, rest, seed))
@@ -56,7 +56,7 @@ def _scores(scenario: Scenario, model: DrugModel, arrays: Any, rest: Any, seed: 
         seen = rollout(scenario, model, policy, keys)
         return seen.inside[judged].mean(), seen.reward.sum(0).mean()
 
-    # One candidate after the other keeps the working set in the caches.
+    # Running one candidate after the other keeps the working set in the caches.
     return jax.jit(lambda leaves, stream: jax.lax.map(lambda one: score(one, stream), leaves))(
         arrays, key_for(seed, Stream.TUNE)
     )

@@ -1,10 +1,10 @@
-"""The process that talks to Weights & Biases on behalf of ``utils/wandb.py``, which starts it by its path.
+"""The process that talks to Weights & Biases for ``utils/wandb.py``, which starts it by its path.
 
-It imports nothing of this package. It reads JSON lines from its standard input, the first one being the order and each
-further one a record, and answers with JSON lines:
+It imports nothing from this package. It reads JSON lines from its standard input, first the order and then one record
+per line, and answers with JSON lines:
 
     {"event": "started", "mode": "online" | "offline" | "disabled", "reason": ..., "folder": ..., "url": ...}
-    {"event": "trouble", "reason": ...}        a record was lost, or nothing is tracked any more
+    {"event": "trouble", "reason": ...}        a record was lost, or tracking has stopped
     {"event": "finished", "uploaded": bool}    the last line
 """
 
@@ -24,20 +24,20 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 PROBE_S = 2.5
-"""How long the server may take to answer whether it knows the key, name look-up included."""
+"""Time limit for the server to say whether it knows the key, including the name lookup."""
 
 START_S = 4.5
-"""By when a silent server must be given up after the start, so that all fits into the 10 s of ``utils/wandb.py`` even
-where loading the client takes long (`python -c 'import wandb'`: 2 s on two cores)."""
+"""Time after the start at which a silent server is given up, so that everything fits into the 10 s of
+``utils/wandb.py`` even if loading the client is slow (`python -c 'import wandb'`: 2 s on two cores)."""
 
 INIT_S = 5.0
-"""How long a server that knew the key may take to open the run. Training does not wait for it."""
+"""Time limit for a server that knows the key to open the run. Training does not wait for it."""
 
 FINISH_S = 7.0
-"""How long the last upload may take. What is left then is on the disk, for ``wandb sync``."""
+"""Time limit for the last upload. The rest stays on disk, for ``wandb sync``."""
 
-# What the client would otherwise collect and upload by itself. Checked with wandb 0.30 and 0.31. A version that knows
-# one of these names no longer refuses it, and then nothing is tracked, rather than something private uploaded.
+# What the client would otherwise collect and upload by itself. Checked with wandb 0.30 and 0.31. A version that no
+# longer knows one of these names refuses it; then nothing is tracked, rather than something private uploaded.
 PRIVATE = {
     "disable_code": True,
     "save_code": False,
@@ -59,7 +59,7 @@ QUIET = {"silent": True, "quiet": True, "show_errors": False, "show_warnings": F
 
 
 def say(answers: IO[str], event: str, **details: Any) -> None:
-    """Tell the trainer; one that was killed hears nothing, and its run is still to be closed."""
+    """Tell the trainer. If it was killed, nobody reads this, but the run must still be closed."""
     with suppress(OSError):
         answers.write(json.dumps({"event": event, **details}) + "\n")
         answers.flush()
@@ -70,7 +70,7 @@ def in_one_line(error: Exception) -> str:
 
 
 def probe(base_url: str, key: str | None, *, verify: bool, limit_s: float) -> str | None:
-    """Ask the server who owns the key; ``None`` if it answers well in time, else the reason why not."""
+    """Ask the server who owns the key; ``None`` if it answers correctly in time, otherwise the reason."""
     requests: Any = import_module("requests")
     answer: list[str | None] = []
 
@@ -80,7 +80,7 @@ def probe(base_url: str, key: str | None, *, verify: bool, limit_s: float) -> st
                 f"{base_url}/graphql",
                 json={"query": "query Viewer { viewer { id } }"},
                 auth=("api", key) if key else None,
-                timeout=2 * limit_s,  # for the thread to end at all; the limit is kept below
+                timeout=2 * limit_s,  # only so that the thread ends; the limit is enforced below
                 verify=verify,
             )
             if reply.status_code in (401, 403):
@@ -94,7 +94,7 @@ def probe(base_url: str, key: str | None, *, verify: bool, limit_s: float) -> st
         except Exception as error:  # noqa: BLE001 - whatever goes wrong here means: offline
             answer.append(f"{base_url} cannot be reached ({type(error).__name__})")
 
-    # A thread, because the name look-up obeys no timeout.
+    # A thread, because the name lookup ignores timeouts.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(limit_s)
@@ -102,7 +102,7 @@ def probe(base_url: str, key: str | None, *, verify: bool, limit_s: float) -> st
 
 
 def find_key(base_url: str, settings: Any) -> str | None:
-    """The API key where the client looks for it: environment, netrc, settings file. Never asks."""
+    """The API key from where the client looks for it: environment, netrc, settings file. Never prompts."""
     if key := os.environ.get("WANDB_API_KEY"):
         return key
     path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
@@ -144,7 +144,7 @@ class Worker:
         say(self._answers, "started", mode=self._mode, reason=reason, folder=folder, url=url)
 
     def record(self, message: Mapping[str, Any]) -> None:
-        """Hand one record to the client; a record that fails costs itself only."""
+        """Pass one record to the client; if it fails, only this record is lost."""
         if self._run is None:
             return
         try:
@@ -191,15 +191,15 @@ class Worker:
                 init_timeout=INIT_S,
                 finish_timeout=FINISH_S,
                 finish_timeout_raises=True,
-                # The stop button of the web page would send an interrupt, and from here it could not reach the trainer.
+                # The stop button of the web page would send an interrupt, which cannot reach the trainer from here.
                 stop_fn=lambda: None,
             ),
         )
 
     def _hand_over(self, message: Mapping[str, Any]) -> None:
         kind = message["kind"]
-        # Training: a resumed run repeats the steps after its checkpoint with the same values, and the client drops what
-        # it has already. Evaluation counts from 0 and may go into a training run: it is appended.
+        # Training: a resumed run repeats the steps after its checkpoint with the same values, and the client drops
+        # duplicates. Evaluation counts from 0 and may be logged to a training run: it is appended.
         step = message.get("step") if self._order["options"]["job_type"] == "train" else None
         if kind == "scalars":
             self._run.log(message["values"], step=step)
@@ -207,8 +207,8 @@ class Worker:
             self._run.config.update(message["values"], allow_val_change=True)
         elif kind == "table":
             table = self._wandb.Table(columns=message["columns"], data=message["rows"], allow_mixed_types=True)
-            # Bound by hand, a table travels as a file of the run. Left alone, it also becomes an artifact, whose record
-            # holds a path in the home folder and whose check waits for the server.
+            # Bound by hand, a table is uploaded as a file of the run. Otherwise it also becomes an artifact, whose
+            # record contains a path in the home folder and whose check waits for the server.
             table.bind_to_run(self._run, message["name"], self._run.step)
             self._run.log({message["name"]: table})
         elif kind == "images":
@@ -222,7 +222,7 @@ class Worker:
 
 
 def serve(orders: Iterable[str], answers: IO[str]) -> None:
-    """Run one order to its end. A trainer that dies closes the pipe: its run counts as failed."""
+    """Run one order to its end. If the trainer dies, the pipe closes and the run counts as failed."""
     lines = iter(orders)
     worker = Worker(json.loads(next(lines)), answers)
     worker.start()
@@ -237,7 +237,7 @@ def serve(orders: Iterable[str], answers: IO[str]) -> None:
 
 
 def main() -> None:
-    # The client's own service inherits the standard streams: it gets empty ones, the pipes stay private.
+    # The client's own service inherits the standard streams: give it empty ones, so that the pipes stay private.
     orders = os.fdopen(os.dup(0), "r", encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -247,7 +247,7 @@ def main() -> None:
         serve(orders, answers)
     except Exception as error:  # noqa: BLE001 - there is nobody else to tell
         say(answers, "trouble", reason=in_one_line(error))
-    # Skips the client's exit handler, which waits for its service without a limit; the service ends with this process.
+    # Skips the client's exit handler, which waits for its service indefinitely; the service ends with this process.
     os._exit(0)
 
 

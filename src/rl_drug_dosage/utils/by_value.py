@@ -1,4 +1,4 @@
-"""Values that hold functions and mappings, as static arguments of compiled functions."""
+"""Values with functions and mappings in their fields, usable as static arguments of compiled functions."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -8,10 +8,10 @@ __all__ = ["ByValue"]
 
 
 class ByValue:
-    """Makes a frozen dataclass (declared with ``eq=False``) equal to another one with equal fields, and hashable.
+    """Makes a frozen dataclass (declared with ``eq=False``) hashable and equal to another with equal fields.
 
-    Functions compare by identity. The hash is computed once, mappings count by their keys: JAX asks for it at every
-    call of a compiled function that takes such a value.
+    Functions compare by identity. The hash is computed once and uses only the keys of mappings, because JAX asks for it
+    at every call of a compiled function that takes such a value.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -32,12 +32,12 @@ class ByValue:
 def _same(a: Any, b: Any) -> bool:
     try:
         return a is b or bool(a == b)
-    except ValueError:  # arrays have no truth
+    except ValueError:  # arrays have no truth value
         return False
 
 
 def _key(value: Any) -> Any:
-    """Something hashable that equal values share."""
+    """A hashable key that is the same for equal values."""
     if isinstance(value, Mapping):
         return tuple(sorted(map(str, value)))
     try:

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, and a folder for it, looked after before the work begins."""
+"""Write files atomically, completely or not at all, and prepare their folder before the work begins."""
 
 import contextlib
 import errno
@@ -41,13 +41,13 @@ def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
 
 
 def atomic_write(path: Path, data: bytes) -> None:
-    """Put ``data`` at ``path``: a reader, at any moment and after a power cut, finds the old file or the new one.
+    """Write ``data`` to ``path``. At any time, even after a power cut, a reader finds the old file or the new one.
 
-    The bytes go to a hidden ``.*.tmp`` file in the same folder, which is renamed onto ``path`` once it is on the disk.
-    A process that is killed meanwhile leaves at most that hidden file behind. A symbolic link is itself replaced.
+    The bytes go to a hidden ``.*.tmp`` file in the same folder, which is renamed to ``path`` once it is on disk. A
+    process that is killed meanwhile leaves at most that hidden file. A symbolic link is itself replaced.
 
     Raises:
-        OutputError: the place cannot be written (missing folder, no room, read-only, not a regular file).
+        OutputError: the path cannot be written (missing folder, disk full, read-only, not a regular file).
     """
     try:
         _refuse_unless_regular(path)
@@ -56,7 +56,7 @@ def atomic_write(path: Path, data: bytes) -> None:
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(
-            f"cannot write {str(path)!r}: {reason}; name a file in an existing, writable folder with room for it"
+            f"cannot write {str(path)!r}: {reason}; name a file in an existing, writable folder with enough space"
         ) from error
 
 
@@ -72,7 +72,7 @@ def _refuse_unless_regular(path: Path) -> None:
 
 def _write_beside_and_rename(path: Path, data: bytes) -> None:
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
-    # Not tempfile.mkstemp: its 0o600 would survive the rename, where the user's umask should decide.
+    # Not tempfile.mkstemp: its mode 0o600 would survive the rename, but the user's umask should apply.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as handle:
@@ -80,19 +80,19 @@ def _write_beside_and_rename(path: Path, data: bytes) -> None:
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)
-    except BaseException:  # Ctrl-C as well must not leave the temporary file
+    except BaseException:  # Ctrl-C must not leave the temporary file either
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
 
 
 def _flush_folder(folder: Path) -> None:
-    """Without this a power cut may undo the rename."""
+    """Flush the folder; otherwise a power cut may undo the rename."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network and FUSE file systems cannot flush a folder; the file itself is safe by now.
+        # Some network and FUSE file systems cannot flush a folder; the file itself is already safe.
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
     finally:

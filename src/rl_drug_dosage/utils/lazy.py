@@ -1,4 +1,4 @@
-"""A room's public names without importing its modules before they are asked for."""
+"""Public names of a package, each imported on first use."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -8,11 +8,11 @@ __all__ = ["lazily"]
 
 
 def lazily(room: str, where: Mapping[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a room.
+    """Make the ``__getattr__`` of a package.
 
     Args:
         room: the package.
-        where: public name -> the room's module that defines it.
+        where: public name -> the module of the package that defines it.
     """
 
     def find(name: str) -> Any:

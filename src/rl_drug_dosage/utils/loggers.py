@@ -1,13 +1,12 @@
-"""Where the numbers of a run go: TensorBoard files, a JSON-lines file, and several of them at once.
+"""Loggers for the metrics of a run: TensorBoard files, a JSON-lines file, and several at once.
 
-A logger is told of scalars, hyper-parameters, images and tables. What it does with them never reaches the training: no
-logger draws a random number or changes a value that it is given.
+A logger receives scalars, hyper-parameters, images and tables. It never affects training: no logger draws a random
+number or changes a value that it is given.
 
-A disk that is full, or a folder that became read-only, ends the run with one ``OutputError`` from the call that could
-not be written. The checkpoint would meet the same disk, and a run that goes on without its record is worth less than
-one that stops and can be resumed. For this reason every write happens in the caller's thread: a background writer
-could only print a traceback or lose the error. (Weights & Biases is the opposite: its copy is a luxury, see
-``utils/wandb.py``.)
+A full disk, or a folder that became read-only, ends the run with one ``OutputError`` from the call that could not
+write. The checkpoint would fail on the same disk, and a run without its record is worth less than one that stops and
+can be resumed. Therefore every write happens in the caller's thread: a background writer could only print a traceback
+or lose the error. (Weights & Biases is different: its copy is optional, see ``utils/wandb.py``.)
 """
 
 import json
@@ -27,26 +26,26 @@ __all__ = ["JsonLinesLogger", "Logger", "Loggers", "TensorBoardLogger"]
 
 
 class Logger(Protocol):
-    """Something that keeps a record of a run. ``step`` counts environment steps in training, episodes in evaluation."""
+    """Keeps a record of a run. ``step`` counts environment steps in training and episodes in evaluation."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Record the values of metrics, by their full names (``losses/entropy``)."""
+        """Record metrics by their full names (``losses/entropy``)."""
 
     def hyperparameters(self, values: Mapping[str, Any]) -> None:
         """Record the settings of the run."""
 
     def images(self, step: int, paths: Mapping[str, Path]) -> None:
-        """Record PNG files by name; the files may change or vanish after the call."""
+        """Record PNG files by name; the files may be changed or deleted after the call."""
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Record a table."""
 
     def close(self) -> None:
-        """Finish the record; a second call does nothing."""
+        """Finish the record; a second call has no effect."""
 
 
 class Loggers:
-    """One logger that hands everything on to several, in their order."""
+    """One logger that passes everything on to several, in order."""
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
         self._loggers = tuple(loggers)
@@ -68,7 +67,7 @@ class Loggers:
             logger.table(name, columns, rows)
 
     def close(self) -> None:
-        """Close every logger, also those behind one that raises; the last error carries the others as its context."""
+        """Close every logger, even if an earlier one raises; the last error has the others as its context."""
         with ExitStack() as stack:
             for logger in reversed(self._loggers):
                 stack.callback(logger.close)
@@ -77,18 +76,18 @@ class Loggers:
 class JsonLinesLogger:
     """``metrics.jsonl``: one line ``{"step": ..., "time_s": ..., metric: value, ...}`` for each call of ``scalars``.
 
-    ``time_s`` counts seconds since the run was started, over all its resumptions. Values that are not finite are
-    written as ``null``, because JSON has no name for them. Settings, images and tables lie beside the file in the run
-    folder already and are not repeated here.
+    ``time_s`` counts seconds since the run was started, across all resumptions. Values that are not finite are written
+    as ``null``, because JSON cannot represent them. Settings, images and tables are already in the run folder and are
+    not repeated here.
 
     Args:
         path: the file; it must not exist, unless ``resume_bytes`` is given.
-        resume_bytes: the ``offset`` that a checkpoint stored. What was written later, a torn last line included, is
-            cut off, so that the resumed run writes it again.
+        resume_bytes: the ``offset`` stored in a checkpoint. Everything written later, including a partial last line,
+            is cut off, so that the resumed run writes it again.
 
     Raises:
-        OutputError: the file exists already, or the disk refuses.
-        CheckpointError: on resume, the file does not hold whole lines up to ``resume_bytes``.
+        OutputError: the file already exists, or cannot be written.
+        CheckpointError: on resume, the file does not contain complete lines up to ``resume_bytes``.
     """
 
     def __init__(self, path: Path, *, resume_bytes: int | None = None) -> None:
@@ -107,11 +106,11 @@ class JsonLinesLogger:
 
     @property
     def offset(self) -> int:
-        """Bytes written so far: the ``resume_bytes`` of a run that resumes from here."""
+        """Bytes written so far: the ``resume_bytes`` of a run resumed from here."""
         return self._offset
 
     def sync(self) -> int:
-        """Force the lines to the disk and return ``offset``: what a checkpoint promises then survives a power cut."""
+        """Flush the lines to disk and return ``offset``, so that a checkpoint's record survives a power cut."""
         with _one_line_errors(self._path):
             os.fsync(self._file.fileno())
         return self._offset
@@ -141,20 +140,20 @@ class JsonLinesLogger:
 
 
 class TensorBoardLogger:
-    """An event file that TensorBoard reads, live and afterwards.
+    """An event file for TensorBoard, readable during the run and afterwards.
 
-    It is written with TensorBoard's own protocol messages, one record a call, without a background thread, and without
-    the writer classes of tensorboard or tensorboardX, which take longer to import. TensorBoard keeps scalars as
-    float32; ``metrics.jsonl`` has every digit.
+    It is written with TensorBoard's own protocol messages, one record per call, without a background thread, and
+    without the writer classes of tensorboard or tensorboardX, which take longer to import. TensorBoard stores scalars
+    as float32; ``metrics.jsonl`` has full precision.
 
     Args:
-        folder: the run folder; made if it is missing. Each logger opens a new event file in it.
-        resume_step: the step of the checkpoint that the run resumes from. What earlier files hold beyond it is
-            withdrawn, by the ``SessionLog.START`` event with which TensorBoard marks a restart. (Its fast loader looks
-            at the steps only: there, a value is withdrawn once the resumed run logs that step again.)
+        folder: the run folder; created if missing. Each logger opens a new event file in it.
+        resume_step: the step of the checkpoint from which the run resumes. Later values in earlier files are
+            discarded by the ``SessionLog.START`` event with which TensorBoard marks a restart. (Its fast loader looks
+            only at the steps: it discards a value once the resumed run logs that step again.)
 
     Raises:
-        OutputError: the folder cannot be written, or the disk refuses.
+        OutputError: the folder or the file cannot be written.
     """
 
     def __init__(self, folder: Path, *, resume_step: int | None = None) -> None:
@@ -162,14 +161,14 @@ class TensorBoardLogger:
         self._summary_pb2: Any = import_module("tensorboard.compat.proto.summary_pb2")
         with _one_line_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            # TensorBoard reads the files of a run in the order of their names and expects no more than "tfevents" in
-            # them. A serial number keeps that order when the clock does not, and keeps the host name out.
+            # TensorBoard reads the files of a run in order of their names, which only need to contain "tfevents". A
+            # serial number keeps that order even if the clock jumps, and avoids the host name.
             serial = len(list(folder.glob("events.out.tfevents.*")))
             self._path = folder / f"events.out.tfevents.{serial:010d}"
             self._file = self._path.open("xb", buffering=0)
         self._write(self._event_pb2.Event(file_version="brain.Event:2"))
-        # A START event at step n withdraws the steps from n on, unless it is the first that TensorBoard meets in a run:
-        # so every file opens with one. The step of the checkpoint itself stays.
+        # A START event at step n discards the steps from n on, unless it is the first that TensorBoard sees in a run.
+        # Therefore every file opens with one. The step of the checkpoint itself is kept.
         start = self._event_pb2.SessionLog(status=self._event_pb2.SessionLog.START)
         self._write(self._event_pb2.Event(step=0 if resume_step is None else resume_step + 1, session_log=start))
 
@@ -177,7 +176,7 @@ class TensorBoardLogger:
         self._summaries(step, [{"tag": name, "simple_value": float(value)} for name, value in values.items()])
 
     def hyperparameters(self, values: Mapping[str, Any]) -> None:
-        """Write the settings twice: as a table under "Text", and for the "HParams" page, which compares runs."""
+        """Write the settings twice: as a table under "Text", and for the "HParams" page that compares runs."""
         rows = [(name, value) for name, value in sorted(values.items())]
         self.table("hyperparameters", ("parameter", "value"), rows)
         plugin_data: Any = import_module("tensorboard.plugins.hparams.plugin_data_pb2")
@@ -191,7 +190,7 @@ class TensorBoardLogger:
                 session.hparams[name].string_value = str(value)
         content = plugin_data.HParamsPluginData(version=0, session_start_info=session).SerializeToString()
         plugin = {"plugin_data": {"plugin_name": "hparams", "content": content}}
-        # The page takes the data from the metadata; the tensor beside it is there for readers that want a value.
+        # The page reads the data from the metadata; the tensor is for readers that expect a value.
         empty = {"dtype": _DT_FLOAT, "float_val": [0.0], "tensor_shape": {}}
         self._summaries(0, [{"tag": "_hparams_/session_start_info", "metadata": plugin, "tensor": empty}])
 
@@ -218,7 +217,7 @@ class TensorBoardLogger:
         self._write(self._event_pb2.Event(step=step, summary=summary))
 
     def _write(self, event: Any) -> None:
-        """Append one record in the TFRecord framing: length, its checksum, data, their checksum; little-endian."""
+        """Append one record in TFRecord framing: length, its checksum, data, their checksum; little-endian."""
         event.wall_time = time.time()
         data = event.SerializeToString()
         length = struct.pack("<Q", len(data))
@@ -236,28 +235,28 @@ def _one_line_errors(path: Path, what: str = "write") -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        raise OutputError(f"{path} exists already and is never overwritten: choose another run folder") from error
+        raise OutputError(f"{path} already exists and is never overwritten: choose another run folder") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"cannot {what} {path}: {reason}; free space or choose another folder") from error
 
 
 def _write_all(file: Any, data: bytes) -> None:
-    """Write to an unbuffered file, which may take less than it is given when the disk fills up."""
+    """Write to an unbuffered file, which may accept only part of the data when the disk fills up."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
 
 
 def _time_of_last_line_s(path: Path, size: int) -> float:
-    """The ``time_s`` of the last of the lines that fill the first ``size`` bytes of a metrics file."""
+    """The ``time_s`` of the last line in the first ``size`` bytes of a metrics file."""
     if not path.is_file():
-        raise CheckpointError(f"{path} is missing, but the checkpoint goes on from its byte {size}: put it back")
+        raise CheckpointError(f"{path} is missing, but the checkpoint continues from its byte {size}: restore it")
     with path.open("rb") as file:
         kept = file.read(size)
     if len(kept) < size or (kept and not kept.endswith(b"\n")):
         raise CheckpointError(
-            f"{path} does not end a line at byte {size}, where the checkpoint goes on: put back the file of this run"
+            f"{path} has no line end at byte {size}, where the checkpoint continues: restore the file of this run"
         )
     try:
         return float(json.loads(kept.splitlines()[-1])["time_s"]) if kept else 0.0

@@ -1,4 +1,4 @@
-"""Set JAX up once, before its first use: the device, and where compiled programs are kept."""
+"""Set up JAX once, before its first use: the device, and the cache of compiled programs."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ DEVICES = ("cpu", "cuda")
 
 
 def cache_folder() -> Path:
-    """Where compiled programs are kept: ``JAX_COMPILATION_CACHE_DIR``, else the user's cache folder (XDG)."""
+    """The folder of compiled programs: ``JAX_COMPILATION_CACHE_DIR``, or else the user's cache folder (XDG)."""
     if given := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return Path(given)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -25,12 +25,12 @@ def configure(device: str = "cpu") -> None:
         device: ``"cpu"`` or ``"cuda"``.
 
     Raises:
-        ConfigError: another device.
-        DeviceError: CUDA was asked for and JAX finds none.
+        ConfigError: any other device.
+        DeviceError: CUDA was requested, but JAX finds none.
     """
     if device not in DEVICES:
         raise ConfigError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
-    # XLA's loader reports harmless differences of CPU features on stderr when it reads a cached program.
+    # XLA's loader prints harmless differences in CPU features to stderr when it reads a cached program.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import jax
 
@@ -43,6 +43,6 @@ def configure(device: str = "cpu") -> None:
             jax.devices("cuda")
         except RuntimeError:
             raise DeviceError(
-                "device cuda was asked for, but JAX finds no CUDA device: "
+                "device cuda was requested, but JAX finds no CUDA device: "
                 "install the 'cuda' extra on a machine with an NVIDIA GPU, or use --device cpu"
             ) from None

@@ -1,7 +1,7 @@
-"""One seed, disjoint streams of chance.
+"""Separate random streams from one seed.
 
-Every use of chance draws from its own stream, so that an evaluation can never meet a training patient, whatever
-seeds a user gives to either.
+Every use of random numbers has its own stream, so an evaluation never sees a training patient, whatever seeds a user
+gives to either.
 """
 
 import enum
@@ -15,7 +15,7 @@ __all__ = ["Stream", "generator", "key_for"]
 
 
 class Stream(enum.IntEnum):
-    """What a random number is for. The values are part of every published result: never renumber."""
+    """The purpose of a random number. The values are part of every published result: never renumber them."""
 
     INIT = 0
     TRAIN = 1
@@ -25,7 +25,7 @@ class Stream(enum.IntEnum):
 
 
 def key_for(seed: int, stream: Stream) -> "jax.Array":
-    """The JAX key of a stream; seeds run from 0 to 2**32 - 1, beyond which JAX starts over."""
+    """The JAX key of a stream. Seeds run from 0 to 2**32 - 1; beyond that JAX wraps around."""
     import jax
 
     return jax.random.fold_in(jax.random.key(seed), stream)

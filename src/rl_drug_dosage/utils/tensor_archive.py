@@ -1,16 +1,16 @@
-"""The file format of models and checkpoints: a zip that PyTorch reads, and that nobody has to unpickle.
+"""The file format of models and checkpoints: a zip that PyTorch can read and that does not have to be unpickled.
 
-    archive/data.pkl                     the pickle that torch.load follows: {name: tensor}
+    archive/data.pkl                     the pickle read by torch.load: {name: tensor}
     archive/byteorder                    "little"
-    archive/rl_drug_dosage/record.json   whatever the caller records
+    archive/rl_drug_dosage/record.json   the caller's record
     archive/rl_drug_dosage/index.json    kind; name, dtype, shape and storage key of each tensor
     archive/data/0 ... data/n            raw little-endian values in C order
     archive/version                      PyTorch's own version of this layout
 
 ``torch.load(path, weights_only=True)`` returns the tensors as a flat dict, in order. Members are stored uncompressed,
-each payload at a multiple of 64 bytes, so that PyTorch can map them into memory. Our own reader uses the index and the
-raw bytes. The zip's end comment seals the file: it names the format's version and the SHA-256 of every byte before the
-digest. The seal finds accidents; it is no signature, so the contents are still checked as if a stranger had made them.
+each payload aligned to 64 bytes, so that PyTorch can map them into memory. Our own reader uses the index and the raw
+bytes. The zip's end comment seals the file: it contains the format version and the SHA-256 of every byte before the
+digest. The seal detects accidental damage. It is not a signature, so the contents are still treated as untrusted.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from rl_drug_dosage.utils.files import atomic_write
 __all__ = ["FORMAT_VERSION", "Archive", "read_archive", "write_archive"]
 
 FORMAT_VERSION = 1
-"""The version of the container; the caller's record carries its own."""
+"""The version of the container; the caller's record has its own version."""
 
 _STORAGE_CLASSES = {
     "float32": "FloatStorage",
@@ -46,13 +46,13 @@ _STORAGE_CLASSES = {
     "uint8": "ByteStorage",
     "bool": "BoolStorage",
 }
-# PyTorch takes everything before the first slash of the first member as the archive's name.
+# PyTorch uses everything before the first slash of the first member as the archive's name.
 _ROOT = "archive/"
 _RECORD = "rl_drug_dosage/record.json"
 _INDEX = "rl_drug_dosage/index.json"
 _ALIGNMENT = 64
-# The format does without zip's 64-bit layout, to which zipfile changes at 2 GiB or 65,535 members. A member adds less
-# than 512 bytes of headers and padding.
+# The format avoids zip's 64-bit layout, to which zipfile switches at 2 GiB or 65,535 members. A member adds less than
+# 512 bytes of headers and padding.
 _MAX_MEMBERS = 60_000
 _MAX_BYTES = 2**31 - 1
 _MAX_PAYLOAD_BYTES = _MAX_BYTES - 512 * _MAX_MEMBERS
@@ -60,7 +60,7 @@ _MAX_PAYLOAD_BYTES = _MAX_BYTES - 512 * _MAX_MEMBERS
 _SEAL = re.compile(rb"rl_drug_dosage archive version ([1-9][0-9]{0,8}) sha256 [0-9a-f]{64}\Z")
 _DIGEST_CHARS = 64
 _MAX_SEAL_BYTES = 128
-# What zipfile, json, NumPy and the checks below raise on contents that make no sense.
+# What zipfile, json, NumPy and the checks below raise for invalid contents.
 _MALFORMED = (
     *(zipfile.BadZipFile, struct.error, ArithmeticError, EOFError, LookupError),
     *(MemoryError, RuntimeError, TypeError, ValueError),
@@ -69,24 +69,24 @@ _MALFORMED = (
 
 @dataclass(frozen=True)
 class Archive:
-    """What a file holds: the tensors in the order in which they were written, and the caller's record."""
+    """The contents of a file: the tensors in the order they were written, and the caller's record."""
 
     tensors: dict[str, np.ndarray]
     record: dict[str, Any]
 
 
 def write_archive(path: Path, tensors: Mapping[str, np.ndarray], record: Mapping[str, Any], *, kind: str) -> None:
-    """Write a file, whole or not at all; the same content gives the same bytes.
+    """Write a file atomically; the same content gives the same bytes.
 
     Args:
-        path: where to; an existing file is replaced.
+        path: the file to write; an existing file is replaced.
         tensors: any shape, of float32, float64, int32, int64, uint8 or bool.
-        record: strict JSON: text keys, no NaN or infinity. A tuple comes back as a list.
-        kind: what the file is, e.g. ``"agent"``; a reader has to ask for the same.
+        record: strict JSON: text keys, no NaN or infinity. A tuple is read back as a list.
+        kind: what the file is, e.g. ``"agent"``; a reader must ask for the same kind.
 
     Raises:
-        ConfigError: a tensor or record that the format cannot hold.
-        OutputError: the place cannot be written.
+        ConfigError: a tensor or record that the format cannot store.
+        OutputError: the path cannot be written.
     """
     entries = [_Entry.describe(str(number), name, array) for number, (name, array) in enumerate(tensors.items())]
     members = {
@@ -99,24 +99,24 @@ def write_archive(path: Path, tensors: Mapping[str, np.ndarray], record: Mapping
         members[f"data/{entry.storage}"] = array.astype(entry.stored_dtype(), copy=False).tobytes()
     if sum(map(len, members.values())) > _MAX_PAYLOAD_BYTES or len(members) > _MAX_MEMBERS:
         raise ConfigError(
-            f"{len(entries)} tensors are too much for one file: "
-            f"at most {_MAX_MEMBERS} of together {_MAX_PAYLOAD_BYTES} bytes fit, store fewer"
+            f"{len(entries)} tensors are too many for one file: "
+            f"at most {_MAX_MEMBERS} with a total of {_MAX_PAYLOAD_BYTES} bytes fit, store fewer"
         )
     atomic_write(path, _sealed_zip({**members, "version": b"3\n"}))
 
 
 def read_archive(path: Path, *, kind: str) -> Archive:
-    """Read a file that `write_archive` wrote, and nothing else.
+    """Read a file written by `write_archive`; no other file is accepted.
 
     Args:
         path: the file.
-        kind: what it must have been written as.
+        kind: the kind it must have been written as.
 
     Returns:
         Writable tensors in the machine's byte order, and the record.
 
     Raises:
-        ModelFileError: it is missing, unreadable, damaged, foreign, of a newer format or of another kind.
+        ModelFileError: the file is missing, unreadable, damaged, not ours, of a newer format or of another kind.
     """
     try:
         return _parse(_read_sealed(path), kind)
@@ -130,7 +130,7 @@ def read_archive(path: Path, *, kind: str) -> Archive:
 
 
 class _RefusedError(Exception):
-    """A complete sentence on why a file is not loaded, and what to do."""
+    """A complete sentence that says why a file is not loaded, and what to do."""
 
 
 class _Entry(NamedTuple):
@@ -144,7 +144,7 @@ class _Entry(NamedTuple):
     @classmethod
     def describe(cls, storage: str, name: Any, array: Any) -> "_Entry":
         if not (isinstance(name, str) and name.isascii() and isinstance(array, np.ndarray)):
-            raise ConfigError(f"tensor {name!r} is a {type(array).__name__}: give NumPy arrays under ASCII names")
+            raise ConfigError(f"tensor {name!r} is a {type(array).__name__}: give NumPy arrays with ASCII names")
         if array.dtype.name not in _STORAGE_CLASSES:
             allowed = ", ".join(_STORAGE_CLASSES)
             raise ConfigError(f"tensor {name!r} has dtype {array.dtype}: convert it to one of {allowed}")
@@ -175,7 +175,7 @@ def _sealed_zip(members: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
         for name, payload in members.items():
             info = zipfile.ZipInfo(_ROOT + name, date_time=(1980, 1, 1, 0, 0, 0))
-            info.create_system = 3  # zipfile would write the platform's
+            info.create_system = 3  # otherwise zipfile writes the platform's
             # A local header is 30 bytes and the name; the padding is an extra field of PyTorch's, whose header is 4.
             padding = -(buffer.tell() + 30 + len(info.filename) + 4) % _ALIGNMENT
             info.extra = b"FB" + struct.pack("<H", padding) + b"Z" * padding
@@ -187,7 +187,7 @@ def _sealed_zip(members: Mapping[str, bytes]) -> bytes:
 
 
 def _read_sealed(path: Path) -> bytes:
-    """The bytes of a file whose seal holds. A file that is not ours is refused before it is read into memory."""
+    """The bytes of a file with a valid seal. A file that is not ours is refused before it is read into memory."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise _RefusedError("it is not a file; give the path of a file that rl_drug_dosage saved")
@@ -214,7 +214,7 @@ def _parse(data: bytes, kind: str) -> Archive:
         if index["kind"] != kind:
             raise _RefusedError(f"it holds {index['kind']!r}, not {kind!r}; give a file that was saved as {kind!r}")
         entries = [_Entry.from_json(fields) for fields in index["tensors"]]
-        # One payload used by many tensors would be a way to ask for more memory than the file has.
+        # One payload shared by many tensors could demand more memory than the size of the file.
         for field in ("name", "storage"):
             if len({getattr(entry, field) for entry in entries}) < len(entries):
                 raise ValueError(f"two tensors share a {field}")
@@ -223,7 +223,7 @@ def _parse(data: bytes, kind: str) -> Archive:
 
 
 def _check_members(members: list[zipfile.ZipInfo], file_bytes: int) -> None:
-    """Believe no size that the file cannot hold."""
+    """Refuse sizes that do not fit into the file."""
     if len({member.filename for member in members}) < len(members):
         raise ValueError("two members share a name")
     if any((m.compress_type, m.compress_size) != (zipfile.ZIP_STORED, m.file_size) for m in members):
@@ -235,7 +235,7 @@ def _check_members(members: list[zipfile.ZipInfo], file_bytes: int) -> None:
 def _to_json(value: dict[str, Any]) -> bytes:
     try:
         if not _has_only_text_keys(value):
-            raise ConfigError("a key of the record is not a text: json would change it; use text keys")
+            raise ConfigError("a key of the record is not text: json would change it; use text keys")
         return json.dumps(value, allow_nan=False, sort_keys=True, indent=1).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"the record cannot be stored as JSON ({error}): use text, finite numbers, lists") from error
@@ -256,14 +256,14 @@ def _from_json(text: bytes) -> dict[str, Any]:
 
 def _finite(literal: str) -> float:
     if not math.isfinite(number := float(literal)):
-        raise ValueError(f"{literal[:20]} is no finite number")
+        raise ValueError(f"{literal[:20]} is not a finite number")
     return number
 
 
 def _pickle(entries: Iterable[_Entry]) -> bytes:
     """The protocol-2 pickle of ``{name: tensor}``, in the opcodes that PyTorch's weights_only reader allows.
 
-    By hand, because the pickle module can only name functions that it can import, and these are PyTorch's.
+    Written by hand, because the pickle module can only refer to functions that it can import, and these are PyTorch's.
     """
     items = [_text(entry.name) + _tensor(entry) for entry in entries]
     return b"\x80\x02" + b"}(" + b"".join(items) + b"u" + b"."  # PROTO 2, EMPTY_DICT MARK, items, SETITEMS, STOP

@@ -1,18 +1,18 @@
-"""Weights & Biases, at arm's length.
+"""Weights & Biases tracking in a separate process.
 
-The client runs in a process of its own (``utils/_wandb_worker.py``), which is handed records through a pipe and is
-never waited for, except at the end and then for a limited time. So the training keeps its random numbers, its signal
-handlers, its terminal and its standard streams whatever the client does, and an unreachable server, a missing key or a
-client that hangs cannot hold it up: such a run is tracked offline, in the run folder, and one line says how to upload
-it. Nothing here raises into the training. The stop button of the W&B page has no effect on it either.
+The client runs in its own process (``utils/_wandb_worker.py``), which receives records through a pipe. Training waits
+for it only at the end, and for a limited time. The client therefore cannot affect the random numbers, signal handlers,
+terminal or standard streams of training. An unreachable server, a missing key or a hanging client cannot delay it:
+such a run is tracked offline, in the run folder, and one line says how to upload it. Nothing here raises into training,
+and the stop button of the W&B page does not stop it.
 
-What leaves this machine is what a logger is told (metrics, settings, plots, tables), the options below, and the
-client's own record of its version, of Python's version and of the platform (``linux-x86_64``). Code, git state, console
-output, host name, installed packages, command line and paths stay here; the process gets no environment variable that
-the client does not need.
+Only these data leave this machine: what a logger receives (metrics, settings, plots, tables), the options below, and
+the client's own record of its version, Python's version and the platform (``linux-x86_64``). Code, git state, console
+output, host name, installed packages, command line and paths are not sent. The process gets only the environment
+variables that the client needs.
 
 ``WANDB_MODE``, ``WANDB_BASE_URL``, ``WANDB_API_KEY``, ``WANDB_DIR``, ``WANDB_ENTITY`` and the netrc and settings files
-of ``wandb login`` mean what they mean to the client.
+of ``wandb login`` have their usual meaning.
 """
 
 import base64
@@ -38,7 +38,7 @@ from rl_drug_dosage.utils.loggers import Logger, Loggers
 __all__ = ["WandbOptions", "require_wandb", "start_wandb"]
 
 _GIVE_UP_S = 9.5
-"""How long ``close`` waits. The worker's own limits are tighter; this one is for a client that hangs."""
+"""How long ``close`` waits. The worker's own limits are shorter; this one is for a client that hangs."""
 
 _PASSED_VARIABLES = frozenset(
     """
@@ -57,25 +57,25 @@ class WandbOptions:
     """How a run appears in Weights & Biases."""
 
     project: str = "rl-drug-dosage"
-    """Project that the run belongs to."""
+    """Project of the run."""
     entity: str | None = None
-    """Team or user that owns the project; ``None``: the default of the account."""
+    """Team or user that owns the project; ``None`` means the account's default."""
     tags: tuple[str, ...] = ()
     """Tags to find the run by."""
     run_id: str | None = None
-    """Run to go on with; ``None``: a new one."""
+    """Run to resume; ``None`` starts a new one."""
     name: str | None = None
-    """Name that the run is shown by; ``None``: one is made up."""
+    """Display name of the run; with ``None`` one is generated."""
     group: str | None = None
-    """Group of runs that are compared, such as the seeds of one setting."""
+    """Group of runs to compare, such as the seeds of one setting."""
     job_type: str = "train"
-    """``"train"``: steps are environment steps. Anything else: records are appended in the order they come."""
+    """``"train"``: steps are environment steps. Anything else: records are appended in order of arrival."""
 
 
 def require_wandb() -> None:
     """Raise ``DependencyError`` if the ``wandb`` extra is not installed. Imports nothing."""
     spec = importlib.util.find_spec("wandb")
-    # The client keeps its files in folders called "wandb", which look like packages without an origin.
+    # The client keeps its files in folders named "wandb", which look like packages without an origin.
     if spec is None or spec.origin is None:
         raise DependencyError(
             "tracking needs Weights & Biases, which is not installed: run `make install-wandb` or "
@@ -86,13 +86,13 @@ def require_wandb() -> None:
 def start_wandb(
     options: WandbOptions, *, folder: Path, config: Mapping[str, Any], say: Callable[[str], None]
 ) -> Logger:
-    """Start tracking and return at once; whether the run is online is said with a later record or at the end.
+    """Start tracking and return at once. Whether the run is online is reported with a later record or at the end.
 
     Args:
         options: how the run appears.
         folder: the client's files go to ``wandb/`` in it (unless ``WANDB_DIR`` is set).
-        config: the settings of the run. Values that are paths stay here.
-        say: prints one line for the user; called from the calls of the logger only.
+        config: the settings of the run. Paths among the values are not sent.
+        say: prints one line for the user; called only from within calls of the logger.
 
     Raises:
         DependencyError: the ``wandb`` extra is not installed.
@@ -101,7 +101,7 @@ def start_wandb(
     order = {"options": asdict(options), "folder": str(folder), "config": _plain(config)}
     environment = {name: value for name, value in os.environ.items() if name in _PASSED_VARIABLES}
     environment |= {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
-    # By its path: as a module it would import this package first. With -P: this file must not be found as "wandb".
+    # By its path: as a module it would import this package first. With -P, so that this file is not found as "wandb".
     command = [sys.executable, "-P", str(Path(__file__).with_name("_wandb_worker.py"))]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def start_wandb(
             stderr=subprocess.DEVNULL,
             env=environment,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for the trainer
+            start_new_session=True,  # Ctrl-C should reach only the trainer
         )
     except OSError as error:
         say(f"W&B: not tracked, because its client cannot be started ({error.strerror or error})")
@@ -171,7 +171,7 @@ class _WandbLogger:
             try:
                 self._hear(self._inbox.get(timeout=max(0.0, deadline_s - time.monotonic())))
             except queue.Empty:
-                # The client's service, a child of the worker, ends by itself when it finds the worker gone.
+                # The client's service, a child of the worker, exits by itself when the worker is gone.
                 self._process.kill()
                 self._say(
                     "W&B: gave up waiting for its client, tracking is incomplete; the run folder has the full record"
@@ -232,13 +232,13 @@ def _write_lines(lines: "queue.SimpleQueue[str | None]", pipe: IO[str]) -> None:
 def _read_lines(pipe: IO[str], events: "queue.SimpleQueue[dict[str, Any]]") -> None:
     with pipe:
         for line in pipe:
-            if line.endswith("\n"):  # a worker that is killed may leave half a line
+            if line.endswith("\n"):  # a killed worker may leave half a line
                 events.put(json.loads(line))
     events.put({"event": "ended"})
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can carry of a value: numbers as Python's own, unknown objects as text, paths not at all."""
+    """Convert a value for JSON: numbers as Python numbers, unknown objects as text, paths not at all."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items() if not isinstance(item, Path)}
     if isinstance(value, list | tuple):

@@ -1,6 +1,6 @@
-"""What several anaesthetic drug files share: body composition, the Bouillon 2004 BIS surface, a common adult cohort.
+"""Shared by the anaesthetic drug files: body composition, the Bouillon 2004 BIS surface, a common adult cohort.
 
-Every number stands with its source; the drug files say where they use it.
+Every number has its source; the drug files say where they use it.
 """
 
 import jax.numpy as jnp
@@ -35,11 +35,13 @@ _BOUILLON = (
 )
 
 BIS_THETAS = {
-    "bis_c50_propofol": Param(4.47, "mg/L", _BOUILLON, "effect-site propofol at half the drop of BIS, no remifentanil"),
-    "bis_c50_remifentanil": Param(19.3, "ng/mL", _BOUILLON, "effect-site remifentanil at half the drop, no propofol"),
+    "bis_c50_propofol": Param(4.47, "mg/L", _BOUILLON, "propofol Ce at half-maximal BIS reduction, no remifentanil"),
+    "bis_c50_remifentanil": Param(
+        19.3, "ng/mL", _BOUILLON, "remifentanil Ce at half-maximal BIS reduction, no propofol"
+    ),
     "bis_gamma": Param(1.43, "1", _BOUILLON, "steepness of the surface"),
     "bis_beta": Param(0.0, "1", _BOUILLON, "interaction: 0 is additive"),
-    "bis_baseline": Param(97.4, "1", _BOUILLON, "BIS without drug; the maximal drop is the same"),
+    "bis_baseline": Param(97.4, "1", _BOUILLON, "BIS without drug, also the maximal reduction"),
 }
 
 BIS_ETAS = (
@@ -54,7 +56,7 @@ BIS_TARGET = Target(
     40.0,
     60.0,
     "1",
-    "general anaesthesia, 40-60: the band asked of BIS-guided propofol-remifentanil anaesthesia"
+    "general anaesthesia, 40-60: the target range of BIS-guided propofol-remifentanil anaesthesia"
     " in e.g. Life 2023;13:2065 (doi 10.3390/life13102065)",
 )
 
@@ -66,23 +68,23 @@ REMIFENTANIL_COVARIATE = Covariate(
     typical=0.0,
     source=(
         "constant effect-site targets of 0, 2 and 4 ng/mL (Vanluchene ALG et al. Br J Anaesth 2004;93:645-654); "
-        "the upper edge and the equal shares of the virtual cohort are this project's choice"
+        "the upper limit and the equal proportions in the virtual cohort are this project's choice"
     ),
-    meaning="remifentanil at the effect site, held by its own pump; may change over time",
+    meaning="remifentanil at the effect site, maintained by its own pump; may change over time",
     column="REMI",
     distribution=Categorical((0.0, 2.0, 4.0), (1 / 3, 1 / 3, 1 / 3)),
 )
 
 
 def female_covariate(source: str) -> Covariate:
-    """Sex as 0 (male) and 1 (female), drawn with equal shares."""
+    """Sex as 0 (male) or 1 (female), with equal probability."""
     return Covariate(
         name="female",
         unit="0/1",
         low=0.0,
         high=1.0,
         typical=0.0,
-        source=f"{source}; equal shares in the virtual cohort",
+        source=f"{source}; equal proportions in the virtual cohort",
         meaning="sex: 0 male, 1 female",
         distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
         column="FEMALE",
@@ -93,7 +95,7 @@ def female_covariate(source: str) -> Covariate:
 def uniform_adults(
     name: str, unit: str, published: tuple[float, float], typical: float, drawn: tuple[float, float], source: str
 ) -> Covariate:
-    """Age, height or weight with its published range, drawn uniformly over the common cohort's."""
+    """Age, height or weight with its published range, drawn uniformly over the range of the common cohort."""
     meaning, column = {
         "age_y": ("age", "AGE"),
         "height_cm": ("height", "HT"),
@@ -115,15 +117,15 @@ def uniform_adults(
 def james_lean_body_mass_kg(weight_kg: Array, height_cm: Array, female: Array) -> Array:
     """Lean body mass by James: male 1.1 W - 128 (W/H)^2, female 1.07 W - 148 (W/H)^2, W in kg and H in cm.
 
-    It falls again in the very obese (BMI above about 42 in men, 37 in women), where models on it must not be used.
-    Read in CRAN package tci (poppk_mods.R), in agreement with stanpumpR's lbmJames.
+    It decreases again in severe obesity (BMI above about 42 in men, 37 in women), where models based on it must not be
+    used. Taken from CRAN package tci (poppk_mods.R), in agreement with stanpumpR's lbmJames.
     """
     ratio_squared = (weight_kg / height_cm) ** 2
     return jnp.where(female > 0.5, 1.07 * weight_kg - 148.0 * ratio_squared, 1.1 * weight_kg - 128.0 * ratio_squared)
 
 
 def al_sallami_fat_free_mass_kg(weight_kg: Array, height_cm: Array, age_y: Array, female: Array) -> Array:
-    """Fat-free mass by Al-Sallami 2015: the Janmahasatian formula times a maturation that ends in adulthood.
+    """Fat-free mass by Al-Sallami 2015: the Janmahasatian formula times a maturation factor that ends in adulthood.
 
     Male (0.88 + 0.12 / (1 + (A/13.4)^-12.7)) 42.92 W / (30.93 + BMI); female (1.11 - 0.11 / (1 + (A/7.1)^-1.1))
     37.99 W / (35.98 + BMI); A in years, W in kg. The rounded constants are those of Eleveld 2018's control stream
@@ -136,7 +138,7 @@ def al_sallami_fat_free_mass_kg(weight_kg: Array, height_cm: Array, age_y: Array
 
 
 def bis_parameters(theta: Values) -> dict[str, Array]:
-    """The entries that `bis_output` and `BIS_ETAS` read."""
+    """The parameters that `bis_output` and `BIS_ETAS` use."""
     return {
         "bis_c50_propofol_mg_per_l": theta["bis_c50_propofol"],
         "bis_c50_remifentanil_ng_per_ml": theta["bis_c50_remifentanil"],
@@ -147,7 +149,7 @@ def bis_parameters(theta: Values) -> dict[str, Array]:
 
 
 def bis_output(remifentanil_state: str | None = None) -> Output:
-    """BIS over the propofol effect site and a remifentanil effect site: a compartment, or ``remi_ce_ng_per_ml``."""
+    """BIS from the propofol and remifentanil effect sites; the latter is a compartment, or ``remi_ce_ng_per_ml``."""
 
     def value(state: Values, p: Values) -> Array:
         remifentanil = p["remi_ce_ng_per_ml"] if remifentanil_state is None else 1000.0 * state[remifentanil_state]
@@ -162,5 +164,9 @@ def bis_output(remifentanil_state: str | None = None) -> Output:
         )
 
     return Output(
-        "bis", "1", None, value, "bispectral index by the Bouillon 2004 surface; noise and delay belong to a monitor"
+        "bis",
+        "1",
+        None,
+        value,
+        "bispectral index by the Bouillon 2004 surface, without the noise and delay of a monitor",
     )

@@ -1,4 +1,4 @@
-"""Fat-free mass, and body sizes of virtual children: what several drug files share.
+"""Fat-free mass, and body sizes of virtual children, shared by several drug files.
 
 Janmahasatian S et al. Quantification of lean bodyweight. Clin Pharmacokinet 2005;44:1051-1065; the maturation of
 Al-Sallami HS et al. Prediction of fat-free mass in children. Clin Pharmacokinet 2015;54:1169-1178. Constants as read in
@@ -28,7 +28,7 @@ def fat_free_mass_kg(wt_kg: Number, height_cm: Number, female: Number) -> Number
 
 
 def maturing_fat_free_mass_kg(age_y: Number, wt_kg: Number, height_cm: Number, female: Number) -> Number:
-    """Adult fat-free mass times a share that grows with age, kg.
+    """Adult fat-free mass times a fraction that increases with age, kg.
 
     Boys 0.88 + 0.12 / (1 + (AGE/13.4)^-12.7), girls 1.11 - 0.11 / (1 + (AGE/7.1)^-1.1).
     """
@@ -37,17 +37,17 @@ def maturing_fat_free_mass_kg(age_y: Number, wt_kg: Number, height_cm: Number, f
     return jnp.where(female > 0.5, girls, boys) * fat_free_mass_kg(wt_kg, height_cm, female)
 
 
-# Rounded to look like a growth chart. A choice of this project for virtual cohorts, no part of any published model.
+# Rounded values that resemble a growth chart. This project's choice for virtual cohorts, not part of a published model.
 _AGE_Y = (0.0, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0)
 _WEIGHT_KG = (3.5, 7.5, 10.0, 12.5, 16.0, 20.5, 25.5, 32.0, 41.0, 50.0, 60.0, 70.0)
 _HEIGHT_CM = (50.0, 66.0, 75.0, 87.0, 102.0, 115.0, 128.0, 138.0, 150.0, 161.0, 168.0, 172.0)
 
 
 def growth_weight_kg(age_y: Number) -> Number:
-    """A middling weight at an age, constant from 18 years on."""
+    """An average weight for age, constant from 18 years on."""
     return jnp.interp(age_y, jnp.asarray(_AGE_Y), jnp.asarray(_WEIGHT_KG))
 
 
 def growth_height_cm(age_y: Number) -> Number:
-    """A middling height at an age, constant from 18 years on."""
+    """An average height for age, constant from 18 years on."""
     return jnp.interp(age_y, jnp.asarray(_AGE_Y), jnp.asarray(_HEIGHT_CM))

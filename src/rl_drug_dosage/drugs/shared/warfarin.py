@@ -1,4 +1,4 @@
-"""What the warfarin files share: two chains of coagulation activity, genotypes as numbers, tablets."""
+"""Shared by the warfarin files: two chains of coagulation activity, genotypes as numbers, tablets."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 DIPLOTYPES = (11.0, 12.0, 13.0, 22.0, 23.0, 33.0)
-"""CYP2C9 *1/*1, *1/*2, *1/*3, *2/*2, *2/*3, *3/*3, each written as its two star numbers."""
+"""CYP2C9 *1/*1, *1/*2, *1/*3, *2/*2, *2/*3, *3/*3, each coded by its two star-allele numbers."""
 
 INR_TARGET = Target(
     "inr",
@@ -45,9 +45,9 @@ TABLETS = DosingOptions(
 def coagulation_chains(pk: Mammillary, fast: int, slow: int) -> OdeSystem:
     """Coagulation activity in two chains of ``fast`` and ``slow`` equal steps, 1 without drug.
 
-    The first step of each chain is filled at the rate k (1 - E), every further one by the one before, and all are left
-    at k times their content; k = steps / mean transit time, E = emax C^gamma / (ec50^gamma + C^gamma).
-    Parameters: the pk's, ``emax``, ``ec50`` mg/L, ``gamma``, ``mtt_fast``, ``mtt_slow`` h (whole chains).
+    Input into the first step of each chain is k (1 - E); every step passes on k times its content. k = steps / mean
+    transit time, E = emax C^gamma / (ec50^gamma + C^gamma).
+    Parameters: those of ``pk``, ``emax``, ``ec50`` mg/L, ``gamma``, ``mtt_fast``, ``mtt_slow`` h (whole chains).
     """
     chains = {"fast": tuple(f"fast{i + 1}" for i in range(fast)), "slow": tuple(f"slow{i + 1}" for i in range(slow))}
 
@@ -68,7 +68,7 @@ def coagulation_chains(pk: Mammillary, fast: int, slow: int) -> OdeSystem:
 
 
 def by_diplotype(diplotype: Array, values: tuple[Array | float, ...]) -> Array:
-    """The value of a CYP2C9 diplotype, in the order of `DIPLOTYPES`; NaN for a number that names none."""
+    """The value for a CYP2C9 diplotype, in the order of `DIPLOTYPES`; NaN for an unknown code."""
     return jnp.select([diplotype == code for code in DIPLOTYPES], list(values), jnp.nan)
 
 
@@ -81,7 +81,7 @@ def cyp2c9_covariate(probabilities: tuple[float, ...], source: str) -> Covariate
         high=33.0,
         typical=11.0,
         source=source,
-        meaning="CYP2C9 diplotype, its two star numbers side by side: 11, 12, 13, 22, 23 or 33 (13 is *1/*3)",
+        meaning="CYP2C9 diplotype, coded by its two star-allele numbers: 11, 12, 13, 22, 23 or 33 (13 is *1/*3)",
         distribution=Categorical(DIPLOTYPES, probabilities),
         column="CYP2C9",
         words={"*1/*1": 11.0, "*1/*2": 12.0, "*1/*3": 13.0, "*2/*2": 22.0, "*2/*3": 23.0, "*3/*3": 33.0},
@@ -97,7 +97,7 @@ def vkorc1_covariate(probabilities: tuple[float, float, float], source: str) -> 
         high=2.0,
         typical=2.0,
         source=source,
-        meaning="VKORC1 -1639G>A: number of G alleles (2 GG, 1 GA, 0 AA; few G, sensitive)",
+        meaning="VKORC1 -1639G>A: number of G alleles (2 GG, 1 GA, 0 AA; fewer G, more sensitive)",
         distribution=Categorical((2.0, 1.0, 0.0), probabilities),
         column="VKORC1G",
         words={"GG": 2.0, "GA": 1.0, "AG": 1.0, "AA": 0.0, "G/G": 2.0, "G/A": 1.0, "A/G": 1.0, "A/A": 0.0},

@@ -1,4 +1,4 @@
-"""Dose search: the dose or interval that reaches a target, for one parameter set or under a posterior."""
+"""Dose search: the dose or interval that reaches a target, for one parameter set or over a posterior."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ from rl_drug_dosage.pkpd.simulate import outputs_of, solve
 __all__ = ["DoseFound", "RegimenChoice", "attains", "choose_regimen", "exposure", "reach", "with_dose"]
 
 _POINTS = 97
-"""Times at which a peak or a time above a limit is looked for: 15 minutes apart over a day."""
+"""Time points used for a peak or a time above a limit: every 15 minutes over a day."""
 
 
 class DoseFound(eqx.Module):
-    """A continuous dose; ``reached`` is False where the bounds do not contain it, and the nearer bound is returned."""
+    """A continuous dose. If it lies outside the bounds, ``reached`` is False and the nearer bound is returned."""
 
     dose_mg: Float[Array, ""]
     value: Float[Array, ""]
@@ -38,13 +38,13 @@ class RegimenChoice(eqx.Module):
     dose_mg: float
     interval_h: float
     attainment: Float[np.ndarray, "interval dose"]
-    """Share of posterior draws inside the target."""
+    """Fraction of posterior draws inside the target."""
     median: Float[np.ndarray, "interval dose"]
     """Median of the target's metric over the draws."""
 
 
 def with_dose(regimen: Regimen, dose_mg: Float[Array, ""], from_h: float) -> Regimen:
-    """The regimen with every dose from ``from_h`` on set to ``dose_mg``; infusion durations, or rates, stay."""
+    """Set every dose from ``from_h`` on to ``dose_mg``; infusion durations or rates are unchanged."""
     later = jnp.asarray(regimen.time_h >= from_h) & jnp.asarray(regimen.given)
     amounts = jnp.where(later, dose_mg, jnp.asarray(regimen.amount_mg, dtype=float))
     return eqx.tree_at(lambda r: r.amount_mg, regimen, amounts)
@@ -60,15 +60,16 @@ def exposure(
     start_h: float | Array,
     end_h: float | Array,
 ) -> Float[Array, ""]:
-    """The target's metric over [start_h, end_h], one parameter set; pure.
+    """The target's metric over [start_h, end_h] for one parameter set. A pure function.
 
-    ``trough`` and ``value``: the output at ``end_h``, before a dose given then. ``peak``, ``time_above``: over
-    equally spaced times and, for the peak, infusion ends. ``auc24``: area over the window scaled to 24 h;
-    ``auc_total``: from the first dose to ``end_h``; ``average``: area over the window divided by its length. Areas
+    ``trough`` and ``value``: the output at ``end_h``, before a dose given at that time. ``peak`` and ``time_above``:
+    over equally spaced times and, for the peak, the ends of infusions. ``auc24``: AUC over the window, scaled to 24 h.
+    ``auc_total``: AUC from the first dose to ``end_h``. ``average``: AUC over the window divided by its length. AUCs
     are exact.
 
     Raises:
-        DrugModelError: an area of an output that is not a multiple of the central concentration, a time above no limit.
+        DrugModelError: the AUC of an output that is not a multiple of the central concentration, or ``time_above``
+            without a lower limit.
     """
     at = model.output_index(target.output)
     scale = model.outputs[at].auc_scale
@@ -90,7 +91,7 @@ def exposure(
         if target.metric == "peak":
             ends = jnp.asarray(regimen.time_h + regimen.duration_h, dtype=float)
             times = jnp.concatenate([times, jnp.clip(ends, start_h, end_h)])
-    # A bolus peaks just after it is given; a trough, and the end of the window, belong before the next dose.
+    # A bolus peaks just after it is given; a trough, and the end of the window, are taken before the next dose.
     after = (times < end_h) & (target.metric == "peak")
     contents = solve(model.structure, p, regimen, covariates, times, after).contents
     values = outputs_of(model, p, covariates, contents, times)[:, at]
@@ -102,7 +103,7 @@ def exposure(
 
 
 def attains(value: Float[Array, "..."], target: Target) -> Bool[Array, "..."]:
-    """Whether a metric lies inside the target's window."""
+    """Whether a metric lies inside the target window."""
     low = -jnp.inf if target.low is None else target.low
     high = jnp.inf if target.high is None else target.high
     return (value >= low) & (value <= high)
@@ -111,11 +112,11 @@ def attains(value: Float[Array, "..."], target: Target) -> Bool[Array, "..."]:
 def reach(
     metric: Callable[[Float[Array, ""]], Float[Array, ""]], target: float | Array, low_mg: float, high_mg: float
 ) -> DoseFound:
-    """The dose at which a rising metric meets a value, by bisection to rounding; pure and `vmap`-able.
+    """The dose at which an increasing metric reaches a value, by bisection to rounding. Pure, works under `vmap`.
 
     Args:
-        metric: dose in mg -> exposure; a posterior mean or median when it averages over draws.
-        target: the value to meet.
+        metric: dose in mg -> exposure; a posterior mean or median if it averages over draws.
+        target: the value to reach.
         low_mg: lower bound of the search.
         high_mg: upper bound.
     """
@@ -145,24 +146,24 @@ def choose_regimen(
     horizon_h: float,
     dosing: DosingOptions | None = None,
 ) -> RegimenChoice:
-    """The dose and interval with the largest probability of attaining the target under posterior draws.
+    """The dose and interval with the highest probability of target attainment over posterior draws.
 
-    Future doses start at ``start_h`` and go on for ``horizon_h``; the metric is taken over the last interval of the
-    horizon (areas per 24 h: over the last day). Ties go to the median nearest the middle of the window, then to the
+    Future doses start at ``start_h`` and continue for ``horizon_h``. The metric is taken over the last interval of the
+    horizon (AUC24: over the last day). Ties are broken by the median closest to the middle of the window, then by the
     smaller dose.
 
     Args:
         model: the drug.
         history: the doses so far.
-        covariates: the patient's table; it may have records in the future.
-        posterior: draws (`point_posterior` for an estimate alone). Occasions beyond its kappas have kappa 0.
-        target: what to attain.
+        covariates: the patient's covariate table; it may contain future records.
+        posterior: draws (`point_posterior` for a point estimate). Occasions without drawn kappas have kappa 0.
+        target: the target to attain.
         start_h: when the next dose is due.
-        horizon_h: for how long doses are given.
-        dosing: amounts, intervals and route (its first) that may be given; None means the model's.
+        horizon_h: how long doses are given.
+        dosing: the allowed amounts and intervals, and the route (its first); None means the model's own.
 
     Raises:
-        RegimenError: an interval that does not fit into the horizon.
+        RegimenError: an interval that does not divide the horizon.
     """
     dosing = model.dosing if dosing is None else dosing
     amounts, intervals, way = dosing.amounts_mg, dosing.intervals_h, dosing.routes[0]

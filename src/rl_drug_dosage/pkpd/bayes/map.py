@@ -1,7 +1,8 @@
 """Maximum a posteriori estimates by a damped Gauss-Newton method (Levenberg-Marquardt).
 
-`map_estimate` fits one patient and is pure, so `jax.vmap` and `jax.jit` apply. `map_estimates` fits many in one call,
-in groups that iterate together until their last patient is done; each patient reports its own convergence.
+`map_estimate` fits one patient. It is a pure function, so `jax.vmap` and `jax.jit` apply. `map_estimates` fits many
+patients in one call, in groups that iterate until the last patient of the group has converged. Each patient reports its
+own convergence.
 """
 
 from collections.abc import Callable
@@ -31,13 +32,13 @@ class Estimate(eqx.Module):
     eta: Float[Array, "eta"]
     kappa: Float[Array, "occasion kappa"]
     covariance: Float[Array, "z z"]
-    """Of (eta, kappa) stacked: the inverse Gauss-Newton Hessian, NONMEM's ETC."""
+    """Covariance of the stacked (eta, kappa): the inverse Gauss-Newton Hessian, NONMEM's ETC."""
     objective: Float[Array, ""]
     """OBJ at the estimate, see `objective`."""
     printed_objective: Float[Array, ""]
     """OBJ_i as NONMEM prints it."""
     converged: Bool[Array, ""]
-    """The last accepted step was below tolerance; where False the estimate must not be used silently."""
+    """The last accepted step was below tolerance. If False, do not use the estimate without a warning."""
     iterations: Int[Array, ""]
 
     @property
@@ -63,19 +64,19 @@ def map_estimate(
 ) -> Estimate:
     """Maximise the posterior of one patient's random effects.
 
-    Each iteration solves (H + mu diag H) d = -g, takes d where OBJ does not rise, and moves mu by the ratio of the
-    fall found to the fall foreseen (Nielsen 1999, IMM-REP-1999-05).
+    Each iteration solves (H + mu diag H) d = -g, accepts d if OBJ does not increase, and updates mu from the ratio of
+    actual to predicted decrease (Nielsen 1999, IMM-REP-1999-05).
 
     Args:
         model: static.
         regimen: one patient's doses.
-        covariates: its table.
-        levels: its levels; without any (none used) the estimate is the prior.
+        covariates: the patient's covariate table.
+        levels: the patient's levels; if there are none (none used), the estimate is the prior mode.
         occasions: how many occasions (0 .. occasions - 1) have kappas to estimate; static.
-        start: starting point for z; None means 0.
-        tolerance: on the step length in posterior standard deviations, sqrt(d' H d); None means 1e-6 in float64,
+        start: initial value of z; None means 0.
+        tolerance: for the step length in posterior standard deviations, sqrt(d' H d); None means 1e-6 in float64,
             1e-3 in float32.
-        max_iterations: evaluations after which a patient is given up as not converged.
+        max_iterations: evaluations after which a patient is reported as not converged.
 
     Returns:
         The estimate, with its convergence flag.
@@ -108,7 +109,7 @@ def minimise(
     """The damped Gauss-Newton iteration of `map_estimate`.
 
     Returns:
-        The minimum, OBJ / 2 there, whether the last step was below tolerance, and how many evaluations were made.
+        The minimum, OBJ / 2 there, whether the last step was below tolerance, and the number of evaluations.
     """
     size = z0.shape[0]
     slack = 8 * jnp.finfo(z0.dtype).eps
@@ -117,11 +118,11 @@ def minimise(
         return ~state[-1]
 
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Evaluate the trial point, take or leave it, and propose the next one."""
+        """Evaluate the trial point, accept or reject it, and propose the next one."""
         z, at, move, damping, growth, iteration, _, _ = state
         trial = curvature(z + move)
         fall, change = at.value - trial.value, move @ at.hessian @ move
-        # The slack lets the last steps through, where OBJ changes by less than its rounding.
+        # The slack accepts the last steps, which change OBJ by less than its rounding error.
         better = (fall >= -slack * (1.0 + jnp.abs(at.value))) | (iteration == 0)
         converged = better & (change < tolerance**2) & (iteration > 0)
         gain = fall / jnp.maximum(-(move @ at.gradient) - 0.5 * change, jnp.finfo(z.dtype).tiny)
@@ -159,7 +160,7 @@ def map_estimates(
     occasions: int = 1,
     group: int = 128,
 ) -> Estimate:
-    """`map_estimate` of many patients; jit it.
+    """`map_estimate` for many patients; wrap it in `jax.jit`.
 
     Args:
         model: static.
@@ -167,8 +168,8 @@ def map_estimates(
         covariates: stacked.
         levels: stacked.
         occasions: as for `map_estimate`.
-        group: patients that iterate together. A group waits for its slowest patient, so small ones waste less; 128 was
-            twice as fast as all at once for 10,000 one-compartment patients on two cores.
+        group: number of patients that iterate together. A group waits for its slowest patient, so small groups waste
+            less; 128 was twice as fast as a single group for 10,000 one-compartment patients on two cores.
     """
     patients = levels.time_h.shape[0]
     size = min(group, patients)
@@ -177,7 +178,7 @@ def map_estimates(
     def fit(own: tuple[Regimen, Covariates, Levels]) -> Estimate:
         return jax.vmap(lambda *patient: map_estimate(model, *patient, occasions=occasions))(*own)
 
-    # The last group is filled up with patients from the front, which are fitted twice.
+    # The last group is padded with the first patients, which are then fitted twice.
     order = (jnp.arange(groups * size) % patients).reshape(groups, size)
     grouped = jax.tree.map(lambda leaf: jnp.asarray(leaf)[order], (regimens, covariates, levels))
     return jax.tree.map(

@@ -62,7 +62,7 @@ def prior_covariance(model: DrugModel, occasions: int) -> Float[np.ndarray, "z z
     """W, block-diagonal.
 
     Raises:
-        DrugModelError: W is singular (an eta with variance 0): nothing can be estimated about it.
+        DrugModelError: W is singular (an eta with variance 0), so that eta cannot be estimated.
     """
     blocks = [omega(model), *([occasion_omega(model)] * occasions)]
     size = sum(block.shape[0] for block in blocks)
@@ -84,7 +84,7 @@ def make_objective(
 ) -> tuple[Callable[[Float[Array, "z"]], Float[Array, ""]], Callable[[Float[Array, "z"]], Curvature]]:
     """OBJ / 2 of one patient as a function of z, and the same with gradient and Gauss-Newton Hessian.
 
-    The first is plainly differentiable; the second costs one solution with its tangents.
+    The first can be differentiated directly. The second costs one solution of the model with its tangents.
     """
     precision = jnp.asarray(np.linalg.inv(prior_covariance(model, occasions)), dtype=float)
     y, below, used = (jnp.asarray(a) for a in (levels.value, levels.below, levels.used))
@@ -101,7 +101,7 @@ def make_objective(
         timeline = build_timeline(model.structure, regimen, covariates, typical, levels.time_h, levels.after_dose)
 
     def moments(z: Array) -> tuple[Array, Array]:
-        """(prediction - observation, log variance) on the scale the error is normal on."""
+        """(prediction - observation, log variance) on the scale on which the error is normal."""
         p = parameters(z)
         solution = solve(model.structure, p, regimen, covariates, levels.time_h, levels.after_dose, timeline=timeline)
         f = outputs_of(model, p, covariates, solution.contents, levels.time_h)
@@ -117,13 +117,13 @@ def objective_of(
     below: Bool[Array, "level"],
     used: Bool[Array, "level"],
 ) -> tuple[Callable[[Float[Array, "z"]], Float[Array, ""]], Callable[[Float[Array, "z"]], Curvature]]:
-    """OBJ / 2 from whatever predicts the levels, and the same with gradient and Gauss-Newton Hessian.
+    """OBJ / 2 for any function that predicts the levels, and the same with gradient and Gauss-Newton Hessian.
 
     Args:
-        moments: z -> (prediction - observation, log variance) of each level, on the scale the error is normal on.
+        moments: z -> (prediction - observation, log variance) of each level, on the scale on which the error is normal.
         precision: W^-1.
-        below: levels under their limit of quantification, which then is the observation.
-        used: levels that count.
+        below: levels below the limit of quantification; the observation is then the limit.
+        used: levels that enter the objective.
     """
 
     def halves(error: Array, log_variance: Array) -> tuple[Array, Array]:

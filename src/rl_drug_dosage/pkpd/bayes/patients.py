@@ -1,4 +1,4 @@
-"""Fit real patients: checked, in float64, with everything that should be said about a result kept with it."""
+"""Fit real patients in float64: checked input, and warnings kept with each result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ __all__ = ["Fitted", "PatientData", "fit_patients"]
 
 @dataclass(frozen=True)
 class PatientData:
-    """What is known of one patient."""
+    """The data of one patient."""
 
     name: str
     doses: tuple[Dose, ...]
@@ -37,11 +37,11 @@ class Fitted:
     name: str
     estimate: Estimate
     parameters: dict[str, Float[np.ndarray, "record"]]
-    """Individual parameters by covariate record, engine units."""
+    """Individual parameters per covariate record, in engine units."""
     predicted: Float[np.ndarray, "level"]
-    """Individual prediction of each level, in its output's unit."""
+    """Individual prediction of each level, in the unit of its output."""
     warnings: tuple[str, ...]
-    """Covariates outside their range, no convergence."""
+    """Warnings: covariates outside the published range, no convergence."""
 
 
 def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitted]:
@@ -49,11 +49,11 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
 
     Args:
         model: the drug.
-        patients: of any lengths; occasions are counted from their covariate tables.
+        patients: with any number of doses and levels; occasions are counted from their covariate tables.
 
     Raises:
-        RegimenError, ObservationError: what cannot be simulated or fitted, see `make_regimen`, `check_delivery` and
-            `refuse_levels_before_doses`.
+        RegimenError, ObservationError: data that cannot be simulated or fitted; see `make_regimen`,
+            `check_delivery` and `refuse_levels_before_doses`.
     """
     regimens = [make_regimen(patient.doses, model.structure) for patient in patients]
     occasions = 1 + max(int(np.max(patient.covariates.occasion)) for patient in patients)

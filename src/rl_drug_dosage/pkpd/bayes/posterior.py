@@ -1,8 +1,8 @@
-"""The whole posterior, for those who distrust its Gaussian approximation.
+"""Draws from the posterior, when its Gaussian approximation is not enough.
 
-Draws come from a multivariate t around the maximum, shaped by the Hessian there; each is weighted by posterior over
-proposal and the weights are resampled (sampling-importance-resampling, Rubin 1988). The effective sample size tells
-whether that was enough.
+Proposals come from a multivariate t distribution centred on the maximum, with the scale of the Hessian there. Each is
+weighted by posterior over proposal density, and the proposals are resampled by weight (sampling importance resampling,
+Rubin 1988). The effective sample size tells whether there were enough proposals.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ __all__ = ["Posterior", "importance_posterior", "laplace_covariance", "laplace_p
 _DEGREES = 5.0
 """Degrees of freedom of the proposal: its tails are heavier than any posterior under a Gaussian prior."""
 _WIDENING = 1.2
-"""Its scale over that of the Gaussian approximation, against posteriors wider than their curvature says."""
+"""Scale of the proposal relative to the Gaussian approximation, for posteriors wider than their curvature suggests."""
 
 
 class Posterior(eqx.Module):
@@ -33,7 +33,7 @@ class Posterior(eqx.Module):
     eta: Float[Array, "draw eta"]
     kappa: Float[Array, "draw occasion kappa"]
     effective: Float[Array, ""]
-    """Effective sample size of the weights, in proposals; distrust the draws where it is below about 100."""
+    """Effective sample size of the weights, in proposals; do not trust the draws if it is below about 100."""
 
 
 def laplace_covariance(half_objective: Callable[[Array], Array], z: Float[Array, "z"]) -> Float[Array, "z z"]:
@@ -42,12 +42,12 @@ def laplace_covariance(half_objective: Callable[[Array], Array], z: Float[Array,
 
 
 def point_posterior(estimate: Estimate) -> Posterior:
-    """The estimate as a posterior of one draw, for searches that should look no further."""
+    """The estimate as a posterior of one draw, for dose searches that use the point estimate only."""
     return Posterior(estimate.eta[None], estimate.kappa[None], jnp.asarray(1.0))
 
 
 def laplace_posterior(model: DrugModel, estimate: Estimate, key: PRNGKeyArray, *, draws: int = 200) -> Posterior:
-    """Draws from the Gaussian around the estimate with its (first-order conditional) covariance."""
+    """Draws from the Gaussian centred on the estimate, with its (first-order conditional) covariance."""
     noise = jax.random.normal(key, (draws, estimate.latent.shape[0]))
     z = estimate.latent + noise @ jnp.linalg.cholesky(estimate.covariance).T
     eta, kappa = split_latent(model, z, estimate.kappa.shape[0])
@@ -65,17 +65,17 @@ def importance_posterior(
     proposals: int = 2000,
     draws: int = 200,
 ) -> Posterior:
-    """Draws from the exact posterior of one patient, by importance resampling; pure and `vmap`-able.
+    """Draws from the exact posterior of one patient, by importance resampling. Pure, works under `vmap`.
 
     Args:
-        model: as for `map_estimate`, like the next three.
+        model: as in `map_estimate`; so are the next three.
         regimen: one patient's doses.
-        covariates: its table.
-        levels: its levels.
-        estimate: its result for this patient.
-        key: chance.
-        proposals: points weighted.
-        draws: points returned, by systematic resampling.
+        covariates: the patient's covariate table.
+        levels: the patient's levels.
+        estimate: the result of `map_estimate` for this patient.
+        key: random key.
+        proposals: number of weighted proposals.
+        draws: number of draws returned, by systematic resampling.
     """
     occasions = estimate.kappa.shape[0]
     half_objective, _ = make_objective(model, regimen, covariates, levels, occasions)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 __all__ = ["solve_positive"]
 
 _WRITTEN_OUT = 8
-"""Up to this size; a library call for each larger matrix costs less than compiling its elimination."""
+"""Largest size solved this way; for larger matrices a library call costs less than compiling the elimination."""
 
 
 def solve_positive(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float[Array, "n"]:
