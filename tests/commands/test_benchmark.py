@@ -51,17 +51,24 @@ def test_the_ranking_is_by_the_goal(run, tmp_path):
 
 
 def test_stress_and_shield_add_their_parts(run, tmp_path):
-    done = run(*SMALL[:-2], "--stress", "renal-impairment", "--shield", "--output-dir", "a")
+    done = run(*SMALL, "--stress", "renal-impairment", "--shield", "--output-dir", "a")
 
     assert done.code == 0, done.err
     record = json.loads((tmp_path / "a" / "benchmark.json").read_text())
-    assert {r["policy"] for r in record["policies"]} == {"label", "label+shield"}
-    held = {r["policy"]: sum(r["interventions"].values()) for r in record["policies"]}
-    assert held["label"] == 0
-    assert held["label+shield"] >= 0
+    plain = {r["policy"]: r for r in record["policies"]}
+    assert set(plain) == {"label", "random", "label+shield", "random+shield"}
+    held = {name: sum(r["interventions"].values()) for name, r in plain.items()}
+    assert held["label"] == held["random"] == 0
+    # Of 21 amounts 8 are above the cap of 3,000 mg, so that of 40 patients' 14 random doses some 213 are held; the
+    # label itself stays within that cap.
+    assert held["random+shield"] > 150
+    assert held["label+shield"] < held["random+shield"]
     (stress,) = record["stress"]
-    assert [r["policy"] for r in stress["policies"]] == ["label"]
-    assert stress["policies"][0]["total_dose"] < 0.7 * record["policies"][0]["total_dose"]
+    stressed = {r["policy"]: r for r in stress["policies"]}
+    assert set(stressed) == {"label", "random"}
+    # The label gives less to failing kidneys; random dosing knows nothing of them.
+    assert stressed["label"]["total_dose"] < 0.7 * plain["label"]["total_dose"]
+    assert stressed["random"]["total_dose"] == pytest.approx(plain["random"]["total_dose"], rel=0.05)
 
 
 REFUSED = [

@@ -203,8 +203,11 @@ def test_numbers_that_single_precision_cannot_tell_from_forbidden_ones_are_refus
 
 def test_the_limits_themselves_are_allowed() -> None:
     """k of 0 and 1, a window from 0, one step, no noise, a range of no width, whole numbers."""
-    make_drug_dose(k=0, c_min=0, horizon=1, noise_std=0, k_range=(0.5, 0.5))
-    make_drug_dose(k=1, max_dose=5, k_range=[0, 1])  # type: ignore[arg-type]
+    narrow = make_drug_dose(k=0, c_min=0, horizon=1, noise_std=0, k_range=(0.5, 0.5))
+    assert (float(narrow.k_low), float(narrow.k_high), float(narrow.c_min), narrow.horizon) == (0.5, 0.5, 0.0, 1)
+    wide = make_drug_dose(k=1, max_dose=5, k_range=[0, 1])  # type: ignore[arg-type]
+    assert (float(wide.k_low), float(wide.k_high), float(wide.max_dose)) == (0.0, 1.0, 5.0)
+    assert [float(make_drug_dose(k=k).k_low) for k in (0, 1)] == [0.0, 1.0]
 
 
 def test_an_unknown_option_gets_the_nearest_name() -> None:

@@ -219,6 +219,17 @@ def test_aurora_tests_again_7_days_after_a_change_and_an_inr_of_4_or_more_acts_o
     aurora_check(aurora, MIDDLE_AGED, table)
 
 
+def test_aurora_s_retest_after_two_skipped_doses_is_7_days_after_they_are_over(aurora):
+    """ReiL aurora.py: "next_interval = skip_dose", then the new dose with an interval of 7."""
+    table = [
+        (4.5, 7.0, 0.0),  # day 5: 8 x 0.875
+        (1.4, 7.0, 0.0),
+        *[(1.4, 7.0, 7.0)] * 7,  # days 7 to 13
+        (1.4, 8.05, 8.05),  # day 14: 7 x 1.15
+    ]
+    check(course(aurora, MIDDLE_AGED, [r[0] for r in table], begun_with=8.0, first_day=5), table)
+
+
 def test_aurora_s_red_flag_holds_warfarin_until_the_inr_is_3_or_less(aurora):
     table = [
         (1.0, 5.0, 5.0),

@@ -167,12 +167,15 @@ def test_an_image_that_is_no_png_is_refused(tmp_path):
 
 def test_a_line_for_each_call_with_full_precision_and_null_for_what_is_not_finite(tmp_path):
     """Every line is strict JSON; 0.1 + 0.2 keeps all its digits."""
+    begun = time.monotonic()
     logger = JsonLinesLogger(tmp_path / "metrics.jsonl")
+    time.sleep(0.02)
     logger.scalars(2048, {"losses/entropy": 0.1 + 0.2, "charts/episodic_return": float("nan"), "x": float("-inf")})
 
     # Read before the logger is closed: a line is on its way to a reader as soon as it is logged.
     (record,) = read_lines(tmp_path / "metrics.jsonl")
-    assert record.pop("time_s") >= 0.0
+    # Seconds since the logger was made, to the millisecond.
+    assert 0.02 <= record.pop("time_s") <= time.monotonic() - begun + 0.001
     assert record == {"step": 2048, "losses/entropy": 0.1 + 0.2, "charts/episodic_return": None, "x": None}
     assert logger.offset == logger.sync() == (tmp_path / "metrics.jsonl").stat().st_size
     logger.close()

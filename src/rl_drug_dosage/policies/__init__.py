@@ -1,1 +1,1 @@
-"""One clinical policy a file, which defines ``POLICY``; `adapters` makes policies of what other people bring."""
+"""Clinical policies: one a file, which defines ``POLICY``. `adapters` reads models and agents from elsewhere."""

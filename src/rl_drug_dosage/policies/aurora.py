@@ -1,7 +1,8 @@
-"""The Aurora warfarin protocol: 10 mg (5 from 65 years on) for two days, then a table on the INR; no genotype.
+"""The Aurora warfarin protocol: 10 mg (5 mg from 65 years on) for two days, then a table on the INR; no genotype.
 
-As in the arm AAA of Ravvaz 2017, with its test a week after a change; an INR above 4 acts on any day. See
-`clinic._warfarin_rules`.
+As in the arm AAA of Ravvaz 2017: after a change of dose the next INR that counts is a week later. An INR of 4 or more
+acts on any day, because the scenarios may draw one every day (this project's choice). The table is in
+`rl_drug_dosage.scenarios.warfarin_protocols`.
 """
 
 import equinox as eqx
@@ -17,11 +18,11 @@ from rl_drug_dosage.types import Array
 __all__ = ["POLICY", "Aurora"]
 
 _WAIT_DAYS = 7
-"""Aurora's table tests again after 7 days wherever it changes a dose."""
+"""Aurora's table repeats the INR 7 days after a change of dose."""
 
 
 class Aurora(Policy):
-    """See the module docstring."""
+    """Aurora from the first day: its chart is the memory."""
 
     scenario: Scenario = eqx.field(static=True)
 

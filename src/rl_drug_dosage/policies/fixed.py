@@ -12,7 +12,7 @@ __all__ = ["POLICY", "Fixed"]
 
 
 class Fixed(Policy):
-    """The population dose."""
+    """One amount for every patient and decision."""
 
     amount: Float[Array, ""]
 

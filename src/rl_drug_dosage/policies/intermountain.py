@@ -1,7 +1,9 @@
-"""The Intermountain warfarin protocol: a start from the genotype, then zones of the INR with extra or left-out doses.
+"""The Intermountain warfarin protocol: a start from the genotype, then zones of the INR with extra or omitted doses.
 
-As in the arm PGPGI of Ravvaz 2017: EU-PACT's loading, Lenzini's refinement on day 4, zones from day 6 on, with a test a
-week after one that acted; an INR of 3.4 or more acts on any day. See `clinic._warfarin_rules`.
+As in the arm PGPGI of Ravvaz 2017: EU-PACT's loading dose on days 1-3, Lenzini's refinement on day 4, zones from day 6
+on. After an INR that changed something the next one that counts is a week later; an INR of 3.4 or more acts on any day,
+because the scenarios may draw one every day (this project's choice). The zones are in
+`rl_drug_dosage.scenarios.warfarin_protocols`.
 """
 
 import equinox as eqx
@@ -17,11 +19,11 @@ from rl_drug_dosage.types import Array
 __all__ = ["POLICY", "Intermountain"]
 
 _WAIT_DAYS = 7
-"""The protocol's 5-14 days, made one number."""
+"""One number in place of the protocol's 5 to 28 days, which depend on the zone and on how long it lasts."""
 
 
 class Intermountain(Policy):
-    """See the module docstring."""
+    """Intermountain from the first day: its chart is the memory."""
 
     scenario: Scenario = eqx.field(static=True)
 

@@ -18,7 +18,7 @@ __all__ = ["POLICY", "Mipd"]
 
 
 class Mipd(Policy):
-    """See the module docstring."""
+    """Certainty-equivalent Bayesian dosing; the belief and the last plan are the memory."""
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
@@ -31,7 +31,7 @@ class Mipd(Policy):
 
 
 def build(setting: Setting) -> Mipd:
-    """Under the controller's model."""
+    """With the controller's model."""
     return Mipd(setting.scenario, setting.controller)
 
 

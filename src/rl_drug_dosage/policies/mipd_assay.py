@@ -1,6 +1,6 @@
-"""`mipd` that believes what the laboratory says of its error, in place of the model's residual error.
+"""`mipd` with the laboratory's assay error in place of the model's residual error.
 
-A published residual error holds the model's own error as well as the laboratory's. Who believes the smaller number
+A published residual error contains model misspecification as well as assay error. With the smaller number the estimate
 follows the levels more closely.
 """
 
@@ -15,7 +15,7 @@ __all__ = ["POLICY"]
 
 
 def build(setting: Setting) -> Mipd:
-    """Under the controller's model with the error of the scenario's monitoring."""
+    """With the controller's model and the assay error of the scenario's monitoring."""
     scenario, model = setting.scenario, setting.controller
     at = model.output_index(scenario.monitoring.output)
     outputs = list(model.outputs)

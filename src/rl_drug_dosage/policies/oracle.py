@@ -1,7 +1,7 @@
-"""The optimiser of `mipd`, handed each patient's true parameters: no clinic can do it, and it is everybody's ceiling.
+"""The optimiser of `mipd` with each patient's true parameters: an upper bound that no clinic can reach.
 
-It knows the simulator, the random effects of every occasion, and covariates, disturbances, meals and missed doses to
-come; it does not know which doses come late.
+It knows the simulator, the random effects of every occasion, and future covariates, disturbances, meals and missed
+doses; it does not know which doses come late.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class _Memory(NamedTuple):
 
 
 class Oracle(Policy):
-    """See the module docstring."""
+    """Plans with the true parameters; the truth and the last plan are the memory."""
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
@@ -62,7 +62,7 @@ class Oracle(Policy):
 
 
 def build(setting: Setting) -> Oracle:
-    """Under the simulator itself."""
+    """With the simulator's model."""
     return Oracle(setting.scenario, setting.simulator)
 
 

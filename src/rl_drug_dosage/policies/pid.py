@@ -1,8 +1,8 @@
-"""A PID controller on the measured level, its gains searched on a tuning cohort.
+"""A PID controller on the measured level; its gains are tuned by search on a tuning cohort.
 
-With the relative error e_j = +-(wanted - level_j) / scale of the latest known level (the sign makes "more drug"
-positive), dose = label dose x (base + kp e + ki sum e + kd (e - e_before)), bounded by the grid; the integral stops
-while the dose is at a bound (anti-windup by conditional integration).
+With the relative error e_j = +-(wanted - level_j) / scale of the latest known level (positive where more drug is
+needed), dose = label's first dose x (base + kp e + ki sum e + kd (e - e_before)), bounded by the grid. The integral
+stops while the dose is beyond a bound (anti-windup by conditional integration).
 """
 
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class _Memory(NamedTuple):
 
 
 class Pid(Policy):
-    """See the module docstring; a new error is taken in once for every new level."""
+    """The gains are the parameters. Every new level enters the error once; without one, the dose stays what it was."""
 
     scenario: Scenario = eqx.field(static=True)
     wanted: Float[Array, ""]
@@ -86,7 +86,7 @@ def _stack(setting: Setting, base: np.ndarray, kp: np.ndarray, ki: np.ndarray, k
 
 
 def build(setting: Setting) -> Pid:
-    """Half of the error at once, a tenth of it for good."""
+    """Untuned: proportional gain 0.5, integral gain 0.1, no derivative."""
     return _stack(setting, np.asarray(1.0), np.asarray(0.5), np.asarray(0.1), np.asarray(0.0))
 
 

@@ -1,6 +1,6 @@
-"""Proportional dosing by levels, the arithmetic of every ward: new dose = last dose x wanted level / measured level.
+"""Proportional dosing, the rule of thumb of therapeutic drug monitoring: new dose = dose x wanted / measured level.
 
-The first dose is the label's. Wanted level, caution (an exponent) and the largest change at once are tuned.
+The first dose is the label's. Wanted level, caution (an exponent) and the largest change per decision are tuned.
 """
 
 import equinox as eqx
@@ -19,9 +19,10 @@ __all__ = ["POLICY", "Proportional"]
 
 
 class Proportional(Policy):
-    """dose <- dose_j (effect wanted / effect of the level after dose j)^caution, within a factor ``most`` of dose_j.
+    """dose <- dose_j (wanted effect / measured effect after dose j)^caution, within a factor ``most`` of dose_j.
 
-    An effect is the distance of a level from that of a typical patient without drug.
+    The effect of a level is its difference from the level of a typical patient without drug. Dose j is the one before
+    the latest known level.
     """
 
     scenario: Scenario = eqx.field(static=True)
@@ -34,12 +35,11 @@ class Proportional(Policy):
         return ()
 
     def act(self, memory: tuple[()], observation: Record, key: PRNGKeyArray | None) -> tuple[Array, tuple[()]]:
-        record = observation
-        known, level, at = latest_level(self.scenario, record.known, record.level)
-        first = snap(self.scenario, self.scenario.label(record.facts(), record))
-        given = record.dose[jnp.maximum(at, 0)]
+        known, level, at = latest_level(self.scenario, observation.known, observation.level)
+        first = snap(self.scenario, self.scenario.label(observation.facts(), observation))
+        given = observation.dose[jnp.maximum(at, 0)]
         smallest = self.scenario.dosage.amounts[0] or self.scenario.dosage.amounts[1]
-        wanted = (self.wanted - self.before) * aim_now(self.scenario, record.k)
+        wanted = (self.wanted - self.before) * aim_now(self.scenario, observation.k)
         ratio = wanted / (level - self.before)
         # a level on the wrong side of no drug at all asks for the largest rise
         ratio = jnp.where(ratio > 0, ratio, self.most)
@@ -49,14 +49,14 @@ class Proportional(Policy):
 
 
 def build(setting: Setting) -> Proportional:
-    """The typical patient's level at the goal, half-way steps."""
+    """Untuned: the typical patient's level at the goal, full correction, at most a factor of 2 per decision."""
     seen = reference(setting.controller, setting.scenario)
     values = (seen.level, seen.before, 1.0, 2.0)
     return Proportional(setting.scenario, *(jnp.asarray(v, dtype=float) for v in values))
 
 
 def candidates(setting: Setting, rng: np.random.Generator) -> Proportional:
-    """128 draws around it, the one of `build` first."""
+    """128 draws around `build`'s policy, which is the first."""
     seen = reference(setting.controller, setting.scenario)
     count = 128
     effect = (seen.level - seen.before) * np.exp(rng.normal(0.0, 0.3, count))

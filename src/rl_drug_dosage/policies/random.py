@@ -1,4 +1,4 @@
-"""A dose drawn from the grid at every decision: the floor of every comparison."""
+"""A dose drawn uniformly from the grid at every decision: the lower bound of every comparison."""
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.timetable import Answer, Prescription
 from rl_drug_dosage.types import Array
 
-__all__ = ["POLICY"]
+__all__ = ["POLICY", "Random"]
 
 
 class Random(Policy):

@@ -1,13 +1,14 @@
 """Target-controlled infusion of propofol to the effect site, as pumps in theatres do, with the loop closed by BIS.
 
-The pump carries a typical patient of the same age, sex and size under the controller's model. Each interval it gives
-the highest rate after which the effect site, with the pump then off, never rises above the target (Shafer SL, Gregg KM.
-J Pharmacokinet Biopharm 1992;20:147-169). The target is the concentration C at which that patient has the wanted BIS,
-times a factor s of sensitivity that follows the surprise, the measured BIS less the one expected at concentration / s:
+The pump simulates a typical patient of the same age, sex and size with the controller's model. Each interval it gives
+the highest rate after which the effect site, with the pump then off, does not rise above the target (Shafer SL, Gregg
+KM. J Pharmacokinet Biopharm 1992;20:147-169); it looks at the ends of the intervals, and between them the effect site
+may peak up to 1 % higher. The target is the concentration C at which that patient has the wanted BIS, times a
+sensitivity s that follows the surprise, the measured BIS less the one expected at concentration / s:
 
     ln s <- ln s + slow surprise / 50,   target = s C exp(fast surprise / 50)
 
-Both gains and the wanted BIS are tuned; 0 and 0 is a pump without a monitor.
+The gains `slow` and `fast` and the wanted BIS are tuned; with both gains 0 the loop is open.
 """
 
 from typing import NamedTuple
@@ -42,7 +43,7 @@ class _Memory(NamedTuple):
 
 
 class Tci(Policy):
-    """See the module docstring."""
+    """The typical patient's contents and ln s are the memory; the gains are the parameters."""
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
@@ -116,7 +117,7 @@ def _refuses(scenario: Scenario) -> str:
 
 
 def build(setting: Setting) -> Tci:
-    """BIS at the goal's aim, a twentieth of the surprise kept."""
+    """Untuned: BIS at the goal's aim, ``slow`` 0.05, ``fast`` 0."""
     aim = float(setting.scenario.edges()[2][-1, 0])
     return Tci(setting.scenario, setting.controller, *(jnp.asarray(v, dtype=float) for v in (aim, 0.05, 0.0)))
 
