@@ -1,4 +1,4 @@
-"""Write files atomically: completely or not at all."""
+"""Writing a file whole or not at all."""
 
 import contextlib
 import errno
