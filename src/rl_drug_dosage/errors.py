@@ -49,7 +49,7 @@ class UnknownNameError(RlDrugDosageError):
         what: the kind of thing, e.g. ``"environment"``.
         name: the name that was given.
         known: the names that exist.
-        remedy: what else could be done.
+        remedy: another way out, if any.
     """
 
     def __init__(self, what: str, name: str, known: Iterable[str], *, remedy: str = "") -> None:

@@ -32,7 +32,7 @@ _PEAK, _LAST = 0, 1
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """2.5 mg/kg; a peak outside of the window changes the dose behind it by half of the way, a high trough by -20 %."""
+    """2.5 mg/kg; a peak outside the window adjusts its dose halfway to the aim, a high trough lowers it by 20 %."""
     at = jnp.max(jnp.where(record.known[:, _LAST], jnp.arange(_DAYS), -1))
     peak, trough = jnp.maximum(record.level[jnp.maximum(at, 0)], 0.1)
     outside = (peak < _LOW) | (peak > _HIGH)

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Write files atomically: completely or not at all."""
 
 import contextlib
 import errno
