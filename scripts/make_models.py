@@ -8,7 +8,7 @@ was chosen on. The results stand in `models/<scenario>.json`, in words in `model
     scripts/make_models.py                      every scenario
     scripts/make_models.py vancomycin busulfan  these
     scripts/make_models.py --validate t1d       train, and compare on the validation cohort only
-    scripts/make_models.py --cards              write the cards and the table anew from the results
+    scripts/make_models.py --cards              write the cards and the table again from the results
 """
 
 import argparse
@@ -46,7 +46,7 @@ EXTRA_STRESS = {"warfarin": ("elderly", "double-error", "missed-doses", "missed-
 TOGETHER = ("chemotherapy", "paclitaxel", "t1d")
 """Scenarios whose seeds are trained side by side, because starting takes as long as training."""
 TOO_SLOW = ("chemotherapy", "warfarin-90d", "tacrolimus", "propofol")
-"""Where `mipd-average` takes no part: it integrates long courses anew for every patient that it holds possible."""
+"""Scenarios without `mipd-average`, which integrates long courses again for every posterior draw."""
 _TRAINED = re.compile(r"trained ([\d,]+) steps in ([\d.]+) s, after ([\d.]+) s of compiling")
 
 

@@ -1,4 +1,4 @@
-"""Write the cards of the trained policies and the table of them all, from `models/<scenario>.json`."""
+"""Write the cards of the trained policies and the summary table, from `models/<scenario>.json`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from rl_drug_dosage.registry import Found, find_scenario
 __all__ = ["write"]
 
 _MARK = "<!-- written by scripts/make_models.py from here on -->"
-_NOTICE = "For research and education only; it never treats a patient."
+_NOTICE = "For research and education only; not for treating patients."
 _RIGHT = "right model"
 
 
 class Results:
-    """What one scenario's trials came to."""
+    """The trial results of one scenario."""
 
     def __init__(self, record: Mapping[str, Any]) -> None:
         self.record = record
@@ -28,15 +28,15 @@ class Results:
         self.settings: list[str] = list(record["results"])
 
     def rows(self, setting: str) -> list[Mapping[str, Any]]:
-        """The policies' summaries in one setting, best first."""
+        """The summaries of the policies in one setting, best first."""
         return list(self.record["results"][setting]["policies"])
 
     def value(self, setting: str, policy: str, measure: str) -> float:
-        """One number of one policy."""
+        """One result of one policy."""
         return number(next(r for r in self.rows(setting) if r["policy"] == policy), measure)
 
     def ppo(self, setting: str, measure: str = "attainment_pct") -> str:
-        """The chosen model's number, and the range over all seeds."""
+        """The result of the chosen model, and the range over all seeds."""
         all_ = [self.value(setting, seed, measure) for seed in self.seeds]
         return spread(self.value(setting, self.median, measure), all_)
 
@@ -45,7 +45,7 @@ class Results:
         return any(r["policy"] == policy for r in self.rows(setting))
 
     def ahead(self, setting: str, other: str, of: str = "") -> tuple[float, float, float]:
-        """Points by which a model (the chosen one) is ahead of a policy, patient by patient, with its 95 % interval."""
+        """Paired difference in points of a model (by default the chosen one) minus a policy, with its 95 % interval."""
         model = of or self.median
         for pair in self.record["results"][setting]["paired"]:
             if (pair["policy"], pair["against"]) == (model, other):
@@ -65,7 +65,7 @@ def _harms(row: Mapping[str, Any]) -> str:
 
 
 def _result_table(results: Results, setting: str) -> str:
-    """All policies in one setting: the chosen model once, with the range over the seeds."""
+    """All policies in one setting; the chosen model once, with the range over the seeds."""
     rows = []
     for row in results.rows(setting):
         name = row["policy"]
@@ -88,13 +88,13 @@ def _result_table(results: Results, setting: str) -> str:
         )
     head = [
         "policy",
-        "goal, %",
+        "target attainment, %",
         "median patient",
         "worst 5 %",
         "last interval",
         "patients with harm",
-        "left",
-        "PPO ahead by",
+        "drop-outs",
+        "PPO minus policy",
     ]
     return table(head, rows)
 
@@ -110,46 +110,46 @@ def _stress_table(results: Results, setting: str) -> str:
         goal = {row["policy"]: number(row, "attainment_pct") for row in stress["policies"]}
         ours = spread(goal[results.median], [goal[seed] for seed in results.seeds])
         rows.append([stress["title"], ours, *(f"{goal[name]:.1f}" for name in others)])
-    return "\nThe same in other wards, goal in %:\n\n" + table(["ward", "PPO", *others], rows)
+    return "\nStress settings, target attainment in %:\n\n" + table(["setting", "PPO", *others], rows)
 
 
 def _facts(named: Found[Scenario], results: Results, model: Model) -> list[tuple[str, str]]:
-    """What the model is and where it comes from."""
+    """What the model is and how it was made."""
     scenario, record, training = named.value, results.record, model.training
     runs, cohorts = record["runs"], record["cohorts"]
     seconds = [run["train_s"] for run in runs]
     compiling = max(run["compile_s"] for run in runs)
     seed = next(run["seed"] for run in runs if results.median.endswith(f"-{run['seed']}"))
-    together = f", {training['seeds']} seeds side by side" if training["seeds"] > 1 else ""
+    together = f", {training['seeds']} seeds in parallel" if training["seeds"] > 1 else ""
     which = f"--seeds {training['seeds']}` (the model of seed {seed}" if together else f"--seed {seed}"
     command = f"`rl-drug-dosage train --env-id {named.env_id} --preset scenario {which}" + (")" if together else "`")
     memory = "" if training["memory"] == "none" else f" and a GRU of {training['memory_size']}"
-    shown = "the patient's true state while it learns" if training["privileged_critic"] else "what the actor sees"
-    patients = f"{scenario.models[0]}, as published and varied as the options say"
+    shown = "the patient's true state during training" if training["privileged_critic"] else "the actor's observation"
+    patients = f"{scenario.models[0]}, as published, with the variations given in the options"
     if len(scenario.models) > 1:
-        patients += "; the scenario's other models took no part in training"
+        patients += "; the scenario's other models were not used in training"
     shares = ", ".join(f"{v:.1f}" for v in record["validation_pct"].values())
     fastest = "" if together else f"{min(seconds):.0f} to "
-    took = f"{fastest}{max(seconds):.0f} s on 2 cores that other work shared"
+    took = f"{fastest}{max(seconds):.0f} s on 2 shared cores"
     chosen = f"{seed}, the median of {len(runs)} by attainment on the validation cohort (seed {cohorts['validation']})"
-    tested = f"{cohorts['patients']:,} patients of cohort {cohorts['test']}, on which nothing was chosen"
+    tested = f"{cohorts['patients']:,} patients of cohort {cohorts['test']}, not used for any choice"
     batch = f"{training['total_timesteps']:,} steps, {training['num_envs']:,} patients at a time{together}"
     return [
         ("task", f"{scenario.title} (`{named.env_id}`; `rl-drug-dosage info --scenarios`)"),
-        ("made by", f"{command}; trained, chosen and tried: `make models SCENARIO={named.name}`"),
-        ("training", f"{batch}; {took}, after up to {compiling:.0f} s of compiling"),
+        ("made by", f"{command}; training, selection and test: `make models SCENARIO={named.name}`"),
+        ("training", f"{batch}; {took}, plus up to {compiling:.0f} s of compilation"),
         ("networks", f"two hidden layers of {training['hidden_size']}{memory}; the critic sees {shown}"),
         ("environment", f"`{json.dumps(dict(model.env_options))}`"),
         ("patients", patients),
         ("seed", f"{chosen}: {shares} %"),
-        ("tested on", f"{tested}; in brackets the range over all {len(runs)} training seeds"),
+        ("tested on", f"{tested}; range over all {len(runs)} training seeds in brackets"),
     ]
 
 
 _LIMITS = """## Limits
 
-It was trained and tried on simulated patients only. It knows the doses, the interval and the timetable of this version
-of the scenario, and no others. Why it gives a dose cannot be read off it; what it does can be drawn:
+The policy was trained and tested on simulated patients only. It is valid only for the doses, interval and schedule of
+this version of the scenario. The network does not show why it gives a dose, but its behaviour can be plotted:
 `rl-drug-dosage explain --model-path models/{name}.pt --output-dir runs/{name}`.
 """
 
@@ -159,12 +159,12 @@ def _card(named: Found[Scenario], results: Results, model: Model) -> str:
     parts = [
         f"# {named.name}: a policy trained with PPO\n\n{_NOTICE}\n",
         table(["", ""], _facts(named, results, model)),
-        f"Goal: {scenario.goal.title}. PPO ahead by: points, patient by patient, with the 95 % bootstrap interval.\n",
+        f"Target attainment: {scenario.goal.title}. Paired differences in points, with 95 % bootstrap intervals.\n",
     ]
     for setting in results.settings:
         title = setting[0].upper() + setting[1:]
         if setting == _RIGHT:
-            title = f"Patients of {scenario.models[0]}, whom the controllers believe in too"
+            title = f"Patients simulated from {scenario.models[0]}, which controllers also assume"
         parts.append(f"## {title}\n\n" + _result_table(results, setting) + _stress_table(results, setting))
     return "\n".join([*parts, _LIMITS.format(name=named.name)])
 
@@ -182,7 +182,7 @@ def _verdicts(all_: Sequence[Results]) -> str:
             rows.append(
                 [
                     f"[{results.scenario}]({results.scenario}.md)" if right else "",
-                    "right" if right else "wrong",
+                    "correct" if right else "misspecified",
                     results.ppo(setting),
                     *goals,
                     _signed(results.ahead(setting, "mipd")),
@@ -197,14 +197,14 @@ def _verdicts(all_: Sequence[Results]) -> str:
         "mipd-assay",
         "pid",
         "label",
-        "PPO ahead of mipd",
+        "PPO minus mipd",
         "worst 5 %: PPO / mipd",
     ]
     return table(head, rows)
 
 
 def write(folder: Path) -> None:
-    """All cards, and the table at the end of the folder's README."""
+    """Write all cards, and the table at the end of the folder's README."""
     all_ = []
     for path in sorted(folder.glob("*.json")):
         results = Results(json.loads(path.read_text()))

@@ -1,4 +1,4 @@
-"""Compute every validation check anew and write docs/validation.md; exit 1 where one fails. `make validate` runs it.
+"""Run every validation check and write docs/validation.md; exit 1 if one fails. `make validate` runs it.
 
 Errors are rounded up to 1, 2 or 5 times a power of ten, so that the report is the same on every machine.
 """
@@ -64,7 +64,7 @@ class Check:
 
 
 def below(what: str, against: str, bound: float, error: float, unit: str = "") -> Check:
-    """A check of an error against its bound."""
+    """Compare an error with its tolerance."""
     passed = bool(error <= bound)
     shown = "not finite"
     if math.isfinite(error):
@@ -74,7 +74,7 @@ def below(what: str, against: str, bound: float, error: float, unit: str = "") -
 
 
 def tests_module(path: str) -> ModuleType:
-    """A test module, for the cases and oracles that it holds."""
+    """Load a test module, for its cases and oracles."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, TESTS / path)
     assert spec is not None
     assert spec.loader is not None
@@ -84,7 +84,7 @@ def tests_module(path: str) -> ModuleType:
 
 
 def event_semantics() -> Iterator[Check]:
-    """NONMEM's predictions, to the digits that it printed; lags of an interval or more are refused."""
+    """Agreement with NONMEM's predictions, to the printed digits; lags of one interval or more are refused."""
     nonmem_case = tests_module("pkpd/test_events.py").nonmem_case
     for case in json.loads((REFERENCE / "nonmem_pred_anchors.json").read_text())["cases"]:
         structure, regimen, p = nonmem_case(case)
@@ -92,7 +92,7 @@ def event_semantics() -> Iterator[Check]:
             check_delivery(structure, regimen, no_covariates(), p)
         except RegimenError:
             refused = case["dose"].get("lag", 0) >= case["dose"].get("ii", math.inf)
-            yield Check(f"`{case['id']}`", "lag >= II: NONMEM's answer is not periodic", "refused", "refused", refused)
+            yield Check(f"`{case['id']}`", "lag >= II: NONMEM's result is not periodic", "refused", "refused", refused)
             continue
         times, want = np.array(case["pred"]).T
         after = jnp.ones(times.shape, dtype=bool)
@@ -104,7 +104,7 @@ def event_semantics() -> Iterator[Check]:
 
 
 def closed_loop() -> Iterator[Check]:
-    """Two weeks of a feedback controller: troughs and doses of mrgsolve 1.7.2."""
+    """Two weeks under a feedback controller, compared with troughs and doses of mrgsolve 1.7.2."""
     structure = Mammillary(0)
     for name in ("renal", "iov", "loading"):
         rows = list(csv.DictReader((REFERENCE / f"adaptive_vanco_{name}.csv").read_text().splitlines()[1:]))
@@ -134,7 +134,7 @@ def closed_loop() -> Iterator[Check]:
 def model(
     structure: Mammillary, typical: dict[str, float], variance: dict[str, float], residual: Residual
 ) -> DrugModel:
-    """A drug without covariates."""
+    """A drug model without covariates."""
 
     def number(value: float) -> Param:
         return Param(value, "1", "validation", "validation")
@@ -174,7 +174,7 @@ def map_against_nonmem() -> Iterator[Check]:
 
 
 def linear_models() -> Iterator[Check]:
-    """Random regimens and parameters, coinciding rates among them, superposed from scipy's matrix exponentials."""
+    """Random regimens and parameters, including equal rates, compared with superposed scipy matrix exponentials."""
     cases = tests_module("pkpd/test_linear.py")
     for structure in (*(Mammillary(n, depot) for n in range(3) for depot in (False, True)), Mammillary(1, True, True)):
         for double, bound in ((False, 1e-6), (True, 1e-9)):
@@ -208,7 +208,7 @@ def linear_error(cases: ModuleType, structure: Mammillary, *, double: bool) -> f
 
 
 def ode_models() -> Iterator[Check]:
-    """Pharmacodynamic models behind two compartments, against equations written out for scipy."""
+    """Pharmacodynamic models driven by two compartments, compared with the same equations solved by scipy."""
     cases = tests_module("pkpd/test_ode.py")
     for name, (system, extra, rhs, start) in cases.CASES.items():
         want = cases.lsoda(rhs, start, system.states)
@@ -220,7 +220,7 @@ def ode_models() -> Iterator[Check]:
 
 
 def calibration() -> Iterator[Check]:
-    """Ranks of true random effects among draws from the posterior of levels simulated with them (Talts 2018)."""
+    """Ranks of the true random effects among posterior draws given levels simulated from them (Talts 2018)."""
     error = Residual("proportional", proportional=Param(0.2, "1", "validation", "proportional error"))
     drug = model(Mammillary(0), {"cl": 4.0, "v1": 40.0}, {"cl": 0.16, "v1": 0.09}, error)
     regimen = make_regimen([Dose(0, 1000, duration_h=1), Dose(12, 1000, duration_h=1)], drug.structure)
@@ -265,7 +265,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Check]]] = {
 
 
 class DrugTests:
-    """Collects what pytest says of the drugs' own checks."""
+    """Collects pytest's results for the tests of the drug models."""
 
     def __init__(self) -> None:
         self.sentences: dict[str, str] = {}
@@ -281,9 +281,9 @@ class DrugTests:
 
 
 def drug_checks() -> tuple[list[str], bool]:
-    """Each drug's typical patient against its paper or a second implementation: the tests in tests/drugs, run here."""
+    """Typical patient of each drug compared with its paper or a second implementation (the tests in tests/drugs)."""
     found = DrugTests()
-    # Plain assertions: what would be rewritten has been imported by now.
+    # Plain assertions: the modules to be rewritten have already been imported.
     pytest.main(
         [str(TESTS / "drugs"), "-q", "--no-header", "-p", "no:cacheprovider", "--assert=plain"], plugins=[found]
     )
@@ -299,14 +299,14 @@ def drug_checks() -> tuple[list[str], bool]:
 
 
 def main() -> int:
-    """Run everything, write the report, and say what failed."""
+    """Run all checks, write the report, and list the failures."""
     configure("cpu")
     text = [
         "# Validation",
         "",
-        "Written by `make validate`, which computes every check anew and fails where one fails. Errors are rounded up",
-        "to 1, 2 or 5 times a power of ten. Where the references come from:",
-        "[tests/reference/pkpd](../tests/reference/pkpd/README.md). Everything is in float64 unless a line says",
+        "Generated by `make validate`, which repeats every check and fails if one fails. Errors are rounded up",
+        "to 1, 2 or 5 times a power of ten. For the sources of the references see",
+        "[tests/reference/pkpd](../tests/reference/pkpd/README.md). All checks use float64 unless stated",
         "otherwise.",
     ]
     failed = []

@@ -59,11 +59,11 @@ def test_shards_merge_to_the_bits_of_the_whole(ward):
     assert not same(whole, trial(ward, policy, Cohort(6, 12)))
 
 
-def test_ranges_that_do_not_adjoin_are_refused(ward):
+def test_ranges_that_are_not_adjacent_are_refused(ward):
     policy = Says(1000.0)
     parts = [trial(ward, policy, Cohort(5, 6, first=first)) for first in (0, 12)]
 
-    with pytest.raises(ConfigError, match="patients 0-5 and 12-17 do not adjoin"):
+    with pytest.raises(ConfigError, match="patients 0-5 and 12-17 are not adjacent"):
         merge(parts)
 
 
