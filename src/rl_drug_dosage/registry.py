@@ -359,7 +359,9 @@ def _from_file(kind: Kind, path: Path) -> Found[Any]:
     suffix = "" if path.is_dir() else path.suffix
     if suffix in kind.readers:
         value, files = _imported(kind.readers[suffix])(path)
-        return Found(path.resolve().name if path.is_dir() else path.stem, value, str(path), source_of(files[0], files[1:]))
+        return Found(
+            path.resolve().name if path.is_dir() else path.stem, value, str(path), source_of(files[0], files[1:])
+        )
     if suffix != ".py":
         allowed = ", ".join(sorted({".py", *(s or "a folder" for s in kind.readers)}))
         came = "a folder" if path.is_dir() else f"a {suffix or 'nameless kind of'} file"
