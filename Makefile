@@ -91,9 +91,10 @@ models: $(BASE) ## train the policies in models/ anew, choose and try them (SCEN
 ablation: $(BASE) ## leave out the parts of two recipes one by one, and write docs/ablation.md (an hour or two)
 	$(BIN)/python scripts/ablation.py $(ARGS)
 
-docs: $(BASE) ## write docs/drugs/ and docs/scenarios.md from the values
+docs: $(BASE) ## write docs/drugs/, docs/scenarios.md and the tables of docs/scenario-files.md from the values
 	$(BIN)/python scripts/drug_pages.py
 	$(BIN)/python scripts/scenario_pages.py
+	$(BIN)/python scripts/scenario_format.py
 
 validate: $(DEV) ## compute every check of the engine and the drug models, and write docs/validation.md
 	$(BIN)/python scripts/validate.py

@@ -93,7 +93,7 @@ def _outputs(scenario: "Scenario", model: DrugModel) -> list[str]:
     outputs = {output.name: output for output in model.outputs}
     monitoring = scenario.monitoring
     all_judged: tuple[Target | Harm, ...] = (*scenario.goal.targets, *scenario.goal.harms)
-    wanted = {monitoring.output: "measured", **{judged.output: "judged" for judged in all_judged}}
+    wanted = {**{judged.output: "judged" for judged in all_judged}, monitoring.output: "measured"}
     if scenario.dropout is not None:
         wanted.setdefault(scenario.dropout.output, "looked at for drop-outs")
     found = [

@@ -93,6 +93,12 @@ class Goal:
     def __post_init__(self) -> None:
         if not self.targets:
             raise ConfigError(f"goal {self.title!r} has no targets: give at least one")
+        pairs = [(t.metric, t.output) for t in self.targets] + [(h.metric, h.output) for h in self.harms]
+        for metric, output in pairs:
+            if metric in {"average", "time_above"}:
+                raise ConfigError(
+                    f"a goal cannot be about {metric!r} of {output!r}: use trough, peak, nadir, value or an AUC"
+                )
         for target in self.targets:
             for from_h, low, high in ((0.0, target.low, target.high), *target.later):
                 closed = [edge for edge in (low, high) if edge is not None]

@@ -311,6 +311,7 @@ class _File:
         if name in known:
             model = known[name]
             old = {f.name: getattr(model, f.name) for f in dataclasses.fields(Covariate)}
+            old["source"] = f"changed in {self.name}, which names no source; the rest: {model.source}"
             return self.tables.make(Covariate, table, where, **old)
         if not {"unit", "low", "high", "typical"} <= set(table):
             self._stranger(name, known)

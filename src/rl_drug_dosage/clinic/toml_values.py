@@ -49,11 +49,9 @@ class TableReader:
         hints = keys_of(kind)
         self.check_keys(table, hints, where)
         values = {**defaults, **{key: self.value(hints[key], v, where, key, kind) for key, v in table.items()}}
-        missing = [
-            f.name
-            for f in dataclasses.fields(kind)  # type: ignore[arg-type]
-            if f.name not in values and f.default is MISSING and f.default_factory is MISSING
-        ]
+        # TOML knows no nothing: what may be None is so where it is left out.
+        values = {**{key: None for key, hint in hints.items() if key in _needed(kind) and _may_be_none(hint)}, **values}
+        missing = [key for key in _needed(kind) if key not in values]
         if missing:
             self.refuse(f"{where} needs {', '.join(missing)}")
         try:
@@ -128,7 +126,7 @@ class TableReader:
         self.check_keys(value, dict.fromkeys(names), where)
         found = []
         for name, hint in zip(names, hints, strict=True):
-            if name not in value and type(None) not in get_args(hint):
+            if name not in value and not _may_be_none(hint):
                 self.refuse(f"{where} needs {name}")
             found.append(self.value(hint, value[name], where, name) if name in value else None)
         return tuple(found)
@@ -155,6 +153,16 @@ class TableReader:
 def keys_of(kind: type) -> dict[str, Any]:
     """The fields of a dataclass with their types."""
     return {f.name: f.type for f in dataclasses.fields(kind)}
+
+
+def _needed(kind: type) -> list[str]:
+    """The fields without a default."""
+    own = dataclasses.fields(kind)
+    return [f.name for f in own if f.default is MISSING and f.default_factory is MISSING]
+
+
+def _may_be_none(hint: Any) -> bool:
+    return type(None) in get_args(hint)
 
 
 def _shown(value: Any) -> str:

@@ -33,6 +33,7 @@ def command(  # noqa: PLR0917 - the options of a command line
     stress: Annotated[
         list[str] | None, typer.Option(help="A stress setting; repeat it, or `all`.", show_default=False)
     ] = None,
+    decisions: Annotated[int, typer.Option(help="Decisions of a course.", show_default="the scenario's own")] = 0,
     shield: Annotated[bool, typer.Option("--shield", help="Every policy behind the safety shield, too.")] = False,
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO")
@@ -69,6 +70,7 @@ def command(  # noqa: PLR0917 - the options of a command line
         mismatch=mismatch,
         stress=asked,
         shield=shield,
+        decisions=decisions,
     )
     if minari:
         from rl_drug_dosage.trials import minari_export

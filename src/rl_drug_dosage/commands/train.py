@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 import math
 import shlex
 import sys
@@ -34,9 +35,13 @@ def _train(ctx: typer.Context, preset: str, resume: str, **values: Any) -> None:
         raise ConfigError(
             f"--resume goes on as the run was configured: leave out --{extra[0].replace('_', '-')}, or start a new run"
         )
+    decisions = values.pop("decisions")
     values |= {k: v for k, v in _preset(preset, values["env_id"]).items() if k not in given}
     options = RunOptions(**{k: v for k, v in values.items() if k in _RUN_FIELDS})
     config = TrainConfig(**{k: v for k, v in values.items() if k not in _RUN_FIELDS})
+    if decisions:
+        options_json = json.dumps({**config.env_options(), "decisions": decisions})
+        config = dataclasses.replace(config, env_kwargs=options_json)
 
     from rl_drug_dosage.utils.runtime import configure
 
@@ -107,9 +112,10 @@ def _signature() -> inspect.Signature:
         f"a set of defaults: {', '.join(PRESETS)}, or {_SCENARIO} (that of a dosing scenario)",
         "Task",
     )
+    decisions = parameter("decisions", int, 0, "decisions of a course (0: the scenario's own)", "Task")
     resume = parameter("resume", str, "", "go on with the run in this folder, bit for bit", "Run")
     context = inspect.Parameter("ctx", text, annotation=typer.Context)
-    return inspect.Signature([context, preset, *fields, resume], return_annotation=None)
+    return inspect.Signature([context, preset, *fields, decisions, resume], return_annotation=None)
 
 
 def command(*args: Any, **kwargs: Any) -> None:

@@ -9,10 +9,10 @@ from rl_drug_dosage import registry
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs.functional import Env, FunctionalEnv
 from rl_drug_dosage.envs.history_stack import HistoryStack
-from rl_drug_dosage.envs.scenario_env import env_of
+from rl_drug_dosage.envs.scenario_env import env_of, with_named_models
 from rl_drug_dosage.errors import UnknownNameError
 
-__all__ = ["describe", "find_env", "ids", "make", "scenario_ids"]
+__all__ = ["describe", "find_env", "ids", "make", "prepared", "scenario_ids"]
 
 
 def ids() -> tuple[str, ...]:
@@ -42,6 +42,23 @@ def find_env(reference: object) -> Env | None:
             continue
         return env_of(found) if isinstance(found, Scenario) else found
     return None
+
+
+def prepared(reference: object, options: Mapping[str, Any]) -> tuple[Env | None, dict[str, Any]]:
+    """`find_env` with options that the user wrote: drug models in them may be files, which are replaced by their names.
+
+    Raises:
+        UnknownNameError, BadPluginError, ConfigError: see `find_env` and `clinic.fit.with_models`.
+    """
+    env = find_env(reference)
+    if env is None or not any(name in options for name in ("simulator", "belief", "mixture")):
+        return env, dict(options)
+    try:
+        scenario = registry.load_scenario(reference)  # type: ignore[arg-type]
+    except UnknownNameError:
+        return env, dict(options)
+    scenario, named = with_named_models(scenario, options)
+    return env_of(scenario), named
 
 
 def make(env: Env, options: Mapping[str, Any], frame_stack: int = 1) -> FunctionalEnv:

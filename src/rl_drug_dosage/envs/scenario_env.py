@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,18 +12,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
+from rl_drug_dosage.clinic.adjust import adjusted
 from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.fit import with_models
 from rl_drug_dosage.clinic.observation import ACTIONS, Observer, observer_of
 from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
+from rl_drug_dosage.clinic.rewards import REWARDS
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import randomised, simulator_of
 from rl_drug_dosage.clinic.stress import stressed
 from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Quantity, Step, Window, require
 from rl_drug_dosage.envs.mixture import Mixture
-from rl_drug_dosage.errors import UnknownNameError
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.registry import DRUG, is_file_reference
 
-__all__ = ["ScenarioEnv", "ScenarioState", "env_of"]
+__all__ = ["ScenarioEnv", "ScenarioState", "env_of", "with_named_models"]
 
 _HARM, _TREND = 0.25, 0.1
 """Of the reward by goal: a harmful interval costs a quarter of one in the windows; a tenth of the scenario's own reward
@@ -179,14 +184,62 @@ _PART = ("simulator", "randomise", "stress")
 """What the parts of a mixture may differ in."""
 
 
+type Reference = str | Path | DrugModel
+"""Of a drug model, as an option: a name of the scenario's models, or from Python a file or a value."""
+
+
+def _known(scenario: Scenario, option: str, reference: Reference) -> tuple[Scenario, str]:
+    """The scenario with the drug model of an option, and the model's name.
+
+    Text may have come out of a model file, so that it is only ever looked up among the scenario's own models.
+    """
+    if not isinstance(reference, str):
+        scenario, (name,) = with_models(scenario, reference)
+        return scenario, name
+    if reference and reference not in scenario.models:
+        if is_file_reference(DRUG, reference) or ":" in reference:
+            raise ConfigError(
+                f"environment option {option} is {reference!r}: text may only name one of "
+                f"{', '.join(scenario.models)}; give a file as a Path, or the DrugModel itself"
+            )
+        raise UnknownNameError(f"drug model in environment option {option}", reference, scenario.models)
+    return scenario, reference
+
+
+def with_named_models(scenario: Scenario, options: Mapping[str, Any]) -> tuple[Scenario, dict[str, Any]]:
+    """A scenario with every drug model that its environment's options name, and options that hold their names.
+
+    For options that the user wrote, on the command line or in code: text may be a file here, and importing it runs it.
+    Never for options out of a model file.
+
+    Raises:
+        UnknownNameError, BadPluginError, ConfigError: see `clinic.fit.with_models`.
+    """
+
+    def named(values: Mapping[str, Any]) -> dict[str, Any]:
+        nonlocal scenario
+        found = dict(values)
+        for option in ("simulator", "belief"):
+            value = found.get(option)
+            if value and isinstance(value, Reference.__value__):
+                scenario, (found[option],) = with_models(scenario, value)
+        return found
+
+    changed = named(options)
+    parts = changed.get("mixture")
+    if isinstance(parts, list | tuple):
+        changed["mixture"] = [named(part) if isinstance(part, Mapping) else part for part in parts]
+    return scenario, changed
+
+
 @lru_cache
-def env_of(scenario: Scenario) -> Env:
+def env_of(task: Scenario) -> Env:
     """What the catalogue shows of a scenario."""
 
     def build(  # noqa: PLR0913, PLR0917 - the options of an environment
-        simulator: str = "",
+        simulator: Reference = "",
         history: int = 4,
-        belief: str = "",
+        belief: Reference = "",
         action: str = "amount",
         on_board: bool = True,
         clock: bool = True,
@@ -194,32 +247,44 @@ def env_of(scenario: Scenario) -> Env:
         randomise: float = 0.0,
         mixture: Sequence[Mapping[str, Any]] = (),
         reward: str = "scenario",
+        decisions: int = 0,
     ) -> FunctionalEnv:
         require(isinstance(history, int) and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
         require(action in ACTIONS, "action", action, f"one of {', '.join(ACTIONS)}")
         for name, value in (("on_board", on_board), ("clock", clock), ("ratio", ratio)):
             require(isinstance(value, bool), name, value, "true or false")
         require(bool(belief) or action != "residual", "action", action, "another one where no belief is named")
-        require(reward in {"scenario", "goal"}, "reward", reward, "'scenario' or 'goal'")
+        rewards = {"scenario", *REWARDS}
+        require(reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
         require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
-        observer = observer_of(scenario, history, belief, action, on_board, clock, ratio)
-
-        def part(simulator: str = simulator, randomise: Any = randomise, stress: str = "") -> ScenarioEnv:
-            number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
-            require(number and 0.0 <= randomise <= 3.0, "randomise", randomise, "a number from 0 to 3")
-            ward, name = stressed(scenario, stress) if stress else scenario, simulator or scenario.models[0]
-            if randomise == 0:
-                return ScenarioEnv(ward, simulator_of(ward, name), observer, reward == "goal")
-            ward = _many_wards(ward, float(randomise))
-            return ScenarioEnv(ward, randomised(ward, name, float(randomise)), observer, reward == "goal")
-
-        if not mixture:
-            return part()
+        whole = isinstance(decisions, int) and not isinstance(decisions, bool) and decisions >= 0
+        require(whole, "decisions", decisions, "a whole number of at least 1 (0: as in the scenario)")
         for options in mixture:
             for name in options:
                 if name not in _PART:
                     raise UnknownNameError("option of a mixture's part", name, _PART)
-        return Mixture([part(**options) for options in mixture])
+        # The goal as a reward keeps a tenth of the scenario's own, see `ScenarioEnv`.
+        by_name = None if reward in {"scenario", "goal"} else reward
+        scenario = adjusted(task, decisions=decisions or None, reward=by_name)
+        scenario, believed = _known(scenario, "belief", belief)
+        scenario, first = _known(scenario, "simulator", simulator)
+        each: list[dict[str, Any]] = []
+        for options in mixture or ({},):
+            scenario, name = _known(scenario, "simulator", options.get("simulator", first))
+            each.append({"randomise": randomise, **options, "simulator": name or scenario.models[0]})
+        observer = observer_of(scenario, history, believed, action, on_board, clock, ratio)
 
-    return Env(build=build, title=scenario.title, training_only=frozenset({"randomise", "mixture", "reward"}))
+        def part(simulator: str, randomise: Any, stress: str = "") -> ScenarioEnv:
+            number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
+            require(number and 0.0 <= randomise <= 3.0, "randomise", randomise, "a number from 0 to 3")
+            ward = stressed(scenario, stress) if stress else scenario
+            if randomise == 0:
+                return ScenarioEnv(ward, simulator_of(ward, simulator), observer, reward == "goal")
+            ward = _many_wards(ward, float(randomise))
+            return ScenarioEnv(ward, randomised(ward, simulator, float(randomise)), observer, reward == "goal")
+
+        made = [part(**options) for options in each]
+        return Mixture(made) if mixture else made[0]
+
+    return Env(build=build, title=task.title, training_only=frozenset({"randomise", "mixture", "reward"}))

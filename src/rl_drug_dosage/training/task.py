@@ -22,11 +22,11 @@ def make_program(plan: Plan) -> "Program":
         ConfigError: an option of the environment that is not allowed.
     """
     config = plan.config
-    env = catalog.find_env(config.env_id)
+    env, given = catalog.prepared(config.env_id, config.env_options())
     if env is not None:
         from rl_drug_dosage.training.program import CompiledProgram
 
-        options = env.training(config.env_options())
+        options = env.training(given)
         trained, evaluated = (catalog.make(env, o, config.frame_stack) for o in (options, env.evaluation(options)))
         return CompiledProgram(trained, config, plan.num_updates, options, evaluated)
     if ":" not in config.env_id and config.env_id not in gymnasium.registry:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_drug_dosage.clinic.adjust import adjusted
 from rl_drug_dosage.clinic.observation import Observer
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -47,6 +48,7 @@ class BenchmarkOptions:
         mismatch: also run every simulator against every controller.
         stress: names of stress settings to run as well.
         shield: also run every policy behind the safety shield.
+        decisions: of a course; 0: the scenario's own.
 
     Raises:
         ConfigError: a number that is not allowed.
@@ -61,6 +63,7 @@ class BenchmarkOptions:
     mismatch: bool = False
     stress: tuple[str, ...] = ()
     shield: bool = False
+    decisions: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.patients <= 1_000_000:
@@ -140,7 +143,8 @@ def benchmark(
     """
     begin = time.perf_counter()
     named = find_scenario(options.scenario)
-    scenario = named.value
+    scenario = adjusted(named.value, decisions=options.decisions or None)
+    named = dataclasses.replace(named, value=scenario)
     for name in options.stress:
         stressed(scenario, name)
     names = tuple(dict.fromkeys(options.policies or default_policies(scenario)))
