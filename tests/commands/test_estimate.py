@@ -200,3 +200,33 @@ def test_wrong_input_is_one_line(run, options, text, message):
     assert message in done.err
     assert done.err.count("\n") == 1
     assert [path.name for path in Path().iterdir()] == ["d.csv"]
+
+
+def test_a_missing_output_folder_is_made_and_a_bad_one_is_refused_before_the_fit(run, drug, monkeypatch):
+    """Nothing is computed for a folder that cannot be written, or in which a folder has a table's name."""
+    Path("d.csv").write_text("ID,TIME,AMT,RATE,DV,WT,CRCL\n1,0,1000,1000,.,70,80\n1,11,.,.,9.5,70,80\n")
+    asked = ("estimate", "--drug", "vancomycin-buelga2005", "--data", "d.csv", "--output-dir")
+    done = run(*asked, "new/deep")
+    assert done.code == 0, done.err
+    assert Path("new/deep/estimates.csv").is_file()
+
+    def never(*_):
+        raise AssertionError("the fit was started")
+
+    monkeypatch.setattr("rl_drug_dosage.pharmacometrics.estimation.fit_patients", never)
+    Path("taken/estimates.csv").mkdir(parents=True)
+    for folder, what in (("d.csv/under", "Not a directory"), ("taken", "has the name 'estimates.csv'")):
+        done = run(*asked, folder)
+        assert done.code == 2
+        assert what in done.err
+        assert done.err.count("\n") == 1
+
+
+def test_no_column_of_another_quantity_is_offered(run):
+    """SCR (creatinine) is not CRCL (its clearance); CLCR is."""
+    for title, offered in (("SCR", False), ("CREAT", False), ("DCRCL", False), ("CLCR", True)):
+        Path("d.csv").write_text(f"ID,TIME,AMT,DV,WT,{title}\n1,0,5,.,70,1.1\n")
+        done = run("estimate", "--drug", "vancomycin-buelga2005", "--data", "d.csv")
+        assert done.code == 2
+        assert "creatinine clearance" in done.err
+        assert (f"rename {title}" in done.err) is offered

@@ -371,3 +371,12 @@ def test_no_drug_is_a_course_too():
     assert rows_of(plan).is_dose.sum() == 0
     with pytest.raises(ConfigError, match="--dose"):
         plan_of(BUELGA, dose_mg=-0.5)
+
+
+def test_a_covariate_of_another_quantity_is_not_offered(run):
+    """Of the nearest name by letters a wrong one would be believed; of the same quantity it is offered."""
+    done = run("simulate", "--drug", "vancomycin-goti2018", "--covariate", "scr=1.1")
+    assert done.code == 2
+    assert "did you mean" not in done.err
+    done = run("simulate", "--drug", "vancomycin-goti2018", "--covariate", "clcr=90")
+    assert "did you mean 'crcl_ml_per_min'?" in done.err

@@ -224,6 +224,7 @@ def test_the_catalogue_lists_and_describes_it() -> None:
     assert catalog.describe(catalog.make(ENV, {"c_max": 4.0, "horizon": 7})) == {
         "units": {"time": "steps", "concentration": "a.u.", "dose": "a.u."},
         "window": [2.0, 4.0],
+        "window_of": {"output": "concentration", "metric": "value", "unit": "a.u."},
         "horizon": 7,
     }
 

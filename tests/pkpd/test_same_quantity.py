@@ -20,6 +20,7 @@ KNOWN = {
         covariate("scr_mg_per_dl", "SCR"),
         covariate("albumin_g_per_dl", "ALB"),
         covariate("cyp2c9", "CYP2C9"),
+        covariate("alps_made", "ALPS"),
     )
 }
 
@@ -58,6 +59,7 @@ def test_the_same_quantity_is_offered(column: str, title: str) -> None:
         ("AGE", "WAGE"),
         ("ALB", "ALP"),
         ("ALB", "ALT"),
+        ("ALPS", "ALP"),
         ("CYP2C9", "CYP2C8"),
         ("CYP2C9", "CYP2C19"),
         ("SCR", "SCR_UMOL_PER_L"),

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, Step, Window
+from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, Quantity, Step, Window
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.episodes import run_compiled
@@ -46,7 +46,7 @@ class Recall(FunctionalEnv):
 
     @property
     def window(self) -> Window:
-        return Window(0.0, 1.0)
+        return Window(0.0, 1.0, Quantity("number", "value", "1"))
 
     @property
     def axes(self) -> Mapping[str, Axis]:

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from rl_drug_dosage.errors import OutputError
-from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 
 
 @pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr)
@@ -98,3 +98,15 @@ def test_a_written_file_has_the_permissions_of_the_users_umask(tmp_path: Path) -
         os.umask(before)
 
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_is_made_and_tried_before_the_work(tmp_path: Path) -> None:
+    """What is in the way is said at once; the trial leaves nothing behind."""
+    folder = prepare_folder(tmp_path / "a" / "b", ["table.csv"])
+    assert list(folder.iterdir()) == []
+    (folder / "table.csv").mkdir()
+    with pytest.raises(OutputError, match=r"has the name 'table\.csv'; choose another --output-dir"):
+        prepare_folder(folder, ["table.csv"])
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write to output folder"):
+        prepare_folder(tmp_path / "file")

@@ -11,6 +11,8 @@ from rl_drug_dosage.envs.functional import FunctionalEnv, Window
 
 __all__ = ["draw_course", "shade", "target_words", "top_with"]
 
+_ROOM = 1.5
+"""Above the course, for the legend."""
 _WINDOW = {"color": "tab:green", "alpha": 0.15, "zorder": 0}
 
 
@@ -44,19 +46,19 @@ def draw_course(
     apart = [(w, row) for w, row in zip(windows, metrics, strict=False) if w not in on]
     upper, *middle, lower = figure.subplots(2 + len(apart), 1, sharex=True, height_ratios=[3, *[2] * len(apart), 1])
     upper.set_xlim(0, steps)
-    upper.set_ylim(0, top_with(on, np.nanmax(concentration, initial=0.0), room=1.5))
+    upper.set_ylim(0, top_with(on, _ROOM * np.nanmax(concentration, initial=0.0), room=1.5))
     for window in on:
         shade(upper, window, steps)
     upper.plot(np.arange(concentration.size), concentration, color="tab:blue", label=axis.words)
     upper.set_ylabel(axis.label)
     upper.legend(loc="upper right")
     for ax, (window, row) in zip(middle, apart, strict=True):
-        ax.set_ylim(0, top_with([window], np.nanmax(row, initial=0.0), room=1.5))
+        ax.set_ylim(0, top_with([window], np.nanmax(row, initial=0.0), room=1.05))
         shade(ax, window, steps)
         # what happened in step t is known at its end and belongs to all of it
         ax.hlines(row, np.arange(row.size), np.arange(row.size) + 1, color="tab:purple", label=window.quantity.words)
         ax.set_ylabel(window.quantity.unit_words)
-        ax.legend(loc="upper right", fontsize=8)
+        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.95), ncols=2, frameon=False, fontsize=8)
     # a dose given at the start of step t acts during it
     lower.bar(np.arange(dose.size), dose, align="edge", color="tab:orange")
     lower.set_ylim(0, env.highest_dose)
@@ -67,10 +69,15 @@ def draw_course(
 
 
 def target_words(window: Window) -> str:
-    """What the band of a window is called where it lies over the course of its output."""
-    if window.quantity.metric == "value":
-        return "therapeutic window"
-    return "trough target" if window.quantity.output == "concentration" else "target at the end of an interval"
+    """What the band of a window is called."""
+    match window.quantity.metric, window.quantity.output:
+        case "value", _:
+            return "therapeutic window"
+        case "trough", "concentration":
+            return "trough target"
+        case "trough", _:
+            return "target at the end of an interval"
+    return "target"
 
 
 def top_with(windows: Iterable[Window], highest: float, *, room: float) -> float:
@@ -79,16 +86,15 @@ def top_with(windows: Iterable[Window], highest: float, *, room: float) -> float
     return max([*(room * e for e in edges), 1.05 * float(highest)]) or 1.0
 
 
-def shade(ax: Any, window: Window, steps: int, label: str | None = None) -> None:
+def shade(ax: Any, window: Window, steps: int) -> None:
     """Shade a window over the steps that count; the limits of the axis must be set. Open edges reach to its ends.
 
     Args:
         ax: axes in steps and in the window's quantity.
         window: of the goal.
         steps: of an episode.
-        label: in the legend, unless `target_words`.
     """
-    label = label or target_words(window)
+    label: str | None = target_words(window)
     for start, stop, low, high in window.stretches(steps, ax.get_ylim()):
         if (start, stop) == (0, steps):
             ax.axhspan(low, high, label=label, **_WINDOW)

@@ -109,7 +109,7 @@ def _metric(ax: Any, window: Window, values: np.ndarray) -> None:
     held = np.column_stack([values, values[:, -1]])
     _courses(ax, np.arange(steps + 1), held, "tab:purple", window.quantity.words, drawstyle="steps-post")
     ax.set_ylim(0, top_with([window], np.nanmax(values), room=1.05))
-    shade(ax, window, steps, "target")
+    shade(ax, window, steps)
     quantity = window.quantity
     one_line = len(quantity.label) <= _LABEL
     unit = titled("", quantity.unit).strip()
