@@ -14,10 +14,9 @@ import pytest
 from rl_drug_dosage.checks import check_drug, check_policy, check_scenario
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition
 from rl_drug_dosage.clinic.scenario import ShieldLimits, TrainingSettings
-from rl_drug_dosage.clinic.ward import Dosage
 from rl_drug_dosage.drugs.vancomycin_goti2018 import DRUG
 from rl_drug_dosage.errors import BadPluginError, RlDrugDosageError
-from rl_drug_dosage.pkpd import Correlation, Covariate, Eta, LinearSystem, OdeSystem, Output, Param, Residual, Route
+from rl_drug_dosage.pkpd import Correlation, Eta, LinearSystem, OdeSystem, Output, Param, Residual, Route
 from rl_drug_dosage.scenarios.aminoglycoside_v1 import SCENARIO
 
 
@@ -238,7 +237,10 @@ SCENARIO_FAULTS = {
     "an unknown output in the monitoring": (lambda: part("monitoring", output="glucose"), "glucose"),
     "a metric that no goal can have": (lambda: window(metric="average"), "average"),
     "a harm that takes the whole window": (lambda: harm(metric="peak", above=5.0), "goal.harms[0].above"),
-    "a label dose off the grid": (lambda: scenario(label=lambda facts, record: 3.0 * TOP + 0.0 * facts["wt_kg"]), "label"),
+    "a label dose off the grid": (
+        lambda: scenario(label=lambda facts, record: 3.0 * TOP + 0.0 * facts["wt_kg"]),
+        "label",
+    ),
     "a label dose that is no number": (lambda: scenario(label=lambda facts, record: facts["wt_kg"] * jnp.nan), "label"),
     "a label that goes off the grid later": (
         lambda: scenario(label=lambda facts, record: jnp.where(record.k > 4, 1e5, 100.0) + 0.0 * facts["wt_kg"]),

@@ -105,7 +105,7 @@ def draw_drug(drug: DrugModel) -> Any:
     return figure
 
 
-def _draw_area(  # noqa: PLR0913, PLR0917 - a panel
+def _draw_area(
     ax: Any, time_h: np.ndarray, area: np.ndarray, interval_h: float, output: Output, target: Target, scale: float
 ) -> None:
     """The area of each interval, or since the start, as steps."""

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from rl_drug_dosage.checks.policy_trials import Bench, Doses, abstract_act, constants_of, other_simulator, same
-from rl_drug_dosage.checks.report import Finding, Level, Report, check, doubt, failed, run_checks, wrong
+from rl_drug_dosage.checks.report import Check, Finding, Level, Report, check, doubt, failed, run_checks, wrong
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
@@ -36,7 +36,7 @@ def check_policy(
     name, definition = _definition_of(policy)
     first = task.value.models[0]
     setting = Setting(task, model_of(task.value, first), simulator_of(task.value, first))
-    stages = [(_it_fits,), (_it_is_traceable,)]
+    stages: list[tuple[Check[Bench], ...]] = [(_it_fits,), (_it_is_traceable,)]
     if level != "declared":
         stages.append(_RUN)
     return run_checks("policy", name, Bench(definition, setting), stages)
@@ -95,17 +95,22 @@ def _it_is_traceable(bench: Bench) -> Iterable[Finding]:
             yield found if with_key else wrong("chance", f"without a key, act {found.came}", "no key needed", _SAY_SO)
             return
     if dose.shape != () or not np.issubdtype(dose.dtype, np.floating):
-        yield wrong("act", f"a dose of shape {dose.shape} and type {dose.dtype}", "one floating number", "return a scalar")
+        yield wrong(
+            "act", f"a dose of shape {dose.shape} and type {dose.dtype}", "one floating number", "return a scalar"
+        )
     yield from _same_memory(memory, after)
 
 
+_ONE = "look at one patient only"
 _SAY_SO = "say chance=True in the PolicyDefinition if it draws its doses"
 
 
 def _same_memory(before: object, after: object) -> Iterable[Finding]:
     old, new = (jax.tree_util.tree_flatten_with_path(tree) for tree in (before, after))
     if old[1] != new[1]:
-        yield wrong("memory", f"{new[1]} after act, {old[1]} before", "the same structure", "return what `init` returned")
+        yield wrong(
+            "memory", f"{new[1]} after act, {old[1]} before", "the same structure", "return what `init` returned"
+        )
         return
     for (path, a), (_, b) in zip(old[0], new[0], strict=True):
         if (a.shape, a.dtype) != (b.shape, b.dtype):
@@ -118,7 +123,11 @@ def _doses_are_numbers(bench: Bench) -> Iterable[Finding]:
     """Finite, and between the ends of the grid: with levels, with half of them missing, with none."""
     grid = bench.setting.scenario.dosage.grid()
     slack = 0.5 * float(np.diff(grid).max()) if grid.size > 1 else 0.0
-    for doses, when in ((bench.usual, ""), (bench.sparse, " with half of the levels missing"), (bench.blind, " without any level")):
+    for doses, when in (
+        (bench.usual, ""),
+        (bench.sparse, " with half of the levels missing"),
+        (bench.blind, " without any level"),
+    ):
         bad = ~np.isfinite(doses)
         if bad.any():
             k, i = np.argwhere(bad)[0]
@@ -145,7 +154,9 @@ def _differ(a: Doses, b: Doses) -> str:
 def _chance_is_declared(bench: Bench) -> Iterable[Finding]:
     """The same record, memory and key give the same dose; another key as well, unless the policy says ``chance``."""
     if where := _differ(bench.usual, bench.again):
-        yield wrong("act", f"the same call gives {where}", "the same dose", "draw from `key`, keep no state outside memory")
+        yield wrong(
+            "act", f"the same call gives {where}", "the same dose", "draw from `key`, keep no state outside memory"
+        )
     if (first := constants_of(bench)) != constants_of(bench):
         came = f"traced twice, it is two programs ({first[:60]}...)"
         yield wrong("act", came, "the same program", "draw from `key`, not while the function is traced")
@@ -161,7 +172,9 @@ def _it_does_not_peek_at_the_truth(bench: Bench) -> Iterable[Finding]:
     for doses, what in ((bench.with_truth, "a truth"), (bench.with_other_truth, "another patient's truth")):
         if where := _differ(bench.usual, doses):
             came = f"False, but without and with {what} it gives {where}"
-            yield wrong("sees_truth", came, "doses that follow from the record", "ignore `truth`, or say sees_truth=True")
+            yield wrong(
+                "sees_truth", came, "doses that follow from the record", "ignore `truth`, or say sees_truth=True"
+            )
             return
 
 
@@ -191,9 +204,14 @@ def _patients_do_not_touch_each_other(bench: Bench) -> Iterable[Finding]:
     if bench.definition.chance:
         return
     if where := _differ(bench.usual, bench.reversed):
-        yield wrong("act", f"in another order of patients it gives {where}", "the same doses", "look at one patient only")
-    elif where := _differ(np.repeat(bench.usual[:, :1], bench.usual.shape[1], axis=1), bench.alone):
-        yield wrong("act", f"among copies of one patient it gives {where}", "the same doses", "look at one patient only")
+        yield wrong("act", f"in another order of patients it gives {where}", "the same doses", _ONE)
+        return
+    count = bench.usual.shape[1]
+    for patient in range(0, count, 2):
+        own = np.repeat(bench.usual[:, patient : patient + 1], count, axis=1)
+        if where := _differ(own, bench.alone(patient)):
+            yield wrong("act", f"among copies of one patient it gives {where}", "the same doses", _ONE)
+            return
 
 
 @check("act")

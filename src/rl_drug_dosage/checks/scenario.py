@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,13 +56,14 @@ def _words(found: Found[Scenario]) -> Iterable[Finding]:
             yield from sourced(field, text, least)
         elif not text:
             yield wrong(field, "empty", "one line for tables", "write it")
-    for at, part in (
+    parts: tuple[tuple[str, Any], ...] = (
         ("dosage", scenario.dosage),
         ("monitoring", scenario.monitoring),
         *((f"goal.targets[{i}]", t) for i, t in enumerate(scenario.goal.targets)),
         *((f"goal.harms[{i}]", h) for i, h in enumerate(scenario.goal.harms)),
         *((f"drifts[{i}]", d) for i, d in enumerate(scenario.drifts)),
-    ):
+    )
+    for at, part in parts:
         yield from sourced(f"{at}.source", part.source, 11)
     yield from covariates_of(scenario.covariates, source=11)
     if not any(stress.change(scenario) is not None for stress in STRESSES.values()):

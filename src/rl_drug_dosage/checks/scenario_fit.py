@@ -57,7 +57,9 @@ def _models_find_their_covariates(scenario: Scenario) -> Iterable[Finding]:
                 yield wrong(f"covariates[{i}].unit", came, repr(need.unit), "convert it")
     for i, clock in enumerate(scenario.clocks):
         if not any(clock.name in {c.name for c in drug.covariates} for drug in _drugs(scenario)):
-            yield wrong(f"clocks[{i}].name", f"{clock.name!r}, which no model reads", "a model's covariate", "rename it")
+            yield wrong(
+                f"clocks[{i}].name", f"{clock.name!r}, which no model reads", "a model's covariate", "rename it"
+            )
     if scenario.dosage.per is not None and scenario.dosage.per not in known:
         yield wrong("dosage.per", repr(scenario.dosage.per), ", ".join(known), "name a covariate of the scenario")
 
@@ -107,9 +109,7 @@ def _models_take_the_doses(scenario: Scenario) -> Iterable[Finding]:
 @check("models")
 def _models_have_the_named_parameters(scenario: Scenario) -> Iterable[Finding]:
     returned = {
-        drug.name: set(
-            drug.parameters(drug.theta_values(), {c.name: jnp.asarray(c.typical) for c in drug.covariates})
-        )
+        drug.name: set(drug.parameters(drug.theta_values(), {c.name: jnp.asarray(c.typical) for c in drug.covariates}))
         for drug in _drugs(scenario)
     }
     for group in ("etas", "daily_etas"):
@@ -198,7 +198,9 @@ def _label_doses_are_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
     drawn = jax.vmap(draw)(jax.random.split(jax.random.key(1), _DRAWN)) if scenario.covariates else {}
     for i, c in enumerate(scenario.covariates):
         values = np.asarray(drawn[c.name])
-        if not (values.min() >= c.low - 1e-4 * abs(c.low) - 1e-6 and values.max() <= c.high + 1e-4 * abs(c.high) + 1e-6):
+        if not (
+            values.min() >= c.low - 1e-4 * abs(c.low) - 1e-6 and values.max() <= c.high + 1e-4 * abs(c.high) + 1e-6
+        ):
             came = f"draws {c.name} from {values.min():g} to {values.max():g}"
             yield wrong(f"covariates[{i}].distribution", came, f"{c.low:g} to {c.high:g}", "correct one of them")
     if drawn:

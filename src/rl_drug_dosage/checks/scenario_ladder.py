@@ -62,7 +62,7 @@ def _interval(column: np.ndarray) -> Interval:
 
 @check("label")
 def _knowing_more_is_never_worse(task: Found[Scenario]) -> Iterable[Finding]:
-    """random << label <= mipd <= oracle in the scenario's own goal; the first and the last step clearly apart."""
+    """In the order random << label <= mipd <= oracle; the first and the last step clearly apart."""
     found = {name: _by_name(task, name) for name in ("random", "label", "mipd", "oracle")}
     means = ", ".join(f"{name} {column.mean():.1f} %" for name, column in found.items())
     label, random = _interval(found["label"]), _interval(found["random"])

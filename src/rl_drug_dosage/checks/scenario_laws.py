@@ -38,7 +38,9 @@ def _a_patient_is_its_key_alone(scenario: Scenario) -> Iterable[Finding]:
     if np.array_equal(first[-1].contents, second[-1].contents):
         yield wrong("models", "two keys gave the same patient", "different ones", "give the cohort some variability")
     if first[0].shape != (env.observer.size,):
-        yield wrong("covariates", f"an observation of shape {first[0].shape}", f"({env.observer.size},)", "correct them")
+        yield wrong(
+            "covariates", f"an observation of shape {first[0].shape}", f"({env.observer.size},)", "correct them"
+        )
     for field, values in (("covariates", first[0]), ("monitoring.output", first[1])):
         if not np.isfinite(values).all():
             yield wrong(field, "an observation that is not finite", "finite", "correct the model or the covariates")
@@ -82,7 +84,7 @@ def _courses_are_finite(scenario: Scenario) -> Iterable[Finding]:
 def _label_stays_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
     """At every decision of 50 drawn patients who are treated by it."""
     courses = label_course(scenario, simulator_of(scenario, scenario.models[0])).courses
-    asked = courses.proposal[courses.alive]
+    asked = np.asarray(courses.proposal)[np.asarray(courses.alive)]
     yield from asks_beyond(scenario, asked, "a drawn patient in the course", OFTEN)
 
 
@@ -91,9 +93,11 @@ def _levels_come_when_they_are_drawn(scenario: Scenario) -> Iterable[Finding]:
     """A chart shows a level once it is back, never before; something is measured at all."""
     charts = label_course(scenario, simulator_of(scenario, scenario.models[0])).charts
     decisions = scenario.schedule.decisions
-    early = [charts.known[k, :, k:].any() for k in range(decisions)]
+    early = [bool(charts.known[k, :, k:].any()) for k in range(decisions)]
     if any(early):
-        yield wrong("monitoring", f"a level is known at decision {early.index(True)} before it is drawn", "later", "report it")
+        yield wrong(
+            "monitoring", f"a level is known at decision {early.index(True)} before it is drawn", "later", "report it"
+        )
     if decisions > 1 and not charts.known.any() and scenario.monitoring.missed < 1:
         came = "no level is back before the last decision"
         yield wrong("monitoring.turnaround_h", came, "one that a dose can follow", "draw earlier, or shorten it")

@@ -20,7 +20,9 @@ _BROKEN = 1
 def command(
     reference: Annotated[
         str,
-        typer.Argument(metavar="FILE_OR_NAME", help="A drug, scenario or policy: a file, a name, package.module:OBJECT."),
+        typer.Argument(
+            metavar="FILE_OR_NAME", help="A drug, scenario or policy: a file, a name, package.module:OBJECT."
+        ),
     ],
     kind: Annotated[
         str | None, typer.Option(help="drug, scenario or policy.", show_default="what the file defines")
@@ -52,7 +54,7 @@ def command(
     report = _check(what, found, task, "thorough" if thorough else "quick")
     _show(report, found.where)
     if figure and report.ok:
-        path = output_dir / f"check-{found.name.replace(' ', '-').replace('/', '-')}.png"
+        path = output_dir / f"check-{report.name.replace(' ', '-').replace('/', '-')}.png"
         _draw(what, found, task, path)
         typer.echo(path)
     raise typer.Exit(0 if report.ok else _BROKEN)
