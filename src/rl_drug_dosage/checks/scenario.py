@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rl_drug_dosage.checks.declared import covariates_of
-from rl_drug_dosage.checks.report import Check, Finding, Level, Report, check, run_checks, sourced, wrong
+from rl_drug_dosage.checks.report import Check, Finding, Level, Report, Tell, check, run_checks, sourced, wrong
 from rl_drug_dosage.checks.scenario_fit import FIT
 from rl_drug_dosage.checks.scenario_ladder import THOROUGH
 from rl_drug_dosage.checks.scenario_laws import QUICK
@@ -19,12 +19,15 @@ from rl_drug_dosage.registry import Found, find_scenario
 __all__ = ["check_scenario"]
 
 
-def check_scenario(scenario: str | Path | Scenario | Found[Scenario], *, level: Level = "quick") -> Report:
+def check_scenario(
+    scenario: str | Path | Scenario | Found[Scenario], *, level: Level = "quick", tell: Tell | None = None
+) -> Report:
     """Whether a scenario keeps the contract that every built-in one keeps.
 
     Args:
         scenario: by name, file, value, or as `registry.find` found it.
         level: how much is looked at, see `Level`.
+        tell: is told the name of each check before it runs.
 
     Returns:
         What was found; `Report.raise_if_any` makes an error of it.
@@ -39,7 +42,7 @@ def check_scenario(scenario: str | Path | Scenario | Found[Scenario], *, level: 
         stages.append(tuple(_of_value(c) for c in QUICK))
     if level == "thorough":
         stages.append(THOROUGH)
-    return run_checks("scenario", found.name, found, stages)
+    return run_checks("scenario", found.name, found, stages, tell)
 
 
 def _of_value(own: Check[Scenario]) -> Check[Found[Scenario]]:
