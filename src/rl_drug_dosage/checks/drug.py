@@ -11,7 +11,19 @@ import numpy as np
 
 from rl_drug_dosage.checks.declared import covariates_of, sourced_target, unit_of_target, windows_of
 from rl_drug_dosage.checks.drug_laws import QUICK_LAWS, THOROUGH_LAWS
-from rl_drug_dosage.checks.report import OWN, Check, Finding, Level, Report, check, doubt, run_checks, sourced, wrong
+from rl_drug_dosage.checks.report import (
+    OWN,
+    Check,
+    Finding,
+    Level,
+    Report,
+    Tell,
+    check,
+    doubt,
+    run_checks,
+    sourced,
+    wrong,
+)
 from rl_drug_dosage.checks.units import is_known
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -33,12 +45,13 @@ _DRAWN = 200
 _KEY = 3
 
 
-def check_drug(drug: DrugModel, *, level: Level = "quick") -> Report:
+def check_drug(drug: DrugModel, *, level: Level = "quick", tell: Tell | None = None) -> Report:
     """Whether a drug model keeps the contract that every built-in one keeps.
 
     Args:
         drug: the model.
         level: how much is looked at, see `Level`.
+        tell: is told the name of each check before it runs.
 
     Returns:
         What was found; `Report.raise_if_any` makes an error of it.
@@ -48,7 +61,7 @@ def check_drug(drug: DrugModel, *, level: Level = "quick") -> Report:
         stages.append(QUICK_LAWS)
     if level == "thorough":
         stages.append(THOROUGH_LAWS)
-    return run_checks("drug", drug.name, drug, stages)
+    return run_checks("drug", drug.name, drug, stages, tell)
 
 
 @check("name")

@@ -25,7 +25,7 @@ _POISON = 1e9
 """Finite, so that a policy may multiply by ``known``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bench:
     """A policy in a setting, and its doses under variations; each is computed when it is first asked for.
 
@@ -51,7 +51,7 @@ class Bench:
         """Charts and truths of patients, half of them under the label, half under random doses."""
         scenario, model = self.setting.scenario, self.setting.simulator
         half = _PATIENTS // 2
-        parts = [label_course(scenario, model), random_course(scenario, model)]
+        parts = [label_course(scenario, model), random_course(scenario, model, seed=2)]
 
         def join(axis: int, *leaves: Any) -> Any:
             if leaves[0].ndim <= axis:
@@ -74,7 +74,15 @@ class Bench:
         """Shapes of what `init` returns."""
         record, truth = self.first
         given = truth if self.definition.sees_truth else None
-        return jax.eval_shape(lambda r, t: self.policy.init(r, t), record, given)
+        return jax.eval_shape(self._init, record, given)
+
+    # JAX keeps traced functions by their hash, which methods of a policy that holds arrays do not have.
+    def _init(self, record: Record, truth: Truth | None) -> Any:
+        return self.policy.init(record, truth)
+
+    def decide(self, memory: Any, record: Record, key: Any) -> tuple[Any, Any]:
+        """`Policy.act` of one patient."""
+        return self.policy.act(memory, record, key)
 
     def _run(self, charts: Record, truth: Truth | None, seed: int = 1, policy: Policy | None = None) -> Doses:
         policy = self.policy if policy is None else policy
@@ -115,7 +123,7 @@ class Bench:
     def touches_truth(self) -> bool:
         """Whether `init` computes anything from the truth; found by tracing it, so that most policies run once."""
         record, truth = self.first
-        traced = jax.make_jaxpr(lambda r, t: self.policy.init(r, t))(record, truth).jaxpr
+        traced = jax.make_jaxpr(self._init)(record, truth).jaxpr
         own = traced.invars[len(jax.tree.leaves(record)) :]
         used = [v for equation in traced.eqns for v in equation.invars] + list(traced.outvars)
         return any(v is given for v in used for given in own)
@@ -152,14 +160,14 @@ class Bench:
         given = jax.tree.map(lambda leaf: leaf[::-1], truth) if self.definition.sees_truth else None
         return self._run(charts, given)[:, ::-1]
 
-    @cached_property
-    def alone(self) -> Doses:
-        """Copies of the first patient only."""
+    def alone(self, patient: int) -> Doses:
+        """Among copies of one patient only."""
         charts, truth = self._course
+        own = slice(patient, patient + 1)
         charts = jax.tree.map(
-            lambda leaf: leaf if leaf.ndim == 1 else jnp.repeat(leaf[:, :1], _PATIENTS, axis=1), charts
+            lambda leaf: leaf if leaf.ndim == 1 else jnp.repeat(leaf[:, own], _PATIENTS, axis=1), charts
         )
-        one = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], _PATIENTS, axis=0), truth)
+        one = jax.tree.map(lambda leaf: jnp.repeat(leaf[own], _PATIENTS, axis=0), truth)
         return self._run(charts, one if self.definition.sees_truth else None)
 
     def unchanged(self) -> bool:
@@ -200,18 +208,16 @@ def abstract_act(bench: Bench, *, with_key: bool) -> tuple[Any, Any]:
     """
     record, _ = bench.first
     key = jax.random.key(0) if with_key else None
-    return jax.eval_shape(lambda m, r, k: bench.policy.act(m, r, k), bench.abstract_memory, record, key)
+    return jax.eval_shape(bench.decide, bench.abstract_memory, record, key)
 
 
 def constants_of(bench: Bench) -> str:
     """The program of a decision as text, with what was computed while it was traced."""
     record, _ = bench.first
-    traced = jax.make_jaxpr(lambda m, r, k: bench.policy.act(m, r, k))(bench.abstract_memory, record, jax.random.key(0))
-    consts = [
-        np.asarray(c).tobytes().hex() for c in traced.consts if not jax.dtypes.issubdtype(c.dtype, jax.dtypes.prng_key)
-    ]
+    traced = jax.make_jaxpr(bench.decide)(bench.abstract_memory, record, jax.random.key(0))
+    constants = [c for c in traced.consts if not jnp.issubdtype(c.dtype, jax.dtypes.prng_key)]
     # Names of variables and functions' addresses are no part of what is computed.
-    return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(consts)
+    return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(np.asarray(c).tobytes().hex() for c in constants)
 
 
 def other_simulator(bench: Bench) -> Doses | None:

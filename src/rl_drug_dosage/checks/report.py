@@ -8,7 +8,20 @@ from typing import Literal
 
 from rl_drug_dosage.errors import BadPluginError, RlDrugDosageError
 
-__all__ = ["OWN", "Check", "Finding", "Level", "Passed", "Report", "check", "doubt", "run_checks", "sourced", "wrong"]
+__all__ = [
+    "OWN",
+    "Check",
+    "Finding",
+    "Level",
+    "Passed",
+    "Report",
+    "Tell",
+    "check",
+    "doubt",
+    "run_checks",
+    "sourced",
+    "wrong",
+]
 
 Level = Literal["declared", "quick", "thorough"]
 """How much is looked at.
@@ -16,6 +29,9 @@ Level = Literal["declared", "quick", "thorough"]
 ``declared``: what is written down, nothing is compiled. ``quick`` also simulates: seconds. ``thorough`` also solves
 the same model in another way, lets policies compete and runs Gymnasium's own checks: minutes.
 """
+
+type Tell = Callable[[str], None]
+"""Is told what runs now."""
 
 OWN = frozenset({"own", "this work", "unpublished"})
 """What a source may say that is nobody's publication: a warning, never a failure."""
@@ -149,10 +165,19 @@ def sourced(field: str, text: str, least: int = 6) -> Iterable[Finding]:
         yield wrong(field, f"{text!r}" if text.strip() else "empty", "where the number stands", "name it, or say 'own'")
 
 
-def run_checks[T](kind: str, name: str, subject: T, stages: Sequence[Sequence[Check[T]]]) -> Report:
+def run_checks[T](
+    kind: str, name: str, subject: T, stages: Sequence[Sequence[Check[T]]], tell: Tell | None = None
+) -> Report:
     """Run checks in order. After a stage with a failure, the stages that rest on it are not run.
 
     An error that a check meets is a failure of its field, with the error's last line.
+
+    Args:
+        kind: of thing, for the report.
+        name: of the thing.
+        subject: what every check is handed.
+        stages: checks; those of a stage stand for themselves.
+        tell: is told the name of each check before it runs.
     """
     passed: list[Passed] = []
     findings: list[Finding] = []
@@ -162,6 +187,8 @@ def run_checks[T](kind: str, name: str, subject: T, stages: Sequence[Sequence[Ch
             skipped += [each.name for each in stage]
             continue
         for each in stage:
+            if tell is not None:
+                tell(each.name)
             begin = time.perf_counter()
             found = _found(each, subject)
             findings += found

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rl_drug_dosage.checks.declared import covariates_of
-from rl_drug_dosage.checks.report import Check, Finding, Level, Report, check, run_checks, sourced, wrong
+from rl_drug_dosage.checks.report import Check, Finding, Level, Report, Tell, check, run_checks, sourced, wrong
 from rl_drug_dosage.checks.scenario_fit import FIT
 from rl_drug_dosage.checks.scenario_ladder import THOROUGH
 from rl_drug_dosage.checks.scenario_laws import QUICK
@@ -18,12 +19,15 @@ from rl_drug_dosage.registry import Found, find_scenario
 __all__ = ["check_scenario"]
 
 
-def check_scenario(scenario: str | Path | Scenario | Found[Scenario], *, level: Level = "quick") -> Report:
+def check_scenario(
+    scenario: str | Path | Scenario | Found[Scenario], *, level: Level = "quick", tell: Tell | None = None
+) -> Report:
     """Whether a scenario keeps the contract that every built-in one keeps.
 
     Args:
         scenario: by name, file, value, or as `registry.find` found it.
         level: how much is looked at, see `Level`.
+        tell: is told the name of each check before it runs.
 
     Returns:
         What was found; `Report.raise_if_any` makes an error of it.
@@ -38,7 +42,7 @@ def check_scenario(scenario: str | Path | Scenario | Found[Scenario], *, level: 
         stages.append(tuple(_of_value(c) for c in QUICK))
     if level == "thorough":
         stages.append(THOROUGH)
-    return run_checks("scenario", found.name, found, stages)
+    return run_checks("scenario", found.name, found, stages, tell)
 
 
 def _of_value(own: Check[Scenario]) -> Check[Found[Scenario]]:
@@ -55,13 +59,14 @@ def _words(found: Found[Scenario]) -> Iterable[Finding]:
             yield from sourced(field, text, least)
         elif not text:
             yield wrong(field, "empty", "one line for tables", "write it")
-    for at, part in (
+    parts: tuple[tuple[str, Any], ...] = (
         ("dosage", scenario.dosage),
         ("monitoring", scenario.monitoring),
         *((f"goal.targets[{i}]", t) for i, t in enumerate(scenario.goal.targets)),
         *((f"goal.harms[{i}]", h) for i, h in enumerate(scenario.goal.harms)),
         *((f"drifts[{i}]", d) for i, d in enumerate(scenario.drifts)),
-    ):
+    )
+    for at, part in parts:
         yield from sourced(f"{at}.source", part.source, 11)
     yield from covariates_of(scenario.covariates, source=11)
     if not any(stress.change(scenario) is not None for stress in STRESSES.values()):

@@ -84,7 +84,7 @@ def _courses_are_finite(scenario: Scenario) -> Iterable[Finding]:
 def _label_stays_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
     """At every decision of 50 drawn patients who are treated by it."""
     courses = label_course(scenario, simulator_of(scenario, scenario.models[0])).courses
-    asked = courses.proposal[courses.alive]
+    asked = np.asarray(courses.proposal)[np.asarray(courses.alive)]
     yield from asks_beyond(scenario, asked, "a drawn patient in the course", OFTEN)
 
 
@@ -93,7 +93,7 @@ def _levels_come_when_they_are_drawn(scenario: Scenario) -> Iterable[Finding]:
     """A chart shows a level once it is back, never before; something is measured at all."""
     charts = label_course(scenario, simulator_of(scenario, scenario.models[0])).charts
     decisions = scenario.schedule.decisions
-    early = [charts.known[k, :, k:].any() for k in range(decisions)]
+    early = [bool(charts.known[k, :, k:].any()) for k in range(decisions)]
     if any(early):
         yield wrong(
             "monitoring", f"a level is known at decision {early.index(True)} before it is drawn", "later", "report it"

@@ -8,9 +8,10 @@ import numpy as np
 
 from rl_drug_dosage.checks.declared import windows_of
 from rl_drug_dosage.checks.report import Finding, check, wrong
-from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.scenario import Harm, Scenario
 from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import RlDrugDosageError
+from rl_drug_dosage.pkpd import Target
 from rl_drug_dosage.training.config import TrainConfig
 
 __all__ = ["PARTS"]
@@ -110,7 +111,12 @@ def _goal_is_sound(scenario: Scenario) -> Iterable[Finding]:
             allowed = "trough, peak, nadir, value, auc24 or auc_total"
             yield wrong(f"goal.targets[{i}].metric", repr(target.metric), allowed, "judge another metric")
     yield from _indices("goal.judged", goal.judged, scenario.schedule.decisions)
-    for i, harm in enumerate(goal.harms):
+
+
+@check("goal.harms")
+def _harms_are_sound(scenario: Scenario) -> Iterable[Finding]:
+    """One limit each, which leaves some of the window of the same metric."""
+    for i, harm in enumerate(scenario.goal.harms):
         at = f"goal.harms[{i}]"
         limit = harm.below if harm.above is None else harm.above
         if limit is None or not math.isfinite(limit) or (harm.above is not None and harm.below is not None):
@@ -118,16 +124,17 @@ def _goal_is_sound(scenario: Scenario) -> Iterable[Finding]:
             continue
         if not 0 <= harm.from_h < scenario.horizon_h:
             yield wrong(f"{at}.from_h", f"{harm.from_h:g} h", f"0 to {scenario.horizon_h:g} h", "correct it")
-        for target in goal.targets:
-            if (target.metric, target.output) != (harm.metric, harm.output):
-                continue
-            inside = (harm.above is not None and target.low is not None and limit <= target.low) or (
-                harm.below is not None and target.high is not None and limit >= target.high
-            )
-            if inside:
+        for target in scenario.goal.targets:
+            if (target.metric, target.output) == (harm.metric, harm.output) and _takes_all(harm, target):
                 side = "above" if harm.above is not None else "below"
                 came = f"{limit:g}: the whole window {target.low} to {target.high} {target.unit} is harmful"
                 yield wrong(f"{at}.{side}", came, "a limit that leaves some of the window", "correct it, or swap sides")
+
+
+def _takes_all(harm: Harm, target: Target) -> bool:
+    if harm.above is not None:
+        return target.low is not None and harm.above <= target.low
+    return harm.below is not None and target.high is not None and harm.below >= target.high
 
 
 @check("shield")
@@ -199,6 +206,7 @@ PARTS = (
     _doses_are_sound,
     _monitoring_is_sound,
     _goal_is_sound,
+    _harms_are_sound,
     _shield_is_sound,
     _training_settings_are_accepted,
     _what_training_changes_exists,

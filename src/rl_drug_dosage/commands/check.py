@@ -1,5 +1,6 @@
 """``rl-drug-dosage check``."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,7 +55,7 @@ def command(
     report = _check(what, found, task, "thorough" if thorough else "quick")
     _show(report, found.where)
     if figure and report.ok:
-        path = output_dir / f"check-{found.name.replace(' ', '-').replace('/', '-')}.png"
+        path = output_dir / f"check-{report.name.replace(' ', '-').replace('/', '-')}.png"
         _draw(what, found, task, path)
         typer.echo(path)
     raise typer.Exit(0 if report.ok else _BROKEN)
@@ -82,12 +83,20 @@ def _make_folder(folder: Path) -> None:
 def _check(kind: "Kind", found: "Found[Any]", task: Any, level: Any) -> "Report":
     from rl_drug_dosage import checks
 
+    live = sys.stderr.isatty()
+
+    def tell(name: str) -> None:
+        if live:
+            typer.echo(f"\r\033[Kchecking that {name}", err=True, nl=False)
+
     if kind.word == "drug":
-        report: Report = checks.check_drug(found.value, level=level)
+        report: Report = checks.check_drug(found.value, level=level, tell=tell)
     elif kind.word == "scenario":
-        report = checks.check_scenario(found, level=level)
+        report = checks.check_scenario(found, level=level, tell=tell)
     else:
-        report = checks.check_policy(found, task, level=level)
+        report = checks.check_policy(found, task, level=level, tell=tell)
+    if live:
+        typer.echo("\r\033[K", err=True, nl=False)
     return report
 
 

@@ -172,9 +172,9 @@ class DrugModel(ByValue):
     def _check_dosing(self) -> None:
         dosing = self.dosing
         parts = {"outputs": self.outputs, "dosing.routes": dosing.routes, "dosing.intervals_h": dosing.intervals_h}
-        for field, part in parts.items():
+        for place, part in parts.items():
             if not part:
-                self._refuse(f"{field} is empty", "at least one", "add it")
+                self._refuse(f"{place} is empty", "at least one", "add it")
         for i, route in enumerate(dosing.routes):
             if route.compartment not in self.structure.dosable:
                 came = f"dosing.routes[{i}].compartment of {route.name!r} is {route.compartment!r}"
