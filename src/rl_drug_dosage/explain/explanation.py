@@ -25,7 +25,7 @@ from rl_drug_dosage.explain.table import Page, Taught, distil, policy_of
 from rl_drug_dosage.policies.adapters.learnt import dosing_policy
 from rl_drug_dosage.ppo.model_file import Model, load_model
 from rl_drug_dosage.registry import find_scenario
-from rl_drug_dosage.trials.benchmark import enter
+from rl_drug_dosage.trials.entrants import enter
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, paired
 from rl_drug_dosage.trials.trial import Cohort, run_trial
 from rl_drug_dosage.utils.seeding import Stream, generator

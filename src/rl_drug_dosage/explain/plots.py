@@ -11,7 +11,7 @@ from jaxtyping import Float
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__later_ = ["Curve", "bars_png", "panels_png", "percentiles"]
+__all__ = ["Curve", "bars_png", "panels_png", "percentiles"]
 
 _COLORS = {"PPO": "tab:blue", "mipd": "tab:orange", "label": "tab:gray"}
 _BAND = (25, 50, 75)

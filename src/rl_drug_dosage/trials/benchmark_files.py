@@ -3,32 +3,14 @@
 import csv
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from rl_drug_dosage.errors import OutputError
 from rl_drug_dosage.trials.benchmark import Benchmark
 from rl_drug_dosage.trials.statistics import endpoints
 from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["prepare_folder", "write_benchmark"]
-
-
-def prepare_folder(folder: Path) -> Path:
-    """Make the folder before the work begins, so that nothing is lost for want of it.
-
-    Raises:
-        OutputError: it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot make output folder {folder}: {reason}; choose another --output-dir") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write to output folder {folder}; choose another --output-dir")
-    return folder
+__all__ = ["policy_rows", "write_benchmark"]
 
 
 def write_benchmark(result: Benchmark, folder: Path) -> tuple[Path, ...]:
@@ -66,8 +48,13 @@ def _flat(row: dict[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
+def policy_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a policy, best first, nested entries as ``outer.inner``."""
+    return [_flat({k: v for k, v in row.items() if k not in {"tuned", "card"}}) for row in record["policies"]]
+
+
 def _policies_csv(record: dict[str, Any]) -> str:
-    rows = [_flat({k: v for k, v in row.items() if k not in {"tuned", "card"}}) for row in record["policies"]]
+    rows = policy_rows(record)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -9,7 +9,23 @@ from pathlib import Path
 
 from rl_drug_dosage.errors import OutputError
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "prepare_folder"]
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Make the folder before the work begins, so that nothing is lost for want of it.
+
+    Raises:
+        OutputError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"cannot make output folder {folder}: {reason}; choose another --output-dir") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write to output folder {folder}; choose another --output-dir")
+    return folder
 
 
 def atomic_write(path: Path, data: bytes) -> None:
