@@ -36,6 +36,7 @@ from rl_drug_dosage.registry import POLICY, Found, is_file_reference
 from rl_drug_dosage.trials.entrants import enter
 from rl_drug_dosage.trials.setting import scenario_of, setting_for, setting_of
 from rl_drug_dosage.trials.step_policy import StepPolicy
+from rl_drug_dosage.utils.runtime import keep_programs
 
 __all__ = ["Bedside", "Course", "load_policy"]
 
@@ -96,6 +97,7 @@ def load_policy(
         ConfigError: no scenario given, an oracle (which needs the truth), or a policy that does not fit.
         ModelFileError: a model of another scenario.
     """
+    keep_programs()
     if (file := _model_file(policy)) is not None:
         model = load_model(file)
         task = scenario_of(model, file, scenario)

@@ -49,6 +49,7 @@ class BenchmarkOptions:
         stress: names of stress settings to run as well; ``("all",)``: all that the scenario has.
         shield: also run every policy behind the safety shield.
         accept_changed: a model file whose scenario's file has changed takes part all the same.
+        output_dir: where files go; None: nothing is written.
 
     Raises:
         ConfigError: a number that is not allowed.
@@ -64,6 +65,7 @@ class BenchmarkOptions:
     stress: Sequence[str] = ()
     shield: bool = False
     accept_changed: bool = False
+    output_dir: Path | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.patients <= 1_000_000:
@@ -74,11 +76,19 @@ class BenchmarkOptions:
 
 @dataclass(frozen=True)
 class Benchmark(Result):
-    """A finished benchmark: the record for JSON, and the trials by policy."""
+    """A finished benchmark.
+
+    Args:
+        record: for JSON and the report.
+        trials: by policy.
+        scenario: the task.
+        files: written; none unless ``output_dir`` was given.
+    """
 
     record: dict[str, Any]
     trials: dict[str, Trial]
     scenario: Found[Scenario]
+    files: tuple[Path, ...] = ()
 
     @property
     def title(self) -> str:
@@ -140,6 +150,8 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
     stresses = _stresses_of(options, setting.scenario)
     entering = candidates(setting, options.policies)
     pairs = _pairs(setting) if options.mismatch else []
+    if options.output_dir is not None:
+        prepare_folder(options.output_dir)
     steps = Steps(progress, _steps(options, len(entering), len(pairs), len(stresses)))
     timing: dict[str, Any] = {"policies": {}}
     entrants, trials = [], {}
@@ -160,7 +172,8 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
     record["settings"]["command"] = command
     timing["total_s"] = time.perf_counter() - begin
     record["timing"] = timing
-    return Benchmark(record, trials, setting.task)
+    found = Benchmark(record, trials, setting.task)
+    return found if options.output_dir is None else dataclasses.replace(found, files=found.save(options.output_dir))
 
 
 def _steps(options: BenchmarkOptions, policies: int, pairs: int, stresses: int) -> int:

@@ -44,11 +44,15 @@ def setting_for(
         UnknownNameError, BadPluginError: see `registry.find`.
         ConfigError: a drug model that does not fit the scenario.
     """
-    task: Found[Scenario] = scenario if isinstance(scenario, Found) else find_scenario(scenario)  # type: ignore[arg-type]
+    task = _found(scenario)
     first = task.value.models[0]
     value, (simulated, believed) = with_models(task.value, simulator or first, controller or first)
     task = dataclasses.replace(task, value=value)
     return Setting(task, model_of(value, believed), simulator_of(value, simulated), accept_changed)
+
+
+def _found(scenario: object) -> Found[Scenario]:
+    return scenario if isinstance(scenario, Found) else find_scenario(scenario)  # type: ignore[arg-type]
 
 
 def with_models(scenario: Scenario, *references: object) -> tuple[Scenario, tuple[str, ...]]:
@@ -113,7 +117,7 @@ def scenario_of(model: Model, path: Path, scenario: object = None) -> Found[Scen
         ModelFileError: the scenario is not known here, or is not the file's.
     """
     if scenario is not None:
-        found = find_scenario(scenario)  # type: ignore[arg-type]
+        found: Found[Scenario] = _found(scenario)
         if found.env_id != model.env_id:
             raise ModelFileError(
                 f"{path} was trained for {model.env_id}, not for {found.env_id}: leave the scenario out, or give the "
