@@ -166,7 +166,8 @@ def evaluate(bench: Bench) -> Iterator[Row]:
         "import sys, time; from pathlib import Path; from rl_drug_dosage.utils.runtime import configure; configure()\n"
         "from rl_drug_dosage.training.evaluate import EvaluationOptions, evaluate\n"
         "start = time.perf_counter()\n"
-        "evaluate(EvaluationOptions(model_path=Path(sys.argv[1]), num_episodes=10_000))\n"
+        "model = Path(sys.argv[1])\n"
+        "evaluate(EvaluationOptions(model_path=model, output_dir=model.parent, num_episodes=10_000))\n"
         "print(time.perf_counter() - start)"
     )
     cold_cache = bench.cache()
@@ -185,13 +186,10 @@ def evaluate(bench: Bench) -> Iterator[Row]:
 
 def learning(bench: Bench) -> Iterator[Row]:
     """Ten seeds each of the default settings and of the fast preset, judged on patients that training never saw."""
-    from rich.console import Console
-
     from rl_drug_dosage.ppo.model_file import load_model
     from rl_drug_dosage.training import trainer
     from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig
     from rl_drug_dosage.training.evaluate import EvaluationOptions, run_model
-    from rl_drug_dosage.training.progress import Progress
 
     _configure(bench)
     for preset, name, limit in (("default", "default settings", None), ("fast", "--preset fast", 1.0)):
@@ -199,7 +197,7 @@ def learning(bench: Bench) -> Iterator[Row]:
         for seed in SEEDS:
             options = RunOptions(run_name=f"{preset}-{seed}", runs_dir=str(bench.folder / "learning"))
             config = TrainConfig(**PRESETS.get(preset, {}), seed=seed)
-            result = trainer.train(config, options, command="bench", progress=Progress(Console(quiet=True)))
+            result = trainer.train(config, options, command="bench")
             seconds.append(result.train_s)
             path = result.folder.model
             episodes = run_model(load_model(path), EvaluationOptions(model_path=path, num_episodes=HELD_OUT))

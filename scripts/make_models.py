@@ -24,7 +24,8 @@ import model_cards
 from training_runs import trained
 
 from rl_drug_dosage.registry import SCENARIO, find_scenario, names
-from rl_drug_dosage.trials.benchmark import BenchmarkOptions, benchmark, default_policies
+from rl_drug_dosage.trials.benchmark import BenchmarkOptions, benchmark
+from rl_drug_dosage.trials.entrants import default_policies
 from rl_drug_dosage.utils.runtime import configure
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -2,16 +2,48 @@
 
 For research and education only; nothing here is meant to treat a patient.
 
-Importing the package registers its environments with Gymnasium; JAX is loaded by the part that needs it.
+    import rl_drug_dosage as rldd
+
+    result = rldd.benchmark("vancomycin", policies=["mipd", "label"], patients=200)
+    result.plot()
+
+Every command of ``rl-drug-dosage`` is a function here, with the same defaults. Importing the package registers its
+environments with Gymnasium; JAX is loaded by the part that needs it.
 """
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
 from rl_drug_dosage import registry
 
-__all__ = ["__version__", "load_policy"]
+# A room is called like a function of the front door. Imported first, it does not take the name from it later.
+importlib.import_module("rl_drug_dosage.explain")
+
+from rl_drug_dosage.api import benchmark, estimate, evaluate, explain, simulate, train  # noqa: E402 - see above
+from rl_drug_dosage.registry import load_drug, load_scenario  # noqa: E402 - see above
+
+if TYPE_CHECKING:
+    from rl_drug_dosage.trials.bedside import load_policy
+
+    __version__: str
+
+__all__ = [
+    "__version__",
+    "benchmark",
+    "estimate",
+    "evaluate",
+    "explain",
+    "load_drug",
+    "load_policy",
+    "load_scenario",
+    "simulate",
+    "train",
+]
+
+_LATER = {"load_policy": "rl_drug_dosage.trials.bedside"}
+"""Names whose modules load JAX: imported when they are asked for."""
 
 
 def _register() -> None:
@@ -36,8 +68,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("rl-drug-dosage")
-    if name == "load_policy":
-        from rl_drug_dosage.trials.bedside import load_policy
-
-        return load_policy
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -87,12 +87,11 @@ def test_the_inverted_pendulum_is_balanced_at_the_default_settings(seed):
 def test_a_number_that_is_not_finite_stops_the_run_and_is_named(broken, tmp_path):
     """The state before the update is kept, and the line names the culprit."""
     import equinox as eqx
-    from rich.console import Console
 
     from rl_drug_dosage.training import trainer
     from rl_drug_dosage.training.config import RunOptions
     from rl_drug_dosage.training.program import CompiledProgram
-    from rl_drug_dosage.training.progress import Progress
+    from rl_drug_dosage.utils.progress import quiet
 
     config = TrainConfig(num_envs=4, num_steps=64, num_minibatches=4, update_epochs=2, total_timesteps=512, eval_freq=0)
     plan = make_plan(config)
@@ -103,7 +102,7 @@ def test_a_number_that_is_not_finite_stops_the_run_and_is_named(broken, tmp_path
     program._env = eqx.tree_at(field, program._env, np.float32(np.inf))
     options = RunOptions(runs_dir=str(tmp_path), run_name="x")
     folder = trainer.RunFolder.create(config, options, "test")
-    run = trainer._Run(plan, options, folder, program, Progress(Console(quiet=True)))
+    run = trainer._Run(plan, options, folder, program, quiet)
     with pytest.raises(TrainingError, match=f"the {broken} of the rollout is not finite"):
         run.execute(None)
     assert folder.checkpoint.exists()

@@ -1,7 +1,6 @@
 """Whether a drug model can simulate a scenario, and a scenario with one more drug model."""
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_drug_dosage.clinic.units import metric_unit, same_unit
@@ -24,7 +23,7 @@ def misfits(scenario: "Scenario", model: DrugModel) -> list[str]:
     return [*_covariates(scenario, model), *_compartments(scenario, model), *_outputs(scenario, model)]
 
 
-def with_models(scenario: "Scenario", *references: "str | Path | DrugModel") -> tuple["Scenario", tuple[str, ...]]:
+def with_models(scenario: "Scenario", *references: object) -> tuple["Scenario", tuple[str, ...]]:
     """The scenario with more drug models, and the names by which ``Scenario.drug`` finds them.
 
     One that the scenario has already is not added again. Only ever pass a path or a module name that comes from the

@@ -7,80 +7,101 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rl_drug_dosage import api
+from rl_drug_dosage.utils.defaults import defaults_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["command"]
 
+_DEFAULT = defaults_of(api.benchmark)
+
 
 def command(  # noqa: PLR0917 - the options of a command line
-    scenario: Annotated[str, typer.Option(help="The dosing task: see `info --scenarios`.", show_default=False)],
+    scenario: Annotated[
+        str, typer.Option(help="The dosing task: a name (`info --scenarios`) or a file.", show_default=False)
+    ],
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help="A policy's name or a model file; repeat it. All that fit, unless given.", show_default=False
+            metavar="[NAME=]POLICY",
+            help="A policy's name, a model file or the folder of a run; repeat it. All that fit, unless given.",
+            show_default=False,
         ),
     ] = None,
-    patients: Annotated[int, typer.Option(help="Virtual patients, the same for every policy.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training or tuning.")] = 1,
+    patients: Annotated[int, typer.Option(help="Virtual patients, the same for every policy.")] = _DEFAULT["patients"],
+    seed: Annotated[
+        int, typer.Option(help="Random seed; its patients are never those of training or tuning.")
+    ] = _DEFAULT["seed"],
     simulator: Annotated[
-        str, typer.Option(help="Drug model that the patients follow.", show_default="the scenario's first")
-    ] = "",
+        str | None,
+        typer.Option(
+            help="Drug model that the patients follow: a name or a file.", show_default="the scenario's first"
+        ),
+    ] = _DEFAULT["simulator"],
     controller: Annotated[
-        str, typer.Option(help="Drug model that policies believe.", show_default="the scenario's first")
-    ] = "",
-    mismatch: Annotated[bool, typer.Option("--mismatch", help="Every simulator against every controller.")] = False,
+        str | None,
+        typer.Option(help="Drug model that policies believe: a name or a file.", show_default="the scenario's first"),
+    ] = _DEFAULT["controller"],
+    mismatch: Annotated[bool, typer.Option("--mismatch", help="Every simulator against every controller.")] = _DEFAULT[
+        "mismatch"
+    ],
     stress: Annotated[
         list[str] | None, typer.Option(help="A stress setting; repeat it, or `all`.", show_default=False)
     ] = None,
-    decisions: Annotated[int, typer.Option(help="Decisions of a course.", show_default="the scenario's own")] = 0,
-    shield: Annotated[bool, typer.Option("--shield", help="Every policy behind the safety shield, too.")] = False,
+    decisions: Annotated[
+        int, typer.Option(help="Decisions of a course.", show_default="the scenario's own")
+    ] = _DEFAULT["decisions"],
+    shield: Annotated[bool, typer.Option("--shield", help="Every policy behind the safety shield, too.")] = _DEFAULT[
+        "shield"
+    ],
+    accept_changed: Annotated[
+        bool, typer.Option("--accept-changed", help="Let models take part whose scenario's file has changed since.")
+    ] = _DEFAULT["accept_changed"],
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO")
     ] = None,
     minari: Annotated[
         str, typer.Option(help="Write this policy's courses as a Minari dataset (needs the extra).", show_default=False)
     ] = "",
-    device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
 ) -> None:
     """Compare dosing policies on the same virtual patients, and write a report.
 
     Example: rl-drug-dosage benchmark --scenario vancomycin --patients 1000
     """
+    from rl_drug_dosage.utils.progress import printed
     from rl_drug_dosage.utils.runtime import configure
 
     configure(device)
 
-    from rl_drug_dosage.clinic.stress import STRESSES
     from rl_drug_dosage.registry import find_scenario
-    from rl_drug_dosage.trials.benchmark import BenchmarkOptions, benchmark
-    from rl_drug_dosage.trials.benchmark_files import prepare_folder, write_benchmark
 
-    asked = tuple(stress or ())
-    if asked == ("all",):
-        task = find_scenario(scenario).value
-        asked = tuple(name for name, s in STRESSES.items() if s.change(task) is not None)
-    options = BenchmarkOptions(
-        scenario=scenario,
-        policies=tuple(policy or ()),
-        patients=patients,
-        seed=seed,
-        simulator=simulator,
-        controller=controller,
-        mismatch=mismatch,
-        stress=asked,
-        shield=shield,
-        decisions=decisions,
-    )
     if minari:
         from rl_drug_dosage.trials import minari_export
 
         minari_export.check()
-    folder = prepare_folder(output_dir or Path(f"benchmark-{find_scenario(scenario).name}"))
-    line = shlex.join(["rl-drug-dosage", *sys.argv[1:]])
-    result = benchmark(options, command=line, say=typer.echo)
+    folder = output_dir or Path(f"benchmark-{find_scenario(scenario).name}")
+    with printed() as progress:
+        result = api.benchmark(
+            scenario,
+            policies=policy or (),
+            patients=patients,
+            seed=seed,
+            simulator=simulator,
+            controller=controller,
+            mismatch=mismatch,
+            stress=stress or (),
+            shield=shield,
+            accept_changed=accept_changed,
+            output_dir=folder,
+            command=shlex.join(["rl-drug-dosage", *sys.argv[1:]]),
+            device=device,
+            progress=progress,
+        )
     _show(result.record)
-    for path in write_benchmark(result, folder):
+    for path in result.files:
         typer.echo(path)
     if minari:
         typer.echo(minari_export.export(result, minari, folder))

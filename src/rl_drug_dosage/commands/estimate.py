@@ -5,48 +5,51 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_drug_dosage import api
+from rl_drug_dosage.utils.defaults import defaults_of
+
 if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.estimation import Estimation
 
 __all__ = ["command"]
 
+_DEFAULT = defaults_of(api.estimate)
+
 
 def command(
-    drug: Annotated[str, typer.Option(help="Drug model, e.g. vancomycin-goti2018.", show_default=False)],
+    drug: Annotated[
+        str, typer.Option(help="Drug model: a name (vancomycin-goti2018) or a file (./mine.py).", show_default=False)
+    ],
     data: Annotated[Path, typer.Option(help="NONMEM-style CSV file of doses and levels.", show_default=False)],
     occasions: Annotated[
         bool, typer.Option("--occasions", help="Estimate inter-occasion variability by column OCC.")
-    ] = False,
+    ] = _DEFAULT["occasions"],
     interpolation: Annotated[
         str, typer.Option(help="How covariates hold between records: nocb (backward) or locf (forward).")
-    ] = "nocb",
+    ] = _DEFAULT["interpolation"],
     posterior: Annotated[
         str, typer.Option(help="Where the intervals come from: laplace, or resample (importance resampling).")
-    ] = "laplace",
-    seed: Annotated[int, typer.Option(help="Random seed of the resampling.")] = 1,
+    ] = _DEFAULT["posterior"],
+    seed: Annotated[int, typer.Option(help="Random seed of the resampling.")] = _DEFAULT["seed"],
     output_dir: Annotated[Path, typer.Option(help="Output directory for tables and plots.")] = Path(),
 ) -> None:
     """Estimate each patient's parameters from measured levels (maximum a posteriori).
 
     Example: rl-drug-dosage estimate --drug vancomycin-goti2018 --data levels.csv
     """
-    from rl_drug_dosage.utils.runtime import configure
+    from rl_drug_dosage.utils.progress import printed
 
-    configure("cpu")
-
-    from rl_drug_dosage.pharmacometrics.estimation import EstimationOptions, estimate
-
-    result = estimate(
-        EstimationOptions(
-            drug=drug,
-            data=data,
+    with printed() as progress:
+        result = api.estimate(
+            drug,
+            data,
             occasions=occasions,
             interpolation=interpolation,  # type: ignore[arg-type]
             posterior=posterior,  # type: ignore[arg-type]
             seed=seed,
             output_dir=output_dir,
+            progress=progress,
         )
-    )
     _show(result)
     for path in result.files:
         typer.echo(path)

@@ -6,60 +6,108 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_drug_dosage import api
+from rl_drug_dosage.utils.defaults import defaults_of
+
 if TYPE_CHECKING:
     from rl_drug_dosage.training.episodes import Episodes
 
 __all__ = ["command"]
 
 _TRACKING = "Weights & Biases"
+_OWN = "A model of your own scenario or environment"
 _FIRST = 10
+_DEFAULT = defaults_of(api.evaluate)
 
 
 def command(  # noqa: PLR0917 - the options of a command line
-    model_path: Annotated[Path, typer.Option(help="Path to trained model (.pt file).", show_default=False)],
+    model_path: Annotated[
+        Path, typer.Option(help="Path to trained model (.pt file), or the folder of a run.", show_default=False)
+    ],
     output_dir: Annotated[
         Path | None, typer.Option(help="Output directory for plots.", show_default="model's directory")
     ] = None,
-    num_episodes: Annotated[int, typer.Option(help="Number of evaluation episodes.")] = 1,
-    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training.")] = 1,
-    device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = "cpu",
-    save_data: Annotated[bool, typer.Option("--save-data", help="Save rollout data as CSV.")] = False,
-    deterministic: Annotated[bool, typer.Option(help="Use mean action (deterministic).")] = True,
+    num_episodes: Annotated[int, typer.Option(help="Number of evaluation episodes.")] = _DEFAULT["num_episodes"],
+    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training.")] = _DEFAULT[
+        "seed"
+    ],
+    device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
+    save_data: Annotated[bool, typer.Option("--save-data", help="Save rollout data as CSV.")] = _DEFAULT["save_data"],
+    deterministic: Annotated[bool, typer.Option(help="Use mean action (deterministic).")] = _DEFAULT["deterministic"],
+    scenario: Annotated[
+        str | None, typer.Option(help="The scenario's file.", rich_help_panel=_OWN, show_default=False)
+    ] = _DEFAULT["scenario"],
+    env_id: Annotated[
+        str | None,
+        typer.Option(
+            help="The environment: module:Id-v0 imports the module that registers it.",
+            rich_help_panel=_OWN,
+            show_default=False,
+        ),
+    ] = _DEFAULT["env_id"],
+    simulator: Annotated[
+        str | None,
+        typer.Option(
+            help="Drug model that patients follow: a name or a file.",
+            rich_help_panel=_OWN,
+            show_default="the one of the training",
+        ),
+    ] = _DEFAULT["simulator"],
+    controller: Annotated[
+        str | None,
+        typer.Option(
+            help="Drug model that the policy's belief is formed under, where the scenario does not have it.",
+            rich_help_panel=_OWN,
+            show_default=False,
+        ),
+    ] = _DEFAULT["controller"],
+    accept_changed: Annotated[
+        bool,
+        typer.Option("--accept-changed", help="Evaluate although the file has changed since.", rich_help_panel=_OWN),
+    ] = _DEFAULT["accept_changed"],
     track: Annotated[
         bool, typer.Option("--track", help="Track with Weights & Biases.", rich_help_panel=_TRACKING)
-    ] = False,
-    wandb_project: Annotated[str, typer.Option(help="W&B project name.", rich_help_panel=_TRACKING)] = "rl-drug-dosage",
-    wandb_entity: Annotated[str | None, typer.Option(help="W&B entity (team/user).", rich_help_panel=_TRACKING)] = None,
-    wandb_run_id: Annotated[str | None, typer.Option(help="W&B run ID to resume.", rich_help_panel=_TRACKING)] = None,
-    wandb_tags: Annotated[str | None, typer.Option(help="Comma-separated W&B tags.", rich_help_panel=_TRACKING)] = None,
+    ] = _DEFAULT["track"],
+    wandb_project: Annotated[str, typer.Option(help="W&B project name.", rich_help_panel=_TRACKING)] = _DEFAULT[
+        "wandb_project"
+    ],
+    wandb_entity: Annotated[
+        str | None, typer.Option(help="W&B entity (team/user).", rich_help_panel=_TRACKING)
+    ] = _DEFAULT["wandb_entity"],
+    wandb_run_id: Annotated[
+        str | None, typer.Option(help="W&B run ID to resume.", rich_help_panel=_TRACKING)
+    ] = _DEFAULT["wandb_run_id"],
+    wandb_tags: Annotated[
+        str | None, typer.Option(help="Comma-separated W&B tags.", rich_help_panel=_TRACKING)
+    ] = _DEFAULT["wandb_tags"],
 ) -> None:
     """Evaluate a trained policy on held-out patients.
 
     Example: rl-drug-dosage evaluate --model-path models/agent.pt --num-episodes 10 --save-data
     """
-    from rl_drug_dosage.utils.runtime import configure
+    from rl_drug_dosage.utils.progress import printed
 
-    configure(device)
-
-    from rl_drug_dosage.training.evaluate import EvaluationOptions, evaluate
-    from rl_drug_dosage.utils.wandb import WandbOptions
-
-    tags = tuple(t for t in (t.strip() for t in (wandb_tags or "").split(",")) if t)
-    wandb = WandbOptions(
-        project=wandb_project, entity=wandb_entity, tags=tags, run_id=wandb_run_id, job_type="evaluate"
-    )
-    result = evaluate(
-        EvaluationOptions(
-            model_path=model_path,
-            output_dir=output_dir,
+    with printed() as progress:
+        result = api.evaluate(
+            model_path,
             num_episodes=num_episodes,
             seed=seed,
             deterministic=deterministic,
+            scenario=scenario,
+            env_id=env_id,
+            simulator=simulator,
+            controller=controller,
+            accept_changed=accept_changed,
+            output_dir=output_dir or (model_path if model_path.is_dir() else model_path.parent),
             save_data=save_data,
-            wandb=wandb if track else None,
-        ),
-        say=typer.echo,
-    )
+            track=track,
+            wandb_project=wandb_project,
+            wandb_entity=wandb_entity,
+            wandb_run_id=wandb_run_id,
+            wandb_tags=wandb_tags,
+            device=device,
+            progress=progress,
+        )
     _show(result.episodes, f"{result.model.env_id}, {'deterministic' if deterministic else 'stochastic'}, seed {seed}")
     for path in result.files:
         typer.echo(path)

@@ -5,48 +5,72 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_drug_dosage import api
+from rl_drug_dosage.utils.defaults import defaults_of
+
 if TYPE_CHECKING:
     from rl_drug_dosage.explain.explanation import Explanation
 
 __all__ = ["command"]
 
+_DEFAULT = defaults_of(api.explain)
 
-def command(
+
+def command(  # noqa: PLR0917 - the options of a command line
     model_path: Annotated[
-        Path, typer.Option(help="Path to trained model (.pt file) of a dosing scenario.", show_default=False)
+        Path,
+        typer.Option(
+            help="Path to trained model (.pt file) of a dosing scenario, or the folder of a run.", show_default=False
+        ),
     ],
     patients: Annotated[
         int, typer.Option(help="Virtual patients to explain it on; as many again judge the table.")
-    ] = 1000,
-    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training.")] = 1,
+    ] = _DEFAULT["patients"],
+    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training.")] = _DEFAULT[
+        "seed"
+    ],
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder for text, table and figures.", show_default="model's directory")
     ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="The file of a scenario of your own.", show_default=False)
+    ] = _DEFAULT["scenario"],
+    simulator: Annotated[
+        str | None,
+        typer.Option(help="Drug model that patients follow: a name or a file.", show_default="the one of the training"),
+    ] = _DEFAULT["simulator"],
     controller: Annotated[
-        str, typer.Option(help="Drug model that the Bayesian dose believes.", show_default="the scenario's first")
-    ] = "",
-    device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = "cpu",
+        str | None,
+        typer.Option(
+            help="Drug model that the Bayesian dose believes: a name or a file.", show_default="the scenario's first"
+        ),
+    ] = _DEFAULT["controller"],
+    accept_changed: Annotated[
+        bool, typer.Option("--accept-changed", help="Explain although the scenario's file has changed since.")
+    ] = _DEFAULT["accept_changed"],
+    device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
 ) -> None:
     """Show how a trained policy doses: curves, and a printable dosing table, beside the Bayesian and the label dose.
 
     Example: rl-drug-dosage explain --model-path models/warfarin.pt --patients 1000
     """
-    from rl_drug_dosage.utils.runtime import configure
+    from rl_drug_dosage.utils.progress import printed
 
-    configure(device)
-
-    from rl_drug_dosage.explain.explanation import ExplainOptions, check, explain
-    from rl_drug_dosage.explain.files import write_explanation
-    from rl_drug_dosage.trials.benchmark_files import prepare_folder
-
-    options = ExplainOptions(
-        model_path=model_path, patients=patients, seed=seed, output_dir=output_dir, controller=controller
-    )
-    check(options)
-    folder = prepare_folder(output_dir or model_path.parent)
-    result = explain(options, say=typer.echo)
+    with printed() as progress:
+        result = api.explain(
+            model_path,
+            patients=patients,
+            seed=seed,
+            scenario=scenario,
+            simulator=simulator,
+            controller=controller,
+            accept_changed=accept_changed,
+            output_dir=output_dir or (model_path if model_path.is_dir() else model_path.parent),
+            device=device,
+            progress=progress,
+        )
     _show(result)
-    for path in write_explanation(result, folder):
+    for path in result.files:
         typer.echo(path)
 
 

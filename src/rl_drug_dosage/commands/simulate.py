@@ -5,40 +5,49 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_drug_dosage import api
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.utils.defaults import defaults_of
 
 if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.simulation import Simulation
 
 __all__ = ["command"]
 
+_DEFAULT = defaults_of(api.simulate)
 _FROM_DRUG = "the drug's usual one"
 
 
 def command(  # noqa: PLR0917 - the options of a command line
-    drug: Annotated[str, typer.Option(help="Drug model; `info --drugs` lists them.", show_default=False)],
-    patients: Annotated[int, typer.Option(help="Number of virtual patients.")] = 1000,
+    drug: Annotated[
+        str, typer.Option(help="Drug model: a name (`info --drugs` lists them) or a file.", show_default=False)
+    ],
+    patients: Annotated[int, typer.Option(help="Number of virtual patients.")] = _DEFAULT["patients"],
     dose: Annotated[
         float | None, typer.Option(help="Amount of each dose, mg; 0 for no drug.", show_default=_FROM_DRUG)
-    ] = None,
+    ] = _DEFAULT["dose_mg"],
     interval: Annotated[
         float | None, typer.Option(help="Hours from one dose to the next.", show_default=_FROM_DRUG)
-    ] = None,
+    ] = _DEFAULT["interval_h"],
     duration: Annotated[
         float | None, typer.Option(help="Hours that each infusion takes; 0 for a bolus.", show_default="the route's")
-    ] = None,
+    ] = _DEFAULT["duration_h"],
     days: Annotated[
         float | None, typer.Option(help="Length of the course.", show_default="7, but 3 to 1,000 intervals")
-    ] = None,
+    ] = _DEFAULT["days"],
     route: Annotated[
         str | None, typer.Option(help="Route, or a part of its name (`info --drug`).", show_default=_FROM_DRUG)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training.")] = 1,
+    ] = _DEFAULT["route"],
+    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training.")] = _DEFAULT[
+        "seed"
+    ],
     output_dir: Annotated[Path, typer.Option(help="Folder of the data, the figure and their record.")] = Path(),
-    file_format: Annotated[str, typer.Option("--format", help="csv or parquet (needs pyarrow).")] = "csv",
+    file_format: Annotated[str, typer.Option("--format", help="csv or parquet (needs pyarrow).")] = _DEFAULT[
+        "file_format"
+    ],
     sample_every: Annotated[
         float | None, typer.Option(help="Hours between samples.", show_default="up to 200 a patient")
-    ] = None,
+    ] = _DEFAULT["sample_every_h"],
     covariate: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,22 +56,18 @@ def command(  # noqa: PLR0917 - the options of a command line
     ] = None,
     variability: Annotated[
         bool, typer.Option(help="Random effects, drawn covariates and residual error, or typical patients.")
-    ] = True,
-    device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = "cpu",
+    ] = _DEFAULT["variability"],
+    device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
 ) -> None:
     """Simulate a virtual cohort on a published drug model.
 
     Example: rl-drug-dosage simulate --drug vancomycin-goti2018 --dose 1000 --interval 12 --days 7
     """
-    from rl_drug_dosage.utils.runtime import configure
+    from rl_drug_dosage.utils.progress import printed
 
-    configure(device)
-
-    from rl_drug_dosage.pharmacometrics.simulation import SimulationOptions, simulate
-
-    result = simulate(
-        SimulationOptions(
-            drug=drug,
+    with printed() as progress:
+        result = api.simulate(
+            drug,
             patients=patients,
             dose_mg=dose,
             interval_h=interval,
@@ -75,8 +80,9 @@ def command(  # noqa: PLR0917 - the options of a command line
             sample_every_h=sample_every,
             covariates=_parse(covariate or []),
             variability=variability,
+            device=device,
+            progress=progress,
         )
-    )
     _show(result, patients)
     for warning in result.warnings:
         typer.echo(f"warning: {warning}")

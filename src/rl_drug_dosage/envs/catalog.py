@@ -3,16 +3,19 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import gymnasium
 
 from rl_drug_dosage import registry
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs.functional import Env, FunctionalEnv
 from rl_drug_dosage.envs.history_stack import HistoryStack
-from rl_drug_dosage.envs.scenario_env import env_of, with_named_models
-from rl_drug_dosage.errors import UnknownNameError
+from rl_drug_dosage.envs.scenario_env import env_of
+from rl_drug_dosage.errors import BadPluginError, UnknownNameError
 
-__all__ = ["describe", "find_env", "ids", "make", "prepared", "scenario_ids"]
+__all__ = ["describe", "find_env", "find_ours", "ids", "make", "scenario_ids"]
 
 
 def ids() -> tuple[str, ...]:
@@ -27,38 +30,55 @@ def scenario_ids() -> frozenset[str]:
     return frozenset(registry.env_id_of(module) for module in registry.modules(registry.SCENARIO.room))
 
 
+def find_ours(reference: object) -> registry.Found[Any] | None:
+    """The environment or scenario that a reference leads to; ``None`` for somebody else's id.
+
+    Args:
+        reference: an environment's id, or an environment or scenario in any form that `registry` knows. A file or
+            module may define either.
+
+    Raises:
+        BadPluginError, UnknownNameError: a file or module that defines neither, see `registry.find`.
+    """
+    if isinstance(reference, registry.Found):
+        return reference
+    if isinstance(reference, Env):
+        return registry.Found("environment", reference, "given in Python")
+    somewhere = isinstance(reference, Path) or (isinstance(reference, str) and _somewhere(reference))
+    if not somewhere and not isinstance(reference, str):
+        return registry.find_scenario(reference)  # type: ignore[arg-type]
+    kinds = (registry.SCENARIO, registry.ENVIRONMENT)
+    first: BadPluginError | None = None
+    for kind in kinds if somewhere else kinds[::-1]:
+        try:
+            return registry.find(kind, reference)
+        except UnknownNameError:
+            if somewhere and ":" not in str(reference):
+                raise
+        except BadPluginError as error:
+            if not somewhere:
+                raise
+            first = first or error
+    if first is None or str(reference).rpartition(":")[2] in gymnasium.registry:
+        return None
+    raise first
+
+
+def _somewhere(text: str) -> bool:
+    """A file or a module, which may define either kind; a slash alone may belong to a Gymnasium id, ``ALE/Pong-v5``."""
+    return ":" in text or Path(text).suffix in {".py", ".toml"} or ("/" in text and Path(text).exists())
+
+
 def find_env(reference: object) -> Env | None:
     """The environment of an id, or of a scenario's name, file, entry point or value; ``None`` for somebody else's id.
 
     Raises:
-        BadPluginError, UnknownNameError: a file that is no scenario, see `registry.find`.
+        BadPluginError, UnknownNameError: see `find_ours`.
     """
-    for kind in (registry.ENVIRONMENT, registry.SCENARIO):
-        try:
-            found = registry.find(kind, reference).value
-        except UnknownNameError:
-            if isinstance(reference, str) and registry.is_file_reference(registry.SCENARIO, reference):
-                raise
-            continue
-        return env_of(found) if isinstance(found, Scenario) else found
-    return None
-
-
-def prepared(reference: object, options: Mapping[str, Any]) -> tuple[Env | None, dict[str, Any]]:
-    """`find_env` with options that the user wrote: drug models in them may be files, which are replaced by their names.
-
-    Raises:
-        UnknownNameError, BadPluginError, ConfigError: see `find_env` and `clinic.fit.with_models`.
-    """
-    env = find_env(reference)
-    if env is None or not any(name in options for name in ("simulator", "belief", "mixture")):
-        return env, dict(options)
-    try:
-        scenario = registry.load_scenario(reference)  # type: ignore[arg-type]
-    except UnknownNameError:
-        return env, dict(options)
-    scenario, named = with_named_models(scenario, options)
-    return env_of(scenario), named
+    found = find_ours(reference)
+    if found is None:
+        return None
+    return env_of(found.value) if isinstance(found.value, Scenario) else found.value
 
 
 def make(env: Env, options: Mapping[str, Any], frame_stack: int = 1) -> FunctionalEnv:

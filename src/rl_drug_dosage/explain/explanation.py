@@ -7,7 +7,8 @@ all of that (data set aggregation, Ross 2011); the table that does best on these
 patients that it has not seen: by its doses against the policy's, and by the goal when it doses the patients itself.
 """
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,21 +17,22 @@ import numpy as np
 
 from rl_drug_dosage.clinic.policy import Policy, Setting
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.simulators import model_of, simulator_of
-from rl_drug_dosage.envs.catalog import scenario_ids
 from rl_drug_dosage.errors import ConfigError, ModelFileError
 from rl_drug_dosage.explain.measures import Fidelity, fidelity_of, importance_of, start_variables
 from rl_drug_dosage.explain.probe import Probe, Variable, ask, partial, variables
 from rl_drug_dosage.explain.table import Page, Taught, distil, policy_of
-from rl_drug_dosage.policies.adapters.learnt import dosing_policy
-from rl_drug_dosage.ppo.model_file import Model, load_model
-from rl_drug_dosage.registry import find_scenario
-from rl_drug_dosage.trials.benchmark import enter
+from rl_drug_dosage.policies.adapters.learnt import dosing_policy, model_path
+from rl_drug_dosage.ppo.model_file import load_model
+from rl_drug_dosage.trials.entrants import enter
+from rl_drug_dosage.trials.setting import scenario_of, setting_of
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, paired
 from rl_drug_dosage.trials.trial import Cohort, run_trial
+from rl_drug_dosage.utils.files import prepare_folder
+from rl_drug_dosage.utils.progress import Progress, Steps, quiet
+from rl_drug_dosage.utils.result import Result
 from rl_drug_dosage.utils.seeding import Stream, generator
 
-__all__ = ["PPO", "TABLE", "ExplainOptions", "Explanation", "check", "explain"]
+__all__ = ["PPO", "TABLE", "ExplainOptions", "Explanation", "explain"]
 
 PPO, TABLE = "PPO", "table"
 _OTHERS = ("mipd", "label")
@@ -43,14 +45,17 @@ _POINTS = 15
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainOptions:
-    """What to explain, on whom, and where to write it; the command's options.
+    """What to explain, and on whom.
 
     Args:
-        model_path: of a model of a dosing scenario.
+        model_path: of a model of a dosing scenario, or of the folder of a run.
         patients: to explain it on; as many again judge the table.
         seed: of both.
-        output_dir: the model's folder, unless given.
-        controller: drug model that `mipd` believes; empty: the scenario's first one.
+        scenario: the task, for a model of one that is not built in.
+        simulator: drug model that patients follow; None: the one of the training.
+        controller: drug model that `mipd` believes; None: the scenario's first one.
+        accept_changed: explain it although the scenario's file has changed since.
+        output_dir: where files go; None: nothing is written.
 
     Raises:
         ConfigError: a number that is not allowed.
@@ -59,8 +64,11 @@ class ExplainOptions:
     model_path: Path
     patients: int = 1000
     seed: int = 1
+    scenario: object = None
+    simulator: object = None
+    controller: object = None
+    accept_changed: bool = False
     output_dir: Path | None = None
-    controller: str = ""
 
     def __post_init__(self) -> None:
         if not 50 <= self.patients <= 100_000:
@@ -70,7 +78,7 @@ class ExplainOptions:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Result):
     """All that is written about a policy.
 
     Args:
@@ -86,6 +94,7 @@ class Explanation:
         effects: covariate -> (values, first doses by point, patient and policy).
         attainment: policy -> mean, low, high of the goal's attainment in %, on the patients that judge the table.
         difference: other policy -> mean, low, high of table minus it, in points.
+        files: written; none unless ``output_dir`` was given.
     """
 
     options: ExplainOptions
@@ -100,51 +109,82 @@ class Explanation:
     effects: dict[str, tuple[np.ndarray, np.ndarray]]
     attainment: dict[str, tuple[float, float, float]]
     difference: dict[str, tuple[float, float, float]]
+    files: tuple[Path, ...] = ()
 
     @property
     def scenario(self) -> Scenario:
         """The task."""
         return self.setting.scenario
 
+    @property
+    def title(self) -> str:
+        return f"{self.scenario.title}: {self.options.patients:,} patients that the table has not seen"
 
-def check(options: ExplainOptions) -> None:
-    """Refuse what cannot be explained, before a folder is made.
+    def columns(self) -> dict[str, np.ndarray]:
+        """The dosing table, a row a cell: the columns of ``explain.csv``."""
+        from rl_drug_dosage.explain.text import table_rows
 
-    Raises:
-        ModelFileError, UnknownNameError, ConfigError: see `explain`.
-    """
-    _model(options)
+        header, *rows = table_rows(self)
+        return {name: np.asarray([row[i] for row in rows]) for i, name in enumerate(header)}
+
+    def _summary(self) -> Mapping[str, np.ndarray]:
+        names = sorted(self.attainment, key=lambda name: -self.attainment[name][0])
+        return {
+            "policy": np.asarray(names),
+            "in target (%)": np.asarray([self.attainment[n][0] for n in names]),
+            "95 % interval": np.asarray(["{1:.1f} to {2:.1f}".format(*self.attainment[n]) for n in names]),
+        }
+
+    def plot(self) -> Any:
+        """What each policy gives after a level, or as a first dose where no level is known, on the same charts."""
+        from rl_drug_dosage.explain.files import main_figure
+
+        return main_figure(self)
+
+    def save(self, folder: str | Path) -> tuple[Path, ...]:
+        """``explain.md``, ``explain.csv`` and the figures."""
+        from rl_drug_dosage.explain.files import write_explanation
+
+        return write_explanation(self, prepare_folder(Path(folder)))
 
 
-def explain(options: ExplainOptions, *, say: Callable[[str], None] = lambda _: None) -> Explanation:
-    """Ask, distil, judge. Nothing is written.
+def explain(options: ExplainOptions, *, progress: Progress = quiet) -> Explanation:
+    """Ask, distil, judge.
 
     Raises:
         ModelFileError: no model, or one of something else than a dosing scenario.
         UnknownNameError, ConfigError: a controller that does not exist or fit.
     """
     setting, ppo = _model(options)
+    if options.output_dir is not None:
+        prepare_folder(options.output_dir)
     scenario, simulator = setting.scenario, setting.simulator
+    # The others, the questions, tables and corrections, the curves, judging, and a trial of everybody.
+    steps = Steps(progress, len(_OTHERS) + 1 + (1 + 2 * _CORRECTIONS) + 2 + len(_OTHERS) + 2)
     policies: dict[str, Policy] = {PPO: ppo}
     for name in _OTHERS:
         try:
-            policies[name] = enter(setting, name, seed=options.seed).policy
+            with steps.step(f"tuning {name}"):
+                policies[name] = enter(setting, name, seed=options.seed).policy
         except ConfigError as error:
-            say(f"{name} is left out: {error}")
+            steps.note(f"{name} is left out: {error}")
     names = variables(scenario, simulator)
     cohort = Cohort(options.seed, options.patients)
     judges = Cohort(options.seed, options.patients, options.patients)
-    probe = ask(scenario, simulator, tuple(policies.values()), cohort, swaps=True)
-    say(f"asked {', '.join(policies)} at {int(probe.alive.sum()):,} decisions of {options.patients:,} patients")
+    with steps.step(f"asking {', '.join(policies)}"):
+        probe = ask(scenario, simulator, tuple(policies.values()), cohort, swaps=True)
+    steps.note(f"asked {', '.join(policies)} at {int(probe.alive.sum()):,} decisions of {options.patients:,} patients")
     importance = importance_of(scenario, names, probe)
     start = start_variables(scenario, names, probe)
-    pages = _best_table(setting, names, (probe, cohort), ppo, start, say)
+    pages = _best_table(setting, names, (probe, cohort), ppo, start, steps)
     table = policy_of(scenario, names, pages)
     values = _values(names, probe, start)
-    effects = partial(scenario, simulator, tuple(policies.values()), cohort, values)
-    judged = ask(scenario, simulator, (ppo, table), judges)
-    attainment, difference = _trials(setting, policies | {TABLE: table}, judges, say)
-    return Explanation(
+    with steps.step("first doses by covariate"):
+        effects = partial(scenario, simulator, tuple(policies.values()), cohort, values)
+    with steps.step("judging the table's doses"):
+        judged = ask(scenario, simulator, (ppo, table), judges)
+    attainment, difference = _trials(setting, policies | {TABLE: table}, judges, steps)
+    found = Explanation(
         options=options,
         env_id=setting.task.env_id,
         setting=setting,
@@ -158,27 +198,28 @@ def explain(options: ExplainOptions, *, say: Callable[[str], None] = lambda _: N
         attainment=attainment,
         difference=difference,
     )
+    return found if options.output_dir is None else dataclasses.replace(found, files=found.save(options.output_dir))
 
 
 def _model(options: ExplainOptions) -> tuple[Setting, Policy]:
-    model = load_model(options.model_path)
-    if model.env_id not in scenario_ids():
+    path = model_path(options.model_path)
+    model = load_model(path)
+    task = scenario_of(model, path, options.scenario)
+    if task is None:
         raise ModelFileError(
-            f"{options.model_path} was trained for {model.env_id}, which is no dosing scenario: explain needs charts "
-            "and a label to compare with; train a model of one, see `rl-drug-dosage info --scenarios`"
+            f"{path} was trained for {model.env_id}, which is no dosing scenario that is known here: explain needs "
+            "charts and a label to compare with; give the scenario beside it (--scenario FILE), or train a model of "
+            "one, see `rl-drug-dosage info --scenarios`"
         )
-    named = find_scenario(model.env_id)
-    scenario = named.value
-    simulator = _simulator(model, scenario)
-    setting = Setting(
-        named, model_of(scenario, options.controller or scenario.models[0]), simulator_of(scenario, simulator)
+    setting = setting_of(
+        model,
+        path,
+        task,
+        simulator=options.simulator,
+        controller=options.controller,
+        accept_changed=options.accept_changed,
     )
-    return setting, dosing_policy(model, setting, options.model_path)
-
-
-def _simulator(model: Model, scenario: Scenario) -> str:
-    """The patients that it was trained on."""
-    return str(model.env_options.get("simulator", "")) or scenario.models[0]
+    return setting, dosing_policy(model, setting, path)
 
 
 def _taught(probes: Sequence[tuple[Probe, int]]) -> Taught:
@@ -196,20 +237,22 @@ def _best_table(
     made_on: tuple[Probe, Cohort],
     policy: Policy,
     start: tuple[int, int],
-    say: Callable[[str], None],
+    steps: Steps,
 ) -> tuple[Page, ...]:
     """The table that does best on the patients that it is made from, of one and its corrections."""
     scenario, simulator = setting.scenario, setting.simulator
     probe, own = made_on
     probes, found = [(probe, 0)], []
     for i in range(1 + _CORRECTIONS):
-        pages = distil(scenario, names, _taught(probes), start)
-        table = policy_of(scenario, names, pages)
-        share = endpoints(scenario, run_trial(scenario, simulator, table, own))["attainment_pct"].mean()
-        say(f"table {i + 1}: {share:.1f} % in the goal, on the patients that it is made from")
+        with steps.step(f"making table {i + 1}"):
+            pages = distil(scenario, names, _taught(probes), start)
+            table = policy_of(scenario, names, pages)
+            share = endpoints(scenario, run_trial(scenario, simulator, table, own))["attainment_pct"].mean()
+        steps.note(f"table {i + 1}: {share:.1f} % in the goal, on the patients that it is made from")
         found.append((float(share), -i, pages))
         if i < _CORRECTIONS:
-            probes.append((ask(scenario, simulator, (table, policy), own), 1))
+            with steps.step(f"asking about the charts of table {i + 1}"):
+                probes.append((ask(scenario, simulator, (table, policy), own), 1))
     return max(found, key=lambda f: f[:2])[2]
 
 
@@ -235,14 +278,15 @@ def _spread(column: np.ndarray) -> np.ndarray:
 
 
 def _trials(
-    setting: Setting, policies: dict[str, Policy], cohort: Cohort, say: Callable[[str], None]
+    setting: Setting, policies: dict[str, Policy], cohort: Cohort, steps: Steps
 ) -> tuple[dict[str, tuple[float, float, float]], dict[str, tuple[float, float, float]]]:
     """Attainment of the goal, and of the table minus each other one, patient by patient."""
     shares = []
     for name, policy in policies.items():
-        trial = run_trial(setting.scenario, setting.simulator, policy, cohort)
+        with steps.step(f"trying {name}"):
+            trial = run_trial(setting.scenario, setting.simulator, policy, cohort)
         shares.append(endpoints(setting.scenario, trial)["attainment_pct"])
-        say(f"{name}: {shares[-1].mean():.1f} % in the goal")
+        steps.note(f"{name}: {shares[-1].mean():.1f} % in the goal")
     columns, rng = np.stack(shares, axis=1), generator(cohort.seed, Stream.EVALUATE, 4)
     attainment = {name: (i.mean, i.low, i.high) for name, i in zip(policies, bootstrap(columns, rng), strict=True)}
     rows: list[dict[str, Any]] = paired(list(policies), columns, rng)

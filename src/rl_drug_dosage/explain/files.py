@@ -3,17 +3,20 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from rl_drug_dosage.explain.explanation import PPO, Explanation
-from rl_drug_dosage.explain.plots import Curve, bars_png, panels_png, percentiles
+from rl_drug_dosage.explain.plots import Curve, bars_png, panels, panels_png, percentiles
 from rl_drug_dosage.explain.probe import LAST_DOSE, LEVEL
 from rl_drug_dosage.explain.table import Page
 from rl_drug_dosage.explain.text import doses_text, explain_csv, explain_markdown
 from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["level_curves", "write_explanation"]
+__all__ = ["level_curves", "main_figure", "write_explanation"]
 
 LEVELS_FILE, COVARIATES_FILE, INPUTS_FILE = "explain_levels.png", "explain_covariates.png", "explain_inputs.png"
+_AFTER_A_LEVEL = "Dose of each policy after a level, on the same records: median and 25th to 75th percentile"
+_BY_COVARIATE = "First dose when only this covariate is changed: median and 25th to 75th percentile"
 _BINS = 10
 _FEWEST = 10
 """Minimum number of decisions in a point of a curve."""
@@ -26,13 +29,12 @@ def write_explanation(result: Explanation, folder: Path) -> tuple[Path, ...]:
     Raises:
         OutputError: a file cannot be written.
     """
-    who = f"{result.env_id}, {result.options.patients:,} virtual patients, seed {result.options.seed}"
+    who = _who(result)
     contents: dict[str, bytes] = {}
     captions = []
-    others = "median and 25th to 75th percentile"
     for name, curves, caption in (
-        (LEVELS_FILE, level_curves(result), f"Dose of each policy after a level, on the same records: {others}"),
-        (COVARIATES_FILE, _covariate_curves(result), f"First dose when only this covariate is changed: {others}"),
+        (LEVELS_FILE, level_curves(result), _AFTER_A_LEVEL),
+        (COVARIATES_FILE, _covariate_curves(result), _BY_COVARIATE),
     ):
         if curves:
             contents[name] = panels_png(curves, f"{caption}; {who}")
@@ -46,6 +48,18 @@ def write_explanation(result: Explanation, folder: Path) -> tuple[Path, ...]:
     for name, content in contents.items():
         atomic_write(folder / name, content)
     return tuple(folder / name for name in contents)
+
+
+def _who(result: Explanation) -> str:
+    return f"{result.env_id}, {result.options.patients:,} virtual patients, seed {result.options.seed}"
+
+
+def main_figure(result: Explanation) -> Figure:
+    """The doses after a level, or the first doses where no level is known."""
+    curves, caption = level_curves(result), _AFTER_A_LEVEL
+    if not curves:
+        curves, caption = _covariate_curves(result), _BY_COVARIATE
+    return panels(curves, f"{caption}; {_who(result)}")
 
 
 def level_curves(result: Explanation) -> list[Curve]:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["Curve", "bars_png", "panels_png", "percentiles"]
+__all__ = ["Curve", "bars_png", "panels", "panels_png", "percentiles"]
 
 _COLORS = {"PPO": "tab:blue", "mipd": "tab:orange", "label": "tab:gray"}
 _BAND = (25, 50, 75)
@@ -47,6 +47,11 @@ def percentiles(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " 3"]:
 
 
 def panels_png(curves: Sequence[Curve], title: str) -> bytes:
+    """The figure of `panels` as PNG."""
+    return _png(panels(curves, title))
+
+
+def panels(curves: Sequence[Curve], title: str) -> Figure:
     """Panels side by side, median and 25th to 75th percentile of every policy."""
     columns = min(_WIDE, len(curves))
     rows = -(-len(curves) // columns)
@@ -60,7 +65,7 @@ def panels_png(curves: Sequence[Curve], title: str) -> bytes:
         _panel(ax, curve)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
-    return _png(figure)
+    return figure
 
 
 def _panel(ax: Any, curve: Curve) -> None:

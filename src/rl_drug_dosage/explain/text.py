@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from rl_drug_dosage.explain.measures import Fidelity
 from rl_drug_dosage.explain.probe import LAST_DOSE, LEVEL, Variable
 from rl_drug_dosage.explain.table import FEWEST, Page
 
-__all__ = ["INTENDED_USE", "band_label", "doses_text", "explain_csv", "explain_markdown", "summary"]
+__all__ = ["INTENDED_USE", "band_label", "doses_text", "explain_csv", "explain_markdown", "summary", "table_rows"]
 
 INTENDED_USE = "Research and education only; not for treating patients."
 _FEW = 12
@@ -243,9 +244,14 @@ def _against(result: Explanation, policy: int, name: str) -> str:
 def explain_csv(result: Explanation) -> str:
     """``explain.csv``: one row per cell; an empty edge means no limit."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    csv.writer(text, lineterminator="\n").writerows(table_rows(result))
+    return text.getvalue()
+
+
+def table_rows(result: Explanation) -> Iterator[list[Any]]:
+    """The table as rows, the names of the columns first."""
     sides = [f"{side}{part}" for side in ("row", "column") for part in ("", "_from", "_to")]
-    writer.writerow(["page", "doses", "kind", "unit", *sides, "value", "decisions_seen"])
+    yield ["page", "doses", "kind", "unit", *sides, "value", "decisions_seen"]
     for number, page in enumerate(result.pages, start=1):
         kind, unit = ("change", "%") if page.change else ("dose", result.scenario.dosage.unit)
         doses = " ".join(str(k + 1) for k in page.decisions)
@@ -253,8 +259,7 @@ def explain_csv(result: Explanation) -> str:
             for j in _shown(page.counts, 1):
                 left = _edges(result.names[page.row], page.row_edges, i)
                 top = _edges(result.names[page.column], page.column_edges, j)
-                writer.writerow([number, doses, kind, unit, *left, *top, f"{page.cells[i, j]:g}", page.counts[i, j]])
-    return text.getvalue()
+                yield [number, doses, kind, unit, *left, *top, f"{page.cells[i, j]:g}", page.counts[i, j]]
 
 
 def _edges(variable: Variable, edges: np.ndarray, band: int) -> list[str]:

@@ -5,6 +5,7 @@ individual parameter: p exp(-+ 1.645 s), s^2 = g' C g, g = d ln p / dz, exact fo
 resampled posterior: the 5th and 95th percentile over its draws.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,17 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pharmacometrics.estimation_plots import (
     COURSES_PLOT,
     PREDICTED_PLOT,
+    draw_predicted_vs_measured,
     save_courses,
     save_predicted_vs_measured,
 )
-from rl_drug_dosage.pharmacometrics.estimation_tables import TABLES, ParameterRow, PatientResult, save_tables
+from rl_drug_dosage.pharmacometrics.estimation_tables import (
+    TABLES,
+    ParameterRow,
+    PatientResult,
+    estimate_columns,
+    save_tables,
+)
 from rl_drug_dosage.pkpd import (
     Covariates,
     DrugModel,
@@ -38,8 +46,10 @@ from rl_drug_dosage.pkpd import (
 from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients, importance_posterior, split_latent
 from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, read_nonmem
 from rl_drug_dosage.pkpd.residual import residual_moments
-from rl_drug_dosage.registry import load_drug
+from rl_drug_dosage.registry import DRUG, find
 from rl_drug_dosage.utils.files import prepare_folder
+from rl_drug_dosage.utils.progress import Progress, Steps, quiet
+from rl_drug_dosage.utils.result import Result
 
 __all__ = ["Estimation", "EstimationOptions", "estimate"]
 
@@ -59,36 +69,69 @@ class EstimationOptions:
     """What to estimate, from what, and where to write.
 
     Args:
-        drug: name of the drug model.
+        drug: a drug model in any form that `registry` knows.
         data: NONMEM-style CSV file, see `pkpd.nonmem_data`.
         occasions: estimate a kappa for every occasion of the column OCC.
         interpolation: how covariates hold between records.
         posterior: where the intervals come from.
         seed: of the resampling.
-        output_dir: made where it is missing.
+        output_dir: where files go, made where it is missing; None: nothing is written.
     """
 
-    drug: str
+    drug: object
     data: Path
     occasions: bool = False
     interpolation: Interpolation = "nocb"
     posterior: PosteriorKind = "laplace"
     seed: int = 1
-    output_dir: Path = Path()
+    output_dir: Path | None = None
 
 
 @dataclass(frozen=True)
-class Estimation:
-    """Every patient, what was said on the way, and the files written."""
+class Estimation(Result):
+    """Every patient, what was said on the way, and the files written.
 
+    Args:
+        options: what was asked.
+        model: the drug.
+        patients: one after the other.
+        notes: about the data.
+        files: written on the way; none unless ``output_dir`` was given.
+        tables: regimens, covariates, levels and estimates of all patients, stacked.
+    """
+
+    options: EstimationOptions
     model: DrugModel
     patients: tuple[PatientResult, ...]
     notes: tuple[str, ...]
     files: tuple[Path, ...]
+    tables: Tables
+
+    @property
+    def title(self) -> str:
+        return f"{self.model.name}, {self.options.data.name}"
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """A row a parameter: the columns of ``estimates.csv``."""
+        return estimate_columns(self.patients)
+
+    def plot(self) -> Any:
+        """Predicted against measured levels."""
+        return draw_predicted_vs_measured(self.model, self.patients, self.title)
+
+    def save(self, folder: str | Path) -> tuple[Path, ...]:
+        """``estimates.csv``, ``predictions.csv`` and the figures."""
+        place = prepare_folder(Path(folder))
+        with jax.enable_x64(True):
+            return (
+                *save_tables(self.model, self.patients, place),
+                save_predicted_vs_measured(self.model, self.patients, place, self.title),
+                *save_courses(self.model, self.patients, self.tables, place, self.title),
+            )
 
 
-def estimate(options: EstimationOptions) -> Estimation:
-    """Read, fit, and write ``estimates.csv``, ``predictions.csv`` and the figures.
+def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estimation:
+    """Read, fit, and write ``estimates.csv``, ``predictions.csv`` and the figures if there is a place for them.
 
     Raises:
         UnknownNameError: no such drug.
@@ -97,19 +140,21 @@ def estimate(options: EstimationOptions) -> Estimation:
     """
     if options.posterior not in get_args(PosteriorKind.__value__):
         raise ConfigError(f"posterior must be laplace or resample, not {options.posterior!r}")
-    model = load_drug(options.drug)
+    steps = Steps(progress, 3)
+    model: DrugModel = find(DRUG, options.drug).value
     data = read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
-    folder, title = prepare_folder(options.output_dir, _names(model)), f"{model.name}, {options.data.name}"
-    fits = fit_patients(model, data.patients)
-    tables = _stack(model, data, fits)
-    with jax.enable_x64(True):
+    if options.output_dir is not None:
+        prepare_folder(options.output_dir, _names(model))
+    with steps.step(f"fitting {len(data.patients)} patients"):
+        fits = fit_patients(model, data.patients)
+        tables = _stack(model, data, fits)
+    with steps.step("computing intervals"), jax.enable_x64(True):
         patients = _results(model, data, fits, tables, options)
-        files = [
-            *save_tables(model, patients, folder),
-            save_predicted_vs_measured(model, patients, folder, title),
-            *save_courses(model, patients, tables, folder, title),
-        ]
-    return Estimation(model, tuple(patients), data.notes, tuple(files))
+    found = Estimation(options, model, tuple(patients), data.notes, (), tables)
+    if options.output_dir is None:
+        return found
+    with steps.step("drawing"):
+        return dataclasses.replace(found, files=found.save(options.output_dir))
 
 
 def _names(model: DrugModel) -> list[str]:

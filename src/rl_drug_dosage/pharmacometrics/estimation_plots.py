@@ -15,7 +15,7 @@ from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels, Regimen, predict
 from rl_drug_dosage.pkpd.bayes import Estimate
 from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["COURSES_PLOT", "PREDICTED_PLOT", "save_courses", "save_predicted_vs_measured"]
+__all__ = ["COURSES_PLOT", "PREDICTED_PLOT", "draw_predicted_vs_measured", "save_courses", "save_predicted_vs_measured"]
 
 PREDICTED_PLOT, COURSES_PLOT = "predicted_vs_measured.png", "courses_{}.png"
 """Names of the files; the courses have one for each measured output."""
@@ -28,11 +28,16 @@ _DECADES = 20.0
 
 
 def save_predicted_vs_measured(model: DrugModel, patients: Sequence[PatientResult], folder: Path, title: str) -> Path:
-    """A row of panels per output: population prediction, and individual prediction, against each level.
+    """Write the figure of `draw_predicted_vs_measured`.
 
     Raises:
         OutputError: the figure cannot be written.
     """
+    return _save(draw_predicted_vs_measured(model, patients, title), folder / "predicted_vs_measured.png")
+
+
+def draw_predicted_vs_measured(model: DrugModel, patients: Sequence[PatientResult], title: str) -> Any:
+    """A row of panels per output: population prediction, and individual prediction, against each level."""
     outputs = _measured(patients)
     figure = _figure(title, 9.0, 4.2 * max(len(outputs), 1))
     rows = figure.subplots(max(len(outputs), 1), 2, squeeze=False)
@@ -60,7 +65,7 @@ def save_predicted_vs_measured(model: DrugModel, patients: Sequence[PatientResul
             axes.set_xlabel(_with_unit(f"{kind} prediction", unit))
             axes.set_ylabel(_with_unit(f"measured {name}", unit))
     _legend(figure, rows)
-    return _save(figure, folder / PREDICTED_PLOT)
+    return figure
 
 
 def _identity(axes: Any, values: Float[np.ndarray, "value"]) -> None:

@@ -15,7 +15,7 @@ from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels
 from rl_drug_dosage.pkpd.bayes import Fitted
 from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["TABLES", "ParameterRow", "PatientResult", "save_tables"]
+__all__ = ["TABLES", "ParameterRow", "PatientResult", "estimate_columns", "save_tables"]
 
 TABLES = ("estimates.csv", "predictions.csv")
 
@@ -68,6 +68,18 @@ def save_tables(model: DrugModel, patients: Sequence[PatientResult], folder: Pat
     atomic_write(paths[0], _csv(_ESTIMATES, _estimates(patients)))
     atomic_write(paths[1], _csv(_PREDICTIONS, _predictions(model, patients)))
     return paths
+
+
+def estimate_columns(patients: Sequence[PatientResult]) -> dict[str, np.ndarray]:
+    """The columns of ``estimates.csv``; numbers that are missing are not a number."""
+    columns = dict(zip(_ESTIMATES, zip(*_estimates(patients), strict=True), strict=True))
+    return {name: _column(values) for name, values in columns.items()}
+
+
+def _column(values: Sequence[Any]) -> np.ndarray:
+    if any(isinstance(v, str) for v in values):
+        return np.asarray(values)
+    return np.asarray([np.nan if v is None else float(v) for v in values])
 
 
 def _estimates(patients: Sequence[PatientResult]) -> Iterator[list[Any]]:

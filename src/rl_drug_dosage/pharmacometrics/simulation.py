@@ -1,8 +1,10 @@
 """Give a virtual cohort of a published model one regimen, and write what happens: data, figure, summary."""
 
+import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +15,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.pharmacometrics.simulation_data import DataWriter, check_format, columns_of, open_data, rows_of
+from rl_drug_dosage.pharmacometrics.simulation_data import (
+    DataWriter,
+    check_format,
+    columns_of,
+    data_columns,
+    open_data,
+    rows_of,
+)
 from rl_drug_dosage.pharmacometrics.simulation_plan import Plan, SimulationOptions, make_plan
-from rl_drug_dosage.pharmacometrics.simulation_plots import save_figure
+from rl_drug_dosage.pharmacometrics.simulation_plots import draw, save_figure
 from rl_drug_dosage.pharmacometrics.simulation_summary import SummaryRow, interval_metrics, summarize
 from rl_drug_dosage.pkpd import (
     Covariates,
+    DrugModel,
     Patient,
     Regimen,
     SolverError,
@@ -29,8 +39,10 @@ from rl_drug_dosage.pkpd import (
     outputs_of,
     solve,
 )
-from rl_drug_dosage.registry import load_drug
+from rl_drug_dosage.registry import DRUG, find
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
+from rl_drug_dosage.utils.progress import Progress, quiet
+from rl_drug_dosage.utils.result import Result
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["Simulation", "SimulationOptions", "simulate"]
@@ -42,13 +54,57 @@ _CHUNK_VALUES = 2**24
 
 
 @dataclass(frozen=True)
-class Simulation:
-    """What came of it."""
+class Simulation(Result):
+    """What came of it. A cohort may be larger than memory: it is drawn again, to the bit, for whoever wants its rows.
 
+    Args:
+        options: what was asked.
+        plan: what was done.
+        summary: of all patients.
+        warnings: what a reader should know.
+        files: written on the way; none unless ``output_dir`` was given.
+        shown: predictions of each chunk of patients at the times of the figure.
+    """
+
+    options: SimulationOptions
     plan: Plan
     summary: tuple[SummaryRow, ...]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
+    shown: tuple[Float[np.ndarray, "patient shown panel"], ...]
+
+    @property
+    def title(self) -> str:
+        return f"{self.plan.model.name}: {self.plan.course.label}, {self.options.patients:,} patients"
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The rows of the data file: NONMEM's columns, a dose's DV and IPRED not a number."""
+        rows = rows_of(self.plan)
+        chunks = (
+            data_columns(self.plan, rows, c.first, c.covariates, c.predicted, c.measured)
+            for c in courses(self.plan, self.options.seed, self.options.patients)
+        )
+        return {name: np.concatenate(parts) for name, parts in _transposed(chunks).items()}
+
+    def _summary(self) -> Mapping[str, np.ndarray]:
+        names = ("name", "unit", "median", "p5", "p95", "attained_pct")
+        return {n: np.asarray([getattr(row, n) for row in self.summary], object) for n in names}
+
+    def plot(self) -> Any:
+        """Percentiles of every output with its target, above the doses."""
+        return draw(self.plan, list(self.shown), self.options.patients)
+
+    def save(self, folder: str | Path) -> tuple[Path, ...]:
+        """The data, the record and the figure; the same patients are simulated again, to the bit."""
+        return simulate(dataclasses.replace(self.options, output_dir=Path(folder))).files
+
+
+def _transposed(rows: Iterable[Mapping[str, np.ndarray]]) -> dict[str, list[np.ndarray]]:
+    found: dict[str, list[np.ndarray]] = {}
+    for row in rows:
+        for name, values in row.items():
+            found.setdefault(name, []).append(values)
+    return found
 
 
 @dataclass(frozen=True)
@@ -64,8 +120,8 @@ class Chunk:
     """Area under the concentration since the first dose, at both ends of the plan's AUC window."""
 
 
-def simulate(options: SimulationOptions) -> Simulation:
-    """Draw the cohort, solve it chunk by chunk, write data, record and figure.
+def simulate(options: SimulationOptions, *, progress: Progress = quiet) -> Simulation:
+    """Draw the cohort, solve it chunk by chunk, and write data, record and figure if there is a place for them.
 
     Raises:
         ConfigError: something was asked for that cannot be.
@@ -73,26 +129,40 @@ def simulate(options: SimulationOptions) -> Simulation:
         OutputError: a place that cannot be written.
         SolverError: a course that is not finite.
     """
-    model = load_drug(options.drug)
+    model: DrugModel = find(DRUG, options.drug).value
     plan = make_plan(model, options)
     check_format(options.file_format)
-    names = [f"simulation-{model.name}.{ending}" for ending in (options.file_format, "json", "png")]
-    folder = prepare_folder(options.output_dir, names)
-    data, record, figure = (folder / name for name in names)
+    data, record, figure = _places(options, model.name)
     shown: list[Float[np.ndarray, "patient shown panel"]] = []
     metrics = []
     unreported = 0
     rows = rows_of(plan)
-    with open_data(data, options.file_format, plan, rows) as writer:
+    progress(f"compiling {model.name}", 0.0)
+    with open_data(data, options.file_format, plan, rows) if data is not None else nullcontext() as writer:
         for chunk in courses(plan, options.seed, options.patients):
-            unreported += _write(writer, chunk)
+            done = chunk.first + len(chunk.predicted)
+            progress(f"simulating {model.name}, {done:,} of {options.patients:,} patients", done / options.patients)
+            unreported += _write(writer, chunk) if writer is not None else 0
             room = max(_MOST_IN_FIGURE - chunk.first, 0)
             shown.append(chunk.predicted[:room][:, plan.grid.shown][:, :, list(plan.panels)])
             metrics.append(interval_metrics(plan, chunk.predicted, chunk.area_mg_h_per_l))
     summary = summarize(plan, {name: np.concatenate([m[name] for m in metrics]) for name in metrics[0]})
-    save_figure(plan, shown, options.patients, figure)
-    _save_record(record, options, plan, summary, unreported, data.name)
-    return Simulation(plan, summary, plan.warnings, (data, record, figure))
+    files: tuple[Path, ...] = ()
+    if data is not None and record is not None and figure is not None:
+        save_figure(plan, shown, options.patients, figure)
+        _save_record(record, options, plan, summary, unreported, data.name)
+        files = (data, record, figure)
+    return Simulation(options, plan, summary, plan.warnings, files, tuple(shown))
+
+
+def _places(options: SimulationOptions, name: str) -> tuple[Path | None, Path | None, Path | None]:
+    """Data, record and figure, in a folder that exists."""
+    if options.output_dir is None:
+        return None, None, None
+    names = [f"simulation-{name}.{ending}" for ending in (options.file_format, "json", "png")]
+    folder = prepare_folder(options.output_dir, names)
+    data, record, figure = (folder / each for each in names)
+    return data, record, figure
 
 
 def _write(writer: DataWriter, chunk: Chunk) -> int:

@@ -21,7 +21,17 @@ from rl_drug_dosage.errors import ConfigError, DependencyError, OutputError
 from rl_drug_dosage.pharmacometrics.simulation_plan import Plan
 from rl_drug_dosage.pkpd import Covariate
 
-__all__ = ["FORMATS", "Column", "DataWriter", "Rows", "check_format", "columns_of", "open_data", "rows_of"]
+__all__ = [
+    "FORMATS",
+    "Column",
+    "DataWriter",
+    "Rows",
+    "check_format",
+    "columns_of",
+    "data_columns",
+    "open_data",
+    "rows_of",
+]
 
 FORMATS = ("csv", "parquet")
 _ID, _COVARIATES = "{id}", "{covariates}"
@@ -228,35 +238,10 @@ class _ParquetWriter:
         return int(missing.sum())
 
     def _table(self, first: int, covariates: Mapping[str, Any], dv: Any, missing: Any, ipred: Any) -> Any:
-        fixed, rows, count = self._fixed, self._fixed.rows, len(dv)
-        dose = rows.is_dose
-
-        def on_observations(values: Any, fill: float, kind: Any) -> np.ndarray:
-            out = np.full((count, dose.size), fill, dtype=kind)
-            out[:, ~dose] = values
-            return out.ravel()
-
-        def everyone(values: Any) -> np.ndarray:
-            return np.tile(values, count)
-
-        doses = everyone(dose)
-        columns: dict[str, Any] = {
-            "ID": np.repeat(np.arange(first + 1, first + count + 1, dtype=np.int32), dose.size),
-            "TIME": everyone(rows.time_h),
-            "TAD": everyone(rows.tad_h),
-            "EVID": everyone(dose.astype(np.int8)),
-            "AMT": everyone(np.where(dose, self._plan.course.dose_mg, 0.0)),
-            "RATE": everyone(np.where(dose, fixed.rate_mg_per_h, 0.0)),
-            "CMT": everyone(np.where(dose, fixed.dose_cmt, fixed.observation_cmt).astype(np.int8)),
-            "DV": self._arrow.array(on_observations(dv, 0.0, dv.dtype), mask=doses),
-            "MDV": on_observations(missing, 1, np.int8),
-            "DVID": everyone((rows.output + 1).astype(np.int8)),
-            "IPRED": self._arrow.array(on_observations(ipred, 0.0, ipred.dtype), mask=doses),
-        }
-        columns |= {c.column: np.repeat(covariates[c.name], dose.size) for c in _constant(self._plan)}
-        columns |= {
-            c.column: everyone(rows.time_h) for c in self._plan.model.covariates if c.name == _timed(self._plan)
-        }
+        columns: dict[str, Any] = _columns(self._plan, self._fixed, first, covariates, dv, missing, ipred)
+        doses = columns["EVID"] == 1
+        for name in ("DV", "IPRED"):
+            columns[name] = self._arrow.array(np.where(doses, np.zeros((), dv.dtype), columns[name]), mask=doses)
         units = {column.name: column.unit for column in columns_of(self._plan)}
         return self._arrow.table(columns).replace_schema_metadata({f"unit of {k}": v for k, v in units.items()})
 
@@ -264,6 +249,45 @@ class _ParquetWriter:
         """Write the footer."""
         if self._open is not None:
             self._open.close()
+
+
+def _columns(
+    plan: Plan, fixed: _Fixed, first: int, covariates: Mapping[str, Any], dv: Any, missing: Any, ipred: Any
+) -> dict[str, np.ndarray]:
+    """Patients ``first ...`` as columns; DV and IPRED of a dose are not a number."""
+    rows, count, dose = fixed.rows, len(dv), fixed.rows.is_dose
+
+    def on_observations(values: Any, fill: float, kind: Any) -> np.ndarray:
+        out = np.full((count, dose.size), fill, dtype=kind)
+        out[:, ~dose] = values
+        return out.ravel()
+
+    def everyone(values: Any) -> np.ndarray:
+        return np.tile(values, count)
+
+    columns: dict[str, np.ndarray] = {
+        "ID": np.repeat(np.arange(first + 1, first + count + 1, dtype=np.int32), dose.size),
+        "TIME": everyone(rows.time_h),
+        "TAD": everyone(rows.tad_h),
+        "EVID": everyone(dose.astype(np.int8)),
+        "AMT": everyone(np.where(dose, plan.course.dose_mg, 0.0)),
+        "RATE": everyone(np.where(dose, fixed.rate_mg_per_h, 0.0)),
+        "CMT": everyone(np.where(dose, fixed.dose_cmt, fixed.observation_cmt).astype(np.int8)),
+        "DV": on_observations(dv, np.nan, dv.dtype),
+        "MDV": on_observations(missing, 1, np.int8),
+        "DVID": everyone((rows.output + 1).astype(np.int8)),
+        "IPRED": on_observations(ipred, np.nan, ipred.dtype),
+    }
+    columns |= {c.column: np.repeat(np.asarray(covariates[c.name]), dose.size) for c in _constant(plan)}
+    return columns | {c.column: everyone(rows.time_h) for c in plan.model.covariates if c.name == _timed(plan)}
+
+
+def data_columns(
+    plan: Plan, rows: Rows, first: int, covariates: Mapping[str, Any], predicted: Any, measured: Any
+) -> dict[str, np.ndarray]:
+    """A chunk of patients as the columns of the data file; DV and IPRED of a dose are not a number."""
+    fixed = _fixed(plan, rows)
+    return _columns(plan, fixed, first, covariates, *fixed.values(predicted, measured, plan))
 
 
 @contextlib.contextmanager

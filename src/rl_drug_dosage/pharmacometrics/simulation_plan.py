@@ -25,7 +25,7 @@ class SimulationOptions:
     """What to simulate and where to write it; the command's options.
 
     Args:
-        drug: name of a drug model.
+        drug: a drug model in any form that `registry` knows.
         patients: size of the cohort.
         dose_mg: of each dose; 0 means no drug, None the drug's usual dose.
         interval_h: from dose to dose; None means the drug's first interval.
@@ -33,7 +33,7 @@ class SimulationOptions:
         days: length of the course; None means 7 days, but 3 to 1,000 intervals.
         route: name of a route, or a part of one that no other route has; None means the drug's first.
         seed: names the cohort.
-        output_dir: where files go.
+        output_dir: where files go; None: nothing is written.
         file_format: of the data, ``"csv"`` or ``"parquet"``.
         sample_every_h: between rows of the data file; None means up to 200 of them.
         covariates: values that every patient has.
@@ -43,7 +43,7 @@ class SimulationOptions:
         ConfigError: a number that is not allowed.
     """
 
-    drug: str
+    drug: object
     patients: int = 1000
     dose_mg: float | None = None
     interval_h: float | None = None
@@ -51,7 +51,7 @@ class SimulationOptions:
     days: float | None = None
     route: str | None = None
     seed: int = 1
-    output_dir: Path = Path()
+    output_dir: Path | None = None
     file_format: str = "csv"
     sample_every_h: float | None = None
     covariates: Mapping[str, float] = field(default_factory=dict)

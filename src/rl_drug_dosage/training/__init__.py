@@ -21,7 +21,7 @@ __getattr__ = lazily(
         "TrainConfig": "config",
         "Evaluation": "evaluate",
         "EvaluationOptions": "evaluate",
-        "RunResult": "trainer",
+        "RunResult": "run_result",
         "resume": "trainer",
         "train": "trainer",
     },

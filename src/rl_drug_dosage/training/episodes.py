@@ -16,7 +16,24 @@ from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 
-__all__ = ["Episodes", "Summary", "run_compiled", "run_gymnasium", "summarize"]
+__all__ = ["Episodes", "Scores", "Summary", "run_compiled", "run_gymnasium", "summarize"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a trial makes of its patients, who count to the end of the course even if they leave before it.
+
+    Args:
+        returns: sum of the rewards of all intervals.
+        in_range_pct: the primary endpoint: the share of the judged intervals, or of their points, inside every target.
+        share: of each interval's points.
+        judged: the intervals that count.
+    """
+
+    returns: Float[np.ndarray, " episode"]
+    in_range_pct: Float[np.ndarray, " episode"]
+    share: Float[np.ndarray, "episode time"]
+    judged: Bool[np.ndarray, " time"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +49,7 @@ class Episodes:
         axes: names and units of time, concentration and dose.
         windows: the therapeutic windows; none where the environment knows none.
         metrics: what each window is about, in each step; no rows where that is the concentration.
+        scores: of a trial's patients, in place of what the steps that were taken add up to.
     """
 
     concentration: Float[np.ndarray, "episode time+1"]
@@ -42,6 +60,7 @@ class Episodes:
     axes: dict[str, Axis]
     windows: tuple[Window, ...]
     metrics: Float[np.ndarray, "window episode time"]
+    scores: Scores | None = None
 
     @property
     def on_course(self) -> tuple[Window, ...]:
@@ -59,25 +78,31 @@ class Episodes:
         """Every step of every episode as columns, units in their names.
 
         ``concentration_*`` is the one that the dose was chosen on, ``next_concentration_*`` the one after the step,
-        which ``reward`` and ``in_range`` are about. ``time_*`` is that of the dose. What windows are about and the
-        concentration does not show, such as ``auc24_mg_h_per_l``, comes last.
+        which ``reward`` and ``in_range`` are about. ``time_*`` is that of the dose. In a dosing scenario ``in_range``
+        is the share of the interval's points in every target, and ``judged`` says which intervals count. What windows
+        are about and the concentration does not show, such as ``auc24_mg_h_per_l``, comes last.
         """
         time, concentration, dose = (self.axes[name].column for name in ("time", "concentration", "dose"))
         episode, step = np.nonzero(self.valid)
-        return {
+        inside = (self.in_range if self.scores is None else self.scores.share)[episode, step]
+        found = {
             "episode": episode + 1,
             time: step,
             concentration: self.concentration[episode, step],
             dose: self.dose[episode, step],
             f"next_{concentration}": self.concentration[episode, step + 1],
             "reward": self.reward[episode, step],
-            "in_range": self.in_range[episode, step].astype(int),
-            **{window.quantity.column: values[episode, step] for window, values in self.apart},
+            "in_range": inside if np.any(inside % 1.0) else inside.astype(int),
         }
+        if self.scores is not None:
+            found["judged"] = self.scores.judged[step].astype(int)
+        return found | {window.quantity.column: values[episode, step] for window, values in self.apart}
 
     @property
     def returns(self) -> Float[np.ndarray, " episode"]:
         """Total reward of each episode."""
+        if self.scores is not None:
+            return self.scores.returns
         return np.where(self.valid, self.reward, 0.0).sum(1, dtype=np.float64)
 
     @property
@@ -88,6 +113,8 @@ class Episodes:
     @property
     def in_range_pct(self) -> Float[np.ndarray, " episode"]:
         """Percentage of each episode's steps that ended in the window; NaN where there is none."""
+        if self.scores is not None:
+            return self.scores.in_range_pct
         if not self.windows:
             return np.full(len(self.valid), np.nan)
         return 100.0 * (self.in_range & self.valid).sum(1) / self.lengths

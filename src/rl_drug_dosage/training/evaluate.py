@@ -1,7 +1,8 @@
-"""Evaluate a model file: episodes, figures, data, metrics."""
+"""Evaluate a model file: episodes, figures, data, metrics, and in a dosing scenario a report of the same patients."""
 
+import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,27 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs import catalog
-from rl_drug_dosage.errors import ConfigError, ModelFileError, OutputError
+from rl_drug_dosage.envs.functional import Env
+from rl_drug_dosage.errors import ConfigError, ModelFileError
+from rl_drug_dosage.policies.adapters.learnt import check_source, model_path
 from rl_drug_dosage.ppo.model_file import Model, load_model
+from rl_drug_dosage.registry import ENVIRONMENT, Found
 from rl_drug_dosage.reports.page import report_html
 from rl_drug_dosage.training.episodes import Episodes, run_compiled, run_gymnasium
-from rl_drug_dosage.training.plots import save_plots
-from rl_drug_dosage.trials.benchmark import BenchmarkOptions, benchmark
-from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.training.plots import draw_concentration, save_plots
+from rl_drug_dosage.training.task import Task, find_task, is_ours
+from rl_drug_dosage.training.trial_episodes import episodes_of, trial_of
+from rl_drug_dosage.trials.setting import by_name, scenario_of, setting_of
+from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.loggers import Logger
+from rl_drug_dosage.utils.progress import Progress, quiet
+from rl_drug_dosage.utils.result import Result
 from rl_drug_dosage.utils.seeding import Stream
 from rl_drug_dosage.utils.wandb import WandbOptions, require_wandb, start_wandb
 
-__all__ = ["DATA_FILE", "REPORT_FILE", "Evaluation", "EvaluationOptions", "evaluate"]
+__all__ = ["DATA_FILE", "REPORT_FILE", "Evaluation", "EvaluationOptions", "evaluate", "run_model"]
 
 DATA_FILE = "rollout_data.csv"
 REPORT_FILE = "report.html"
@@ -29,7 +38,21 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """What to evaluate, how, and where to write it; the command's options.
+    """What to evaluate, how, and where to write it.
+
+    Args:
+        model_path: a model file, or the folder of a run.
+        output_dir: None: nothing is written, unless ``wandb`` needs it, and then beside the model.
+        num_episodes: how many patients.
+        seed: of the cohort; its patients are never those of training.
+        deterministic: give the mean action instead of a sample.
+        save_data: also write every step as CSV.
+        wandb: how to track it.
+        scenario: the task, for a model of one that is not built in.
+        env_id: the environment, where it is not known by its name alone: ``module:Id-v0`` of Gymnasium, or a file.
+        simulator: drug model that patients follow; None: the one of the training.
+        controller: drug model that a belief is formed under, where it is not one of the scenario's.
+        accept_changed: evaluate it although the scenario's file has changed since.
 
     Raises:
         ConfigError: a number that is not allowed.
@@ -42,91 +65,194 @@ class EvaluationOptions:
     deterministic: bool = True
     save_data: bool = False
     wandb: WandbOptions | None = None
+    scenario: object = None
+    env_id: object = None
+    simulator: object = None
+    controller: object = None
+    accept_changed: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_episodes <= 1_000_000:
             raise ConfigError(f"--num-episodes must be from 1 to 1000000, not {self.num_episodes}")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
+        if self.env_id is not None and self.scenario is not None:
+            raise ConfigError("a model was trained on one thing: give --env-id or --scenario, not both")
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What came of it."""
+class Evaluation(Result):
+    """What came of it.
 
+    Args:
+        options: what was asked.
+        model: what was evaluated.
+        episodes: its courses.
+        record: of a dosing scenario: the record of a benchmark on the very same patients; empty elsewhere.
+        files: written on the way; none unless ``output_dir`` was given.
+    """
+
+    options: EvaluationOptions
     model: Model
     episodes: Episodes
-    files: tuple[Path, ...]
+    record: Mapping[str, Any]
+    files: tuple[Path, ...] = ()
+
+    @property
+    def title(self) -> str:
+        kind = "deterministic" if self.options.deterministic else "stochastic"
+        count = f"{self.options.num_episodes:,} episode{'s' if self.options.num_episodes > 1 else ''}"
+        return f"{self.model.env_id}, PPO ({kind}), {count}, seed {self.options.seed}"
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """A row a step: the columns of ``rollout_data.csv``."""
+        return self.episodes.columns
+
+    def _summary(self) -> Mapping[str, np.ndarray]:
+        episodes = self.episodes
+        return {
+            "episode": np.arange(1, len(episodes.valid) + 1),
+            "reward": episodes.returns,
+            "steps": episodes.lengths,
+            "in range (%)": episodes.in_range_pct,
+        }
+
+    def plot(self) -> Any:
+        """Courses of the monitored output."""
+        return draw_concentration(self.episodes, self.title)
+
+    def save(self, folder: str | Path) -> tuple[Path, ...]:
+        """The three figures, the data if ``save_data`` was asked for, and in a dosing scenario the report."""
+        place = prepare_folder(Path(folder))
+        files = [*save_plots(self.episodes, place, self.title).values()]
+        if self.options.save_data:
+            files.append(save_data(self.episodes, place / DATA_FILE))
+        if self.record:
+            files.append(place / REPORT_FILE)
+            atomic_write(files[-1], report_html(dict(self.record)).encode())
+        return tuple(files)
 
 
-def evaluate(options: EvaluationOptions, *, say: Callable[[str], None] = print) -> Evaluation:
-    """Run the episodes, then write the figures, the data if wanted, and a report where the task is a scenario.
+def evaluate(options: EvaluationOptions, *, progress: Progress = quiet) -> Evaluation:
+    """Run the episodes; write figures, data and report if there is a place for them.
 
     Raises:
         ModelFileError: the model cannot be read, or its environment cannot be made.
+        UnknownNameError, BadPluginError: a scenario or drug model that was given and is not there.
         OutputError: a place that cannot be written.
     """
     if options.wandb is not None:
         require_wandb()
-    model = load_model(options.model_path)
-    folder = options.output_dir or options.model_path.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot make output folder {folder}: {reason}; choose another --output-dir") from None
-    episodes = run_model(model, options)
-    kind = "deterministic" if options.deterministic else "stochastic"
-    count = f"{options.num_episodes:,} episode{'s' if options.num_episodes > 1 else ''}"
-    plots = save_plots(episodes, folder, f"{model.env_id}, PPO ({kind}), {count}, seed {options.seed}")
-    files = [*plots.values()]
-    if options.save_data:
-        files.append(save_data(episodes, folder / DATA_FILE))
-    if model.env_id in catalog.scenario_ids():
-        files.append(_report(options, model, folder))
+    path = model_path(options.model_path)
+    model = load_model(path)
+    folder = options.output_dir or (path.parent if options.wandb is not None else None)
+    given = None if options.env_id is None else find_task(options.env_id)
+    task = _scenario(model, path, options, given)
+    record: Mapping[str, Any] = {}
+    if task is None:
+        if folder is not None:
+            prepare_folder(folder)
+        progress(f"running {options.num_episodes:,} episodes of {model.env_id}", 0.0)
+        episodes = run_model(model, options, given)
+    else:
+        setting = setting_of(
+            model,
+            path,
+            task,
+            simulator=options.simulator,
+            controller=options.controller,
+            accept_changed=options.accept_changed,
+        )
+        if folder is not None:
+            prepare_folder(folder)
+        result, trial = trial_of(
+            model,
+            options.model_path,
+            setting,
+            patients=options.num_episodes,
+            seed=options.seed,
+            deterministic=options.deterministic,
+            progress=lambda text, done: progress(text, done) if done is not None else None,
+        )
+        episodes, record = episodes_of(trial, setting, options.seed), result.record
+    found = Evaluation(options, model, episodes, record)
+    if folder is None:
+        return found
+    progress("drawing", 0.9)
+    found = dataclasses.replace(found, files=found.save(folder))
     if options.wandb is not None:
-        logger = start_wandb(options.wandb, folder=folder, config=_settings(options, model), say=say)
-        try:
-            _log(logger, episodes, plots)
-        finally:
-            logger.close()
-    return Evaluation(model, episodes, tuple(files))
+        _track(found, options.wandb, folder, progress)
+    return found
 
 
-def _report(options: EvaluationOptions, model: Model, folder: Path) -> Path:
-    """The single-policy version of a benchmark's report."""
-    asked = BenchmarkOptions(
-        scenario=model.env_id,
-        policies=(str(options.model_path),),
-        patients=options.num_episodes,
-        seed=options.seed,
-        simulator=str(model.env_options.get("simulator", "")),
+def _scenario(model: Model, path: Path, options: EvaluationOptions, given: Task | None) -> Found[Scenario] | None:
+    """The dosing task; None where it is none."""
+    if given is None or given.scenario is not None:
+        return scenario_of(model, path, options.scenario if given is None else given.scenario)
+    if model.env_id not in {given.env_id, given.env_id.rpartition(":")[2]}:
+        raise ModelFileError(f"{path} was trained for {model.env_id!r}, not for {given.env_id!r}: leave --env-id out")
+    if given.found is not None:
+        check_source(model, given.found, path, accept_changed=options.accept_changed)
+    return None
+
+
+def _track(found: Evaluation, wandb: WandbOptions, folder: Path, progress: Progress) -> None:
+    logger = start_wandb(
+        wandb, folder=folder, config=_settings(found.options, found.model), say=lambda text: progress(text, None)
     )
-    path = folder / REPORT_FILE
-    atomic_write(path, report_html(benchmark(asked).record).encode())
-    return path
+    try:
+        _log(logger, found.episodes, {path.stem: path for path in found.files if path.suffix == ".png"})
+    finally:
+        logger.close()
 
 
-def run_model(model: Model, options: EvaluationOptions) -> Episodes:
-    """The episodes of a model on the environment that its file names, on patients of the evaluation's own stream."""
+def run_model(model: Model, options: EvaluationOptions, given: Task | None = None) -> Episodes:
+    """The episodes of a model on its environment, on patients of the evaluation's own stream.
+
+    Args:
+        model: the policy.
+        options: how many episodes, and how.
+        given: the environment as the user names it; None: the one that the file names, where that is known here.
+
+    Raises:
+        ModelFileError: the environment is not known here. A module that a file names is never imported.
+    """
     chosen: dict[str, Any] = {
         "seed": options.seed,
         "stream": Stream.EVALUATE,
         "episodes": options.num_episodes,
         "deterministic": options.deterministic,
     }
-    env = catalog.find_env(model.env_id)
+    env = _env(model) if given is None else given.env
     if env is not None:
         functional = catalog.make(env, env.evaluation(model.env_options), model.frame_stack)
         _check_fit(model, len(functional.observation_bounds[0]), len(functional.action_bounds[0]))
         return run_compiled(functional, model.policy, **chosen)
-    return run_gymnasium(lambda: _registered(model), model.policy, **chosen)
+    env_id = _gymnasium_id(model) if given is None else given.gym_id
+    return run_gymnasium(lambda: _registered(model, env_id), model.policy, **chosen)
 
 
-def _registered(model: Model) -> gymnasium.Env[Any, Any]:
+def _env(model: Model) -> Env | None:
+    found = by_name(ENVIRONMENT, model.env_id)
+    return None if found is None else found.value
+
+
+def _gymnasium_id(model: Model) -> str:
+    """What Gymnasium is asked for: never with the module that a file names."""
+    _, _, name = model.env_id.rpartition(":")
+    if name not in gymnasium.registry or is_ours(name):
+        raise ModelFileError(
+            f"the model was trained for {model.env_id!r}, which is not known here: install the package that brings it "
+            f"and name its module (--env-id module:{name}), or give the scenario that it was trained on (--scenario "
+            "FILE)"
+        )
+    return name
+
+
+def _registered(model: Model, env_id: str) -> gymnasium.Env[Any, Any]:
     try:
-        env = gymnasium.make(model.env_id, **model.env_options)
-    except (gymnasium.error.Error, TypeError, ImportError) as error:
+        env = gymnasium.make(env_id, **model.env_options)
+    except (gymnasium.error.Error, TypeError, ValueError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelFileError(
             f"the model was trained for {model.env_id!r}, which cannot be made here ({first}): "

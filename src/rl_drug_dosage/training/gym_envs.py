@@ -188,13 +188,18 @@ def make_one(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     return _with_boxes(_make(lambda: gymnasium.make(env_id, **options), env_id))
 
 
-def make_batch(config: TrainConfig) -> tuple[EnvBatch, int, tuple[np.ndarray, np.ndarray]]:
-    """The environments of a run, the size of an observation, and the bounds of the action."""
+def make_batch(config: TrainConfig, env_id: str) -> tuple[EnvBatch, int, tuple[np.ndarray, np.ndarray]]:
+    """The environments of a run, the size of an observation, and the bounds of the action.
+
+    Args:
+        config: of the run.
+        env_id: what Gymnasium is asked for, ``module:Id-v0`` where its module has to be imported first.
+    """
     options = config.env_options()
-    one = make_one(config.env_id, options)
+    one = make_one(env_id, options)
     obs_size, bounds = math.prod(one.observation_space.shape or ()), action_bounds(one.action_space, config.policy)
     if config.vectorization == "sync":
-        others = [make_one(config.env_id, options) for _ in range(config.num_envs - 1)]
+        others = [make_one(env_id, options) for _ in range(config.num_envs - 1)]
         return SeparateEnvs([one, *others], config.seed), obs_size, bounds
     one.close()
     extra: dict[str, Any] = {}
@@ -202,9 +207,9 @@ def make_batch(config: TrainConfig) -> tuple[EnvBatch, int, tuple[np.ndarray, np
         # spawn: a forked process would inherit the locks of JAX's threads
         extra["vector_kwargs"] = {"autoreset_mode": AutoresetMode.DISABLED, "context": "spawn"}
     make = lambda: gymnasium.make_vec(  # noqa: E731 - one call, made under one error handler
-        config.env_id, num_envs=config.num_envs, vectorization_mode=config.vectorization, **extra, **options
+        env_id, num_envs=config.num_envs, vectorization_mode=config.vectorization, **extra, **options
     )
-    return VectorEnvs(_make(make, config.env_id), config.seed), obs_size, bounds
+    return VectorEnvs(_make(make, env_id), config.seed), obs_size, bounds
 
 
 def action_bounds(space: gymnasium.Space[Any], policy: str) -> tuple[np.ndarray, np.ndarray]:

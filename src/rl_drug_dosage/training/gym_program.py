@@ -54,20 +54,22 @@ class GymProgram:
     Args:
         config: configuration with matching rollout and minibatches (see ``plan``).
         num_updates: number of updates, for the learning rate schedule.
+        gym_id: what Gymnasium is asked for; unless given, the configuration's ``env_id``.
 
     Raises:
         ConfigError: an option that only compiled environments support.
     """
 
-    def __init__(self, config: TrainConfig, num_updates: int) -> None:
+    def __init__(self, config: TrainConfig, num_updates: int, gym_id: str = "") -> None:
         for option, default in _COMPILED_ONLY.items():
             if getattr(config, option) != default:
                 raise ConfigError(f"--{option.replace('_', '-')} is for our compiled environments, not {config.env_id}")
         self.seeds: tuple[int, ...] = (config.seed,)
         self.env_record: Mapping[str, Any] = env_record(config, config.env_options())
         self._config = config
+        self._gym_id = gym_id or config.env_id
         self._rates = make_rates(config, num_updates)
-        self.envs, obs_size, self.bounds = make_batch(config)
+        self.envs, obs_size, self.bounds = make_batch(config, self._gym_id)
         masked = config.vectorization == "vector_entry_point"
         self.learner = Learner(
             learner_settings(config, obs_size=obs_size, action_size=len(self.bounds[0]), masked=masked)
@@ -135,7 +137,7 @@ class GymProgram:
         self.envs.close()
 
     def _make_one(self) -> gymnasium.Env[Any, Any]:
-        return make_one(self._config.env_id, self._config.env_options())
+        return make_one(self._gym_id, self._config.env_options())
 
     def __call__(self, state: GymState) -> tuple[GymState, Report]:
         """One iteration: a rollout on the host, then all epochs in one compiled call."""

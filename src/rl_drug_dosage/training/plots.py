@@ -19,7 +19,7 @@ from rl_drug_dosage.training.episodes import Episodes
 from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.words import titled
 
-__all__ = ["PLOTS", "save_plots"]
+__all__ = ["PLOTS", "draw_concentration", "save_plots"]
 
 PLOTS = ("rollout_concentration", "rollout_dose", "concentration_vs_dose")
 
@@ -43,7 +43,7 @@ def save_plots(episodes: Episodes, folder: Path, title: str) -> dict[str, Path]:
     Raises:
         OutputError: a figure cannot be written.
     """
-    draws = (_concentration, _dose, _scatter)
+    draws = (draw_concentration, _dose, _scatter)
     return {name: _save(draw(episodes, title), folder / f"{name}.png") for name, draw in zip(PLOTS, draws, strict=True)}
 
 
@@ -80,7 +80,8 @@ def _save(figure: Any, path: Path) -> Path:
     return path
 
 
-def _concentration(episodes: Episodes, title: str) -> Any:
+def draw_concentration(episodes: Episodes, title: str) -> Any:
+    """Courses of the monitored output, one line each or a percentile band; what targets are about besides it below."""
     further = episodes.apart
     figure, (axes, *below) = _new(title, len(further))
     time = np.arange(episodes.concentration.shape[1])

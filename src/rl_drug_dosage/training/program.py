@@ -116,6 +116,7 @@ class CompiledProgram:
         num_updates: for the learning rate's schedule.
         options: the environment's, for the model file.
         evaluated: what the policy is evaluated on; the environment itself unless told.
+        source: ``file`` and ``sha256`` of a scenario that is not built in, for the model file.
 
     Raises:
         ConfigError: a privileged critic in an environment that has no more to show.
@@ -128,9 +129,12 @@ class CompiledProgram:
         num_updates: int,
         options: Mapping[str, Any],
         evaluated: FunctionalEnv | None = None,
+        *,
+        source: Mapping[str, str] | None = None,
     ) -> None:
         self.seeds: tuple[int, ...] = tuple(config.seed + i for i in range(config.seeds))
-        self.env_record: Mapping[str, Any] = env_record(config, options) | describe(env)
+        own = {"source": dict(source)} if source else {}
+        self.env_record: Mapping[str, Any] = env_record(config, options) | describe(env) | own
         self._evaluated = env if evaluated is None else evaluated
         visible = len(env.observation_bounds[0])
         if config.privileged_critic:

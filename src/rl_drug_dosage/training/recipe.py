@@ -6,7 +6,7 @@ from typing import Any
 
 from rl_drug_dosage.envs.catalog import scenario_ids
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.registry import find_scenario
+from rl_drug_dosage.training.task import Task, find_task
 
 __all__ = ["recipe"]
 
@@ -30,18 +30,22 @@ _USUAL_ENV: Mapping[str, Any] = {"reward": "goal", "mixture": ({}, {"randomise":
 """Half of the patients are as published, half vary more than published (`clinic.interval.randomised`)."""
 
 
-def recipe(env_id: str) -> dict[str, Any]:
+def recipe(reference: object) -> dict[str, Any]:
     """Settings of `TrainConfig` for a scenario: what its file says in ``training``, and what is usual beside it.
+
+    Args:
+        reference: a `Task`, or what `find_task` makes one of.
 
     Raises:
         ConfigError: not a scenario.
     """
-    if env_id not in scenario_ids():
+    task = reference if isinstance(reference, Task) else find_task(reference)
+    if task.scenario is None:
         raise ConfigError(
-            f"--preset scenario needs --env-id of a dosing scenario, not {env_id}: there are "
-            f"{', '.join(sorted(scenario_ids()))}"
+            f"--preset scenario needs --env-id of a dosing scenario, not {task.env_id}: there are "
+            f"{', '.join(sorted(scenario_ids()))}; or give --scenario FILE"
         )
-    scenario = find_scenario(env_id).value
+    scenario = task.scenario.value
     decisions = scenario.schedule.decisions
     own = scenario.training.given()
     options = {"history": min(decisions, 20), **_USUAL_ENV, **scenario.training.env}

@@ -58,8 +58,17 @@ class RunFolder:
         return RunFolder(self.path / f"seed-{seed}")
 
     @classmethod
-    def create(cls, config: TrainConfig, options: RunOptions, command: str) -> Self:
+    def create(
+        cls, config: TrainConfig, options: RunOptions, command: str, scenario: Mapping[str, str] | None = None
+    ) -> Self:
         """Make the folder of a new run.
+
+        Args:
+            config: what decides the result.
+            options: where it is written.
+            command: the command line that made the run.
+            scenario: ``file`` and ``sha256`` of a scenario that is not built in, and how the user named it; for people
+                to read, and to compare with what they give when the run goes on.
 
         Raises:
             OutputError: it exists already, or cannot be made.
@@ -78,14 +87,14 @@ class RunFolder:
                 f"cannot make run folder {path}: {error.strerror or error}; choose another --runs-dir"
             ) from None
         folder = cls(path)
-        sections = {"train": config.to_record(), "run": asdict(options)}
+        sections = {"train": config.to_record(), "run": asdict(options), **({"scenario": scenario} if scenario else {})}
         atomic_write(folder.config, _toml(sections).encode())
         atomic_write(folder.command, f"{command}\n".encode())
         return folder
 
     @classmethod
-    def open(cls, path: Path) -> tuple[Self, TrainConfig, RunOptions]:
-        """An existing run, with the configuration that it was started with.
+    def open(cls, path: Path) -> tuple[Self, TrainConfig, RunOptions, Mapping[str, Any]]:
+        """An existing run, with the configuration that it was started with, and its scenario's record if it has one.
 
         Raises:
             CheckpointError: it is not the folder of a run.
@@ -93,13 +102,13 @@ class RunFolder:
         folder = cls(path)
         try:
             record = tomllib.loads(folder.config.read_text(encoding="utf-8"))
-            train, run = record["train"], record["run"]
+            train, run, scenario = record["train"], record["run"], record.get("scenario", {})
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
             raise CheckpointError(
                 f"{path} is not a run folder with a readable config.toml ({type(error).__name__}): "
                 "give --resume the folder that train printed"
             ) from None
-        return folder, TrainConfig.from_record(train), RunOptions(**run)
+        return folder, TrainConfig.from_record(train), RunOptions(**run), scenario
 
 
 def _toml(sections: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,36 +1,221 @@
-"""Which of the two collectors trains on an environment."""
+"""What a run trains on: from what the user wrote, or from a run's own record, to an environment and a program.
 
-from typing import TYPE_CHECKING
+A path or a module name is followed where the user wrote it. A run's folder is data: from it only plain names are looked
+up, and whatever lay in a file of the user's has to be given again.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
+from rl_drug_dosage.clinic.fit import with_models
+from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs import catalog
-from rl_drug_dosage.errors import UnknownNameError
+from rl_drug_dosage.envs.functional import Env
+from rl_drug_dosage.envs.scenario_env import env_of
+from rl_drug_dosage.errors import CheckpointError, ConfigError, UnknownNameError
+from rl_drug_dosage.registry import ENVIRONMENT, SCENARIO, Found
 from rl_drug_dosage.training.plan import Plan
+from rl_drug_dosage.trials.setting import by_name
 
 if TYPE_CHECKING:
     from rl_drug_dosage.training.trainer import Program
 
-__all__ = ["make_program"]
+__all__ = [
+    "Task",
+    "env_kwargs_text",
+    "find_task",
+    "is_ours",
+    "make_program",
+    "option_models",
+    "task_of_run",
+    "with_option_models",
+]
 
 
-def make_program(plan: Plan) -> "Program":
+@dataclass(frozen=True)
+class Task:
+    """What is trained on.
+
+    Args:
+        env_id: its name in records: a Gymnasium id, or that of a scenario or environment of the user's.
+        found: one of ours or of the user's; None: ``gym_id`` is made by Gymnasium.
+        gym_id: what Gymnasium is asked for, with its module where the user named one.
+        typed: what the user wrote; remembered as text.
+    """
+
+    env_id: str
+    found: Found[Any] | None = None
+    gym_id: str = ""
+    typed: str = ""
+
+    @property
+    def scenario(self) -> Found[Scenario] | None:
+        """The dosing task, where it is one."""
+        return self.found if self.found is not None and isinstance(self.found.value, Scenario) else None
+
+    @property
+    def env(self) -> Env | None:
+        """Its compiled environment; None where it is Gymnasium's."""
+        if self.found is None:
+            return None
+        return env_of(self.found.value) if isinstance(self.found.value, Scenario) else self.found.value
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Name and SHA-256 of the file of the user's that defines it; empty where it is built in or installed."""
+        source = self.found.source if self.found is not None else None
+        return {} if source is None else {"file": source.path.name, "sha256": source.sha256}
+
+    def record(self) -> dict[str, str]:
+        """What a run's configuration says of a task from a file of the user's."""
+        return {**self.source, "given_as": self.typed} if self.source else {}
+
+
+def find_task(reference: object) -> Task:
+    """The task that the user means: an environment's id, or a scenario in any form that `registry` knows.
+
+    Raises:
+        UnknownNameError: nothing carries the name.
+        BadPluginError: a file or module that defines no scenario and no environment.
+        ConfigError: an id of ours that stands for no task.
+    """
+    found = catalog.find_ours(reference)
+    if found is not None:
+        return Task(found.env_id, found, typed=found.where)
+    return _gymnasium(str(reference))
+
+
+def _gymnasium(env_id: str) -> Task:
+    _, module, name = env_id.rpartition(":")
+    if not module and env_id not in gymnasium.registry:
+        raise UnknownNameError("environment", env_id, gymnasium.registry)
+    if is_ours(name):
+        raise ConfigError(f"{env_id} is Gymnasium's door to any scenario: to train on one give it as --scenario")
+    return Task(env_id, gym_id=env_id)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a Gymnasium id is one that this package registers."""
+    spec = gymnasium.registry.get(name)
+    return spec is not None and str(spec.entry_point).startswith("rl_drug_dosage.")
+
+
+def task_of_run(
+    env_id: str, record: Mapping[str, Any], path: Path, *, given: object = None, accept_changed: bool = False
+) -> Task:
+    """The task of a run that goes on.
+
+    Args:
+        env_id: from its configuration.
+        record: what its configuration says of a scenario of the user's; empty where it is built in.
+        path: of the run, for messages.
+        given: the task as the user gives it now; None: not at all.
+        accept_changed: go on although the scenario's file has changed since.
+
+    Raises:
+        CheckpointError: a file or module of the user's is needed and not given, is not the run's, or has changed.
+    """
+    if given is None:
+        return _named(env_id, record, path)
+    task = find_task(given)
+    if env_id not in {task.env_id, task.env_id.rpartition(":")[2]}:
+        raise CheckpointError(f"{path} trains on {env_id}, not on {task.env_id}: give the one that it was started with")
+    if record and record.get("sha256") != task.source.get("sha256") and not accept_changed:
+        before, now = (str(r.get("sha256", "none"))[:12] for r in (record, task.source))
+        raise CheckpointError(
+            f"{path} was started on {record.get('file')} with SHA-256 {before}, but {task.typed} has {now}: the file "
+            "has changed since; start a new run, or accept it with --accept-changed"
+        )
+    return dataclasses.replace(task, env_id=env_id)
+
+
+def _named(env_id: str, record: Mapping[str, Any], path: Path) -> Task:
+    if record:
+        file = Path(str(record.get("file"))).name
+        raise CheckpointError(f"{path} trains on a task of your own: give its file again (--scenario {file})")
+    for kind in (ENVIRONMENT, SCENARIO):
+        if (found := by_name(kind, env_id)) is not None:
+            return Task(env_id, found)
+    name = env_id.rpartition(":")[2]
+    if name not in gymnasium.registry or is_ours(name):
+        raise CheckpointError(
+            f"{path} trains on {env_id!r}, which is not known here: name its module yourself (--env-id {env_id}), or "
+            "give the scenario (--scenario FILE)"
+        )
+    return Task(env_id, gym_id=name)
+
+
+_MODEL_OPTIONS = ("simulator", "belief")
+"""Options of a scenario's environment that name drug models."""
+
+
+def with_option_models(task: Task, options: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
+    """The task with the drug models that options name by file, module or value; the options then name them plainly.
+
+    Raises:
+        UnknownNameError, BadPluginError, ConfigError: see `trials.setting.with_models`.
+    """
+    if task.scenario is None:
+        return task, dict(options)
+    scenario = task.scenario.value
+
+    def plain(given: Mapping[str, Any]) -> dict[str, Any]:
+        nonlocal scenario
+        found = dict(given)
+        for name in _MODEL_OPTIONS:
+            if found.get(name):
+                scenario, (found[name],) = with_models(scenario, found[name])
+        return found
+
+    found = plain(options)
+    parts = found.get("mixture")
+    if isinstance(parts, list | tuple) and all(isinstance(part, Mapping) for part in parts):
+        found["mixture"] = [plain(part) for part in parts]
+    if scenario is task.scenario.value:
+        return task, found
+    return dataclasses.replace(task, found=dataclasses.replace(task.scenario, value=scenario)), found
+
+
+def option_models(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The drug models that options name."""
+    parts = options.get("mixture")
+    everywhere = [options, *(parts if isinstance(parts, list | tuple) else ())]
+    return tuple(str(o[name]) for o in everywhere if isinstance(o, Mapping) for name in _MODEL_OPTIONS if o.get(name))
+
+
+def env_kwargs_text(given: str | Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """The options as they are recorded: as the user wrote them, unless a drug model got its plain name."""
+    if isinstance(given, str) and json.loads(given) == options:
+        return given
+    return json.dumps(options)
+
+
+def make_program(plan: Plan, task: Task | None = None) -> "Program":
     """The program that trains: compiled where the environment is ours, on Gymnasium's environments elsewhere.
+
+    Args:
+        plan: what is trained, and how long.
+        task: from `find_task` or `task_of_run`; None: the one that the configuration names.
 
     Raises:
         UnknownNameError: nobody knows the environment.
         ConfigError: an option of the environment that is not allowed.
     """
     config = plan.config
-    env, given = catalog.prepared(config.env_id, config.env_options())
-    if env is not None:
+    task = find_task(config.env_id) if task is None else task
+    if task.env is not None:
         from rl_drug_dosage.training.program import CompiledProgram
 
-        options = env.training(given)
-        trained, evaluated = (catalog.make(env, o, config.frame_stack) for o in (options, env.evaluation(options)))
-        return CompiledProgram(trained, config, plan.num_updates, options, evaluated)
-    if ":" not in config.env_id and config.env_id not in gymnasium.registry:
-        raise UnknownNameError("environment", config.env_id, gymnasium.registry)
+        options = task.env.training(config.env_options())
+        given = (options, task.env.evaluation(options))
+        trained, evaluated = (catalog.make(task.env, o, config.frame_stack) for o in given)
+        return CompiledProgram(trained, config, plan.num_updates, options, evaluated, source=task.source)
     from rl_drug_dosage.training.gym_program import GymProgram
 
-    return GymProgram(config, plan.num_updates)
+    return GymProgram(config, plan.num_updates, task.gym_id)

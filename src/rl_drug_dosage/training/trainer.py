@@ -19,11 +19,20 @@ from rl_drug_dosage.training.episodes import Summary
 from rl_drug_dosage.training.interrupts import Interrupts
 from rl_drug_dosage.training.plan import Plan, make_plan
 from rl_drug_dosage.training.program import Report
-from rl_drug_dosage.training.progress import Moment, Progress
+from rl_drug_dosage.training.progress import Moment
 from rl_drug_dosage.training.report import culprit, mean_over_seeds, scalars
 from rl_drug_dosage.training.run_folder import RunFolder
-from rl_drug_dosage.training.task import make_program
+from rl_drug_dosage.training.run_result import RunResult
+from rl_drug_dosage.training.task import (
+    Task,
+    env_kwargs_text,
+    make_program,
+    option_models,
+    task_of_run,
+    with_option_models,
+)
 from rl_drug_dosage.utils.loggers import JsonLinesLogger, Logger, Loggers, TensorBoardLogger
+from rl_drug_dosage.utils.progress import Progress, quiet
 from rl_drug_dosage.utils.wandb import WandbOptions, require_wandb, start_wandb
 
 __all__ = ["Program", "RunResult", "resume", "train"]
@@ -45,31 +54,22 @@ class Program(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """What a run came to.
+def train(
+    config: TrainConfig,
+    options: RunOptions,
+    *,
+    task: Task | None = None,
+    command: str = "",
+    progress: Progress = quiet,
+) -> RunResult:
+    """Train from scratch into a new run folder.
 
     Args:
-        folder: its files.
-        summaries: the last evaluation of each seed, in order (empty if evaluation is off or the run was stopped).
-        step: environment steps per seed.
-        complete: it reached its end.
-        interrupted_by: the signal that stopped it.
-        compile_s: seconds spent compiling, or reading compiled programs from the cache.
-        train_s: seconds of training, after that.
-    """
-
-    folder: RunFolder
-    summaries: tuple[Summary, ...]
-    step: int
-    complete: bool
-    interrupted_by: int | None
-    compile_s: float
-    train_s: float
-
-
-def train(config: TrainConfig, options: RunOptions, *, command: str, progress: Progress) -> RunResult:
-    """Train from scratch into a new run folder.
+        config: what decides the result.
+        options: where it is written.
+        task: what is trained on; None: what the configuration names.
+        command: the command line that is recorded.
+        progress: is told where the run is.
 
     Raises:
         RlDrugDosageError: a setting, place or device that will not do; nothing half-written stays behind.
@@ -78,34 +78,76 @@ def train(config: TrainConfig, options: RunOptions, *, command: str, progress: P
     if options.track:
         require_wandb()
     plan = make_plan(config)
-    program = make_program(plan)
+    progress(f"setting up {config.env_id}", 0.0)
+    program = make_program(plan, task)
     try:
-        folder = RunFolder.create(config, options, command)
+        folder = RunFolder.create(config, options, command, task.record() if task is not None else None)
         for note in plan.notes:
-            progress.say(note)
+            progress(note, None)
         return _Run(plan, options, folder, program, progress).execute(None)
     finally:
         program.close()
 
 
-def resume(path: Path, *, device: str, progress: Progress) -> RunResult:
+def resume(
+    path: Path,
+    *,
+    device: str = "cpu",
+    given: object = None,
+    env_kwargs: str | Mapping[str, Any] | None = None,
+    accept_changed: bool = False,
+    progress: Progress = quiet,
+) -> RunResult:
     """Go on with a run, bit for bit as if it had never stopped.
 
+    Args:
+        path: of the run.
+        device: where; it may be another one.
+        given: the task, where a file or module of the user's defines it.
+        env_kwargs: the options of the environment, where they name a drug model of the user's.
+        accept_changed: go on although the scenario's file has changed since.
+        progress: is told where the run is.
+
     Raises:
-        CheckpointError: the folder is not a run's, or its checkpoint is damaged.
+        CheckpointError: the folder is not a run's, its checkpoint is damaged, or what was given is not the run's.
     """
-    folder, config, options = RunFolder.open(path)
+    folder, config, options, scenario = RunFolder.open(path)
     plan = make_plan(config)
     restored = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
     if restored is not None and restored[1].get("config") != config.to_record():
         raise CheckpointError(f"{folder.config} and {folder.checkpoint} disagree: the configuration was edited")
     if options.track:
         require_wandb()
-    program = make_program(plan)
+    task = task_of_run(config.env_id, scenario, path, given=given, accept_changed=accept_changed)
+    task = _with_models_of_run(task, config, path, env_kwargs)
+    program = make_program(plan, task)
     try:
         return _Run(plan, replace(options, device=device), folder, program, progress).execute(restored)
     finally:
         program.close()
+
+
+def _with_models_of_run(
+    task: Task, config: TrainConfig, path: Path, env_kwargs: str | Mapping[str, Any] | None
+) -> Task:
+    """The task with the drug models that the user gives again; the run's own record names them, and no more."""
+    if env_kwargs is not None:
+        read = env_kwargs if isinstance(env_kwargs, Mapping) else replace(config, env_kwargs=env_kwargs).env_options()
+        task, options = with_option_models(task, read)
+        if options != config.env_options():
+            raise CheckpointError(
+                f"{path} has the environment options {config.env_kwargs}, not {env_kwargs_text('', options)}: give "
+                "--env-kwargs as when it was started, or not at all"
+            )
+    if task.scenario is not None:
+        known = task.scenario.value.models
+        for name in option_models(config.env_options()):
+            if name not in known:
+                raise CheckpointError(
+                    f"{path} needs the drug model {name!r}, which is none of {', '.join(known)}: give --env-kwargs as "
+                    "when it was started, with the path of that model"
+                )
+    return task
 
 
 @dataclass
@@ -117,15 +159,15 @@ class _Run:
     progress: Progress
 
     def execute(self, restored: tuple[dict[str, np.ndarray], dict[str, Any]] | None) -> RunResult:
-        say, plan = self.progress.say, self.plan
+        plan = self.plan
         update, self._wandb_id = 0, None
         if restored is None:
             state = self.program.init()
         else:
-            state, update = self.program.restore(restored[0], say), int(restored[1]["update"])
-            say(f"resuming {self.folder.path} at step {update * plan.batch_size:,} of {plan.total_timesteps:,}")
+            state, update = self.program.restore(restored[0], self._say), int(restored[1]["update"])
+            self._say(f"resuming {self.folder.path} at step {update * plan.batch_size:,} of {plan.total_timesteps:,}")
         if update >= plan.num_updates:
-            say("the run is complete already")
+            self._say("the run is complete already")
             return RunResult(self.folder, (), update * plan.batch_size, True, None, 0.0, 0.0)
         start = time.perf_counter()
         with Interrupts() as interrupts:
@@ -148,8 +190,12 @@ class _Run:
             time.perf_counter() - start - compile_s,
         )
 
+    def _say(self, text: str) -> None:
+        self.progress(text, None)
+
     def _compile(self, state: Any) -> None:
         """Compile both programs, side by side: the clock of the training starts afterwards."""
+        self.progress("compiling the training", 0.0)
         with ThreadPoolExecutor(1) as pool:
             evaluated = pool.submit(self._evaluate, state) if self.plan.config.eval_freq else None
             self.program.compile(state)
@@ -179,15 +225,14 @@ class _Run:
                 values = [v | s.metrics() for v, s in zip(values, summaries, strict=True)]
             self._log(step, values)
             mean = mean_over_seeds(values)
-            self.progress.show(
-                Moment(
-                    step,
-                    plan.total_timesteps,
-                    sps,
-                    mean.get("charts/episodic_return", float("nan")),
-                    100.0 * float(np.mean(report.episodes.in_range)),
-                )
+            moment = Moment(
+                step,
+                plan.total_timesteps,
+                sps,
+                mean.get("charts/episodic_return", float("nan")),
+                100.0 * float(np.mean(report.episodes.in_range)),
             )
+            self.progress(moment.line(), step / plan.total_timesteps)
             if last or update % self.options.checkpoint_freq == 0:
                 self._save(state, update)
             if last and summaries and len(self.program.seeds) > 1:
@@ -225,7 +270,7 @@ class _Run:
                 name=folder.path.name,
                 group=config.env_id,
             )
-            loggers.append(start_wandb(wandb, folder=folder.path, config=config.to_record(), say=self.progress.say))
+            loggers.append(start_wandb(wandb, folder=folder.path, config=config.to_record(), say=self._say))
         self._loggers = Loggers([*loggers, *self._seed_loggers])
         self._main_loggers = Loggers(loggers)
         if restored is None:

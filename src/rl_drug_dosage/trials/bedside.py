@@ -2,7 +2,7 @@
 
     from rl_drug_dosage import load_policy
 
-    policy = load_policy("mipd", "warfarin")  # or load_policy("models/warfarin.pt")
+    policy = load_policy("mipd", "warfarin")  # or load_policy("models/warfarin.pt"), load_policy("runs/mine")
     course = policy.start({"age_y": 64, "cyp2c9": "*1/*3", "vkorc1": "GA"})
     course.observe(0.0, 1.1)  # hours since the first decision; the level before the first dose
     dose = course.recommend()  # in policy.dose_unit
@@ -10,13 +10,14 @@
     course.observe(24.0, 1.2)
     ...
 
-`Bedside.covariates` says what is asked for. Research and education only: it never treats a patient.
+`Bedside.covariates` says what is asked for. A model of DrugDose or of somebody's Gymnasium environment has no chart:
+see `step_policy`. Research and education only: it never treats a patient.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import equinox as eqx
 import jax
@@ -24,16 +25,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from rl_drug_dosage.clinic.policy import Policy, Setting
+from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import Covariate, Fixed
-from rl_drug_dosage.policies.adapters.learnt import dosing_policy
+from rl_drug_dosage.policies.adapters.learnt import dosing_policy, model_path
 from rl_drug_dosage.ppo.model_file import load_model
-from rl_drug_dosage.registry import Found, find_scenario
-from rl_drug_dosage.trials.benchmark import enter
+from rl_drug_dosage.registry import POLICY, Found, is_file_reference
+from rl_drug_dosage.trials.entrants import enter
+from rl_drug_dosage.trials.setting import scenario_of, setting_for, setting_of
+from rl_drug_dosage.trials.step_policy import StepPolicy
+from rl_drug_dosage.utils.runtime import keep_programs
 
 __all__ = ["Bedside", "Course", "load_policy"]
 
@@ -41,37 +44,86 @@ _TOLERANCE = 0.05
 """How far from a planned time a level may be drawn, in decision intervals."""
 
 
-def load_policy(name: str | Path, scenario: str = "", *, controller: str = "", seed: int = 1) -> "Bedside":
-    """A policy by its name or model file, ready for patients.
+@overload
+def load_policy(
+    policy: object,
+    scenario: "str | Path | Scenario",
+    *,
+    controller: object = None,
+    simulator: object = None,
+    seed: int = 1,
+    accept_changed: bool = False,
+) -> "Bedside": ...
+
+
+@overload
+def load_policy(
+    policy: object,
+    scenario: None = None,
+    *,
+    controller: object = None,
+    simulator: object = None,
+    seed: int = 1,
+    accept_changed: bool = False,
+) -> "Bedside | StepPolicy": ...
+
+
+def load_policy(
+    policy: object,
+    scenario: "str | Path | Scenario | None" = None,
+    *,
+    controller: object = None,
+    simulator: object = None,
+    seed: int = 1,
+    accept_changed: bool = False,
+) -> "Bedside | StepPolicy":
+    """A policy, ready for patients.
 
     Args:
-        name: an agent (``"mipd"``, ``"label"``, ...) or the path of a model file.
-        scenario: the task; a model file knows its own.
-        controller: the drug model that the policy believes; empty: the scenario's first.
+        policy: in any form that `registry` knows: a name (``"mipd"``, ``"label"``, ...), a model file, the folder of a
+            run, a Python file, the object itself.
+        scenario: the task; a model file knows its own where that is built in or installed.
+        controller: the drug model that the policy believes; None: the scenario's first.
+        simulator: the one that patients follow, for a model that was trained on patients of your own drug model.
         seed: of tuning, and of a policy that draws its doses.
+        accept_changed: take a model although its scenario's file has changed since.
+
+    Returns:
+        A `Bedside` in a dosing scenario. A model of another environment, such as DrugDose, has no chart to go by: it
+        becomes a `StepPolicy`, from observations to doses.
 
     Raises:
         UnknownNameError: no such policy or scenario.
         ConfigError: no scenario given, an oracle (which needs the truth), or a policy that does not fit.
         ModelFileError: a model of another scenario.
     """
-    text = str(name)
-    if text.endswith(".pt"):
-        model = load_model(Path(text))
-        named = find_scenario(scenario or model.env_id)
-        return Bedside(named, dosing_policy(model, _setting(named, controller), Path(text)), seed=seed)
-    if not scenario:
-        raise ConfigError(f"load_policy({text!r}) needs a scenario: load_policy({text!r}, 'vancomycin')")
-    named = find_scenario(scenario)
-    entrant = enter(_setting(named, controller), text, seed=seed)
+    keep_programs()
+    if (file := _model_file(policy)) is not None:
+        model = load_model(file)
+        task = scenario_of(model, file, scenario)
+        if task is None:
+            return StepPolicy(model)
+        setting = setting_of(
+            model, file, task, simulator=simulator, controller=controller, accept_changed=accept_changed
+        )
+        return Bedside(setting.task, dosing_policy(model, setting, file), seed=seed)
+    if scenario is None:
+        raise ConfigError(f"load_policy({policy!r}) needs a scenario: load_policy({policy!r}, 'vancomycin')")
+    # At a bedside nobody simulates the patient: the simulator matters to an oracle only, which is refused.
+    setting = setting_for(scenario, simulator or controller, controller, accept_changed=accept_changed)
+    entrant = enter(setting, policy, seed=seed)
     if entrant.sees_truth:
-        raise ConfigError(f"policy {text!r} needs the patient's true parameters, which nobody has at a bedside")
-    return Bedside(named, entrant.policy, seed=seed)
+        raise ConfigError(f"policy {policy!r} needs the patient's true parameters, which nobody has at a bedside")
+    return Bedside(setting.task, entrant.policy, seed=seed)
 
 
-def _setting(named: Found[Scenario], controller: str) -> Setting:
-    believed = model_of(named.value, controller or named.value.models[0])
-    return Setting(named, believed, simulator_of(named.value, believed.name))
+def _model_file(policy: object) -> Path | None:
+    """The model file that a reference stands for; None where it is something else."""
+    if not isinstance(policy, str | Path):
+        return None
+    path = Path(policy)
+    is_path = isinstance(policy, Path) or is_file_reference(POLICY, policy)
+    return model_path(path) if is_path and (path.suffix == ".pt" or path.is_dir()) else None
 
 
 @dataclass(frozen=True)

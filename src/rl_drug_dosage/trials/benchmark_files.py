@@ -8,9 +8,9 @@ from typing import Any
 
 from rl_drug_dosage.trials.benchmark import Benchmark
 from rl_drug_dosage.trials.statistics import endpoints
-from rl_drug_dosage.utils.files import atomic_write, prepare_folder
+from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["prepare_folder", "write_benchmark"]
+__all__ = ["policy_rows", "write_benchmark"]
 
 
 def write_benchmark(result: Benchmark, folder: Path) -> tuple[Path, ...]:
@@ -48,8 +48,13 @@ def _flat(row: dict[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
+def policy_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a policy, best first, nested entries as ``outer.inner``."""
+    return [_flat({k: v for k, v in row.items() if k not in {"tuned", "card"}}) for row in record["policies"]]
+
+
 def _policies_csv(record: dict[str, Any]) -> str:
-    rows = [_flat({k: v for k, v in row.items() if k not in {"tuned", "card"}}) for row in record["policies"]]
+    rows = policy_rows(record)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rl_drug_dosage.errors import ConfigError, DeviceError
 
-__all__ = ["DEVICES", "cache_folder", "configure"]
+__all__ = ["DEVICES", "cache_folder", "configure", "keep_programs"]
 
 DEVICES = ("cpu", "cuda")
 
@@ -16,6 +16,17 @@ def cache_folder() -> Path:
         return Path(given)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "rl-drug-dosage" / "jax"
+
+
+def keep_programs() -> None:
+    """Keep compiled programs between processes, in `cache_folder`."""
+    # XLA's loader reports harmless differences of CPU features on stderr when it reads a cached program.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def configure(device: str = "cpu") -> None:
@@ -30,14 +41,10 @@ def configure(device: str = "cpu") -> None:
     """
     if device not in DEVICES:
         raise ConfigError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
-    # XLA's loader prints harmless differences in CPU features to stderr when it reads a cached program.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    keep_programs()
     import jax
 
     jax.config.update("jax_platforms", "cpu" if device == "cpu" else "cuda,cpu")
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     if device == "cuda":
         try:
             jax.devices("cuda")

@@ -23,11 +23,15 @@ __all__ = ["PpoDosing", "dosing_policy", "model_path", "read_policy"]
 
 
 class PpoDosing(Policy):
-    """The deterministic policy: its mean action, put on the grid. The grid is part of the policy, as in training."""
+    """The policy's mean action, or with ``samples`` one drawn from it, put on the grid.
+
+    The grid is part of the policy, as in training.
+    """
 
     scenario: Scenario = eqx.field(static=True)
     observer: Observer = eqx.field(static=True)
     policy: PpoPolicy
+    samples: bool = eqx.field(static=True, default=False)
 
     def init(self, record: Record, truth: Truth | None = None) -> Any:
         return self.observer.init(), self.policy.start()
@@ -35,7 +39,7 @@ class PpoDosing(Policy):
     def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Any]:
         vector, seen = self.observer(memory[0], observation)
         arrays = jax.tree.map(jnp.asarray, self.policy)
-        action, recalled = arrays.act(memory[1], vector, None)
+        action, recalled = arrays.act(memory[1], vector, key if self.samples else None)
         return snap(self.scenario, self.observer.dose(seen, action[0])), (seen, recalled)
 
 
@@ -66,8 +70,8 @@ def read_policy(path: Path) -> tuple[PolicyDefinition, tuple[Path, ...]]:
     return definition, (file,)
 
 
-def dosing_policy(model: Model, setting: Setting, path: Path) -> PpoDosing:
-    """A model file's policy for a scenario.
+def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool = False) -> PpoDosing:
+    """A model file's policy for a scenario; with ``samples`` its doses are drawn, as in training.
 
     Raises:
         ModelFileError: it was trained for something else, or for another version of the scenario's file.
@@ -85,10 +89,10 @@ def dosing_policy(model: Model, setting: Setting, path: Path) -> PpoDosing:
             f"{path} takes {model.policy.obs_size} observations, {task.env_id} here has {observer.size}: "
             "it was trained for another version of that scenario"
         )
-    return PpoDosing(task.value, observer, model.policy)
+    return PpoDosing(task.value, observer, model.policy, samples)
 
 
-def check_source(model: Model, task: Found[Scenario], path: Path, *, accept_changed: bool) -> None:
+def check_source(model: Model, task: Found[Any], path: Path, *, accept_changed: bool) -> None:
     """Refuse a scenario whose file is not the one that the model was trained on.
 
     Raises:

@@ -1,0 +1,117 @@
+"""Start a run or go on with one: from what the user gives to the trainer."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.registry import find_scenario
+from rl_drug_dosage.training import trainer
+from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig
+from rl_drug_dosage.training.recipe import recipe
+from rl_drug_dosage.training.run_result import RunResult
+from rl_drug_dosage.training.task import Task, env_kwargs_text, find_task, with_option_models
+from rl_drug_dosage.utils.progress import Progress, quiet
+from rl_drug_dosage.utils.runtime import configure
+
+__all__ = ["SCENARIO_PRESET", "go_on", "start"]
+
+SCENARIO_PRESET = "scenario"
+_RUN_FIELDS = {f.name for f in dataclasses.fields(RunOptions)}
+_WITH_RESUME = {"device", "env_kwargs"}
+"""A resumed run is what it was: only where it runs may differ, and files of the user's have to be given again."""
+
+
+def start(
+    env: object,
+    settings: Mapping[str, Any],
+    *,
+    scenario: object = None,
+    preset: str = "",
+    decisions: int = 0,
+    command: str = "",
+    progress: Progress = quiet,
+) -> RunResult:
+    """Train from scratch.
+
+    Args:
+        env: what to train on, see `task.find_task`; unless ``scenario`` is given.
+        settings: of `TrainConfig` and `RunOptions`, those that were given.
+        scenario: the dosing task.
+        preset: defaults in place of the usual ones: of `PRESETS`, or ``"scenario"``.
+        decisions: of a course, an option of every scenario's environment; 0: the scenario's own.
+        command: the command line that is recorded.
+        progress: is told where the run is.
+
+    Raises:
+        RlDrugDosageError: a setting, place or device that will not do.
+    """
+    if scenario is not None and env != TrainConfig.env_id:
+        raise ConfigError(f"a run trains on one thing: give --env-id {env} or --scenario {scenario}, not both")
+    if preset and preset not in {*PRESETS, SCENARIO_PRESET}:
+        raise ConfigError(f"preset must be one of {', '.join((*PRESETS, SCENARIO_PRESET))}, not {preset!r}")
+    options = RunOptions(**{k: v for k, v in settings.items() if k in _RUN_FIELDS})
+    own = {k: v for k, v in settings.items() if k not in _RUN_FIELDS}
+    # What is wrong with a setting is said before anything is imported for the task.
+    TrainConfig(**{k: v for k, v in own.items() if k != "env_kwargs" or isinstance(v, str)})
+    configure(options.device)
+    progress("looking up the task", 0.0)
+    task = find_task(env if scenario is None else find_scenario(scenario))  # type: ignore[arg-type]
+    values = {**(recipe(task) if preset == SCENARIO_PRESET else PRESETS.get(preset, {})), **own}
+    task, values["env_kwargs"] = _options(task, values.get("env_kwargs", TrainConfig.env_kwargs))
+    config = TrainConfig(**{**values, "env_id": task.env_id})
+    if decisions:
+        options_json = json.dumps({**config.env_options(), "decisions": decisions})
+        config = dataclasses.replace(config, env_kwargs=options_json)
+    return trainer.train(config, options, task=task, command=command, progress=progress)
+
+
+def _options(task: Task, given: str | Mapping[str, Any]) -> tuple[Task, str]:
+    """The options of the environment, drug models of the user's among the scenario's own."""
+    read = given if isinstance(given, Mapping) else TrainConfig(env_kwargs=given).env_options()
+    task, options = with_option_models(task, read)
+    return task, env_kwargs_text(given, options)
+
+
+def go_on(
+    path: str | Path,
+    settings: Mapping[str, Any],
+    *,
+    env: object = None,
+    scenario: object = None,
+    preset: str = "",
+    accept_changed: bool = False,
+    progress: Progress = quiet,
+) -> RunResult:
+    """Go on with a run.
+
+    Args:
+        path: its folder.
+        settings: those that were given; few may be.
+        env: what it trains on, where that is in a module of the user's.
+        scenario: the dosing task, where that is in a file of the user's.
+        preset: none may be given.
+        accept_changed: go on although the scenario's file has changed since.
+        progress: is told where the run is.
+
+    Raises:
+        RlDrugDosageError: a setting that a resumed run cannot have, or a run that cannot go on.
+    """
+    extra = sorted((set(settings) - _WITH_RESUME) | ({"preset"} if preset else set()))
+    if extra:
+        raise ConfigError(
+            f"--resume goes on as the run was configured: leave out --{extra[0].replace('_', '-')}, or start a new run"
+        )
+    options = RunOptions(**{k: v for k, v in settings.items() if k in _RUN_FIELDS})
+    configure(options.device)
+    given = env if scenario is None else find_scenario(scenario)  # type: ignore[arg-type]
+    return trainer.resume(
+        Path(path),
+        device=options.device,
+        given=given,
+        env_kwargs=settings.get("env_kwargs"),
+        accept_changed=accept_changed,
+        progress=progress,
+    )

@@ -1,0 +1,129 @@
+"""Who takes part in a trial: policies in any form, under names of their own, tuned where they can be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.registry import POLICY, find, label_of, load_policy_definition, names
+from rl_drug_dosage.trials.tuning import tuned
+
+__all__ = ["Candidate", "Entrant", "candidate", "candidates", "default_policies", "enter"]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A policy that takes part.
+
+    Args:
+        name: in tables.
+        title: one line.
+        policy: doses.
+        sees_truth: an oracle.
+        chosen: what tuning chose.
+        card: of a model file: its record.
+    """
+
+    name: str
+    title: str
+    policy: Policy
+    sees_truth: bool = False
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy before it is built: its name in tables, and what it is."""
+
+    name: str
+    definition: PolicyDefinition
+
+    def enter(self, setting: Setting, *, seed: int) -> Entrant:
+        """Build it and tune it."""
+        definition = self.definition
+        policy, chosen = tuned(definition, setting, seed=seed)
+        return Entrant(self.name, definition.title, policy, definition.sees_truth, chosen, definition.card)
+
+
+def default_policies(scenario: Scenario) -> tuple[str, ...]:
+    """Every clinical policy that fits the scenario."""
+    return tuple(n for n in names(POLICY) if not load_policy_definition(n).refuses(scenario))
+
+
+def candidate(setting: Setting, reference: object, name: str = "") -> Candidate:
+    """A policy in any form that `registry.find` knows.
+
+    Args:
+        setting: what it is meant for.
+        reference: the policy; the text ``NAME=REFERENCE`` gives it a name of the caller's choice.
+        name: in tables, in place of its own.
+
+    Raises:
+        UnknownNameError: no such policy.
+        BadPluginError: a file or module that does not define one.
+        ConfigError: a policy that does not fit the scenario.
+        ModelFileError: a model file that cannot be read.
+    """
+    if isinstance(reference, str):
+        label, reference = label_of(reference)
+        name = name or label
+    found = find(POLICY, reference)
+    definition: PolicyDefinition = found.value
+    if reason := definition.refuses(setting.scenario):
+        raise ConfigError(f"policy {found.name!r} cannot be used in {setting.task.name!r}: {reason}")
+    return Candidate(name or found.name, definition)
+
+
+def candidates(setting: Setting, policies: Sequence[object] | Mapping[str, object]) -> list[Candidate]:
+    """All who are to take part, each under a name of its own.
+
+    Args:
+        setting: what they are meant for.
+        policies: references, or names and references; empty: every clinical policy that fits.
+
+    Raises:
+        ConfigError: two policies of one name.
+        UnknownNameError, BadPluginError, ModelFileError: see `candidate`.
+    """
+    if isinstance(policies, Mapping):
+        pairs = list(policies.items())
+    else:
+        asked = list(policies) or list(default_policies(setting.scenario))
+        # The same words twice are one policy; two objects are two.
+        pairs = [("", r) for i, r in enumerate(asked) if not _repeated(asked, i)]
+    found: dict[str, Candidate] = {}
+    for name, reference in pairs:
+        one = candidate(setting, reference, name)
+        if one.name in found:
+            raise ConfigError(
+                f"two policies are called {one.name!r}: label them, --policy a=PATH --policy b=PATH (in Python a dict)"
+            )
+        found[one.name] = one
+    return list(found.values())
+
+
+def _repeated(asked: list[object], i: int) -> bool:
+    """Whether a text stands further up already."""
+    return isinstance(asked[i], str | Path) and any(
+        isinstance(before, str | Path) and before == asked[i] for before in asked[:i]
+    )
+
+
+def enter(setting: Setting, reference: object, *, seed: int, name: str = "") -> Entrant:
+    """A policy in any form that `registry.find` knows, tuned where it can be.
+
+    Args:
+        setting: what it is built for.
+        reference: see `candidate`.
+        seed: of tuning.
+        name: in tables, in place of its own.
+
+    Raises:
+        UnknownNameError, BadPluginError, ConfigError: see `candidate`.
+        ModelFileError: a model that was trained for something else.
+    """
+    return candidate(setting, reference, name).enter(setting, seed=seed)

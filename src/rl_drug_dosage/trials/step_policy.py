@@ -1,0 +1,129 @@
+"""A model of an environment that is no dosing scenario, from plain Python: observations in, doses out.
+
+    from rl_drug_dosage import load_policy
+
+    policy = load_policy("models/agent.pt")  # trained on DrugDose-v0
+    course = policy.start()
+    course.observe(0.0)  # the concentration now, in policy.observation_unit
+    dose = course.recommend()  # in policy.dose_unit
+    course.given(dose)
+    course.observe(0.9)
+    ...
+
+There is no clinical record behind it: what the policy sees is what the environment would have observed, as one number
+or, where the environment observes several, in its order. Nothing of the environment is made or imported.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.ppo.model_file import Model
+
+__all__ = ["StepCourse", "StepPolicy"]
+
+
+class StepPolicy:
+    """A trained policy, one step at a time.
+
+    Args:
+        model: from `ppo.model_file.load_model`.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        stack, actions = model.frame_stack, model.policy.low.size
+        self.observation_size = (model.policy.obs_size - (stack - 1) * actions) // stack
+
+    @property
+    def env_id(self) -> str:
+        """The environment that it was trained on."""
+        return self.model.env_id
+
+    @property
+    def dose_unit(self) -> str:
+        """What a recommendation is counted in; empty where the model file does not say."""
+        return self._unit("dose")
+
+    @property
+    def observation_unit(self) -> str:
+        """What an observation is counted in; empty where the model file does not say."""
+        return self._unit("concentration")
+
+    def _unit(self, name: str) -> str:
+        units = self.model.record["env"].get("units")
+        return str(units.get(name, "")) if isinstance(units, dict) else ""
+
+    def start(self) -> "StepCourse":
+        """A course that begins: nothing is known and nothing was given."""
+        return StepCourse(self)
+
+
+class StepCourse:
+    """One course: tell what is observed and what was given, ask for the next dose."""
+
+    def __init__(self, policy: StepPolicy) -> None:
+        self._owner, self._policy = policy, policy.model.policy
+        self._memory = self._policy.start()
+        self._seen: list[np.ndarray] = []
+        self._given: list[np.ndarray] = []
+        self._advice: tuple[np.ndarray, np.ndarray | None] | None = None
+
+    @property
+    def decision(self) -> int:
+        """The decision that is due, from 0; as many doses have been given."""
+        return len(self._given)
+
+    def observe(self, *values: float) -> None:
+        """What is observed now, at the decision that is due; observing again replaces it.
+
+        Raises:
+            ConfigError: another count of numbers than the environment observes, or one that is not finite.
+        """
+        size = self._owner.observation_size
+        observed = np.asarray(values, np.float32).ravel()
+        if observed.size != size or not np.isfinite(observed).all():
+            count = "a finite number" if size == 1 else f"{size} finite numbers"
+            raise ConfigError(f"an observation of {self._owner.env_id} is {count}, not {values}")
+        self._seen = [*self._seen[: self.decision], observed]
+        self._advice = None
+
+    def recommend(self) -> float | Float[np.ndarray, " action"]:
+        """The dose that the policy chooses now, in `StepPolicy.dose_unit`. Asking twice changes nothing.
+
+        Raises:
+            ConfigError: nothing has been observed since the last dose.
+        """
+        if len(self._seen) == self.decision:
+            raise ConfigError(f"decision {self.decision + 1} of this course needs an observation: call observe() first")
+        if self._advice is None:
+            action, memory = self._policy.act(self._memory, self._stacked(), None)
+            self._advice = (np.asarray(action, np.float64).ravel(), memory)
+        dose = self._advice[0]
+        return float(dose[0]) if dose.size == 1 else dose.copy()
+
+    def given(self, *dose: float) -> None:
+        """What was given, recommended or not; the next decision is due, and waits for an observation.
+
+        Raises:
+            ConfigError: another count of numbers than the policy gives, or one that is not finite.
+        """
+        amounts = np.asarray(dose, np.float32).ravel()
+        if amounts.size != self._policy.low.size or not np.isfinite(amounts).all():
+            raise ConfigError(
+                f"a dose for {self._owner.env_id} is {self._policy.low.size} finite number(s), not {dose}"
+            )
+        # The memory moves on with every decision, asked or not.
+        self.recommend()
+        assert self._advice is not None
+        self._memory = self._advice[1]
+        self._given.append(amounts)
+        self._advice = None
+
+    def _stacked(self) -> Float[np.ndarray, " obs"]:
+        """The latest observations and doses, latest first, as `envs.history_stack` lays them out."""
+        stack = self._owner.model.frame_stack
+        low = np.asarray(self._policy.low, np.float32)
+        seen = [*[self._seen[0]] * stack, *self._seen][::-1][:stack]
+        given = [*[low] * stack, *self._given][::-1][: stack - 1]
+        return np.concatenate([*seen, *given])

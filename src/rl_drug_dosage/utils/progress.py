@@ -1,0 +1,208 @@
+"""How long work says where it is: one callback, and what draws it.
+
+Work is handed a `Progress` and calls it with a text and the share of the work that is done. ``None`` in place of the
+share marks a remark that stays, such as ``"mipd: 200 patients in 0.9 s"``. A terminal shows one live bar, a notebook
+one line that is updated, a pipe a plain line now and then.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+__all__ = ["Progress", "Steps", "printed", "quiet", "shown"]
+
+type Progress = Callable[[str, float | None], None]
+"""(what is being done, the share of the work that is done; None: a remark that stays)."""
+
+_PLAIN_EVERY_S = 2.0
+_NOTEBOOK_EVERY_S = 0.1
+
+
+def quiet(text: str, done: float | None) -> None:
+    """Show nothing."""
+
+
+class Steps:
+    """Work of a known number of steps, several of which may run at once in threads.
+
+    Args:
+        progress: is told which step runs: ``"compiling mipd, 2 of 4"``.
+        total: number of steps; each counts the same.
+    """
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total = progress, max(total, 1)
+        self._started, self._done = 0, 0
+        self._running: list[str] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """One step, while the block runs."""
+        with self._lock:
+            self._started += 1
+            line = f"{text}, {self._started} of {self._total}"
+            self._running.append(line)
+            self._tell()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.remove(line)
+                self._done += 1
+                self._tell()
+
+    def note(self, text: str) -> None:
+        """A remark that stays."""
+        with self._lock:
+            self._progress(text, None)
+
+    def _tell(self) -> None:
+        if self._running:
+            self._progress(self._running[-1], min(self._done / self._total, 1.0))
+
+
+class _Display(Protocol):
+    """Draws progress while it is open."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def __call__(self, text: str, done: float | None) -> None: ...
+
+
+class _Bar:
+    """One live bar; its clock moves on its own, so that a long compilation does not look dead."""
+
+    def __init__(self, console: Any) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.table import Column
+
+        text = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True), markup=False)
+        self._bar = Progress(text, BarColumn(16), TimeElapsedColumn(), console=console, transient=True, expand=True)
+        self._task = self._bar.add_task("starting", total=1.0)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, text: str, done: float | None) -> None:
+        if done is None:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            self._bar.update(self._task, description=text, completed=done)
+
+
+class _NotebookLine:
+    """One line of a notebook's output, updated in place."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+        self._text, self._drawn = "starting", ""
+        self._over = threading.Event()
+        self._handle: Any = None
+
+    def __enter__(self) -> Self:
+        from IPython.display import display  # type: ignore[import-not-found, unused-ignore]
+
+        self._handle = display(self._bundle(), raw=True, display_id=True)
+        self._clock = threading.Thread(target=self._redraw, daemon=True)
+        self._clock.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._clock.join()
+        self._handle.update(self._bundle(), raw=True)
+
+    def __call__(self, text: str, done: float | None) -> None:
+        self._text = text if done is None else f"{text} ({100 * done:.0f} %)"
+
+    def _bundle(self) -> dict[str, str]:
+        return {"text/plain": f"{self._text}, {_clock(time.monotonic() - self._begin)}"}
+
+    def _redraw(self) -> None:
+        # Drawn from one thread only, however many report; the clock shows that something is still going on.
+        while not self._over.wait(_NOTEBOOK_EVERY_S):
+            bundle = self._bundle()
+            if bundle["text/plain"] != self._drawn:
+                self._drawn = bundle["text/plain"]
+                self._handle.update(bundle, raw=True)
+
+
+class _Plain:
+    """Lines for a pipe: every remark, and where the work is when a tenth of it and some seconds have passed."""
+
+    def __init__(self) -> None:
+        self._shown_at, self._tenth = time.monotonic(), 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __call__(self, text: str, done: float | None) -> None:
+        now = time.monotonic()
+        if done is not None and (int(10 * done) == self._tenth or now - self._shown_at < _PLAIN_EVERY_S):
+            return
+        if done is not None:
+            self._shown_at, self._tenth = now, int(10 * done)
+        print(text, flush=True)  # noqa: T201 - what a command says
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 60}:{whole % 60:02}"
+
+
+def _in_notebook() -> bool:
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+@contextmanager
+def printed() -> Iterator[Progress]:
+    """What a command shows: a bar on a terminal, plain lines elsewhere."""
+    with _bar_or(_Plain) as display:
+        yield display
+
+
+@contextmanager
+def shown(progress: "Progress | bool") -> Iterator[Progress]:
+    """The progress of a function of the front door.
+
+    Args:
+        progress: a callback; True draws where somebody is looking, in a notebook or on a terminal; False: nothing.
+    """
+    if callable(progress):
+        yield progress
+    elif progress and _in_notebook():
+        with _NotebookLine() as line:
+            yield line
+    elif progress and sys.stdout.isatty():
+        with _bar_or(_Plain) as display:
+            yield display
+    else:
+        yield quiet
+
+
+def _bar_or(plain: Callable[[], _Display]) -> _Display:
+    from rich.console import Console
+
+    console = Console()
+    return _Bar(console) if console.is_terminal else plain()

@@ -1,0 +1,82 @@
+"""What every result of the front door can do: be drawn, become a table, be saved, and show itself in a notebook."""
+
+import abc
+import html
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Result", "figure_of_size"]
+
+_ROWS = 12
+
+
+class Result(abc.ABC):
+    """A finished piece of work. Nothing has been written unless its function was told where to."""
+
+    @property
+    @abc.abstractmethod
+    def title(self) -> str:
+        """One line: what this is."""
+
+    @abc.abstractmethod
+    def columns(self) -> dict[str, np.ndarray]:
+        """The table behind `to_frame`: name, with its unit, -> values, all of one length."""
+
+    @abc.abstractmethod
+    def plot(self) -> "Figure":
+        """The picture of it, a Matplotlib figure."""
+
+    @abc.abstractmethod
+    def save(self, folder: str | Path) -> tuple[Path, ...]:
+        """Write the files that the command writes, into a folder that is made if it is missing; return their paths.
+
+        Raises:
+            OutputError: a place that cannot be written.
+        """
+
+    def to_frame(self) -> Any:
+        """The table: a pandas DataFrame where pandas is installed, else a dict of NumPy arrays."""
+        columns = self.columns()
+        if importlib.util.find_spec("pandas") is None:
+            return columns
+        import pandas as pd  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+        return pd.DataFrame(columns)
+
+    def _summary(self) -> Mapping[str, np.ndarray]:
+        """What a notebook shows of the table."""
+        return self.columns()
+
+    def _repr_html_(self) -> str:
+        columns = self._summary()
+        rows = list(zip(*(np.asarray(c).tolist() for c in columns.values()), strict=True))
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+        body = "".join(f"<tr>{''.join(f'<td>{_cell(v)}</td>' for v in row)}</tr>" for row in rows[:_ROWS])
+        more = (
+            f"<p>{_ROWS} of {len(rows):,} rows; <code>to_frame()</code> has them all.</p>" if len(rows) > _ROWS else ""
+        )
+        caption = f"<caption>{html.escape(self.title)}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.4g}"
+    return html.escape("" if value is None else str(value))
+
+
+def figure_of_size(width: float, height: float) -> Any:
+    """A figure that belongs to no window, in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
