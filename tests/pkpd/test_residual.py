@@ -61,7 +61,7 @@ def test_variance_and_simulated_spread(toy, number, kind, a, b, want):
         ([1.0], [math.nan], {}, "is nan"),
         ([1.0], [-2.0], {}, "is -2.0"),
         ([math.inf], [2.0], {}, "finite time"),
-        ([1.0], [0.0], {"below": [True]}, "without its limit"),
+        ([1.0], [0.0], {"below": [True]}, "without a limit"),
         ([2.0, 1.0], [3.0, 3.0], {}, "sort the levels"),
         ([2.0, 2.0], [3.0, 3.0], {}, "a second level"),
         ([2.0], [3.0], {"output": ["amount"]}, "has no residual error"),
