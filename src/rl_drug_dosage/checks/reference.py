@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError
 from rl_drug_dosage.registry import (
     DRUG,
     POLICY,
@@ -68,7 +68,6 @@ def _kind_of_module(path: Path) -> Kind:
         raise UnknownNameError("file", str(path), (), remedy="there is no such file")
     module = import_file(path)
     kinds = [kind for kind in KINDS.values() if hasattr(module, kind.attribute)]
-    # Without any, a drug is asked for, and the registry says what the file has instead.
     return _one(str(path), kinds) if kinds else _none(path)
 
 
@@ -98,10 +97,11 @@ def _kind_that_finds(text: str) -> Kind:
     for kind in KINDS.values():
         try:
             find(kind, text)
-        except (ConfigError, UnknownNameError, Exception) as error:  # noqa: BLE001 - the first one says it best
+        except RlDrugDosageError as error:
             refusals.append(error)
             continue
         return kind
+    # The first one names what was found.
     raise refusals[0]
 
 

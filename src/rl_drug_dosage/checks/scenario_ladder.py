@@ -20,7 +20,7 @@ from rl_drug_dosage.trials.statistics import Interval, bootstrap
 from rl_drug_dosage.trials.trial import Cohort, run_trial
 from rl_drug_dosage.types import Array
 
-__all__ = ["THOROUGH"]
+__all__ = ["LADDER", "THOROUGH"]
 
 _PATIENTS, _FEWER = 500, 100
 _CLEARLY = 5.0
@@ -108,8 +108,8 @@ def _gymnasium_accepts_it(task: Found[Scenario]) -> Iterable[Finding]:
             yield wrong("schedule", f"Gymnasium's check_env says: {each.message}", "no warning", "correct it")
 
 
-THOROUGH: tuple[Check[Found[Scenario]], ...] = (
-    _gymnasium_accepts_it,
+LADDER: tuple[Check[Found[Scenario]], ...] = (
     _no_dose_does_nothing_and_the_highest_dose_harms,
     _knowing_more_is_never_worse,
 )
+THOROUGH = (_gymnasium_accepts_it, *LADDER)
