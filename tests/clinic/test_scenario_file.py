@@ -83,7 +83,7 @@ lloq = 0.5
 source = "the test"
 
 [goal]
-title = "share of 12-h intervals with AUC24 in 400-600 mg h/L (%)"
+title = "proportion of 12-h intervals with AUC24 in 400-600 mg h/L (%)"
 
 [[goal.targets]]
 metric = "auc24"

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl_drug_dosage.clinic.adjust import adjusted
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.shield import REASONS, shield_of
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
@@ -134,7 +135,7 @@ def test_a_patient_whose_simulation_diverges_is_kept_and_marked(ward):
 def test_a_patient_faster_than_the_step_has_no_glucose_left_and_leaves():
     """Insulin that takes glucose up within seconds: Runge-Kutta would swing to where there are no numbers."""
     found = find_scenario("t1d").value
-    short = dataclasses.replace(found, schedule=dataclasses.replace(found.schedule, decisions=8), intake=None)
+    short = dataclasses.replace(adjusted(found, decisions=8), intake=None)
     plain = simulator_of(short, "insulin-hovorka2004")
     quick = dataclasses.replace(
         plain, finish=lambda p, c: plain.finish(p, c) | {"sit": 500.0 * plain.finish(p, c)["sit"]}

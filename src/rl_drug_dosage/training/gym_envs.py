@@ -188,14 +188,15 @@ def make_one(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     return _with_boxes(_make(lambda: gymnasium.make(env_id, **options), env_id))
 
 
-def make_batch(config: TrainConfig, env_id: str) -> tuple[EnvBatch, int, tuple[np.ndarray, np.ndarray]]:
+def make_batch(config: TrainConfig, env_id: str = "") -> tuple[EnvBatch, int, tuple[np.ndarray, np.ndarray]]:
     """The environments of a run, the size of an observation, and the bounds of the action.
 
     Args:
         config: of the run.
-        env_id: what Gymnasium is asked for, ``module:Id-v0`` where its module has to be imported first.
+        env_id: what Gymnasium is asked for, ``module:Id-v0`` where its module has to be imported first; the
+            configuration's unless given.
     """
-    options = config.env_options()
+    options, env_id = config.env_options(), env_id or config.env_id
     one = make_one(env_id, options)
     obs_size, bounds = math.prod(one.observation_space.shape or ()), action_bounds(one.action_space, config.policy)
     if config.vectorization == "sync":
