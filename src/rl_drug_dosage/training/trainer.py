@@ -1,5 +1,6 @@
 """A training run from start to end: iterate, log, evaluate, checkpoint, stop cleanly, resume exactly."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,6 @@ from rl_drug_dosage.training.run_folder import RunFolder
 from rl_drug_dosage.training.run_result import RunResult
 from rl_drug_dosage.training.task import (
     Task,
-    env_kwargs_text,
     make_program,
     option_models,
     task_of_run,
@@ -136,7 +136,7 @@ def _with_models_of_run(
         task, options = with_option_models(task, read)
         if options != config.env_options():
             raise CheckpointError(
-                f"{path} has the environment options {config.env_kwargs}, not {env_kwargs_text('', options)}: give "
+                f"{path} has the environment options {config.env_kwargs}, not {json.dumps(options)}: give "
                 "--env-kwargs as when it was started, or not at all"
             )
     if task.scenario is not None:

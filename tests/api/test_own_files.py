@@ -1,0 +1,150 @@
+"""Scenarios and drug models of a user's own: trained on, compared, evaluated, explained; a changed file is noticed."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rl_drug_dosage as rldd
+from rl_drug_dosage.errors import CheckpointError, ConfigError, ModelFileError, UnknownNameError
+from rl_drug_dosage.ppo.model_file import load_model
+from rl_drug_dosage.registry import source_of
+from rl_drug_dosage.training.recipe import recipe
+from rl_drug_dosage.utils.tensor_archive import read_archive
+
+QUIET = {"progress": False}
+
+
+def test_a_model_file_and_a_run_keep_the_name_and_the_digest_of_the_scenarios_file(own):
+    digest = source_of(own / "task.py").sha256
+    for run in "ab":
+        model = load_model(own / f"runs/{run}/agent.pt")
+        assert model.env_id == "task"
+        assert model.source == {"file": "task.py", "sha256": digest}
+        config = tomllib.loads((own / f"runs/{run}/config.toml").read_text())
+        assert config["scenario"]["sha256"] == digest
+        assert config["train"]["env_id"] == "task"
+    assert "/" not in json.dumps(load_model(own / "runs/b/agent.pt").record["env"]["options"])
+
+
+def test_two_runs_and_a_run_under_its_own_name_take_part(own):
+    result = rldd.benchmark("task.py", policies=["a=runs/a", "runs/b", "label"], patients=20, **QUIET)
+    assert {row["policy"] for row in result.record["policies"]} == {"a", "b", "label"}
+    assert result.record["scenario"]["name"] == "task"
+
+
+def test_two_runs_of_one_name_have_to_be_labelled(own):
+    for place in "xy":
+        shutil.copytree("runs/a", f"{place}/run")
+    with pytest.raises(ConfigError, match="two policies are called 'run': label them, --policy a=PATH"):
+        rldd.benchmark("task.py", policies=["x/run", "y/run"], patients=20, **QUIET)
+    result = rldd.benchmark("task.py", policies={"x": "x/run", "y": "y/run"}, patients=20, **QUIET)
+    np.testing.assert_array_equal(result.trials["x"].dose, result.trials["y"].dose)
+
+
+def test_without_its_file_a_model_says_which_to_give(own):
+    for call in (
+        lambda: rldd.evaluate("runs/a", **QUIET),
+        lambda: rldd.explain("runs/a", **QUIET),
+        lambda: rldd.load_policy("runs/a"),
+    ):
+        with pytest.raises(ModelFileError, match=r"--scenario task\.py"):
+            call()
+    with pytest.raises(CheckpointError, match=r"--scenario task\.py"):
+        rldd.train(resume="runs/a", **QUIET)
+
+
+def test_a_changed_file_is_refused_unless_it_is_accepted(own):
+    with Path("task.py").open("a") as file:
+        file.write("# another word\n")
+    calls = (
+        lambda **more: rldd.evaluate("runs/a", scenario="task.py", **more, **QUIET),
+        lambda **more: rldd.benchmark("task.py", policies=["runs/a"], patients=20, **more, **QUIET),
+        lambda **more: rldd.load_policy("runs/a", "task.py", **more),
+        lambda **more: rldd.train(resume="runs/a", scenario="task.py", **more, **QUIET),
+    )
+    for call in calls:
+        with pytest.raises((ModelFileError, CheckpointError), match=r"has changed since.*--accept-changed"):
+            call()
+        call(accept_changed=True)
+    with pytest.raises(ModelFileError, match="has changed since"):
+        rldd.explain("runs/a", scenario="task.py", patients=50, **QUIET)
+
+
+def test_a_built_in_scenario_of_the_same_length_is_not_the_models(own):
+    with pytest.raises(ModelFileError, match="trained for task, not for Vancomycin-v1"):
+        rldd.evaluate("runs/a", scenario="vancomycin", **QUIET)
+
+
+def test_patients_of_a_model_of_ones_own_need_that_file_again(own):
+    with pytest.raises(ModelFileError, match=r"patients of 'mine'.*--simulator FILE"):
+        rldd.evaluate("runs/b", scenario="task.py", **QUIET)
+    given = rldd.evaluate("runs/b", scenario="task.py", simulator="mine.py", num_episodes=4, **QUIET)
+    assert given.record["settings"]["simulator"] == "mine"
+
+    result = rldd.benchmark(
+        "task.py", policies=["runs/b", "label"], patients=20, simulator="./mine.py", mismatch=True, **QUIET
+    )
+    assert result.record["mismatch"]["models"][-1] == "mine"
+    # The file changes a published model's name only.
+    published = rldd.benchmark("task.py", policies=["label"], patients=20, **QUIET)
+    np.testing.assert_array_equal(result.trials["label"].values, published.trials["label"].values)
+    assert rldd.load_policy("runs/b", "task.py", simulator="mine.py").dose_unit == "mg"
+
+
+def test_a_drug_model_of_another_drug_does_not_fit():
+    with pytest.raises(ConfigError, match="'warfarin-hamberg2010' does not fit"):
+        rldd.benchmark("vancomycin", policies=["label"], simulator="warfarin-hamberg2010", **QUIET)
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        rldd.benchmark("vancomycin", policies=["label"], controller="vancomycin-gotti2018", **QUIET)
+
+
+class Stopped(Exception):  # noqa: N818 - no error, but the end of a run half way
+    """What stops the training below."""
+
+
+def test_a_run_goes_on_with_its_files_and_only_with_them(own):
+    settings = {
+        "num_envs": 8, "num_steps": 4, "num_minibatches": 2, "update_epochs": 1, "eval_freq": 0, "hidden_size": 4,
+        "env_kwargs": {"simulator": "mine.py"}, "checkpoint_freq": 1, "total_timesteps": 128,
+    }  # fmt: skip
+
+    def stop(text: str, done: float | None) -> None:
+        if done is not None and done > 0.6:
+            raise Stopped(text)
+
+    whole = rldd.train("./task.py", run_name="whole", **settings, **QUIET)
+    with pytest.raises(Stopped):
+        rldd.train("./task.py", run_name="half", **settings, progress=stop)
+
+    with pytest.raises(CheckpointError, match="needs the drug model 'mine'"):
+        rldd.train(resume="runs/half", scenario="task.py", **QUIET)
+    with pytest.raises(CheckpointError, match="give --env-kwargs as when it was started"):
+        rldd.train(resume="runs/half", scenario="task.py", env_kwargs={"simulator": "mine.py", "history": 2}, **QUIET)
+    with pytest.raises(CheckpointError, match="trains on task, not on Vancomycin-v1"):
+        rldd.train(resume="runs/half", scenario="vancomycin", **QUIET)
+    again = rldd.train(resume="runs/half", scenario="task.py", env_kwargs={"simulator": "mine.py"}, **QUIET)
+
+    assert again.complete
+    assert again.train_s > 0
+    one, two = (read_archive(run.model, kind="agent").tensors for run in (whole, again))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_a_scenario_and_a_drug_may_be_values(own):
+    scenario = rldd.load_scenario("task.py")
+    drug = rldd.load_drug("mine.py")
+    result = rldd.benchmark(scenario, policies=["label"], simulator=drug, patients=20, **QUIET)
+    by_path = rldd.benchmark("task.py", policies=["label"], simulator="mine.py", patients=20, **QUIET)
+    np.testing.assert_array_equal(result.trials["label"].dose, by_path.trials["label"].dose)
+
+
+def test_the_scenario_preset_knows_a_scenario_of_ones_own(own):
+    mine, built_in = recipe("./task.py"), recipe("vancomycin")
+    assert (mine["num_steps"], json.loads(mine["env_kwargs"])["history"]) == (4, 4)
+    assert {**mine, "num_steps": 0, "env_kwargs": ""} == {**built_in, "num_steps": 0, "env_kwargs": ""}
+    with pytest.raises(ConfigError, match="not DrugDose-v0"):
+        recipe("DrugDose-v0")
