@@ -109,8 +109,12 @@ POLICY = Kind(
     "rl_drug_dosage.policies",
     readers={
         ".pt": "rl_drug_dosage.policies.adapters.learnt:read_policy",
+        ".zip": "rl_drug_dosage.policies.adapters.sb3:read_policy",
+        ".onnx": "rl_drug_dosage.policies.adapters.onnx:read_policy",
         "": "rl_drug_dosage.policies.adapters.learnt:read_policy",
     },
+    words="rl_drug_dosage.policies.adapters.words:read_words",
+    adapt="rl_drug_dosage.policies.adapters.callables:as_definition",
 )
 ENVIRONMENT = Kind("environment", "rl_drug_dosage.envs", "ENV", "rl_drug_dosage.envs.functional:Env")
 _KINDS = (DRUG, SCENARIO, POLICY, ENVIRONMENT)
@@ -235,12 +239,14 @@ def find(kind: Kind, reference: object) -> Found[Any]:
     """
     if not isinstance(reference, str | Path):
         value = _adapted(kind, reference, "the object that was given")
-        return Found(str(getattr(value, "name", "") or type(reference).__name__.lower()), value, "given in Python")
+        name = getattr(value, "name", "") or getattr(reference, "name", "") or getattr(reference, "__name__", "")
+        return Found(str(name or type(reference).__name__.lower()), value, "given in Python")
     text = str(reference)
+    # Before files: "15 mg/kg q12h" has a slash.
+    if kind.words and isinstance(reference, str) and (value := _imported(kind.words)(text)) is not None:
+        return Found(text, value, "given in words")
     if isinstance(reference, Path) or is_file_reference(kind, text):
         return _from_file(kind, Path(text))
-    if kind.words and (value := _imported(kind.words)(text)) is not None:
-        return Found(text, value, "given in words")
     if ":" in text:
         return _from_module(kind, text)
     return _by_name(kind, text)

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.clinic.observation import RATIO_OVER, Observer
+from rl_drug_dosage.clinic.observation import RATIO_OVER, Observer, observer_from, observer_of
 from rl_drug_dosage.clinic.record import Record, empty_record
-from rl_drug_dosage.registry import find_scenario
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.registry import SCENARIO as KIND
+from rl_drug_dosage.registry import find_scenario, names
 
 SCENARIO = find_scenario("warfarin").value
 STEPS = SCENARIO.schedule.decisions
@@ -85,3 +87,73 @@ def test_the_recent_ratio_follows_a_change_sooner() -> None:
     overall, recent = vector[at : at + 2]
     assert overall == pytest.approx(0.5 * (low + high), abs=1e-4)
     assert low < overall < recent < high
+
+
+def value_of(observer: Observer, record: Record, name: str) -> float:
+    """The number with this name."""
+    at = [f.name for f in observer.names].index(name)
+    return float(observer(observer.init(), record)[0][at])
+
+
+def test_every_number_is_what_its_name_says() -> None:
+    """Day 8 of a course with doses 1, 2, .. 8 mg and INR 1.1, 1.2, .. 1.8."""
+    observer = Observer(SCENARIO, history=3, ratio=True, action="label")
+    k, top = 8, SCENARIO.dosage.amounts[-1]
+    day = jnp.arange(STEPS)
+    record = record_at(k, jnp.where(day < k, day + 1.0, 0.0), 1.1 + 0.1 * day)
+    age_y = next(float(c.typical) for c in SCENARIO.covariates if c.name == "age_y")
+    expected = {
+        "time": k / STEPS,
+        "age_y": age_y,
+        "mean_dose": np.mean(np.arange(1, 9)) / top,
+        "on_board_1d": sum((i + 1.0) * 0.5 ** (k - i) for i in range(k)) / top,
+        "dose_1_ago": 8.0 / top,
+        "dose_3_ago": 6.0 / top,
+        "inr_1_ago": np.log1p(1.8),
+        "inr_2_ago": np.log1p(1.7),
+        "inr_1_ago_known": 1.0,
+        "latest_inr": np.log1p(1.8),
+        "latest_inr_since": 1 / STEPS,
+        "earlier_inr": np.log1p(1.7),
+        "inr_before": np.log1p(1.0),
+        "label_dose": float(SCENARIO.label(record.facts(), record)) / top,
+    }
+    for name, value in expected.items():
+        assert value_of(observer, record, name) == pytest.approx(value, rel=1e-5), name
+    units = {f.name: f.unit for f in observer.names}
+    assert units["dose_1_ago"] == f"share of {top:g} mg"
+    assert units["age_y"] == "y"
+    assert observer.names[0].label == "time (share of the course)"
+
+
+@pytest.mark.parametrize("name", names(KIND))
+def test_the_numbers_of_every_scenario_have_names_of_their_own(name: str) -> None:
+    """Also with everything shown that can be."""
+    scenario = find_scenario(name).value
+    plain, belief = (
+        observer_of(scenario),
+        observer_of(scenario, belief=scenario.models[0], ratio=True, action="residual"),
+    )
+    for observer in (plain, belief):
+        found = [f.name for f in observer.names]
+        assert len(set(found)) == len(found) == observer.size
+        assert all(f.unit for f in observer.names)
+    levels = [f for f in plain.names if f.name.startswith("latest_")]
+    assert scenario.monitoring.output in levels[0].name
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"histroy": 4}, UnknownNameError, "did you mean 'history'"),
+        ({"history": 0}, ConfigError, "a whole number from 1 to 64, not 0"),
+        ({"clock": 1}, ConfigError, "true or false, not 1"),
+        ({"action": "dose"}, ConfigError, "one of amount, grid"),
+        ({"action": "residual"}, ConfigError, "needs a belief"),
+        ({"belief": "vancomycin-goti2018"}, UnknownNameError, "vancomycin-goti2018"),
+    ],
+)
+def test_options_that_are_not_allowed(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    """Whoever gave them is named."""
+    with pytest.raises(error, match=message):
+        observer_from(SCENARIO, options, "policy 'mine'")

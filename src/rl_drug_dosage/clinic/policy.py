@@ -50,6 +50,12 @@ class Policy(eqx.Module):
             key: chance; without one the policy is deterministic.
         """
 
+    def check(self) -> None:
+        """Raise what went wrong outside of the compiled program; asked after every run.
+
+        Only a policy that calls somebody's code on the host has something to say: see `policies.adapters.host`.
+        """
+
 
 @dataclass(frozen=True)
 class Setting:

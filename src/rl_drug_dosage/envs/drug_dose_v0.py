@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
+from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Quantity, Step, Window, require
 from rl_drug_dosage.types import Array
 
@@ -84,6 +85,10 @@ class DrugDose(FunctionalEnv):
     @property
     def axes(self) -> Mapping[str, Axis]:
         return _AXES
+
+    @property
+    def observation_names(self) -> tuple[Feature, ...]:
+        return (Feature("concentration", "a.u."),)
 
     def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape 2"]:
         noise_key, k_key = jax.random.split(key)

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Float, UInt32
 
+from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.catalog import find_env, ids
 from rl_drug_dosage.envs.functional import Env, FunctionalEnv, State, where_rows
 from rl_drug_dosage.envs.render import draw_course
@@ -176,6 +177,11 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._state: State | None = None
         self._course: list[tuple[float, float, np.ndarray]] = []
 
+    @property
+    def observation_names(self) -> tuple[Feature, ...]:
+        """Name and unit of every number of an observation."""
+        return self.functional.observation_names
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -234,6 +240,11 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._state: State | None = None
         self._obs = np.zeros(self.observation_space.shape or (), np.float32)
         self._done = np.zeros(num_envs, bool)
+
+    @property
+    def observation_names(self) -> tuple[Feature, ...]:
+        """Name and unit of every number of one patient's observation."""
+        return self.functional.observation_names
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None

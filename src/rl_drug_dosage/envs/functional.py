@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
+from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd.description import Metric
 from rl_drug_dosage.types import Array
@@ -162,6 +163,10 @@ class Window:
         return found
 
 
+def _numbered(what: str, count: int) -> tuple[Feature, ...]:
+    return tuple(Feature(f"{what}_{i}", "1") for i in range(count))
+
+
 class FunctionalEnv(eqx.Module):
     """An environment as a value. Its numbers are array leaves: changing one compiles nothing anew.
 
@@ -203,6 +208,17 @@ class FunctionalEnv(eqx.Module):
     @abc.abstractmethod
     def axes(self) -> Mapping[str, Axis]:
         """Names and units of ``time``, ``concentration`` and ``dose``."""
+
+    @property
+    def observation_names(self) -> tuple[Feature, ...]:
+        """Name and unit of every number of an observation; numbered unless an environment says more."""
+        return _numbered("observation", self.observation_bounds[0].size)
+
+    @property
+    def truth_names(self) -> tuple[Feature, ...]:
+        """The same of `truth`."""
+        chance = jax.eval_shape(lambda: self.draw(jax.random.key(0), ()))
+        return _numbered("truth", jax.eval_shape(lambda c: self.truth(self.reset(c)[0]), chance).size)
 
     @abc.abstractmethod
     def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape chance"]:
@@ -271,6 +287,10 @@ class Wrapped(FunctionalEnv):
     @property
     def axes(self) -> Mapping[str, Axis]:
         return self.inner.axes
+
+    @property
+    def truth_names(self) -> tuple[Feature, ...]:
+        return self.inner.truth_names
 
     def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape chance"]:
         return self.inner.draw(key, shape)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step, Wrapped
 from rl_drug_dosage.types import Array
 
@@ -42,6 +43,13 @@ class HistoryStack(Wrapped):
         pairs = zip(self.inner.observation_bounds, self.inner.action_bounds, strict=True)
         low, high = (np.concatenate([np.tile(o, self.size), np.tile(a, self.size - 1)]) for o, a in pairs)
         return low, high
+
+    @property
+    def observation_names(self) -> tuple[Feature, ...]:
+        seen = self.inner.observation_names
+        back = [Feature(f"{f.name}_before_{i}" if i else f.name, f.unit) for i in range(self.size) for f in seen]
+        actions = ["action"] if self.lowest.size == 1 else [f"action_{i}" for i in range(self.lowest.size)]
+        return (*back, *(Feature(f"{a}_before_{i}", "action") for i in range(1, self.size) for a in actions))
 
     def reset(self, chance: Float[Array, " chance"]) -> tuple[StackState, Float[Array, " obs"]]:
         state, obs = self.inner.reset(chance)

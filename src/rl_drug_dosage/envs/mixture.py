@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray, UInt32
 
+from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, State, Step, Window
 from rl_drug_dosage.types import Array
 
@@ -76,6 +77,10 @@ class Mixture(FunctionalEnv):
     @property
     def axes(self) -> Mapping[str, Axis]:
         return self.parts[0].axes
+
+    @property
+    def observation_names(self) -> tuple[Feature, ...]:
+        return self.parts[0].observation_names
 
     def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "*shape 2"]:
         return self.parts[0].draw(key, shape)

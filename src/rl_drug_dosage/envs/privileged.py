@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step, Wrapped
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.types import Array
@@ -23,6 +24,10 @@ class WithTruth(Wrapped):
         low, high = self.inner.observation_bounds
         edge = np.full(self.size, np.inf, np.float32)
         return np.concatenate([low, -edge]), np.concatenate([high, edge])
+
+    @property
+    def observation_names(self) -> tuple[Feature, ...]:
+        return (*self.inner.observation_names, *self.inner.truth_names)
 
     def reset(self, chance: Float[Array, " chance"]) -> tuple[State, Float[Array, " obs"]]:
         state, obs = self.inner.reset(chance)

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from rl_drug_dosage.clinic.adjust import adjusted
 from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.fit import with_models
 from rl_drug_dosage.clinic.observation import ACTIONS, Observer, observer_of
 from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
@@ -102,6 +103,27 @@ class ScenarioEnv(FunctionalEnv):
             "concentration": Axis(monitoring.output, unit, "at the end of each interval"),
             "dose": Axis("dose", dosage.unit),
         }
+
+    @property
+    def observation_names(self) -> tuple[Feature, ...]:
+        return self.observer.names
+
+    @property
+    def truth_names(self) -> tuple[Feature, ...]:
+        unit, model = self.axes["concentration"].unit, self.model
+        effects = [f"eta_{eta.parameter}" for eta in model.etas]
+        effects += [f"kappa_{eta.parameter}" for eta in model.occasion_etas]
+        own = {
+            "share_of_course": "1",
+            self.scenario.monitoring.output: unit,
+            "area": "ln(1 + x)",
+            "disturbance": "multiple",
+            "missing": "share",
+            "error": "multiple",
+            "breaches": "count",
+        }
+        contents = (Feature(f"in_{name}", "ln(1 + x)") for name in model.structure.compartments)
+        return (*(Feature(name, "1") for name in effects), *contents, *(Feature(n, u) for n, u in own.items()))
 
     def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "*shape 2"]:
         parts = jax.random.randint(key, (*shape, 4), 0, 2**16).astype(jnp.uint32)

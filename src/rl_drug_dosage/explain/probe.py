@@ -227,6 +227,8 @@ def ask(
     starts = range(cohort.first // _CHUNK * _CHUNK, cohort.first + cohort.count, _CHUNK)
     with ThreadPoolExecutor(2) as pool:
         parts = list(pool.map(lambda start: jax.device_get(run(ready, key, start + jnp.arange(_CHUNK))), starts))
+    for policy in policies:
+        policy.check()
     own = slice(cohort.first - starts[0], cohort.first - starts[0] + cohort.count)
     return Probe(*(np.concatenate([np.moveaxis(part[i], 0, 1) for part in parts])[own] for i in range(4)))
 
@@ -283,6 +285,8 @@ def partial(
     which = np.concatenate([np.full(len(v), i) for i, v in enumerate(values.values())])
     flat = np.concatenate(list(values.values())).astype(np.float32)
     doses = np.asarray(run(ready, key_for(cohort.seed, cohort.stream), jnp.asarray(which), jnp.asarray(flat)))
+    for policy in policies:
+        policy.check()
     return {name: doses[which == i] for i, name in enumerate(names)}
 
 

@@ -14,7 +14,7 @@ from rl_drug_dosage.errors import ModelFileError
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.utils.tensor_archive import Archive, read_archive, write_archive
 
-__all__ = ["RECORD_VERSION", "Model", "load_model", "save_model"]
+__all__ = ["RECORD_VERSION", "Model", "load_model", "save_model", "source_in"]
 
 RECORD_VERSION = 1
 _KIND = "agent"
@@ -44,9 +44,14 @@ class Model:
     @property
     def source(self) -> Mapping[str, str]:
         """``file`` and ``sha256`` of the scenario if it is not built in; otherwise empty."""
-        found = self.record["env"].get("source")
-        fits = isinstance(found, dict) and all(isinstance(found.get(n), str) for n in ("file", "sha256"))
-        return found if fits else {}
+        return source_in(self.record["env"])
+
+
+def source_in(env: Mapping[str, Any]) -> Mapping[str, str]:
+    """`Model.source`, from a file's record of its environment."""
+    found = env.get("source")
+    fits = isinstance(found, dict) and all(isinstance(found.get(n), str) for n in ("file", "sha256"))
+    return found if isinstance(found, dict) and fits else {}
 
 
 def save_model(

@@ -339,6 +339,8 @@ class Course:
             count = self._record.dose.shape[0]
             keys = self._key.integers(2**32, size=(count, 2), dtype=np.uint32)
             dose, memory = self._bedside.advise(self._bedside.policy, self._memory, self._record, keys)
+            dose = jax.block_until_ready(dose)
+            self._bedside.policy.check()
             self._advice = (self.decision, np.asarray(dose, np.float64), memory)
         dose = self._advice[1]
         return float(dose[0]) if self._single else dose.copy()

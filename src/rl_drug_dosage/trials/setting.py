@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from rl_drug_dosage.clinic.adjust import adjusted
 from rl_drug_dosage.clinic.fit import with_models
 from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -120,7 +121,8 @@ def setting_of(
         ModelFileError: the scenario's file has changed, or a drug model of the training is not known here.
         UnknownNameError, BadPluginError, ConfigError: see `setting_for`.
     """
-    check_source(model, task, path, accept_changed=accept_changed)
+    check_source(model.source, task, path, accept_changed=accept_changed)
+    task = dataclasses.replace(task, value=adjusted(task.value, decisions=model.env_options.get("decisions") or None))
     trained_on = str(model.env_options.get("simulator", "")) or task.value.models[0]
     if simulator is None and trained_on not in task.value.models:
         raise ModelFileError(

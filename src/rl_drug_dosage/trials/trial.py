@@ -195,6 +195,7 @@ def run_trial(
 
     def shard(start: int) -> Trial:
         courses = jax.device_get(run(policy, shield, key, start + jnp.arange(_CHUNK)))
+        policy.check()
         names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "failed"}]
         table = {name: np.moveaxis(getattr(courses, name), 0, 1) for name in names}
         # A proposal that is not a number is the policy's fault and is counted; treatment continues.

@@ -1,5 +1,6 @@
 """A trained PPO policy in a dosing scenario: from a record to a dose of the grid."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.errors import ModelFileError
-from rl_drug_dosage.ppo.model_file import Model, load_model
+from rl_drug_dosage.ppo.model_file import Model, load_model, source_in
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.types import Array
 
-__all__ = ["PpoDosing", "dosing_policy", "model_path", "read_policy"]
+__all__ = ["PpoDosing", "check_source", "check_trained_for", "dosing_policy", "model_path", "read_policy"]
 
 
 class PpoDosing(Policy):
@@ -77,12 +78,7 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
         ModelFileError: it was trained for something else, or for another version of the scenario's file.
     """
     task, options = setting.task, model.env_options
-    if model.env_id != task.env_id:
-        raise ModelFileError(
-            f"{path} was trained for {model.env_id}, not for {task.env_id}: train one with "
-            f"`rl-drug-dosage train --env-id {task.env_id}`, or benchmark it in its own scenario"
-        )
-    check_source(model, task, path, accept_changed=setting.accept_changed)
+    check_trained_for(model.record["env"], setting, path)
     observer = observer_of(task.value, **{name: options[name] for name in SEEN if name in options})
     if model.policy.obs_size != observer.size or model.frame_stack != 1:
         raise ModelFileError(
@@ -92,13 +88,44 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     return PpoDosing(task.value, observer, model.policy, samples)
 
 
-def check_source(model: Model, task: Found[Any], path: Path, *, accept_changed: bool) -> None:
-    """Refuse a scenario whose file is not the one that the model was trained on.
+def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> None:
+    """Refuse a scenario that is not the one that a policy was trained for.
+
+    Args:
+        env: what the policy's file records of its environment.
+        setting: what it is built for.
+        path: of the file.
 
     Raises:
-        ModelFileError: another file, unless that is accepted.
+        ModelFileError: another scenario, or another version of its file, unless that is accepted.
     """
-    recorded = model.source
+    task = setting.task
+    if env["id"] != task.env_id:
+        raise ModelFileError(
+            f"{path} was trained for {env['id']}, not for {task.env_id}: train one with "
+            f"`rl-drug-dosage train --env-id {task.env_id}`, or benchmark it in its own scenario"
+        )
+    decisions = (env.get("options") or {}).get("decisions")
+    if decisions and decisions != task.value.schedule.decisions:
+        raise ModelFileError(
+            f"{path} was trained on courses of {decisions} decisions, {task.name} here has "
+            f"{task.value.schedule.decisions}: give --decisions {decisions}"
+        )
+    check_source(source_in(env), task, path, accept_changed=setting.accept_changed)
+
+
+def check_source(recorded: Mapping[str, str], task: Found[Any], path: Path, *, accept_changed: bool) -> None:
+    """Refuse a scenario whose file is not the one that a model was trained on.
+
+    Args:
+        recorded: the model's ``source``: file name and SHA-256, or nothing.
+        task: what is to be used.
+        path: of the model file.
+        accept_changed: let it pass all the same.
+
+    Raises:
+        ModelFileError: another file.
+    """
     here = task.source.sha256 if task.source else ""
     if not recorded or recorded["sha256"] == here or accept_changed:
         return

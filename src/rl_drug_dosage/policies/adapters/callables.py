@@ -1,0 +1,197 @@
+"""Any callable or Gymnasium-style agent as a policy: NumPy in, NumPy out, a batch of patients at a time.
+
+    class Titration:
+        observation_options = {"history": 8}  # what it sees, as an environment's options; all have defaults
+
+        def predict(self, observation, deterministic=True):
+            return 1000.0 * np.ones(len(observation))
+
+    POLICY = Titration()
+
+The observation is that of the scenario's environment, ``[patient, obs]`` float32; ``env.unwrapped.observation_names``
+and ``rl-drug-dosage info --scenario NAME`` say what each number is. The answer is one action a patient, ``[patient]``
+or ``[patient, 1]``: with default options, an amount in the unit of the scenario's dosage.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from rl_drug_dosage.clinic.observation import Observer, observer_from
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.errors import BadPluginError, ConfigError
+from rl_drug_dosage.policies.adapters.host import Agent, Host, HostPolicy, Remembered, last_line
+
+__all__ = ["as_definition", "host_policy"]
+
+_OPTIONS = "observation_options"
+"""The attribute by which an agent says what it sees."""
+
+
+def as_definition(thing: Any) -> PolicyDefinition | None:
+    """The definition of what somebody gave as a policy, or None where it cannot be one.
+
+    Args:
+        thing: a `Policy`; a function ``build(setting)`` that makes one (its argument has this name, or is annotated as
+            a `Setting`); an agent with ``predict(observation)`` that returns actions or (actions, state); or a function
+            of observations. A recurrent ``predict`` also takes ``state`` and ``episode_start``.
+
+    Raises:
+        BadPluginError: a class, where an object of it is needed.
+    """
+    if isinstance(thing, Policy):
+        return PolicyDefinition(title=type(thing).__name__, build=lambda setting: thing)
+    if isinstance(thing, type):
+        if issubclass(thing, Policy) or callable(getattr(thing, "predict", None)):
+            raise BadPluginError(f"policy {thing.__name__} is a class: give an object of it, {thing.__name__}(...)")
+        return None
+    name = _name(thing)
+    if callable(getattr(thing, "predict", None)):
+        return PolicyDefinition(title=f"{name}, an agent", build=lambda setting: _agent_policy(thing, name, setting))
+    if not callable(thing):
+        return None
+    if _builds(thing):
+        return PolicyDefinition(title=name, build=lambda setting: _built(thing, name, setting))
+
+    def act(rows: np.ndarray, memory: Remembered, first: np.ndarray) -> tuple[Any, Remembered]:
+        return thing(rows), memory
+
+    options = getattr(thing, _OPTIONS, {})
+    return PolicyDefinition(
+        title=f"{name}, a function", build=lambda setting: host_policy(Agent(name, act), setting, options)
+    )
+
+
+def _name(thing: Any) -> str:
+    return str(getattr(thing, "name", "") or getattr(thing, "__name__", "") or type(thing).__name__)
+
+
+def _builds(function: Callable[..., Any]) -> bool:
+    """Whether a callable makes a policy of a setting, rather than being one."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some compiled callables have none
+        return False
+    if not parameters:
+        return False
+    first = parameters[0]
+    return first.name == "setting" or first.annotation is Setting or str(first.annotation).endswith("Setting")
+
+
+def _built(build: Callable[[Setting], Any], name: str, setting: Setting) -> Policy:
+    try:
+        policy = build(setting)
+    except Exception as error:
+        raise BadPluginError(f"policy {name!r} cannot be built: {last_line(error)}") from error
+    if not isinstance(policy, Policy):
+        raise BadPluginError(f"policy {name!r}: build(setting) gave {type(policy).__name__}, it must give a Policy")
+    return policy
+
+
+def host_policy(agent: Agent, setting: Setting, options: Mapping[str, Any], *, spaces: Any = None) -> HostPolicy:
+    """An agent in a scenario.
+
+    Args:
+        agent: acts.
+        setting: what for.
+        options: of the observation, see `clinic.observation.SEEN`.
+        spaces: something whose ``observation_space`` and ``action_space``, where it has them, must be those here.
+
+    Raises:
+        ConfigError, UnknownNameError: options that are not allowed, or spaces that do not fit.
+    """
+    whose = f"policy {agent.name!r}"
+    if not isinstance(options, Mapping):
+        raise ConfigError(f"{_OPTIONS} of {whose} must be a mapping of names to values, not {options!r}")
+    observer = observer_from(setting.scenario, options, whose)
+    low, high = observer.action_range
+    _fit(spaces, agent.name, observer, setting)
+    return HostPolicy(setting.scenario, observer, Host(agent, low, high))
+
+
+def _fit(spaces: Any, name: str, observer: Observer, setting: Setting) -> None:
+    seen, acted = (getattr(spaces, f"{what}_space", None) for what in ("observation", "action"))
+    where = setting.task.name
+    shape = getattr(seen, "shape", None)
+    if shape is not None and tuple(shape) != (observer.size,):
+        raise ConfigError(
+            f"policy {name!r} takes observations of shape {tuple(shape)}, those of {where} are ({observer.size},): "
+            f"say in its attribute {_OPTIONS} how its environment was made, or train one there"
+        )
+    if acted is None:
+        return
+    low, high = observer.action_range
+    edges = [np.asarray(getattr(acted, side, np.nan), float).ravel() for side in ("low", "high")]
+    if any(e.shape != (1,) for e in edges) or not np.allclose([edges[0][0], edges[1][0]], [low, high], rtol=1e-5):
+        raise ConfigError(
+            f"policy {name!r} acts in {acted}, an action of {where} is one number from {low:g} to {high:g}: say in "
+            f"its attribute {_OPTIONS} how its environment was made, or train one there"
+        )
+
+
+def _agent_policy(thing: Any, name: str, setting: Setting) -> HostPolicy:
+    """An agent with ``predict``, recurrent or not."""
+    known = _parameters(thing.predict)
+    given = {"deterministic": True} if "deterministic" in known else {}
+    options = getattr(thing, _OPTIONS, {})
+
+    def act(rows: np.ndarray, memory: Remembered, first: np.ndarray) -> tuple[Any, Remembered]:
+        return _action(thing.predict(rows, **given)), memory
+
+    # What does not fit is refused before the agent is asked anything.
+    policy = host_policy(Agent(name, act), setting, options, spaces=thing)
+    if not {"state", "episode_start"} <= known:
+        return policy
+    agent = _recurrent(thing, name, policy.observer.size, given)
+    return policy if agent is None else host_policy(agent, setting, options, spaces=thing)
+
+
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    try:
+        return frozenset(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return frozenset()
+
+
+def _action(came: Any) -> Any:
+    """Actions of ``predict``, which may come with a state."""
+    return came[0] if isinstance(came, tuple) and len(came) == 2 else came
+
+
+def _recurrent(thing: Any, name: str, size: int, given: Mapping[str, Any]) -> Agent | None:
+    """The agent with its state, whose arrays are asked for with two patients and with three; None: it has none."""
+
+    def state_of(count: int) -> Any:
+        try:
+            came = thing.predict(
+                np.zeros((count, size), np.float32), state=None, episode_start=np.ones(count, bool), **given
+            )
+        except Exception as error:
+            raise BadPluginError(f"policy {name!r} fails at the first decision: {last_line(error)}") from error
+        return came[1] if isinstance(came, tuple) and len(came) == 2 else None
+
+    two = state_of(2)
+    leaves, structure = jax.tree.flatten(two)
+    if not leaves:
+        return None
+    shapes = [(np.shape(a), np.shape(b)) for a, b in zip(leaves, jax.tree.leaves(state_of(3)), strict=True)]
+    axes = [[i for i, (m, n) in enumerate(zip(*pair, strict=False)) if (m, n) == (2, 3)] for pair in shapes]
+    if any(len(found) != 1 for found in axes):
+        raise BadPluginError(
+            f"policy {name!r}: its state has arrays of shapes {[a for a, _ in shapes]} for 2 patients and "
+            f"{[b for _, b in shapes]} for 3: exactly one axis of each must be patients"
+        )
+    at = [found[0] for found in axes]
+
+    def act(rows: np.ndarray, memory: Remembered, first: np.ndarray) -> tuple[Any, Remembered]:
+        # A course begins for all patients of a batch at once.
+        own = [np.moveaxis(m, 0, axis) for m, axis in zip(memory, at, strict=True)]
+        state = None if first.all() else jax.tree.unflatten(structure, own)
+        action, after = thing.predict(rows, state=state, episode_start=first, **given)
+        return action, tuple(np.moveaxis(np.asarray(m), a, 0) for m, a in zip(jax.tree.leaves(after), at, strict=True))
+
+    one = tuple(tuple(n for i, n in enumerate(shape) if i != axis) for (shape, _), axis in zip(shapes, at, strict=True))
+    return Agent(name, act, one)

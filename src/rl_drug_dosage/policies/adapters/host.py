@@ -1,0 +1,158 @@
+"""Agents that JAX cannot trace take part through a batched call on the host, patients side by side."""
+
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.observation import Observer
+from rl_drug_dosage.clinic.policy import Policy
+from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.errors import BadPluginError
+from rl_drug_dosage.types import Array
+
+__all__ = ["Agent", "Host", "HostPolicy", "last_line"]
+
+Remembered = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Agent:
+    """Somebody's agent as a function of a batch.
+
+    Args:
+        name: for messages.
+        act: (observations ``[patient, obs]`` float32, memories ``[patient, ..]``, whether a course begins
+            ``[patient]``) -> (actions, anything that an array can be made of, and the memories after them).
+        memory: shape of each memory of one patient; they are float32.
+    """
+
+    name: str
+    act: Callable[[np.ndarray, Remembered, np.ndarray], tuple[Any, Remembered]]
+    memory: tuple[tuple[int, ...], ...] = ()
+
+
+class Host:
+    """Calls an agent from a compiled program, and keeps what went wrong: an error cannot travel through one.
+
+    One call at a time, since nobody says that an agent may be entered twice.
+
+    Args:
+        agent: whom to call.
+        low, high: lowest and highest action.
+    """
+
+    def __init__(self, agent: Agent, low: float, high: float) -> None:
+        self.agent, self.low, self.high = agent, low, high
+        self._lock = threading.Lock()
+        self._failure: BadPluginError | None = None
+
+    def __call__(self, observation: Any, memory: Any, first: Any) -> tuple[np.ndarray, Remembered]:
+        """Any leading axes, as `jax.vmap` makes them."""
+        vector = np.asarray(observation, np.float32)
+        axes, count = vector.shape[:-1], int(np.prod(vector.shape[:-1], dtype=int))
+        own = tuple(np.reshape(np.asarray(m), (count, *s)) for m, s in zip(memory, self.agent.memory, strict=True))
+        rows, begins = vector.reshape(count, -1), np.broadcast_to(np.asarray(first), axes).reshape(count)
+        with self._lock:
+            action, after = self._guarded(rows, own, begins)
+        return action.reshape(axes), tuple(m.reshape(*axes, *m.shape[1:]) for m in after)
+
+    def check(self) -> None:
+        """Raise what went wrong since the last time.
+
+        Raises:
+            BadPluginError: the agent failed, or gave what cannot be a dose.
+        """
+        with self._lock:
+            failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _guarded(self, rows: np.ndarray, memory: Remembered, first: np.ndarray) -> tuple[np.ndarray, Remembered]:
+        if self._failure is None:
+            try:
+                action, after = self.agent.act(rows, memory, first)
+                return self._checked(action, len(rows)), self._kept(after, len(rows))
+            except BadPluginError as error:
+                self._failure = error
+            except Exception as error:  # noqa: BLE001 - whatever somebody's code raises
+                self._failure = BadPluginError(f"policy {self.agent.name!r} fails: {last_line(error)}")
+        return np.full(len(rows), np.nan, np.float32), memory
+
+    def _checked(self, came: Any, count: int) -> np.ndarray:
+        """One finite action a patient, within the range."""
+        name, allowed = self.agent.name, f"one action a patient, an array of shape ({count},) or ({count}, 1)"
+        try:
+            action = np.asarray(came, np.float64)
+        except (TypeError, ValueError):
+            raise BadPluginError(f"policy {name!r} gave {type(came).__name__}: allowed is {allowed}") from None
+        if action.shape not in {(count,), (count, 1)}:
+            raise BadPluginError(f"policy {name!r} gave an array of shape {action.shape}: allowed is {allowed}")
+        action = action.reshape(count)
+        if not np.isfinite(action).all():
+            bad = action[~np.isfinite(action)]
+            raise BadPluginError(
+                f"policy {name!r} gave {bad[0]} for {len(bad)} of {count} patients: allowed are numbers from "
+                f"{self.low:g} to {self.high:g}"
+            )
+        # float32 arithmetic may land a little beyond the edge.
+        slack = 1e-5 * (self.high - self.low)
+        outside = action[(action < self.low - slack) | (action > self.high + slack)]
+        if outside.size:
+            raise BadPluginError(
+                f"policy {name!r} gave the action {outside[0]:g}: allowed are numbers from {self.low:g} to "
+                f"{self.high:g}; clip it in the policy"
+            )
+        return action.clip(self.low, self.high).astype(np.float32)
+
+    def _kept(self, after: Remembered, count: int) -> Remembered:
+        """The memories in the shape in which they are carried."""
+        found = tuple(np.asarray(m, np.float32) for m in after)
+        expected = [(count, *shape) for shape in self.agent.memory]
+        if [m.shape for m in found] != expected:
+            raise BadPluginError(
+                f"policy {self.agent.name!r} gave a state of shapes {[m.shape for m in found]}, at first {expected}"
+            )
+        return found
+
+
+def last_line(error: BaseException) -> str:
+    """What went wrong, and in which line of whose file."""
+    text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
+
+
+class HostPolicy(Policy):
+    """An agent's action, put on the grid: the grid is part of the policy, as in training."""
+
+    scenario: Scenario = eqx.field(static=True)
+    observer: Observer = eqx.field(static=True)
+    host: Host = eqx.field(static=True)
+
+    def init(self, record: Record, truth: Truth | None = None) -> Any:
+        return self.observer.init(), tuple(jnp.zeros(shape, jnp.float32) for shape in self.host.agent.memory)
+
+    def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Any]:
+        vector, seen = self.observer(memory[0], observation)
+        action, recalled = jax.pure_callback(
+            self.host,
+            (jax.ShapeDtypeStruct((), jnp.float32), tuple(jax.typeof(m) for m in memory[1])),
+            vector,
+            memory[1],
+            observation.k == 0,
+            vmap_method="broadcast_all",
+        )
+        return snap(self.scenario, self.observer.dose(seen, action)), (seen, recalled)
+
+    def check(self) -> None:
+        self.host.check()

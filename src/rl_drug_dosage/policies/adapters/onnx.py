@@ -1,0 +1,142 @@
+"""Policies in ONNX files, run by onnxruntime (extra ``onnx``): our own exports and anybody's.
+
+Our own say in their metadata what they were trained for and what they see. A foreign file has one input of observations
+``[patient, obs]`` and one output of actions ``[patient, 1]`` or ``[patient]``, and sees the observations of an
+environment with default options. Where a file has several inputs or outputs they are told apart by name:
+``observation`` (or ``obs``, ``input``) and ``action`` (or ``actions``, ``output``).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_drug_dosage.clinic.observation import SEEN
+from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.errors import BadPluginError, DependencyError
+from rl_drug_dosage.policies.adapters.callables import host_policy
+from rl_drug_dosage.policies.adapters.host import Agent, Remembered, last_line
+from rl_drug_dosage.policies.adapters.learnt import check_trained_for
+
+__all__ = ["METADATA", "read_policy"]
+
+METADATA = "rl_drug_dosage"
+"""Key of the metadata under which our own exports keep their record, as JSON."""
+
+_OBSERVATION = ("observation", "obs", "input")
+_ACTION = ("action", "actions", "output")
+_MEMORY, _AFTER = "memory", "memory_after"
+_FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+
+
+def read_policy(path: Path) -> tuple[PolicyDefinition, tuple[Path, ...]]:
+    """The policy in an ONNX file, for the registry.
+
+    Raises:
+        DependencyError: onnxruntime is not installed.
+        BadPluginError: it is no ONNX file, or none of observations and actions.
+    """
+    session = _session(path)
+    record = _record(session, path)
+    agent, size = _agent(session, path)
+
+    def build(setting: Setting) -> Policy:
+        options: Mapping[str, Any] = {}
+        if record is not None:
+            check_trained_for(record["env"], setting, path)
+            options = {name: value for name, value in record["env"]["options"].items() if name in SEEN}
+        policy = host_policy(agent, setting, options)
+        if size is not None and size != policy.observer.size:
+            raise BadPluginError(
+                f"{path} takes {size} observations, {setting.task.name} here has {policy.observer.size}: "
+                "it was made for other observations"
+            )
+        return policy
+
+    return PolicyDefinition(title=f"ONNX, {path.name}", build=build, card=record or {}), (path,)
+
+
+def _session(path: Path) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise DependencyError(f"{path} needs onnxruntime: install it with `pip install rl-drug-dosage[onnx]`") from None
+    options = onnxruntime.SessionOptions()
+    # Two calls never run at once, and a small network is not worth a second thread.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise BadPluginError(f"{path} cannot be read as ONNX: {last_line(error)}") from error
+
+
+def _record(session: Any, path: Path) -> dict[str, Any] | None:
+    """What one of our own exports says of itself; None of a foreign file."""
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA)
+    if text is None:
+        return None
+    try:
+        record = json.loads(text)
+        env = record["env"]
+        fits = isinstance(env["id"], str) and isinstance(env["options"], dict)
+    except (ValueError, KeyError, TypeError):
+        fits = False
+    if not fits:
+        raise BadPluginError(f"{path} has a damaged record of its training: export it again")
+    found: dict[str, Any] = record
+    return found
+
+
+def _one(nodes: Sequence[Any], known: Sequence[str], path: Path, what: str) -> Any:
+    """The node of one of these names, or the only one."""
+    named = [node for name in known for node in nodes if node.name == name]
+    if named:
+        return named[0]
+    if len(nodes) == 1:
+        return nodes[0]
+    raise BadPluginError(
+        f"{path} has the {what}s {', '.join(n.name for n in nodes)}: one must be called {' or '.join(known)}"
+    )
+
+
+def _agent(session: Any, path: Path) -> tuple[Agent, int | None]:
+    """The network as an agent, and how many numbers it observes, where it says so."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    remembered = [n for n in inputs if n.name == _MEMORY]
+    seen = _one([n for n in inputs if n.name != _MEMORY], _OBSERVATION, path, "input")
+    acted = _one([n for n in outputs if n.name != _AFTER], _ACTION, path, "output")
+    strangers = [n.name for n in inputs if n is not seen and n not in remembered]
+    if strangers or (remembered and _AFTER not in {n.name for n in outputs}):
+        asked = ", ".join(strangers) or f"{_MEMORY} without an output {_AFTER}"
+        raise BadPluginError(f"{path} also asks for {asked}: allowed are an observation, and memory in and out")
+    if seen.type not in _FLOATS or len(seen.shape) != 2:
+        raise BadPluginError(
+            f"{path}: input {seen.name} is {seen.type} of shape {seen.shape}, it must be floats of shape [patient, obs]"
+        )
+    rows, size = seen.shape
+    if isinstance(rows, int) and rows != 1:
+        raise BadPluginError(
+            f"{path}: input {seen.name} takes exactly {rows} patients, it must take any number, or one"
+        )
+    memory = tuple((int(n.shape[1]),) for n in remembered)
+    wanted = [acted.name, *(_AFTER for _ in memory)]
+
+    def run(observation: np.ndarray, carried: Remembered) -> list[np.ndarray]:
+        given = {seen.name: observation.astype(_FLOATS[seen.type])}
+        if memory:
+            given[_MEMORY] = carried[0]
+        found: list[np.ndarray] = session.run(wanted, given)
+        return found
+
+    def act(observation: np.ndarray, carried: Remembered, first: np.ndarray) -> tuple[Any, Remembered]:
+        if rows == 1:
+            each = [run(observation[i : i + 1], tuple(m[i : i + 1] for m in carried)) for i in range(len(observation))]
+            action, *after = (np.concatenate([np.atleast_1d(e[i]) for e in each]) for i in range(len(wanted)))
+        else:
+            action, *after = run(observation, carried)
+        return action, tuple(after)
+
+    return Agent(path.name, act, memory), size if isinstance(size, int) else None

@@ -1,0 +1,153 @@
+"""Trained policies as ONNX files: observation vector (and memory) in, action (and memory) out.
+
+The normaliser, the network, its GRU and the action transform are in the file; its metadata says what it was trained
+for and names every number of the observation. How a vector is made of a chart (`clinic.observation`) and how an action
+becomes a dose of the grid stay outside, in Python: a belief or the dose of Bayesian dosing is no matter of a dozen
+nodes. The nodes are written with the ``onnx`` package: jax2onnx brings flax, orbax and some 50 more packages (0.8 GB),
+and its release 0.17.1 does not run on JAX 0.12.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rl_drug_dosage.clinic.features import Feature
+from rl_drug_dosage.errors import DependencyError
+from rl_drug_dosage.policies.adapters.onnx import METADATA
+from rl_drug_dosage.ppo.model_file import Model
+from rl_drug_dosage.ppo.networks import Gru, Mlp
+from rl_drug_dosage.ppo.normalizer import EPSILON
+from rl_drug_dosage.ppo.policy import PpoPolicy
+
+__all__ = ["onnx_bytes"]
+
+_OPSET, _IR = 17, 8
+"""Of 2022: every operator that is used is older, and any runtime since then reads it."""
+
+
+def onnx_bytes(model: Model, names: Sequence[Feature] = ()) -> bytes:
+    """A trained policy as the contents of an ONNX file.
+
+    Args:
+        model: the policy and its record.
+        names: of the observation's numbers, for the metadata.
+
+    Raises:
+        DependencyError: the package onnx is not installed.
+    """
+    try:
+        import onnx
+        from onnx import TensorProto, helper
+    except ImportError:
+        raise DependencyError("exporting needs onnx: install it with `pip install rl-drug-dosage[onnx]`") from None
+    policy, graph = model.policy, _Graph()
+    gru = policy.networks.actor_memory
+    action = _policy(graph, policy)
+    graph.nodes.append(helper.make_node("Identity", [action], ["action"]))
+
+    def shaped(name: str, size: int) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["patient", size])
+
+    inputs, outputs = [shaped("observation", policy.obs_size)], [shaped("action", policy.low.size)]
+    if gru is not None:
+        inputs.append(shaped("memory", gru.units))
+        outputs.append(shaped("memory_after", gru.units))
+    made = helper.make_model(
+        helper.make_graph(graph.nodes, "policy", inputs, outputs, graph.constants),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR,
+        producer_name="rl-drug-dosage",
+    )
+    helper.set_model_props(made, {METADATA: json.dumps(_record(model, names))})
+    onnx.checker.check_model(made, full_check=True)
+    contents: bytes = made.SerializeToString()
+    return contents
+
+
+def _record(model: Model, names: Sequence[Feature]) -> dict[str, Any]:
+    """What the file says of itself: the model's record, and what goes in and out."""
+    named = [{"name": f.name, "unit": f.unit} for f in names]
+    return {**model.record, "observations": named} if named else dict(model.record)
+
+
+class _Graph:
+    """Nodes in the order in which they were asked for, and their constants."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, value: Any, dtype: type = np.float32) -> str:
+        from onnx import numpy_helper
+
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        from onnx import helper
+
+        output = output or f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
+        return output
+
+    def columns(self, x: str, start: int, stop: int) -> str:
+        edges = [self.constant([n], np.int64) for n in (start, stop, 1)]
+        return self.add("Slice", x, *edges)
+
+
+def _policy(graph: _Graph, policy: PpoPolicy) -> str:
+    """The output of `PpoPolicy.act` without chance; the memory after it is called ``memory_after``."""
+    n, x = policy.obs_size, "observation"
+    if policy.norm_obs:
+        moments, clip = policy.obs_norm, graph.constant(policy.clip_obs)
+        x = graph.add("Sub", x, graph.constant(moments.mean[:n]))
+        x = graph.add("Div", x, graph.constant((moments.var[:n] + EPSILON) ** 0.5))
+        x = graph.add("Clip", x, graph.constant(-policy.clip_obs), clip)
+    if policy.networks.actor_memory is not None:
+        h = _gru(graph, policy.networks.actor_memory, x, "memory")
+        x = graph.add("Concat", x, h, axis=1)
+    return _action(graph, policy, _mlp(graph, policy.networks.actor_mean, x))
+
+
+def _affine(graph: _Graph, x: str, weight: Any, bias: Any) -> str:
+    return graph.add("Gemm", x, graph.constant(weight), graph.constant(bias))
+
+
+def _mlp(graph: _Graph, mlp: Mlp, x: str) -> str:
+    for layer, (weight, bias) in enumerate(zip(mlp.weights, mlp.biases, strict=True)):
+        x = _affine(graph, x, weight, bias)
+        if layer < len(mlp.weights) - 1:
+            x = graph.add("Tanh", x)
+    return x
+
+
+def _gru(graph: _Graph, gru: Gru, x: str, h: str) -> str:
+    """`Gru.step`."""
+    n = gru.units
+    seen = _affine(graph, x, gru.weight_in, gru.bias_in)
+    hidden = _affine(graph, h, gru.weight_hidden, gru.bias_hidden)
+    r, z = (
+        graph.add("Sigmoid", graph.add("Add", *(graph.columns(v, i * n, (i + 1) * n) for v in (seen, hidden))))
+        for i in range(2)
+    )
+    gated = graph.add("Mul", r, graph.columns(hidden, 2 * n, 3 * n))
+    candidate = graph.add("Tanh", graph.add("Add", graph.columns(seen, 2 * n, 3 * n), gated))
+    fresh = graph.add("Mul", graph.add("Sub", graph.constant(1.0), z), candidate)
+    return graph.add("Add", fresh, graph.add("Mul", z, h), output="memory_after")
+
+
+def _action(graph: _Graph, policy: PpoPolicy, u: str) -> str:
+    """`ppo.distribution.to_action`; an action with an infinite edge is not cut there."""
+    low, high = graph.constant(policy.low), graph.constant(policy.high)
+    unit = u
+    if policy.kind == "tanh-gaussian":
+        unit = graph.add("Tanh", u)
+    elif policy.kind == "gaussian":
+        unit = graph.add("Clip", u, graph.constant(-1.0), graph.constant(1.0))
+    if policy.kind != "gaussian-raw":
+        share = graph.add("Mul", graph.add("Add", unit, graph.constant(1.0)), graph.constant(0.5))
+        unit = graph.add("Add", graph.add("Mul", share, graph.add("Sub", high, low)), low)
+    return graph.add("Min", graph.add("Max", unit, low), high)
