@@ -74,7 +74,7 @@ class BenchmarkOptions:
             raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Benchmark(Result):
     """A finished benchmark.
 
