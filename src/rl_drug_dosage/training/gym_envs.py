@@ -188,13 +188,15 @@ def make_one(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     return _with_boxes(_make(lambda: gymnasium.make(env_id, **options), env_id))
 
 
-def make_batch(config: TrainConfig, env_id: str) -> tuple[EnvBatch, int, tuple[np.ndarray, np.ndarray]]:
+def make_batch(config: TrainConfig, env_id: str = "") -> tuple[EnvBatch, int, tuple[np.ndarray, np.ndarray]]:
     """The environments of a run, the size of an observation, and the bounds of the action.
 
     Args:
         config: of the run.
-        env_id: what Gymnasium is asked for, ``module:Id-v0`` where its module has to be imported first.
+        env_id: what Gymnasium is asked for, ``module:Id-v0`` where its module has to be imported first; unless
+            given, the configuration's.
     """
+    env_id = env_id or config.env_id
     options = config.env_options()
     one = make_one(env_id, options)
     obs_size, bounds = math.prod(one.observation_space.shape or ()), action_bounds(one.action_space, config.policy)
