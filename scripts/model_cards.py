@@ -7,6 +7,7 @@ from typing import Any
 
 from markdown import number, spread, table
 
+from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.ppo.model_file import Model, load_model
 from rl_drug_dosage.registry import Found, find_scenario
 

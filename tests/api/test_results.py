@@ -27,6 +27,7 @@ LEVELS = """ID,TIME,EVID,AMT,RATE,DV,MDV,CRCL,WT,DIAL
 def _looks_like_a_result(result: Result, folder: Path) -> tuple[Path, ...]:
     """The four methods; the saved files."""
     assert dataclasses.is_dataclass(result)
+    assert repr(result) == f"<{type(result).__name__}: {result.title}>"
     assert isinstance(result.plot(), Figure)
     columns = result.columns()
     assert len({len(column) for column in columns.values()}) == 1

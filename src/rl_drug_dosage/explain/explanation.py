@@ -77,7 +77,7 @@ class ExplainOptions:
             raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation(Result):
     """All that is written about a policy.
 

@@ -87,7 +87,7 @@ class EstimationOptions:
     output_dir: Path | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimation(Result):
     """Every patient, what was said on the way, and the files written.
 

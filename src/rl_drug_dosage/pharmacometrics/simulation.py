@@ -53,7 +53,7 @@ _CHUNK_VALUES = 2**24
 """Numbers that one chunk may hold in compartments and outputs: 64 MiB, of which the program needs a few copies."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Simulation(Result):
     """What came of it. A cohort may be larger than memory: it is drawn again, to the bit, for whoever wants its rows.
 

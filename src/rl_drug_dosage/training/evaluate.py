@@ -80,7 +80,7 @@ class EvaluationOptions:
             raise ConfigError("a model was trained on one thing: give --env-id or --scenario, not both")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation(Result):
     """What came of it.
 

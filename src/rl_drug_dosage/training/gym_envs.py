@@ -193,10 +193,11 @@ def make_batch(config: TrainConfig, env_id: str = "") -> tuple[EnvBatch, int, tu
 
     Args:
         config: of the run.
-        env_id: what Gymnasium is asked for, ``module:Id-v0`` where its module has to be imported first; the
-            configuration's unless given.
+        env_id: what Gymnasium is asked for, ``module:Id-v0`` where its module has to be imported first; unless
+            given, the configuration's.
     """
-    options, env_id = config.env_options(), env_id or config.env_id
+    env_id = env_id or config.env_id
+    options = config.env_options()
     one = make_one(env_id, options)
     obs_size, bounds = math.prod(one.observation_space.shape or ()), action_bounds(one.action_space, config.policy)
     if config.vectorization == "sync":

@@ -17,7 +17,7 @@ from rl_drug_dosage.utils.result import Result, figure_of_size
 __all__ = ["RunResult"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunResult(Result):
     """What a run came to.
 

@@ -22,10 +22,10 @@ from rl_drug_dosage.clinic.shield import Shield, shield_of
 from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.clinic.stress import STRESSES, stressed
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.registry import Found, find_scenario
+from rl_drug_dosage.registry import Found
 from rl_drug_dosage.trials.benchmark_record import record_of
 from rl_drug_dosage.trials.entrants import Candidate, Entrant, candidates
-from rl_drug_dosage.trials.setting import setting_for
+from rl_drug_dosage.trials.setting import setting_for, task_of
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
 from rl_drug_dosage.trials.trial import Cohort, Trial, prepare_trial, run_trial
 from rl_drug_dosage.utils.files import prepare_folder
@@ -77,7 +77,7 @@ class BenchmarkOptions:
             raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Benchmark(Result):
     """A finished benchmark.
 
@@ -147,7 +147,7 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
         UnknownNameError, BadPluginError, ConfigError, ModelFileError: see `BenchmarkOptions` and `enter`.
     """
     begin = time.perf_counter()
-    task = find_scenario(options.scenario)  # type: ignore[arg-type]
+    task = task_of(options.scenario)
     task = dataclasses.replace(task, value=adjusted(task.value, decisions=options.decisions or None))
     setting = setting_for(task, options.simulator, options.controller, accept_changed=options.accept_changed)
     stresses = _stresses_of(options, setting.scenario)

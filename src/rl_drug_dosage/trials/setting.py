@@ -27,7 +27,7 @@ from rl_drug_dosage.registry import (
     is_file_reference,
 )
 
-__all__ = ["by_name", "scenario_of", "setting_for", "setting_of"]
+__all__ = ["by_name", "scenario_of", "setting_for", "setting_of", "task_of"]
 
 
 def setting_for(
@@ -45,14 +45,15 @@ def setting_for(
         UnknownNameError, BadPluginError: see `registry.find`.
         ConfigError: a drug model that does not fit the scenario.
     """
-    task = _found(scenario)
+    task = task_of(scenario)
     first = task.value.models[0]
     value, (simulated, believed) = with_models(task.value, simulator or first, controller or first)
     task = dataclasses.replace(task, value=value)
     return Setting(task, model_of(value, believed), simulator_of(value, simulated), accept_changed)
 
 
-def _found(scenario: object) -> Found[Scenario]:
+def task_of(scenario: object) -> Found[Scenario]:
+    """A scenario in any form that `registry` knows; a `Found` one as it is."""
     return scenario if isinstance(scenario, Found) else find_scenario(scenario)  # type: ignore[arg-type]
 
 
@@ -81,7 +82,7 @@ def scenario_of(model: Model, path: Path, scenario: object = None) -> Found[Scen
         ModelFileError: the scenario is not known here, or is not the file's.
     """
     if scenario is not None:
-        found: Found[Scenario] = _found(scenario)
+        found: Found[Scenario] = task_of(scenario)
         if found.env_id != model.env_id:
             raise ModelFileError(
                 f"{path} was trained for {model.env_id}, not for {found.env_id}: leave the scenario out, or give the "

@@ -125,6 +125,7 @@ class _NotebookLine:
     ) -> None:
         self._over.set()
         self._clock.join()
+        self._text = "done" if kind is None else self._text
         self._handle.update(self._bundle(), raw=True)
 
     def __call__(self, text: str, done: float | None) -> None:

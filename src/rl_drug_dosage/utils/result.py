@@ -50,6 +50,10 @@ class Result(abc.ABC):
 
         return pd.DataFrame(columns)
 
+    def __repr__(self) -> str:
+        # A dataclass would write out every array.
+        return f"<{type(self).__name__}: {self.title}>"
+
     def _summary(self) -> Mapping[str, np.ndarray]:
         """What a notebook shows of the table."""
         return self.columns()
