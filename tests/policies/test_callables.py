@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -90,6 +91,7 @@ def test_two_threads_and_a_range_of_patients(treat):
         with lock:
             inside[0] += 1
             most[0] = max(most[0], inside[0])
+        time.sleep(0.02)
         dose = 250.0 * np.round(observation[:, 3] * 15.0 / 250.0)
         with lock:
             inside[0] -= 1

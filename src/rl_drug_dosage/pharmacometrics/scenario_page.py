@@ -177,13 +177,15 @@ def _observations(scenario: Scenario) -> Section:
             )
         )
     columns = ("numbers", "names", "option", "meaning")
-    lines = (
-        f"{at} numbers with default options, counted from 0; what an option shows comes where training puts it "
-        "(env.unwrapped.observation_names)",
+    options = (
         "options (--env-kwargs, or observation_options of an agent), with their defaults: history=4, on_board=true, "
-        "clock=true, ratio=false, belief='' (a drug model), action='amount'",
+        "clock=true, ratio=false, belief='' (a drug model), action='amount'"
     )
-    return Section("Observations", lines, (), columns, tuple(rows))
+    how_many = (
+        f"{at} numbers with default options, counted from 0; where an option shows more, "
+        "env.unwrapped.observation_names says where"
+    )
+    return Section("Observations", (how_many, options), (), columns, tuple(rows))
 
 
 def _named(part: Part) -> str:
