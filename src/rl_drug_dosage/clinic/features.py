@@ -308,7 +308,7 @@ def _belief(observer: "Observer", model: DrugModel) -> list[Part]:
     return [
         *found,
         Part(tuple(effects), f"MAP random effects under {model.name}", "belief", lambda v: v.belief[0].z),
-        Part(deviations, "and their standard deviations", "belief", _deviations),
+        Part(deviations, "standard deviations of the random effects", "belief", _deviations),
         Part((surprise,), "the latest level less its prediction", "belief", lambda v: _surprise(model, v)[None]),
     ]
 

@@ -10,23 +10,30 @@ from rl_drug_dosage.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from rl_drug_dosage.pharmacometrics.drug_page import Page
+
 __all__ = ["command"]
 
-_OWN_LINE = ("meaning", "source", "residual error")
+_OWN_LINE = ("names", "meaning", "source", "residual error")
 """Columns with sentences: a table that holds them beside numbers cannot be read in a terminal."""
 
 
 def command(
     model_path: Annotated[Path | None, typer.Option(help="Show what this model file says of itself instead.")] = None,
     drug: Annotated[str | None, typer.Option(help="Show this drug model: equations, numbers, sources.")] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option(help="Show this scenario: task, dosage, goal, and what each number of an observation is."),
+    ] = None,
     drugs: Annotated[bool, typer.Option("--drugs", help="List the drug models.")] = False,
     scenarios: Annotated[bool, typer.Option("--scenarios", help="List the dosing scenarios.")] = False,
 ) -> None:
-    """Show the project, its environments and its defaults, what is in a model file, or a drug model.
+    """Show the project, its environments and its defaults, or a model file, a drug model or a scenario.
 
     Example: rl-drug-dosage info --drug vancomycin-goti2018
     """
-    options = {"--model-path": model_path, "--drug": drug, "--drugs": drugs, "--scenarios": scenarios}
+    options: dict[str, object] = {"--model-path": model_path, "--drug": drug, "--drugs": drugs}
+    options |= {"--scenario": scenario, "--scenarios": scenarios}
     asked = [name for name, given in options.items() if given]
     if len(asked) > 1:
         raise ConfigError(f"info shows one thing at a time, not {' and '.join(asked)}: leave one out")
@@ -42,6 +49,8 @@ def command(
         console.print_json(json.dumps(load_model(model_path).record))
     elif drug is not None:
         _show_drug(drug)
+    elif scenario is not None:
+        _show_scenario(scenario)
     elif drugs:
         _list_drugs(console)
     elif scenarios:
@@ -58,7 +67,21 @@ def _show_drug(name: str) -> None:
     from rl_drug_dosage.pharmacometrics.drug_page import drug_page
     from rl_drug_dosage.registry import load_drug
 
-    page = drug_page(load_drug(name))
+    _show(drug_page(load_drug(name)))
+
+
+def _show_scenario(reference: str) -> None:
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    from rl_drug_dosage.pharmacometrics.scenario_page import scenario_page
+    from rl_drug_dosage.registry import find_scenario
+
+    _show(scenario_page(find_scenario(reference)))
+
+
+def _show(page: "Page") -> None:
     typer.secho(f"{page.name}: {page.title}", bold=True)
     for section in page.sections:
         typer.secho(f"\n{section.heading}", bold=True)

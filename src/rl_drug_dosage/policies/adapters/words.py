@@ -30,15 +30,18 @@ from rl_drug_dosage.types import Array
 __all__ = ["Regimen", "read_words"]
 
 _QUANTITIES = {
-    "ng": ("mass", 1e-6), "ug": ("mass", 1e-3), "mcg": ("mass", 1e-3), "µg": ("mass", 1e-3), "μg": ("mass", 1e-3),
-    "mg": ("mass", 1.0), "g": ("mass", 1e3),
-
-        "U": ("units", 1.0),
-        "IU": ("units", 1.0),
-        "mU": ("units", 1e-3),
-        "unit": ("units", 1.0),
-        "units": ("units", 1.0)
-    ,
+    "ng": ("mass", 1e-6),
+    "ug": ("mass", 1e-3),
+    "mcg": ("mass", 1e-3),
+    "µg": ("mass", 1e-3),
+    "μg": ("mass", 1e-3),
+    "mg": ("mass", 1.0),
+    "g": ("mass", 1e3),
+    "U": ("units", 1.0),
+    "IU": ("units", 1.0),
+    "mU": ("units", 1e-3),
+    "unit": ("units", 1.0),
+    "units": ("units", 1.0),
 }
 _SIZES = {"kg": "wt_kg", "m2": "bsa_m2", "m^2": "bsa_m2", "m²": "bsa_m2"}
 """What an amount can be per, and the covariate that tells how much of it a patient has."""
@@ -241,10 +244,10 @@ def _arrays(
 
 def _regimen(text: str, doses: Sequence[_Dose], setting: Setting) -> Regimen:
     scenario = setting.scenario
+    conversions = [_conversion(text, dose, scenario) for dose in doses]
     spacings = _spacings(text, doses, setting)
     given, at = [], 0
-    for dose, spacing in zip(doses, spacings, strict=True):
-        factor, powers = _conversion(text, dose, scenario)
+    for dose, spacing, (factor, powers) in zip(doses, spacings, conversions, strict=True):
         amount = factor * dose.amount
         if powers:
             _within(text, dose, amount, powers, scenario)
