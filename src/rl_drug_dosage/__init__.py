@@ -25,16 +25,22 @@ from rl_drug_dosage.api import benchmark, estimate, evaluate, explain, simulate,
 from rl_drug_dosage.registry import load_drug, load_scenario  # noqa: E402 - see above
 
 if TYPE_CHECKING:
+    from rl_drug_dosage.checks import check_drug, check_policy, check_scenario
     from rl_drug_dosage.trials.bedside import load_policy
+    from rl_drug_dosage.trials.export import export_onnx
 
     __version__: str
 
 __all__ = [
     "__version__",
     "benchmark",
+    "check_drug",
+    "check_policy",
+    "check_scenario",
     "estimate",
     "evaluate",
     "explain",
+    "export_onnx",
     "load_drug",
     "load_policy",
     "load_scenario",
@@ -42,7 +48,13 @@ __all__ = [
     "train",
 ]
 
-_LATER = {"load_policy": "rl_drug_dosage.trials.bedside"}
+_LATER = {
+    "check_drug": "rl_drug_dosage.checks",
+    "check_policy": "rl_drug_dosage.checks",
+    "check_scenario": "rl_drug_dosage.checks",
+    "export_onnx": "rl_drug_dosage.trials.export",
+    "load_policy": "rl_drug_dosage.trials.bedside",
+}
 """Names whose modules load JAX: imported when they are asked for."""
 
 
