@@ -56,7 +56,7 @@ def test_what_does_not_fit_is_named():
         "the output 'concentration' is measured, and it has tumour, normal, immune, drug only",
     ]
     imatinib = misfits(vancomycin, load_drug("imatinib-widmer2006"))
-    assert "a target on auc24 of 'concentration' is in mg h/L, and it computes it in ug h/L" in imatinib
+    assert "goal.targets[0].unit, of auc24 of 'concentration', is mg h/L, and it computes it in ug h/L" in imatinib
 
 
 def test_a_model_is_added_by_name_by_file_and_as_itself(tmp_path):
@@ -187,9 +187,12 @@ def test_a_reward_by_name_counts_judged_intervals_only():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"covariates": (Covariate("x", "1", 0.0, 1.0, 2.0, "", "", Fixed(0.0), "X"),)}, "x with the typical value 2"),
-        ({"strata": (("weight", "weight", (70.0,)),)}, "strata 'weight' of 'weight'; allowed: its covariates"),
-        ({"elsewhere": {"wt": Uniform(1.0, 2.0)}}, "a distribution elsewhere of 'wt'"),
+        (
+            {"covariates": (Covariate("x", "1", 0.0, 1.0, 2.0, "", "", Fixed(0.0), "X"),)},
+            r"covariates\[3\].typical of x, 2",
+        ),
+        ({"strata": (("weight", "weight", (70.0,)),)}, r"strata\[0\] 'weight'; allowed: its covariates"),
+        ({"elsewhere": {"wt": Uniform(1.0, 2.0)}}, "elsewhere 'wt'"),
         ({"estimated_at": (1, 99)}, r"estimated_at \(1, 99\)"),
         ({"models": ()}, "give at least one"),
         ({"models": ("vancomycin-goti2018", "vancomycin-goti2018")}, "each once"),

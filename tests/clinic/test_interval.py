@@ -25,7 +25,7 @@ def run(scenario, model, amounts, *, late=None):
     @jax.jit
     def one(x, amount, t):
         out = play(model, scenario, p, x, amount, t, late_h=late)
-        return out, outputs_at_times(model, scenario, p, out.on_grid)
+        return out, outputs_at_times(model, scenario, p, out.at_times)
 
     for k, amount in enumerate(amounts):
         out, seen = one(x, jnp.asarray(amount), jnp.asarray(k * scenario.schedule.interval_h))
@@ -91,7 +91,7 @@ def test_propagators_superpose(ward):
     both = play_with(own, x, jnp.asarray(750.0))
     parts = play_with(own, x, jnp.zeros(())), play_with(own, jnp.zeros(2), jnp.asarray(750.0))
 
-    np.testing.assert_allclose(both.on_grid, parts[0].on_grid + parts[1].on_grid, rtol=1e-5)
+    np.testing.assert_allclose(both.at_times, parts[0].at_times + parts[1].at_times, rtol=1e-5)
     np.testing.assert_allclose(both.area, parts[0].area + parts[1].area, rtol=1e-5)
 
 

@@ -79,7 +79,10 @@ REFUSED = [
     (["--scenario", "vancomycin", "--stress", "missed-doses"], ["'missed-doses'", "double-error"]),
     (["--scenario", "vancomycin", "--patients", "0"], ["--patients", "from 1"]),
     (["--scenario", "vancomycin", "--seed", "-1"], ["--seed", "-1"]),
-    (["--scenario", "vancomycin", "--simulator", "warfarin-hamberg2010"], ["warfarin-hamberg2010", "thomson"]),
+    (
+        ["--scenario", "vancomycin", "--simulator", "warfarin-hamberg2010"],
+        ["warfarin-hamberg2010", "does not fit", "covariates are crcl_ml_per_min"],
+    ),
     (["--scenario", "vancomycin", "--policy", "nowhere.pt"], ["nowhere.pt"]),
     (["--scenario", "vancomycin", "--policy", "label", "--output-dir", "/proc/x"], ["/proc/x", "--output-dir"]),
 ]

@@ -75,7 +75,7 @@ REFUSED = [
     (["--patients", "10"], ["--patients", "from 50", "10"]),
     (["--patients", "1000000"], ["--patients", "100000"]),
     (["--seed", "-1"], ["--seed", "-1"]),
-    (["--controller", "warfarin-hamberg2010"], ["warfarin-hamberg2010", "thomson"]),
+    (["--controller", "warfarin-hamberg2010"], ["warfarin-hamberg2010", "does not fit"]),
     (["--output-dir", "/proc/x"], ["/proc/x", "--output-dir"]),
 ]
 

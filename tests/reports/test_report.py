@@ -24,6 +24,7 @@ from rl_drug_dosage.reports.page import report_html
 from rl_drug_dosage.reports.svg import Plot, robust_top, ticks
 from rl_drug_dosage.reports.view import View
 from rl_drug_dosage.trials import benchmark as benchmarks
+from rl_drug_dosage.trials import entrants
 from rl_drug_dosage.trials.trial import Trial
 
 _SPEC = importlib.util.spec_from_file_location("report_records", Path(__file__).with_name("report_records.py"))
@@ -533,7 +534,7 @@ class Nobody:
     """Stands for a policy."""
 
 
-def made_up_trial(setting, entrant, options, shield=None):
+def made_up_trial(setting, entrant, options, steps, shield=None):
     """A trial with random numbers in the place of a simulation, which would have to be compiled."""
     scenario = setting.scenario
     rng = np.random.default_rng(len(entrant.name))
@@ -570,7 +571,7 @@ def made_up(monkeypatch):
     monkeypatch.setattr(benchmarks, "_run", made_up_trial)
     monkeypatch.setattr(benchmarks, "prepare_trial", lambda *args, **options: None)
     monkeypatch.setattr(
-        benchmarks, "tuned", lambda definition, setting, seed: (Nobody(), {"candidates": 3, "amount": 1.0})
+        entrants, "tuned", lambda definition, setting, seed: (Nobody(), {"candidates": 3, "amount": 1.0})
     )
 
     def make(name):

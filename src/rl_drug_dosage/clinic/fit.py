@@ -69,7 +69,7 @@ def _covariates(scenario: "Scenario", model: DrugModel) -> list[str]:
     if missing:
         found.append(f"it needs {', '.join(missing)}, and the scenario's covariates are {', '.join(units) or 'none'}")
     found += [
-        f"it reads {c.name!r} in {c.unit}, and the scenario gives it in {units[c.name]}"
+        f"covariates[{list(units).index(c.name)}].unit of {c.name!r} is {units[c.name]}, and it reads {c.unit}"
         for c in needed
         if c.name in units and not same_unit(c.unit, units[c.name])
     ]
@@ -111,7 +111,9 @@ def _outputs(scenario: "Scenario", model: DrugModel) -> list[str]:
             found.append(f"{judged.metric} of {output.name!r} is judged, and it has no area for that (auc_scale)")
         unit = metric_unit(judged.metric, output.unit)
         if isinstance(judged, Target) and not same_unit(judged.unit, unit):
+            at = scenario.goal.targets.index(judged)
             found.append(
-                f"a target on {judged.metric} of {output.name!r} is in {judged.unit}, and it computes it in {unit}"
+                f"goal.targets[{at}].unit, of {judged.metric} of {output.name!r}, is {judged.unit}, and it computes "
+                f"it in {unit}"
             )
     return list(dict.fromkeys(found))

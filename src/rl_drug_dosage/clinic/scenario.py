@@ -289,21 +289,21 @@ class Scenario(ByValue):
 
     def _check_times(self) -> None:
         schedule = self.schedule
-        for what, times in (("samples", self.monitoring.at_h), ("doses", self.dosage.at_h)):
+        for what, times in (("monitoring.at_h", self.monitoring.at_h), ("dosage.at_h", self.dosage.at_h)):
             late = [t for t in times if t > schedule.interval_h]
             if late:
-                self._refuse(f"{what} at {late} h", f"up to the interval of {schedule.interval_h:g} h")
+                self._refuse(f"{what} {late} h", f"up to the interval of {schedule.interval_h:g} h")
         strangers = sorted(set(self.monitoring.at_h) - set(schedule.output_times_h))
         if strangers:
-            self._refuse(f"samples at {strangers} h", f"output times, {schedule.output_times_h} h")
+            self._refuse(f"monitoring.at_h {strangers} h", f"output times, {schedule.output_times_h} h")
         if self.dosage.at_h[-1] + self.dosage.duration_h > schedule.interval_h * (1.0 + 1e-9):
             self._refuse(
-                f"an infusion from {self.dosage.at_h[-1]:g} h over {self.dosage.duration_h:g} h",
+                f"dosage.duration_h {self.dosage.duration_h:g} h from {self.dosage.at_h[-1]:g} h on",
                 f"one that ends within the interval of {schedule.interval_h:g} h",
             )
         listed = {
-            "monitoring intervals": self.monitoring.intervals,
-            "judged intervals of the goal": self.goal.judged,
+            "monitoring.intervals": self.monitoring.intervals,
+            "goal.judged": self.goal.judged,
             "estimated_at": self.estimated_at,
         }
         for what, places in listed.items():
@@ -316,23 +316,23 @@ class Scenario(ByValue):
         names = [c.name for c in self.covariates]
         if len(set(names)) != len(names):
             self._refuse(f"covariates {names}", "each once")
-        wanted = [("a drift", d.name) for d in self.drifts]
-        wanted += [("a distribution elsewhere", name) for name in self.elsewhere]
-        wanted += [(f"strata {title!r}", name) for title, name, _ in self.strata]
+        wanted = [(f"drifts[{i}].name", d.name) for i, d in enumerate(self.drifts)]
+        wanted += [("elsewhere", name) for name in self.elsewhere]
+        wanted += [(f"strata[{i}]", name) for i, (_, name, _) in enumerate(self.strata)]
         if self.dosage.per is not None:
-            wanted.append(("a dose", self.dosage.per))
+            wanted.append(("dosage.per", self.dosage.per))
         for what, name in wanted:
             if name not in names:
-                self._refuse(f"{what} of {name!r}", f"its covariates, {', '.join(names) or 'none'}")
+                self._refuse(f"{what} {name!r}", f"its covariates, {', '.join(names) or 'none'}")
         per = next((c for c in self.covariates if c.name == self.dosage.per), None)
         if per is not None and not is_per(self.dosage.unit, per.unit):
-            self._refuse(f"a dose in {self.dosage.unit} times {per.name}", f"a unit per {per.unit}")
+            self._refuse(f"dosage.unit {self.dosage.unit} times {per.name}", f"a unit per {per.unit}")
         if isinstance(self.label, LabelRule):
             self.label.check(self.dosage, self.covariates)
-        for covariate in self.covariates:
+        for i, covariate in enumerate(self.covariates):
             if not covariate.low <= covariate.typical <= covariate.high:
                 self._refuse(
-                    f"{covariate.name} with the typical value {covariate.typical:g}",
+                    f"covariates[{i}].typical of {covariate.name}, {covariate.typical:g}",
                     f"one within its range, {covariate.low:g} to {covariate.high:g}",
                 )
 

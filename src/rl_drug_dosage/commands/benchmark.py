@@ -94,6 +94,7 @@ def command(  # noqa: PLR0917 - the options of a command line
             mismatch=mismatch,
             stress=stress or (),
             shield=shield,
+            decisions=decisions,
             accept_changed=accept_changed,
             output_dir=folder,
             command=shlex.join(["rl-drug-dosage", *sys.argv[1:]]),
