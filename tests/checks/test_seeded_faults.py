@@ -272,10 +272,6 @@ SCENARIO_FAULTS = {
         "vmax",
     ),
     "a stratum of an unknown covariate": (lambda: scenario(strata=(("age", "age_y", (60.0,)),)), "strata[0]"),
-    "a covariate that the model reads and nobody has": (
-        lambda: scenario(models=("vancomycin-goti2018",), training=TrainingSettings()),
-        "the scenario's covariates are crcl_ml_per_min",
-    ),
     "a covariate in another unit than the model's": (
         lambda: scenario(
             covariates=tuple(
