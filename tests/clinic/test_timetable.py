@@ -9,14 +9,17 @@ import pytest
 
 from rl_drug_dosage.clinic.belief import Player, past
 from rl_drug_dosage.clinic.interval import administered, interval_parameters, play, segment_ends
+from rl_drug_dosage.clinic.observation import observer_of
 from rl_drug_dosage.clinic.patient import admit, chart
 from rl_drug_dosage.clinic.policy import Policy, Setting
 from rl_drug_dosage.clinic.shield import REASONS, shield_of
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.clinic.timetable import Prescription, timetable
+from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Dose, Fixed, Target, every, make_covariates, make_regimen, predict
 from rl_drug_dosage.policies import label, mipd, oracle, random
+from rl_drug_dosage.policies.adapters.learnt import PpoDosing
 from rl_drug_dosage.registry import find_scenario
 from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
 from rl_drug_dosage.trials.statistics import endpoints
@@ -217,3 +220,40 @@ def test_the_timetable_is_the_union_of_all_times(choosing):
     assert table.at_h == (0.0, 6.0, 8.0, 12.0, 16.0, 18.0)
     assert table.counts.tolist() == [2, 4, 3, 1, 1]
     assert table.waits.tolist() == [1, 1, 1, 1, 2]
+
+
+def test_a_learner_chooses_intervals_too(choosing):
+    """Two actions; a dose that is not due is not given; the observation says which interval runs and what is due."""
+    env = env_of(choosing).make(intervals=True)
+    assert [b.tolist() for b in env.action_bounds] == [[0.0, 0.0], [5000.0, 4.0]]
+    names = [feature.name for feature in env.observation_names]
+    at = [names.index("dosing_interval"), names.index("dose_due")]
+    step = jax.jit(env.step)
+    state, obs = env.reset(jnp.asarray([1, 2], jnp.uint32))
+    given, seen = [], [obs[jnp.asarray(at)].tolist()]
+    for action in ([500.0, 4.0], [750.0, 0.0], [250.0, 1.0]):
+        out = step(state, jnp.asarray(action), jnp.zeros(2, jnp.uint32))
+        state = out.state
+        given.append(float(out.dose))
+        seen.append(out.obs[jnp.asarray(at)].tolist())
+
+    # 48 h of 48, then still those, then 6 h of 48
+    assert given == [500.0, 0.0, 250.0]
+    assert seen == [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.125, 1.0]]
+
+
+def test_a_trained_policy_prescribes_intervals(choosing, make_policy):
+    """In a trial as in its environment."""
+    observer = observer_of(choosing, intervals=True)
+    low, high = observer.action_bounds
+    network = dataclasses.replace(make_policy(obs_size=observer.size, action_size=2), low=low, high=high)
+    policy = PpoDosing(choosing, observer, network)
+    result = run_trial(choosing, simulator_of(choosing, MODEL), policy, Cohort(3, 4))
+
+    assert set(np.unique(result.every_h)) <= set(INTERVALS_H)
+    assert (result.reason == 0).all()
+
+
+def test_a_scenario_without_intervals_offers_none():
+    with pytest.raises(ConfigError, match="has no dosing intervals to choose between"):
+        observer_of(SCENARIO, intervals=True)

@@ -131,6 +131,8 @@ def parts_of(observer: "Observer") -> tuple[Part, ...]:
         found.append(Part((before,), "level before the first dose", "", lambda v: jnp.log1p(v.record.baseline)[None]))
     if scenario.intake is not None:
         found.append(_intake(scenario))
+    if observer.intervals:
+        found.append(_dosing_interval(scenario))
     if observer.belief is not None:
         found += _belief(observer, observer.belief)
     if observer.action == "label":
@@ -285,6 +287,18 @@ def _intake(scenario: Scenario) -> Part:
         return view.record.intake_mg[jnp.asarray([view.k, later])] / biggest
 
     return Part((Feature("intake_now", unit), Feature("intake_next", unit)), "announced intakes", "", value)
+
+
+def _dosing_interval(scenario: Scenario) -> Part:
+    intervals_h = scenario.dosage.intervals_h
+    longest = max(intervals_h)
+
+    def value(view: View) -> Array:
+        running = jnp.asarray(intervals_h)[view.record.choice[jnp.maximum(view.k - 1, 0)]] / longest
+        return jnp.stack([jnp.where(view.k > 0, running, 0.0), (view.record.k >= view.record.due).astype(float)])
+
+    features = (Feature("dosing_interval", f"share of {longest:g} h"), Feature("dose_due", "0/1"))
+    return Part(features, "the dosing interval that runs, and whether a dose is due", "intervals", value)
 
 
 def _label_dose(view: View) -> Array:

@@ -6,15 +6,17 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.belief import Belief, estimate, prior
+from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.features import ON_BOARD, RATIO_OVER, Feature, Part, View, parts_of
 from rl_drug_dosage.clinic.planner import advise, begin
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of
-from rl_drug_dosage.clinic.timetable import amount_of
+from rl_drug_dosage.clinic.timetable import Answer, Prescription, amount_of
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.by_value import ByValue
@@ -40,6 +42,8 @@ class Observer(ByValue):
         clock: show the time. Treatment goes on after a trial's last day: a policy that cannot tell it doses on that day
             as on the one before.
         ratio: show the level-to-dose ratio, a level over the doses behind it.
+        intervals: a second action is the place of a dosing interval in `Dosage.intervals_h`; which one runs, and
+            whether a dose is due, are shown.
     """
 
     scenario: Scenario
@@ -49,6 +53,14 @@ class Observer(ByValue):
     on_board: bool = True
     clock: bool = True
     ratio: bool = False
+    intervals: bool = False
+
+    def __post_init__(self) -> None:
+        if self.intervals and not self.scenario.dosage.intervals_h:
+            raise ConfigError(
+                f"option intervals: {self.scenario.title!r} has no dosing intervals to choose between: leave it out, "
+                "or give the scenario dosage.intervals_h"
+            )
 
     def init(self) -> tuple[Any, ...]:
         """The memory at admission; last in it is the dose that an action changes, where it changes one."""
@@ -65,6 +77,18 @@ class Observer(ByValue):
         amounts = self.scenario.dosage.amounts
         ranges = {"amount": (amounts[0], amounts[-1]), "grid": (0.0, len(amounts) - 1.0)}
         return {**ranges, "relative": (-2.0, 2.0), "label": (-2.0, 2.0), "residual": (-1.0, 1.0)}[self.action]
+
+    @property
+    def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest of every action, ``[action]``: the dose, and the dosing interval where it is chosen."""
+        low, high = self.action_range
+        last = [len(self.scenario.dosage.intervals_h) - 1.0] if self.intervals else []
+        return np.asarray([low, *(0.0 for _ in last)], np.float32), np.asarray([high, *last], np.float32)
+
+    def prescribe(self, memory: tuple[Any, ...], action: Float[Array, " action"]) -> Answer:
+        """What actions stand for: an amount of the grid, with its dosing interval where that is chosen."""
+        amount = snap(self.scenario, self.dose(memory, action[0]))
+        return Prescription(amount, jnp.round(action[1]).astype(jnp.int32)) if self.intervals else amount
 
     def dose(self, memory: tuple[Any, ...], action: Float[Array, ""]) -> Float[Array, ""]:
         """The amount that an action stands for, not yet on the grid.
@@ -123,7 +147,7 @@ class Observer(ByValue):
         return vector, after
 
 
-SEEN = ("history", "belief", "action", "on_board", "clock", "ratio")
+SEEN = ("history", "belief", "action", "on_board", "clock", "ratio", "intervals")
 """The options that decide what a policy sees: the arguments of `observer_of`."""
 
 
@@ -136,9 +160,11 @@ def observer_of(
     on_board: bool = True,
     clock: bool = True,
     ratio: bool = False,
+    intervals: bool = False,
 ) -> Observer:
     """The observer of an environment's options; one object each, so that programs are shared."""
-    return Observer(scenario, history, model_of(scenario, belief) if belief else None, action, on_board, clock, ratio)
+    believed = model_of(scenario, belief) if belief else None
+    return Observer(scenario, history, believed, action, on_board, clock, ratio, intervals)
 
 
 def observer_from(scenario: Scenario, options: Mapping[str, Any], whose: str) -> Observer:

@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from rl_drug_dosage.clinic.adjust import adjusted
-from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.fit import with_models
 from rl_drug_dosage.clinic.observation import ACTIONS, Observer, observer_of
@@ -22,6 +21,7 @@ from rl_drug_dosage.clinic.rewards import REWARDS
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import randomised, simulator_of
 from rl_drug_dosage.clinic.stress import stressed
+from rl_drug_dosage.clinic.timetable import Prescription, amount_of
 from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Quantity, Step, Window, require
 from rl_drug_dosage.envs.mixture import Mixture
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
@@ -74,8 +74,7 @@ class ScenarioEnv(FunctionalEnv):
 
     @property
     def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        low, high = self.observer.action_range
-        return np.full(1, low, np.float32), np.full(1, high, np.float32)
+        return self.observer.action_bounds
 
     @property
     def highest_dose(self) -> float:
@@ -140,8 +139,10 @@ class ScenarioEnv(FunctionalEnv):
         scenario, k, memory = self.scenario, state.k, state.memory
         key = jax.random.wrap_key_data(state.key)
         patient = eqx.tree_at(lambda c: c.key, state.patient, key, is_leaf=lambda x: x is None)
-        dose = snap(scenario, self.observer.dose(memory, action[0]))
-        patient, turn = treat(scenario, self.model, patient, dose, k)
+        given = self.observer.prescribe(memory, action)
+        if isinstance(given, Prescription):
+            given = given._replace(amount=jnp.where(k >= patient.record.due, given.amount, 0.0))
+        patient, turn = treat(scenario, self.model, patient, given, k)
         obs, memory = self.observer(memory, chart(scenario, patient, k + 1))
         left = scenario.schedule.decisions - 1 - k
         # Who leaves counts as out of range to the end: the reward says so at once.
@@ -160,7 +161,7 @@ class ScenarioEnv(FunctionalEnv):
             in_range=patient.alive & (turn.verdict.inside > 0.5),
             harm=turn.harms.sum(),
             metrics=turn.metrics,
-            dose=dose,
+            dose=amount_of(given),
         )
 
     def concentration(self, state: ScenarioState) -> Float[Array, ""]:
@@ -266,6 +267,7 @@ def env_of(task: Scenario) -> Env:
         on_board: bool = True,
         clock: bool = True,
         ratio: bool = False,
+        intervals: bool = False,
         randomise: float = 0.0,
         mixture: Sequence[Mapping[str, Any]] = (),
         reward: str = "scenario",
@@ -273,7 +275,7 @@ def env_of(task: Scenario) -> Env:
     ) -> FunctionalEnv:
         require(isinstance(history, int) and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
         require(action in ACTIONS, "action", action, f"one of {', '.join(ACTIONS)}")
-        for name, value in (("on_board", on_board), ("clock", clock), ("ratio", ratio)):
+        for name, value in (("on_board", on_board), ("clock", clock), ("ratio", ratio), ("intervals", intervals)):
             require(isinstance(value, bool), name, value, "true or false")
         require(bool(belief) or action != "residual", "action", action, "another one where no belief is named")
         rewards = {"scenario", *REWARDS}
@@ -295,7 +297,7 @@ def env_of(task: Scenario) -> Env:
         for options in mixture or ({},):
             scenario, name = _known(scenario, "simulator", options.get("simulator", first))
             each.append({"randomise": randomise, **options, "simulator": name or scenario.models[0]})
-        observer = observer_of(scenario, history, believed, action, on_board, clock, ratio)
+        observer = observer_of(scenario, history, believed, action, on_board, clock, ratio, intervals)
 
         def part(simulator: str, randomise: Any, stress: str = "") -> ScenarioEnv:
             number = isinstance(randomise, int | float) and not isinstance(randomise, bool)

@@ -179,7 +179,7 @@ def _observations(scenario: Scenario) -> Section:
     columns = ("numbers", "names", "option", "meaning")
     options = (
         "options (--env-kwargs, or observation_options of an agent), with their defaults: history=4, on_board=true, "
-        "clock=true, ratio=false, belief='' (a drug model), action='amount'"
+        "clock=true, ratio=false, intervals=false, belief='' (a drug model), action='amount'"
     )
     how_many = (
         f"{at} numbers with default options, counted from 0; where an option shows more, "

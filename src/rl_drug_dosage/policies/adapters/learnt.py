@@ -9,16 +9,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.observation import SEEN, Observer, observer_of
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.errors import ModelFileError
 from rl_drug_dosage.ppo.model_file import Model, load_model, source_in
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.registry import Found
-from rl_drug_dosage.types import Array
 
 __all__ = ["PpoDosing", "check_source", "check_trained_for", "dosing_policy", "model_path", "read_policy"]
 
@@ -37,11 +36,11 @@ class PpoDosing(Policy):
     def init(self, record: Record, truth: Truth | None = None) -> Any:
         return self.observer.init(), self.policy.start()
 
-    def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Any]:
+    def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Any]:
         vector, seen = self.observer(memory[0], observation)
         arrays = jax.tree.map(jnp.asarray, self.policy)
         action, recalled = arrays.act(memory[1], vector, key if self.samples else None)
-        return snap(self.scenario, self.observer.dose(seen, action[0])), (seen, recalled)
+        return self.observer.prescribe(seen, action), (seen, recalled)
 
 
 def model_path(path: Path) -> Path:
