@@ -14,11 +14,13 @@ BASE := .venv/.base-$(HERE)
 DEV := .venv/.dev-$(HERE)
 WANDB := .venv/.wandb-$(HERE)
 MINARI := .venv/.minari-$(HERE)
+ONNX := .venv/.onnx-$(HERE)
+SB3 := .venv/.sb3-$(HERE)
 CUDA := .venv/.cuda-$(HERE)
 TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-wandb install-minari install-dev install-cuda install-torch train train-quick evaluate info \
+.PHONY: help install install-wandb install-minari install-onnx install-sb3 install-dev install-cuda install-torch train train-quick evaluate info \
 	test test-all test-torch test-browser lint format typecheck bench models ablation docs validate lock clean distclean FORCE
 
 help: ## list the targets
@@ -31,6 +33,12 @@ install-wandb: $(WANDB) ## the same, with Weights & Biases
 	@echo "ready: $(RLDD) --help"
 
 install-minari: $(MINARI) ## the same, with Minari for datasets of courses
+	@echo "ready: $(RLDD) --help"
+
+install-onnx: $(ONNX) ## the same, with ONNX: policies from and to .onnx files
+	@echo "ready: $(RLDD) --help"
+
+install-sb3: $(SB3) ## the same, with Stable-Baselines3 for its agents (brings PyTorch, gigabytes)
 	@echo "ready: $(RLDD) --help"
 
 install-dev: $(DEV) ## the same, with the tools for tests, lint and types
@@ -127,6 +135,14 @@ $(WANDB): requirements/wandb.txt $(call missing,$(BIN)/wandb) | $(BASE)
 
 $(MINARI): requirements/minari.txt | $(BASE)
 	@scripts/bootstrap.sh install .venv minari
+	@touch $@
+
+$(ONNX): requirements/onnx.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv onnx
+	@touch $@
+
+$(SB3): requirements/sb3.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv sb3
 	@touch $@
 
 $(CUDA): requirements/cuda.txt | $(BASE)
