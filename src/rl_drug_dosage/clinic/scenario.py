@@ -235,7 +235,7 @@ class Scenario(ByValue):
         elsewhere: covariate -> how it is distributed among the patients of other wards, for training.
         strata: (name, covariate, edges) by which results are broken down.
         look_ahead: intervals that a planning controller looks ahead.
-        estimated_at: decisions, ascending, at which a Bayesian controller forms its belief anew; None means after all
+        estimated_at: decisions, ascending, at which a Bayesian controller updates its estimate; None means after all
             new results. Where a level comes with every decision an estimate costs as many intervals as have passed.
         estimated: parameters whose random effects a controller estimates, the others taken as typical; None means
             all. The simulator keeps all.

@@ -142,7 +142,7 @@ def _key(rng: np.random.Generator) -> np.ndarray:
 
 
 def _checked(action: np.ndarray, space: gymnasium.spaces.Box) -> np.ndarray:
-    """The action as float32, or a refusal: an environment never clips a dose on the quiet."""
+    """The action as float32, or an error: an environment never silently clips a dose."""
     action = np.asarray(action, np.float32)
     if action.shape != space.shape:
         raise ConfigError(f"an action must have shape {space.shape}, not {action.shape}")

@@ -168,7 +168,7 @@ def _numbered(what: str, count: int) -> tuple[Feature, ...]:
 
 
 class FunctionalEnv(eqx.Module):
-    """An environment as a value. Its numbers are array leaves: changing one compiles nothing anew.
+    """An environment as a value. Its numbers are array leaves: changing a value does not recompile.
 
     All functions are unbatched; ``jax.vmap`` makes a cohort. Everything random that a step or a reset may need is drawn
     beforehand by ``draw``, for a whole rollout in one call.
@@ -237,7 +237,7 @@ class FunctionalEnv(eqx.Module):
         """The monitored output now, on the axis ``concentration`` of `axes`."""
 
     def truth(self, state: State) -> Float[Array, " truth"]:
-        """What nobody is told and a privileged critic may see; nothing unless an environment says more."""
+        """What only a privileged critic may see: the hidden state; empty unless an environment defines it."""
         del state
         return jnp.zeros(0)
 

@@ -90,7 +90,7 @@ def make_rates(config: TrainConfig, num_updates: int) -> tuple[Rates, NormRates]
 
 
 def env_record(config: TrainConfig, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the model file says of the environment that can be made anew from it."""
+    """What the model file records of the environment, enough to make it again."""
     return {"id": config.env_id, "options": dict(options), "frame_stack": config.frame_stack}
 
 
