@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.training.config import RunOptions, TrainConfig, options_of
+from rl_drug_dosage.utils.files import swept
 from rl_drug_dosage.utils.progress import shown
 from rl_drug_dosage.utils.runtime import configure
 
@@ -97,7 +98,7 @@ def simulate(
         covariates=covariates or {},
         variability=variability,
     )
-    with shown(progress) as tell:
+    with shown(progress) as tell, swept(options.output_dir):
         return run(options, progress=tell)
 
 
@@ -140,7 +141,7 @@ def estimate(
         seed=seed,
         output_dir=_folder(output_dir),
     )
-    with shown(progress) as tell:
+    with shown(progress) as tell, swept(options.output_dir):
         return run(options, progress=tell)
 
 
@@ -262,7 +263,7 @@ def evaluate(
         controller=controller,
         accept_changed=accept_changed,
     )
-    with shown(progress) as tell:
+    with shown(progress) as tell, swept(options.output_dir):
         return run(options, progress=tell)
 
 
@@ -325,7 +326,7 @@ def benchmark(
         accept_changed=accept_changed,
         output_dir=_folder(output_dir),
     )
-    with shown(progress) as tell:
+    with shown(progress) as tell, swept(options.output_dir):
         return run(options, command=command, progress=tell)
 
 
@@ -373,7 +374,7 @@ def explain(
         accept_changed=accept_changed,
         output_dir=_folder(output_dir),
     )
-    with shown(progress) as tell:
+    with shown(progress) as tell, swept(options.output_dir):
         return run(options, progress=tell)
 
 

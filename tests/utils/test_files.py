@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from rl_drug_dosage.errors import OutputError
-from rl_drug_dosage.utils.files import atomic_write, prepare_folder
+from rl_drug_dosage.utils.files import atomic_write, prepare_folder, swept
 
 
 @pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr)
@@ -110,3 +110,21 @@ def test_a_folder_is_made_and_tried_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write to output folder"):
         prepare_folder(tmp_path / "file")
+
+
+def test_a_folder_that_was_made_for_nothing_is_swept(tmp_path: Path) -> None:
+    """Made inside and still empty when an error ends the block: gone. With a file in it, or there before: kept."""
+    empty, used, old = (tmp_path / name for name in ("empty", "used", "old"))
+    old.mkdir()
+
+    def fail(folder: Path) -> None:
+        with swept(folder):
+            prepare_folder(folder)
+            if folder == used:
+                (folder / "report.html").touch()
+            raise ZeroDivisionError
+
+    for folder in (empty, used, old):
+        with pytest.raises(ZeroDivisionError):
+            fail(folder)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["old", "used"]

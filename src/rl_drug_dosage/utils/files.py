@@ -5,12 +5,12 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rl_drug_dosage.errors import OutputError
 
-__all__ = ["atomic_write", "prepare_folder"]
+__all__ = ["atomic_write", "prepare_folder", "swept"]
 
 
 def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
@@ -38,6 +38,19 @@ def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"cannot write to output folder {folder}: {reason}; choose another --output-dir") from None
     return folder
+
+
+@contextlib.contextmanager
+def swept(folder: Path | None) -> Iterator[None]:
+    """Leave no empty folder behind: one that was made inside the block is removed if an error ends it."""
+    missing = folder is not None and not folder.exists()
+    try:
+        yield
+    except BaseException:
+        if folder is not None and missing:
+            with contextlib.suppress(OSError):  # not empty, or never made
+                folder.rmdir()
+        raise
 
 
 def atomic_write(path: Path, data: bytes) -> None:
