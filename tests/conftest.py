@@ -1,12 +1,15 @@
 """What all tests share: JAX on the CPU with compiled programs kept between runs, and small pieces to test with."""
 
 import dataclasses
+import gc
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -17,6 +20,7 @@ from rl_drug_dosage.ppo.normalizer import RunningMoments
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
 from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.trials import trial
 from rl_drug_dosage.utils import runtime
 
 # Before the first use of JAX: a second run of the suite compiles nothing.
@@ -25,6 +29,21 @@ runtime.configure("cpu")
 # The first example of a property may compile; how long that takes is no fault of the code.
 settings.register_profile("suite", deadline=None, max_examples=40)
 settings.load_profile("suite")
+
+
+_MAPS = Path("/proc/self/maps")
+_MANY_MAPS = 20_000
+"""Each compiled program holds memory maps, of which Linux allows a process 65,530: beyond that the compiler crashes."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_memory_maps() -> Iterator[None]:
+    """Drop compiled programs after a module, where there are many; the persistent cache still has them."""
+    yield
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY_MAPS:
+        trial._programs.clear()
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from rl_drug_dosage.checks.declared import unit_of_target
 from rl_drug_dosage.checks.report import Finding, check, doubt, wrong
@@ -14,7 +15,6 @@ from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.types import Array
 
 __all__ = ["FIT", "OFTEN", "asks_beyond"]
 

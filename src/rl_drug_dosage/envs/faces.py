@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from jaxtyping import Float, UInt32
+from jaxtyping import Array, Float, UInt32
 
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.catalog import find_env, ids
 from rl_drug_dosage.envs.functional import Env, FunctionalEnv, State, where_rows
 from rl_drug_dosage.envs.render import draw_course
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
-from rl_drug_dosage.types import Array
 
 __all__ = ["DrugDoseEnv", "SingleEnv", "VectorisedEnv", "make_env", "make_vector_env"]
 

@@ -15,12 +15,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd.description import Metric
-from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.words import metric_words, output_words, titled, unit_words
 
 type State = Any

@@ -9,11 +9,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, State, Step, Window
-from rl_drug_dosage.types import Array
 
 __all__ = ["Mixture"]
 

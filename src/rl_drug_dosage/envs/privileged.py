@@ -4,12 +4,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step, Wrapped
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.types import Array
 
 __all__ = ["WithTruth", "with_truth"]
 

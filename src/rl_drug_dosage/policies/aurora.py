@@ -6,14 +6,13 @@ acts on any day, because the scenarios may draw one every day (this project's ch
 """
 
 import equinox as eqx
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.scenarios.warfarin_protocols import Chart, aurora_arm, empty_chart, is_warfarin, morning
-from rl_drug_dosage.types import Array
 
 __all__ = ["POLICY", "Aurora"]
 

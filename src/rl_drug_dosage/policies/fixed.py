@@ -2,11 +2,10 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
-from rl_drug_dosage.types import Array
 
 __all__ = ["POLICY", "Fixed"]
 

@@ -7,14 +7,13 @@ because the scenarios may draw one every day (this project's choice). The zones 
 """
 
 import equinox as eqx
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.scenarios.warfarin_protocols import Chart, empty_chart, intermountain_arm, is_warfarin, morning
-from rl_drug_dosage.types import Array
 
 __all__ = ["POLICY", "Intermountain"]
 

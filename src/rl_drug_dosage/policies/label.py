@@ -4,13 +4,12 @@ The rule itself is part of each scenario, where its source stands.
 """
 
 import equinox as eqx
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.types import Array
 
 __all__ = ["POLICY", "Label"]
 

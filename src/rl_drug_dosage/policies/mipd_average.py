@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.belief import Belief, Past, log_posterior, past, prior
 from rl_drug_dosage.clinic.planner import (
@@ -30,7 +30,6 @@ from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.types import Array
 
 __all__ = ["POLICY", "MipdAverage"]
 

@@ -7,7 +7,7 @@ doses; it does not know which doses come late.
 from typing import NamedTuple
 
 import equinox as eqx
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from rl_drug_dosage.clinic.belief import Player, past
 from rl_drug_dosage.clinic.planner import FACTORS, decide, first_plan, outlook, outside
@@ -16,7 +16,6 @@ from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.types import Array
 
 __all__ = ["POLICY", "Oracle"]
 

@@ -10,14 +10,13 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.steering import aim_now, latest_level, reference
-from rl_drug_dosage.types import Array
 
 __all__ = ["POLICY", "Pid"]
 

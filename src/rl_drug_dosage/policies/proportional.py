@@ -6,14 +6,13 @@ The first dose is the label's. Wanted level, caution (an exponent) and the large
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.steering import aim_now, latest_level, reference
-from rl_drug_dosage.types import Array
 
 __all__ = ["POLICY", "Proportional"]
 
