@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from rl_drug_dosage.drugs.vancomycin_goti2018 import DRUG
 from rl_drug_dosage.pkpd import (
     Dose,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Mammillary,
@@ -104,7 +104,7 @@ def estimation_drug(peripherals: int) -> DrugModel:
         covariates=(),
         outputs=(Output("concentration", "mg/L", Residual("combined2", number(ADDITIVE), number(PROPORTIONAL))),),
         targets=(),
-        dosing=Dosing((Route("bolus", "central"),), (1000.0,), (12.0,), 1000.0, "invented"),
+        dosing=DosingOptions((Route("bolus", "central"),), (1000.0,), (12.0,), 1000.0, "invented"),
     )
 
 

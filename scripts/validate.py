@@ -24,7 +24,7 @@ from rl_drug_dosage.pkpd import (
     Adaptive,
     Covariates,
     Dose,
-    Dosing,
+    DosingOptions,
     DrugModel,
     Eta,
     Mammillary,
@@ -144,7 +144,7 @@ def model(
         thetas={name: number(value) for name, value in typical.items()}, parameters=lambda theta, _: dict(theta),
         etas=tuple(Eta(name, number(size), "var") for name, size in variance.items()), covariates=(), targets=(),
         outputs=(Output("concentration", "mg/L", residual),),
-        dosing=Dosing((Route("given", structure.default_compartment),), (1.0,), (24.0,), 1.0, ""),
+        dosing=DosingOptions((Route("given", structure.default_compartment),), (1.0,), (24.0,), 1.0, ""),
     )  # fmt: skip
 
 
