@@ -18,7 +18,7 @@ import gymnasium
 
 from rl_drug_dosage import registry
 
-# A room is called like a function of the front door. Imported first, it does not take the name from it later.
+# Some subpackages share a name with a public function. Importing them first keeps the name for the function.
 importlib.import_module("rl_drug_dosage.explain")
 
 from rl_drug_dosage.api import benchmark, estimate, evaluate, explain, simulate, train  # noqa: E402 - see above
@@ -55,7 +55,7 @@ _LATER = {
     "export_onnx": "rl_drug_dosage.trials.export",
     "load_policy": "rl_drug_dosage.trials.bedside",
 }
-"""Names whose modules load JAX: imported when they are asked for."""
+"""Names whose modules load JAX: imported on first access."""
 
 
 def _register() -> None:

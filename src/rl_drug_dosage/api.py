@@ -1,11 +1,11 @@
-"""The front door: every command as a function. The command line is a thin shell over these, with the same defaults.
+"""The Python API: every command as a function. The command line is a thin layer over these, with the same defaults.
 
 A reference to a drug, scenario, policy or environment is a built-in name, a file, an entry point,
-``package.module:NAME`` or the object itself, see `registry`. Nothing is written unless ``output_dir`` says where, but
-for training, which always has its run folder. ``progress`` is True (a bar on a terminal, a line in a notebook), False,
-or a callback, see `utils.progress`.
+``package.module:NAME`` or the object itself, see `registry`. Nothing is written unless ``output_dir`` is given; only
+training always writes a run folder. ``progress`` is True (a bar on a terminal, a line in a notebook), False, or a
+callback, see `utils.progress`.
 
-This module loads nothing heavy: its functions do, when they are called.
+JAX and other heavy libraries are imported by the functions when they are called.
 """
 
 from __future__ import annotations
@@ -60,23 +60,23 @@ def simulate(
 
     Args:
         drug: the drug model.
-        patients: how many.
+        patients: number of virtual patients.
         dose_mg: amount of each dose; 0 for no drug, None for the drug's usual one.
-        interval_h: from dose to dose; None: the drug's usual one.
+        interval_h: dosing interval; None: the drug's usual one.
         duration_h: of each infusion, 0 for a bolus; None: the route's.
-        days: length of the course; None: 7 days, but 3 to 1,000 intervals.
+        days: length of the course; None: 7 days, within 3 to 1,000 intervals.
         route: its name or a part of it; None: the drug's usual one.
-        seed: names the cohort, which is never one of training.
-        output_dir: folder of data, record and figure.
-        file_format: of the data, ``"csv"`` or ``"parquet"``.
-        sample_every_h: between rows of the data; None: up to 200 a patient.
-        covariates: values that every patient has.
+        seed: selects the cohort; disjoint from training patients.
+        output_dir: folder for data, record and figure.
+        file_format: format of the data file, ``"csv"`` or ``"parquet"``.
+        sample_every_h: sampling interval of the data; None: up to 200 samples per patient.
+        covariates: fixed covariate values, the same for every patient.
         variability: False: typical patients, without random effects and residual error.
         device: ``"cpu"`` or ``"cuda"``.
-        progress: see the module.
+        progress: True, False or a callback, see `utils.progress`.
 
     Raises:
-        RlDrugDosageError: what cannot be simulated or written, in one line.
+        RlDrugDosageError: the simulation or the output is not possible; a one-line message says why.
     """
     configure(device)
     from rl_drug_dosage.pharmacometrics.simulation import SimulationOptions
@@ -117,15 +117,15 @@ def estimate(
     Args:
         drug: the drug model.
         data: NONMEM-style CSV file of doses and levels.
-        occasions: estimate inter-occasion variability by column OCC.
-        interpolation: how covariates hold between records, ``"nocb"`` (backward) or ``"locf"`` (forward).
-        posterior: where intervals come from, ``"laplace"`` or ``"resample"`` (importance resampling).
+        occasions: estimate inter-occasion variability; occasions are read from column OCC.
+        interpolation: how covariates are carried between records, ``"nocb"`` (backward) or ``"locf"`` (forward).
+        posterior: how intervals are computed, ``"laplace"`` or ``"resample"`` (importance resampling).
         seed: of the resampling.
-        output_dir: folder of tables and figures.
-        progress: see the module.
+        output_dir: folder for tables and figures.
+        progress: True, False or a callback, see `utils.progress`.
 
     Raises:
-        RlDrugDosageError: what cannot be read, fitted or written, in one line.
+        RlDrugDosageError: the data cannot be read or fitted, or the output not written; a one-line message says why.
     """
     configure("cpu")
     from rl_drug_dosage.pharmacometrics.estimation import EstimationOptions
@@ -156,21 +156,21 @@ def train(
     progress: Progress | bool = True,
     **settings: Unpack[TrainSettings],
 ) -> RunResult:
-    """Train a dosing policy with PPO into a new run folder, or go on with a run.
+    """Train a dosing policy with PPO in a new run folder, or resume a run.
 
     Args:
         env: an environment: one of ours, any that Gymnasium knows, or a scenario.
         scenario: the dosing task, in place of ``env``.
-        decisions: of a course in a dosing scenario; 0: the scenario's own.
-        preset: other defaults: ``"blog"``, ``"fast"``, or ``"scenario"``, those of a dosing scenario.
-        resume: the folder of a run to go on with, bit for bit. Its task is given again where it is not built in.
-        accept_changed: go on although the scenario's file has changed since.
+        decisions: decisions per course in a dosing scenario; 0: the scenario's default.
+        preset: a set of defaults: ``"blog"``, ``"fast"``, or ``"scenario"`` (those of a dosing scenario).
+        resume: the folder of a run to resume, bit-identically. A task that is not built in must be given again.
+        accept_changed: resume although the scenario file has changed since.
         command: the command line that is recorded in the run's folder.
-        progress: see the module.
+        progress: True, False or a callback, see `utils.progress`.
         **settings: see `training.config`; ``train --help`` explains each.
 
     Raises:
-        RlDrugDosageError: a setting that is not allowed, or a place that cannot be written, in one line.
+        RlDrugDosageError: a setting is not allowed, or a file cannot be written; a one-line message says why.
     """
     from rl_drug_dosage.training.start import go_on, start
 
@@ -218,26 +218,26 @@ def evaluate(
 
     Args:
         model_path: a model file, or the folder of a run.
-        num_episodes: how many patients.
-        seed: names the cohort, which is never one of training.
-        deterministic: give the mean action instead of a sample.
-        scenario: the task of a model that was trained on a scenario of your own.
-        env_id: the environment of a model that was trained on one of your own, ``module:Id-v0`` for Gymnasium's.
-        simulator: drug model that patients follow; None: the one of the training.
-        controller: drug model that the policy forms its belief under, where the scenario does not have it.
-        accept_changed: evaluate although the scenario's file has changed since the training.
-        output_dir: folder of figures, data and report.
-        save_data: save every step as CSV, too.
+        num_episodes: number of patients, one episode each.
+        seed: selects the cohort; disjoint from training patients.
+        deterministic: use the mean action instead of a sample.
+        scenario: the task, for a model trained on your own scenario.
+        env_id: the environment, for a model trained on your own Gymnasium environment: ``module:Id-v0``.
+        simulator: drug model that simulates the patients; None: the one used in training.
+        controller: drug model of the policy's Bayesian estimate, if the scenario does not list it.
+        accept_changed: evaluate although the scenario file has changed since training.
+        output_dir: folder for figures, data and report.
+        save_data: also save every step as CSV.
         track: track with Weights & Biases; files then go beside the model unless ``output_dir`` says otherwise.
         wandb_project: name of the W&B project.
         wandb_entity: W&B team or user.
-        wandb_run_id: W&B run to go on with.
-        wandb_tags: separated by commas.
+        wandb_run_id: W&B run to resume.
+        wandb_tags: comma-separated tags.
         device: ``"cpu"`` or ``"cuda"``.
-        progress: see the module.
+        progress: True, False or a callback, see `utils.progress`.
 
     Raises:
-        RlDrugDosageError: a model that cannot be read, or used here, in one line.
+        RlDrugDosageError: the model cannot be read, or does not fit the task; a one-line message says why.
     """
     configure(device)
     from rl_drug_dosage.training.evaluate import EvaluationOptions
@@ -290,22 +290,22 @@ def benchmark(
         scenario: the dosing task.
         policies: references, ``"NAME=REFERENCE"`` to name one; or a dict of names and references. Empty: every
             clinical policy that fits.
-        patients: how many, the same for every policy.
-        seed: names the cohort, which is never one of training or tuning.
-        simulator: drug model that patients follow, of the scenario or your own; None: the scenario's first.
-        controller: drug model that policies believe, likewise.
-        mismatch: every simulator against every controller, too.
-        stress: names of stress settings, too; ``["all"]``: all that the scenario has.
-        shield: every policy behind the safety shield, too.
-        decisions: of a course; 0: the scenario's own.
-        accept_changed: a model whose scenario's file has changed since takes part all the same.
-        output_dir: folder of report, JSON and CSV.
-        command: the command line that the report quotes.
+        patients: number of virtual patients, the same for every policy.
+        seed: selects the cohort; disjoint from training and tuning patients.
+        simulator: drug model that simulates the patients, the scenario's or your own; None: the scenario's first.
+        controller: drug model that model-based policies assume; same choices and default.
+        mismatch: also run every simulator against every controller.
+        stress: also run these stress settings; ``["all"]``: all of the scenario's.
+        shield: also run every policy behind the safety shield.
+        decisions: decisions per course; 0: the scenario's default.
+        accept_changed: also include models whose scenario file has changed since training.
+        output_dir: folder for report, JSON and CSV.
+        command: the command line quoted in the report.
         device: ``"cpu"`` or ``"cuda"``.
-        progress: see the module.
+        progress: True, False or a callback, see `utils.progress`.
 
     Raises:
-        RlDrugDosageError: a name that nothing carries, or a policy that does not fit, in one line.
+        RlDrugDosageError: a name is unknown, or a policy does not fit the scenario; a one-line message says why.
     """
     configure(device)
     from rl_drug_dosage.trials.benchmark import BenchmarkOptions
@@ -346,18 +346,18 @@ def explain(
 
     Args:
         model_path: a model file of a dosing scenario, or the folder of a run.
-        patients: to explain it on; as many again judge the table.
-        seed: names the cohort, which is never one of training.
-        scenario: the task of a model that was trained on a scenario of your own.
-        simulator: drug model that patients follow; None: the one of the training.
-        controller: drug model that the Bayesian dose believes; None: the scenario's first.
-        accept_changed: explain although the scenario's file has changed since the training.
-        output_dir: folder of text, table and figures.
+        patients: number of virtual patients; as many again are used to assess the table.
+        seed: selects the cohort; disjoint from training patients.
+        scenario: the task, for a model trained on your own scenario.
+        simulator: drug model that simulates the patients; None: the one used in training.
+        controller: drug model assumed by Bayesian dosing; None: the scenario's first.
+        accept_changed: explain although the scenario file has changed since training.
+        output_dir: folder for text, table and figures.
         device: ``"cpu"`` or ``"cuda"``.
-        progress: see the module.
+        progress: True, False or a callback, see `utils.progress`.
 
     Raises:
-        RlDrugDosageError: a model that cannot be read, or explained, in one line.
+        RlDrugDosageError: the model cannot be read or explained; a one-line message says why.
     """
     configure(device)
     from rl_drug_dosage.explain.explanation import ExplainOptions
@@ -382,7 +382,7 @@ def _folder(given: str | Path | None) -> Path | None:
 
 
 def _signature_of_train() -> inspect.Signature:
-    """With every setting by name, for help and editors."""
+    """The signature with every setting by name, for help and editors."""
     own = [p for p in inspect.signature(train).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     settings: list[Any] = [
         inspect.Parameter(o.name, inspect.Parameter.KEYWORD_ONLY, default=o.default, annotation=o.kind)

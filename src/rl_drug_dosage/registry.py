@@ -1,6 +1,6 @@
-"""From what somebody writes to a drug, scenario, policy or environment.
+"""Resolves a reference to a drug, scenario, policy or environment.
 
-Everywhere one of these is named, on the command line and in Python, the same five forms work:
+The same five forms are accepted on the command line and in Python:
 
 | form | example |
 |---|---|
@@ -10,9 +10,9 @@ Everywhere one of these is named, on the command line and in Python, the same fi
 | a module's attribute | ``package.module:OBJECT`` |
 | the object itself | in Python |
 
-A room is a folder of modules; each defines one agreed attribute, and the module's name is the public name. Importing a
-file runs it: a path or a module name is therefore only ever taken from the command line or from code, never out of a
-file that was given as data.
+Built-in content lives in one package per kind. Each module defines one agreed attribute, and the module's name is the
+public name. Importing a file runs it, so paths and module names are accepted from the command line or from code only,
+never from a data file.
 """
 
 import ast
@@ -63,17 +63,17 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Kind:
-    """One kind of thing that can be named.
+    """A kind of object that a reference can name.
 
     Args:
-        word: what messages call it.
+        word: its name in messages.
         room: the package whose modules are built in.
-        attribute: what such a module defines.
+        attribute: the attribute that such a module defines.
         type_name: ``"module:Class"`` of the attribute.
-        group: of entry points; empty where other packages cannot add any.
+        group: entry-point group; empty if other packages cannot add any.
         readers: file suffix (``""``: a folder) -> ``"module:function"`` that reads such a file into the value.
-        words: ``"module:function"`` from a text in words (``"1000 mg q12h"``) to the value, or None if it is none.
-        adapt: ``"module:function"`` that makes the value of another object, or returns None.
+        words: ``"module:function"`` that parses text (``"1000 mg q12h"``) into the value, or returns None.
+        adapt: ``"module:function"`` that converts another object into the value, or returns None.
     """
 
     word: str
@@ -122,12 +122,12 @@ _KINDS = (DRUG, SCENARIO, POLICY, ENVIRONMENT)
 
 @dataclass(frozen=True)
 class Source:
-    """The files that something outside of the package was read from.
+    """The files that an object from outside the package was read from.
 
     Args:
-        path: the file that was named.
-        files: it and everything beside it that it uses, sorted.
-        sha256: over the names and contents of all of them.
+        path: the file given.
+        files: this file and all files beside it that it uses, sorted.
+        sha256: hash of the names and contents of all of them.
     """
 
     path: Path
@@ -137,13 +137,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Found[T]:
-    """What a reference led to.
+    """A resolved reference.
 
     Args:
         name: in tables and messages.
-        value: the thing.
-        where: for messages: a module, a file, an entry point.
-        source: of what was read from a file that the user named; None for what is installed.
+        value: the object.
+        where: origin, for messages: a module, a file, an entry point.
+        source: the files of an object read from a user's file; None for installed ones.
     """
 
     name: str
@@ -153,31 +153,32 @@ class Found[T]:
 
     @property
     def env_id(self) -> str:
-        """The id of its environment: Gymnasium's where it is built in, its own name elsewhere."""
+        """The environment id: Gymnasium's for a built-in object, its own name otherwise."""
         return env_id_of(self.where.rpartition(".")[2]) if self.where.startswith("rl_drug_dosage.") else self.name
 
 
 def public_name(module_name: str) -> str:
-    """``vancomycin_goti2018`` is spoken ``vancomycin-goti2018``."""
+    """``vancomycin_goti2018`` becomes ``vancomycin-goti2018``."""
     return module_name.replace("_", "-")
 
 
 def env_id_of(module_name: str) -> str:
-    """The Gymnasium id of a module: ``drug_dose_v0`` is ``DrugDose-v0``."""
+    """The Gymnasium id of a module: ``drug_dose_v0`` becomes ``DrugDose-v0``."""
     stem, _, version = module_name.rpartition("_")
     return "".join(part.capitalize() for part in stem.split("_")) + "-" + version
 
 
 _VERSION = re.compile(r"_v(\d+)$")
 _VERSIONED = frozenset({SCENARIO.room, ENVIRONMENT.room})
-"""Rooms whose modules end in a version; others in them are machinery."""
+"""Packages whose content modules end in a version; their other modules are not content."""
 
 
 @cache
 def modules(room: str) -> tuple[str, ...]:
-    """The modules of a room that are content, sorted, importing none of them.
+    """The content modules of a package, sorted, without importing them.
 
-    A leading underscore and a folder mark machinery, and so does a missing version where a room has versions.
+    Subpackages and modules with a leading underscore are not content; nor are unversioned modules in a versioned
+    package.
     """
     folder = importlib.import_module(room).__path__
     found = (m.name for m in pkgutil.iter_modules(folder) if not m.ispkg and not m.name.startswith("_"))
@@ -186,7 +187,7 @@ def modules(room: str) -> tuple[str, ...]:
 
 @cache
 def _built_in(kind: Kind) -> dict[str, str]:
-    """Every spelling of every built-in name, and its module; the newest version also goes without its number."""
+    """Every spelling of every built-in name -> its module; the newest version is also listed without its number."""
     found: dict[str, str] = {}
     newest: dict[str, tuple[int, str]] = {}
     for module in modules(kind.room):
@@ -210,7 +211,7 @@ def _entry_points(group: str) -> dict[str, tuple[Any, ...]]:
 
 
 def names(kind: Kind) -> tuple[str, ...]:
-    """The names that can be typed, one each: built in and of installed packages, sorted."""
+    """The accepted names, built in and from installed packages, one each, sorted."""
     short: dict[str, str] = {}
     for name, module in _built_in(kind).items():
         short[module] = min(short.get(module, name), name, key=len)
@@ -224,18 +225,18 @@ def label_of(text: str) -> tuple[str, str]:
 
 
 def is_file_reference(kind: Kind, text: str) -> bool:
-    """Whether a text can only be a file or folder: it has a separator, or the suffix of a file that can be read."""
+    """Whether a text can only be a file or folder: it has a path separator, or a readable suffix."""
     suffixes = {".py", *(s for s in kind.readers if s)}
     return "/" in text or "\\" in text or Path(text).suffix in suffixes
 
 
 def find(kind: Kind, reference: object) -> Found[Any]:
-    """What a reference leads to; see the module docstring for its forms.
+    """Resolve a reference: a name, file, entry point, module attribute or the object itself.
 
     Raises:
-        UnknownNameError: a name that nothing carries, or a file that is not there.
-        BadPluginError: a file or module that fails, lacks the attribute or has one of another type; a name that exists
-            twice.
+        UnknownNameError: an unknown name, or a missing file.
+        BadPluginError: a file or module that fails to import, lacks the attribute or has one of another type; an
+            ambiguous name.
     """
     if not isinstance(reference, str | Path):
         value = _adapted(kind, reference, "the object that was given")
@@ -320,15 +321,15 @@ def _from_module(kind: Kind, text: str) -> Found[Any]:
         if not hasattr(value, part):
             raise BadPluginError(f"{kind.word} {text!r}: {name} has no {attribute}; it has {_contents(module)}")
         value = getattr(value, part)
-    # A class or function of somebody's takes part under its own name.
+    # A user's class or function keeps its own name.
     return Found(attribute, _adapted(kind, value, text), text)
 
 
 def source_of(path: Path, others: tuple[Path, ...] = ()) -> Source:
-    """A file, and what it uses: Python modules beside it, and ``others``.
+    """A file with the files it uses: Python modules beside it, and ``others``.
 
     Raises:
-        UnknownNameError: it cannot be read.
+        UnknownNameError: the file cannot be read.
     """
     files = sorted({*_with_siblings(path.resolve()), *(f for o in others for f in _with_siblings(o.resolve()))})
     digest = hashlib.sha256()
@@ -338,7 +339,7 @@ def source_of(path: Path, others: tuple[Path, ...] = ()) -> Source:
 
 
 def _with_siblings(path: Path) -> set[Path]:
-    """A file and the Python modules of its own folder that it imports, and so on."""
+    """A file and the Python modules in its folder that it imports, recursively."""
     found, waiting = {path}, [path]
     while waiting:
         file = waiting.pop()
@@ -347,7 +348,7 @@ def _with_siblings(path: Path) -> set[Path]:
         try:
             tree = ast.parse(file.read_bytes())
         except (SyntaxError, ValueError):
-            continue  # importing it says what is wrong
+            continue  # the import itself reports the error
         for node in ast.walk(tree):
             heads = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             heads += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -381,12 +382,12 @@ _imported_files: dict[tuple[Path, str], ModuleType] = {}
 
 
 def import_file(path: Path) -> ModuleType:
-    """Run a Python file as a module; the same contents at the same place are run once.
+    """Run a Python file as a module; the same contents at the same path are run once.
 
-    Modules of its own folder can be imported by it.
+    It can import modules from its own folder.
 
     Raises:
-        BadPluginError: it raises.
+        BadPluginError: running it raises an error.
     """
     path = path.resolve()
     digest = source_of(path).sha256
@@ -410,7 +411,7 @@ def import_file(path: Path) -> ModuleType:
 
 
 def _last_line(error: BaseException, path: Path | None = None) -> str:
-    """What went wrong, and in which line of the user's file."""
+    """The error, and the line of the user's file where it occurred."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if path is not None and Path(f.filename) == path]
     at = f" (line {own[-1].lineno}: {own[-1].line})" if own and own[-1].line else ""
@@ -420,7 +421,7 @@ def _last_line(error: BaseException, path: Path | None = None) -> str:
 
 
 def _contents(module: ModuleType) -> str:
-    """What a module has instead."""
+    """The objects that a module defines instead, for messages."""
     known = [f"{k.attribute} (a {k.word})" for k in _KINDS if hasattr(module, k.attribute)]
     own = [
         n for n, v in vars(module).items() if not n.startswith("_") and getattr(v, "__module__", "") == module.__name__
