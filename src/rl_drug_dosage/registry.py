@@ -177,7 +177,7 @@ _VERSIONED = frozenset({SCENARIO.room, ENVIRONMENT.room})
 def modules(room: str) -> tuple[str, ...]:
     """The content modules of a package, sorted, without importing them.
 
-    Modules with a leading underscore and subpackages are not content; nor are unversioned modules in a versioned
+    Subpackages and modules with a leading underscore are not content; nor are unversioned modules in a versioned
     package.
     """
     folder = importlib.import_module(room).__path__

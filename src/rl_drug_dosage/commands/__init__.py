@@ -1,1 +1,1 @@
-"""One command a file: parse, call one function, print. Nothing heavy is imported before the function runs."""
+"""One command per file: parse, call one function, print. Heavy libraries are imported only when the function runs."""

@@ -26,44 +26,47 @@ def command(  # noqa: PLR0917 - the options of a command line
         list[str] | None,
         typer.Option(
             metavar="[NAME=]POLICY",
-            help="A policy's name, a model file or the folder of a run; repeat it. All that fit, unless given.",
+            help="A policy's name, a model file or a run folder (repeatable). Default: all that fit.",
             show_default=False,
         ),
     ] = None,
     patients: Annotated[int, typer.Option(help="Virtual patients, the same for every policy.")] = _DEFAULT["patients"],
-    seed: Annotated[
-        int, typer.Option(help="Random seed; its patients are never those of training or tuning.")
-    ] = _DEFAULT["seed"],
+    seed: Annotated[int, typer.Option(help="Random seed; patients are disjoint from training and tuning.")] = _DEFAULT[
+        "seed"
+    ],
     simulator: Annotated[
         str | None,
         typer.Option(
-            help="Drug model that the patients follow: a name or a file.", show_default="the scenario's first"
+            help="Drug model that simulates the patients: a name or a file.", show_default="the scenario's first"
         ),
     ] = _DEFAULT["simulator"],
     controller: Annotated[
         str | None,
-        typer.Option(help="Drug model that policies believe: a name or a file.", show_default="the scenario's first"),
+        typer.Option(help="Drug model that policies assume: a name or a file.", show_default="the scenario's first"),
     ] = _DEFAULT["controller"],
-    mismatch: Annotated[bool, typer.Option("--mismatch", help="Every simulator against every controller.")] = _DEFAULT[
-        "mismatch"
-    ],
+    mismatch: Annotated[
+        bool, typer.Option("--mismatch", help="Also run every simulator against every controller.")
+    ] = _DEFAULT["mismatch"],
     stress: Annotated[
-        list[str] | None, typer.Option(help="A stress setting; repeat it, or `all`.", show_default=False)
+        list[str] | None, typer.Option(help="A stress setting (repeatable), or `all`.", show_default=False)
     ] = None,
     decisions: Annotated[
-        int, typer.Option(help="Decisions of a course.", show_default="the scenario's own")
+        int, typer.Option(help="Decisions per course.", show_default="the scenario's default")
     ] = _DEFAULT["decisions"],
-    shield: Annotated[bool, typer.Option("--shield", help="Every policy behind the safety shield, too.")] = _DEFAULT[
-        "shield"
-    ],
+    shield: Annotated[
+        bool, typer.Option("--shield", help="Also run every policy behind the safety shield.")
+    ] = _DEFAULT["shield"],
     accept_changed: Annotated[
-        bool, typer.Option("--accept-changed", help="Let models take part whose scenario's file has changed since.")
+        bool, typer.Option("--accept-changed", help="Include models whose scenario file has changed since training.")
     ] = _DEFAULT["accept_changed"],
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO")
     ] = None,
     minari: Annotated[
-        str, typer.Option(help="Write this policy's courses as a Minari dataset (needs the extra).", show_default=False)
+        str,
+        typer.Option(
+            help="Write this policy's courses as a Minari dataset (needs the extra `minari`).", show_default=False
+        ),
     ] = "",
     device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
 ) -> None:
@@ -173,7 +176,7 @@ def _show_mismatch(console: Any, record: "Mapping[str, Any]") -> None:
     show_table(
         [Column("policy", "name", key=True), *(Column(f"{letter[s]}/{letter[c]}") for s, c in pairs)],
         rows,
-        title="in target (%), when the patients follow the first model and the controller believes the second",
+        title="in target (%): patients simulated with the first model, controller assumes the second",
         console=console,
     )
     for model in models:

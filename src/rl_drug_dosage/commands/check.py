@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _BROKEN = 1
-"""Exit code where a contract is broken; an error (no such file, ...) has its own."""
+"""Exit code when a check fails; errors (no such file, ...) have their own."""
 
 
 def command(
@@ -28,14 +28,16 @@ def command(
     kind: Annotated[
         str | None, typer.Option(help="drug, scenario or policy.", show_default="what the file defines")
     ] = None,
-    scenario: Annotated[str | None, typer.Option(help="Where a policy doses; needed to check one.")] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="Scenario in which a policy is checked; required for policies.")
+    ] = None,
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Also let policies compete and run Gymnasium's own checks: minutes.")
+        bool, typer.Option("--thorough", help="Also compare policies and run Gymnasium's own checks; takes minutes.")
     ] = False,
     figure: Annotated[bool, typer.Option(help="Draw the typical patient.")] = True,
-    output_dir: Annotated[Path, typer.Option(help="Folder of the figure.")] = Path(),
+    output_dir: Annotated[Path, typer.Option(help="Folder for the figure.")] = Path(),
 ) -> None:
-    """Check that a drug model, a scenario or a policy keeps its contract, and draw a typical patient.
+    """Check a drug model, a scenario or a policy, and draw a typical patient.
 
     Example: rl-drug-dosage check ./mine.py
     """
@@ -62,7 +64,7 @@ def command(
 
 
 def _trained_for(kind: "Kind", found: "Found[Any]") -> str | None:
-    """The environment that a trained policy's file names."""
+    """The environment recorded in a trained policy's file."""
     known: str | None = found.value.card.get("env", {}).get("id") if kind.word == "policy" else None
     return known
 
@@ -113,7 +115,7 @@ def _draw(kind: "Kind", found: "Found[Any]", task: Any, path: Path) -> None:
 
 
 def _show(report: "Report", where: str) -> None:
-    """A line a check; what is wrong stands on lines of its own, whole, whatever the width."""
+    """One line per check. Findings follow on separate lines and are never truncated to the terminal width."""
     typer.secho(f"{report.kind} {report.name} ({where})", bold=True)
     for passed in report.passed:
         typer.echo(f"  passed  {passed.check} ({passed.seconds:.1f} s)")

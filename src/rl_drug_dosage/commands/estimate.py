@@ -22,13 +22,13 @@ def command(
     ],
     data: Annotated[Path, typer.Option(help="NONMEM-style CSV file of doses and levels.", show_default=False)],
     occasions: Annotated[
-        bool, typer.Option("--occasions", help="Estimate inter-occasion variability by column OCC.")
+        bool, typer.Option("--occasions", help="Estimate inter-occasion variability; occasions from column OCC.")
     ] = _DEFAULT["occasions"],
     interpolation: Annotated[
-        str, typer.Option(help="How covariates hold between records: nocb (backward) or locf (forward).")
+        str, typer.Option(help="How covariates are carried between records: nocb (backward) or locf (forward).")
     ] = _DEFAULT["interpolation"],
     posterior: Annotated[
-        str, typer.Option(help="Where the intervals come from: laplace, or resample (importance resampling).")
+        str, typer.Option(help="How intervals are computed: laplace, or resample (importance resampling).")
     ] = _DEFAULT["posterior"],
     seed: Annotated[int, typer.Option(help="Random seed of the resampling.")] = _DEFAULT["seed"],
     output_dir: Annotated[Path, typer.Option(help="Output directory for tables and plots.")] = Path(),

@@ -15,27 +15,25 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _TRACKING = "Weights & Biases"
-_OWN = "A model of your own scenario or environment"
+_OWN = "Models trained on your own scenario or environment"
 _FIRST = 10
 _DEFAULT = defaults_of(api.evaluate)
 
 
 def command(  # noqa: PLR0917 - the options of a command line
     model_path: Annotated[
-        Path, typer.Option(help="Path to trained model (.pt file), or the folder of a run.", show_default=False)
+        Path, typer.Option(help="Path to trained model (.pt file), or a run folder.", show_default=False)
     ],
     output_dir: Annotated[
         Path | None, typer.Option(help="Output directory for plots.", show_default="model's directory")
     ] = None,
     num_episodes: Annotated[int, typer.Option(help="Number of evaluation episodes.")] = _DEFAULT["num_episodes"],
-    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training.")] = _DEFAULT[
-        "seed"
-    ],
+    seed: Annotated[int, typer.Option(help="Random seed; patients are disjoint from training.")] = _DEFAULT["seed"],
     device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
     save_data: Annotated[bool, typer.Option("--save-data", help="Save rollout data as CSV.")] = _DEFAULT["save_data"],
     deterministic: Annotated[bool, typer.Option(help="Use mean action (deterministic).")] = _DEFAULT["deterministic"],
     scenario: Annotated[
-        str | None, typer.Option(help="The scenario's file.", rich_help_panel=_OWN, show_default=False)
+        str | None, typer.Option(help="The scenario file.", rich_help_panel=_OWN, show_default=False)
     ] = _DEFAULT["scenario"],
     env_id: Annotated[
         str | None,
@@ -48,22 +46,24 @@ def command(  # noqa: PLR0917 - the options of a command line
     simulator: Annotated[
         str | None,
         typer.Option(
-            help="Drug model that patients follow: a name or a file.",
+            help="Drug model that simulates the patients: a name or a file.",
             rich_help_panel=_OWN,
-            show_default="the one of the training",
+            show_default="the one used in training",
         ),
     ] = _DEFAULT["simulator"],
     controller: Annotated[
         str | None,
         typer.Option(
-            help="Drug model that the policy's belief is formed under, where the scenario does not have it.",
+            help="Drug model of the policy's Bayesian estimate, if the scenario does not list it.",
             rich_help_panel=_OWN,
             show_default=False,
         ),
     ] = _DEFAULT["controller"],
     accept_changed: Annotated[
         bool,
-        typer.Option("--accept-changed", help="Evaluate although the file has changed since.", rich_help_panel=_OWN),
+        typer.Option(
+            "--accept-changed", help="Evaluate although the file has changed since training.", rich_help_panel=_OWN
+        ),
     ] = _DEFAULT["accept_changed"],
     track: Annotated[
         bool, typer.Option("--track", help="Track with Weights & Biases.", rich_help_panel=_TRACKING)
@@ -132,5 +132,5 @@ def _show(episodes: "Episodes", title: str) -> None:
 
 
 def _percent(share: float, digits: int) -> str:
-    """A dash where the environment has no window."""
+    """The share in percent; a dash if the environment has no window."""
     return "-" if math.isnan(share) else f"{share:.{digits}f}"

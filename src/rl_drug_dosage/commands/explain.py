@@ -20,33 +20,34 @@ def command(  # noqa: PLR0917 - the options of a command line
     model_path: Annotated[
         Path,
         typer.Option(
-            help="Path to trained model (.pt file) of a dosing scenario, or the folder of a run.", show_default=False
+            help="Path to trained model (.pt file) of a dosing scenario, or a run folder.", show_default=False
         ),
     ],
     patients: Annotated[
-        int, typer.Option(help="Virtual patients to explain it on; as many again judge the table.")
+        int, typer.Option(help="Virtual patients; as many again are used to assess the table.")
     ] = _DEFAULT["patients"],
-    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training.")] = _DEFAULT[
-        "seed"
-    ],
+    seed: Annotated[int, typer.Option(help="Random seed; patients are disjoint from training.")] = _DEFAULT["seed"],
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder for text, table and figures.", show_default="model's directory")
     ] = None,
     scenario: Annotated[
-        str | None, typer.Option(help="The file of a scenario of your own.", show_default=False)
+        str | None,
+        typer.Option(help="The scenario file, for a model trained on your own scenario.", show_default=False),
     ] = _DEFAULT["scenario"],
     simulator: Annotated[
         str | None,
-        typer.Option(help="Drug model that patients follow: a name or a file.", show_default="the one of the training"),
+        typer.Option(
+            help="Drug model that simulates the patients: a name or a file.", show_default="the one used in training"
+        ),
     ] = _DEFAULT["simulator"],
     controller: Annotated[
         str | None,
         typer.Option(
-            help="Drug model that the Bayesian dose believes: a name or a file.", show_default="the scenario's first"
+            help="Drug model assumed by Bayesian dosing: a name or a file.", show_default="the scenario's first"
         ),
     ] = _DEFAULT["controller"],
     accept_changed: Annotated[
-        bool, typer.Option("--accept-changed", help="Explain although the scenario's file has changed since.")
+        bool, typer.Option("--accept-changed", help="Explain although the scenario file has changed since training.")
     ] = _DEFAULT["accept_changed"],
     device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
 ) -> None:
@@ -92,7 +93,7 @@ def _show(result: "Explanation") -> None:
             *map(Column, ("in target (%)", "95 % interval", "table - policy (points)")),
         ],
         rows,
-        title=f"{result.scenario.title}: {result.options.patients:,} patients that the table has not seen",
+        title=f"{result.scenario.title}: {result.options.patients:,} patients not used to build the table",
         console=console,
     )
     for sentence in summary(result):

@@ -9,12 +9,12 @@ __all__ = ["command"]
 
 
 def command(
-    model_path: Annotated[Path, typer.Option(help="The model file, or the folder of a run.", show_default=False)],
+    model_path: Annotated[Path, typer.Option(help="The model file, or a run folder.", show_default=False)],
     output: Annotated[Path, typer.Option(help="The file to write, *.onnx.", show_default=False)],
 ) -> None:
     """Write a trained policy as an ONNX file, for any runtime: observation (and memory) in, action (and memory) out.
 
-    The file takes part in a trial like any policy: `benchmark --policy x.onnx`. Needs the extra `onnx`.
+    The file can be benchmarked like any policy: `benchmark --policy x.onnx`. Needs the extra `onnx`.
 
     Example: rl-drug-dosage export --model-path models/warfarin.pt --output warfarin.onnx
     """

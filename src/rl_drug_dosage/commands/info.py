@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _OWN_LINE = ("names", "meaning", "source", "residual error")
-"""Columns with sentences: a table that holds them beside numbers cannot be read in a terminal."""
+"""Columns with sentences: they get separate lines, since a table that mixes them with numbers is unreadable in a terminal."""
 
 
 def command(
-    model_path: Annotated[Path | None, typer.Option(help="Show what this model file says of itself instead.")] = None,
+    model_path: Annotated[Path | None, typer.Option(help="Show the record in this model file instead.")] = None,
     drug: Annotated[str | None, typer.Option(help="Show this drug model: equations, numbers, sources.")] = None,
     scenario: Annotated[
         str | None,
-        typer.Option(help="Show this scenario: task, dosage, goal, and what each number of an observation is."),
+        typer.Option(help="Show this scenario: task, dosage, goal, and the meaning of each observation component."),
     ] = None,
     drugs: Annotated[bool, typer.Option("--drugs", help="List the drug models.")] = False,
     scenarios: Annotated[bool, typer.Option("--scenarios", help="List the dosing scenarios.")] = False,

@@ -20,8 +20,8 @@ _DEFAULT_DRUG = "vancomycin-goti2018"
 
 def command(
     kind: Annotated[str, typer.Argument(help="drug, scenario or policy.", metavar="KIND")],
-    name: Annotated[str, typer.Argument(help="Its name, and the file's.", metavar="NAME")],
-    folder: Annotated[Path, typer.Option("--dir", help="Folder of the file.")] = Path(),
+    name: Annotated[str, typer.Argument(help="Name of the object and of the file.", metavar="NAME")],
+    folder: Annotated[Path, typer.Option("--dir", help="Folder for the file.")] = Path(),
     ode: Annotated[bool, typer.Option("--ode", help="A drug as differential equations.")] = False,
     drug: Annotated[
         str,
@@ -60,7 +60,7 @@ def _filled(template: str, words: dict[str, str]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """A new file; an existing one is left alone."""
+    """Write a new file; an existing one is never overwritten."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -72,7 +72,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _scenario_words(reference: str, folder: Path) -> dict[str, str]:
-    """What the template says of a drug."""
+    """The template's placeholders for a drug."""
     from rl_drug_dosage.utils.runtime import configure
 
     configure("cpu")
@@ -91,7 +91,7 @@ def _scenario_words(reference: str, folder: Path) -> dict[str, str]:
 
 
 def _proposed(model: "DrugModel") -> dict[str, str]:
-    """A schedule, a plan and a goal from what the drug file says."""
+    """The template's placeholders for a scenario: schedule, sampling plan and goal, taken from the drug file."""
     measured = [output for output in model.outputs if output.residual is not None]
     if not measured:
         raise ConfigError(f"{model.name} publishes no residual error, so that nothing can be measured: use another one")
@@ -124,7 +124,7 @@ def _proposed(model: "DrugModel") -> dict[str, str]:
 
 
 def _quoted(text: str) -> str:
-    """A text as TOML writes it, which JSON does as well."""
+    """A text as a TOML string; JSON's quoting is the same."""
     import json
 
     return json.dumps(text, ensure_ascii=False)

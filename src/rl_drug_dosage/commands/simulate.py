@@ -30,23 +30,21 @@ def command(  # noqa: PLR0917 - the options of a command line
         float | None, typer.Option(help="Hours from one dose to the next.", show_default=_FROM_DRUG)
     ] = _DEFAULT["interval_h"],
     duration: Annotated[
-        float | None, typer.Option(help="Hours that each infusion takes; 0 for a bolus.", show_default="the route's")
+        float | None, typer.Option(help="Infusion duration in hours; 0 for a bolus.", show_default="the route's")
     ] = _DEFAULT["duration_h"],
     days: Annotated[
-        float | None, typer.Option(help="Length of the course.", show_default="7, but 3 to 1,000 intervals")
+        float | None, typer.Option(help="Length of the course.", show_default="7 days, within 3 to 1,000 intervals")
     ] = _DEFAULT["days"],
     route: Annotated[
         str | None, typer.Option(help="Route, or a part of its name (`info --drug`).", show_default=_FROM_DRUG)
     ] = _DEFAULT["route"],
-    seed: Annotated[int, typer.Option(help="Random seed; its patients are never those of training.")] = _DEFAULT[
-        "seed"
-    ],
-    output_dir: Annotated[Path, typer.Option(help="Folder of the data, the figure and their record.")] = Path(),
+    seed: Annotated[int, typer.Option(help="Random seed; patients are disjoint from training.")] = _DEFAULT["seed"],
+    output_dir: Annotated[Path, typer.Option(help="Folder for the data, the figure and their record.")] = Path(),
     file_format: Annotated[str, typer.Option("--format", help="csv or parquet (needs pyarrow).")] = _DEFAULT[
         "file_format"
     ],
     sample_every: Annotated[
-        float | None, typer.Option(help="Hours between samples.", show_default="up to 200 a patient")
+        float | None, typer.Option(help="Hours between samples.", show_default="up to 200 samples per patient")
     ] = _DEFAULT["sample_every_h"],
     covariate: Annotated[
         list[str] | None,

@@ -62,7 +62,7 @@ def _tell(result: "RunResult") -> None:
 
 
 def _signature() -> inspect.Signature:
-    """The options of ``train``, made from the configuration's own fields."""
+    """The options of ``train``, built from the configuration's fields."""
     text = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
     def parameter(name: str, kind: type, default: Any, help_: str, panel: str) -> inspect.Parameter:
@@ -73,16 +73,16 @@ def _signature() -> inspect.Signature:
     presets = f"a set of defaults: {', '.join(PRESETS)}, or scenario (that of a dosing scenario)"
     own = [
         parameter("scenario", str, _DEFAULT["scenario"], "dosing task: a name or a file, in place of --env-id", "Task"),
-        parameter("decisions", int, _DEFAULT["decisions"], "decisions of a course (0: the scenario's own)", "Task"),
+        parameter("decisions", int, _DEFAULT["decisions"], "decisions per course (0: the scenario's default)", "Task"),
         parameter("preset", str, _DEFAULT["preset"], presets, "Task"),
     ]
     resume = [
-        parameter("resume", str, _DEFAULT["resume"], "go on with the run in this folder, bit for bit", "Run"),
+        parameter("resume", str, _DEFAULT["resume"], "resume the run in this folder, bit-identically", "Run"),
         parameter(
             "accept_changed",
             bool,
             _DEFAULT["accept_changed"],
-            "go on although the scenario's file has changed since",
+            "resume although the scenario file has changed since",
             "Run",
         ),
     ]
@@ -91,7 +91,7 @@ def _signature() -> inspect.Signature:
 
 
 def command(*args: Any, **kwargs: Any) -> None:
-    """Hand everything on; name, help and options are those of ``_train`` and of the configuration."""
+    """Forward all arguments; name, help and options are those of ``_train`` and of the configuration."""
     _train(*args, **kwargs)
 
 
