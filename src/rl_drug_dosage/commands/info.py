@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _OWN_LINE = ("names", "meaning", "source", "residual error")
-"""Columns with sentences: they get separate lines, since a table that mixes them with numbers is unreadable in a terminal."""
+"""Columns with sentences: they get separate lines, since a table that mixes them with numbers is unreadable in a
+terminal."""
 
 
 def command(
