@@ -51,7 +51,7 @@ def check_drug(drug: DrugModel, *, level: Level = "quick", tell: Tell | None = N
     Args:
         drug: the model.
         level: how much is looked at, see `Level`.
-        tell: is told the name of each check before it runs.
+        tell: receives the name of each check before it runs.
 
     Returns:
         What was found; `Report.raise_if_any` makes an error of it.

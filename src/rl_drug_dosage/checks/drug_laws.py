@@ -104,7 +104,7 @@ def _amounts_stay_positive(drug: DrugModel) -> Iterable[Finding]:
 
 
 def _held(drug: DrugModel) -> list[int]:
-    """Compartments that hold an amount: those that can be dosed, save effect compartments, which hold no mass."""
+    """Compartments that hold an amount: the dosable ones, without effect compartments, which hold no mass."""
     return [drug.structure.compartments.index(name) for name in drug.structure.dosable if not name.endswith("effect")]
 
 

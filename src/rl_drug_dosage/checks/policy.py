@@ -30,7 +30,7 @@ def check_policy(
         policy: a `Policy`, a `PolicyDefinition`, a `registry.Found` of one, or anything that `registry.find` knows.
         scenario: where it doses: by name, file, value, or as `registry.find` found it.
         level: ``declared`` traces the policy, ``quick`` also runs it; ``thorough`` looks at nothing more.
-        tell: is told the name of each check before it runs.
+        tell: receives the name of each check before it runs.
 
     Returns:
         What was found; `Report.raise_if_any` makes an error of it.
@@ -147,7 +147,7 @@ def _doses_are_numbers(bench: Bench) -> Iterable[Finding]:
 
 
 def _differ(a: Doses, b: Doses) -> str:
-    """Where two tables of doses differ; empty where they do not, save for rounding in rare decisions."""
+    """Where two tables of doses differ; empty if they agree, apart from rounding in rare decisions."""
     off = ~same(a, b)
     if off.mean() <= 0.02:
         return ""

@@ -34,7 +34,7 @@ type Tell = Callable[[str], None]
 """Is told what runs now."""
 
 OWN = frozenset({"own", "this work", "unpublished"})
-"""What a source may say that is nobody's publication: a warning, never a failure."""
+"""A source that is not a publication: a warning, never a failure."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Finding:
         came: what stands there.
         allowed: what may stand there.
         remedy: what to do.
-        warning: it works all the same.
+        warning: a warning, not a failure.
     """
 
     check: str
@@ -160,7 +160,7 @@ def doubt(field: str, came: str, allowed: str, remedy: str) -> Finding:
 def sourced(field: str, text: str, least: int = 6) -> Iterable[Finding]:
     """Whether a number says where it comes from: a text of ``least`` characters, or one of `OWN`."""
     if text.strip().lower() in OWN:
-        yield doubt(field, f"{text!r}", "a publication", "nobody can look it up: say what it rests on")
+        yield doubt(field, f"{text!r}", "a publication", "it cannot be looked up: say what it rests on")
     elif len(text.strip()) < least:
         yield wrong(field, f"{text!r}" if text.strip() else "empty", "where the number stands", "name it, or say 'own'")
 
@@ -177,7 +177,7 @@ def run_checks[T](
         name: of the thing.
         subject: what every check is handed.
         stages: checks; those of a stage stand for themselves.
-        tell: is told the name of each check before it runs.
+        tell: receives the name of each check before it runs.
     """
     passed: list[Passed] = []
     findings: list[Finding] = []

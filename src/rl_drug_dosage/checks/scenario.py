@@ -27,7 +27,7 @@ def check_scenario(
     Args:
         scenario: by name, file, value, or as `registry.find` found it.
         level: how much is looked at, see `Level`.
-        tell: is told the name of each check before it runs.
+        tell: receives the name of each check before it runs.
 
     Returns:
         What was found; `Report.raise_if_any` makes an error of it.

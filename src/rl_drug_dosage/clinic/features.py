@@ -56,7 +56,7 @@ class View:
         scenario: the task.
         record: the chart.
         history: intervals that are shown one by one.
-        believe: forms the belief; (belief, dose of Bayesian dosing or None).
+        believe: estimates the patient; (belief, dose of Bayesian dosing or None).
     """
 
     def __init__(

@@ -19,7 +19,7 @@ __all__ = ["LabelRule", "usual_dose"]
 
 @dataclass(frozen=True)
 class LabelRule:
-    """The same dose at every decision, but for the first one.
+    """The same dose at every decision, with an optional different first dose.
 
     Args:
         amount: of every dose, in ``unit``.

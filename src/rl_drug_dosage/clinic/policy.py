@@ -34,7 +34,7 @@ class Policy(eqx.Module):
 
         Args:
             record: what the clinic knows before the first dose.
-            truth: what nobody in a clinic knows; only handed to a policy whose definition says ``sees_truth``.
+            truth: what is hidden from the clinic; only given to a policy whose definition says ``sees_truth``.
         """
 
     @abc.abstractmethod
@@ -65,7 +65,7 @@ class Setting:
         task: the scenario, with its name and where it was found.
         controller: the drug model that the policy may believe.
         simulator: the one that the patients follow; only an oracle looks at it.
-        accept_changed: a model that was trained on another version of the scenario's file takes part all the same.
+        accept_changed: admit a model that was trained on another version of the scenario's file.
     """
 
     task: Found[Scenario]

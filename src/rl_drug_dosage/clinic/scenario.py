@@ -203,7 +203,7 @@ class TrainingSettings:
     env: Mapping[str, object] = field(default_factory=dict)
 
     def given(self) -> dict[str, object]:
-        """What is not as usual, but for ``env``."""
+        """The settings that are given, without ``env``."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "env"}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -215,7 +215,7 @@ class Scenario(ByValue):
     Args:
         title: one line for tables.
         models: drug models that can simulate it and be believed, names or values; the first is the default of both.
-        covariates: what is known of a patient, save clocks. Those that a model needs and that are left out are those
+        covariates: what is known of a patient, without clocks. Those that a model needs and that are left out are those
             of the drug model, the first one that has them. A mapping from name to distribution changes how those are
             drawn, and no more. Complete ones are drawn in the order given; where some are left out, all that a model
             has are drawn in its order, and the scenario's own after them.

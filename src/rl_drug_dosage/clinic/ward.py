@@ -1,4 +1,4 @@
-"""How patients are treated and watched in a scenario: schedule, doses, laboratory, and what nobody controls."""
+"""How patients are treated and watched in a scenario: schedule, doses, laboratory, adherence and disturbances."""
 
 import math
 from collections.abc import Callable, Sequence

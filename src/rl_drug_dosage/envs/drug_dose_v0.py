@@ -15,7 +15,7 @@ Truncation: after ``horizon`` steps. An episode never terminates.
 
 Units are arbitrary (``a.u.``): this is the teaching example, not a drug.
 
-An upper bound to every policy, but for the noise: from ``C = 0`` with ``max_dose = 1`` the window [2, 3] is out of
+An upper bound for every policy, ignoring the noise: from ``C = 0`` with ``max_dose = 1`` the window [2, 3] is out of
 reach for two steps at any ``k > 0``, so that at most 98 of 100 steps can be in range.
 """
 

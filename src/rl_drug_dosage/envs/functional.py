@@ -1,6 +1,6 @@
 """The one interface of our environments: pure functions over arrays, chance as an argument.
 
-The compiled trainer, the evaluator, the Gymnasium ``Env`` and the Gymnasium ``VectorEnv`` all turn this crank.
+The compiled trainer, the evaluator, the Gymnasium ``Env`` and the Gymnasium ``VectorEnv`` all step these functions.
 """
 
 import abc
@@ -259,7 +259,7 @@ class FunctionalEnv(eqx.Module):
 
 
 class Wrapped(FunctionalEnv):
-    """An environment around another one: all of the inner one's, but for what is observed."""
+    """A wrapper that changes only what is observed."""
 
     inner: FunctionalEnv
 

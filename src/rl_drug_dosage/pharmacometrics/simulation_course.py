@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Dose, DrugModel, Regimen, Route, every, make_regimen
 
-__all__ = ["Course", "Grid", "default_step_h", "make_grid"]
+__all__ = ["SampleTimes", "Treatment", "default_step_h", "make_sample_times"]
 
 MOST_DOSES = 10_000
 _DEFAULT_SAMPLES = 200
@@ -22,7 +22,7 @@ _TICK_H = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class Treatment:
     """What is given, and for how long.
 
     Raises:
@@ -112,7 +112,7 @@ def _span(hours: float) -> str:
 
 
 @dataclass(frozen=True)
-class Grid:
+class SampleTimes:
     """All times at which a patient is looked at, ascending, and who asked for which."""
 
     time_h: Float[np.ndarray, "time"]
@@ -125,10 +125,10 @@ class Grid:
     """Indices inside the last interval, ends included."""
     auc_start: int
     end: int
-    """Indices of the ends of `Course.auc_window_h`."""
+    """Indices of the ends of `Treatment.auc_window_h`."""
 
 
-def default_step_h(course: Course) -> float:
+def default_step_h(course: Treatment) -> float:
     """A part of the dosing interval, or a multiple of it, so that troughs are sampled; up to 200 a patient."""
     per_interval = _DEFAULT_SAMPLES * course.interval_h / course.total_h
     for parts in _PARTS:
@@ -141,7 +141,7 @@ def _until(end: float, step: float) -> Float[np.ndarray, "time"]:
     return step * np.arange(math.floor(end / step + 1e-9) + 1)
 
 
-def make_grid(course: Course, step: float) -> Grid:
+def make_sample_times(course: Treatment, step: float) -> SampleTimes:
     """All times, with a sample every ``step`` h."""
     doses, total = course.dose_times_h, course.total_h
     start, end = course.last_interval_h
@@ -171,7 +171,7 @@ def make_grid(course: Course, step: float) -> Grid:
 
     jumped = np.flatnonzero(after)
     in_last = jumped[(time[jumped] > start - _TICK_H) & (time[jumped] < end - _TICK_H)]
-    return Grid(
+    return SampleTimes(
         time_h=time,
         after_dose=after,
         sampled=at(regular),

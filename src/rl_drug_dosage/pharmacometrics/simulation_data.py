@@ -51,14 +51,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one patient, which are those of every patient but for ID, DV, MDV, IPRED and covariates."""
+    """The rows of one patient; patients differ in ID, DV, MDV, IPRED and covariates only."""
 
     time_h: Float[np.ndarray, "row"]
     tad_h: Float[np.ndarray, "row"]
     """Since the start of the last dose before the row; 0 before the first."""
     is_dose: Bool[np.ndarray, "row"]
     sample: Int[np.ndarray, "row"]
-    """Index into `Grid.sampled`; -1 for doses."""
+    """Index into `SampleTimes.sampled`; -1 for doses."""
     output: Int[np.ndarray, "row"]
     """Index of the output; -1 for doses."""
 

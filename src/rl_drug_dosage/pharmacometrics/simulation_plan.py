@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
-from rl_drug_dosage.pharmacometrics.simulation_course import Course, Grid, default_step_h, make_grid
+from rl_drug_dosage.pharmacometrics.simulation_course import SampleTimes, Treatment, default_step_h, make_sample_times
 from rl_drug_dosage.pkpd import Categorical, Covariate, DrugModel, Fixed, Route, make_covariates, outside_range
 from rl_drug_dosage.pkpd.same_quantity import likely_covariate
 
@@ -70,9 +70,9 @@ class Plan:
 
     model: DrugModel
     """With covariates fixed, and variability taken out, as asked."""
-    course: Course
+    course: Treatment
     sample_every_h: float
-    grid: Grid
+    grid: SampleTimes
     panels: tuple[int, ...]
     """Outputs that figure and summary show."""
     measured: tuple[bool, ...]
@@ -91,7 +91,7 @@ def make_plan(model: DrugModel, options: SimulationOptions) -> Plan:
     route = _find_route(model, options.route)
     interval = model.dosing.intervals_h[0] if options.interval_h is None else options.interval_h
     usual = min(max(168.0, 3 * interval), 1000 * interval)
-    course = Course(
+    course = Treatment(
         route=route,
         dose_mg=model.dosing.usual_dose_mg if options.dose_mg is None else options.dose_mg,
         interval_h=interval,
@@ -113,7 +113,7 @@ def make_plan(model: DrugModel, options: SimulationOptions) -> Plan:
         model=asked,
         course=course,
         sample_every_h=step,
-        grid=make_grid(course, step),
+        grid=make_sample_times(course, step),
         panels=_panels(model),
         measured=tuple(output.residual is not None for output in model.outputs),
         record_times_h=records,

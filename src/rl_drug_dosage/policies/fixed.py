@@ -1,4 +1,4 @@
-"""One dose for everybody, at every decision: the best one of the grid on a tuning cohort."""
+"""The same dose for every patient at every decision: the best dose of the grid on a tuning cohort."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""Run a policy on held-out episodes: one compiled call for our environments, a plain loop for everybody else's."""
+"""Run a policy on held-out episodes: one compiled call for our environments, a plain loop for other environments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ __all__ = ["TrainSettings"]
 
 
 class TrainSettings(TypedDict, total=False):
-    """What `train` takes by name: the fields of `TrainConfig`, but for ``env_id``, and of `RunOptions`.
+    """What `train` takes by name: the fields of `TrainConfig` without ``env_id``, and of `RunOptions`.
 
     Their meaning stands there and in ``rl-drug-dosage train --help``. ``env_kwargs`` may also be a mapping, whose drug
     models may be files or values.

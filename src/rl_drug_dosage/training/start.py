@@ -43,7 +43,7 @@ def start(
         preset: defaults in place of the usual ones: of `PRESETS`, or ``"scenario"``.
         decisions: of a course, an option of every scenario's environment; 0: the scenario's own.
         command: the command line that is recorded.
-        progress: is told where the run is.
+        progress: reports where the run is.
 
     Raises:
         RlDrugDosageError: a setting, place or device that will not do.
@@ -94,7 +94,7 @@ def go_on(
         scenario: the dosing task, where that is in a file of the user's.
         preset: none may be given.
         accept_changed: go on although the scenario's file has changed since.
-        progress: is told where the run is.
+        progress: reports where the run is.
 
     Raises:
         RlDrugDosageError: a setting that a resumed run cannot have, or a run that cannot go on.

@@ -204,7 +204,7 @@ def make_program(plan: Plan, task: Task | None = None) -> "Program":
         task: from `find_task` or `task_of_run`; None: the one that the configuration names.
 
     Raises:
-        UnknownNameError: nobody knows the environment.
+        UnknownNameError: an unknown environment.
         ConfigError: an option of the environment that is not allowed.
     """
     config = plan.config

@@ -69,7 +69,7 @@ def train(
         options: where it is written.
         task: what is trained on; None: what the configuration names.
         command: the command line that is recorded.
-        progress: is told where the run is.
+        progress: reports where the run is.
 
     Raises:
         RlDrugDosageError: a setting, place or device that will not do; nothing half-written stays behind.
@@ -106,7 +106,7 @@ def resume(
         given: the task, where a file or module of the user's defines it.
         env_kwargs: the options of the environment, where they name a drug model of the user's.
         accept_changed: go on although the scenario's file has changed since.
-        progress: is told where the run is.
+        progress: reports where the run is.
 
     Raises:
         CheckpointError: the folder is not a run's, its checkpoint is damaged, or what was given is not the run's.

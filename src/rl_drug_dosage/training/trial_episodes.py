@@ -48,7 +48,7 @@ def trial_of(
         patients: how many.
         seed: of the cohort.
         deterministic: give the mean action instead of a sample.
-        progress: is told what is being done.
+        progress: reports what is being done.
     """
     title = f"PPO, {path.name}" + ("" if deterministic else ", doses drawn from the policy")
     definition = PolicyDefinition(

@@ -1,7 +1,7 @@
 """The in-silico trial: is this policy better than what a clinic does, for whom, by how much, and how sure are we.
 
 Every policy treats the same patients with the same chance. Baselines are tuned on a cohort of their own. The result is
-a plain record (`Benchmark.record`), the same bits for the same command but for what stands under ``timing``.
+a plain record (`Benchmark.record`), byte-identical for a given command, except ``timing``.
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ class BenchmarkOptions:
         stress: names of stress settings to run as well; ``("all",)``: all that the scenario has.
         shield: also run every policy behind the safety shield.
         decisions: of a course; 0: the scenario's own.
-        accept_changed: a model file whose scenario's file has changed takes part all the same.
+        accept_changed: admit model files whose scenario's file has changed since training.
         output_dir: where files go; None: nothing is written.
 
     Raises:
@@ -141,7 +141,7 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
     Args:
         options: what to compare, on whom.
         command: the command line that the report quotes.
-        progress: is told what is being done.
+        progress: reports what is being done.
 
     Raises:
         UnknownNameError, BadPluginError, ConfigError, ModelFileError: see `BenchmarkOptions` and `enter`.
@@ -314,7 +314,7 @@ def _stress(
 
 
 def _told[T](policy: T, scenario: Scenario) -> T:
-    """The policy with the ward's timetable (when results come back), which everybody there knows, and nothing else."""
+    """The policy with the ward's result times, which are known there; nothing else of the stress setting."""
     changes: dict[str, Any] = {}
     for f in dataclasses.fields(policy):  # type: ignore[arg-type]
         value = getattr(policy, f.name)

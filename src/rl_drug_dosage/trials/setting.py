@@ -134,7 +134,7 @@ def setting_of(
     believed = str(model.env_options.get("belief", ""))
     if believed and believed not in setting.scenario.models:
         raise ModelFileError(
-            f"{path} forms its belief under {believed!r}, which is none of {', '.join(setting.scenario.models)}: give "
+            f"{path} estimates under {believed!r}, which is none of {', '.join(setting.scenario.models)}: give "
             "that drug model beside it (--controller FILE)"
         )
     return setting

@@ -14,7 +14,7 @@ __all__ = ["atomic_write", "prepare_folder", "swept"]
 
 
 def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
-    """Make a folder for results and try it, before minutes of work are lost for want of it.
+    """Make a folder for results and try it, before the work begins.
 
     Args:
         folder: made with its parents where it is missing.

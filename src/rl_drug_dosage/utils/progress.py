@@ -30,7 +30,7 @@ class Steps:
     """Work of a known number of steps, several of which may run at once in threads.
 
     Args:
-        progress: is told which step runs: ``"compiling mipd, 2 of 4"``.
+        progress: reports the step that runs: ``"compiling mipd, 2 of 4"``.
         total: number of steps; each counts the same.
     """
 

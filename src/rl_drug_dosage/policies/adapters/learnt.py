@@ -120,7 +120,7 @@ def check_source(recorded: Mapping[str, str], task: Found[Any], path: Path, *, a
         recorded: the model's ``source``: file name and SHA-256, or nothing.
         task: what is to be used.
         path: of the model file.
-        accept_changed: let it pass all the same.
+        accept_changed: accept it despite the change.
 
     Raises:
         ModelFileError: another file.
