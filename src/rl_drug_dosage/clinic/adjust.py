@@ -1,4 +1,4 @@
-"""A scenario with another horizon or another reward, as the command line and options of environments ask for."""
+"""A scenario with another horizon or reward, as requested by command line or environment options."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,20 +20,20 @@ def adjusted(
     horizon_h: float | None = None,
     reward: "str | Reward | None" = None,
 ) -> Scenario:
-    """The scenario with these settings in place of its own; itself where none is given.
+    """The scenario with these settings replaced; unchanged if none is given.
 
-    Plans that list decisions (samples, judged intervals, decisions at which a controller estimates) keep their list. In
-    a shorter course what lies beyond the end falls away; in a longer one nothing is added.
+    Lists of decisions (samples, judged intervals, decisions at which a controller estimates) are kept. A shorter course
+    drops entries beyond its end; a longer one adds none.
 
     Args:
         scenario: the task.
-        decisions: how many there are.
+        decisions: number of decisions.
         horizon_h: length of the course, a multiple of the interval, in place of ``decisions``.
-        reward: a name in `clinic.rewards.REWARDS`, ``file.py:function``, or a function of `Judged`. Only ever pass a
-            path that comes from the user's command line or code: importing a file runs it.
+        reward: a name in `clinic.rewards.REWARDS`, ``file.py:function``, or a function of `Judged`. Pass only
+            paths from the user's command line or code: importing a file runs it.
 
     Raises:
-        ConfigError: both lengths, or one that is not allowed.
+        ConfigError: both lengths given, or an invalid one.
         UnknownNameError, BadPluginError: no such reward.
     """
     if decisions is not None and horizon_h is not None:
@@ -49,10 +49,10 @@ def adjusted(
 
 
 def decisions_of(horizon_h: float, interval_h: float) -> int:
-    """How many intervals a course has.
+    """Number of intervals in a course.
 
     Raises:
-        ConfigError: not a whole number of them.
+        ConfigError: not a whole number of intervals.
     """
     count = round(horizon_h / interval_h)
     if count < 1 or abs(count * interval_h - horizon_h) > 1e-6 * interval_h:
@@ -89,9 +89,9 @@ def reward_of(reward: "str | Reward", goal: Goal, folder: Path | None = None) ->
     """A reward by name, as ``file.py:function`` or as a function, and the same in words.
 
     Args:
-        reward: which.
-        goal: what a reward by name is made from.
-        folder: that a file is named from; None: the current one.
+        reward: the reward.
+        goal: the goal that a named reward is built from.
+        folder: base folder of relative paths; None: the current one.
     """
     if not isinstance(reward, str):
         return reward, _said(reward, "a function that was given")

@@ -1,4 +1,4 @@
-"""Patients to resample, from a CSV file: one row a patient, one column a covariate."""
+"""Patients to resample, from a CSV file: one row per patient, one column per covariate."""
 
 import csv
 import difflib
@@ -18,17 +18,17 @@ _MISSING = frozenset({"", ".", "NA", "NaN", "nan"})
 def read_cohort(path: Path, covariates: Sequence[Covariate], drawn: Collection[str] = ()) -> tuple[Covariate, ...]:
     """The covariates, drawn as rows of the file.
 
-    A column is known by the name, the NONMEM-style column or an alias of its covariate, in any case; other columns are
-    not read. A cell is a number or one of the covariate's words.
+    A column header is the covariate's name, its NONMEM-style column or an alias, ignoring case; other columns are
+    ignored. A cell is a number or one of the covariate's words.
 
     Args:
         path: the file, with a header line.
         covariates: all that a patient has.
-        drawn: names of those that keep their own distribution unless the file has them.
+        drawn: covariates that keep their distribution unless the file has them.
 
     Raises:
-        ConfigError: a file that cannot be read, a column that is missing or there twice, or a cell that is empty, no
-            number, or outside of the covariate's range, with its row.
+        ConfigError: the file cannot be read, a column is missing or duplicate, or a cell is empty, not a number, or
+            outside the covariate's range; the message names the row.
     """
     header, rows = _table(path)
     places: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What an observation is made of: parts, each with the name and unit of its numbers and the way they are computed."""
+"""The components of an observation: parts, each with names, units and the function that computes them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ ON_BOARD = (1.0, 4.0, 16.0)
 effect nearly Markov (PAE-POMDP)."""
 
 RATIO_OVER = (1.0, 4.0)
-"""Half-lives, in decision intervals, of the doses that a level is set against."""
+"""Half-lives, in decision intervals, of the fading dose mean in the level-to-dose ratio."""
 
 _FORMS = {"lognormal": "log ratio to typical", "proportional": "fraction", "additive": "", "logit": "logit"}
-"""What a random effect is counted in; an additive one in the unit of its parameter."""
+"""Unit of a random effect; an additive one has the unit of its parameter."""
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One number of an observation.
+    """One component of an observation.
 
     Args:
-        name: a short one, unique in its observation.
-        unit: what it is counted in, ``"1"`` where it has no unit.
+        name: short, unique within the observation.
+        unit: its unit, ``"1"`` if it has none.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Feature:
 
 
 class View:
-    """A chart at a decision, and what several parts need of it, computed once and only when a part asks.
+    """A chart at a decision, with the values that several parts share, computed lazily and once.
 
     Args:
         scenario: the task.
@@ -69,7 +69,7 @@ class View:
 
     @cached_property
     def dose(self) -> Float[Array, " decision"]:
-        """In shares of the largest."""
+        """Past doses, in shares of the largest amount."""
         return self.record.dose / self.top
 
     @cached_property
@@ -78,12 +78,12 @@ class View:
 
     @cached_property
     def there(self) -> Array:
-        """Which of the last ``history`` intervals there have been."""
+        """Which of the last ``history`` intervals lie within the course."""
         return self._back >= 0
 
     @cached_property
     def rows(self) -> Array:
-        """Their numbers; 0 for those before the course."""
+        """Their indices; 0 for those before the course."""
         return jnp.maximum(self._back, 0)
 
     @cached_property
@@ -93,7 +93,7 @@ class View:
 
     @cached_property
     def belief(self) -> tuple[Belief, Array | None]:
-        """What the levels say of the patient, and the dose of Bayesian dosing where one is asked for."""
+        """The MAP estimate, and the dose of Bayesian dosing if it is needed."""
         return self._believe()
 
     @cached_property
@@ -104,13 +104,13 @@ class View:
 
 @dataclass(frozen=True)
 class Part:
-    """Numbers of an observation that belong together.
+    """Components of an observation that belong together.
 
     Args:
         features: their names and units, in order.
         meaning: one line for tables.
-        option: which option of an environment shows it; empty where nothing leaves it out.
-        value: computes them, any shape of ``len(features)`` numbers.
+        option: the environment option that enables it; empty if it is always observed.
+        value: computes them; any array shape with ``len(features)`` numbers.
     """
 
     features: tuple[Feature, ...]
@@ -120,7 +120,7 @@ class Part:
 
 
 def parts_of(observer: "Observer") -> tuple[Part, ...]:
-    """The parts of an observer's vector, in its order: the one place where the layout stands."""
+    """The parts of an observer's vector, in order: the single definition of the layout."""
     scenario = observer.scenario
     found = [*_task(observer), *_treatment(observer), _latest_levels(scenario)]
     if observer.ratio:
@@ -257,11 +257,10 @@ def _ratio(scenario: Scenario) -> Part:
 
 
 def _ratios(scenario: Scenario, record: Record) -> Float[Array, " ratio"]:
-    """What clinics know as the C/D ratio: ln of each level over the doses behind it, averaged over the levels.
+    """The concentration-to-dose (C/D) ratio: ln of each level over the preceding doses, averaged over the levels.
 
-    The doses behind a level are an exponentially fading mean of those until then, with each of the half-lives
-    `RATIO_OVER`; the average is over all levels, and once more with those of four intervals ago counting half. 0 where
-    no level is known.
+    The preceding doses enter as an exponentially fading mean, with each of the half-lives `RATIO_OVER`. The average is
+    taken over all levels, and again with weights that halve every four intervals. 0 if no level is known.
     """
     steps = scenario.schedule.decisions
     column = scenario.monitoring.guide % len(scenario.monitoring.at_h)
@@ -338,7 +337,7 @@ def _deviations(view: View) -> Array:
 
 
 def _surprise(model: DrugModel, view: View) -> Array:
-    """The latest innovation under the belief, in standard deviations: it tells a wrong model."""
+    """The latest innovation under the MAP estimate, in standard deviations: signals model misspecification."""
     scenario, record, z = view.scenario, view.record, view.belief[0].z
     occasions = occasions_of(model, scenario)
     eta, kappa = split_latent(model, z, occasions)

@@ -1,4 +1,4 @@
-"""Whether a drug model can simulate a scenario, and a scenario with one more drug model."""
+"""Whether a drug model fits a scenario, and how to add a drug model to a scenario."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -15,19 +15,19 @@ __all__ = ["misfits", "with_models"]
 
 
 def misfits(scenario: "Scenario", model: DrugModel) -> list[str]:
-    """Why a drug model cannot simulate a scenario or be believed in it; empty where it can.
+    """Why a drug model cannot be simulator or controller of a scenario; empty if it can.
 
-    Looked at are the covariates that the model needs, the compartments that the scenario puts something into, the
-    outputs that it measures and judges, and the units of all of them.
+    Checked are the covariates that the model needs, the compartments that the scenario doses, the outputs that it
+    measures and judges, and the units of all of them.
     """
     return [*_covariates(scenario, model), *_compartments(scenario, model), *_outputs(scenario, model)]
 
 
 def with_models(scenario: "Scenario", *references: object) -> tuple["Scenario", tuple[str, ...]]:
-    """The scenario with more drug models, and the names by which ``Scenario.drug`` finds them.
+    """The scenario with additional drug models, and the names by which ``Scenario.drug`` finds them.
 
-    One that the scenario has already is not added again. Only ever pass a path or a module name that comes from the
-    user's command line or code: importing a file runs it.
+    A model that the scenario already has is not added again. Pass only paths and module names from the user's command
+    line or code: importing a file runs it.
 
     Args:
         scenario: the task.
@@ -35,8 +35,7 @@ def with_models(scenario: "Scenario", *references: object) -> tuple["Scenario", 
 
     Raises:
         UnknownNameError, BadPluginError: no such drug model.
-        ConfigError: one that does not fit the scenario, with everything that is wrong in one line; or another model of
-            the same name.
+        ConfigError: a model does not fit the scenario (all reasons in one line), or another model has the same name.
     """
     names: list[str] = []
     for reference in references:
@@ -94,7 +93,7 @@ def _outputs(scenario: "Scenario", model: DrugModel) -> list[str]:
     all_judged: tuple[Target | Harm, ...] = (*scenario.goal.targets, *scenario.goal.harms)
     wanted = {**{judged.output: "judged" for judged in all_judged}, monitoring.output: "measured"}
     if scenario.dropout is not None:
-        wanted.setdefault(scenario.dropout.output, "looked at for drop-outs")
+        wanted.setdefault(scenario.dropout.output, "used for drop-outs")
     found = [
         f"the output {name!r} is {why}, and it has {', '.join(outputs)} only"
         for name, why in wanted.items()

@@ -1,4 +1,4 @@
-"""Label doses that are one number a patient: the usual dose, or so many mg/kg with caps."""
+"""Label doses that are constant per patient: the usual dose, or a dose per kg (or similar) with limits."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,11 +22,11 @@ class LabelRule:
     """The same dose at every decision, with an optional different first dose.
 
     Args:
-        amount: of every dose, in ``unit``.
-        unit: of the amounts: the dosage's, or the dosage's per something of the patient (``"mg/kg"``).
+        amount: each dose, in ``unit``.
+        unit: of the amounts: the dosage's unit, or that per unit of a covariate (``"mg/kg"``).
         source: of the rule.
-        first: of the first dose, in ``unit``; None: as the others.
-        per: the covariate that the amounts are multiplied by, where ``unit`` is per something.
+        first: the first dose, in ``unit``; None: as the others.
+        per: the covariate that the amounts are multiplied by, if ``unit`` is per unit of a covariate.
         lowest, highest: limits of the dose, in the dosage's unit.
     """
 
@@ -61,7 +61,7 @@ class LabelRule:
         return f"{start}{self.amount:g} {self.unit} at every decision{limits} ({self.source})"
 
     def check(self, dosage: Dosage, covariates: tuple[Covariate, ...]) -> None:
-        """Whether the rule speaks of these doses and patients.
+        """Check that the rule fits these doses and covariates.
 
         Raises:
             ConfigError: a unit that is neither the dosage's nor, with ``per``, the dosage's per that covariate.

@@ -1,4 +1,4 @@
-"""What a learner is shown of a record: one vector, the same in training, in a trial and at the bedside."""
+"""The observation of a record: one vector, identical in training, in trials and at the bedside."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,21 +29,21 @@ _CHANGES = frozenset(ACTIONS[2:])
 
 @dataclass(frozen=True, eq=False)
 class Observer(ByValue):
-    """From a record to a vector.
+    """Maps a record to an observation vector.
 
-    What it is made of, in order and with units, says `parts`; `clinic.features` writes it down once.
+    `parts` lists its components in order, with units; the layout is defined in `clinic.features`.
 
     Args:
         scenario: the task.
-        history: intervals that are shown one by one.
-        belief: the model that a belief is formed under; None: none.
-        action: what an action is, one of `ACTIONS`, see `dose`; ``"residual"`` needs a belief.
-        on_board: show the drug on board; only an ablation leaves it out.
-        clock: show the time. Treatment goes on after a trial's last day: a policy that cannot tell it doses on that day
-            as on the one before.
-        ratio: show the level-to-dose ratio, a level over the doses behind it.
-        intervals: a second action is the place of a dosing interval in `Dosage.intervals_h`; which one runs, and
-            whether a dose is due, are shown.
+        history: number of past intervals in the observation.
+        belief: drug model of the MAP estimate; None: no estimate.
+        action: meaning of an action, one of `ACTIONS`, see `dose`; ``"residual"`` needs a belief.
+        on_board: observe the drug on board; omitted only in ablations.
+        clock: observe the time. Treatment continues after a trial's last day: a policy that does not observe the time
+            cannot exploit the end of the course.
+        ratio: observe the level-to-dose ratio, a level over the doses before it.
+        intervals: a second action is the index of a dosing interval in `Dosage.intervals_h`; the current interval and
+            whether a dose is due are observed.
     """
 
     scenario: Scenario
@@ -63,7 +63,7 @@ class Observer(ByValue):
             )
 
     def init(self) -> tuple[Any, ...]:
-        """The memory at admission; last in it is the dose that an action changes, where it changes one."""
+        """The memory at admission; its last entry is the dose that an action changes, for relative actions."""
         base = (jnp.zeros(()),) if self.action in _CHANGES else ()
         if self.belief is None:
             return base
@@ -80,22 +80,22 @@ class Observer(ByValue):
 
     @property
     def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest of every action, ``[action]``: the dose, and the dosing interval where it is chosen."""
+        """Lowest and highest of every action, ``[action]``: the dose, and the dosing interval if it is chosen."""
         low, high = self.action_range
         last = [len(self.scenario.dosage.intervals_h) - 1.0] if self.intervals else []
         return np.asarray([low, *(0.0 for _ in last)], np.float32), np.asarray([high, *last], np.float32)
 
     def prescribe(self, memory: tuple[Any, ...], action: Float[Array, " action"]) -> Answer:
-        """What actions stand for: an amount of the grid, with its dosing interval where that is chosen."""
+        """The meaning of actions: an amount on the grid, with its dosing interval if the policy chooses it."""
         amount = snap(self.scenario, self.dose(memory, action[0]))
         return Prescription(amount, jnp.round(action[1]).astype(jnp.int32)) if self.intervals else amount
 
     def dose(self, memory: tuple[Any, ...], action: Float[Array, ""]) -> Float[Array, ""]:
-        """The amount that an action stands for, not yet on the grid.
+        """The amount that an action denotes, not yet on the grid.
 
-        ``"amount"``: itself. ``"grid"``: a place on the grid of amounts, which is finer where finer doses are needed.
+        ``"amount"``: itself. ``"grid"``: a position on the dose grid, which may be finer where that is needed.
         ``"relative"``: a change ``a`` of the dose before (of the label's, where there is none) ``d`` to
-        ``(d + b) 2^a - b``, with ``b`` a tenth of the usual dose, so that something is above none. ``"label"``: the
+        ``(d + b) 2^a - b``, with ``b`` a tenth of the usual dose, so that a dose of 0 can rise. ``"label"``: the
         same change of the label's dose now. ``"residual"``: of the Bayesian dose.
         """
         if self.action == "grid":
@@ -108,12 +108,12 @@ class Observer(ByValue):
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """What the vector is made of, in order."""
+        """The components of the vector, in order."""
         return parts_of(self)
 
     @property
     def names(self) -> tuple[Feature, ...]:
-        """Name and unit of every number of the vector."""
+        """Name and unit of each component of the vector."""
         return tuple(feature for part in self.parts for feature in part.features)
 
     @property
@@ -122,7 +122,7 @@ class Observer(ByValue):
         return len(self.names)
 
     def __call__(self, memory: tuple[Any, ...], record: Record) -> tuple[Float[Array, " obs"], tuple[Any, ...]]:
-        """The vector, and the memory after it."""
+        """The vector, and the updated memory."""
         after: tuple[Any, ...] = ()
 
         def believe() -> tuple[Belief, Array | None]:
@@ -148,7 +148,7 @@ class Observer(ByValue):
 
 
 SEEN = ("history", "belief", "action", "on_board", "clock", "ratio", "intervals")
-"""The options that decide what a policy sees: the arguments of `observer_of`."""
+"""The options that define a policy's observation: the arguments of `observer_of`."""
 
 
 @lru_cache
@@ -162,22 +162,22 @@ def observer_of(
     ratio: bool = False,
     intervals: bool = False,
 ) -> Observer:
-    """The observer of an environment's options; one object each, so that programs are shared."""
+    """The observer for an environment's options; equal options share one object and hence the compiled programs."""
     believed = model_of(scenario, belief) if belief else None
     return Observer(scenario, history, believed, action, on_board, clock, ratio, intervals)
 
 
 def observer_from(scenario: Scenario, options: Mapping[str, Any], whose: str) -> Observer:
-    """The observer of options that somebody gave.
+    """The observer for options given by a user.
 
     Args:
         scenario: the task.
         options: some of `SEEN`.
-        whose: for messages.
+        whose: the owner of the options, for messages.
 
     Raises:
-        UnknownNameError: another option, or a belief in a model that the scenario does not have.
-        ConfigError: a value that is not allowed.
+        UnknownNameError: an unknown option, or a belief under a model that the scenario does not have.
+        ConfigError: an invalid value.
     """
     for name, value in options.items():
         if name not in SEEN:

@@ -45,13 +45,13 @@ FACTORS = (0.7, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3)
 """Multiples of a plan that are also compared if the loss differs from the one that the plan minimises."""
 _STEPS = 5
 _PREFERENCE = 1e-3
-"""Of a dosing interval over the next one in the list: decides where two serve equally well."""
+"""Preference of a dosing interval over the next one in the list; breaks ties."""
 _HOLD = 0.02
 """Weight of staying close to the previous plan: decides when no target within the horizon depends on a dose."""
 
 
 class Planned(NamedTuple):
-    """Memory of Bayesian dosing: the belief after the last results, and the previous plan."""
+    """Memory of Bayesian dosing: the estimate after the last results, and the previous plan."""
 
     belief: Belief
     plan: Float[Array, " move"]
@@ -70,7 +70,7 @@ def player_of(model: DrugModel, scenario: Scenario, record: Record, z: Array) ->
 
 
 def update(model: DrugModel, scenario: Scenario, belief: Belief, record: Record) -> Belief:
-    """The belief updated with the results since the last decision; no computation if there can be none."""
+    """The estimate updated with the results since the last decision; skipped if there are none."""
     fresh = jnp.asarray(new_results(scenario))[record.k]
     return jax.lax.cond(fresh, lambda: estimate(model, scenario, record, belief.z), lambda: belief)
 
@@ -97,14 +97,14 @@ def decide(
     factors: tuple[float, ...] = (),
     compared_on: Callable[[Array | None], Callable[[Array], Array]] | None = None,
 ) -> tuple[Answer, Float[Array, " move"]]:
-    """What to prescribe now, and the plan that it begins.
+    """The prescription now, and the plan that it starts.
 
-    Where dosing intervals can be chosen, each has a plan of its own, and the one with the least loss is taken.
+    If dosing intervals can be chosen, one plan is made for each, and the plan with the lowest loss is used.
 
     Args:
         scenario: for the grid and the intervals.
         look_of: from a dosing interval (None: the only one) to the `outlook` that plans are made on.
-        plan: the one before, to start from.
+        plan: the previous plan, used as starting point.
         loss: of the deviations of an outlook.
         factors: see `choose`.
         compared_on: the outlook that doses are compared on; that of ``look_of`` unless given.
@@ -147,7 +147,7 @@ def outlook(
         player: the patient.
         seen: the history.
         record: the record at the decision.
-        choice: the dosing interval of the plan, where one can be chosen; None: the first.
+        choice: the dosing interval of the plan, if it can be chosen; None: the first.
     """
     scenario, model = player.scenario, player.model
     low, high, aim = (jnp.asarray(e) for e in scenario.edges())

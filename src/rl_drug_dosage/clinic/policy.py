@@ -1,6 +1,6 @@
-"""What every dosing policy is: two pure functions over its parameters, `init` and `act`.
+"""The interface of a dosing policy: two pure functions over its parameters, `init` and `act`.
 
-A policy file defines ``POLICY``, a `PolicyDefinition`: how to make the policy for a setting, and what may be tuned.
+A policy file defines ``POLICY``, a `PolicyDefinition`: how to build the policy for a setting, and what can be tuned.
 """
 
 import abc
@@ -22,7 +22,7 @@ __all__ = ["Policy", "PolicyDefinition", "Setting"]
 
 
 class Policy(eqx.Module):
-    """A value that chooses doses. A learnt policy, PID, Bayesian dosing and the oracle are the same kind of thing.
+    """A value that chooses doses. Learnt policies, PID, Bayesian dosing and the oracle share this interface.
 
     The parameters are the leaves of the module; ``memory`` is any pytree of arrays. Both functions see one patient and
     can be traced by JAX, so that one rollout runs any policy over any cohort.
@@ -39,21 +39,21 @@ class Policy(eqx.Module):
 
     @abc.abstractmethod
     def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Any]:
-        """The next dose, in the unit of the scenario's dosage, and the memory after it.
+        """The next dose, in the unit of the scenario's dosage, and the updated memory.
 
         Where the scenario offers dosing intervals (`Dosage.intervals_h`), the dose may be a
-        `clinic.timetable.Prescription`; an amount alone is given at the first of them.
+        `clinic.timetable.Prescription`; an amount alone uses the first of them.
 
         Args:
-            memory: from `init` or the decision before.
+            memory: from `init` or the previous decision.
             observation: what the clinic knows at this decision.
-            key: chance; without one the policy is deterministic.
+            key: random key; None: the policy acts deterministically.
         """
 
     def check(self) -> None:
-        """Raise what went wrong outside of the compiled program; asked after every run.
+        """Raise an error that occurred outside the compiled program; called after every run.
 
-        Only a policy that calls somebody's code on the host has something to say: see `policies.adapters.host`.
+        Only policies that call external code on the host use this, see `policies.adapters.host`.
         """
 
 
@@ -86,17 +86,17 @@ def _anywhere(scenario: Scenario) -> str:
 
 @dataclass(frozen=True)
 class PolicyDefinition:
-    """What a policy's file defines as ``POLICY``.
+    """What a policy file defines as ``POLICY``.
 
     Args:
         title: one line for tables and ``--help``.
-        build: makes the policy.
+        build: builds the policy for a setting.
         candidates: policies to choose from on a tuning cohort, as one policy whose leaves have a leading axis; None
-            where nothing is tuned.
-        refuses: why the policy cannot be used in a scenario; empty where it can.
-        sees_truth: handed the patient's true parameters.
-        chance: draws its doses.
-        card: what a model file says of itself.
+            if nothing is tuned.
+        refuses: the reason why the policy cannot be used in a scenario; empty if it can.
+        sees_truth: the policy receives the patient's true parameters.
+        chance: the policy is stochastic.
+        card: the record in a model file.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Rewards by name, for scenarios that need none of their own: made from the goal alone."""
+"""Named rewards for scenarios that define none: derived from the goal alone."""
 
 import abc
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from rl_drug_dosage.pkpd import Target
 __all__ = ["HARM_COST", "REWARDS", "named_reward"]
 
 HARM_COST = 0.25
-"""Of the reward ``"goal"``: a harmful event costs a quarter of an interval in the goal."""
+"""Reward ``"goal"``: a harmful event costs a quarter of an interval in target."""
 _WORST = 5.0
-"""Half-widths: further off is not worse, so that one lost patient does not outweigh all others."""
+"""Cap of the distance, in half-widths, so that one lost patient does not outweigh all others."""
 
 type _Cost = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
 class _OfGoal(abc.ABC):
-    """A reward of one judged interval; 0 in the others. Equal goals make equal rewards."""
+    """Reward of a judged interval; 0 in the others. Equal goals give equal rewards."""
 
     goal: Goal
 
@@ -78,10 +78,10 @@ class _Squared(_Distance):
 
 
 def _off(target: Target, metric: Array, low: Array, high: Array, aim: Array) -> Float[Array, " point"]:
-    """Distance from the aim, 1 at the edge on that side; ratios where the target counts in logarithms.
+    """Distance from the aim, 1 at the edge on that side; in log ratios if the target is on the log scale.
 
-    A target that is open on one side is missed from its edge on: 0 at the edge, then 1 more every 20 % of it, and one
-    is added where it is missed, so that its edge is at 1 as well.
+    For a one-sided target the distance grows by 1 per 20 % beyond the edge. Outside, 1 is added, so that its edge is
+    also at distance 1.
     """
     both = jnp.isfinite(low) & jnp.isfinite(high)
     floor = 1e-9
@@ -104,14 +104,14 @@ REWARDS = {
     "outside": (_Outside, "0 within the target, outside minus the distance from the aim, 1 at the edge, at most 5"),
     "squared": (_Squared, "minus the square of the distance from the aim, 1 at the target's edge, at most 25"),
 }
-"""Name -> (its class, what it is in words). All are 0 in intervals that the goal does not judge."""
+"""Name -> (class, description). All are 0 in intervals that the goal does not judge."""
 
 
 def named_reward(name: str, goal: Goal) -> tuple[Reward, str]:
     """A reward by its name, and the same in words.
 
     Raises:
-        UnknownNameError: no reward of this name.
+        UnknownNameError: no such reward.
     """
     if name not in REWARDS:
         raise UnknownNameError("reward", name, REWARDS, remedy="or give file.py:function")

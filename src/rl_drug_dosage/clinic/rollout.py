@@ -34,11 +34,11 @@ class Courses(eqx.Module):
     dose: Float[Array, "decision patient"]
     """The dose given, in the dosage's unit."""
     proposal: Float[Array, "decision patient"]
-    """What the policy asked for."""
+    """The dose proposed by the policy."""
     every_h: Float[Array, "decision patient"]
-    """The dosing interval that runs."""
+    """The current dosing interval."""
     reason: Int[Array, "decision patient"]
-    """Why they differ, an index into `clinic.shield.REASONS`; 0 if they are equal."""
+    """Why dose and proposal differ, an index into `clinic.shield.REASONS`; 0 if they are equal."""
     inside: Float[Array, "decision patient"]
     """Fraction of the interval's points inside every target; 0 after a patient has dropped out."""
     under: Float[Array, "decision patient"]
@@ -80,8 +80,8 @@ def rollout(
 ) -> Courses:
     """Simulate one policy on the patients identified by the keys. Can be traced by JAX.
 
-    Every policy treats the same patients with the same random events. A patient who has left counts as out of range to
-    the end.
+    Every policy treats the same patients with the same random events. A patient who has dropped out counts as out of
+    range until the end.
 
     Args:
         scenario: the task.
@@ -146,10 +146,11 @@ def _every_h(scenario: Scenario, choice: Int[Array, "patient decision"], k: Arra
 def dispense(
     scenario: Scenario, shield: Shield | None, record: Record, proposal: Answer
 ) -> tuple[Answer, Int[Array, ""]]:
-    """What is given for a proposal, and why it differs: an index into `clinic.shield.REASONS`.
+    """The dose given for a proposal, and why it differs: an index into `clinic.shield.REASONS`.
 
-    A proposal off the grid becomes the nearest amount of it. Without a number the last dose goes on, and nothing is
-    given before the first. Then comes the shield. While a longer dosing interval runs nothing is given.
+    A proposal off the grid is moved to the nearest amount. A proposal that is not a number is replaced by the last
+    dose, or by no dose before the first. The shield is applied after that. No dose is given within a longer dosing
+    interval.
     """
     asked = amount_of(proposal)
     invalid = ~jnp.isfinite(asked)

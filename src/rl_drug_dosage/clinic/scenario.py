@@ -58,7 +58,7 @@ class Harm:
         metric, output: see `rl_drug_dosage.pkpd.Target`.
         above, below: one of the two limits.
         source: of the limit.
-        from_h: intervals that start earlier are not looked at.
+        from_h: intervals that start earlier are not counted.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Goal:
 
     Args:
         title: the primary endpoint in words, with its unit.
-        targets: all of them have to hold.
+        targets: all must be met.
         harms: events that are counted.
         judged: decision intervals that count; None means all.
     """
@@ -214,7 +214,7 @@ class Scenario(ByValue):
 
     Args:
         title: one line for tables.
-        models: drug models that can simulate it and be believed, names or values; the first is the default of both.
+        models: drug models for simulator and controller, names or values; the first is the default for both.
         covariates: what is known of a patient, without clocks. Those that a model needs and that are left out are those
             of the drug model, the first one that has them. A mapping from name to distribution changes how those are
             drawn, and no more. Complete ones are drawn in the order given; where some are left out, all that a model
@@ -232,15 +232,15 @@ class Scenario(ByValue):
         etas: random effects of models that publish none.
         spread: parameter of the drug models -> sd of the log-normal spread that training may add to it, see
             `clinic.interval.randomised`.
-        elsewhere: covariate -> how it is distributed among the patients of other wards, for training.
-        strata: (name, covariate, edges) by which results are broken down.
-        look_ahead: intervals that a planning controller looks ahead.
-        estimated_at: decisions, ascending, at which a Bayesian controller updates its estimate; None means after all
-            new results. Where a level comes with every decision an estimate costs as many intervals as have passed.
-        estimated: parameters whose random effects a controller estimates, the others taken as typical; None means
-            all. The simulator keeps all.
+        elsewhere: covariate -> its distribution among the patients of other wards, for training.
+        strata: (name, covariate, edges) for subgroup results.
+        look_ahead: planning horizon of a controller, in intervals.
+        estimated_at: decisions, ascending, at which a Bayesian controller updates its estimate; None: whenever there
+            are new results. The cost of an estimate grows with the number of past intervals.
+        estimated: parameters whose random effects a controller estimates; the others are fixed to typical values.
+            None: all. The simulator always uses all random effects.
         shield, training: see their classes.
-        drugs: drug models that are not built in; those given in ``models`` as values end up here.
+        drugs: drug models that are not built in; values given in ``models`` are stored here.
     """
 
     title: str
@@ -360,7 +360,7 @@ class Scenario(ByValue):
 
     @property
     def records(self) -> int:
-        """Rows of a covariate table: one an interval where something drifts, else one."""
+        """Rows of a covariate table: one per interval if a covariate drifts, otherwise one."""
         return self.schedule.decisions if self.drifts else 1
 
     def sampled(self) -> np.ndarray:
@@ -405,16 +405,16 @@ def _edges(target: Target, ends_h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _value(model: Any) -> Any:
-    """A drug model as the scenario keeps it: a name, or a value where it is read from a file."""
+    """A drug model as stored in the scenario: a name, or a value if it was read from a file."""
     if isinstance(model, Path) or (isinstance(model, str) and is_file_reference(DRUG, model)):
         return load_drug(model)
     return model
 
 
 def completed(scenario: Scenario) -> tuple[Covariate, ...]:
-    """The covariates of a scenario with those that it leaves out, see `Scenario.covariates`.
+    """The covariates of a scenario, completed from its drug models, see `Scenario.covariates`.
 
-    A covariate that a model has too also gets the words and aliases of the model's, unless it has its own.
+    A covariate that a model also has inherits the model's words and aliases, unless it defines its own.
     """
     clocks = {c.name for c in scenario.clocks}
     known: dict[str, Covariate] = {}

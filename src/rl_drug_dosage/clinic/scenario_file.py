@@ -1,7 +1,7 @@
 """A scenario as a TOML file: the same values, and the same checks, as `Scenario` in Python.
 
-`docs/scenario-files.md` describes the format. A scenario file is its user's own program part: it may name Python files
-beside it or in a folder below it, for drugs, rewards and label doses, and no others.
+`docs/scenario-files.md` describes the format. A scenario file counts as the user's own code: it may refer to Python
+files for drugs, rewards and label doses, but only in its own folder or below.
 """
 
 import dataclasses
@@ -47,9 +47,9 @@ ROWS: Mapping[tuple[type, str], tuple[str, ...]] = {
     (Disturbance, "profile"): ("at_h", "value"),
     (Intake, "schedule"): ("interval", "amount_mg"),
 }
-"""Fields that hold rows: what the values of a row are called in a file."""
+"""Fields that hold rows: the keys of a row's values in a file."""
 _OTHERWISE = frozenset({"models", "drugs", "covariates"})
-"""Fields of `Scenario` that a file gives in other words: ``drug`` or ``drugs``, and ``cohort``."""
+"""Fields of `Scenario` that a file gives under other keys: ``drug`` or ``drugs``, and ``cohort``."""
 TOP: Mapping[str, Any] = {
     "drug": str,
     "drugs": tuple[str, ...],
@@ -66,13 +66,13 @@ def read_scenario(path: Path) -> tuple[Scenario, tuple[Path, ...]]:
         path: the file.
 
     Returns:
-        The scenario; the file and everything beside it that it names.
+        The scenario; the file and all files that it refers to.
 
     Raises:
-        ConfigError: no TOML, a key that is missing, a value of another type, units that do not fit, or anything that
+        ConfigError: invalid TOML, a missing key, a value of the wrong type, incompatible units, or anything else that
             `Scenario` refuses.
         UnknownNameError: a key, covariate, drug, reward or kind that does not exist, with the nearest one.
-        BadPluginError: a Python file that fails, or does not define what is asked of it.
+        BadPluginError: a Python file that fails, or lacks the named object.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -136,12 +136,12 @@ class _File:
                 self.tables.refuse(f"the top level needs {key}")
 
     def beside(self, text: str, what: str) -> Path:
-        """A file that this one may name: in its own folder or below.
+        """A file that the scenario file may refer to: in its own folder or below.
 
         Raises:
-            ConfigError: it lies elsewhere, or there is none.
+            ConfigError: it lies elsewhere, or does not exist.
         """
-        # A backslash parts folders on another system: what means one file here must mean it everywhere.
+        # A backslash separates folders on Windows only; a path must mean the same file everywhere.
         named = Path(text)
         if named.is_absolute() or ".." in named.parts or "\\" in text or (len(text) > 1 and text[1] == ":"):
             self.tables.refuse(
@@ -184,7 +184,7 @@ class _File:
         return tuple(found)
 
     def schedule(self, table: Any) -> Schedule:
-        """With ``horizon_h`` in place of ``decisions`` where that is given."""
+        """The schedule table, with ``horizon_h`` converted to ``decisions`` if given."""
         if isinstance(table, dict) and "horizon_h" in table:
             horizon_h = self.tables.value(float, table["horizon_h"], "[schedule]", "horizon_h")
             if "decisions" in table:
@@ -202,7 +202,7 @@ class _File:
         return self.tables.make(Schedule, table, "[schedule]")
 
     def dosage(self, table: Any, drug: DrugModel) -> Dosage:
-        """With ``route`` of the drug, and a grid from, to and step."""
+        """The dosage table, with the drug's ``route`` and a ``{from, to, step}`` grid resolved."""
         if not isinstance(table, dict):
             self.tables.refuse("[dosage] must be a table")
         table = dict(table)
@@ -249,7 +249,7 @@ class _File:
         return [low + i * step for i in range(count + 1)]
 
     def goal(self, table: Any, output: str) -> Goal:
-        """Targets and harms are of the measured output unless they say more."""
+        """Targets and harms; their output defaults to the measured one."""
         if not isinstance(table, dict):
             self.tables.refuse("[goal] must be a table")
         values = dict(table)
@@ -282,7 +282,7 @@ class _File:
         return function, said or text
 
     def cohort(self, table: Any, models: tuple[Any, ...], clocks: set[str]) -> tuple[Covariate, ...]:
-        """The covariates that the file gives: changed ones of the drugs, its own, and all of them with a table."""
+        """The covariates given in the file: modified ones of the drugs, and its own; all of them if it names a CSV."""
         if not isinstance(table, dict):
             self.tables.refuse("[cohort] must be a table")
         known: dict[str, Covariate] = {}
@@ -302,7 +302,7 @@ class _File:
         return read_cohort(path, tuple(order.values()), drawn)
 
     def covariate(self, name: str, table: Any, known: Mapping[str, Covariate]) -> Covariate:
-        """One of the drugs' with changes, or a whole one of the scenario's own."""
+        """A drug's covariate with changes, or a new one of the scenario."""
         where = f"[cohort.{name}]"
         if not isinstance(table, dict):
             self.tables.refuse(f"{where} must be a table")

@@ -1,4 +1,4 @@
-"""The dosing interval as part of a prescription: every 6, 8, 12, 24 or 48 h, decided once a decision interval."""
+"""The dosing interval as part of a prescription: every 6, 8, 12, 24 or 48 h, chosen once per decision."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,16 +15,16 @@ __all__ = ["Answer", "Prescription", "Timetable", "amount_of", "choice_of", "tim
 
 
 class Prescription(NamedTuple):
-    """A dose with its interval, where a scenario lets a policy choose both (`Dosage.intervals_h`)."""
+    """A dose with its dosing interval, for scenarios in which a policy chooses both (`Dosage.intervals_h`)."""
 
     amount: Float[Array, ""]
-    """Of each administration, in the dosage's unit."""
+    """Amount of each administration, in the dosage's unit."""
     choice: Int[Array, ""]
-    """Which of the intervals, an index."""
+    """Index of the dosing interval."""
 
 
 type Answer = Float[Array, ""] | Prescription
-"""What a policy says: an amount, or an amount with its dosing interval."""
+"""A policy's answer: an amount, or an amount with its dosing interval."""
 
 
 def amount_of(proposal: Answer) -> Float[Array, ""]:
@@ -33,7 +33,7 @@ def amount_of(proposal: Answer) -> Float[Array, ""]:
 
 
 def choice_of(proposal: Answer) -> Int[Array, ""]:
-    """The interval of a policy's answer; the first one where it says none."""
+    """The interval of a policy's answer; the first one if it gives none."""
     return jnp.asarray(proposal.choice, jnp.int32) if isinstance(proposal, Prescription) else jnp.zeros((), jnp.int32)
 
 
@@ -42,9 +42,9 @@ class Timetable:
     """When doses are given after a decision.
 
     Args:
-        at_h: every time at which one may be given.
-        given: 1 where an interval gives one at that time, ``[interval, time]``.
-        waits: decisions from one prescription to the next, ``[interval]``: 2 for every 48 h where decisions are made
+        at_h: all possible times of administration.
+        given: 1 where an interval has an administration at that time, ``[interval, time]``.
+        waits: decisions from one prescription to the next, ``[interval]``: 2 for every 48 h with decisions
             every 24 h.
     """
 
@@ -64,7 +64,7 @@ def timetable(schedule: Schedule, dosage: Dosage) -> Timetable:
 
     Raises:
         ConfigError: a dosing interval that neither divides the decision interval nor is a multiple of it, or a first
-            one that is longer than it; infusions that overlap.
+            one that is longer than that; overlapping infusions.
     """
     if not dosage.intervals_h:
         return Timetable(dosage.at_h, np.ones((1, len(dosage.at_h))), np.ones(1, int))

@@ -20,9 +20,9 @@ class TableReader:
     Args:
         file: its name, for messages.
         function: from ``"file.py:function"`` to the function.
-        kinds: name -> class, for every union of classes that a table chooses from by its key ``kind``.
+        kinds: name -> class, for unions of classes selected by a table's key ``kind``.
         rows: (class, field) -> the keys of one row, for fields that hold tuples of fixed length.
-        homes: key -> the tables that have it, to say where a misplaced key belongs.
+        homes: key -> the tables that have it, used in messages about misplaced keys.
     """
 
     file: str
@@ -42,14 +42,14 @@ class TableReader:
 
         Raises:
             UnknownNameError: a key that the class does not have.
-            ConfigError: a key that is missing, a value of another type, or one that the class refuses.
+            ConfigError: a missing key, a value of the wrong type, or one that the class refuses.
         """
         if not isinstance(table, dict):
             self.refuse(f"{where} must be a table, not {_shown(table)}")
         hints = keys_of(kind)
         self.check_keys(table, hints, where)
         values = {**defaults, **{key: self.value(hints[key], v, where, key, kind) for key, v in table.items()}}
-        # TOML knows no nothing: what may be None is so where it is left out.
+        # TOML has no null: a field that may be None is None if left out.
         values = {**{key: None for key, hint in hints.items() if key in _needed(kind) and _may_be_none(hint)}, **values}
         missing = [key for key in _needed(kind) if key not in values]
         if missing:

@@ -15,7 +15,7 @@ from rl_drug_dosage.pkpd import Residual
 __all__ = ["Adherence", "Clock", "Disturbance", "Dosage", "Drift", "Dropout", "Intake", "Monitoring", "Schedule"]
 
 _LONGEST = 10_000
-"""Decisions of a course: more is a slip of the pen."""
+"""Maximum number of decisions per course; more is taken as a typing error."""
 
 
 def _require(ok: bool, what: str, came: object, allowed: str) -> None:
@@ -29,11 +29,11 @@ def _ascends(values: Sequence[float]) -> bool:
 
 @dataclass(frozen=True)
 class Schedule:
-    """When decisions are made, and when outputs are looked at.
+    """When decisions are made, and when outputs are computed.
 
     Args:
         interval_h: between two decisions.
-        decisions: how many there are: the horizon.
+        decisions: their number: the horizon.
         output_times_h: times after a decision at which outputs are computed, ascending; the last is ``interval_h``.
         step_h: longest substep where the drug model has no closed form.
         shown_unit: the unit of time of tables and axes: days, hours or minutes.
@@ -63,7 +63,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Dosage:
-    """What may be prescribed at a decision: an amount of the grid, given ``len(at_h)`` times in the interval.
+    """What may be prescribed at a decision: an amount on the grid, given ``len(at_h)`` times in the interval.
 
     Args:
         amounts: the grid, ascending, in ``unit``.
@@ -74,10 +74,10 @@ class Dosage:
         intervals_h: dosing intervals that a policy may choose between, the default first; in place of ``at_h``. See
             `clinic.timetable`.
         per: a covariate that an amount is multiplied by (``"wt_kg"``).
-        mg_per_unit: engine mg of one administration of one unit. With a unit of mass, or of mass over time of an
-            infusion, only one number is right, and it is checked.
+        mg_per_unit: engine mg of one administration of one unit. For units of mass, or of mass per time of an infusion,
+            the value follows from the unit and is checked.
         source: where the grid comes from.
-        usual: the dose that the label gives a typical patient, in ``unit``: what a cautious fallback is made from.
+        usual: the label's dose for a typical patient, in ``unit``; fallback doses derive from it.
     """
 
     amounts: tuple[float, ...]
@@ -125,8 +125,8 @@ class Monitoring:
         lloq: limit of quantification, in the output's unit; below it a result reads "below".
         baseline: a level is drawn before the first dose.
         missed: share of samples that are never drawn.
-        error_spread: each patient's error is multiplied by exp(N(0, error_spread^2)), for training on many wards.
-        guide: which of ``at_h`` rules that steer by one level look at; the last one unless another says more.
+        error_spread: each patient's error is multiplied by exp(N(0, error_spread^2)), for training across wards.
+        guide: index into ``at_h``: the level used by rules that adjust to a single level; default: the last.
     """
 
     output: str
@@ -155,13 +155,13 @@ class Monitoring:
 
 @dataclass(frozen=True)
 class Adherence:
-    """Doses that the clinic cannot count on.
+    """Adherence: missed and late doses.
 
     Args:
         missed_mean, missed_sd: each patient's share of missed doses is Beta with this mean and sd (ReiL's adherence
             model has mean 0.20, sd 0.21); 0 means none. The record holds what was prescribed.
-        late_mean_h: doses come late by an exponential time with this mean, unrecorded.
-        late_max_h: at most this late.
+        late_mean_h: mean of the exponentially distributed delay of a dose; the delay is not recorded.
+        late_max_h: longest delay.
     """
 
     missed_mean: float = 0.0
@@ -186,14 +186,14 @@ class Adherence:
 
 @dataclass(frozen=True)
 class Drift:
-    """A covariate that changes in the course: x_k = end + (x_0 - end) exp(-t / tau), times exp of a random walk.
+    """A covariate that changes during the course: x_k = end + (x_0 - end) exp(-t / tau), times exp of a random walk.
 
     Args:
         name: the covariate.
-        end: where it goes to; None means that it stays around its first value.
+        end: its final value; None: it stays around its first value.
         tau_h: time constant.
         walk_sd: sd of the log-scale step of one interval.
-        source: why.
+        source: of the numbers.
     """
 
     name: str
@@ -209,7 +209,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Clock:
-    """A covariate of some model that is a known function of time since the start (h)."""
+    """A model covariate that is a known function of time since the start (h)."""
 
     name: str
     value: Callable[[Array], Array]
@@ -217,15 +217,15 @@ class Clock:
 
 @dataclass(frozen=True)
 class Intake:
-    """Something else that enters the body, such as meals: a bolus at the start of some intervals.
+    """Intake besides the drug, such as meals: a bolus at the start of some intervals.
 
     Args:
         compartment: where it goes.
         schedule: (interval within ``period``, mean amount in mg), repeated every ``period`` intervals.
         period: in intervals.
-        cv: of the amount taken around the announced one.
-        announced: whether the clinic is told the mean amount beforehand.
-        source: why.
+        cv: coefficient of variation of the amount taken around the announced one.
+        announced: whether the clinic knows the mean amount beforehand.
+        source: of the numbers.
     """
 
     compartment: str
@@ -238,12 +238,12 @@ class Intake:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Something added to the monitored output that no drug model knows, such as surgical stimulation.
+    """A disturbance of the monitored output outside all drug models, such as surgical stimulation.
 
     Args:
-        profile: (time in h, value) corners, joined by lines.
+        profile: (time in h, value) points, interpolated linearly.
         sd: each patient's profile is multiplied by exp(N(0, sd^2)).
-        source: why.
+        source: of the numbers.
     """
 
     profile: tuple[tuple[float, float], ...]
@@ -253,16 +253,17 @@ class Disturbance:
 
 @dataclass(frozen=True)
 class Dropout:
-    """When a patient leaves.
+    """When a patient drops out.
 
     Args:
-        output: of the limit.
-        above: leaves when the output ends above it ``times`` intervals running and the dose is not lowered.
-        times: how often.
+        output: the output that the limits apply to.
+        above: drops out if the output is above this at the end of ``times`` consecutive intervals and the dose is not
+            lowered.
+        times: number of consecutive intervals.
         source: of the rule.
-        below: leaves when the output ends below it ``times`` intervals running, whatever the dose.
-        lost: an output above this, or none, is an equation that fell faster than its step: it counts as 0 for the whole
-            interval, and the patient's contents stay what they were.
+        below: drops out if the output is below this at the end of ``times`` consecutive intervals, regardless of dose.
+        lost: an output above this, or NaN, means that the equations fell faster than the step: it counts as 0
+            for the whole interval, and the compartment contents are left unchanged.
     """
 
     output: str
