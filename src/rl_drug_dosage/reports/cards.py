@@ -80,7 +80,7 @@ def _tuned(view: View) -> Html:
 
 
 def cards(view: View) -> list[Html]:
-    """The section."""
+    """HTML of this section of the report."""
     trained = [n for n in view.names if view.row[n]["card"] and not view.shielded(n)]
     parts = []
     if any(not view.row[n]["card"] for n in view.names):
@@ -92,7 +92,7 @@ def cards(view: View) -> list[Html]:
 
 
 def timing(view: View) -> list[Html]:
-    """The section."""
+    """HTML of this section of the report."""
     found = view.record["timing"]
     patients = view.settings["patients"]
     rows: list[tuple[list[Cell | str], str | None]] = []

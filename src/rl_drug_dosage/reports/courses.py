@@ -97,7 +97,7 @@ def _about_windows(on: Sequence[Window]) -> str:
 
 
 def courses(view: View) -> list[Html]:
-    """The section."""
+    """HTML of this section of the report."""
     shown = _shown(view)
     missing = [n for n in view.names if n not in shown]
     on = [w for w in view.windows if view.on_output(w)]

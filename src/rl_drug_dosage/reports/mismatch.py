@@ -60,7 +60,7 @@ def _cell(found: Mapping[str, Any]) -> Html:
 
 
 def mismatch(view: View) -> list[Html]:
-    """The section."""
+    """HTML of this section of the report."""
     models: list[str] = view.record["mismatch"]["models"]
     cells: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
     for cell in view.record["mismatch"]["cells"]:

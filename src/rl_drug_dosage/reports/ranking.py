@@ -123,7 +123,7 @@ def _columns(view: View, reasons: Sequence[str]) -> tuple[list[str], list[tuple[
 
 
 def ranking(view: View) -> list[Html]:
-    """The section."""
+    """HTML of this section of the report."""
     reasons = _reasons(view)
     columns, groups = _columns(view, reasons)
     rows = [(_cells(view, name, reasons), classes("row", view.style(name))) for name in view.names]

@@ -93,7 +93,7 @@ def _covariates(view: View) -> Html:
 
 
 def task(view: View) -> list[Html]:
-    """The section."""
+    """HTML of this section of the report."""
     settings, scenario = view.settings, view.scenario
     harms: list[tuple[list[Cell | str], None]] = [
         ([Cell(h["name"], head=True), Cell(h["source"], class_="source")], None) for h in scenario["harms"]

@@ -122,7 +122,7 @@ def _ghost_mark(view: View) -> Html:
 
 
 def worst(view: View) -> list[Html]:
-    """The section."""
+    """HTML of this section of the report."""
     patients = view.record["worst"]
     if not patients:
         return [paragraph("No patient is shown.")]

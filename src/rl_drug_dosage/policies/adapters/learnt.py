@@ -130,5 +130,5 @@ def check_source(recorded: Mapping[str, str], task: Found[Any], path: Path, *, a
         return
     raise ModelFileError(
         f"{path} was trained on {recorded['file']} with SHA-256 {recorded['sha256'][:12]}, but {task.where} has "
-        f"{here[:12] or 'none'}: the file has changed since; train anew, or accept it with --accept-changed"
+        f"{here[:12] or 'none'}: the file has changed since; train again, or accept it with --accept-changed"
     )
