@@ -58,6 +58,7 @@ __all__ = [
     "names",
     "public_name",
     "source_of",
+    "user_fault",
 ]
 
 
@@ -295,7 +296,7 @@ def _by_name(kind: Kind, name: str) -> Found[Any]:
         return Found(short, value, where)
     try:
         value = points[0].load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadPluginError(f"{kind.word} {name!r}: {places[0]} cannot be loaded: {_last_line(error)}") from error
     return Found(name, _adapted(kind, value, places[0]), places[0])
 
@@ -314,7 +315,7 @@ def _from_module(kind: Kind, text: str) -> Found[Any]:
     name, _, attribute = text.partition(":")
     try:
         module = importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadPluginError(f"{kind.word} {text!r}: {name} cannot be imported: {_last_line(error)}") from error
     value: Any = module
     for part in attribute.split("."):
@@ -401,13 +402,23 @@ def import_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[spec.name]
         raise BadPluginError(f"{path} fails when it is imported: {_last_line(error, path)}") from error
     finally:
         sys.path.remove(str(path.parent))
     _imported_files[path, digest] = module
     return module
+
+
+def user_fault(error: BaseException) -> str:
+    """What went wrong in a file of the user's that was imported, in one line; empty if the error is not from there."""
+    own = {path for path, _ in _imported_files}
+    named = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) in own]
+    if not named:
+        return ""
+    path, lines = Path(named[-1].filename), "".join(traceback.format_exception_only(error)).strip().splitlines()
+    return f"{path}, line {named[-1].lineno} ({named[-1].line}): {lines[0]}"
 
 
 def _last_line(error: BaseException, path: Path | None = None) -> str:
@@ -424,7 +435,11 @@ def _contents(module: ModuleType) -> str:
     """The objects that a module defines instead, for messages."""
     known = [f"{k.attribute} (a {k.word})" for k in _KINDS if hasattr(module, k.attribute)]
     own = [
-        n for n, v in vars(module).items() if not n.startswith("_") and getattr(v, "__module__", "") == module.__name__
+        n
+        for n, v in vars(module).items()
+        if not n.startswith("_")
+        and not isinstance(v, ModuleType)
+        and getattr(v, "__module__", module.__name__) == module.__name__
     ]
     return ", ".join([*known, *(n for n in own if n not in {k.attribute for k in _KINDS})][:12]) or "nothing public"
 
