@@ -49,3 +49,24 @@ def test_a_reward_that_raises_is_named_and_leaves_no_folder(run):
     assert found.code == 2
     assert "bad reward" in found.err
     assert not Path("benchmark-task").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("pass", "the reward function returns nothing"),
+        ("return jnp.zeros(2)", "an array of shape (2,)"),
+        ("return jnp.nan * judged.amount", "of all 5 patients are not finite"),
+    ],
+)
+def test_a_reward_that_is_no_number_is_refused(run, body, said):
+    assert run("new", "drug", "mine").code == 0
+    assert run("new", "scenario", "task", "--drug", "mine.py").code == 0
+    Path("rw.py").write_text(f"import jax.numpy as jnp\n\n\ndef r(judged):\n    {body}\n")
+    text = Path("task.toml").read_text()
+    Path("task.toml").write_text(text.replace('reward = "goal"', 'reward = "rw.py:r"'))
+    found = run("benchmark", "--scenario", "task.toml", "--policy", "label", "--patients", "5")
+
+    assert found.code == 2
+    assert said in found.err
+    assert not Path("benchmark-task").exists()

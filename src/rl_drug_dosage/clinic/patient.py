@@ -17,6 +17,7 @@ from rl_drug_dosage.clinic.judge import Verdict, harmed, judge, needs_area, wind
 from rl_drug_dosage.clinic.record import Record, Truth, empty_record, facts_at, result_times
 from rl_drug_dosage.clinic.scenario import Judged, Scenario
 from rl_drug_dosage.clinic.timetable import Answer, amount_of, choice_of, timetable
+from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, draw_patient
 from rl_drug_dosage.pkpd.residual import variance
 
@@ -290,7 +291,7 @@ def treat(
         metrics=jnp.stack([m.mean() for m in metrics]),
         verdict=judge(metrics, low, high),
         harms=harms,
-        reward=scenario.reward(judged),
+        reward=_reward(scenario, judged),
         taken=taken,
         level=level,
         drawn=drawn,
@@ -302,6 +303,19 @@ def treat(
         (contents, total, record, high_now, alive),
     )
     return course, turn
+
+
+def _reward(scenario: Scenario, judged: Judged) -> Float[Array, ""]:
+    """The scenario's reward, which has to be one number.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    value = scenario.reward(judged)
+    if value is None or jnp.shape(value) != ():
+        came = "nothing" if value is None else f"an array of shape {jnp.shape(value)}"
+        raise ConfigError(f"{scenario.title}: the reward function returns {came}: return one number for an interval")
+    return value
 
 
 def _written(scenario: Scenario, record: Record, choice: Int[Array, ""], k: Int[Array, ""]) -> Record:

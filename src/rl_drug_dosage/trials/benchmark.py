@@ -226,6 +226,11 @@ def _run(
             sees_truth=entrant.sees_truth,
             clock=clock,
         )
+    if trial.failed.all():
+        raise ConfigError(
+            f"policy {entrant.name!r}: levels or rewards of all {options.patients:,} patients are not finite: check "
+            "the drug model and the reward of the scenario"
+        )
     return trial, clock["run_s"]
 
 

@@ -89,6 +89,8 @@ def candidates(setting: Setting, policies: Sequence[object] | Mapping[str, objec
         ConfigError: two policies of one name.
         UnknownNameError, BadPluginError, ModelFileError: see `candidate`.
     """
+    if isinstance(policies, str | Path):
+        policies = [policies]
     if isinstance(policies, Mapping):
         pairs = list(policies.items())
     else:
