@@ -1,17 +1,17 @@
 """Whether the drug models of a scenario fit it: covariates, outputs, compartment, random effects; the label's doses."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from rl_drug_dosage.checks.declared import unit_of_target
 from rl_drug_dosage.checks.report import Finding, check, doubt, wrong
 from rl_drug_dosage.clinic.record import empty_record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.clinic.units import same_unit
 from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.pkpd import DrugModel
@@ -23,87 +23,29 @@ OFTEN = 0.1
 _DRAWN = 50
 
 
-@check("models")
-def _models_exist(scenario: Scenario) -> Iterable[Finding]:
-    if not scenario.models:
-        yield wrong("models", "empty", "at least one drug model", "name one")
-    for i, name in enumerate(scenario.models):
-        try:
-            scenario.drug(name)
-        except RlDrugDosageError as error:
-            yield wrong(f"models[{i}]", str(error), "a drug model", "correct the name, or give the model itself")
+def _drugs(scenario: Scenario) -> list[DrugModel]:
+    """That they exist and fit is the scenario's own check at birth, see `clinic.fit.misfits`."""
+    return [scenario.drug(name) for name in scenario.models]
 
 
-def _drugs(scenario: Scenario) -> Iterator[DrugModel]:
-    for name in scenario.models:
-        try:
-            yield scenario.drug(name)
-        except RlDrugDosageError:
-            continue  # `_models_exist` says so
-
-
-@check("covariates")
-def _models_find_their_covariates(scenario: Scenario) -> Iterable[Finding]:
-    known = {c.name: (i, c) for i, c in enumerate(scenario.covariates)}
-    clocks = {c.name for c in scenario.clocks}
-    for drug in _drugs(scenario):
-        for need in drug.covariates:
-            if need.name not in {*known, *clocks}:
-                came = f"no {need.name!r}, which {drug.name} reads"
-                yield wrong("covariates", came, ", ".join([*known, *clocks]) or "none", "add it, or a clock")
-            elif need.name in known and need.unit != known[need.name][1].unit:
-                i, own = known[need.name]
-                came = f"{own.name} in {own.unit!r}, {drug.name} reads {need.unit!r}"
-                yield wrong(f"covariates[{i}].unit", came, repr(need.unit), "convert it")
+@check("clocks")
+def _clocks_are_read(scenario: Scenario) -> Iterable[Finding]:
+    read = {c.name for drug in _drugs(scenario) for c in drug.covariates}
     for i, clock in enumerate(scenario.clocks):
-        if not any(clock.name in {c.name for c in drug.covariates} for drug in _drugs(scenario)):
-            yield wrong(
-                f"clocks[{i}].name", f"{clock.name!r}, which no model reads", "a model's covariate", "rename it"
-            )
-    if scenario.dosage.per is not None and scenario.dosage.per not in known:
-        yield wrong("dosage.per", repr(scenario.dosage.per), ", ".join(known), "name a covariate of the scenario")
+        if clock.name not in read:
+            came = f"{clock.name!r}, which no model reads"
+            yield wrong(f"clocks[{i}].name", came, "a model's covariate", "rename it")
 
 
-@check("goal")
-def _models_have_what_is_measured_and_judged(scenario: Scenario) -> Iterable[Finding]:
-    asked = [("monitoring.output", scenario.monitoring.output)]
-    asked += [(f"goal.targets[{i}].output", t.output) for i, t in enumerate(scenario.goal.targets)]
-    asked += [(f"goal.harms[{i}].output", h.output) for i, h in enumerate(scenario.goal.harms)]
-    asked += [("dropout.output", scenario.dropout.output)] if scenario.dropout else []
+@check("monitoring.error")
+def _assay_error_is_in_the_unit_of_the_level(scenario: Scenario) -> Iterable[Finding]:
+    error = scenario.monitoring.error
+    if error is None or error.additive is None:
+        return
     for drug in _drugs(scenario):
-        outputs = {o.name: o for o in drug.outputs}
-        missing = False
-        for field, name in asked:
-            if name not in outputs:
-                missing = True
-                yield wrong(field, f"{drug.name} has no output {name!r}", ", ".join(outputs), "correct the name")
-        if missing:
-            continue
-        measured = outputs[scenario.monitoring.output]
-        error = scenario.monitoring.error or measured.residual
-        if error is None:
-            came = f"none, and {drug.name} publishes none for {measured.name!r}"
-            yield wrong("monitoring.error", came, "a Residual", "give the assay's error")
-        elif error.additive is not None and error.additive.unit != measured.unit:
-            field = "monitoring.error.additive.unit"
-            yield wrong(field, repr(error.additive.unit), repr(measured.unit), "convert the error")
-        for i, target in enumerate(scenario.goal.targets):
-            yield from unit_of_target(f"goal.targets[{i}]", target, outputs[target.output])
-        for i, harm in enumerate(scenario.goal.harms):
-            if harm.metric in {"auc24", "auc_total"} and outputs[harm.output].auc_scale is None:
-                came = f"{harm.metric} of {harm.output!r}, which has no area in {drug.name}"
-                yield wrong(f"goal.harms[{i}].metric", came, "an output with auc_scale", "judge another metric")
-
-
-@check("dosage")
-def _models_take_the_doses(scenario: Scenario) -> Iterable[Finding]:
-    asked = [("dosage.compartment", scenario.dosage.compartment)]
-    asked += [("intake.compartment", scenario.intake.compartment)] if scenario.intake else []
-    for drug in _drugs(scenario):
-        for field, name in asked:
-            if name not in drug.structure.dosable:
-                came = f"{drug.name} takes no doses into {name!r}"
-                yield wrong(field, came, ", ".join(drug.structure.dosable), "correct the name")
+        unit = drug.outputs[drug.output_index(scenario.monitoring.output)].unit
+        if not same_unit(error.additive.unit, unit):
+            yield wrong("monitoring.error.additive.unit", repr(error.additive.unit), repr(unit), "convert the error")
 
 
 @check("models")
@@ -208,10 +150,8 @@ def _label_doses_are_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
 
 
 FIT = (
-    _models_exist,
-    _models_find_their_covariates,
-    _models_have_what_is_measured_and_judged,
-    _models_take_the_doses,
+    _clocks_are_read,
+    _assay_error_is_in_the_unit_of_the_level,
     _models_have_the_named_parameters,
     _simulator_and_controller_can_be_made,
     _label_doses_are_on_the_grid,

@@ -28,7 +28,10 @@ from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.registry import DRUG, is_file_reference
 
-__all__ = ["ScenarioEnv", "ScenarioState", "env_of", "with_named_models"]
+__all__ = ["MODEL_OPTIONS", "ScenarioEnv", "ScenarioState", "env_of", "with_named_models"]
+
+MODEL_OPTIONS = ("simulator", "belief")
+"""Options of a scenario's environment that name drug models."""
 
 _HARM, _TREND = 0.25, 0.1
 """Of the reward by goal: a harmful interval costs a quarter of one in the windows; a tenth of the scenario's own reward
@@ -242,7 +245,7 @@ def with_named_models(scenario: Scenario, options: Mapping[str, Any]) -> tuple[S
     def named(values: Mapping[str, Any]) -> dict[str, Any]:
         nonlocal scenario
         found = dict(values)
-        for option in ("simulator", "belief"):
+        for option in MODEL_OPTIONS:
             value = found.get(option)
             if value and isinstance(value, Reference.__value__):
                 scenario, (found[option],) = with_models(scenario, value)

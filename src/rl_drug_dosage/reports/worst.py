@@ -116,11 +116,6 @@ def _facts(view: View, patient: Mapping[str, Any]) -> Html:
     return definitions(pairs, class_="facts")
 
 
-def _ghost_mark(view: View) -> Html:
-    """The line of the reference in the legend."""
-    return el("path", d="M0 7H28", class_=f"ghost {view.style(view.reference)}")
-
-
 def worst(view: View) -> list[Html]:
     """HTML of this section of the report."""
     patients = view.record["worst"]

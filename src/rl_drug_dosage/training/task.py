@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
-from rl_drug_dosage.clinic.fit import with_models
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs import catalog
 from rl_drug_dosage.envs.functional import Env
-from rl_drug_dosage.envs.scenario_env import env_of
+from rl_drug_dosage.envs.scenario_env import MODEL_OPTIONS, env_of, with_named_models
 from rl_drug_dosage.errors import CheckpointError, ConfigError, UnknownNameError
 from rl_drug_dosage.registry import ENVIRONMENT, SCENARIO, Found
 from rl_drug_dosage.training.plan import Plan
@@ -151,32 +150,15 @@ def _named(env_id: str, record: Mapping[str, Any], path: Path) -> Task:
     return Task(env_id, gym_id=name)
 
 
-_MODEL_OPTIONS = ("simulator", "belief")
-"""Options of a scenario's environment that name drug models."""
-
-
 def with_option_models(task: Task, options: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
     """The task with the drug models that options name by file, module or value; the options then name them plainly.
 
     Raises:
-        UnknownNameError, BadPluginError, ConfigError: see `trials.setting.with_models`.
+        UnknownNameError, BadPluginError, ConfigError: see `clinic.fit.with_models`.
     """
     if task.scenario is None:
         return task, dict(options)
-    scenario = task.scenario.value
-
-    def plain(given: Mapping[str, Any]) -> dict[str, Any]:
-        nonlocal scenario
-        found = dict(given)
-        for name in _MODEL_OPTIONS:
-            if found.get(name):
-                scenario, (found[name],) = with_models(scenario, found[name])
-        return found
-
-    found = plain(options)
-    parts = found.get("mixture")
-    if isinstance(parts, list | tuple) and all(isinstance(part, Mapping) for part in parts):
-        found["mixture"] = [plain(part) for part in parts]
+    scenario, found = with_named_models(task.scenario.value, options)
     if scenario is task.scenario.value:
         return task, found
     return dataclasses.replace(task, found=dataclasses.replace(task.scenario, value=scenario)), found
@@ -186,7 +168,7 @@ def option_models(options: Mapping[str, Any]) -> tuple[str, ...]:
     """The drug models that options name."""
     parts = options.get("mixture")
     everywhere = [options, *(parts if isinstance(parts, list | tuple) else ())]
-    return tuple(str(o[name]) for o in everywhere if isinstance(o, Mapping) for name in _MODEL_OPTIONS if o.get(name))
+    return tuple(str(o[name]) for o in everywhere if isinstance(o, Mapping) for name in MODEL_OPTIONS if o.get(name))
 
 
 def env_kwargs_text(given: str | Mapping[str, Any], options: Mapping[str, Any]) -> str:
