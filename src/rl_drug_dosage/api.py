@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.training.config import RunOptions, TrainConfig, options_of
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import swept
 from rl_drug_dosage.utils.progress import shown
 from rl_drug_dosage.utils.runtime import configure
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["benchmark", "estimate", "evaluate", "explain", "simulate", "train"]
 
 
+@checked
 def simulate(
     drug: str | Path | DrugModel,
     *,
@@ -102,6 +104,7 @@ def simulate(
         return run(options, progress=tell)
 
 
+@checked
 def estimate(
     drug: str | Path | DrugModel,
     data: str | Path,
@@ -145,6 +148,7 @@ def estimate(
         return run(options, progress=tell)
 
 
+@checked
 def train(
     env: object = TrainConfig.env_id,
     *,
@@ -194,6 +198,7 @@ def train(
         )
 
 
+@checked
 def evaluate(
     model_path: str | Path,
     *,
@@ -267,6 +272,7 @@ def evaluate(
         return run(options, progress=tell)
 
 
+@checked
 def benchmark(
     scenario: str | Path | Scenario,
     *,
@@ -330,6 +336,7 @@ def benchmark(
         return run(options, command=command, progress=tell)
 
 
+@checked
 def explain(
     model_path: str | Path,
     *,

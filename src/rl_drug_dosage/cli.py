@@ -60,7 +60,7 @@ def main() -> None:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not (fault := registry.user_fault(error)):
             raise
         _fail(fault, 2)

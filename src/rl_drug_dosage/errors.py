@@ -16,6 +16,7 @@ allowed and what to do.
 """
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 __all__ = [
@@ -29,7 +30,10 @@ __all__ = [
     "RlDrugDosageError",
     "TrainingError",
     "UnknownNameError",
+    "in_one_line",
 ]
+
+_LONGEST = 400
 
 
 class RlDrugDosageError(Exception):
@@ -63,7 +67,8 @@ class UnknownNameError(RlDrugDosageError):
         hint = f"did you mean {near!r}? " if near else ""
         shown = ", ".join(names) if len(names) <= 12 else ", ".join(names[:12]) + f" and {len(names) - 12} more"
         more = f"; {remedy}" if remedy else ""
-        super().__init__(f"unknown {what} {name!r}: {hint}known: {shown or 'none'}{more}")
+        known_ones = f"known: {shown}" if shown else ""
+        super().__init__(f"unknown {what} {name!r}: {hint}{known_ones}{more if known_ones else remedy}")
 
 
 class BadPluginError(RlDrugDosageError):
@@ -94,3 +99,11 @@ class TrainingError(RlDrugDosageError):
     """A training run that cannot continue."""
 
     exit_code = 3
+
+
+def in_one_line(error: BaseException) -> str:
+    """Type and message of an error of somebody else's code, as a traceback ends, in one line of bounded length."""
+    lines = "".join(traceback.format_exception_only(error)).split("\n")
+    # A syntax error is preceded by the place, which the caller gives.
+    text = " ".join(" ".join(lines[-2:] if isinstance(error, SyntaxError) else lines).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

@@ -16,6 +16,7 @@ never from a data file.
 """
 
 import ast
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -30,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rl_drug_dosage.errors import BadPluginError, UnknownNameError
+from rl_drug_dosage.errors import BadPluginError, UnknownNameError, in_one_line
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.policy import PolicyDefinition
@@ -57,6 +58,7 @@ __all__ = [
     "modules",
     "names",
     "public_name",
+    "require_file",
     "source_of",
     "user_fault",
 ]
@@ -282,6 +284,8 @@ def _by_name(kind: Kind, name: str) -> Found[Any]:
     module = built_in.get(name, built_in.get(public_name(name)))
     places = [f"{kind.room}.{module}"] if module else []
     places += [f"{point.value} (package {point.dist.name if point.dist else 'unknown'})" for point in points]
+    if not places and Path(name).exists():
+        return _from_file(kind, Path(name))
     if not places:
         raise UnknownNameError(kind.word, name, names(kind), remedy=_other_forms(kind))
     if len(places) > 1:
@@ -326,6 +330,19 @@ def _from_module(kind: Kind, text: str) -> Found[Any]:
     return Found(attribute, _adapted(kind, value, text), text)
 
 
+def require_file(path: Path) -> None:
+    """Refuse a path at which nothing is; the message suggests a file beside it.
+
+    Raises:
+        UnknownNameError: there is no such file.
+    """
+    if not path.exists():
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        near = difflib.get_close_matches(path.name, [file.name for file in beside], n=1, cutoff=0.6)
+        meant = f"did you mean {str(path.with_name(near[0]))!r}? " if near else ""
+        raise UnknownNameError("file", str(path), (), near="", remedy=f"{meant}there is no such file")
+
+
 def source_of(path: Path, others: tuple[Path, ...] = ()) -> Source:
     """A file with the files it uses: Python modules beside it, and ``others``.
 
@@ -362,8 +379,7 @@ def _with_siblings(path: Path) -> set[Path]:
 
 
 def _from_file(kind: Kind, path: Path) -> Found[Any]:
-    if not path.exists():
-        raise UnknownNameError(kind.word, str(path), names(kind), remedy="there is no such file")
+    require_file(path)
     suffix = "" if path.is_dir() else path.suffix
     if suffix in kind.readers:
         value, files = _imported(kind.readers[suffix])(path)
@@ -413,12 +429,11 @@ def import_file(path: Path) -> ModuleType:
 
 def user_fault(error: BaseException) -> str:
     """What went wrong in a file of the user's that was imported, in one line; empty if the error is not from there."""
-    own = {path for path, _ in _imported_files}
+    own = {file for path, _ in _imported_files for file in _with_siblings(path)}
     named = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) in own]
     if not named:
         return ""
-    path, lines = Path(named[-1].filename), "".join(traceback.format_exception_only(error)).strip().splitlines()
-    return f"{path}, line {named[-1].lineno} ({named[-1].line}): {lines[0]}"
+    return f"{named[-1].filename}, line {named[-1].lineno} ({named[-1].line}): {in_one_line(error)}"
 
 
 def _last_line(error: BaseException, path: Path | None = None) -> str:
@@ -428,7 +443,7 @@ def _last_line(error: BaseException, path: Path | None = None) -> str:
     at = f" (line {own[-1].lineno}: {own[-1].line})" if own and own[-1].line else ""
     if isinstance(error, SyntaxError) and error.lineno is not None:
         at = f" (line {error.lineno})"
-    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1] + at
+    return in_one_line(error) + at
 
 
 def _contents(module: ModuleType) -> str:

@@ -4,6 +4,20 @@ from pathlib import Path
 
 import pytest
 
+EXITS_IN_ACT = """import equinox as eqx
+from rl_drug_dosage.clinic import Policy, PolicyDefinition
+
+
+class P(Policy):
+    def init(self, record, truth=None):
+        return ()
+
+    def act(self, memory, observation, key):
+        raise SystemExit(0)
+
+
+POLICY = PolicyDefinition(title="p", build=lambda setting: P())
+"""
 DRUG_LINE = "    return {"
 
 
@@ -12,6 +26,7 @@ DRUG_LINE = "    return {"
     [
         ("import sys; sys.exit(0)\n", "SystemExit: 0"),
         ("raise ValueError('boom')\n", "ValueError: boom"),
+        ("raise ValueError('one\\ntwo')\n", "ValueError: one two (line 1"),
         ("x = 1\nFOO = 2\n", "must define DRUG (a DrugModel); it has x, FOO"),
     ],
 )
@@ -70,3 +85,96 @@ def test_a_reward_that_is_no_number_is_refused(run, body, said):
     assert found.code == 2
     assert said in found.err
     assert not Path("benchmark-task").exists()
+
+
+def tasked(run, body, **replaced):
+    """A drug and a scenario of the user's, and a policy ``p.py`` with this body."""
+    assert run("new", "drug", "mine").code == 0
+    assert run("new", "scenario", "task", "--drug", "mine.py").code == 0
+    text = Path("task.toml").read_text()
+    for before, after in replaced.values():
+        assert before in text
+        text = text.replace(before, after)
+    Path("task.toml").write_text(text)
+    Path("p.py").write_text(body)
+    return run("benchmark", "--scenario", "task.toml", "--policy", "./p.py", "--patients", "4")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("def POLICY(observation):\n    raise SystemExit(0)\n", "fails: SystemExit: 0"),
+        ("import numpy as np\n\n\ndef POLICY(obs):\n    return np.full(len(obs), 9 + 2j)\n", "gave complex numbers"),
+        (EXITS_IN_ACT, "SystemExit: 0"),
+    ],
+)
+def test_a_policy_that_exits_or_is_complex_is_refused(run, body, said):
+    found = tasked(run, body)
+
+    assert found.code == 2
+    assert said in found.err
+    assert len(found.err.strip().splitlines()) == 1
+    assert not Path("benchmark-task").exists()
+
+
+@pytest.mark.parametrize(
+    ("replaced", "said"),
+    [
+        (("low = 8", "low = -8"), "allowed is an edge of at least 0"),
+        (("turnaround_h = 0 ", "turnaround_h = 1e9 "), "monitoring.turnaround_h 1e+09 h; allowed: below 168 h"),
+    ],
+)
+def test_a_scenario_that_cannot_be_meant_is_refused(run, replaced, said):
+    found = tasked(run, "def POLICY(observation):\n    return observation[:, 0]\n", one=replaced)
+
+    assert found.code == 2
+    assert said in found.err
+
+
+@pytest.mark.parametrize("option", ["--env-id", "--scenario"])
+def test_training_names_what_is_wrong_with_the_drug_file(run, option):
+    assert run("new", "scenario", "task").code == 0
+    text = Path("task.toml").read_text()
+    Path("task.toml").write_text(text.replace('"vancomycin-goti2018"', '"broken.py"'))
+    Path("broken.py").write_text("raise RuntimeError('broken drug')\n")
+    found = run("train", option, "task.toml", "--total-timesteps", "128")
+
+    assert found.code == 2
+    assert "broken drug" in found.err
+    assert not Path("runs").exists()
+
+
+def test_a_clearance_in_mg_per_l_is_found(run):
+    assert run("new", "drug", "mine").code == 0
+    text = Path("mine.py").read_text()
+    Path("mine.py").write_text(text.replace('Param(4.0, "L/h"', 'Param(4.0, "mg/L"'))
+    found = run("check", "./mine.py", "--no-figure")
+
+    assert found.code == 1
+    assert "thetas.cl.unit: 'mg/L'; allowed: L/h or L/h/kg, as a clearance has" in found.out
+
+
+def test_checking_what_is_no_file_of_ours(run):
+    Path("notes.txt").write_text("hello")
+    Path("mine.py").write_text("DRUG = 3")
+    said = {
+        "notes.txt": "a .txt file: drugs, scenarios and policies are read from",
+        "./mien.py": "did you mean 'mine.py'? there is no such file",
+        "./mine.py": "DRUG must be a DrugModel, not int",
+    }
+    for name, words in said.items():
+        found = run("check", name)
+        assert found.code == 2
+        assert words in found.err
+        assert len(found.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("drug", "vancomycin_goti2018"), ("scenario", "warfarin"), ("policy", "mipd")]
+)
+def test_a_new_file_does_not_take_a_built_in_name(run, kind, name):
+    found = run("new", kind, name)
+
+    assert found.code == 2
+    assert "exists already" in found.err
+    assert not list(Path().iterdir())

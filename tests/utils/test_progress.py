@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import rl_drug_dosage as rldd
 from rl_drug_dosage.utils.progress import Steps, printed, quiet, shown
@@ -62,6 +63,14 @@ def test_a_pipe_gets_the_remarks_and_no_bar(capsys):
         tell("half way", 0.5)
         tell("mipd: 200 patients", None)
     assert capsys.readouterr().out == "mipd: 200 patients\n"
+
+
+def test_a_pipe_is_told_what_takes_long(capsys):
+    with printed() as tell:
+        tell("compiling mipd, 2 of 4", 0.25)
+        time.sleep(2.4)
+        tell("running mipd", 0.5)
+    assert capsys.readouterr().out == "compiling mipd, 2 of 4 (0:02)\n"
 
 
 def test_python_shows_nothing_where_nobody_looks(capsys):

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from rl_drug_dosage.checks.report import Finding, sourced, wrong
-from rl_drug_dosage.checks.units import is_known, same, unit_of_metric
+from rl_drug_dosage.checks.units import is_known
+from rl_drug_dosage.clinic.units import is_substance, metric_unit, same_unit
 from rl_drug_dosage.pkpd import Covariate, Output, Target
 
 __all__ = ["covariates_of", "sourced_target", "unit_of_target", "windows_of"]
@@ -50,6 +51,8 @@ def windows_of(at: str, target: Target) -> Iterable[Finding]:
         elif low is not None and high is not None and not low < high:
             came = f"an empty window, from {low:g} to {high:g} {target.unit}"
             yield wrong(f"{at}.{place}low", came, "low below high", "correct the edges")
+        elif min(edges) < 0 and is_substance(target.unit):
+            yield wrong(f"{at}.{place}low", f"{min(edges):g} {target.unit}", "an edge of at least 0", "correct it")
         elif target.aim is not None and not (low or -math.inf) <= target.aim <= (high or math.inf):
             came = f"{target.aim:g} {target.unit}, outside the window"
             yield wrong(f"{at}.aim", came, f"{edges[0]:g} to {edges[-1]:g}", "aim inside every window")
@@ -62,8 +65,8 @@ def unit_of_target(at: str, target: Target, output: Output) -> Iterable[Finding]
     if target.metric in {"auc24", "auc_total"} and output.auc_scale is None:
         came = f"{target.metric} of {output.name!r}, which has no area"
         yield wrong(f"{at}.metric", came, "an output with auc_scale", "give its auc_scale, or judge another metric")
-    asked = unit_of_metric(target.metric, output)
-    if not same(target.unit, asked) and not (target.metric == "time_above" and target.unit == "%"):
+    asked = metric_unit(target.metric, output.unit)
+    if not same_unit(target.unit, asked) and not (target.metric == "time_above" and target.unit == "%"):
         came = f"{target.unit!r} for the {target.metric} of {output.name!r}"
         yield wrong(f"{at}.unit", came, f"{asked!r}", "convert the window, or correct the unit")
 

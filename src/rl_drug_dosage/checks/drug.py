@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +21,12 @@ from rl_drug_dosage.checks.report import (
     Tell,
     check,
     doubt,
+    require_level,
     run_checks,
     sourced,
     wrong,
 )
-from rl_drug_dosage.checks.units import is_known
+from rl_drug_dosage.checks.units import fits_name, is_known
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
@@ -38,6 +40,7 @@ from rl_drug_dosage.pkpd import (
     occasion_omega,
     omega,
 )
+from rl_drug_dosage.registry import load_drug
 
 __all__ = ["check_drug"]
 
@@ -45,17 +48,23 @@ _DRAWN = 200
 _KEY = 3
 
 
-def check_drug(drug: DrugModel, *, level: Level = "quick", tell: Tell | None = None) -> Report:
+def check_drug(drug: str | Path | DrugModel, *, level: Level = "quick", tell: Tell | None = None) -> Report:
     """Whether a drug model keeps the contract that every built-in one keeps.
 
     Args:
-        drug: the model.
+        drug: by name, file or value.
         level: how much is looked at, see `Level`.
         tell: receives the name of each check before it runs.
 
     Returns:
         What was found; `Report.raise_if_any` makes an error of it.
+
+    Raises:
+        UnknownNameError, BadPluginError: there is no such drug, or its file is none.
+        ConfigError: an unknown level.
     """
+    drug = load_drug(drug)
+    require_level(level)
     stages: list[tuple[Check[DrugModel], ...]] = [_DECLARED, _COMPUTED]
     if level != "declared":
         stages.append(QUICK_LAWS)
@@ -112,6 +121,8 @@ def _numbers_have_unit_source_and_meaning(drug: DrugModel) -> Iterable[Finding]:
             yield wrong(f"{at}.value", str(p.value), "a finite number", "give it")
         if not is_known(p.unit):
             yield wrong(f"{at}.unit", repr(p.unit), "a known unit such as L/h, %, 1", "correct it")
+        elif at.startswith("thetas.") and (asked := fits_name(at.removeprefix("thetas."), p.unit)):
+            yield wrong(f"{at}.unit", repr(p.unit), asked, "correct it, or rename the parameter")
         yield from sourced(f"{at}.source", p.source)
         if not p.meaning:
             yield wrong(f"{at}.meaning", "empty", "what the number is, in words", "write it")

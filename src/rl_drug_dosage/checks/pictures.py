@@ -11,11 +11,11 @@ import numpy as np
 
 from rl_drug_dosage.checks.drug_laws import typical_course
 from rl_drug_dosage.checks.probe import label_course
-from rl_drug_dosage.checks.units import unit_of_metric
 from rl_drug_dosage.clinic.policy import PolicyDefinition, Setting
 from rl_drug_dosage.clinic.rollout import Courses, Witness, rollout
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.clinic.units import metric_unit
 from rl_drug_dosage.pkpd import DrugModel, Output, Target
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.utils.files import atomic_write
@@ -113,7 +113,7 @@ def _draw_area(
     total = np.interp(ends, time_h, area) * (output.auc_scale or np.nan)
     steps = np.diff(total) * 24.0 / interval_h if target.metric == "auc24" else total[1:]
     ax.stairs(steps, ends * scale, color=_BLUE, lw=1.4)
-    ax.set_ylabel(f"{_AREAS[target.metric]}\n({unit_of_metric(target.metric, output)})")
+    ax.set_ylabel(f"{_AREAS[target.metric]}\n({metric_unit(target.metric, output.unit)})")
     _window(ax, target.low, target.high, _words(target))
 
 

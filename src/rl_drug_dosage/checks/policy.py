@@ -8,7 +8,19 @@ import jax
 import numpy as np
 
 from rl_drug_dosage.checks.policy_trials import Bench, Doses, abstract_act, constants_of, other_simulator, same
-from rl_drug_dosage.checks.report import Check, Finding, Level, Report, Tell, check, doubt, failed, run_checks, wrong
+from rl_drug_dosage.checks.report import (
+    Check,
+    Finding,
+    Level,
+    Report,
+    Tell,
+    check,
+    doubt,
+    failed,
+    require_level,
+    run_checks,
+    wrong,
+)
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
@@ -38,6 +50,7 @@ def check_policy(
     Raises:
         UnknownNameError, BadPluginError, ModelFileError: there is no such policy or scenario, or its file is none.
     """
+    require_level(level)
     task = scenario if isinstance(scenario, Found) else find_scenario(scenario)
     name, definition = _definition_of(policy)
     first = task.value.models[0]

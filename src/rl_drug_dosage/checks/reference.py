@@ -14,6 +14,7 @@ from rl_drug_dosage.registry import (
     is_file_reference,
     label_of,
     names,
+    require_file,
 )
 
 __all__ = ["KINDS", "find_any", "kind_of"]
@@ -54,6 +55,12 @@ def _kind_of_reference(text: str) -> Kind:
     path = Path(text)
     if path.suffix == ".py":
         return _kind_of_module(path)
+    if path.exists() and path.suffix not in {s for kind in KINDS.values() for s in kind.readers}:
+        came = f"a {path.suffix} file" if path.suffix else "a file without a suffix"
+        readable = ", ".join(sorted({".py", *(s for kind in KINDS.values() for s in kind.readers if s)}))
+        raise ConfigError(
+            f"{text} is {came}: drugs, scenarios and policies are read from {readable}, or from a run's folder"
+        )
     if path.is_dir():
         return _one(text, [kind for kind in KINDS.values() if "" in kind.readers])
     if path.suffix and any(path.suffix in kind.readers for kind in KINDS.values()):
@@ -64,8 +71,7 @@ def _kind_of_reference(text: str) -> Kind:
 
 
 def _kind_of_module(path: Path) -> Kind:
-    if not path.exists():
-        raise UnknownNameError("file", str(path), (), remedy="there is no such file")
+    require_file(path)
     module = import_file(path)
     kinds = [kind for kind in KINDS.values() if hasattr(module, kind.attribute)]
     return _one(str(path), kinds) if kinds else _none(path)

@@ -4,9 +4,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
-from rl_drug_dosage.errors import BadPluginError, RlDrugDosageError
+from rl_drug_dosage.errors import BadPluginError, ConfigError, RlDrugDosageError, in_one_line
 
 __all__ = [
     "OWN",
@@ -18,6 +18,7 @@ __all__ = [
     "Tell",
     "check",
     "doubt",
+    "require_level",
     "run_checks",
     "sourced",
     "wrong",
@@ -29,6 +30,17 @@ Level = Literal["declared", "quick", "thorough"]
 ``declared``: what is written down, nothing is compiled. ``quick`` also simulates: seconds. ``thorough`` also solves
 the same model in another way, lets policies compete and runs Gymnasium's own checks: minutes.
 """
+
+
+def require_level(level: str) -> None:
+    """Refuse an unknown level.
+
+    Raises:
+        ConfigError: none of `Level`.
+    """
+    if level not in get_args(Level):
+        raise ConfigError(f"level must be one of {', '.join(get_args(Level))}, not {level!r}")
+
 
 type Tell = Callable[[str], None]
 """Is told what runs now."""
@@ -201,7 +213,7 @@ def _found[T](each: Check[T], subject: T) -> list[Finding]:
     found: list[Finding] = []
     try:
         found.extend(replace(f, check=f.check or each.name) for f in each.find(subject))
-    except Exception as error:  # noqa: BLE001 - whatever a user's function raises is what is wrong with it
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's function raises is what is wrong with it
         found.append(replace(failed(each.field, error), check=each.name))
     return found
 
@@ -210,10 +222,7 @@ def failed(field: str, error: BaseException) -> Finding:
     """The failure that an error of somebody's function is."""
     if isinstance(error, RlDrugDosageError):
         return wrong(field, str(error), "parts that fit", "correct it")
-    last = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    # JAX's errors begin with what happened; the others end with it.
-    text = last[0] if last else type(error).__name__
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/rl_drug_dosage/" not in f.filename]
     own = [f for f in frames if "site-packages" not in f.filename and f.line]
     at = f" (line {own[-1].lineno} of {own[-1].filename.rpartition('/')[2]}: {own[-1].line})" if own else ""
-    return wrong(field, f"fails with {text}{at}", "a function that can be evaluated", "correct it")
+    return wrong(field, f"fails with {in_one_line(error)}{at}", "a function that can be evaluated", "correct it")

@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 
 from rl_drug_dosage.checks.declared import covariates_of
-from rl_drug_dosage.checks.report import Check, Finding, Level, Report, Tell, check, run_checks, sourced, wrong
+from rl_drug_dosage.checks.report import (
+    Check,
+    Finding,
+    Level,
+    Report,
+    Tell,
+    check,
+    require_level,
+    run_checks,
+    sourced,
+    wrong,
+)
 from rl_drug_dosage.checks.scenario_fit import FIT
 from rl_drug_dosage.checks.scenario_ladder import THOROUGH
 from rl_drug_dosage.checks.scenario_laws import QUICK
@@ -35,6 +46,7 @@ def check_scenario(
     Raises:
         UnknownNameError, BadPluginError: there is no such scenario, or its file is none.
     """
+    require_level(level)
     found = scenario if isinstance(scenario, Found) else find_scenario(scenario)
     stages: list[tuple[Check[Found[Scenario]], ...]] = [(_words, *(_of_value(c) for c in PARTS))]
     stages.append(tuple(_of_value(c) for c in FIT))

@@ -1,11 +1,8 @@
-"""The units that contracts know, and which unit a metric of an output has."""
+"""The units that contracts know, and those that a parameter's name asks for."""
 
 import re
-from collections import Counter
 
-from rl_drug_dosage.pkpd import Output
-
-__all__ = ["is_known", "same", "unit_of_metric"]
+__all__ = ["fits_name", "is_known"]
 
 _ATOM = (
     r"(?:1\.73m2|10\^9|10\^6|1|%|kg|g|mg|ug|ng|pg|mol|mmol|umol|nmol|pmol|L|dL|mL|uL|U|mU|IU|mIU|s|min|h|day|d|weeks"
@@ -14,29 +11,28 @@ _ATOM = (
 _QUOTIENT = rf"{_ATOM}(?: {_ATOM})*(?:/{_ATOM})*"
 _KNOWN = re.compile(rf"0/1|ln\({_QUOTIENT}\)|{_QUOTIENT}(?: per {_QUOTIENT})?")
 
+_VOLUME, _TIME = r"(?:L|dL|mL|uL)", r"(?:s|min|h|day|d|weeks?|month|y)"
+_SIZE = r"(?:/(?:kg|g|cm|m2|1\.73m2))?"
+_ASKED = (
+    (r"(?:cl|q)\d*", rf"{_VOLUME}/{_TIME}{_SIZE}|{_VOLUME}{_SIZE}/{_TIME}", "L/h or L/h/kg, as a clearance has"),
+    (r"v(?:\d|c|p|ss)?", rf"{_VOLUME}{_SIZE}", "L or L/kg, as a volume of distribution has"),
+    (r"(?:ka|ke|kel|k\d\d|ke0)", rf"1/{_TIME}", "1/h, as a rate constant has"),
+    (r"(?:mtt|lag|tlag|mat)", _TIME, "h, as a time has"),
+)
+"""Names that the field gives a parameter -> its unit, and that in words. What stands behind an underscore tells sexes
+or alleles apart; an effect on a parameter ("age_on_cl") has a unit of its own, and a factor is 1."""
+
 
 def is_known(unit: str) -> bool:
     """Products of known units over known units, the logarithm of one, or an indicator; ``1`` is a pure number."""
     return bool(_KNOWN.fullmatch(unit))
 
 
-def _powers(unit: str) -> Counter[str]:
-    """Powers of the units in a product: ``mg h/L`` is mg 1, h 1, L -1."""
-    over, *under = unit.replace("*", " ").replace("·", " ").split("/")
-    powers = Counter(over.split())
-    for part in under:
-        powers.subtract(part.split())
-    return Counter({name: power for name, power in powers.items() if power and name != "1"})
-
-
-def same(a: str, b: str) -> bool:
-    """Whether two units are products of the same units, in whatever order: ``mg h/L`` and ``h mg/L``."""
-    return _powers(a) == _powers(b)
-
-
-def unit_of_metric(metric: str, output: Output) -> str:
-    """The unit that a metric of an output has; see `rl_drug_dosage.pkpd.Target`."""
-    if metric in {"auc24", "auc_total"}:
-        over, slash, under = output.unit.partition("/")
-        return f"{over} h{slash}{under}"
-    return "1" if metric == "time_above" else output.unit
+def fits_name(name: str, unit: str) -> str:
+    """The unit that a parameter's name asks for, in words; empty where it has one, or the name asks for none."""
+    if "_on_" in name or unit == "1":
+        return ""
+    for names, units, words in _ASKED:
+        if re.fullmatch(rf"{names}(?:_.+)?", name):
+            return "" if re.fullmatch(units, unit) else words
+    return ""

@@ -17,7 +17,7 @@ from jaxtyping import Array
 from rl_drug_dosage.clinic.fit import misfits
 from rl_drug_dosage.clinic.label_rules import LabelRule
 from rl_drug_dosage.clinic.timetable import timetable
-from rl_drug_dosage.clinic.units import is_per
+from rl_drug_dosage.clinic.units import is_per, is_substance
 from rl_drug_dosage.clinic.ward import (
     Adherence,
     Clock,
@@ -106,6 +106,11 @@ class Goal:
                     raise ConfigError(
                         f"the target on {target.metric} of {target.output!r} is from {low} to {high} at {from_h:g} h: "
                         "give two finite edges, the lower one first, or one"
+                    )
+                if closed[0] < 0 and is_substance(target.unit):
+                    raise ConfigError(
+                        f"the target on {target.metric} of {target.output!r} is from {closed[0]:g} {target.unit} at "
+                        f"{from_h:g} h: allowed is an edge of at least 0"
                     )
                 aim = target.aim
                 if aim is not None and not (low is None or low <= aim) & (high is None or aim <= high):
@@ -309,6 +314,11 @@ class Scenario(ByValue):
         for what, places in listed.items():
             if places is not None and (not places or not all(0 <= k < schedule.decisions for k in places)):
                 self._refuse(f"{what} {places}", f"some of the decisions, from 0 to {schedule.decisions - 1}")
+        course_h = schedule.decisions * schedule.interval_h
+        if self.monitoring.turnaround_h >= course_h:
+            self._refuse(
+                f"monitoring.turnaround_h {self.monitoring.turnaround_h:g} h", f"below {course_h:g} h, the course"
+            )
         if self.look_ahead < 1:
             self._refuse(f"look_ahead {self.look_ahead}", "a whole number of at least 1")
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 from rl_drug_dosage.errors import ConfigError
 
-__all__ = ["is_per", "metric_unit", "mg_per_unit", "same_unit"]
+__all__ = ["is_per", "is_substance", "metric_unit", "mg_per_unit", "same_unit"]
 
 _MG = {"kg": 1e6, "g": 1e3, "mg": 1.0, "ug": 1e-3, "ng": 1e-6}
 _HOURS = {"d": 24.0, "day": 24.0, "h": 1.0, "min": 1.0 / 60.0, "s": 1.0 / 3600.0}
@@ -37,6 +37,11 @@ def is_per(unit: str, what: str) -> bool:
     """Whether a unit counts once for each of another: ``"mg/kg/h"`` is per ``"kg"``."""
     parts = _parts(unit)
     return all(parts[part] == -power for part, power in _parts(what).items())
+
+
+def is_substance(unit: str) -> bool:
+    """Whether a unit counts a substance (``"mg/L"``, ``"ug h/L"``, ``"mmol/L"``): such a value is never negative."""
+    return any(power > 0 and (part in _MG or part.endswith("mol")) for part, power in _parts(unit).items())
 
 
 def metric_unit(metric: str, unit: str) -> str:

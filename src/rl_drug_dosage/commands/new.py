@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_drug_dosage import registry
 from rl_drug_dosage.errors import ConfigError, OutputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_KINDS = ("drug", "scenario", "policy")
+_KINDS = {"drug": registry.DRUG, "scenario": registry.SCENARIO, "policy": registry.POLICY}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _DEFAULT_DRUG = "vancomycin-goti2018"
 
@@ -36,12 +37,15 @@ def command(
         raise UnknownNameError("kind of file", kind, _KINDS)
     if not _NAME.fullmatch(name):
         raise ConfigError(f"name {name!r} is not allowed: use letters, digits, - and _, starting with a letter")
+    word = name.replace("_", "-")
+    if word in registry.names(_KINDS[kind]):
+        raise ConfigError(f"{kind} {word!r} exists already: give yours another name, or the two cannot be told apart")
     for option, given, wanted in (("--ode", ode, "drug"), ("--drug", bool(drug), "scenario")):
         if given and kind != wanted:
             raise ConfigError(f"{option} is for `new {wanted}`: leave it out")
     module = name.replace("-", "_")
     path = folder / (f"{module}.toml" if kind == "scenario" else f"{module}.py")
-    words = {"NAME": name.replace("_", "-"), "FILE": path.name, "CLASS": _class_name(module)}
+    words = {"NAME": word, "FILE": path.name, "CLASS": _class_name(module)}
     if kind == "scenario":
         words |= _scenario_words(drug or _DEFAULT_DRUG, folder)
     _write(path, _filled(f"{kind}{'_ode' if ode else ''}.{'toml' if kind == 'scenario' else 'py'}.txt", words))

@@ -53,7 +53,7 @@ def find_ours(reference: object) -> registry.Found[Any] | None:
         try:
             return registry.find(kind, reference)
         except UnknownNameError:
-            if somewhere and ":" not in str(reference):
+            if somewhere and ":" not in str(reference) and first is None:
                 raise
         except BadPluginError as error:
             if not somewhere:

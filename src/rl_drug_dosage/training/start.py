@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.registry import find_scenario
 from rl_drug_dosage.training import trainer
-from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig
+from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig, options_of
 from rl_drug_dosage.training.recipe import recipe
 from rl_drug_dosage.training.run_result import RunResult
 from rl_drug_dosage.training.task import Task, env_kwargs_text, find_task, with_option_models
@@ -52,6 +52,9 @@ def start(
         raise ConfigError(f"a run trains on one thing: give --env-id {env} or --scenario {scenario}, not both")
     if preset and preset not in {*PRESETS, SCENARIO_PRESET}:
         raise ConfigError(f"preset must be one of {', '.join((*PRESETS, SCENARIO_PRESET))}, not {preset!r}")
+    known = {*_RUN_FIELDS, *(o.name for o in options_of(TrainConfig))}
+    if strangers := sorted(set(settings) - known):
+        raise UnknownNameError("setting of training", strangers[0], known)
     options = RunOptions(**{k: v for k, v in settings.items() if k in _RUN_FIELDS})
     own = {k: v for k, v in settings.items() if k not in _RUN_FIELDS}
     # What is wrong with a setting is said before anything is imported for the task.

@@ -1,10 +1,11 @@
 """Trained policies for other runtimes: ONNX files with everything between an observation and an action."""
 
+from os import PathLike
 from pathlib import Path
 
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs import catalog
-from rl_drug_dosage.errors import OutputError
+from rl_drug_dosage.errors import ConfigError, OutputError
 from rl_drug_dosage.policies.adapters.learnt import model_path
 from rl_drug_dosage.policies.adapters.onnx_export import onnx_bytes
 from rl_drug_dosage.ppo.model_file import Model, load_model
@@ -27,8 +28,11 @@ def export_onnx(model: Model | str | Path, path: str | Path) -> Path:
     Raises:
         ModelFileError: no model, or a damaged one.
         DependencyError: the package onnx is not installed.
+        ConfigError: the model is something else.
         OutputError: the place cannot be written, or has another suffix.
     """
+    if not isinstance(model, Model | str | PathLike):
+        raise ConfigError(f"model must be a loaded model, a file or a folder, not {model!r}")
     path = Path(path)
     if path.suffix != ".onnx":
         raise OutputError(f"cannot write {str(path)!r}: name a file that ends in .onnx")

@@ -54,8 +54,14 @@ class StepPolicy:
         units = self.model.record["env"].get("units")
         return str(units.get(name, "")) if isinstance(units, dict) else ""
 
-    def start(self) -> "StepCourse":
-        """A course that begins: nothing is known and nothing was given."""
+    def start(self, covariates: object = None) -> "StepCourse":
+        """A course that begins: nothing is known and nothing was given.
+
+        Raises:
+            ConfigError: covariates, which such a policy does not ask for.
+        """
+        if covariates is not None:
+            raise ConfigError(f"a policy of {self.env_id} asks for no covariates: start() takes none")
         return StepCourse(self)
 
 

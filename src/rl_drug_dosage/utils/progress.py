@@ -2,7 +2,7 @@
 
 Work is handed a `Progress` and calls it with a text and the share of the work that is done. ``None`` in place of the
 share marks a remark that stays, such as ``"mipd: 200 patients in 0.9 s"``. A terminal shows one live bar, a notebook
-one line that is updated, a pipe a plain line now and then.
+one line that is updated, a pipe a plain line for what lasts longer than two seconds.
 """
 
 import sys
@@ -18,7 +18,8 @@ __all__ = ["Progress", "Steps", "printed", "quiet", "shown"]
 type Progress = Callable[[str, float | None], None]
 """(what is being done, the share of the work that is done; None: a remark that stays)."""
 
-_PLAIN_EVERY_S = 2.0
+_PLAIN_AFTER_S, _PLAIN_EVERY_S = 2.0, 20.0
+"""Of silence, before a pipe is told what goes on, and told again."""
 _NOTEBOOK_EVERY_S = 0.1
 
 
@@ -144,25 +145,41 @@ class _NotebookLine:
 
 
 class _Plain:
-    """Lines for a pipe: every remark, and where the work is when a tenth of it and some seconds have passed."""
+    """Lines for a pipe: every remark, and what is being done once that has lasted some seconds, then now and again."""
 
     def __init__(self) -> None:
-        self._shown_at, self._tenth = time.monotonic(), 0
+        self._begin = self._said_at = time.monotonic()
+        self._text, self._patience_s = "starting", _PLAIN_AFTER_S
+        self._over, self._lock = threading.Event(), threading.Lock()
 
     def __enter__(self) -> Self:
+        self._watch = threading.Thread(target=self._break_silence, daemon=True)
+        self._watch.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self._over.set()
+        self._watch.join()
 
     def __call__(self, text: str, done: float | None) -> None:
-        now = time.monotonic()
-        if done is not None and (int(10 * done) == self._tenth or now - self._shown_at < _PLAIN_EVERY_S):
-            return
-        if done is not None:
-            self._shown_at, self._tenth = now, int(10 * done)
+        with self._lock:
+            if done is None:
+                self._say(text)
+            elif text != self._text:
+                self._text, self._patience_s = text, _PLAIN_AFTER_S
+
+    def _say(self, text: str) -> None:
+        self._said_at = time.monotonic()
         print(text, flush=True)  # noqa: T201 - what a command says
+
+    def _break_silence(self) -> None:
+        while not self._over.wait(0.1):
+            with self._lock:
+                if time.monotonic() - self._said_at >= self._patience_s:
+                    self._say(f"{self._text} ({_clock(time.monotonic() - self._begin)})")
+                    self._patience_s = _PLAIN_EVERY_S
 
 
 def _clock(seconds: float) -> str:

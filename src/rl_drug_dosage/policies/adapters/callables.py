@@ -84,7 +84,7 @@ def _builds(function: Callable[..., Any]) -> bool:
 def _built(build: Callable[[Setting], Any], name: str, setting: Setting) -> Policy:
     try:
         policy = build(setting)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadPluginError(f"policy {name!r} cannot be built: {last_line(error)}") from error
     if not isinstance(policy, Policy):
         raise BadPluginError(f"policy {name!r}: build(setting) gave {type(policy).__name__}, it must give a Policy")
@@ -169,7 +169,7 @@ def _recurrent(thing: Any, name: str, size: int, given: Mapping[str, Any]) -> Ag
             came = thing.predict(
                 np.zeros((count, size), np.float32), state=None, episode_start=np.ones(count, bool), **given
             )
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BadPluginError(f"policy {name!r} fails at the first decision: {last_line(error)}") from error
         return came[1] if isinstance(came, tuple) and len(came) == 2 else None
 

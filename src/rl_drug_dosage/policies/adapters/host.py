@@ -17,7 +17,7 @@ from rl_drug_dosage.clinic.observation import Observer
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.errors import BadPluginError
+from rl_drug_dosage.errors import BadPluginError, in_one_line
 
 __all__ = ["Agent", "Host", "HostPolicy", "last_line"]
 
@@ -83,13 +83,15 @@ class Host:
                 return self._checked(action, len(rows)), self._kept(after, len(rows))
             except BadPluginError as error:
                 self._failure = error
-            except Exception as error:  # noqa: BLE001 - whatever somebody's code raises
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever somebody's code raises
                 self._failure = BadPluginError(f"policy {self.agent.name!r} fails: {last_line(error)}")
         return np.full(len(rows), np.nan, np.float32), memory
 
     def _checked(self, came: Any, count: int) -> np.ndarray:
         """One finite action a patient, within the range."""
         name, allowed = self.agent.name, f"one action a patient, an array of shape ({count},) or ({count}, 1)"
+        if np.iscomplexobj(came):
+            raise BadPluginError(f"policy {name!r} gave complex numbers: allowed is {allowed}")
         try:
             action = np.asarray(came, np.float64)
         except (TypeError, ValueError):
@@ -126,7 +128,7 @@ class Host:
 
 def last_line(error: BaseException) -> str:
     """What went wrong, and in which line of whose file."""
-    text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    text = in_one_line(error)
     frames = traceback.extract_tb(error.__traceback__)
     return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 
