@@ -10,14 +10,15 @@ import jax
 import numpy as np
 import pytest
 
+from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.patient import admit
 from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.scenario_file import TOP
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
-from rl_drug_dosage.errors import RlDrugDosageError
+from rl_drug_dosage.errors import RlDrugDosageError, UnknownNameError
 from rl_drug_dosage.pkpd import Fixed, Normal
-from rl_drug_dosage.registry import find_scenario, load_policy_definition, load_scenario
+from rl_drug_dosage.registry import find_scenario, load_drug, load_policy_definition, load_scenario
 from rl_drug_dosage.trials.trial import Cohort, run_trial
 
 DOCS = Path(__file__).parents[2] / "docs" / "scenario-files.md"
@@ -370,6 +371,16 @@ def test_in_python_covariates_may_be_left_out_or_changed_by_name():
     for before, after in zip(plain.covariates, changed.covariates, strict=True):
         assert dataclasses.replace(after, distribution=before.distribution) == before
     assert next(c for c in changed.covariates if c.name == "wt_kg").distribution == Normal(60.0, 5.0)
+
+
+def test_a_cohort_has_of_its_own_what_is_said_and_the_rest_of_the_drug_file():
+    weight = next(c for c in load_drug("vancomycin-goti2018").covariates if c.name == "wt_kg")
+    extra = dataclasses.replace(weight, name="x")
+    (mine, other) = drawn(["vancomycin-goti2018"], {"wt_kg": Drawn(source="ours", low=50.0), "x": extra})
+    assert mine == dataclasses.replace(weight, source="ours", low=50.0)
+    assert other is extra
+    with pytest.raises(UnknownNameError, match="did you mean 'wt_kg'"):
+        drawn(["vancomycin-goti2018"], {"wt": Normal(70.0, 5.0)})
 
 
 def test_keys_are_the_fields():

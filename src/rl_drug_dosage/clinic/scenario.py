@@ -4,7 +4,6 @@ A scenario file is ``scenarios/<name>_v<version>.py`` with one attribute, ``SCEN
 equal decision intervals; a dose is chosen at the start of each. A changed number is a new version.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.cohort import completed
 from rl_drug_dosage.clinic.fit import misfits
 from rl_drug_dosage.clinic.label_rules import LabelRule
 from rl_drug_dosage.clinic.timetable import timetable
@@ -221,9 +221,9 @@ class Scenario(ByValue):
         title: one line for tables.
         models: drug models for simulator and controller, names or values; the first is the default for both.
         covariates: what is known of a patient, without clocks. Those that a model needs and that are left out are those
-            of the drug model, the first one that has them. A mapping from name to distribution changes how those are
-            drawn, and no more. Complete ones are drawn in the order given; where some are left out, all that a model
-            has are drawn in its order, and the scenario's own after them.
+            of the drug model, the first one that has them. `clinic.cohort.drawn` changes how those are drawn; a mapping
+            from names to distributions is short for it. Complete ones are drawn in the order given; where some are left
+            out, all that a model has are drawn in its order, and the scenario's own after them.
         schedule, dosage, monitoring, goal: see their classes.
         reward: of one interval, for learners: a function, or one of `clinic.rewards`.
         reward_text: the same in words, with its source.
@@ -419,39 +419,3 @@ def _value(model: Any) -> Any:
     if isinstance(model, Path) or (isinstance(model, str) and is_file_reference(DRUG, model)):
         return load_drug(model)
     return model
-
-
-def completed(scenario: Scenario) -> tuple[Covariate, ...]:
-    """The covariates of a scenario, completed from its drug models, see `Scenario.covariates`.
-
-    A covariate that a model also has inherits the model's words and aliases, unless it defines its own.
-    """
-    clocks = {c.name for c in scenario.clocks}
-    known: dict[str, Covariate] = {}
-    for name in scenario.models:
-        for covariate in scenario.drug(name).covariates:
-            if covariate.name not in clocks:
-                known.setdefault(covariate.name, covariate)
-    given = _as_covariates(scenario.title, scenario.covariates, known)
-    named = {c.name: c for c in given}
-    if all(name in named for name in known):
-        return given
-    own = tuple(c for c in given if c.name not in known)
-    return (*(named.get(name, covariate) for name, covariate in known.items()), *own)
-
-
-def _as_covariates(title: str, given: Any, known: Mapping[str, Covariate]) -> tuple[Covariate, ...]:
-    if isinstance(given, Mapping):
-        for name in given:
-            if name not in known:
-                raise UnknownNameError(f"covariate of {title!r}", name, known, remedy="or give a whole Covariate")
-        given = [dataclasses.replace(known[name], distribution=d) for name, d in given.items()]
-    found = []
-    for covariate in given:
-        model = known.get(covariate.name)
-        if model is not None:
-            words, aliases = covariate.words or model.words, covariate.aliases or model.aliases
-            if (words, aliases) != (covariate.words, covariate.aliases):
-                covariate = dataclasses.replace(covariate, words=words, aliases=aliases)  # noqa: PLW2901
-        found.append(covariate)
-    return tuple(found)

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.scenario import Harm, Judged
 from rl_drug_dosage.clinic.ward import Dosage
-from rl_drug_dosage.drugs.shared.warfarin import DIPLOTYPES, TABLETS, cyp2c9_covariate, vkorc1_covariate
-from rl_drug_dosage.pkpd import Categorical, Covariate, Eta, Fixed, LogNormal, Normal, Param, Residual, Target, Uniform
+from rl_drug_dosage.drugs.shared.warfarin import DIPLOTYPES, TABLETS
+from rl_drug_dosage.pkpd import Categorical, Covariate, Eta, LogNormal, Normal, Param, Residual, Target, Uniform
 from rl_drug_dosage.pkpd.distributions import Distribution
 
 __all__ = [
@@ -110,31 +111,16 @@ def covariates(
         vkorc1: frequencies of -1639 GG, GA, AA.
         source: source of the three.
     """
-    return (
-        Covariate(
-            name="age_y",
-            unit="y",
-            low=22.0,
-            high=87.0,
-            typical=median_y,
-            source=f"{source}; truncated to the ages in Hamberg 2007",
-            meaning="age",
-            distribution=age,
-            column="AGE",
-        ),
-        cyp2c9_covariate(cyp2c9, source),
-        vkorc1_covariate(vkorc1, source),
-        Covariate(
-            name="inr_base",
-            unit="1",
-            low=0.8,
-            high=1.5,
-            typical=1.0,
-            source="1 in ReiL and mipd-warfarin; the limits are this project's choice",
-            meaning="INR before warfarin",
-            distribution=Fixed(1.0),
-            column="INRBASE",
-        ),
+    return drawn(
+        MODELS,
+        {
+            "age_y": Drawn(
+                age, f"{source}; truncated to the ages in Hamberg 2007", low=22.0, high=87.0, typical=median_y
+            ),
+            "cyp2c9": Drawn(Categorical(DIPLOTYPES, cyp2c9), source),
+            "vkorc1_g_alleles": Drawn(Categorical((2.0, 1.0, 0.0), vkorc1), source),
+            "inr_base": Drawn(),
+        },
     )
 
 

@@ -16,12 +16,15 @@ every day: this project's choice. A controller assumes the published error.
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Dosage, Drift, Monitoring, Schedule
-from rl_drug_dosage.pkpd import Covariate, Eta, Fixed, LogNormal, Param, Residual, Target, Values
+from rl_drug_dosage.pkpd import Eta, Param, Residual, Target, Values
 
 __all__ = ["SCENARIO"]
+
+_MODELS = ("gentamicin-staatz2005",)
 
 _STAATZ = "Staatz 2005 (nlmixr2lib Staatz_2005_gentamicin.R)"
 _SPLIT = "this project's choice, see the module docstring"
@@ -49,41 +52,25 @@ def _reward(judged: Judged) -> Array:
 
 SCENARIO = Scenario(
     title="gentamicin once daily for 10 days, peak 7-10 mg/L and trough below 2 mg/L",
-    models=("gentamicin-staatz2005",),
-    covariates=(
-        Covariate(
-            name="crcl_ml_per_min",
-            unit="mL/min",
-            low=30.0,
-            high=169.0,
-            typical=63.0,
-            source=f"{_STAATZ}: median 57, range 9-169; spread as in the drug file; cut at 30 mL/min (our choice)",
-            meaning="creatinine clearance",
-            distribution=LogNormal(57.0, 0.59),
-            column="CRCL",
-        ),
-        Covariate(
-            name="crcl_change_ml_per_min",
-            unit="mL/min",
-            low=-76.0,
-            high=58.0,
-            typical=0.0,
-            source="0: one slope for every change of creatinine clearance, as in nlmixr2lib",
-            meaning="change with a separate slope",
-            distribution=Fixed(0.0),
-            column="DCRCL",
-        ),
-        Covariate(
-            name="wt_kg",
-            unit="kg",
-            low=39.0,
-            high=138.0,
-            typical=72.0,
-            source=f"{_STAATZ}: median 72, range 39-138; spread as in the drug file",
-            meaning="body weight",
-            distribution=LogNormal(72.0, 0.25),
-            column="WT",
-        ),
+    models=_MODELS,
+    covariates=drawn(
+        _MODELS,
+        {
+            "crcl_ml_per_min": Drawn(
+                source=f"{_STAATZ}: median 57, range 9-169; spread as in the drug file; cut at 30 mL/min (our choice)",
+                low=30.0,
+                high=169.0,
+                meaning="creatinine clearance",
+            ),
+            "crcl_change_ml_per_min": Drawn(
+                source="0: one slope for every change of creatinine clearance, as in nlmixr2lib",
+                meaning="change with a separate slope",
+            ),
+            "wt_kg": Drawn(
+                source=f"{_STAATZ}: median 72, range 39-138; spread as in the drug file",
+                meaning="body weight",
+            ),
+        },
     ),
     schedule=Schedule(interval_h=24.0, decisions=_DAYS, output_times_h=(1.0, 8.0, 23.0, 24.0)),
     dosage=Dosage(

@@ -14,13 +14,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Clock, Dosage, Monitoring, Schedule
 from rl_drug_dosage.drugs.shared.body_size import growth_height_cm, growth_weight_kg
-from rl_drug_dosage.pkpd import Categorical, Covariate, Fixed, LogNormal, Normal, Target, Uniform, Values
+from rl_drug_dosage.pkpd import Categorical, LogNormal, Normal, Target, Values
 
 __all__ = ["SCENARIO"]
+
+_MODELS = ("busulfan-mccune2014", "busulfan-shukla2020")
 
 _PROTOCOL = "InsightRX/mipdtrial vignettes/busulfan_mipd.Rmd"
 _RANGE = "ages and sizes as in the drug file busulfan_shukla2020 (Long-Boyle 2015, same centre)"
@@ -64,63 +67,40 @@ def _reward(judged: Judged) -> Array:
 
 SCENARIO = Scenario(
     title="busulfan once daily for 4 days in children, cumulative AUC 72-108 mg h/L",
-    models=("busulfan-mccune2014", "busulfan-shukla2020"),
-    covariates=(
-        Covariate(
-            name="female",
-            unit="0/1",
-            low=0.0,
-            high=1.0,
-            typical=0.0,
-            source=f"{_RANGE}: 41 % female",
-            meaning="1 girl, 0 boy",
-            distribution=Categorical((0.0, 1.0), (0.59, 0.41)),
-            column="FEMALE",
-        ),
-        Covariate(
-            name="age_y",
-            unit="y",
-            low=0.1,
-            high=24.0,
-            typical=7.0,
-            source=f"{_RANGE}; even spread: this project's choice",
-            meaning="age",
-            distribution=Uniform(),
-            column="AGE",
-        ),
-        Covariate(
-            name="wt_kg",
-            unit="kg",
-            low=3.0,
-            high=101.0,
-            typical=22.0,
-            source=f"{_RANGE}; around a growth curve: this project's choice",
-            meaning="body weight",
-            distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"]), 0.15),
-            column="WT",
-        ),
-        Covariate(
-            name="height_cm",
-            unit="cm",
-            low=45.0,
-            high=205.0,
-            typical=122.0,
-            source="around a growth curve: this project's choice, as in the drug file busulfan_shukla2020",
-            meaning="height",
-            distribution=Normal(lambda c: growth_height_cm(c["age_y"]), lambda c: 0.04 * growth_height_cm(c["age_y"])),
-            column="HT",
-        ),
-        Covariate(
-            name="clofarabine",
-            unit="0/1",
-            low=0.0,
-            high=1.0,
-            typical=0.0,
-            source=f"{_PROTOCOL}: 0 for all",
-            meaning="conditioning with fludarabine and clofarabine",
-            distribution=Fixed(0.0),
-            column="REGI",
-        ),
+    models=_MODELS,
+    covariates=drawn(
+        _MODELS,
+        {
+            "female": Drawn(
+                distribution=Categorical((0.0, 1.0), (0.59, 0.41)),
+                source=f"{_RANGE}: 41 % female",
+                meaning="1 girl, 0 boy",
+            ),
+            "age_y": Drawn(
+                source=f"{_RANGE}; even spread: this project's choice",
+                high=24.0,
+                typical=7.0,
+                meaning="age",
+            ),
+            "wt_kg": Drawn(
+                distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"]), 0.15),
+                source=f"{_RANGE}; around a growth curve: this project's choice",
+                high=101.0,
+                typical=22.0,
+                meaning="body weight",
+            ),
+            "height_cm": Drawn(
+                distribution=Normal(
+                    lambda c: growth_height_cm(c["age_y"]), lambda c: 0.04 * growth_height_cm(c["age_y"])
+                ),
+                source="around a growth curve: this project's choice, as in the drug file busulfan_shukla2020",
+                typical=122.0,
+            ),
+            "clofarabine": Drawn(
+                source=f"{_PROTOCOL}: 0 for all",
+                meaning="conditioning with fludarabine and clofarabine",
+            ),
+        },
     ),
     # Grid times at 6 h and 12 h: clearance changes 6 h and 36 h after the first dose (McCune 2014).
     schedule=Schedule(interval_h=24.0, decisions=_DOSES, output_times_h=(*_SAMPLES_H, 12.0, 24.0)),

@@ -15,12 +15,15 @@ a quarter of all patients cannot reach 5 mg/L with 1,600 mg, not even under the 
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Dosage, Drift, Monitoring, Schedule
-from rl_drug_dosage.pkpd import Categorical, Covariate, LogNormal, Normal, Target, Values
+from rl_drug_dosage.pkpd import Normal, Target, Values
 
 __all__ = ["SCENARIO"]
+
+_MODELS = ("infliximab-fasanmade2009",)
 
 _VIGNETTE = "InsightRX/mipdtrial vignettes/infliximab_interval_adaptation.Rmd"
 _FASANMADE = "Fasanmade 2009 (nlmixr2lib Fasanmade_2009_infliximab.R)"
@@ -47,52 +50,25 @@ def _reward(judged: Judged) -> Array:
 
 SCENARIO = Scenario(
     title="infliximab every 8 weeks for a year, trough 5-10 mg/L",
-    models=("infliximab-fasanmade2009",),
-    covariates=(
-        Covariate(
-            name="female",
-            unit="0/1",
-            low=0.0,
-            high=1.0,
-            typical=0.0,
-            source=f"{_FASANMADE}: 39.2 % women",
-            meaning="1 woman, 0 man",
-            distribution=Categorical((0.0, 1.0), (0.608, 0.392)),
-            column="FEMALE",
-        ),
-        Covariate(
-            name="wt_kg",
-            unit="kg",
-            low=36.0,
-            high=159.0,
-            typical=77.0,
-            source=f"{_FASANMADE}: median 77, range 36-159; spread as in the drug file",
-            meaning="body weight",
-            distribution=LogNormal(77.0, 0.25),
-            column="WT",
-        ),
-        Covariate(
-            name="alb_g_per_l",
-            unit="g/L",
-            low=20.0,
-            high=55.0,
-            typical=41.0,
-            source=f"range and spread as in the drug file ({_VIGNETTE}); 38 g/L at the start is this project's choice",
-            meaning="serum albumin",
-            distribution=Normal(38.0, 5.48),
-            column="ALB",
-        ),
-        Covariate(
-            name="antibodies",
-            unit="0/1",
-            low=0.0,
-            high=1.0,
-            typical=0.0,
-            source=f"{_FASANMADE}: 6.8 % at any time",
-            meaning="antibodies to infliximab, known from the start",
-            distribution=Categorical((0.0, 1.0), (0.932, 0.068)),
-            column="ATI",
-        ),
+    models=_MODELS,
+    covariates=drawn(
+        _MODELS,
+        {
+            "female": Drawn(
+                source=f"{_FASANMADE}: 39.2 % women",
+            ),
+            "wt_kg": Drawn(
+                source=f"{_FASANMADE}: median 77, range 36-159; spread as in the drug file",
+            ),
+            "alb_g_per_l": Drawn(
+                distribution=Normal(38.0, 5.48),
+                source=f"range and spread as in the drug file ({_VIGNETTE}); starts at 38 g/L, this project's choice",
+            ),
+            "antibodies": Drawn(
+                source=f"{_FASANMADE}: 6.8 % at any time",
+                meaning="antibodies to infliximab, known from the start",
+            ),
+        },
     ),
     schedule=Schedule(interval_h=_INTERVAL_H, decisions=7, output_times_h=(4.0 * _WEEK_H, _INTERVAL_H)),
     dosage=Dosage(

@@ -16,12 +16,15 @@ intercompartmental clearances, which cannot be identified from BIS alone.
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Disturbance, Dosage, Monitoring, Schedule
-from rl_drug_dosage.pkpd import Categorical, Covariate, Derived, Normal, Param, Residual, Target, Uniform, Values
+from rl_drug_dosage.pkpd import Derived, Normal, Param, Residual, Target, Uniform, Values
 
 __all__ = ["SCENARIO"]
+
+_MODELS = ("propofol-eleveld2018", "propofol-schnider1998")
 
 _PAS = "BobAubouin/Python_Anesthesia_Simulator"
 _COHORT = f"uniform in the examples of {_PAS} (18-70 y, 150-190 cm), truncated to the range of Schnider 1998"
@@ -76,82 +79,50 @@ def _reward(judged: Judged) -> Array:
 
 SCENARIO = Scenario(
     title="propofol every 30 s for 60 min, BIS 40-60",
-    models=("propofol-eleveld2018", "propofol-schnider1998"),
-    covariates=(
-        Covariate(
-            name="age_y",
-            unit="y",
-            low=25.0,
-            high=70.0,
-            typical=47.0,
-            source=_COHORT,
-            meaning="age",
-            distribution=Uniform(25.0, 70.0),
-            column="AGE",
-        ),
-        Covariate(
-            name="female",
-            unit="0/1",
-            low=0.0,
-            high=1.0,
-            typical=0.0,
-            source="equal proportions: this project's choice",
-            meaning="sex: 0 male, 1 female",
-            distribution=Categorical((0.0, 1.0), (0.5, 0.5)),
-            column="FEMALE",
-        ),
-        Covariate(
-            name="height_cm",
-            unit="cm",
-            low=155.0,
-            high=190.0,
-            typical=172.0,
-            source=_COHORT,
-            meaning="height",
-            distribution=Uniform(155.0, 190.0),
-            column="HT",
-        ),
-        Covariate(
-            name="wt_kg",
-            unit="kg",
-            low=50.0,
-            high=110.0,
-            typical=74.0,
-            source=(
-                "body mass index N(25, 4) kg/m2, truncated to 50-110 kg: our choice, since the lean body mass "
-                "of Schnider 1998 fails in severe obesity"
+    models=_MODELS,
+    covariates=drawn(
+        _MODELS,
+        {
+            "age_y": Drawn(
+                distribution=Uniform(25.0, 70.0),
+                source=_COHORT,
+                low=25.0,
+                high=70.0,
+                typical=47.0,
             ),
-            meaning="total body weight",
-            distribution=Normal(
-                lambda d: 25.0 * (d["height_cm"] / 100.0) ** 2, lambda d: 4.0 * (d["height_cm"] / 100.0) ** 2
+            "female": Drawn(
+                source="equal proportions: this project's choice",
             ),
-            column="WT",
-        ),
-        Covariate(
-            name="remi_ce_ng_per_ml",
-            unit="ng/mL",
-            low=0.0,
-            high=4.0,
-            typical=2.0,
-            source=(
-                "effect-site targets of 0, 2 and 4 ng/mL (Vanluchene ALG et al. Br J Anaesth 2004;93:645-654); equal "
-                "proportions are this project's choice"
+            "height_cm": Drawn(
+                distribution=Uniform(155.0, 190.0),
+                source=_COHORT,
+                low=155.0,
+                high=190.0,
+                typical=172.0,
             ),
-            meaning="remifentanil at the effect site, constant",
-            distribution=Categorical((0.0, 2.0, 4.0), (1 / 3, 1 / 3, 1 / 3)),
-            column="REMI",
-        ),
-        Covariate(
-            name="opioid",
-            unit="0/1",
-            low=0.0,
-            high=1.0,
-            typical=1.0,
-            source="1 where remifentanil is given",
-            meaning="also receives an opioid",
-            distribution=Derived(lambda d: (d["remi_ce_ng_per_ml"] > 0.0).astype(float)),
-            column="OPIOID",
-        ),
+            "wt_kg": Drawn(
+                distribution=Normal(
+                    lambda d: 25.0 * (d["height_cm"] / 100.0) ** 2, lambda d: 4.0 * (d["height_cm"] / 100.0) ** 2
+                ),
+                source="body mass index N(25, 4) kg/m2, truncated to 50-110 kg: our choice, since the lean body mass "
+                "of Schnider 1998 fails in severe obesity",
+                low=50.0,
+                high=110.0,
+                typical=74.0,
+            ),
+            "remi_ce_ng_per_ml": Drawn(
+                source="effect-site targets of 0, 2 and 4 ng/mL (Vanluchene ALG et al. Br J Anaesth 2004;93:645-654); "
+                "equal proportions are this project's choice",
+                high=4.0,
+                typical=2.0,
+                meaning="remifentanil at the effect site, constant",
+            ),
+            "opioid": Drawn(
+                distribution=Derived(lambda d: (d["remi_ce_ng_per_ml"] > 0.0).astype(float)),
+                source="1 where remifentanil is given",
+                typical=1.0,
+            ),
+        },
     ),
     schedule=Schedule(interval_h=_INTERVAL_H, decisions=120, output_times_h=(_SEEN_H, _INTERVAL_H), shown_unit="min"),
     dosage=Dosage(

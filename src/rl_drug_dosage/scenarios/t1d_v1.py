@@ -23,12 +23,15 @@ Patients have all 13.
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Dosage, Dropout, Intake, Monitoring, Schedule
-from rl_drug_dosage.pkpd import Covariate, Param, Residual, Target, Uniform, Values
+from rl_drug_dosage.pkpd import Param, Residual, Target, Uniform, Values
 
 __all__ = ["SCENARIO"]
+
+_MODELS = ("insulin-hovorka2004",)
 
 _RANGES = "time in, below and above range: Battelino T et al. Diabetes Care 2019;42:1593-1603"
 _MEALS = "jxx123/simglucose scenario_gen.py: means of breakfast, lunch and dinner, 45, 70 and 80 g at 7, 12 and 18 h"
@@ -60,30 +63,23 @@ def _reward(judged: Judged) -> Array:
 
 SCENARIO = Scenario(
     title="insulin every 30 min for a day with three meals, glucose 3.9-10 mmol/L",
-    models=("insulin-hovorka2004",),
-    covariates=(
-        Covariate(
-            name="wt_kg",
-            unit="kg",
-            low=65.0,
-            high=95.0,
-            typical=75.0,
-            source="uniform over 65-95 kg, as in the Monte-Carlo set of Hovorka patients that the drug file names",
-            meaning="body weight",
-            distribution=Uniform(65.0, 95.0),
-            column="WT",
-        ),
-        Covariate(
-            name="glucose0_mmol_per_l",
-            unit="mmol/L",
-            low=5.0,
-            high=9.0,
-            typical=6.0,
-            source="uniform over 5-9 mmol/L: this project's choice",
-            meaning="glucose at 06:00, maintained by the patient's own basal rate until then",
-            distribution=Uniform(5.0, 9.0),
-            column="GLUC0",
-        ),
+    models=_MODELS,
+    covariates=drawn(
+        _MODELS,
+        {
+            "wt_kg": Drawn(
+                source="uniform over 65-95 kg, as in the Monte-Carlo set of Hovorka patients that the drug file names",
+                low=65.0,
+                high=95.0,
+            ),
+            "glucose0_mmol_per_l": Drawn(
+                distribution=Uniform(5.0, 9.0),
+                source="uniform over 5-9 mmol/L: this project's choice",
+                low=5.0,
+                high=9.0,
+                meaning="glucose at 06:00, maintained by the patient's own basal rate until then",
+            ),
+        },
     ),
     schedule=Schedule(
         interval_h=0.5, decisions=_PER_DAY, output_times_h=(0.25, 0.5), step_h=1.0 / 24.0, shown_unit="h"

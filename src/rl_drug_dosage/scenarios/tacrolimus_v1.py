@@ -12,13 +12,16 @@ recover, and prednisolone is tapered. The rates are this project's choice: only 
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Clock, Dosage, Drift, Monitoring, Schedule
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
-from rl_drug_dosage.pkpd import Categorical, Covariate, Derived, Fixed, LogNormal, Normal, Target, Values
+from rl_drug_dosage.pkpd import Covariate, Derived, LogNormal, Normal, Target, Values
 
 __all__ = ["SCENARIO"]
+
+_MODELS = ("tacrolimus-andrews2019", "tacrolimus-storset2014")
 
 _ANDREWS = "Andrews 2019 Table 1 (nlmixr2lib Andrews_2019_tacrolimus.R)"
 _STORSET = "Storset 2014 Table 1 (nlmixr2lib Storset_2014_tacrolimus.R)"
@@ -54,130 +57,64 @@ def _reward(judged: Judged) -> Array:
 
 SCENARIO = Scenario(
     title="tacrolimus twice daily for 6 weeks, trough 10-15, then 8-12, then 5-10 ug/L",
-    models=("tacrolimus-andrews2019", "tacrolimus-storset2014"),
-    covariates=(
-        Covariate(
-            name="age_y",
-            unit="y",
-            low=18.0,
-            high=79.4,
-            typical=55.72,
-            source=f"{_ANDREWS}: 15-79.4, centre 55.72; adults, and the spread, as in the drug file",
-            meaning="age at transplantation",
-            distribution=Normal(55.72, 10.7),
-            column="AGE",
-        ),
-        Covariate(
-            name="bsa_m2",
-            unit="m2",
-            low=1.24,
-            high=2.66,
-            typical=1.93,
-            source=f"{_ANDREWS}: 1.24-2.66, centre 1.93; spread as in the drug file",
-            meaning="body surface area",
-            distribution=Normal(1.93, 0.24),
-            column="BSA",
-        ),
-        Covariate(
-            name="lbm_kg",
-            unit="kg",
-            low=33.1,
-            high=85.3,
-            typical=58.94,
-            source=f"{_ANDREWS}: 33.1-85.3, centre 58.94; in proportion to body surface area as in the drug file",
-            meaning="lean body mass",
-            distribution=Normal(lambda c: 58.94 * c["bsa_m2"] / 1.93, 4.7),
-            column="LBM",
-        ),
-        Covariate(
-            name="ffm_kg",
-            unit="kg",
-            low=35.0,
-            high=80.0,
-            typical=58.94,
-            source=f"{_STORSET}: 35-80; set equal to lean body mass, this project's choice",
-            meaning="fat-free mass",
-            distribution=Derived(lambda c: c["lbm_kg"]),
-            column="FFM",
-        ),
-        Covariate(
-            name="wt_kg",
-            unit="kg",
-            low=30.0,
-            high=150.0,
-            typical=77.5,
-            source="from body surface area, WT = 3600 BSA^2 / HT (Mosteller); 173 cm for all is this project's choice",
-            meaning="body weight; used only by the label's starting dose",
-            distribution=Derived(lambda c: 3600.0 * c["bsa_m2"] ** 2 / 173.0),
-            column="WT",
-            aliases=WEIGHT,
-        ),
-        Covariate(
-            name="cyp3a5_expresser",
-            unit="0/1",
-            low=0.0,
-            high=1.0,
-            typical=0.0,
-            source=f"{_ANDREWS}: 86 of 337",
-            meaning="carries CYP3A5*1",
-            distribution=Categorical((0.0, 1.0), (251 / 337, 86 / 337)),
-            column="CYP3A5",
-        ),
-        Covariate(
-            name="cyp3a4_22",
-            unit="0/1",
-            low=0.0,
-            high=1.0,
-            typical=0.0,
-            source=f"{_ANDREWS}: 31 of 337",
-            meaning="carries CYP3A4*22",
-            distribution=Categorical((0.0, 1.0), (306 / 337, 31 / 337)),
-            column="CYP3A4",
-        ),
-        Covariate(
-            name="hct_percent",
-            unit="%",
-            low=24.0,
-            high=45.0,
-            typical=34.0,
-            source=f"range: {_STORSET}; 31 % on the first day is this project's choice",
-            meaning="haematocrit",
-            distribution=Normal(31.0, 4.2),
-            column="HCT",
-        ),
-        Covariate(
-            name="alb_g_per_l",
-            unit="g/L",
-            low=12.0,
-            high=57.0,
-            typical=42.0,
-            source=f"{_ANDREWS}: 12-57; 36 g/L on the first day is this project's choice",
-            meaning="serum albumin",
-            distribution=Normal(36.0, 5.0),
-            column="ALB",
-        ),
-        Covariate(
-            name="scr_umol_per_l",
-            unit="umol/L",
-            low=38.0,
-            high=1885.0,
-            typical=134.98,
-            source=f"{_ANDREWS}: 38-1885; 400 umol/L on the first day is this project's choice",
-            meaning="serum creatinine",
-            distribution=LogNormal(400.0, 0.5),
-            column="SCR",
-        ),
-        Covariate(
-            name="prednisolone_mg_per_day",
-            unit="mg/day",
-            low=0.0,
-            high=80.0,
-            typical=20.0,
-            source=f"{_STORSET}: Oslo starts with 20 mg a day",
-            meaning="oral prednisolone",
-            distribution=Fixed(20.0),
-            column="PRED",
-        ),
+    models=_MODELS,
+    covariates=drawn(
+        _MODELS,
+        {
+            "age_y": Drawn(
+                source=f"{_ANDREWS}: 15-79.4, centre 55.72; adults, and the spread, as in the drug file",
+                low=18.0,
+            ),
+            "bsa_m2": Drawn(
+                source=f"{_ANDREWS}: 1.24-2.66, centre 1.93; spread as in the drug file",
+            ),
+            "lbm_kg": Drawn(
+                distribution=Normal(lambda c: 58.94 * c["bsa_m2"] / 1.93, 4.7),
+                source=f"{_ANDREWS}: 33.1-85.3, centre 58.94; in proportion to body surface area as in the drug file",
+            ),
+            "ffm_kg": Drawn(
+                distribution=Derived(lambda c: c["lbm_kg"]),
+                source=f"{_STORSET}: 35-80; set equal to lean body mass, this project's choice",
+                typical=58.94,
+                meaning="fat-free mass",
+            ),
+            "wt_kg": Covariate(
+                name="wt_kg",
+                unit="kg",
+                low=30.0,
+                high=150.0,
+                typical=77.5,
+                source="from body surface area, WT = 3600 BSA^2 / HT (Mosteller); 173 cm for all, our choice",
+                meaning="body weight; used only by the label's starting dose",
+                distribution=Derived(lambda c: 3600.0 * c["bsa_m2"] ** 2 / 173.0),
+                column="WT",
+                aliases=WEIGHT,
+            ),
+            "cyp3a5_expresser": Drawn(
+                source=f"{_ANDREWS}: 86 of 337",
+            ),
+            "cyp3a4_22": Drawn(
+                source=f"{_ANDREWS}: 31 of 337",
+                meaning="carries CYP3A4*22",
+            ),
+            "hct_percent": Drawn(
+                distribution=Normal(31.0, 4.2),
+                source=f"range: {_STORSET}; 31 % on the first day is this project's choice",
+                low=24.0,
+                high=45.0,
+            ),
+            "alb_g_per_l": Drawn(
+                distribution=Normal(36.0, 5.0),
+                source=f"{_ANDREWS}: 12-57; 36 g/L on the first day is this project's choice",
+            ),
+            "scr_umol_per_l": Drawn(
+                distribution=LogNormal(400.0, 0.5),
+                source=f"{_ANDREWS}: 38-1885; 400 umol/L on the first day is this project's choice",
+            ),
+            "prednisolone_mg_per_day": Drawn(
+                source=f"{_STORSET}: Oslo starts with 20 mg a day",
+            ),
+        },
     ),
     # Absorption has a lag of 0.4 h: no grid time may be earlier after a dose.
     schedule=Schedule(interval_h=24.0, decisions=_DAYS, output_times_h=(12.0, 24.0)),

@@ -13,12 +13,15 @@ weights.
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
-from rl_drug_dosage.pkpd import Covariate, Fixed, LogNormal, Normal, Target, Values
+from rl_drug_dosage.pkpd import Fixed, Target, Values
 
 __all__ = ["SCENARIO"]
+
+_MODELS = ("vancomycin-thomson2009", "vancomycin-goti2018")
 
 _PROTOCOL = "InsightRX/mipdtrial vignettes/vancomycin_*.Rmd"
 _CONSENSUS = "Rybak MJ et al. Am J Health Syst Pharm 2020;77(11):835-864 (ASHP, IDSA, PIDS, SIDP)"
@@ -44,41 +47,28 @@ def _reward(judged: Judged) -> Array:
 
 SCENARIO = Scenario(
     title="vancomycin every 12 h for 7 days, AUC24 400-600 mg h/L",
-    models=("vancomycin-thomson2009", "vancomycin-goti2018"),
-    covariates=(
-        Covariate(
-            name="crcl_ml_per_min",
-            unit="mL/min",
-            low=20.0,
-            high=150.0,
-            typical=100.0,
-            source=f"{_PROTOCOL}: median 6 L/h, log-SD ln 1.6; truncated to 20-150 mL/min, this project's choice",
-            meaning="creatinine clearance",
-            distribution=LogNormal(100.0, 0.47),
-            column="CRCL",
-        ),
-        Covariate(
-            name="wt_kg",
-            unit="kg",
-            low=40.0,
-            high=160.0,
-            typical=90.0,
-            source=f"{_PROTOCOL}: N(90, 25); truncated to 40-160 kg, this project's choice",
-            meaning="body weight",
-            distribution=Normal(90.0, 25.0),
-            column="WT",
-        ),
-        Covariate(
-            name="dialysis",
-            unit="0/1",
-            low=0.0,
-            high=1.0,
-            typical=0.0,
-            source="no patient is on haemodialysis: this project's choice",
-            meaning="on haemodialysis",
-            distribution=Fixed(0.0),
-            column="DIAL",
-        ),
+    models=_MODELS,
+    covariates=drawn(
+        _MODELS,
+        {
+            "crcl_ml_per_min": Drawn(
+                source=f"{_PROTOCOL}: median 6 L/h, log-SD ln 1.6; truncated to 20-150 mL/min, this project's choice",
+                low=20.0,
+                typical=100.0,
+                meaning="creatinine clearance",
+            ),
+            "wt_kg": Drawn(
+                source=f"{_PROTOCOL}: N(90, 25); truncated to 40-160 kg, this project's choice",
+                low=40.0,
+                high=160.0,
+                typical=90.0,
+            ),
+            "dialysis": Drawn(
+                distribution=Fixed(0.0),
+                source="no patient is on haemodialysis: this project's choice",
+                meaning="on haemodialysis",
+            ),
+        },
     ),
     schedule=Schedule(interval_h=12.0, decisions=14, output_times_h=(1.0, 2.0, 4.0, 8.0, 11.0, 12.0)),
     dosage=Dosage(
