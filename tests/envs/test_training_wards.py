@@ -109,7 +109,7 @@ def test_the_parts_differ_as_told(mixture: Mixture) -> None:
         ({"mixture": "both"}, "mixture must be a list"),
         ({"mixture": [{"randomise": -1}]}, "randomise"),
         ({"mixture": [{"stress": "earthquake"}]}, "earthquake"),
-        ({"action": "residual"}, "where no belief"),
+        ({"action": "residual"}, "needs a belief"),
         ({"action": "double"}, "amount, grid, relative, label, residual"),
     ],
 )

@@ -21,7 +21,7 @@ from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.by_value import ByValue
 
-__all__ = ["ACTIONS", "ON_BOARD", "RATIO_OVER", "SEEN", "Observer", "observer_from", "observer_of"]
+__all__ = ["ACTIONS", "ON_BOARD", "RATIO_OVER", "SEEN", "Observer", "check_options", "observer_from", "observer_of"]
 
 ACTIONS = ("amount", "grid", "relative", "label", "residual")
 _CHANGES = frozenset(ACTIONS[2:])
@@ -179,23 +179,30 @@ def observer_from(scenario: Scenario, options: Mapping[str, Any], whose: str) ->
         UnknownNameError: an unknown option, or a belief under a model that the scenario does not have.
         ConfigError: an invalid value.
     """
-    for name, value in options.items():
+    for name in options:
         if name not in SEEN:
             raise UnknownNameError(f"observation option of {whose}", str(name), SEEN)
-        allowed = {
-            "history": "a whole number from 1 to 64",
-            "belief": "the name of a drug model",
-            "action": f"one of {', '.join(ACTIONS)}",
-        }.get(name, "true or false")
-        fits = {
-            "history": type(value) is int and 1 <= value <= 64,
-            "belief": isinstance(value, str),
-            "action": value in ACTIONS,
-        }.get(name, isinstance(value, bool))
-        if not fits:
-            raise ConfigError(f"observation option {name} of {whose} must be {allowed}, not {value!r}")
-    if options.get("action") == "residual" and not options.get("belief"):
-        raise ConfigError(
-            f"observation option action of {whose} is 'residual', which needs a belief: name a drug model"
-        )
+    check_options(options, f"observation option {{}} of {whose}")
     return observer_of(scenario, **options)
+
+
+def check_options(options: Mapping[str, Any], option: str) -> None:
+    """Refuse values that no observation has.
+
+    Args:
+        options: some of `SEEN`.
+        option: how an option is named in messages, ``"environment option {}"``.
+
+    Raises:
+        ConfigError: an invalid value.
+    """
+    for name, value in options.items():
+        fits, allowed = {
+            "history": (type(value) is int and 1 <= value <= 64, "a whole number from 1 to 64"),
+            "belief": (isinstance(value, str), "the name of a drug model"),
+            "action": (value in ACTIONS, f"one of {', '.join(ACTIONS)}"),
+        }.get(name, (isinstance(value, bool), "true or false"))
+        if not fits:
+            raise ConfigError(f"{option.format(name)} must be {allowed}, not {value!r}")
+    if options.get("action") == "residual" and not options.get("belief"):
+        raise ConfigError(f"{option.format('action')} is 'residual', which needs a belief: name a drug model")

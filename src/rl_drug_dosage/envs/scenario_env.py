@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 from rl_drug_dosage.clinic.adjust import adjusted
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.fit import with_models
-from rl_drug_dosage.clinic.observation import ACTIONS, Observer, observer_of
+from rl_drug_dosage.clinic.observation import Observer, check_options, observer_of
 from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
 from rl_drug_dosage.clinic.rewards import REWARDS
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -276,11 +276,8 @@ def env_of(task: Scenario) -> Env:
         reward: str = "scenario",
         decisions: int = 0,
     ) -> FunctionalEnv:
-        require(isinstance(history, int) and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
-        require(action in ACTIONS, "action", action, f"one of {', '.join(ACTIONS)}")
-        for name, value in (("on_board", on_board), ("clock", clock), ("ratio", ratio), ("intervals", intervals)):
-            require(isinstance(value, bool), name, value, "true or false")
-        require(bool(belief) or action != "residual", "action", action, "another one where no belief is named")
+        seen = {"history": history, "action": action, "on_board": on_board, "clock": clock, "ratio": ratio}
+        check_options({**seen, "intervals": intervals, "belief": str(belief)}, "environment option {}")
         rewards = {"scenario", *REWARDS}
         require(reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
