@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.rollout import Courses, Witness, rollout
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["PATIENTS", "Watched", "constant_course", "label_course", "random_course"]

@@ -7,6 +7,7 @@ from functools import lru_cache
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from rl_drug_dosage.checks.report import Check, Finding, check, wrong
 from rl_drug_dosage.clinic.policy import Policy, Setting
@@ -18,7 +19,6 @@ from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.registry import Found, load_policy_definition
 from rl_drug_dosage.trials.statistics import Interval, bootstrap
 from rl_drug_dosage.trials.trial import Cohort, run_trial
-from rl_drug_dosage.types import Array
 
 __all__ = ["LADDER", "THOROUGH"]
 

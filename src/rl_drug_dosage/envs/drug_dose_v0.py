@@ -45,10 +45,10 @@ _AXES = MappingProxyType(
 class DrugDoseState(NamedTuple):
     """One patient between two doses."""
 
-    concentration: Float[Array, ""]
-    k: Float[Array, ""]
+    concentration: Float[jax.Array, ""]
+    k: Float[jax.Array, ""]
     """Fraction that this patient eliminates in a step."""
-    t: Int[Array, ""]
+    t: Int[jax.Array, ""]
     """Steps since the start."""
 
 
@@ -90,16 +90,16 @@ class DrugDose(FunctionalEnv):
     def observation_names(self) -> tuple[Feature, ...]:
         return (Feature("concentration", "a.u."),)
 
-    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape 2"]:
+    def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[jax.Array, "*shape 2"]:
         noise_key, k_key = jax.random.split(key)
         return jnp.stack([jax.random.normal(noise_key, shape), jax.random.uniform(k_key, shape)], axis=-1)
 
-    def reset(self, chance: Float[Array, " 2"]) -> tuple[DrugDoseState, Float[Array, " 1"]]:
-        k = self.k_low + (self.k_high - self.k_low) * chance[1]
+    def reset(self, chance: Float[jax.Array, " 2"]) -> tuple[DrugDoseState, Float[jax.Array, " 1"]]:
+        k = jnp.asarray(self.k_low + (self.k_high - self.k_low) * chance[1])
         c = jnp.asarray(self.c0, jnp.float32)
         return DrugDoseState(c, k, jnp.int32(0)), c[None]
 
-    def step(self, state: DrugDoseState, action: Float[Array, " 1"], chance: Float[Array, " 2"]) -> Step:
+    def step(self, state: DrugDoseState, action: Float[jax.Array, " 1"], chance: Float[jax.Array, " 2"]) -> Step:
         c, k, t = state
         c = jnp.maximum(c * (1.0 - k) + action[0] + self.noise_std * chance[0], 0.0)
         distance = jnp.maximum(self.c_min - c, 0.0) + jnp.maximum(c - self.c_max, 0.0)
@@ -113,7 +113,7 @@ class DrugDose(FunctionalEnv):
             in_range=in_range,
         )
 
-    def concentration(self, state: DrugDoseState) -> Float[Array, ""]:
+    def concentration(self, state: DrugDoseState) -> Float[jax.Array, ""]:
         return state.concentration
 
 

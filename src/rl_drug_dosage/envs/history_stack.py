@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +18,7 @@ __all__ = ["HistoryStack"]
 class StackState(NamedTuple):
     """What is observed, and the state behind it."""
 
-    stack: Float[Array, " stacked"]
+    stack: Float[jax.Array, " stacked"]
     inner: State
 
 
@@ -51,12 +52,12 @@ class HistoryStack(Wrapped):
         actions = ["action"] if self.lowest.size == 1 else [f"action_{i}" for i in range(self.lowest.size)]
         return (*back, *(Feature(f"{a}_before_{i}", "action") for i in range(1, self.size) for a in actions))
 
-    def reset(self, chance: Float[Array, " chance"]) -> tuple[StackState, Float[Array, " obs"]]:
+    def reset(self, chance: Float[jax.Array, " chance"]) -> tuple[StackState, Float[jax.Array, " obs"]]:
         state, obs = self.inner.reset(chance)
         stack = jnp.concatenate([jnp.tile(obs, self.size), jnp.tile(jnp.asarray(self.lowest), self.size - 1)])
         return StackState(stack, state), stack
 
-    def step(self, state: StackState, action: Float[Array, " action"], chance: Float[Array, " chance"]) -> Step:
+    def step(self, state: StackState, action: Float[jax.Array, " action"], chance: Float[jax.Array, " chance"]) -> Step:
         out = self.inner.step(state.inner, action, chance)
         kept = self.size * out.obs.size
         observations = jnp.concatenate([out.obs, state.stack[: kept - out.obs.size]])
@@ -64,8 +65,8 @@ class HistoryStack(Wrapped):
         stack = jnp.concatenate([observations, given])
         return out._replace(state=StackState(stack, out.state), obs=stack)
 
-    def concentration(self, state: StackState) -> Float[Array, ""]:
+    def concentration(self, state: StackState) -> Float[jax.Array, ""]:
         return self.inner.concentration(state.inner)
 
-    def truth(self, state: StackState) -> Float[Array, " truth"]:
+    def truth(self, state: StackState) -> Float[jax.Array, " truth"]:
         return self.inner.truth(state.inner)

@@ -36,10 +36,10 @@ def generalized_advantages(
         bootstrap_truncation: ``False`` treats a truncation as a termination, as the original implementation did.
     """
     zero_after = terminated_t if bootstrap_truncation else done_t
-    delta_t = r_t + gamma * jnp.where(zero_after, 0.0, v_t) - v_tm1
+    delta_t = jnp.asarray(r_t) + gamma * jnp.where(zero_after, 0.0, v_t) - v_tm1
     decay_t = jnp.where(done_t, 0.0, gamma * gae_lambda)
 
-    def backwards(a_t: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
+    def backwards(a_t: jax.Array, x: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         delta, decay = x
         a_tm1 = delta + decay * a_t
         return a_tm1, a_tm1
@@ -62,7 +62,7 @@ def discounted_returns(
         ``g_t`` for every step, and the value to carry into the next rollout.
     """
 
-    def forwards(g_tm1: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
+    def forwards(g_tm1: Array, x: tuple[Array, Array]) -> tuple[jax.Array, Array]:
         r, done = x
         g = gamma * g_tm1 + r
         return jnp.where(done, 0.0, g), g

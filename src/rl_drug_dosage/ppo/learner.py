@@ -181,7 +181,7 @@ class Learner:
             lr_factor = _adapt(lr_factor, terms.approx_kl[-1].mean(), rates.desired_kl)
         finite = jnp.stack([jnp.isfinite(t) for t in terms], axis=-1)
         learnt = self.networks(params)
-        means = LossTerms(*(t.mean() for t in terms))._replace(
+        means = LossTerms(*(jnp.mean(t) for t in terms))._replace(
             entropy=entropy(
                 learnt.outputs(rollout.obs, first, rollout.memory)[0], learnt.actor_logstd, s.policy, rollout.valid
             )
@@ -220,7 +220,7 @@ class Learner:
                 carry = (*carry[:2], carry[2] | (terms.approx_kl[-1] > rates.target_kl))
             return carry, terms
 
-        def gathered_epoch(carry: tuple[Array, optax.OptState, Array], index: Array) -> tuple[Any, LossTerms]:
+        def gathered_epoch(carry: tuple[Array, optax.OptState, Array], index: jax.Array) -> tuple[Any, LossTerms]:
             # one gather per epoch: the minibatches are then plain slices
             return epoch(carry, jax.tree.map(lambda x: x[index].reshape(s.num_minibatches, -1, *x.shape[1:]), rows))
 
@@ -248,7 +248,7 @@ class Learner:
         )
 
 
-def _permutations(key: PRNGKeyArray, count: int, n: int) -> Int[Array, "count n"]:
+def _permutations(key: PRNGKeyArray, count: int, n: int) -> Int[jax.Array, "count n"]:
     """``count`` permutations of ``0 .. n-1``, by sorting random bits (half the cost of ``jax.random.permutation``)."""
     bits = jax.random.bits(key, (count, n))
     index = jnp.broadcast_to(jnp.arange(n, dtype=jnp.int32), (count, n))

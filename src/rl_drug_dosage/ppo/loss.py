@@ -48,7 +48,7 @@ class LossTerms(NamedTuple):
     old_approx_kl: Float[Array, ""]
     approx_kl: Float[Array, ""]
     clipfrac: Float[Array, ""]
-    grad_norm: Float[Array, ""] = 0.0
+    grad_norm: Float[Array, ""] | float = 0.0
 
 
 def ppo_loss(
@@ -107,7 +107,7 @@ def ppo_loss(
     value_loss = 0.5 * mean(squared)
 
     loss = policy_loss + coefficients.vf_coef * value_loss
-    ent = jnp.float32(0.0)
+    ent: Array = jnp.float32(0.0)
     if entropy_bonus:
         ent = entropy(mu, params.actor_logstd, policy, batch.valid if masked else None)
         loss = loss - coefficients.ent_coef * ent

@@ -12,6 +12,7 @@ import numpy as np
 
 from rl_drug_dosage.errors import ModelFileError
 from rl_drug_dosage.ppo.policy import PpoPolicy
+from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.tensor_archive import Archive, read_archive, write_archive
 
 __all__ = ["RECORD_VERSION", "Model", "load_model", "save_model", "source_in"]
@@ -88,7 +89,7 @@ def save_model(
     write_archive(path, policy.to_tensors(), record, kind=_KIND)
 
 
-def _bounds(values: np.ndarray) -> list[float | None]:
+def _bounds(values: Array) -> list[float | None]:
     """``None`` for an action without a bound, because JSON has no infinity."""
     return [float(v) if np.isfinite(v) else None for v in values]
 

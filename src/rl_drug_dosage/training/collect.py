@@ -51,13 +51,16 @@ class Transitions(NamedTuple):
 
 
 class EpisodeStats(NamedTuple):
-    """Statistics of the episodes that ended in a rollout; ``in_range`` and ``harm`` are over all of its steps."""
+    """Statistics of the episodes that ended in a rollout; ``in_range`` and ``harm`` are over all of its steps.
 
-    ended: Float[Array, ""]
-    return_sum: Float[Array, ""]
-    length_sum: Float[Array, ""]
-    in_range: Float[Array, ""]
-    reward_clipped: Float[Array, ""]
+    The compiled collector returns arrays, the collector on the host NumPy scalars.
+    """
+
+    ended: Float[Array, ""] | np.floating
+    return_sum: Float[Array, ""] | np.floating
+    length_sum: Float[Array, ""] | np.floating
+    in_range: Float[Array, ""] | float
+    reward_clipped: Float[Array, ""] | np.floating
     harm: Float[Array, ""] | float = 0.0
 
 

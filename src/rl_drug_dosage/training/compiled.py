@@ -78,7 +78,7 @@ def collect(
         norms = eqx.tree_at(lambda m: m.obs, norms, norms.obs_latest)
     obs_norm = norms.obs  # frozen for this rollout unless the normalisers are updated every step
 
-    def step(carry: tuple[BatchState, Normalizers], x: tuple[Array, Array]) -> tuple[Any, Any]:
+    def step(carry: tuple[BatchState, Normalizers], x: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
         now, norms = carry
         chance, eps = x
         obs_n = now.obs_n if per_step or not config.norm_obs else standardize(now.obs, obs_norm, rates.clip_obs)
@@ -124,8 +124,8 @@ def collect(
 
 
 def _normalize_step(
-    norms: Normalizers, out: Step, obs: Array, done: Array, config: TrainConfig, rates: NormRates
-) -> tuple[Normalizers, Array, Array, Array]:
+    norms: Normalizers, out: Step, obs: jax.Array, done: jax.Array, config: TrainConfig, rates: NormRates
+) -> tuple[Normalizers, jax.Array, jax.Array, jax.Array]:
     """CleanRL's order: first the observation of the step updates the statistics and is normalised, then the reset's."""
     moments, returns, discounted = norms.obs, norms.returns, norms.discounted
     next_obs_n, obs_n, reward = out.obs, obs, out.reward

@@ -169,7 +169,7 @@ def run_compiled(
 
 @eqx.filter_jit
 def _rollouts(
-    env: FunctionalEnv, policy: PpoPolicy, key: Array, *, horizon: int, episodes: int, deterministic: bool
+    env: FunctionalEnv, policy: PpoPolicy, key: jax.Array, *, horizon: int, episodes: int, deterministic: bool
 ) -> tuple[Array, ...]:
     reset_key, chance_key, action_key = jax.random.split(jax.random.wrap_key_data(key), 3)
     state, obs = env.reset_batch(env.draw(reset_key, (episodes,)))
@@ -181,7 +181,7 @@ def _rollouts(
         state, obs, memory, alive = carry
         # one call for the whole cohort: a batched matrix product instead of a vmapped one
         action, memory = policy.act(memory, obs, None if deterministic else keys[1])
-        out = env.step_batch(state, action, env.draw(keys[0], (episodes,)))
+        out = env.step_batch(state, jnp.asarray(action), env.draw(keys[0], (episodes,)))
         concentration = jax.vmap(env.concentration)(out.state)
         metrics = jnp.reshape(jnp.asarray(out.metrics, jnp.float32), (episodes, -1))
         dose = action[:, 0] if out.dose is None else out.dose
@@ -230,7 +230,7 @@ def run_gymnasium(
                 action = policy.to_action(u)
                 nxt, reward, terminated, truncated, info = env.step(action.reshape(env.action_space.shape))
                 obs = np.ravel(nxt).astype(np.float32)
-                course.append((obs[0], action[0], reward, bool(info.get("in_range", False))))
+                course.append((obs[0], float(action[0]), reward, bool(info.get("in_range", False))))
                 done = terminated or truncated
             courses.append((start, np.array(course, np.float64)))
     finally:

@@ -152,9 +152,9 @@ class GymProgram:
         learner: LearnerState,
         rollout: Transitions,
         norms: Normalizers,
-        key: Array,
+        key: jax.Array,
         rates: tuple[Rates, NormRates],
-    ) -> tuple[LearnerState, Normalizers, Array, UpdateMetrics, Array]:
+    ) -> tuple[LearnerState, Normalizers, jax.Array, UpdateMetrics, Array]:
         next_key, update_key = jax.random.split(jax.random.wrap_key_data(key))
         if self._config.norm_update == "rollout":
             ready, norms, clipped = to_rollout(rollout, norms, rates[1], self._config)

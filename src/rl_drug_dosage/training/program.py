@@ -75,7 +75,10 @@ def learner_settings(
 
 def make_rates(config: TrainConfig, num_updates: int) -> tuple[Rates, NormRates]:
     """The numbers of the configuration that are arguments of the compiled program."""
-    f = np.float32
+
+    def f(number: float) -> np.ndarray:
+        return np.asarray(number, np.float32)
+
     rates = Rates(
         learning_rate=f(config.learning_rate),
         gamma=f(config.gamma),
@@ -84,7 +87,7 @@ def make_rates(config: TrainConfig, num_updates: int) -> tuple[Rates, NormRates]
         coefficients=Coefficients(f(config.clip_coef), f(config.ent_coef), f(config.vf_coef)),
         target_kl=f(config.target_kl),
         desired_kl=f(config.desired_kl),
-        num_updates=np.int32(num_updates),
+        num_updates=np.asarray(num_updates, np.int32),
     )
     return rates, NormRates(f(config.gamma), f(config.clip_obs), f(config.clip_reward))
 
@@ -197,7 +200,7 @@ class CompiledProgram:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _start(self, env: FunctionalEnv, learner: LearnerState, key: Array, rates: NormRates) -> TrainState:
+    def _start(self, env: FunctionalEnv, learner: LearnerState, key: jax.Array, rates: NormRates) -> TrainState:
         key, start = jax.random.split(jax.random.wrap_key_data(key))
         batch, norms = init_batch(env, self.learner.networks(learner.params), start, self._config, rates)
         norms = jax.tree.map(jnp.asarray, norms)
@@ -206,7 +209,7 @@ class CompiledProgram:
     def _iteration(
         self, env: FunctionalEnv, state: TrainState, rates: tuple[Rates, NormRates], bounds: tuple[Array, Array]
     ) -> tuple[TrainState, Report]:
-        key, collect_key, update_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
+        key, collect_key, update_key = jax.random.split(jax.random.wrap_key_data(jnp.asarray(state.key)), 3)
         networks = self.learner.networks(state.learner.params)
         priced = eqx.tree_at(lambda r: r.harm_price, rates[1], state.multiplier)
         rollout, batch, norms, episodes = collect(

@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.ppo.model_file import Model
+from rl_drug_dosage.types import Array
 
 __all__ = ["StepCourse", "StepPolicy"]
 
@@ -73,7 +74,7 @@ class StepCourse:
         self._memory = self._policy.start()
         self._seen: list[np.ndarray] = []
         self._given: list[np.ndarray] = []
-        self._advice: tuple[np.ndarray, np.ndarray | None] | None = None
+        self._advice: tuple[np.ndarray, Array | None] | None = None
 
     @property
     def decision(self) -> int:
