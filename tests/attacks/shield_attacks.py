@@ -20,7 +20,7 @@ LIMITS = ("dose", "day", "factor", "factor_intervals", "on_board", "half_life_h"
 STRANGE = np.asarray([np.nan, np.inf, -np.inf, -1.0, -1e30, 1e30, 3.4e38])
 TOLERANCE = 2e-5
 """Of a cap: amounts are single precision."""
-LONGEST = 16
+LONGEST = 12
 """Decisions in the past: the predicted level replays all of them."""
 
 
@@ -147,6 +147,8 @@ def crossings(scenario: Scenario, steps: Steps, chunk: int) -> tuple[dict[str, i
     lowest, above = grid[0], dose > grid[0]
     before = np.arange(scenario.schedule.decisions) < steps.k[:, None]
     readable = np.isfinite(steps.proposal) & ~(before & ~(np.isfinite(steps.dose) & (steps.dose >= 0))).any(1)
+    for column in steps.covariates.values():
+        readable &= np.isfinite(column).all(1)
     broken = {"off the grid": ~np.isin(dose, grid), "not the safe default": ~readable & (dose != lowest)}
     # Never above what was asked, but for half a step of the grid on the way to the nearest amount.
     gap = np.diff(grid).max() / 2
@@ -165,8 +167,8 @@ def crossings(scenario: Scenario, steps: Steps, chunk: int) -> tuple[dict[str, i
     highest = grid[np.maximum(np.searchsorted(grid, most, side="right") - 1, 0)]
     broken["stricter than the caps"] = np.zeros(dose.shape, bool)
     broken["stricter than the caps"][np.flatnonzero(free)] = dose[free] < highest
-    names, times = np.unique(reason, return_counts=True)
+    found, times = np.unique(reason, return_counts=True)
     return (
         {name: int(rows.sum()) for name, rows in broken.items()},
-        {REASONS[n]: int(t) for n, t in zip(names, times, strict=True)},
+        {REASONS[n]: int(t) for n, t in zip(found, times, strict=True)},
     )

@@ -68,26 +68,28 @@ class Shield(eqx.Module):
         wanted = snap(scenario, jnp.where(jnp.isfinite(asked), asked, grid[0]))
         before = jnp.arange(scenario.schedule.decisions) < record.k
         whole = jnp.all(jnp.where(before, jnp.isfinite(record.dose) & (record.dose >= 0), True))
-        offered = timetable(scenario.schedule, scenario.dosage).counts.size
-        choice = choice_of(proposal)
+        for column in record.covariates.values():
+            whole &= jnp.all(jnp.isfinite(column))
+        choice, offered = choice_of(proposal), timetable(scenario.schedule, scenario.dosage).counts.size
         readable = jnp.isfinite(asked) & whole & (choice >= 0) & (choice < offered)
-        limits = self._limits(record, grid, proposal, jnp.where(before & whole, record.dose, 0.0))
+        limits = self._limits(record, choice, jnp.where(before & whole, record.dose, 0.0))
         least = jnp.argmin(limits)
-        allowed = grid[jnp.maximum(jnp.searchsorted(grid, limits[least] * (1 + _ROUNDING), side="right") - 1, 0)]
-        held = jnp.where(wanted > allowed, REASONS.index("dose cap") + least, 0)
-        moved = jnp.where(on_grid(scenario, asked), 0, REASONS.index("off the grid"))
-        reason = jnp.where(held > 0, held, moved)
-        amount = jnp.where(readable, jnp.minimum(wanted, allowed), grid[0])
-        return amount, jnp.where(readable, reason, REASONS.index("not a number"))
+        highest = jnp.maximum(jnp.searchsorted(grid, limits[least] * (1 + _ROUNDING), side="right") - 1, 0)
+        capped = jnp.minimum(wanted, grid[highest])
+        amount = self._by_level(record, grid, proposal, jnp.searchsorted(grid, capped))
+        reason = jnp.where(on_grid(scenario, asked), 0, REASONS.index("off the grid"))
+        reason = jnp.where(capped < wanted, REASONS.index("dose cap") + least, reason)
+        reason = jnp.where(amount < capped, REASONS.index("predicted level"), reason)
+        reason = jnp.where(readable, reason, REASONS.index("not a number"))
+        return jnp.where(readable, amount, grid[0]), reason
 
     def _limits(
-        self, record: Record, grid: Float[Array, " amount"], proposal: Answer, dose: Float[Array, " decision"]
+        self, record: Record, choice: Int[Array, ""], dose: Float[Array, " decision"]
     ) -> Float[Array, " limit"]:
-        """The highest amount under each limit, in the order of `REASONS`; -inf for one that is not a number."""
+        """The highest amount under each cap, in the order of `REASONS`; -inf for one that is not a number."""
         scenario = self.scenario
         table = timetable(scenario.schedule, scenario.dosage)
         counts, waits = (jnp.asarray(column, dtype=float) for column in (table.counts, table.waits))
-        choice = choice_of(proposal)
         passed = record.choice if record.choice.size > 0 else jnp.zeros(dose.shape, int)
         ago = record.k - jnp.arange(scenario.schedule.decisions)
         given = dose * counts[passed]
@@ -106,15 +108,17 @@ class Shield(eqx.Module):
                 jnp.maximum(self.day - today, 0.0) / counts[choice],
                 last * self.factor,
                 jnp.maximum(self.on_board - carried, 0.0) / counts[choice],
-                self._by_level(record, grid, proposal),
             ]
         )
         return jnp.where(jnp.isnan(limits), -jnp.inf, limits)
 
-    def _by_level(self, record: Record, grid: Float[Array, " amount"], proposal: Answer) -> Float[Array, ""]:
-        """The highest amount under which the typical patient stays on the right side of ``level``, by bisection.
+    def _by_level(
+        self, record: Record, grid: Float[Array, " amount"], proposal: Answer, most: Int[Array, ""]
+    ) -> Float[Array, ""]:
+        """The highest amount, up to ``grid[most]``, that keeps the typical patient on the right side of ``level``.
 
-        A predicted level that is not finite is on the wrong side.
+        By bisection; whether more drug raises or lowers the output, the amount found was tried or is the lowest. A
+        predicted level that is not finite is on the wrong side.
         """
         player = Player(self.model, self.scenario, record.covariates, jnp.zeros(len(self.model.etas)), None, area=False)
         seen = past(player, record)
@@ -133,11 +137,11 @@ class Shield(eqx.Module):
             ok = fits(grid[middle])
             return jnp.where(ok, middle, low), jnp.where(ok, high, middle - 1)
 
-        count = grid.shape[0]
-        start = (jnp.zeros((), int), jnp.asarray(count - 1))
-        low, _ = jax.lax.fori_loop(0, max(count - 1, 1).bit_length(), halve, start)
+        whole = fits(grid[most])
+        start = jnp.where(whole, most, 0), jnp.where(whole, most, jnp.maximum(most - 1, 0))
+        low, _ = jax.lax.fori_loop(0, max(grid.size - 1, 1).bit_length(), halve, start)
         absent = self.level == (-jnp.inf if self.lowers else jnp.inf)
-        return jnp.where(absent, jnp.inf, grid[low])
+        return grid[jnp.where(absent, most, low)]
 
 
 def shield_of(scenario: Scenario, model: DrugModel, **limits: float | None) -> Shield:
