@@ -36,6 +36,8 @@ from rl_drug_dosage.pkpd import (
     DrugModel,
     Levels,
     Regimen,
+    check_parameters,
+    check_typical_parameters,
     individual_parameters,
     make_regimen,
     predict,
@@ -135,7 +137,8 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
 
     Raises:
         UnknownNameError: no such drug.
-        ConfigError: an option or a line of the file that is not allowed.
+        ConfigError: an option or a line of the file that is not allowed; covariates for which the model's parameters
+            are not finite and positive.
         OutputError: a file cannot be written; what can be known of that is looked at before the fit.
     """
     if options.posterior not in get_args(PosteriorKind.__value__):
@@ -143,10 +146,15 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
     steps = Steps(progress, 3)
     model: DrugModel = find(DRUG, options.drug).value
     data = read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
+    who = [f"patient {patient.name}" for patient in data.patients]
+    with jax.enable_x64(True):
+        check_typical_parameters(model, [patient.covariates for patient in data.patients], who)
     if options.output_dir is not None:
         prepare_folder(options.output_dir, _names(model))
     with steps.step(f"fitting {len(data.patients)} patients"):
         fits = fit_patients(model, data.patients)
+        for fit, patient, said in zip(fits, data.patients, who, strict=True):
+            check_parameters(model, fit.parameters, patient.covariates.values, [said])
         tables = _stack(model, data, fits)
     with steps.step("computing intervals"), jax.enable_x64(True):
         patients = _results(model, data, fits, tables, options)
