@@ -139,7 +139,8 @@ class Covariate:
         if possible is not None and (len(possible) != 2 or not possible[0] < possible[1]):
             raise CovariateError(f"possible of covariate {self.name!r} is {possible}: give the lowest and the highest")
         low, high = self.bounds
-        named = {"low": self.low, "high": self.high}
+        # A published range that begins at 0 is how people write "positive".
+        named = {"low": self.low or low, "high": self.high}
         if isinstance(self.distribution, Fixed) and not self.codes:
             named["the fixed value"] = self.distribution.value
         for what, value in named.items():
