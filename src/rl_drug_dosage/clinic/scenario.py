@@ -190,7 +190,7 @@ class ShieldLimits:
 
 
 def _is_limit(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
 
 
 @dataclass(frozen=True)

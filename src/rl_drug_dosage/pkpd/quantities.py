@@ -38,7 +38,7 @@ POSSIBLE: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "HT": {"cm": (10, 300), "m": (0.1, 3), _ANY: (1e-9, math.inf)},
     "BSA": {"m2": (0.02, 5), _ANY: (1e-9, math.inf)},
     "BMI": {"kg/m2": (3, 250), _ANY: (1e-9, math.inf)},
-    "CRCL": {"ml/min": (0, 600), "ml/min/1.73m2": (0, 600), "l/h": (0, 36), _ANY: (0, math.inf)},
+    "CRCL": {"ml/min": (0, 600), "ml/min/1.73m2": (0, 600), _ANY: (0, math.inf)},
     "EGFR": {"ml/min": (0, 600), "ml/min/1.73m2": (0, 600), _ANY: (0, math.inf)},
     "DCRCL": {"ml/min": (-600, 600)},
     "SCR": {"umol/l": (1, 5000), "mg/dl": (0.01, 57), _ANY: (1e-9, math.inf)},
