@@ -83,7 +83,8 @@ class PpoPolicy(eqx.Module):
         n, moments = self.obs_size, self.obs_norm
         mean, var = (np.asarray(part, np.float64)[:n] for part in (moments.mean, moments.var))
         constant = var * float(moments.count) <= _NEVER_VARIED * (1.0 + mean**2)
-        return np.where(constant & self.norm_obs, mean, np.nan).astype(np.float32)
+        trained = self.norm_obs and float(moments.count) > 1.0
+        return np.where(constant & trained, mean, np.nan).astype(np.float32)
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """A flat dictionary in PyTorch's orientation; the first 13 have CleanRL's names and load into its network.

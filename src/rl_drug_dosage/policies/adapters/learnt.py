@@ -61,8 +61,9 @@ class PpoDosing(Policy):
         )
 
 
-def _tolerance[T](constant: T) -> T:
-    return 1e-5 * (1.0 + abs(constant))  # type: ignore[arg-type, operator, return-value]
+def _tolerance(constant: Any) -> Any:
+    """How far from its constant an input is still that constant."""
+    return 1e-5 * (1.0 + abs(constant))
 
 
 def model_path(path: Path) -> Path:
@@ -107,7 +108,7 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
             "it was trained for another version of that scenario"
         )
     constants = model.policy.constants()
-    held = tuple(None if value != value else float(value) for value in constants)
+    held = tuple(float(value) if np.isfinite(value) else None for value in constants)
     return PpoDosing(task.value, observer, model.policy, samples, held if np.isfinite(constants).any() else ())
 
 
