@@ -158,12 +158,11 @@ def test_parameters_that_are_not_positive_are_no_simulation(tmp_path, drug, cova
     assert not list(tmp_path.iterdir())
 
 
-def test_the_bedside_refuses_covariates_for_which_the_controller_has_no_parameters():
-    policy = rldd.load_policy("label", "propofol", controller="propofol-schnider1998")
-    heavy = {"age_y": 30.0, "wt_kg": 400.0, "height_cm": 140.0, "female": 1.0, "remi_ce_ng_per_ml": 2.0, "opioid": 1.0}
-
-    with pytest.raises(CovariateError, match="the patient: propofol-schnider1998 gives"):
-        policy.start(heavy)
+def test_the_bedside_refuses_covariates_for_which_the_controller_has_no_parameters(label):
+    with pytest.raises(CovariateError, match="the patient: vancomycin-thomson2009 gives cl = -0"):
+        label.start({**WARD, "crcl_ml_per_min": 0.0})
+    with pytest.raises(CovariateError, match="patient 2: vancomycin-thomson2009 gives cl"):
+        label.start([WARD, {**WARD, "crcl_ml_per_min": 0.0}])
 
 
 def test_a_dose_of_1e30_is_refused(tmp_path):
@@ -230,3 +229,63 @@ def test_a_scenario_of_impossible_patients_is_refused(changes, said):
     with pytest.raises(CovariateError, match=said):
         dataclasses.replace(weight, **changes)
     assert dataclasses.replace(weight, high=900.0, possible=(1.0, 1000.0)).number(800.0) == 800.0
+
+
+SCENARIO_FILE = """
+title = "vancomycin in a ward"
+drug = "vancomycin-buelga2005"
+
+[cohort]
+{cohort}
+
+[schedule]
+interval_h = 12
+decisions = 3
+output_times_h = [2, 12]
+
+[monitoring]
+at_h = [12]
+source = "invented"
+
+[goal]
+title = "trough (%)"
+
+[[goal.targets]]
+metric = "trough"
+low = 10
+high = 20
+unit = "mg/L"
+source = "invented"
+
+[shield]
+{shield}
+"""
+
+
+def test_a_scenario_file_is_read(tmp_path):
+    path = tmp_path / "ward.toml"
+    path.write_text(SCENARIO_FILE.format(cohort="", shield="factor = 2\nfactor_intervals = 3"))
+
+    assert load_scenario(path).shield.factor_intervals == 3
+
+
+@pytest.mark.parametrize(
+    ("cohort", "shield", "said"),
+    [
+        ("[cohort.wt_kg]\nlow = -5", "", "low of covariate 'wt_kg' is -5 kg"),
+        ("[cohort.wt_kg]\nhigh = 75000", "", "possible is 0.1 to 650"),
+        ('[cohort.wt_kg.distribution]\nkind = "fixed"\nvalue = -99', "", "the fixed value of covariate 'wt_kg'"),
+        ('csv = "p.csv"', "", "row 3: covariate 'crcl_ml_per_min' is -99: is -99 a code for missing"),
+        ("", "dose = inf", "finite number"),
+        ("", "dose = -1", "dose of the shield is -1.0"),
+        ("", "factor_intervals = 0", "factor_intervals of the shield is 0"),
+    ],
+)
+def test_a_scenario_file_with_impossible_numbers_is_refused(tmp_path, cohort, shield, said):
+    path = tmp_path / "ward.toml"
+    path.write_text(SCENARIO_FILE.format(cohort=cohort, shield=shield))
+    (tmp_path / "p.csv").write_text("ID,CRCL,WT\n1,95,70\n2,-99,70\n")
+
+    with pytest.raises(ConfigError, match=said) as error:
+        load_scenario(path)
+    assert "\n" not in str(error.value)

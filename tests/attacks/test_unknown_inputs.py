@@ -37,18 +37,17 @@ def test_a_learnt_policy_reads_an_unknown_baseline_as_the_typical_one(learnt):
     assert not first_dose(learnt, baseline=1.0)[1]
 
 
-@pytest.mark.parametrize("name", ["warfarin", "paclitaxel"])
-def test_an_estimate_learns_nothing_from_a_baseline_that_was_not_measured(name):
-    scenario = load_scenario(name)
+def test_an_estimate_learns_nothing_from_a_baseline_that_was_not_measured():
+    """Of paclitaxel, whose model has a random effect on the leukocytes before the first dose."""
+    scenario = load_scenario("paclitaxel")
     model = model_of(scenario, scenario.models[0])
-    table = {c.name: jnp.asarray([c.typical]) for c in scenario.covariates}
     start = prior(model, scenario).z
-    record = empty_record(scenario, table, jnp.zeros(()))
-    player = Player(model, scenario, table, start, None, area=False)
-    low = empty_record(scenario, table, 0.5 * past(player, record).baseline)
+    unknown = empty_record(scenario, {}, jnp.zeros(()))
+    typical = past(Player(model, scenario, {}, start, None, area=False), unknown).baseline
+    half = empty_record(scenario, {}, 0.5 * typical)
 
-    np.testing.assert_allclose(estimate(model, scenario, record, start).z, 0.0, atol=1e-6)
-    assert np.abs(estimate(model, scenario, low, start).z).max() > 0.01
+    np.testing.assert_allclose(estimate(model, scenario, unknown, start).z, 0.0, atol=1e-6)
+    assert np.abs(estimate(model, scenario, half, start).z).max() > 0.3
 
 
 @pytest.mark.parametrize("told", [1.01, 1.2])
