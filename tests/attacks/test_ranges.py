@@ -275,7 +275,7 @@ def test_a_scenario_file_is_read(tmp_path):
         ("[cohort.wt_kg]\nlow = -5", "", "low of covariate 'wt_kg' is -5 kg"),
         ("[cohort.wt_kg]\nhigh = 75000", "", "possible is 0.1 to 650"),
         ('[cohort.wt_kg.distribution]\nkind = "fixed"\nvalue = -99', "", "the fixed value of covariate 'wt_kg'"),
-        ('csv = "p.csv"', "", "row 3: covariate 'crcl_ml_per_min' is -99: is -99 a code for missing"),
+        ('csv = "p.csv"', "", "row 3: crcl_ml_per_min = -99 mL/min is outside 11 to 167.8: is -99 a code for missing"),
         ("", "dose = inf", "finite number"),
         ("", "dose = -1", "dose of the shield is -1.0"),
         ("", "factor_intervals = 0", "factor_intervals of the shield is 0"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -157,9 +158,11 @@ def _output(scenario: Scenario) -> tuple[str, str]:
 def _typical_baseline(scenario: Scenario) -> float:
     """The monitored output of the typical patient before the first dose."""
     model = scenario.drug(scenario.models[0])
-    p = {name: jnp.asarray(value) for name, value in model.typical().items()}
-    state = model.structure.contents(model.structure.initial(p))
-    return float(model.outputs[model.output_index(scenario.monitoring.output)].value(state, p))
+    # An observer may be made while a program is traced.
+    with jax.ensure_compile_time_eval():
+        p = {name: jnp.asarray(value) for name, value in model.typical().items()}
+        state = model.structure.contents(model.structure.initial(p))
+        return float(model.outputs[model.output_index(scenario.monitoring.output)].value(state, p))
 
 
 def _logarithm(unit: str) -> str:

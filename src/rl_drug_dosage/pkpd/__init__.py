@@ -49,7 +49,7 @@ from rl_drug_dosage.pkpd.residual import (
     stack_levels,
 )
 from rl_drug_dosage.pkpd.simulate import Solution, outputs_of, predict, solve
-from rl_drug_dosage.pkpd.sound import check_parameters, check_typical_parameters
+from rl_drug_dosage.pkpd.sound import check_parameters, check_typical_parameters, parameter_unit
 from rl_drug_dosage.pkpd.steady_state import check_delivery
 from rl_drug_dosage.pkpd.structure import Structure
 
@@ -113,6 +113,7 @@ __all__ = [
     "omega",
     "outputs_of",
     "outside_range",
+    "parameter_unit",
     "plain_number",
     "predict",
     "refuse_levels_before_doses",

@@ -12,9 +12,15 @@ from rl_drug_dosage.pkpd.covariates import Covariates, stack_covariates
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.population import individual_parameters
 
-__all__ = ["check_parameters", "check_typical_parameters"]
+__all__ = ["check_parameters", "check_typical_parameters", "parameter_unit"]
 
-_AT_LEAST_0 = ("f_", "lag_", "duration_")
+_RESERVED = {"cl": "L/h", "v1": "L", "q2": "L/h", "v2": "L", "q3": "L/h", "v3": "L", "ka": "1/h", "ke0": "1/h"}
+_PREFIXES = {"f_": "1", "lag_": "h", "duration_": "h"}
+
+
+def parameter_unit(name: str) -> str:
+    """The engine's unit of a parameter, by its reserved name; empty for any other."""
+    return _RESERVED.get(name) or next((unit for prefix, unit in _PREFIXES.items() if name.startswith(prefix)), "")
 
 
 def check_parameters(
@@ -42,15 +48,17 @@ def check_parameters(
         with np.errstate(invalid="ignore"):
             if name in model.structure.parameters and typical[name] > 0:
                 good &= values > 0
-            elif name.startswith(_AT_LEAST_0):
+            elif name.startswith(tuple(_PREFIXES)):
                 good &= values >= 0
         if good.all():
             continue
         patient, record = np.argwhere(~good)[0]
         facts = {n: np.atleast_2d(np.asarray(v)) for n, v in covariates.items()}
         told = ", ".join(f"{n} = {v[patient, min(record, v.shape[1] - 1)]:g}" for n, v in facts.items())
+        unit = parameter_unit(name).removesuffix("1")
         raise CovariateError(
-            f"{who[patient]}: {model.name} gives {name} = {values[patient, record]:g} for {told or 'no covariates'}: "
+            f"{who[patient]}: {model.name} gives {name} = {values[patient, record]:g}{' ' * bool(unit)}{unit} for "
+            f"{told or 'no covariates'}: "
             "parameters must be finite and positive; correct the covariates, or use a model that holds for them"
         )
 
