@@ -163,7 +163,6 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
 
 
 def _names(model: DrugModel) -> list[str]:
-    """Of all files that may be written."""
     return [*TABLES, PREDICTED_PLOT, *(COURSES_PLOT.format(output.name) for output in model.outputs)]
 
 

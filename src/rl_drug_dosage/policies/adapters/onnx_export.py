@@ -106,10 +106,6 @@ def _policy(graph: _Graph, policy: PpoPolicy) -> str:
         x = graph.add("Sub", x, graph.constant(moments.mean[:n]))
         x = graph.add("Div", x, graph.constant((moments.var[:n] + EPSILON) ** 0.5))
         x = graph.add("Clip", x, graph.constant(-policy.clip_obs), clip)
-        varied = np.isnan(policy.constants())
-        if not varied.all():
-            # An input that never varied in training is held at its constant, as in `PpoDosing`.
-            x = graph.add("Mul", x, graph.constant(varied))
     if policy.networks.actor_memory is not None:
         h = _gru(graph, policy.networks.actor_memory, x, "memory")
         x = graph.add("Concat", x, h, axis=1)
