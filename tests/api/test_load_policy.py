@@ -113,6 +113,9 @@ def test_every_agent_has_a_bedside_where_it_fits(name):
             rldd.load_policy(name, scenario)
         return
     policy = rldd.load_policy(name, scenario)
-    middle = {c.name: c.optional if c.optional is not None else np.sqrt(c.low * c.high) for c in policy.covariates}
+    middle = {}
+    for c in policy.covariates:
+        usual = c.codes[0] if c.codes else np.sqrt(c.low * c.high)
+        middle[c.name] = usual if c.optional is None else c.optional
     dose = policy.start(middle).recommend()
     assert policy.scenario.dosage.amounts[0] <= dose <= policy.scenario.dosage.amounts[-1]

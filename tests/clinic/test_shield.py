@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from rl_drug_dosage.clinic.record import empty_record
+from rl_drug_dosage.clinic.scenario import ShieldLimits
 from rl_drug_dosage.clinic.shield import REASONS, shield_of
 from rl_drug_dosage.clinic.simulators import model_of
+from rl_drug_dosage.errors import ConfigError
 
-INFINITE = {"dose": jnp.inf, "day": jnp.inf, "factor": jnp.inf, "on_board": jnp.inf, "level": jnp.inf}
+NONE = {"dose": None, "day": None, "factor": None, "on_board": None, "level": None}
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def record(ward):
 
 
 def ask(ward, record, amount, **limits):
-    shield = shield_of(ward, model_of(ward, "vancomycin-goti2018"), **{**INFINITE, **limits})
+    shield = shield_of(ward, model_of(ward, "vancomycin-goti2018"), **{**NONE, **limits})
     dose, reason = shield(record, jnp.asarray(amount))
     return float(dose), REASONS[int(reason)]
 
@@ -66,3 +68,43 @@ def test_the_scenarios_own_limits_are_taken(ward, record):
 
     assert float(shield.dose) == ward.shield.dose
     assert np.isinf(float(shield.on_board))
+
+
+@pytest.mark.parametrize("asked", [np.nan, np.inf, -np.inf])
+def test_a_proposal_that_is_not_a_number_becomes_the_safe_default(ward, record, asked):
+    assert ask(ward, record, asked) == (0.0, "not a number")
+
+
+@pytest.mark.parametrize(("asked", "given"), [(-250.0, 0.0), (1100.0, 1000.0), (1e30, 5000.0)])
+def test_the_result_is_on_the_grid(ward, record, asked, given):
+    assert ask(ward, record, asked) == (given, "off the grid")
+
+
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf, -1000.0])
+def test_a_recorded_dose_that_is_not_a_number_fails_safe(ward, record, spoilt):
+    bad = eqx.tree_at(lambda r: r.dose, record, record.dose.at[1].set(spoilt))
+
+    assert ask(ward, bad, 4000.0, dose=3000.0) == (0.0, "not a number")
+
+
+@pytest.mark.parametrize("name", ["dose", "day", "factor", "on_board", "level"])
+def test_a_limit_that_is_not_a_number_allows_the_lowest_dose_only(ward, record, name):
+    shield = shield_of(ward, model_of(ward, "vancomycin-goti2018"), **NONE)
+    spoilt = eqx.tree_at(lambda s: getattr(s, name), shield, jnp.asarray(jnp.nan))
+
+    assert float(spoilt(record, jnp.asarray(5000.0))[0]) == 0.0
+
+
+def test_one_dose_of_0_does_not_lift_the_step_cap_and_a_long_pause_does(ward, record):
+    paused = eqx.tree_at(lambda r: (r.k, r.dose), record, (jnp.asarray(3), record.dose.at[1].set(0.0)))
+
+    assert ask(ward, paused, 5000.0, factor=2.0) == (2000.0, "step cap")
+    assert ask(ward, paused, 5000.0, factor=2.0, factor_intervals=3) == (2000.0, "step cap")
+    assert ask(ward, paused, 5000.0, factor=2.0, factor_intervals=2) == (5000.0, "")
+
+
+@pytest.mark.parametrize("came", [np.nan, np.inf, 0.0, -1.0, True, "3000"])
+@pytest.mark.parametrize("name", ["dose", "day", "factor", "factor_intervals", "on_board", "half_life_h", "level"])
+def test_a_limit_is_finite_or_absent(name, came):
+    with pytest.raises(ConfigError, match=f"{name} of the shield is"):
+        ShieldLimits(**{name: came})

@@ -113,7 +113,7 @@ def test_a_proposal_off_the_grid_is_counted(ward):
 
 
 def test_the_shield_stands_between_policy_and_patient(ward):
-    shield = shield_of(ward, model_of(ward, MODEL), dose=2000.0, day=jnp.inf, factor=jnp.inf, level=jnp.inf)
+    shield = shield_of(ward, model_of(ward, MODEL), dose=2000.0, day=None, factor=None, level=None)
 
     result = trial(ward, Says(4000.0), Cohort(1, 4), shield=shield)
 

@@ -245,17 +245,20 @@ def _objective(model: DrugModel, scenario: Scenario, record: Record) -> tuple[Ca
     precision = jnp.asarray(np.linalg.inv(prior_covariance(model, occasions_of(model, scenario))), dtype=float)
     used, below = record.known.ravel(), record.below.ravel()
     if scenario.monitoring.baseline:
-        used, below = jnp.append(used, jnp.asarray(True)), jnp.append(below, jnp.asarray(False))
+        used, below = jnp.append(used, record.baseline > 0), jnp.append(below, jnp.asarray(False))
     return partial(objective_of, precision=precision, below=below, used=used), precision
 
 
 def _moments(
     model: DrugModel, scenario: Scenario, seen: "Past", record: Record
 ) -> tuple[Float[Array, " level"], Float[Array, " level"]]:
-    """(prediction - observation, log variance) of all levels; the level before the first dose comes last."""
+    """(prediction - observation, log variance) of all levels; the level before the first dose comes last.
+
+    A level that is not known is 1 here, and not used.
+    """
     f, y = seen.predicted.ravel(), jnp.where(record.known, record.level, 1.0).ravel()
     if scenario.monitoring.baseline:
-        f, y = jnp.append(f, seen.baseline), jnp.append(y, record.baseline)
+        f, y = jnp.append(f, seen.baseline), jnp.append(y, jnp.where(record.baseline > 0, record.baseline, 1.0))
     return _errors(model, scenario, f, y)
 
 

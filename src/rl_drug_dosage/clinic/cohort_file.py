@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Covariate, CovariateError, Resampled
+from rl_drug_dosage.pkpd.quantities import missing_code
 
 __all__ = ["read_cohort"]
 
@@ -84,16 +85,21 @@ def _cell(path: Path, covariate: Covariate, number: int, cell: str) -> float:
     if cell in _MISSING:
         _refuse(path, f"row {number}: {covariate.name} is missing: complete the row, or leave the patient out")
     try:
-        value = covariate.number(cell)
+        value = covariate.read(cell)
     except CovariateError as error:
         _refuse(path, f"row {number}: {error}")
     if not covariate.low <= value <= covariate.high:
+        question = missing_code(value, impossible=True)
         _refuse(
             path,
             f"row {number}: {covariate.name} = {value:g} {covariate.unit} is outside {covariate.low:g} to "
-            f"{covariate.high:g}: correct it, leave the patient out, or give low and high under "
+            f"{covariate.high:g}: {question}correct it, leave the patient out, or give low and high under "
             f"[cohort.{covariate.name}]",
         )
+    try:
+        covariate.check(value)
+    except CovariateError as error:
+        _refuse(path, f"row {number}: {error}")
     return value
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -128,7 +129,14 @@ def parts_of(observer: "Observer") -> tuple[Part, ...]:
     if scenario.monitoring.baseline:
         name, unit = _output(scenario)
         before = Feature(f"{name}_before", _logarithm(unit))
-        found.append(Part((before,), "level before the first dose", "", lambda v: jnp.log1p(v.record.baseline)[None]))
+        typical = _typical_baseline(scenario)
+
+        def first(view: View) -> Array:
+            known = view.record.baseline
+            return jnp.log1p(jnp.where(known > 0, known, typical))[None]
+
+        meaning = "level before the first dose; that of the typical patient where it is unknown"
+        found.append(Part((before,), meaning, "", first))
     if scenario.intake is not None:
         found.append(_intake(scenario))
     if observer.intervals:
@@ -145,6 +153,16 @@ def _output(scenario: Scenario) -> tuple[str, str]:
     """Name and unit of what is monitored."""
     model, name = scenario.drug(scenario.models[0]), scenario.monitoring.output
     return name, model.outputs[model.output_index(name)].unit
+
+
+def _typical_baseline(scenario: Scenario) -> float:
+    """The monitored output of the typical patient before the first dose."""
+    model = scenario.drug(scenario.models[0])
+    # An observer may be made while a program is traced.
+    with jax.ensure_compile_time_eval():
+        p = {name: jnp.asarray(value) for name, value in model.typical().items()}
+        state = model.structure.contents(model.structure.initial(p))
+        return float(model.outputs[model.output_index(scenario.monitoring.output)].value(state, p))
 
 
 def _logarithm(unit: str) -> str:

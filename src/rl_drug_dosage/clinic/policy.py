@@ -50,6 +50,15 @@ class Policy(eqx.Module):
             key: random key; None: the policy acts deterministically.
         """
 
+    def remarks(self, facts: Mapping[str, float]) -> tuple[str, ...]:
+        """What the policy does not take into account of a patient, one sentence each, for warnings at the bedside.
+
+        Args:
+            facts: the patient's covariates.
+        """
+        del facts
+        return ()
+
     def check(self) -> None:
         """Raise an error that occurred outside the compiled program; called after every run.
 

@@ -31,7 +31,7 @@ class Record(eqx.Module):
     known: Bool[Array, "decision sample"]
     below: Bool[Array, "decision sample"]
     baseline: Float[Array, ""]
-    """The level before the first dose; 0 if none is drawn."""
+    """The level before the first dose; 0: unknown, because none was drawn."""
     intake_mg: Float[Array, " decision"]
     """Announced intakes, known beforehand."""
     choice: Int[Array, " decision"]

@@ -148,26 +148,27 @@ def dispense(
 ) -> tuple[Answer, Int[Array, ""]]:
     """The dose given for a proposal, and why it differs: an index into `clinic.shield.REASONS`.
 
-    A proposal off the grid is moved to the nearest amount. A proposal that is not a number is replaced by the last
-    dose, or by no dose before the first. The shield is applied after that. No dose is given within a longer dosing
-    interval.
+    A proposal off the grid is moved to the nearest amount. Without a shield, a proposal that is not a number is
+    replaced by the last dose, or by no dose before the first; a shield gives its safe default. No dose is given within
+    a longer dosing interval.
     """
-    asked = amount_of(proposal)
+    intervals_h = scenario.dosage.intervals_h
+    asked, choice = amount_of(proposal), jnp.clip(choice_of(proposal), 0, max(len(intervals_h) - 1, 0))
+    if shield is not None:
+        amount, reason = shield(record, Prescription(asked, choice) if intervals_h else asked)
+    else:
+        amount, reason = _nearest(scenario, record, asked)
+    if not intervals_h:
+        return amount, reason
+    reason = jnp.where((reason == 0) & (choice != choice_of(proposal)), _OFF_GRID, reason)
+    due = record.k >= record.due
+    return Prescription(jnp.where(due, amount, 0.0), choice), jnp.where(due, reason, 0)
+
+
+def _nearest(scenario: Scenario, record: Record, asked: Float[Array, ""]) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    """The nearest amount on the grid, and why it differs."""
     invalid = ~jnp.isfinite(asked)
     last = jnp.where(record.k > 0, record.dose[jnp.maximum(record.k - 1, 0)], scenario.dosage.amounts[0])
     finite = jnp.where(invalid, last, asked)
-    amount = snap(scenario, finite)
     reason = jnp.where(invalid, _INVALID, jnp.where(on_grid(scenario, finite), 0, _OFF_GRID))
-    intervals_h = scenario.dosage.intervals_h
-    if not intervals_h:
-        if shield is None:
-            return amount, reason
-        kept, why = shield(record, amount)
-        return kept, jnp.where(why > 0, why, reason)
-    choice = jnp.clip(choice_of(proposal), 0, len(intervals_h) - 1)
-    reason = jnp.where((reason == 0) & (choice != choice_of(proposal)), _OFF_GRID, reason)
-    if shield is not None:
-        amount, why = shield(record, Prescription(amount, choice))
-        reason = jnp.where(why > 0, why, reason)
-    due = record.k >= record.due
-    return Prescription(jnp.where(due, amount, 0.0), choice), jnp.where(due, reason, 0)
+    return snap(scenario, finite), reason

@@ -7,6 +7,7 @@ equal decision intervals; a dose is chosen at the start of each. A changed numbe
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,19 +158,26 @@ class ShieldLimits:
     """Limits of the safety shield (`clinic.shield`); None: no such limit.
 
     Args:
-        dose: per decision, in the dosage's unit.
+        dose: of one administration, in the dosage's unit.
         day: per 24 h.
-        factor: of the last dose above 0.
+        factor: of the last dose above 0; where dosing intervals are chosen, of its amount per day as well.
+        factor_intervals: how long a dose above 0 counts as the last one, in decision intervals. After a longer pause
+            the step cap does not act, so that treatment can begin again; a dose of 0 alone does not lift it. 7 is this
+            project's choice: a week of daily decisions.
         on_board: on the sum of the dose and of those before, each halved every ``half_life_h``.
         half_life_h: of the drug on board.
         level: the monitored output of a typical patient with the same covariates, at the output times of the interval
             ahead: above it, or below it where ``lowers``.
         lowers: more drug lowers the monitored output.
+
+    Raises:
+        ConfigError: a limit that is neither None nor a finite number above 0.
     """
 
     dose: float | None = None
     day: float | None = None
     factor: float | None = None
+    factor_intervals: int = 7
     on_board: float | None = None
     half_life_h: float = 24.0
     level: float | None = None
@@ -178,8 +186,16 @@ class ShieldLimits:
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name != "lowers" and value is not None and not value > 0:
-                raise ConfigError(f"{f.name} of the shield is {value!r}: allowed is a number above 0")
+            if f.name == "lowers":
+                if not isinstance(value, bool):
+                    raise ConfigError(f"lowers of the shield is {value!r}: allowed is True or False")
+            elif not (value is None and f.default is None) and not _is_limit(value):
+                absent = ", or None for no such limit" if f.default is None else ""
+                raise ConfigError(f"{f.name} of the shield is {value!r}: allowed is a finite number above 0{absent}")
+
+
+def _is_limit(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ def _tell(result: "RunResult") -> None:
             spread = f" (median of {len(values)} seeds, from {low:.2f} to {high:.2f})" if len(values) > 1 else ""
             if not math.isnan(middle):
                 typer.echo(f"  {name}: {middle:.2f}{unit}{spread}")
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}")
     typer.echo(f"model: {folder.model}")
     typer.echo(f"curves: tensorboard --logdir {folder.path.parent}")
 

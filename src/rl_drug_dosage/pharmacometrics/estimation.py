@@ -36,8 +36,11 @@ from rl_drug_dosage.pkpd import (
     DrugModel,
     Levels,
     Regimen,
+    check_parameters,
+    check_typical_parameters,
     individual_parameters,
     make_regimen,
+    parameter_unit,
     predict,
     stack_covariates,
     stack_levels,
@@ -60,8 +63,6 @@ _Z95 = 1.6448536269514722
 """95th percentile of the standard normal distribution."""
 _FEW = 100.0
 """Effective proposals below which resampled intervals are flagged."""
-_RESERVED = {"cl": "L/h", "v1": "L", "q2": "L/h", "v2": "L", "q3": "L/h", "v3": "L", "ka": "1/h", "ke0": "1/h"}
-_PREFIXES = {"f_": "1", "lag_": "h", "duration_": "h"}
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
 
     Raises:
         UnknownNameError: no such drug.
-        ConfigError: an option or a line of the file that is not allowed.
+        ConfigError: an option or a line of the file that is not allowed; parameters that are not finite and positive.
         OutputError: a file cannot be written; what can be known of that is looked at before the fit.
     """
     if options.posterior not in get_args(PosteriorKind.__value__):
@@ -143,10 +144,14 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
     steps = Steps(progress, 3)
     model: DrugModel = find(DRUG, options.drug).value
     data = read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
+    who = [f"patient {patient.name}" for patient in data.patients]
+    check_typical_parameters(model, [patient.covariates for patient in data.patients], who)
     if options.output_dir is not None:
         prepare_folder(options.output_dir, _names(model))
     with steps.step(f"fitting {len(data.patients)} patients"):
         fits = fit_patients(model, data.patients)
+        for i, fit in enumerate(fits):
+            check_parameters(model, fit.parameters, data.patients[i].covariates.values, who[i : i + 1])
         tables = _stack(model, data, fits)
     with steps.step("computing intervals"), jax.enable_x64(True):
         patients = _results(model, data, fits, tables, options)
@@ -158,7 +163,6 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
 
 
 def _names(model: DrugModel) -> list[str]:
-    """Of all files that may be written."""
     return [*TABLES, PREDICTED_PLOT, *(COURSES_PLOT.format(output.name) for output in model.outputs)]
 
 
@@ -267,10 +271,6 @@ def _at_levels(
     return jnp.take_along_axis(nobody, output[:, None], axis=1)[:, 0], jnp.where(seen, weighted, jnp.nan)
 
 
-def _unit(name: str) -> str:
-    return _RESERVED.get(name) or next((unit for prefix, unit in _PREFIXES.items() if name.startswith(prefix)), "")
-
-
 def _parameter_rows(
     model: DrugModel, covariates: Covariates, fit: Fitted, bounds: dict[str, Any], typical: dict[str, Any]
 ) -> list[ParameterRow]:
@@ -279,7 +279,7 @@ def _parameter_rows(
     def row(kind: Any, name: str, record: int, value: Any, ends: Sequence[float], population: float) -> ParameterRow:
         low, high = (float(end) for end in ends)
         known = converged and high > low
-        unit = _unit(name) if kind == "parameter" else ""
+        unit = parameter_unit(name) if kind == "parameter" else ""
         return ParameterRow(
             kind, name, unit, record, float(value), low if known else None, high if known else None, float(population)
         )

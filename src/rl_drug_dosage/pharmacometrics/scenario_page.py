@@ -123,9 +123,12 @@ def _goal(scenario: Scenario) -> Section:
 def _shield(scenario: Scenario) -> tuple[str, ...]:
     shield, unit = scenario.shield, scenario.dosage.unit
     words = {
-        "dose": (shield.dose, f"{unit} per decision"),
+        "dose": (shield.dose, f"{unit} per administration"),
         "day": (shield.day, f"{unit} in 24 h"),
-        "factor": (shield.factor, "times the last dose above 0"),
+        "factor": (
+            shield.factor,
+            f"times the last dose above 0 of the {shield.factor_intervals} decisions before",
+        ),
         "on board": (shield.on_board, f"{unit} on board, halved every {shield.half_life_h:g} h"),
         f"level {'not below' if shield.lowers else 'not above'}": (
             shield.level,

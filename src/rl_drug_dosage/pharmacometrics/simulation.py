@@ -33,6 +33,7 @@ from rl_drug_dosage.pkpd import (
     Regimen,
     SolverError,
     add_residual,
+    check_parameters,
     chunks,
     draw_patients,
     individual_parameters,
@@ -127,6 +128,7 @@ def simulate(options: SimulationOptions, *, progress: Progress = quiet) -> Simul
         ConfigError: something was asked for that cannot be.
         DependencyError: Parquet without pyarrow.
         OutputError: a place that cannot be written.
+        CovariateError: parameters that are not finite and positive.
         SolverError: a course that is not finite.
     """
     model: DrugModel = find(DRUG, options.drug).value
@@ -173,19 +175,25 @@ def courses(plan: Plan, seed: int, count: int) -> Iterator[Chunk]:
     """Patients 0 .. count - 1 in chunks; a patient depends on the seed and its own number only.
 
     Raises:
+        CovariateError: parameters that are not finite and positive; names the patient and the covariates.
         SolverError: a course that is not finite; names the patient.
     """
     size = chunk_size(plan, count)
     for_patients, for_errors = jax.random.split(key_for(seed, Stream.EVALUATE))
     run = _program(plan)
+    look = _parameter_ranges(plan)
     # Every chunk has the full size, so that the last one needs no compilation of its own.
     draw = jax.jit(lambda start: draw_patients(plan.model, for_patients, start, size))
     draw_keys = jax.jit(lambda start: jax.vmap(lambda i: jax.random.fold_in(for_errors, i))(start + jnp.arange(size)))
     for block in chunks(count, size):
         patients = draw(block.start)
         n = len(block)
+        given = {name: np.asarray(v)[:n, :1] for name, v in patients.covariates.values.items()}
+        who = [f"patient {number + 1}" for number in block]
+        check_parameters(plan.model, {k: np.asarray(v)[:n] for k, v in look(patients).items()}, given, who)
         predicted, measured, area = (np.asarray(a)[:n] for a in run(patients, draw_keys(block.start)))
-        bad = np.flatnonzero(~np.isfinite(predicted).all(axis=(1, 2)))
+        finite = [np.isfinite(a).reshape(n, -1).all(axis=1) for a in (predicted, measured, area)]
+        bad = np.flatnonzero(~np.logical_and.reduce(finite))
         if bad.size:
             raise SolverError(
                 f"{plan.model.name}: the course of patient {block.start + bad[0] + 1} is not finite ({bad.size} of {n} "
@@ -224,6 +232,17 @@ def _program(plan: Plan) -> Callable[[Patient, Array], tuple[Array, Array, Array
         jnp.asarray(plan.record_times_h, dtype=float),
     )
     return lambda patients, keys: compiled(patients, keys, *shared)
+
+
+def _parameter_ranges(plan: Plan) -> Callable[[Patient], dict[str, Array]]:
+    """Lowest and highest value in time of each patient's parameters, ``[patient, 2]`` each."""
+    times = jnp.asarray(plan.record_times_h, dtype=float)
+
+    def one(patient: Patient) -> dict[str, Array]:
+        p = individual_parameters(plan.model, _records(patient.covariates.values, times), patient.eta, patient.kappa)
+        return {name: jnp.stack([value.min(), value.max()]) for name, value in p.items()}
+
+    return jax.jit(jax.vmap(one))
 
 
 def _records(values: Mapping[str, Array], records: Float[Array, "record"]) -> Covariates:

@@ -17,6 +17,8 @@ _SHOWN = 480
 """Points of the figure's time axis, besides infusion ends and dose times."""
 _IN_LAST_INTERVAL = 48
 _PARTS = (168, 144, 96, 72, 48, 24, 12, 8, 6, 4, 3, 2, 1)
+_LARGEST_MG = 1e9
+"""More is a slip, whatever the drug."""
 _TICK_H = 1e-7
 """Times closer than this are one time: sampling grid and dose times are rounded differently."""
 
@@ -46,6 +48,8 @@ class Treatment:
             if not (math.isfinite(value) and value >= low):
                 allowed = "a finite number of at least 0" if low == 0 else "a finite number above 0"
                 raise ConfigError(f"{option} must be {allowed}, not {value}")
+        if self.dose_mg > _LARGEST_MG:
+            raise ConfigError(f"--dose must be at most {_LARGEST_MG:g} mg, a tonne, not {self.dose_mg:g}")
         if self.total_h / self.interval_h > MOST_DOSES:
             raise ConfigError(
                 f"a dose every {self.interval_h:g} h for {self.total_h / 24:g} days is more than {MOST_DOSES:,} doses: "

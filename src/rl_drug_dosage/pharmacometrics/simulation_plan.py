@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pharmacometrics.simulation_course import SampleTimes, Treatment, default_step_h, make_sample_times
-from rl_drug_dosage.pkpd import Categorical, Covariate, DrugModel, Fixed, Route, make_covariates, outside_range
+from rl_drug_dosage.pkpd import Covariate, DrugModel, Fixed, Route, make_covariates, outside_range
 from rl_drug_dosage.pkpd.same_quantity import likely_covariate
 
 __all__ = ["Plan", "SimulationOptions", "make_plan"]
@@ -62,6 +62,9 @@ class SimulationOptions:
             raise ConfigError(f"--patients must be from 1 to {MOST_PATIENTS}, not {self.patients}")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
+        for name in ("dose_mg", "interval_h", "duration_h", "days", "sample_every_h"):
+            if isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is {getattr(self, name)}: give a number")
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,7 @@ def make_plan(model: DrugModel, options: SimulationOptions) -> Plan:
         raise ConfigError(
             f"--sample-every {step:g} h makes more than {MOST_SAMPLES:,} samples a patient: choose a longer one"
         )
-    given = options.covariates
-    _check_covariates(model, given)
+    given = _read_covariates(model, options.covariates)
     asked = _with_covariates(model, given, variability=options.variability)
     records = _record_times(asked, given, course.total_h)
     return Plan(
@@ -134,25 +136,15 @@ def _find_route(model: DrugModel, name: str | None) -> Route:
     return found[0]
 
 
-def _check_covariates(model: DrugModel, given: Mapping[str, float]) -> None:
+def _read_covariates(model: DrugModel, given: Mapping[str, object]) -> dict[str, float]:
     known = {covariate.name: covariate for covariate in model.covariates}
+    read = {}
     for name, value in given.items():
         if name not in known:
             near = likely_covariate(name, model.covariates) or ""
             raise UnknownNameError(f"covariate of {model.name}", name, known, near=near)
-        if not math.isfinite(value):
-            raise ConfigError(f"--covariate {name} must be a finite number of {known[name].unit}, not {value}")
-        allowed = _categories(known[name])
-        if allowed and value not in allowed:
-            raise ConfigError(
-                f"--covariate {name} must be one of {', '.join(f'{a:g}' for a in allowed)}, not {value:g}"
-            )
-
-
-def _categories(covariate: Covariate) -> tuple[float, ...]:
-    if isinstance(covariate.distribution, Categorical) and covariate.unit in {"0/1", "code", "count"}:
-        return covariate.distribution.values
-    return (0.0, 1.0) if covariate.unit == "0/1" else ()
+        read[name] = known[name].number(value)
+    return read
 
 
 def _with_covariates(model: DrugModel, given: Mapping[str, float], *, variability: bool) -> DrugModel:

@@ -25,6 +25,7 @@ from rl_drug_dosage.pkpd.description import (
     Target,
     Values,
     central_concentration,
+    plain_number,
 )
 from rl_drug_dosage.pkpd.distributions import Categorical, Derived, Fixed, LogNormal, Normal, Resampled, Uniform
 from rl_drug_dosage.pkpd.grid import GridPropagator, chunks, course_on_grid, grid_propagator
@@ -48,6 +49,7 @@ from rl_drug_dosage.pkpd.residual import (
     stack_levels,
 )
 from rl_drug_dosage.pkpd.simulate import Solution, outputs_of, predict, solve
+from rl_drug_dosage.pkpd.sound import check_parameters, check_typical_parameters, parameter_unit
 from rl_drug_dosage.pkpd.steady_state import check_delivery
 from rl_drug_dosage.pkpd.structure import Structure
 
@@ -92,6 +94,8 @@ __all__ = [
     "add_residual",
     "central_concentration",
     "check_delivery",
+    "check_parameters",
+    "check_typical_parameters",
     "choose_step",
     "chunks",
     "course_on_grid",
@@ -109,6 +113,8 @@ __all__ = [
     "omega",
     "outputs_of",
     "outside_range",
+    "parameter_unit",
+    "plain_number",
     "predict",
     "refuse_levels_before_doses",
     "simulate_cohort",

@@ -61,7 +61,8 @@ def make_covariates(
         carry: ``"nocb"`` or ``"locf"``.
 
     Raises:
-        CovariateError: an unknown, missing or non-finite covariate, a wrong length, unsorted or duplicate times.
+        CovariateError: an unknown or missing covariate, a value that no patient has (`Covariate.check`), a wrong
+            length, unsorted or duplicate times.
     """
     known = [covariate.name for covariate in model.covariates]
     for name in values:
@@ -74,12 +75,15 @@ def make_covariates(
     if times.ndim != 1 or times.size == 0 or not np.all(np.isfinite(times)) or np.any(np.diff(times) <= 0):
         raise CovariateError(f"covariate times {list(time_h)}: give finite times, each later than the one before")
     table = {}
-    for name in known:
+    for covariate in model.covariates:
+        name = covariate.name
         column = np.asarray(values[name], dtype=float)
         if column.ndim and column.shape != times.shape:
             raise CovariateError(f"covariate {name!r} has {column.size} values for {times.size} records: give one each")
         if not np.all(np.isfinite(column)):
             raise CovariateError(f"covariate {name!r} is {values[name]}: give finite numbers")
+        for value in np.unique(column):
+            covariate.check(float(value))
         table[name] = np.broadcast_to(column, times.shape).copy()
     occasions = np.zeros(times.shape, dtype=np.int32) if occasion is None else np.asarray(occasion, dtype=np.int32)
     if occasions.shape != times.shape or np.any(occasions < 0):
@@ -92,13 +96,8 @@ def outside_range(model: DrugModel, covariates: Covariates) -> tuple[str, ...]:
     found = []
     for covariate in model.covariates:
         column = np.asarray(covariates.values[covariate.name])
-        low, high = float(column.min()), float(column.max())
-        if low < covariate.low or high > covariate.high:
-            worst = low if low < covariate.low else high
-            found.append(
-                f"{covariate.name} = {worst:g} {covariate.unit} is outside the published range "
-                f"[{covariate.low:g}, {covariate.high:g}] of {model.name}: predictions extrapolate"
-            )
+        said = [covariate.outside(float(edge), model.name) for edge in (column.min(), column.max())]
+        found += [next(text for text in said if text)] if any(said) else []
     return tuple(found)
 
 

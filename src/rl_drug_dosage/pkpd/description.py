@@ -3,16 +3,14 @@
 These classes hold data only. `rl_drug_dosage.pkpd.model` shows how a drug file combines them.
 """
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from jaxtyping import Array
 
-from rl_drug_dosage.pkpd._errors import CovariateError, DrugModelError
-from rl_drug_dosage.pkpd.distributions import Distribution
-from rl_drug_dosage.utils.frozen import FrozenMapping
+from rl_drug_dosage.pkpd._errors import DrugModelError
+from rl_drug_dosage.pkpd.covariate import Covariate, plain_number
 
 __all__ = [
     "Correlation",
@@ -27,6 +25,7 @@ __all__ = [
     "Target",
     "Values",
     "central_concentration",
+    "plain_number",
 ]
 
 type Values = Mapping[str, Array]
@@ -66,63 +65,6 @@ class Param:
     def fraction(self) -> float:
         """The value as a fraction: a percentage is divided by 100, any other unit is unchanged."""
         return self.value / 100.0 if self.unit in {"%", "CV%"} else self.value
-
-
-@dataclass(frozen=True)
-class Covariate:
-    """A patient covariate used by the model.
-
-    Args:
-        name: key in the covariates mapping, with its unit: ``"wt_kg"``, ``"crcl_ml_per_min"``.
-        unit: unit inside the engine, used in tables and on axes.
-        low, high: range of the published population; values outside are flagged, never clipped.
-        typical: value of the typical patient, used by checks and figures.
-        source: where range and typical value come from.
-        meaning: description in words.
-        distribution: distribution in a virtual cohort, truncated to [low, high].
-        column: the NONMEM-style column name that readers and writers use, e.g. ``"WT"``.
-        words: what people write in place of a number, and the number: ``{"*1/*1": 11.0, "*1/*2": 12.0}``.
-        aliases: other names that people give it: ``("weight",)``. Name, column and aliases are read in any case.
-    """
-
-    name: str
-    unit: str
-    low: float
-    high: float
-    typical: float
-    source: str
-    meaning: str
-    distribution: Distribution
-    column: str
-    words: Mapping[str, float] = field(default_factory=lambda: FrozenMapping({}))
-    aliases: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "words", FrozenMapping(self.words))
-
-    def is_called(self, name: str) -> bool:
-        """Whether people may mean this covariate by a name."""
-        return name.strip().casefold() in {n.casefold() for n in (self.name, self.column, *self.aliases)}
-
-    def number(self, written: object) -> float:
-        """The number that somebody wrote as a number or as one of ``words``, in any case and order of alleles.
-
-        Raises:
-            CovariateError: neither, or not finite.
-        """
-        text = written.strip() if isinstance(written, str) else repr(written)
-        for spelt in (text, "/".join(sorted(text.split("/")))):
-            for word, value in self.words.items():
-                if word.casefold() == spelt.casefold():
-                    return value
-        try:
-            value = float(written)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            words = f" or one of {', '.join(self.words)}" if self.words else ""
-            raise CovariateError(f"covariate {self.name!r} is {written!r}: give a number{words}") from None
-        if not math.isfinite(value):
-            raise CovariateError(f"covariate {self.name!r} is {written!r}: give a finite number")
-        return value
 
 
 @dataclass(frozen=True)

@@ -10,26 +10,13 @@ import re
 from collections.abc import Iterable
 
 from rl_drug_dosage.pkpd.description import Covariate
+from rl_drug_dosage.pkpd.quantities import SYNONYMS
 
 __all__ = ["likely_covariate", "likely_title"]
 
-_SYNONYMS = {
-    "WT": {"WEIGHT", "BW", "BWT", "BODYWEIGHT", "TBW"},
-    "HT": {"HEIGHT", "HGT", "BODYHEIGHT"},
-    "AGE": {"AGEY", "AGEYR", "AGEYRS", "AGEYEARS"},
-    "CRCL": {"CLCR", "CCR", "CLCREAT", "CREATININECLEARANCE"},
-    "SCR": {"CREA", "CREAT", "CREATININE", "SCREAT", "SERUMCREATININE"},
-    "ALB": {"ALBUMIN", "SERUMALBUMIN"},
-    "HCT": {"HEMATOCRIT", "HAEMATOCRIT"},
-    "BSA": {"BODYSURFACEAREA"},
-    "FFM": {"FATFREEMASS"},
-    "LBM": {"LEANBODYMASS"},
-    "INRBASE": {"BASEINR", "BASELINEINR", "INR0"},
-}  # fmt: skip
-"""Other names of the same quantity, by column."""
 _OTHERS = {"AAG", "ALP", "ALT", "AST", "BILI", "BMI", "BUN", "DCRCL", "EGFR", "GFR", "IBW", "PMA", "PNA", "UCR", "WBC"}
 """Columns of other quantities that data files often have."""
-_KNOWN = _OTHERS.union(_SYNONYMS, *_SYNONYMS.values())
+_KNOWN = _OTHERS.union(SYNONYMS, *SYNONYMS.values())
 _SHORT = 3
 """Letters up to which names of different quantities differ by one (WT, HT)."""
 
@@ -46,7 +33,7 @@ def likely_covariate(title: str, covariates: Iterable[Covariate]) -> str | None:
 
 def _means(title: str, covariate: Covariate) -> bool:
     written, column = _letters(title), _letters(covariate.column)
-    if written in {column, _letters(covariate.name), *_SYNONYMS.get(column, ())}:
+    if written in {column, _letters(covariate.name), *SYNONYMS.get(column, ())}:
         return True
     return written not in _KNOWN and any(_slip(written, name) for name in (column, _letters(covariate.name)))
 

@@ -18,6 +18,8 @@ from rl_drug_dosage.types import Array
 
 __all__ = ["PpoPolicy"]
 
+_NEVER_VARIED = 2e-4
+"""Twice the count of the initial moments: rounding."""
 _MEMORIES = ("actor_memory", "critic_memory")
 
 
@@ -71,6 +73,18 @@ class PpoPolicy(eqx.Module):
         n = observation.shape[-1]
         seen = RunningMoments(self.obs_norm.mean[:n], self.obs_norm.var[:n], self.obs_norm.count)
         return standardize(observation, seen, self.clip_obs)
+
+    def constants(self) -> Float[np.ndarray, " obs"]:
+        """The value of each input that never varied in training; NaN for the others.
+
+        A policy has learnt nothing of such an input, and the normaliser would turn a small deviation into a large one.
+        The variance of a constant is what is left of the initial moments (`initial_moments`), 1e-4 / n (1 + mean^2).
+        """
+        n, moments = self.obs_size, self.obs_norm
+        mean, var = (np.asarray(part, np.float64)[:n] for part in (moments.mean, moments.var))
+        constant = var * float(moments.count) <= _NEVER_VARIED * (1.0 + mean**2)
+        trained = self.norm_obs and float(moments.count) > 1.0
+        return np.where(constant & trained, mean, np.nan).astype(np.float32)
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """A flat dictionary in PyTorch's orientation; the first 13 have CleanRL's names and load into its network.

@@ -1,6 +1,6 @@
 """Training on any Gymnasium environment: the environments on the host, the update compiled."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -66,6 +66,7 @@ class GymProgram:
                 raise ConfigError(f"--{option.replace('_', '-')} is for our compiled environments, not {config.env_id}")
         self.seeds: tuple[int, ...] = (config.seed,)
         self.env_record: Mapping[str, Any] = env_record(config, config.env_options())
+        self.observation_names: Sequence[str] = ()
         self._config = config
         self._gym_id = gym_id or config.env_id
         self._rates = make_rates(config, num_updates)

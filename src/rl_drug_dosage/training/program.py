@@ -1,6 +1,6 @@
 """The compiled training iteration: rollout and update in one call, for one seed or many."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -138,6 +138,7 @@ class CompiledProgram:
         self.seeds: tuple[int, ...] = tuple(config.seed + i for i in range(config.seeds))
         own = {"source": dict(source)} if source else {}
         self.env_record: Mapping[str, Any] = env_record(config, options) | describe(env) | own
+        self.observation_names: Sequence[str] = tuple(f.name for f in env.observation_names)
         self._evaluated = env if evaluated is None else evaluated
         visible = len(env.observation_bounds[0])
         if config.privileged_critic:

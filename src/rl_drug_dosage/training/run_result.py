@@ -29,6 +29,7 @@ class RunResult(Result):
         interrupted_by: the signal that stopped it.
         compile_s: seconds spent compiling, or reading compiled programs from the cache.
         train_s: seconds of training, after that.
+        warnings: inputs that never varied in training, of which the policy has learnt nothing.
     """
 
     folder: RunFolder
@@ -38,6 +39,7 @@ class RunResult(Result):
     interrupted_by: int | None
     compile_s: float
     train_s: float
+    warnings: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +43,7 @@ class Program(Protocol):
 
     seeds: tuple[int, ...]
     env_record: Mapping[str, Any]
+    observation_names: Sequence[str]
 
     def init(self) -> Any: ...
     def compile(self, state: Any) -> None: ...
@@ -188,7 +189,16 @@ class _Run:
             interrupts.received,
             compile_s,
             time.perf_counter() - start - compile_s,
+            self._never_varied(state) if update else (),
         )
+
+    def _never_varied(self, state: Any) -> tuple[str, ...]:
+        """A sentence that names the inputs that were constant in the training of every seed."""
+        constant = np.logical_and.reduce([np.isfinite(p.constants()) for p in self.program.policies(state)])
+        names = self.program.observation_names
+        found = [names[i] if i < len(names) else f"input {i}" for i in map(int, np.flatnonzero(constant))]
+        said = "never varied in training, so that the policy has learnt nothing of them and holds them constant: "
+        return (said + ", ".join(found),) if found else ()
 
     def _say(self, text: str) -> None:
         self.progress(text, None)

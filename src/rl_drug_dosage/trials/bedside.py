@@ -15,7 +15,7 @@ see `step_policy`. Research and education only: it never treats a patient.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
@@ -28,12 +28,13 @@ from jaxtyping import Float
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.errors import ConfigError, UnknownNameError
-from rl_drug_dosage.pkpd import Covariate, Fixed
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pkpd import DrugModel, Fixed, plain_number
 from rl_drug_dosage.policies.adapters.learnt import dosing_policy, model_path
 from rl_drug_dosage.ppo.model_file import load_model
 from rl_drug_dosage.registry import POLICY, Found, is_file_reference
 from rl_drug_dosage.trials.entrants import enter
+from rl_drug_dosage.trials.plausible import check_controller, check_levels, finite_number, read_covariates
 from rl_drug_dosage.trials.setting import scenario_of, setting_for, setting_of
 from rl_drug_dosage.trials.step_policy import StepPolicy
 from rl_drug_dosage.utils.runtime import keep_programs
@@ -106,7 +107,7 @@ def load_policy(
         setting = setting_of(
             model, file, task, simulator=simulator, controller=controller, accept_changed=accept_changed
         )
-        return Bedside(setting.task, dosing_policy(model, setting, file), seed=seed)
+        return Bedside(setting.task, dosing_policy(model, setting, file), seed=seed, controller=setting.controller)
     if scenario is None:
         raise ConfigError(f"load_policy({policy!r}) needs a scenario: load_policy({policy!r}, 'vancomycin')")
     # At a bedside nobody simulates the patient: the simulator matters to an oracle only, which is refused.
@@ -114,7 +115,7 @@ def load_policy(
     entrant = enter(setting, policy, seed=seed)
     if entrant.sees_truth:
         raise ConfigError(f"policy {policy!r} needs the patient's true parameters, which nobody has at a bedside")
-    return Bedside(setting.task, entrant.policy, seed=seed)
+    return Bedside(setting.task, entrant.policy, seed=seed, controller=setting.controller)
 
 
 def _model_file(policy: object) -> Path | None:
@@ -137,6 +138,10 @@ class Asked:
     high: float
     optional: float | None
     """The value that is taken when it is not given; None: it must be given."""
+    codes: tuple[float, ...] = ()
+    """The only values of a category; empty for a quantity."""
+    words: Mapping[str, float] = field(default_factory=dict)
+    """What may be written in place of a number."""
 
 
 class Bedside:
@@ -146,10 +151,14 @@ class Bedside:
         named: the scenario.
         policy: doses.
         seed: of a policy that draws its doses.
+        controller: the drug model that the policy believes: patients for whose covariates it has no parameters are
+            refused.
     """
 
-    def __init__(self, named: Found[Scenario], policy: Policy, *, seed: int = 1) -> None:
-        self.named, self.seed = named, seed
+    def __init__(
+        self, named: Found[Scenario], policy: Policy, *, seed: int = 1, controller: DrugModel | None = None
+    ) -> None:
+        self.named, self.seed, self.controller = named, seed, controller
         self.policy = jax.tree.map(jnp.asarray, policy)
         axes = record_axes(_blank(self.scenario, 1, {c.name: np.zeros(1) for c in self.scenario.covariates}))
         self.first_memory = eqx.filter_jit(lambda policy, record: jax.vmap(policy.init, in_axes=(axes,))(record))
@@ -187,24 +196,54 @@ class Bedside:
                 c.low,
                 c.high,
                 c.distribution.value if isinstance(c.distribution, Fixed) else None,
+                c.codes,
+                c.words,
             )
             for c in self.scenario.covariates
         )
 
     def start(self, covariates: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> "Course":
-        """Admit a patient, or a list of them.
+        """Admit a patient, or a list of them. What is possible, but unusual, is said in `Course.warnings`.
 
         Raises:
             UnknownNameError: a covariate that the scenario does not have.
-            ConfigError: one that is missing or is no number.
+            ConfigError: one that is missing, given twice, no number, or a number that no patient has; covariates for
+                which the controller's parameters are not finite and positive.
         """
         single = isinstance(covariates, Mapping)
         rows = [covariates] if isinstance(covariates, Mapping) else list(covariates)
         if not rows:
             raise ConfigError("start needs at least one patient: give a mapping of covariates, or a list of them")
-        read = [_read(self.covariates, self.scenario.covariates, row) for row in rows]
+        read = [self._complete(read_covariates(self.scenario.covariates, row)) for row in rows]
+        who = [""] if single else [f"patient {i + 1}: " for i in range(len(rows))]
+        said = self.look(read, who)
         table = {c.name: np.asarray([r[c.name] for r in read], np.float32) for c in self.covariates}
-        return Course(self, _blank(self.scenario, len(rows), table), single=single)
+        return Course(self, _blank(self.scenario, len(rows), table), single=single, warnings=said)
+
+    def _complete(self, given: Mapping[str, float]) -> dict[str, float]:
+        """One patient's covariates with those that need not be given."""
+        found: dict[str, float] = {}
+        for a in self.covariates:
+            value = given.get(a.name, a.optional)
+            if value is None:
+                known = [c.name for c in self.covariates]
+                raise ConfigError(f"covariate {a.name!r} ({a.meaning}, {a.unit}) is missing: asked for are {known}")
+            found[a.name] = value
+        return found
+
+    def look(self, rows: Sequence[Mapping[str, float]], who: Sequence[str]) -> list[str]:
+        """What is unusual about patients.
+
+        Raises:
+            CovariateError: the controller has no parameters for one of them.
+        """
+        said = []
+        for row, whose in zip(rows, who, strict=True):
+            outside = [c.outside(row[c.name], self.named.name) for c in self.scenario.covariates]
+            said += [whose + text for text in (*outside, *self.policy.remarks(row)) if text]
+        if self.controller is not None:
+            check_controller(self.scenario, self.controller, rows, who)
+        return said
 
 
 def _blank(scenario: Scenario, count: int, table: Mapping[str, np.ndarray]) -> Record:
@@ -229,23 +268,6 @@ def _blank(scenario: Scenario, count: int, table: Mapping[str, np.ndarray]) -> R
     )
 
 
-def _read(asked: Sequence[Asked], covariates: Sequence[Covariate], given: Mapping[str, Any]) -> dict[str, float]:
-    """One patient's covariates as numbers."""
-    known = {c.name: c for c in covariates}
-    found: dict[str, float] = {}
-    for raw, value in given.items():
-        called = [known[raw]] if raw in known else [c for c in covariates if c.is_called(raw)]
-        if len(called) != 1:
-            raise UnknownNameError("covariate", raw, known)
-        found[called[0].name] = called[0].number(value)
-    for a in asked:
-        if a.name not in found:
-            if a.optional is None:
-                raise ConfigError(f"covariate {a.name!r} ({a.meaning}, {a.unit}) is missing: asked for are {[*known]}")
-            found[a.name] = a.optional
-    return found
-
-
 class Course:
     """Patients under treatment: tell what was measured and given, ask for the next dose.
 
@@ -253,8 +275,9 @@ class Course:
     order (a level of None or NaN: not measured).
     """
 
-    def __init__(self, bedside: Bedside, record: Record, *, single: bool) -> None:
+    def __init__(self, bedside: Bedside, record: Record, *, single: bool, warnings: Sequence[str] = ()) -> None:
         self._bedside, self._record, self._single = bedside, record, single
+        self._warnings = list(warnings)
         self._memory: Any = None
         self._advice: tuple[int, np.ndarray, Any] | None = None
         self._key = np.random.default_rng(bedside.seed)
@@ -269,18 +292,31 @@ class Course:
         """When it is due."""
         return self.decision * self._bedside.interval_h
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is unusual about the patient, the levels and the policy's view of them, one sentence each."""
+        scenario, said = self._bedside.scenario, list(self._warnings)
+        unknown = self._record.baseline <= 0
+        if scenario.monitoring.baseline and unknown.any():
+            whose = "" if self._single else f"{int(unknown.sum())} of {unknown.size} patients: "
+            said.append(
+                f"{whose}no {scenario.monitoring.output} before the first dose was observed: it counts as unknown; a "
+                "learnt policy sees that of the typical patient in its place"
+            )
+        return tuple(dict.fromkeys(said))
+
     def observe(self, time_h: float, level: float | Sequence[float | None] | None) -> None:
         """Results that have come back of samples drawn at ``time_h``, in the unit of the monitored output.
 
         Raises:
-            ConfigError: a time at which none is planned, one after the decision that is due, or a level that is no
-                number >= 0.
+            ConfigError: a time that is no number, at which none is planned, or after the decision that is due; a level
+                that is no number, or one that no patient has.
         """
+        time_h = finite_number(time_h, "the time of a level", "hours since the first decision")
         values = self._column(level, "level", missing=True)
         scenario = self._bedside.scenario
         record, seen = self._record, ~np.isnan(values)
-        if (values[seen] < 0).any():
-            raise ConfigError(f"level {values[seen].min():g} at {time_h:g} h: give numbers >= 0")
+        said = check_levels(scenario, time_h, {self._whose(int(i)): float(values[i]) for i in np.flatnonzero(seen)})
         tolerance = _TOLERANCE * self._bedside.interval_h
         if time_h > self.time_h + tolerance:
             raise ConfigError(
@@ -288,8 +324,10 @@ class Course:
             )
         if scenario.monitoring.baseline and self.decision == 0 and abs(time_h) <= tolerance:
             record.baseline[seen] = values[seen]
+            self._warnings += said
             return self._forget()
         at, slot = self._slot(time_h, tolerance)
+        self._warnings += said
         limit = scenario.monitoring.lloq
         record.level[seen, at, slot] = np.maximum(values[seen], limit)
         record.below[seen, at, slot] = values[seen] < limit
@@ -315,9 +353,11 @@ class Course:
         Raises:
             UnknownNameError, ConfigError: as `Bedside.start`.
         """
-        asked = self._bedside.covariates
-        now = {a.name: float(self._record.covariates[a.name][0, -1]) for a in asked}
-        for name, value in _read(asked, self._bedside.scenario.covariates, {**now, **covariates}).items():
+        bedside = self._bedside
+        now = {a.name: float(self._record.covariates[a.name][0, -1]) for a in bedside.covariates}
+        now |= read_covariates(bedside.scenario.covariates, covariates)
+        self._warnings += bedside.look([now], [""])
+        for name, value in now.items():
             column = self._record.covariates[name]
             column[:, min(self.decision, column.shape[1] - 1) :] = value
         self._forget()
@@ -349,11 +389,16 @@ class Course:
         """What was given at the decision that was due, recommended or not; time moves on to the next one.
 
         Raises:
-            ConfigError: a dose that is no number >= 0, or a course that has ended.
+            ConfigError: a dose that is no number from 0 to the scenario's largest, or a course that has ended.
         """
         values = self._column(dose, "dose", missing=False)
-        if (values < 0).any():
-            raise ConfigError(f"dose {values.min():g} {self._bedside.dose_unit}: give numbers >= 0")
+        top, unit = self._bedside.scenario.dosage.amounts[-1], self._bedside.dose_unit
+        wrong = values[(values < 0) | (values > top * (1 + 1e-6))]
+        if wrong.size:
+            raise ConfigError(
+                f"dose {wrong[0]:g} {unit}: give numbers >= 0 and <= {top:g} {unit}, the largest dose of "
+                f"{self._bedside.named.name}"
+            )
         # The policy's memory moves on with every decision, asked or not.
         self.recommend()
         assert self._advice is not None
@@ -365,13 +410,20 @@ class Course:
     def _column(self, value: Any, what: str, *, missing: bool) -> np.ndarray:
         count = self._record.dose.shape[0]
         listed = [value] if self._single else list(value)
-        column = np.asarray([np.nan if v is None else v for v in listed], np.float64)
+        try:
+            column = np.asarray([np.nan if v is None else plain_number(v) for v in listed], np.float64)
+        except ValueError:
+            column = np.zeros(0)
         bad = ~np.isfinite(column) if not missing else np.isinf(column)
         if column.shape != (count,) or bad.any():
             raise ConfigError(
                 f"{what} {value!r}: give {'a finite number' if self._single else f'{count} finite numbers'}"
             )
         return column
+
+    def _whose(self, patient: int) -> str:
+        """How a sentence about a patient begins."""
+        return "" if self._single else f"patient {patient + 1}: "
 
     def _forget(self) -> None:
         self._advice = None

@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from rl_drug_dosage.clinic.observation import SEEN, Observer, observer_of
@@ -25,22 +26,44 @@ __all__ = ["PpoDosing", "check_source", "check_trained_for", "dosing_policy", "m
 class PpoDosing(Policy):
     """The policy's mean action, or with ``samples`` one drawn from it, put on the grid.
 
-    The grid is part of the policy, as in training.
+    The grid is part of the policy, as in training. An input that never varied in training is held at its constant,
+    whatever it is here: the policy has learnt nothing of it.
     """
 
     scenario: Scenario = eqx.field(static=True)
     observer: Observer = eqx.field(static=True)
     policy: PpoPolicy
     samples: bool = eqx.field(static=True, default=False)
+    held: tuple[float | None, ...] = eqx.field(static=True, default=())
+    """The constant of each input, or None for one that varied; empty: none is held."""
 
     def init(self, record: Record, truth: Truth | None = None) -> Any:
         return self.observer.init(), self.policy.start()
 
     def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Any]:
         vector, seen = self.observer(memory[0], observation)
+        if self.held:
+            constant = jnp.asarray([jnp.nan if value is None else value for value in self.held], vector.dtype)
+            # Compared, and not replaced: a value that is the constant keeps its bits.
+            vector = jnp.where(jnp.abs(vector - constant) > _tolerance(constant), constant, vector)
         arrays = jax.tree.map(jnp.asarray, self.policy)
         action, recalled = arrays.act(memory[1], vector, key if self.samples else None)
         return self.observer.prescribe(seen, action), (seen, recalled)
+
+    def remarks(self, facts: Mapping[str, float]) -> tuple[str, ...]:
+        if not self.held:
+            return ()
+        held = {f.name: c for f, c in zip(self.observer.names, self.held, strict=True) if c is not None}
+        return tuple(
+            f"{name} = {value:g} was always {held[name]:g} in training: the policy takes {held[name]:g} in its place"
+            for name, value in facts.items()
+            if name in held and abs(value - held[name]) > _tolerance(held[name])
+        )
+
+
+def _tolerance(constant: Any) -> Any:
+    """How far from its constant an input is still that constant."""
+    return 1e-5 * (1.0 + abs(constant))
 
 
 def model_path(path: Path) -> Path:
@@ -84,7 +107,9 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
             f"{path} takes {model.policy.obs_size} observations, {task.env_id} here has {observer.size}: "
             "it was trained for another version of that scenario"
         )
-    return PpoDosing(task.value, observer, model.policy, samples)
+    constants = model.policy.constants()
+    held = tuple(float(value) if np.isfinite(value) else None for value in constants)
+    return PpoDosing(task.value, observer, model.policy, samples, held if np.isfinite(constants).any() else ())
 
 
 def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> None:

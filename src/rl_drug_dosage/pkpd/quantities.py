@@ -1,0 +1,125 @@
+"""What a quantity can be at all: bounds of plausibility, and numbers that stand for "missing".
+
+The bounds are this project's own, wide enough for every living patient and laboratory, and no published ranges: those
+are `Covariate.low` and `Covariate.high`. A number beyond a bound is a slip, another unit or a code, and is refused; one
+outside a published range is a warning.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+
+__all__ = ["POSSIBLE", "POSSIBLE_LEVELS", "SYNONYMS", "missing_code", "possible_level", "possible_range", "usual_level"]
+
+SYNONYMS: Mapping[str, frozenset[str]] = {
+    "WT": frozenset({"WEIGHT", "BW", "BWT", "BODYWEIGHT", "TBW"}),
+    "HT": frozenset({"HEIGHT", "HGT", "BODYHEIGHT"}),
+    "AGE": frozenset({"AGEY", "AGEYR", "AGEYRS", "AGEYEARS"}),
+    "CRCL": frozenset({"CLCR", "CCR", "CLCREAT", "CREATININECLEARANCE"}),
+    "SCR": frozenset({"CREA", "CREAT", "CREATININE", "SCREAT", "SERUMCREATININE"}),
+    "ALB": frozenset({"ALBUMIN", "SERUMALBUMIN"}),
+    "HCT": frozenset({"HEMATOCRIT", "HAEMATOCRIT"}),
+    "BSA": frozenset({"BODYSURFACEAREA"}),
+    "FFM": frozenset({"FATFREEMASS"}),
+    "LBM": frozenset({"LEANBODYMASS"}),
+    "INRBASE": frozenset({"BASEINR", "BASELINEINR", "INR0"}),
+}
+"""Other names of the same quantity, by column."""
+
+_ANY = ""
+"""The entry of a quantity in a unit that is not listed."""
+
+POSSIBLE: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "AGE": {"y": (0, 130), "year": (0, 130), "years": (0, 130), "months": (0, 1560), _ANY: (0, math.inf)},
+    "WT": {"kg": (0.1, 650), "g": (100, 650_000), "lb": (0.2, 1433), _ANY: (1e-9, math.inf)},
+    "FFM": {"kg": (0.1, 300), _ANY: (1e-9, math.inf)},
+    "LBM": {"kg": (0.1, 300), _ANY: (1e-9, math.inf)},
+    "IBW": {"kg": (0.1, 300), _ANY: (1e-9, math.inf)},
+    "HT": {"cm": (10, 300), "m": (0.1, 3), _ANY: (1e-9, math.inf)},
+    "BSA": {"m2": (0.02, 5), _ANY: (1e-9, math.inf)},
+    "BMI": {"kg/m2": (3, 250), _ANY: (1e-9, math.inf)},
+    "CRCL": {"ml/min": (0, 600), "ml/min/1.73m2": (0, 600), _ANY: (0, math.inf)},
+    "EGFR": {"ml/min": (0, 600), "ml/min/1.73m2": (0, 600), _ANY: (0, math.inf)},
+    "DCRCL": {"ml/min": (-600, 600)},
+    "SCR": {"umol/l": (1, 5000), "mg/dl": (0.01, 57), _ANY: (1e-9, math.inf)},
+    "ALB": {"g/l": (1, 100), "g/dl": (0.1, 10), _ANY: (1e-9, math.inf)},
+    "AAG": {"g/l": (0.01, 10), _ANY: (1e-9, math.inf)},
+    "HCT": {"%": (1, 90), "1": (0.01, 0.9), _ANY: (1e-9, math.inf)},
+    "INRBASE": {"1": (0.3, 30)},
+    "GLUC0": {"mmol/l": (0.1, 150), "mg/dl": (2, 2700), _ANY: (1e-9, math.inf)},
+    "PF": {"mmhg": (1, 800), _ANY: (1e-9, math.inf)},
+    "PRED": {"mg/day": (0, 5000), _ANY: (0, math.inf)},
+    "REMI": {"ng/ml": (0, 200), _ANY: (0, math.inf)},
+    "HOURS": {"h": (0, 1e6)},
+}
+"""Column -> unit -> lowest and highest possible value, both included. A size is never 0."""
+
+POSSIBLE_LEVELS: Mapping[tuple[str, str], tuple[float, float]] = {
+    ("inr", "1"): (0.3, 30),
+    ("bis", "1"): (0, 100),
+    ("glucose", "mmol/l"): (0, 150),
+    ("leukocytes", "10^9/l"): (0, 1000),
+    ("anc", "10^9/l"): (0, 1000),
+}
+"""(output, unit) -> lowest and highest possible level."""
+
+_USUAL_LEVELS: Mapping[tuple[str, str], tuple[float, float]] = {
+    ("inr", "1"): (0.7, 10),
+    ("glucose", "mmol/l"): (1, 40),
+    ("leukocytes", "10^9/l"): (0, 100),
+    ("anc", "10^9/l"): (0, 100),
+}
+"""(output, unit) -> outside this a level is possible, and a reason to look again."""
+
+_DENSEST = {"g/l": 1e3, "mg/l": 1e6, "ug/ml": 1e6, "mg/dl": 1e5, "ug/l": 1e9, "ng/ml": 1e9, "ng/l": 1e12}
+"""Unit -> one kilogram in a litre: no solution holds more."""
+
+_MISSING = frozenset({-9.0, -99.0, -999.0, -9999.0, -99999.0, -99.9, -999.9})
+_DOUBTFUL = _MISSING | {-1.0, -8.0, -88.0, 99.0, 999.0, 9999.0, 99999.0, 99.9, 999.9}
+"""Also used for a value that nobody has, but more often a value."""
+
+
+def possible_range(column: str, name: str, unit: str) -> tuple[float, float]:
+    """The bounds of a covariate, infinite where its quantity is not known here.
+
+    Args:
+        column: its NONMEM-style column.
+        name: its key, for a column that is not listed.
+        unit: its unit.
+    """
+    for written in (column, name):
+        quantity = _quantity(written)
+        if quantity in POSSIBLE:
+            units = POSSIBLE[quantity]
+            return units.get(_plain(unit), units.get(_ANY, (-math.inf, math.inf)))
+    return -math.inf, math.inf
+
+
+def possible_level(output: str, unit: str) -> tuple[float, float]:
+    """The bounds of a measured level: never below 0, never denser than a solution can be."""
+    return POSSIBLE_LEVELS.get((output, _plain(unit)), (0.0, _DENSEST.get(_plain(unit), math.inf)))
+
+
+def usual_level(output: str, unit: str) -> tuple[float, float]:
+    """Where levels lie; infinite where nothing is known of the output."""
+    return _USUAL_LEVELS.get((output, _plain(unit)), (-math.inf, math.inf))
+
+
+def missing_code(value: float, *, impossible: bool) -> str:
+    """The question whether a number is a code for missing; empty where it is none.
+
+    Args:
+        value: the number, outside the published range.
+        impossible: it is outside the possible range as well.
+    """
+    asked = value in (_DOUBTFUL if impossible else _MISSING)
+    return f"is {value:g} a code for missing? " if asked else ""
+
+
+def _quantity(text: str) -> str:
+    letters = re.sub(r"[^A-Z0-9]", "", text.upper())
+    return next((column for column, others in SYNONYMS.items() if letters in others), letters)
+
+
+def _plain(unit: str) -> str:
+    return unit.strip().lower().replace(" ", "").replace("µ", "u").replace("μ", "u").replace("²", "2")

@@ -1,0 +1,80 @@
+"""Individual parameters that a body can have: finite, and positive where the typical patient's are."""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike
+
+from rl_drug_dosage.pkpd._errors import CovariateError
+from rl_drug_dosage.pkpd.covariates import Covariates, stack_covariates
+from rl_drug_dosage.pkpd.model import DrugModel
+from rl_drug_dosage.pkpd.population import individual_parameters
+
+__all__ = ["check_parameters", "check_typical_parameters", "parameter_unit"]
+
+_RESERVED = {"cl": "L/h", "v1": "L", "q2": "L/h", "v2": "L", "q3": "L/h", "v3": "L", "ka": "1/h", "ke0": "1/h"}
+_PREFIXES = {"f_": "1", "lag_": "h", "duration_": "h"}
+
+
+def parameter_unit(name: str) -> str:
+    """The engine's unit of a parameter, by its reserved name; empty for any other."""
+    return _RESERVED.get(name) or next((unit for prefix, unit in _PREFIXES.items() if name.startswith(prefix)), "")
+
+
+def check_parameters(
+    model: DrugModel, p: Mapping[str, ArrayLike], covariates: Mapping[str, ArrayLike], who: Sequence[str]
+) -> None:
+    """Refuse parameters with which no course may be computed.
+
+    All must be finite. Those that the structure reads must be above 0 if the typical patient's are: a clearance or a
+    volume below 0 comes from covariates that the model's equations were not made for. Bioavailability, lag and duration
+    must be at least 0.
+
+    Args:
+        model: the drug.
+        p: individual parameters, ``[patient, record]`` each.
+        covariates: the values behind them, of the same shape.
+        who: how messages begin, one for each patient.
+
+    Raises:
+        CovariateError: names patient, parameter, value and covariates.
+    """
+    typical = model.typical()
+    for name, given in p.items():
+        values = np.atleast_2d(np.asarray(given))
+        good = np.isfinite(values)
+        with np.errstate(invalid="ignore"):
+            if name in model.structure.parameters and typical[name] > 0:
+                good &= values > 0
+            elif name.startswith(tuple(_PREFIXES)):
+                good &= values >= 0
+        if good.all():
+            continue
+        patient, record = np.argwhere(~good)[0]
+        facts = {n: np.atleast_2d(np.asarray(v)) for n, v in covariates.items()}
+        told = ", ".join(f"{n} = {v[patient, min(record, v.shape[1] - 1)]:g}" for n, v in facts.items())
+        unit = parameter_unit(name).removesuffix("1")
+        raise CovariateError(
+            f"{who[patient]}: {model.name} gives {name} = {values[patient, record]:g}{' ' * bool(unit)}{unit} for "
+            f"{told or 'no covariates'}: "
+            "parameters must be finite and positive; correct the covariates, or use a model that holds for them"
+        )
+
+
+def check_typical_parameters(model: DrugModel, tables: Sequence[Covariates], who: Sequence[str]) -> None:
+    """Refuse patients for whose covariates the model's typical parameters are none, see `check_parameters`.
+
+    Args:
+        model: the drug.
+        tables: the covariates of each patient.
+        who: how messages begin, one for each patient.
+
+    Raises:
+        CovariateError: names patient, parameter, value and covariates.
+    """
+    table = stack_covariates(tables)
+    nobody = jnp.zeros(len(model.etas))
+    p = jax.jit(jax.vmap(lambda one: individual_parameters(model, one, nobody)))(table)
+    check_parameters(model, p, table.values, who)

@@ -1,0 +1,132 @@
+"""What somebody at the bedside may tell of a patient: impossible is refused, unusual is a warning."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.units import same_unit
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.pkpd import Covariate, DrugModel, check_typical_parameters, make_covariates, plain_number
+from rl_drug_dosage.pkpd.quantities import missing_code, possible_level, usual_level
+
+__all__ = ["check_controller", "check_levels", "finite_number", "level_ranges", "read_covariates"]
+
+_OF_LEVELS = frozenset({"trough", "peak", "nadir", "value"})
+"""Metrics in the unit of the output."""
+_MANY_TIMES = 10.0
+"""Times the highest limit that a scenario names, a level is probably in another unit: this project's choice."""
+
+
+def read_covariates(covariates: Sequence[Covariate], given: Mapping[str, Any]) -> dict[str, float]:
+    """The covariates that were given, as numbers under their own names.
+
+    Args:
+        covariates: what the scenario knows.
+        given: by name, column or alias; numbers or words.
+
+    Raises:
+        UnknownNameError: a covariate that the scenario does not have.
+        ConfigError: one that is given twice, under two names.
+        CovariateError: no number, or one that no patient has.
+    """
+    known = {c.name: c for c in covariates}
+    found: dict[str, float] = {}
+    spelt: dict[str, str] = {}
+    for raw, value in given.items():
+        called = [known[raw]] if raw in known else [c for c in covariates if c.is_called(raw)]
+        if len(called) != 1:
+            raise UnknownNameError("covariate", raw, known)
+        name = called[0].name
+        if name in found:
+            raise ConfigError(f"covariate {name!r} was given twice, as {spelt[name]!r} and {raw!r}: leave one out")
+        found[name], spelt[name] = called[0].number(value), raw
+    return found
+
+
+def check_controller(
+    scenario: Scenario, model: DrugModel, rows: Sequence[Mapping[str, float]], who: Sequence[str]
+) -> None:
+    """Refuse patients for whose covariates a drug model has no finite, positive parameters.
+
+    Args:
+        scenario: the task, with its clocks.
+        model: what the policy believes.
+        rows: the covariates of each patient.
+        who: how messages begin, one for each patient.
+
+    Raises:
+        CovariateError: names the patient, the parameter and the covariates.
+    """
+    start = {clock.name: float(clock.value(jnp.zeros(()))) for clock in scenario.clocks}
+    names = [c.name for c in model.covariates]
+    tables = [make_covariates(model, {name: {**row, **start}[name] for name in names}) for row in rows]
+    check_typical_parameters(model, tables, [whose.removesuffix(": ") or "the patient" for whose in who])
+
+
+def level_ranges(scenario: Scenario) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The possible range of the monitored output, and the usual one; infinite where nothing is known.
+
+    Where the output is none that `pkpd.quantities` knows, usual levels end at ten times the highest limit that the
+    scenario names for it, in a target, a harm or the shield.
+    """
+    name, unit = _monitored(scenario)
+    goal, possible, (low, high) = scenario.goal, possible_level(name, unit), usual_level(name, unit)
+    if not np.isfinite(high):
+        limits = [t.high for t in goal.targets if t.output == name and same_unit(t.unit, unit)]
+        limits += [h.above for h in goal.harms if h.output == name and h.metric in _OF_LEVELS]
+        named = [limit for limit in (*limits, scenario.shield.level) if limit is not None]
+        high = min(_MANY_TIMES * max(named), possible[1]) if named else high
+    return possible, (low, high)
+
+
+def check_levels(scenario: Scenario, time_h: float, levels: Mapping[str, float]) -> list[str]:
+    """What is unusual about levels of the monitored output.
+
+    Args:
+        scenario: the task.
+        time_h: when they were drawn, for messages.
+        levels: how a sentence about a patient begins -> the level.
+
+    Raises:
+        ConfigError: a level that no patient has.
+    """
+    name, unit = _monitored(scenario)
+    (low, high), usual = level_ranges(scenario)
+    counted = "" if unit == "1" else f" {unit}"
+    said = []
+    for whose, level in levels.items():
+        where = f"{whose}level {level:g} at {time_h:g} h"
+        if not low <= level <= high:
+            most = f" and <= {high:g}" if np.isfinite(high) else ""
+            raise ConfigError(
+                f"{where}: {missing_code(level, impossible=True)}give numbers >= {low:g}{most}{counted}, or None where "
+                "none was measured"
+            )
+        if not usual[0] <= level <= usual[1]:
+            ends = f"{usual[0]:g} to {usual[1]:g}" if usual[0] > 0 else f"up to {usual[1]:.4g}"
+            said.append(f"{where}: {name} of {ends}{counted} is usual; is it in another unit, or a slip?")
+    return said
+
+
+def finite_number(value: object, what: str, unit: str) -> float:
+    """A number, or refused.
+
+    Raises:
+        ConfigError: no number, or not finite.
+    """
+    try:
+        number = plain_number(value)
+    except ValueError:
+        number = np.nan
+    if not np.isfinite(number):
+        raise ConfigError(f"{what} is {value!r}: give a finite number of {unit}")
+    return number
+
+
+def _monitored(scenario: Scenario) -> tuple[str, str]:
+    """Name and unit of what is measured."""
+    name, model = scenario.monitoring.output, scenario.drug(scenario.models[0])
+    return name, model.outputs[model.output_index(name)].unit
