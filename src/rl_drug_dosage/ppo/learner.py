@@ -122,7 +122,7 @@ class Learner:
 
     def init(self, rng: np.random.Generator) -> LearnerState:
         """A newly initialised state, as NumPy arrays (nothing is compiled)."""
-        flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(self.init_params(rng))])
+        flat = self.flat(self.init_params(rng))
         return LearnerState(
             params=flat,
             opt_state=optax.ScaleByAdamState(
@@ -131,6 +131,10 @@ class Learner:
             update=np.zeros((), np.int32),
             lr_factor=np.ones((), np.float32),
         )
+
+    def flat(self, networks: ActorCritic) -> Float[np.ndarray, " parameters"]:
+        """The inverse of `networks`, on the host."""
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(networks)])
 
     def networks(self, flat: Float[Array, " parameters"]) -> ActorCritic:
         """The networks in a flat parameter vector, on the host or on a device."""

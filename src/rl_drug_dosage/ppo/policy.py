@@ -1,7 +1,7 @@
 """A trained PPO policy: networks, the normaliser they were trained with, and the action transform."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import equinox as eqx
@@ -13,7 +13,7 @@ from jaxtyping import Float, PRNGKeyArray
 from rl_drug_dosage.errors import ModelFileError
 from rl_drug_dosage.ppo.distribution import POLICIES, to_action
 from rl_drug_dosage.ppo.networks import ActorCritic, Gru, Mlp
-from rl_drug_dosage.ppo.normalizer import RunningMoments, standardize
+from rl_drug_dosage.ppo.normalizer import EPSILON, RunningMoments, standardize
 from rl_drug_dosage.types import Array
 
 __all__ = ["PpoPolicy"]
@@ -58,6 +58,31 @@ class PpoPolicy(eqx.Module):
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch memory"] | None]:
         """The mean of the Gaussian before the action transform (CleanRL's ``actor_mean``), and the recurrent state."""
         return self.networks.act(self.normalize(observation), memory)
+
+    def on_host(self) -> Callable[[Any, Any], tuple[Any, Any]]:
+        """`mean` with NumPy leaves, for many calls: a module's attributes are looked up once, not at every step."""
+        networks = self.networks
+        if networks.actor_memory is not None:
+            return self.mean
+        layers = [(np.asarray(w), np.asarray(b)) for w, b in zip(*_parts(networks.actor_mean), strict=True)]
+        n, moments, normalized = self.obs_size, self.obs_norm, self.norm_obs
+        mean, deviation = np.asarray(moments.mean[:n]), np.asarray((moments.var[:n] + EPSILON) ** 0.5)
+        clip = np.asarray(self.clip_obs)
+
+        def act(observation: Any, memory: Any) -> tuple[Any, Any]:
+            x = ((observation - mean) / deviation).clip(-clip, clip) if normalized else observation
+            for weight, bias in layers[:-1]:
+                x = np.tanh(x @ weight + bias)
+            return x @ layers[-1][0] + layers[-1][1], memory
+
+        return act
+
+    def sampled(
+        self, mean: Float[np.ndarray, "*batch action"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "*batch action"]:
+        """A sample around the mean, on the host."""
+        deviation = np.exp(np.asarray(self.networks.actor_logstd[0]))
+        return mean + deviation * rng.standard_normal(mean.shape, dtype=np.float32)
 
     def to_action(self, u: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
         """The dose for a value of the Gaussian."""
@@ -145,6 +170,10 @@ class PpoPolicy(eqx.Module):
         bounded = np.isfinite(self.low).all() and np.isfinite(self.high).all()
         if not (self.low <= self.high).all() or not (bounded or self.kind == "gaussian-raw"):
             raise ModelFileError("the model's lowest and highest actions are not a range: train the policy again")
+
+
+def _parts(mlp: Mlp) -> tuple[Any, Any]:
+    return mlp.weights, mlp.biases
 
 
 def _fits(gru: Gru, features: int) -> bool:

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, UInt32
 
-from rl_drug_dosage.errors import CheckpointError, ConfigError
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.ppo.action_space import ActionSpace
 from rl_drug_dosage.ppo.distribution import to_action
 from rl_drug_dosage.ppo.learner import Learner, LearnerState, Rates, Rollout, UpdateMetrics
 from rl_drug_dosage.ppo.networks import ActorCritic
@@ -27,7 +28,8 @@ from rl_drug_dosage.training.collect import (
 )
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.episodes import Summary, run_gymnasium, summarize
-from rl_drug_dosage.training.gym_envs import BatchStep, make_batch, make_one
+from rl_drug_dosage.training.gym_envs import BatchStep, NotRepeatedError
+from rl_drug_dosage.training.gym_make import make_batch, make_one
 from rl_drug_dosage.training.program import Report, env_record, learner_settings, make_policy, make_rates
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
@@ -64,17 +66,26 @@ class GymProgram:
         for option, default in _COMPILED_ONLY.items():
             if getattr(config, option) != default:
                 raise ConfigError(f"--{option.replace('_', '-')} is for our compiled environments, not {config.env_id}")
+        self.compiles_evaluation = False
         self.seeds: tuple[int, ...] = (config.seed,)
         self.env_record: Mapping[str, Any] = env_record(config, config.env_options())
         self._config = config
         self._gym_id = gym_id or config.env_id
         self._rates = make_rates(config, num_updates)
-        self.envs, obs_size, self.bounds = make_batch(config, self._gym_id)
+        batch = make_batch(config, self._gym_id)
+        self.envs = batch.envs
+        self._space = batch.actions
+        self.actions: ActionSpace | None = batch.actions
         masked = config.vectorization == "vector_entry_point"
         self.learner = Learner(
-            learner_settings(config, obs_size=obs_size, action_size=len(self.bounds[0]), masked=masked)
+            learner_settings(config, obs_size=batch.obs_size, action_size=batch.actions.size, masked=masked)
         )
         self._learn = jax.jit(self._update)
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest action of the policy."""
+        return self._space.policy_bounds
 
     def init(self) -> GymState:
         """The state before the first update; starts the first episodes."""
@@ -110,7 +121,14 @@ class GymProgram:
 
     def evaluate(self, policy: PpoPolicy, seed: int, episodes: int) -> Summary:
         """Deterministic episodes, whose resets are seeded from a separate stream."""
-        run = run_gymnasium(self._make_one, policy, seed=seed, stream=Stream.TRAIN_EVAL, episodes=episodes)
+        run = run_gymnasium(
+            self._make_one,
+            policy,
+            seed=seed,
+            stream=Stream.TRAIN_EVAL,
+            episodes=episodes,
+            max_steps=self._config.eval_max_steps,
+        )
         return summarize(run)
 
     def snapshot(self, state: GymState) -> dict[str, np.ndarray]:
@@ -118,19 +136,21 @@ class GymProgram:
         return pack(state) | {f"envs.{name}": tensor for name, tensor in self.envs.snapshot().items()}
 
     def restore(self, tensors: Mapping[str, np.ndarray], say: Callable[[str], None]) -> GymState:
-        """Restore the state of a snapshot, including the environments."""
+        """Restore the state of a snapshot; the environments too, or else with new episodes."""
         state: GymState = unpack(self.init(), tensors)
         prefix = "envs."
-        obs = self.envs.restore({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
-        if self.envs.resumable:
-            if not np.array_equal(obs, state.obs):
-                raise CheckpointError(
-                    f"{self._config.env_id} is not reproducible for equal seeds and actions: its runs cannot be resumed"
-                )
-            return state
-        say("the vector environment does not expose its state: the resumed run starts new episodes")
-        zeros = np.zeros_like(state.episode_return)
-        return GymState(state.learner, state.norms, state.key, obs, zeros, zeros)
+        own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        try:
+            self.envs.restore(own, state.obs)
+        except NotRepeatedError as error:
+            say(
+                f"the episodes of {self._config.env_id} cannot be continued ({error}): the resumed run starts new "
+                "episodes, so it is not bit for bit the run that was never stopped"
+            )
+            zeros = np.zeros_like(state.episode_return)
+            norms = eqx.tree_at(lambda n: n.discounted, state.norms, np.zeros_like(state.norms.discounted))
+            return GymState(state.learner, norms, state.key, self.envs.reset(), zeros, zeros)
+        return state
 
     def close(self) -> None:
         """Release the environments."""
