@@ -62,7 +62,7 @@ def longer(record: RunRecord, config: TrainConfig, total_timesteps: int, update:
     step = update * config.num_envs * config.num_steps
     extension = {"at_step": step, "before": config.total_timesteps, "total_timesteps": total_timesteps}
     return replace(
-        record, config=replace(config, total_timesteps=total_timesteps), extended=[*record.extended, extension]
+        record, config=replace(config, total_timesteps=total_timesteps), extended=(*record.extended, extension)
     )
 
 

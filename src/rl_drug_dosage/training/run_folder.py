@@ -173,7 +173,7 @@ class RunFolder:
                 options=RunOptions(**record["run"]),
                 scenario=dict(record.get("scenario", {})),
                 initial=dict(record.get("initial", {})),
-                extended=[{n: int(e[n]) for n in _EXTENSION} for e in record.get("extended", [])],
+                extended=tuple({n: int(e[n]) for n in _EXTENSION} for e in record.get("extended", [])),
             )
         except (OSError, LookupError, TypeError, ValueError) as error:
             raise CheckpointError(
