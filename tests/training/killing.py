@@ -2,7 +2,8 @@
 
     python killing.py FOLDER N ARGUMENT...
 
-Counted is what happens below FOLDER: files opened for writing, renamed, removed, folders made.
+Counted is what happens below FOLDER: files opened for writing, renamed and removed, folders made. With N 0 nothing is
+killed, and the last line that is printed is the count.
 """
 
 import os
@@ -10,35 +11,34 @@ import signal
 import sys
 from pathlib import Path
 
-folder, left = Path(sys.argv[1]).resolve(), int(sys.argv[2])
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
+CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 
 
-def watch(event, args):
-    """Count, and end when the count is reached; a file or folder that is not below FOLDER does not count."""
-    global left
-    if event == "open":
-        if not isinstance(args[2], int) or not args[2] & WRITES:
+def main(folder: Path, number: int) -> None:
+    """Run ``sys.argv`` under an audit hook."""
+    counted: list[Path] = []
+
+    def watch(event: str, args: tuple) -> None:
+        writes = event == "open" and isinstance(args[2], int) and args[2] & WRITES
+        if not (writes or event in CHANGES) or not isinstance(args[0], str | bytes | os.PathLike):
             return
-    elif event not in CHANGES:
-        return
-    if not isinstance(args[0], str | bytes | os.PathLike):
-        return
-    path = Path(os.fsdecode(args[0])).absolute()
-    if folder != path and folder not in path.parents:
-        return
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        path = Path(os.fsdecode(args[0])).absolute()
+        if folder in (path, *path.parents):
+            counted.append(path)
+            if len(counted) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    from rl_drug_dosage.cli import main as command_line
+
+    try:
+        command_line()
+    finally:
+        sys.stdout.write(f"\n{len(counted)}\n")
 
 
-sys.addaudithook(watch)
-sys.argv = ["rl-drug-dosage", *sys.argv[3:]]
-
-from rl_drug_dosage.cli import main  # noqa: E402 - the hook comes first
-
-try:
-    main()
-finally:
-    print(f"operations left: {left}")
+if __name__ == "__main__":
+    place, kill_at = Path(sys.argv[1]).absolute(), int(sys.argv[2])
+    sys.argv = ["rl-drug-dosage", *sys.argv[3:]]
+    main(place, kill_at)

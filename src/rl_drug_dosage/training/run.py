@@ -174,9 +174,7 @@ class Run:
             )
             self.progress(moment.line(), step / plan.total_timesteps)
             if last or update % self.options.checkpoint_freq == 0:
-                self._save(state, update)
-            if last and summaries and len(self.program.seeds) > 1:
-                self._save_median(state, summaries)
+                self._save(state, update, summaries if last else ())
         if update < plan.num_updates and update % self.options.checkpoint_freq:
             self._save(state, update)
         return state, update, summaries
@@ -229,15 +227,17 @@ class Run:
         if not described:
             self._loggers.hyperparameters(config.to_record())
 
-    def _save(self, state: Any, update: int) -> None:
+    def _save(self, state: Any, update: int, last: tuple[Summary, ...] = ()) -> None:
+        """The models first: whoever is killed in between goes on from the checkpoint before, and writes them again."""
         config = self.plan.config
+        if update:
+            for policy, seed in zip(self.program.policies(state), self.program.seeds, strict=True):
+                folder = self.folder if len(self.program.seeds) == 1 else self.folder.of_seed(seed)
+                self._save_model(folder.model, policy, seed, update)
+            if last and len(self.program.seeds) > 1:
+                self._save_median(state, last)
         record = {"config": config.to_record(), "update": update, "metrics_bytes": self._metrics.sync()}
         save_checkpoint(self.folder.checkpoint, self.program.snapshot(state), record)
-        if update == 0:
-            return
-        for policy, seed in zip(self.program.policies(state), self.program.seeds, strict=True):
-            folder = self.folder if len(self.program.seeds) == 1 else self.folder.of_seed(seed)
-            self._save_model(folder.model, policy, seed, update)
 
     def _save_median(self, state: Any, summaries: tuple[Summary, ...]) -> None:
         """Of several seeds the run's own ``agent.pt`` is the median one, never the best."""
