@@ -71,7 +71,7 @@ class ActionSpace:
         flat = np.asarray(action)
         cast = flat.astype(self.dtype)
         low, high = self._limits
-        shaped = np.clip(cast, low, high).reshape(*flat.shape[:-1], *self.shape)
+        shaped = np.clip(cast, low, high).reshape((*flat.shape[:-1], *self.shape))
         return shaped[()] if self.kind == "discrete" else shaped
 
     @cached_property

@@ -244,6 +244,7 @@ def run_gymnasium(
     contract, actions = Contract(name, env.observation_space), action_space_of(name, env.action_space)
     act, limit = policy.on_host(), max_steps or _limit_of(env)
     bounds = policy.low, policy.high, policy.kind
+    give = policy.to_action if policy.choices else lambda u: to_action(u, *bounds)
     courses, cut = [], 0
     try:
         for episode in range(episodes):
@@ -255,7 +256,7 @@ def run_gymnasium(
                 u, memory = act(obs, memory)
                 if not deterministic:
                     u = policy.sampled(u, rng)
-                action = actions.to_env(to_action(u, *bounds))
+                action = actions.to_env(give(u))
                 out = contract.step(env, action)
                 obs, done = out.obs, out.terminated or out.truncated
                 course.append((obs[0], np.ravel(action)[0], out.reward, out.in_range > 0))

@@ -269,6 +269,11 @@ def _registered(model: Model, env_id: str) -> gymnasium.Env[Any, Any]:
     actions = action_space_of(env_id, env.action_space)
     _check_fit(model, flat_size(env_id, env.observation_space), actions.size)
     low, high = model.policy.low, model.policy.high
+    if bool(model.policy.choices) != bool(actions.choices):
+        raise ModelFileError(
+            f"the model gives {'discrete' if model.policy.choices else 'continuous'} actions, but {model.env_id} here "
+            f"takes {env.action_space}: it was trained for another version of that environment"
+        )
     # Not to the bit: a bound of a float64 space may have been rounded either way.
     if not all(np.allclose(a, b, rtol=1e-6, atol=0.0) for a, b in zip((low, high), actions.policy_bounds, strict=True)):
         raise ModelFileError(

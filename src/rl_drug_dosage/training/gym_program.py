@@ -1,6 +1,7 @@
 """Training on any Gymnasium environment: the environments on the host, the update compiled."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +12,7 @@ from jaxtyping import Float, UInt32
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.ppo.action_space import ActionSpace
+from rl_drug_dosage.ppo.categorical import CATEGORICAL, choose
 from rl_drug_dosage.ppo.distribution import to_action
 from rl_drug_dosage.ppo.learner import Learner, LearnerState, Rates, Rollout, UpdateMetrics
 from rl_drug_dosage.ppo.networks import ActorCritic
@@ -77,9 +79,10 @@ class GymProgram:
         self._space = batch.actions
         self.actions: ActionSpace | None = batch.actions
         masked = config.vectorization == "vector_entry_point"
-        self.learner = Learner(
-            learner_settings(config, obs_size=batch.obs_size, action_size=batch.actions.size, masked=masked)
-        )
+        settings = learner_settings(config, obs_size=batch.obs_size, action_size=batch.actions.size, masked=masked)
+        if batch.actions.choices:
+            settings = replace(settings, policy=CATEGORICAL, choices=batch.actions.choices)
+        self.learner = Learner(settings)
         self._learn = jax.jit(self._update)
 
     @property
@@ -189,20 +192,22 @@ class GymProgram:
         per_step = config.norm_update == "step"
         norms = state.norms if per_step else eqx.tree_at(lambda n: n.obs, state.norms, state.norms.obs_latest)
         norms = jax.tree.map(np.asarray, norms)
-        networks = self._host_networks(state.learner)
+        networks, choices = self._host_networks(state.learner), self.learner.settings.choices
         deviation = np.exp(networks.actor_logstd[0])
-        update = int(state.learner.update)
-        noise = generator(config.seed, Stream.TRAIN, 2**31, update).standard_normal(
-            (config.num_steps, config.num_envs, deviation.size), dtype=np.float32
-        )
+        noise = self._noise(int(state.learner.update))
         obs, total, length = state.obs, state.episode_return.copy(), state.episode_length.copy()
         rows: list[tuple[np.ndarray, ...]] = []
         ended: list[tuple[float, float]] = []
         in_range: list[np.ndarray] = []
         for eps in noise:
             obs_n = standardize(obs, norms.obs, rates.clip_obs) if config.norm_obs else obs
-            u = networks.actor_mean(obs_n) + deviation * eps
-            out = self.envs.step(to_action(u, *self.bounds, config.policy))
+            mean = networks.actor_mean(obs_n)
+            if choices:
+                u = choose(mean + eps, choices)
+                out = self.envs.step(self.bounds[0] + u)
+            else:
+                u = mean + deviation * eps
+                out = self.envs.step(to_action(u, *self.bounds, config.policy))
             done = out.terminated | out.truncated
             total, length = total + out.reward, length + out.valid
             ended += zip(total[done], length[done], strict=True)
@@ -221,6 +226,14 @@ class GymProgram:
         share = np.concatenate(in_range).mean() if in_range else np.nan
         stats = EpisodeStats(np.float32(len(ended)), sums[0], sums[1], share, np.float32(0.0))
         return transitions, norms, GymState(state.learner, norms, state.key, obs, total, length), stats
+
+    def _noise(self, update: int) -> Float[np.ndarray, "time env action"]:
+        """What makes samples of a rollout's actions: normal, or Gumbel for logits."""
+        config, choices = self._config, self.learner.settings.choices
+        rng = generator(config.seed, Stream.TRAIN, 2**31, update)
+        if choices:
+            return rng.gumbel(size=(config.num_steps, config.num_envs, sum(choices))).astype(np.float32)
+        return rng.standard_normal((config.num_steps, config.num_envs, self._space.size), dtype=np.float32)
 
     def _host_networks(self, learner: LearnerState) -> ActorCritic:
         networks: ActorCritic = jax.tree.map(np.asarray, self.learner.networks(np.asarray(learner.params)))

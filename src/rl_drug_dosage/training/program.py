@@ -105,7 +105,8 @@ def make_policy(
     """The policy in a flat parameter vector, with NumPy leaves."""
     networks = jax.tree.map(np.asarray, learner.networks(flat))
     clip = np.asarray(config.clip_obs, np.float32)
-    return PpoPolicy(networks, obs_norm, *bounds, clip, config.policy, config.norm_obs)
+    settings = learner.settings
+    return PpoPolicy(networks, obs_norm, *bounds, clip, settings.policy, config.norm_obs, settings.choices)
 
 
 class CompiledProgram:
