@@ -107,3 +107,23 @@ def test_a_run_killed_at_any_time_goes_on(whole, place):
         if (folder / name).exists():
             arguments = ["train", "--resume", str(folder / name)]
     _goes_on(kind, folder, name)
+
+
+def test_a_benchmark_killed_at_a_touch_of_the_disk_leaves_all_of_its_files_or_none(tmp_path):
+    """And the same command succeeds in the folder that it left."""
+    files = {"benchmark.json", "benchmark.csv", "patients.csv", "report.html"}
+
+    def command(number: int, name: str) -> subprocess.Popen[str]:
+        own = ["--scenario", "vancomycin", "--policy", "label", "--patients", "5", "--output-dir", str(tmp_path / name)]
+        return _spawn(sys.executable, str(KILLING), str(tmp_path), str(number), "benchmark", *own)
+
+    touches = int(_finish(command(0, "whole")).splitlines()[-1])
+    for number in range(1, touches + 1):
+        killed = command(number, f"out-{number}")
+        killed.communicate(timeout=300)
+        assert killed.returncode == -signal.SIGKILL
+        folder = tmp_path / f"out-{number}"
+        there = {p.name for p in folder.iterdir()} & files if folder.exists() else set()
+        assert there in (set(), files)
+    _finish(command(0, "out-3"))
+    assert {p.name for p in (tmp_path / "out-3").iterdir()} == files

@@ -123,7 +123,7 @@ def test_discrete_actions_are_learnt_and_everything_takes_the_model(tmp_path, na
     dose = course.recommend()
     assert np.isin(np.asarray(dose).dtype.kind, ["i", "u"])
     lowest = np.ravel(getattr(space, "start", 0))
-    np.testing.assert_array_equal(dose, lowest + 1)
+    np.testing.assert_array_equal(dose, (lowest + np.ones(np.shape(dose)))[()] if np.ndim(dose) else lowest[0] + 1)
     course.given(*np.ravel(dose).tolist())
     record = load_policy(done.model).model.record["action"]
     kinds = {spaces.Discrete: "discrete", spaces.MultiDiscrete: "multidiscrete", spaces.MultiBinary: "multibinary"}
