@@ -16,6 +16,7 @@ from gymnasium.spaces import Box
 from rl_drug_dosage import api
 from rl_drug_dosage.errors import BadPluginError, ConfigError, RlDrugDosageError
 from rl_drug_dosage.ppo.action_space import ActionSpace
+from rl_drug_dosage.training.task import Task, again, find_task
 from rl_drug_dosage.trials.bedside import load_policy
 
 SMALL = {
@@ -324,20 +325,29 @@ def test_a_breach_of_the_contract_is_one_line_and_leaves_nothing(tmp_path, regis
 
 
 def test_a_breach_later_keeps_what_was_learnt(tmp_path, registered):
-    """The third update breaks off: the checkpoint of the second can still be resumed."""
+    """The third update breaks off: once the environment is mended, the run goes on as if nothing had happened."""
 
     class Later(Case):
         steps = 0
+        broken = False
 
         def step(self, a: np.ndarray) -> Any:
             Later.steps += 1
             obs, reward, *rest = super().step(a)
-            return obs, np.nan if Later.steps == 300 else reward, *rest
+            return obs, np.nan if Later.broken and Later.steps == 300 else reward, *rest
 
     env = registered(Later)
+    settings = {"eval_freq": 0, "num_steps": 70, "total_timesteps": 420}
+    whole = train(tmp_path, env, run_name="whole", **settings)
+    Later.steps, Later.broken = 0, True
     with pytest.raises(BadPluginError, match="reward nan"):
-        train(tmp_path, env, eval_freq=0, checkpoint_freq=1, run_name="r")
-    assert api.train(resume=tmp_path / "runs" / "r", progress=Notes()).complete
+        train(tmp_path, env, run_name="r", **settings)
+    notes = Notes()
+    again = api.train(resume=tmp_path / "runs" / "r", progress=notes)
+    assert notes.having("at step 280 of 420")
+    assert not notes.having("new episodes")
+    a, b = (load_policy(r.model).model.policy.to_tensors() for r in (whole, again))
+    assert all(np.array_equal(a[n], b[n]) for n in a)
 
 
 @pytest.mark.parametrize("mode", ["NEXT_STEP", "SAME_STEP", "DISABLED"])
@@ -473,6 +483,16 @@ def test_a_model_of_another_space_is_refused(tmp_path, registered):
         train(tmp_path, NAME, run_name="b", init_from=first.model)
     with pytest.raises(RlDrugDosageError, match=r"actions from .* another version"):
         api.evaluate(first.model, progress=False)
+
+
+def test_the_command_that_goes_on_names_what_a_run_s_record_may_not(tmp_path):
+    """A module, a file: nothing that a folder holds is imported."""
+    assert again(Task("a:B-v0", gym_id="a:B-v0")) == "--env-id a:B-v0"
+    assert not again(Task("B-v0", gym_id="B-v0"))
+    file = tmp_path / "my task.py"
+    file.write_text("from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO\n")
+    assert again(find_task(str(file))) == f"--scenario '{file}'"
+    assert not again(find_task("vancomycin"))
 
 
 def test_names_of_options_are_those_of_the_command_line():

@@ -1,7 +1,7 @@
 """A batch of any Gymnasium environment, with final observations handled correctly."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -50,8 +50,12 @@ class EnvBatch(abc.ABC):
         """One step in every environment; finished episodes are restarted."""
 
     @abc.abstractmethod
+    def mark(self) -> Callable[[], dict[str, np.ndarray]]:
+        """The state of this moment, to be written out later: cheap, since few of them are."""
+
     def snapshot(self) -> dict[str, np.ndarray]:
         """The state that ``restore`` needs."""
+        return self.mark()()
 
     @abc.abstractmethod
     def restore(
@@ -103,11 +107,17 @@ class SeparateEnvs(EnvBatch):
             start.append(self._restart(i) if out.terminated or out.truncated else out.obs)
         return BatchStep(np.stack(final), np.stack(start), reward, terminated, truncated, np.ones(n, bool), share)
 
-    def snapshot(self) -> dict[str, np.ndarray]:
-        lengths = np.array([len(actions) for actions in self._actions], np.int64)
-        taken = [a for actions in self._actions for a in actions]
-        stacked = np.stack(taken).astype(np.float32) if taken else np.zeros((0, self._space.size), np.float32)
-        return {"episode": self._episode.copy(), "lengths": lengths, "actions": stacked}
+    def mark(self) -> Callable[[], dict[str, np.ndarray]]:
+        # An episode's list only grows, and the next episode has a list of its own.
+        episode, courses = self._episode.copy(), [(actions, len(actions)) for actions in self._actions]
+
+        def tensors() -> dict[str, np.ndarray]:
+            taken = [a for actions, length in courses for a in actions[:length]]
+            stacked = np.stack(taken).astype(np.float32) if taken else np.zeros((0, self._space.size), np.float32)
+            lengths = np.array([length for _, length in courses], np.int64)
+            return {"episode": episode.copy(), "lengths": lengths, "actions": stacked}
+
+        return tensors
 
     def restore(
         self, snapshot: dict[str, np.ndarray], expected: Float[np.ndarray, "env obs"]
@@ -189,8 +199,9 @@ class VectorEnvs(EnvBatch):
             share[done] = _shares(last["in_range"], count)[done]
         return BatchStep(final, start, reward, terminated, truncated, valid, share)
 
-    def snapshot(self) -> dict[str, np.ndarray]:
-        return {"resets": np.array(self._resets, np.int64)}
+    def mark(self) -> Callable[[], dict[str, np.ndarray]]:
+        resets = self._resets
+        return lambda: {"resets": np.array(resets, np.int64)}
 
     def restore(
         self, snapshot: dict[str, np.ndarray], expected: Float[np.ndarray, "env obs"]

@@ -83,6 +83,7 @@ class GymProgram:
         if batch.actions.choices:
             settings = replace(settings, policy=CATEGORICAL, choices=batch.actions.choices)
         self.learner = Learner(settings)
+        self._before: tuple[int, Callable[[], dict[str, np.ndarray]]] = (-1, dict)
         self._learn = jax.jit(self._update)
 
     @property
@@ -135,8 +136,13 @@ class GymProgram:
         return summarize(run)
 
     def snapshot(self, state: GymState) -> dict[str, np.ndarray]:
-        """The training state and the environments' state as named tensors."""
-        return pack(state) | {f"envs.{name}": tensor for name, tensor in self.envs.snapshot().items()}
+        """The training state and the environments' state as named tensors.
+
+        The state may be the one before the last iteration, if that came to nothing.
+        """
+        update, envs = self._before
+        own = envs() if update == int(state.learner.update) else self.envs.snapshot()
+        return pack(state) | {f"envs.{name}": tensor for name, tensor in own.items()}
 
     def restore(self, tensors: Mapping[str, np.ndarray], say: Callable[[str], None]) -> GymState:
         """Restore the state of a snapshot; the environments too, or else with new episodes."""
@@ -164,6 +170,7 @@ class GymProgram:
 
     def __call__(self, state: GymState) -> tuple[GymState, Report]:
         """One iteration: a rollout on the host, then all epochs in one compiled call."""
+        self._before = int(state.learner.update), self.envs.mark()
         rollout, norms, state, episodes = self._collect(state)
         learner, norms, key, metrics, clipped = self._compiled(state.learner, rollout, norms, state.key, self._rates)
         learner, norms, key = jax.device_get((learner, norms, key))

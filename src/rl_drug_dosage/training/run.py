@@ -147,7 +147,11 @@ class Run:
         first, start = update, time.perf_counter()
         summaries: tuple[Summary, ...] = ()
         while update < plan.num_updates and interrupts.received is None:
-            new, report = self.program(state)
+            try:
+                new, report = self.program(state)
+            except Exception:
+                self._kept(state, update)
+                raise
             report = jax.device_get(report)
             if reason := culprit(report, self.program.seeds):
                 raise TrainingError(
