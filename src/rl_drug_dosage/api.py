@@ -155,6 +155,7 @@ def train(
     scenario: str | Path | Scenario | None = None,
     preset: str = "",
     decisions: int = 0,
+    init_from: str | Path | None = None,
     resume: str | Path | None = None,
     accept_changed: bool = False,
     command: str = "",
@@ -168,7 +169,9 @@ def train(
         scenario: the dosing task, in place of ``env``.
         decisions: decisions per course in a dosing scenario; 0: the scenario's default.
         preset: a set of defaults: ``"blog"``, ``"fast"``, or ``"scenario"`` (those of a dosing scenario).
-        resume: the folder of a run to resume, bit-identically. A task that is not built in must be given again.
+        init_from: model file or run folder whose weights and observation normaliser the new run starts with.
+        resume: the folder of a run to resume, bit-identically. A task that is not built in must be given again. With
+            ``total_timesteps`` it is trained longer, and its learning rate is annealed over the new total.
         accept_changed: resume although the scenario file has changed since.
         command: the command line that is recorded in the run's folder.
         progress: True, False or a callback, see `utils.progress`.
@@ -182,10 +185,19 @@ def train(
     with shown(progress) as tell:
         if resume is None:
             return start(
-                env, settings, scenario=scenario, preset=preset, decisions=decisions, command=command, progress=tell
+                env,
+                settings,
+                scenario=scenario,
+                preset=preset,
+                decisions=decisions,
+                init_from=init_from,
+                command=command,
+                progress=tell,
             )
         if decisions:
             raise ConfigError("--resume goes on as the run was configured: leave out --decisions, or start a new run")
+        if init_from is not None:
+            raise ConfigError("--resume goes on with the run's own weights: leave out --init-from, or start a new run")
         given = None if env == TrainConfig.env_id else env
         return go_on(
             resume,
@@ -210,6 +222,7 @@ def evaluate(
     simulator: str | Path | DrugModel | None = None,
     controller: str | Path | DrugModel | None = None,
     accept_changed: bool = False,
+    eval_max_steps: int = 0,
     output_dir: str | Path | None = None,
     save_data: bool = False,
     track: bool = False,
@@ -232,6 +245,8 @@ def evaluate(
         simulator: drug model that simulates the patients; None: the one used in training.
         controller: drug model of the policy's Bayesian estimate, if the scenario does not list it.
         accept_changed: evaluate although the scenario file has changed since training.
+        eval_max_steps: cut an episode of your own Gymnasium environment after so many steps; 0: after 2,000 where it
+            declares no time limit.
         output_dir: folder for figures, data and report.
         save_data: also save every step as CSV.
         track: track with Weights & Biases; files then go beside the model unless ``output_dir`` says otherwise.
@@ -267,6 +282,7 @@ def evaluate(
         simulator=simulator,
         controller=controller,
         accept_changed=accept_changed,
+        eval_max_steps=eval_max_steps,
     )
     with shown(progress) as tell, swept(options.output_dir):
         return run(options, progress=tell)

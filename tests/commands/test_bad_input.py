@@ -9,7 +9,6 @@ import pytest
 
 TRAIN = [
     (["--env-id", "DrugDos-v0"], ["'DrugDos-v0'", "did you mean 'DrugDose-v0'"]),
-    (["--env-id", "CartPole-v1"], ["Discrete(2)", "Box"]),
     (["--env-kwargs", '{"k": NaN}'], ["NaN"]),
     (["--env-kwargs", '{"kk": 1}'], ["'kk'", "did you mean 'k'"]),
     (["--env-kwargs", '{"k": 2}'], ["k must be", "2"]),

@@ -21,6 +21,11 @@ THEIRS = [
     *("--env-id", "Pendulum-v1", "--num-envs", "2", "--num-steps", "32", "--num-minibatches", "4"),
     *("--update-epochs", "2", "--total-timesteps", "1024", "--checkpoint-freq", "3", "--eval-freq", "0"),
 ]
+SCENARIO = [
+    *("--scenario", "vancomycin", "--num-envs", "4", "--num-steps", "16", "--num-minibatches", "4"),
+    *("--update-epochs", "2", "--total-timesteps", "384", "--checkpoint-freq", "2", "--eval-freq", "0"),
+]
+KILLING = Path(__file__).with_name("killing.py")
 
 
 def _start(folder: Path, *args: str) -> subprocess.Popen[str]:
@@ -52,6 +57,19 @@ def _same(a: Path, b: Path) -> None:
 def _uninterrupted(folder: Path, args: list[str]) -> Path:
     _finish(_start(folder, *args, "--run-name", "full"))
     return folder
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """The folder of the scenario's run that is never stopped, and how often it touches the disk."""
+    folder = tmp_path_factory.mktemp("scenario")
+    out = _finish(_killed(folder, 0, SCENARIO, "full"))
+    return folder, int(out.splitlines()[-1])
+
+
+def _killed(folder: Path, number: int, args: list[str], name: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(KILLING), str(folder), str(number), "train", "--runs-dir", str(folder), *args]
+    return subprocess.Popen([*command, "--run-name", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +120,18 @@ def test_resuming_a_finished_run_changes_nothing(ours):
     before = (ours / "full" / "checkpoint.pt").read_bytes()
     assert "complete already" in _finish(_start(ours, "--resume", str(ours / "full")))
     assert (ours / "full" / "checkpoint.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("share", [0.0, 0.15, 0.4, 0.75, 1.0])
+def test_a_kill_at_any_touch_of_the_disk_costs_nothing(scenario, share):
+    """Of a scenario's run: from the first file to the last one, resumed or, if it never began, started again."""
+    folder, touches = scenario
+    number = 1 + round(share * (touches - 1))
+    name = f"killed-{number}"
+    process = _killed(folder, number, SCENARIO, name)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, out
+    # What is not there yet may be started under its name; what is there can be resumed.
+    again = ["--resume", str(folder / name)] if (folder / name).exists() else [*SCENARIO, "--run-name", name]
+    _finish(_start(folder, *again))
+    _same(folder / "full", folder / name)

@@ -65,6 +65,13 @@ def command(  # noqa: PLR0917 - the options of a command line
             "--accept-changed", help="Evaluate although the file has changed since training.", rich_help_panel=_OWN
         ),
     ] = _DEFAULT["accept_changed"],
+    eval_max_steps: Annotated[
+        int,
+        typer.Option(
+            help="Cut an episode of your own environment after N steps (0: after 2,000 if it has no time limit).",
+            rich_help_panel=_OWN,
+        ),
+    ] = _DEFAULT["eval_max_steps"],
     track: Annotated[
         bool, typer.Option("--track", help="Track with Weights & Biases.", rich_help_panel=_TRACKING)
     ] = _DEFAULT["track"],
@@ -98,6 +105,7 @@ def command(  # noqa: PLR0917 - the options of a command line
             simulator=simulator,
             controller=controller,
             accept_changed=accept_changed,
+            eval_max_steps=eval_max_steps,
             output_dir=output_dir or (model_path if model_path.is_dir() else model_path.parent),
             save_data=save_data,
             track=track,

@@ -42,7 +42,7 @@ def _train(ctx: typer.Context, **values: Any) -> None:
 def _tell(result: "RunResult") -> None:
     folder = result.folder
     if result.interrupted_by is not None and not result.complete:
-        typer.echo(f"stopped at step {result.step:,}; go on with: rl-drug-dosage train --resume {folder.path}")
+        typer.echo(f"stopped at step {result.step:,}; go on with: {result.resume_command}")
         raise typer.Exit(128 + result.interrupted_by)
     if result.train_s > 0:
         typer.echo(
@@ -79,7 +79,20 @@ def _signature() -> inspect.Signature:
         parameter("preset", str, _DEFAULT["preset"], presets, "Task"),
     ]
     resume = [
-        parameter("resume", str, _DEFAULT["resume"], "resume the run in this folder, bit-identically", "Run"),
+        parameter(
+            "init_from",
+            str,
+            _DEFAULT["init_from"],
+            "start with the weights and the observation normaliser of this model file (or run folder)",
+            "Run",
+        ),
+        parameter(
+            "resume",
+            str,
+            _DEFAULT["resume"],
+            "resume the run in this folder, bit-identically; with --total-timesteps train it longer",
+            "Run",
+        ),
         parameter(
             "accept_changed",
             bool,

@@ -16,6 +16,7 @@ import optax
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from rl_drug_dosage.ppo.advantages import generalized_advantages
+from rl_drug_dosage.ppo.categorical import entropy_of_choices, log_prob_of_choices
 from rl_drug_dosage.ppo.distribution import entropy, log_prob
 from rl_drug_dosage.ppo.loss import Coefficients, LossTerms, Minibatch, ppo_loss
 from rl_drug_dosage.ppo.networks import ActorCritic, init_actor_critic
@@ -58,6 +59,8 @@ class LearnerSettings:
     early_stop: bool = False
     adaptive_lr: bool = False
     masked: bool = False
+    choices: tuple[int, ...] = ()
+    """Values of each component of a discrete action; empty for continuous ones."""
 
 
 class Rollout(NamedTuple):
@@ -113,16 +116,17 @@ class Learner:
         return init_actor_critic(
             rng,
             obs_size=s.obs_size,
-            action_size=s.action_size,
+            action_size=sum(s.choices) or s.action_size,
             hidden_sizes=s.hidden_sizes,
             visible=s.visible,
             memory_size=s.memory_size,
             logstd=s.init_logstd,
+            logstd_size=0 if s.choices else None,
         )
 
     def init(self, rng: np.random.Generator) -> LearnerState:
         """A newly initialised state, as NumPy arrays (nothing is compiled)."""
-        flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(self.init_params(rng))])
+        flat = self.flat(self.init_params(rng))
         return LearnerState(
             params=flat,
             opt_state=optax.ScaleByAdamState(
@@ -131,6 +135,10 @@ class Learner:
             update=np.zeros((), np.int32),
             lr_factor=np.ones((), np.float32),
         )
+
+    def flat(self, networks: ActorCritic) -> Float[np.ndarray, " parameters"]:
+        """The inverse of `networks`, on the host."""
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(networks)])
 
     def networks(self, flat: Float[Array, " parameters"]) -> ActorCritic:
         """The networks in a flat parameter vector, on the host or on a device."""
@@ -164,7 +172,10 @@ class Learner:
             gae_lambda=rates.gae_lambda,
             bootstrap_truncation=s.bootstrap_truncation,
         )
-        old_log_prob = log_prob(rollout.u, mean, networks.actor_logstd)
+        if s.choices:
+            old_log_prob = log_prob_of_choices(rollout.u, mean, s.choices)
+        else:
+            old_log_prob = log_prob(rollout.u, mean, networks.actor_logstd)
         columns = [old_log_prob, advantage, advantage + value, value, rollout.valid]
         rows: Any = jnp.concatenate([rollout.obs, rollout.u, jnp.stack(columns, axis=-1)], axis=-1)
         if rollout.memory is None:
@@ -182,9 +193,7 @@ class Learner:
         finite = jnp.stack([jnp.isfinite(t) for t in terms], axis=-1)
         learnt = self.networks(params)
         means = LossTerms(*(jnp.mean(t) for t in terms))._replace(
-            entropy=entropy(
-                learnt.outputs(rollout.obs, first, rollout.memory)[0], learnt.actor_logstd, s.policy, rollout.valid
-            )
+            entropy=self._entropy(learnt, learnt.outputs(rollout.obs, first, rollout.memory)[0], rollout.valid)
         )
         metrics = UpdateMetrics(
             terms=means,
@@ -195,6 +204,12 @@ class Learner:
             params_finite=jnp.isfinite(params).all(),
         )
         return LearnerState(params=params, opt_state=opt_state, update=state.update + 1, lr_factor=lr_factor), metrics
+
+    def _entropy(self, networks: ActorCritic, mean: Array, weight: Array) -> Array:
+        s = self.settings
+        if s.choices:
+            return entropy_of_choices(mean, s.choices, weight)
+        return entropy(mean, networks.actor_logstd, s.policy, weight)
 
     def _epochs(
         self, state: LearnerState, rows: Any, lr: Array, rates: Rates, key: PRNGKeyArray
@@ -240,7 +255,7 @@ class Learner:
             self.networks(flat),
             batch,
             rates.coefficients,
-            policy=s.policy,
+            policy=s.choices or s.policy,
             norm_adv=s.norm_adv,
             clip_vloss=s.clip_vloss,
             entropy_bonus=s.entropy_bonus,

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
+from rl_drug_dosage.ppo.categorical import entropy_of_choices, log_prob_of_choices
 from rl_drug_dosage.ppo.distribution import entropy, log_prob
 from rl_drug_dosage.ppo.networks import ActorCritic
 from rl_drug_dosage.types import Array
@@ -56,7 +57,7 @@ def ppo_loss(
     batch: Minibatch,
     coefficients: Coefficients,
     *,
-    policy: str,
+    policy: str | tuple[int, ...],
     norm_adv: bool = True,
     clip_vloss: bool = False,
     entropy_bonus: bool = True,
@@ -72,7 +73,8 @@ def ppo_loss(
         params: the networks.
         batch: one minibatch, observations normalised.
         coefficients: ``clip_coef`` is eps.
-        policy: the kind of policy, which determines its entropy.
+        policy: the kind of policy, which determines its entropy; of a discrete action how many values each component
+            has, and then the network's output is logits.
         norm_adv: subtract the minibatch's mean advantage and divide by its sample standard deviation.
         clip_vloss: the clipped value loss.
         entropy_bonus: ``False`` omits the entropy, also from the gradient; for a coefficient of 0.
@@ -95,7 +97,10 @@ def ppo_loss(
         advantage = advantage / (jnp.sqrt(var) + 1e-8)
 
     mu, value, _ = params.outputs(batch.obs, batch.first, batch.memory)
-    log_ratio = log_prob(batch.u, mu, params.actor_logstd) - batch.log_prob
+    if isinstance(policy, tuple):
+        log_ratio = log_prob_of_choices(batch.u, mu, policy) - batch.log_prob
+    else:
+        log_ratio = log_prob(batch.u, mu, params.actor_logstd) - batch.log_prob
     ratio = jnp.exp(log_ratio)
     eps = coefficients.clip_coef
     policy_loss = mean(jnp.maximum(-advantage * ratio, -advantage * jnp.clip(ratio, 1.0 - eps, 1.0 + eps)))
@@ -109,7 +114,11 @@ def ppo_loss(
     loss = policy_loss + coefficients.vf_coef * value_loss
     ent: Array = jnp.float32(0.0)
     if entropy_bonus:
-        ent = entropy(mu, params.actor_logstd, policy, batch.valid if masked else None)
+        weight = batch.valid if masked else None
+        if isinstance(policy, tuple):
+            ent = entropy_of_choices(mu, policy, weight)
+        else:
+            ent = entropy(mu, params.actor_logstd, policy, weight)
         loss = loss - coefficients.ent_coef * ent
     return loss, LossTerms(
         policy_loss=policy_loss,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rl_drug_dosage.errors import ModelFileError
+from rl_drug_dosage.ppo.action_space import ActionSpace
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.tensor_archive import Archive, read_archive, write_archive
@@ -33,6 +34,8 @@ class Model:
         frame_stack: number of past observations and actions it sees.
         training: the training configuration.
         record: the whole record, for ``info``.
+        actions: what the environment's ``step`` takes, where that is somebody else's; None: float32 within the
+            policy's bounds.
     """
 
     policy: PpoPolicy
@@ -41,6 +44,7 @@ class Model:
     frame_stack: int
     training: Mapping[str, Any]
     record: Mapping[str, Any]
+    actions: ActionSpace | None = None
 
     @property
     def source(self) -> Mapping[str, str]:
@@ -62,6 +66,7 @@ def save_model(
     env: Mapping[str, Any],
     training: Mapping[str, Any],
     progress: Mapping[str, Any],
+    actions: ActionSpace | None = None,
 ) -> None:
     """Write a model file, atomically.
 
@@ -71,6 +76,7 @@ def save_model(
         env: ``id``, ``options``, ``frame_stack`` and the ``units`` of time, concentration and dose.
         training: the configuration, as plain values.
         progress: seed, update and environment steps so far.
+        actions: what ``step`` of somebody else's environment takes.
 
     Raises:
         OutputError: the file cannot be written.
@@ -79,7 +85,13 @@ def save_model(
         "record_version": RECORD_VERSION,
         "intended_use": "research and education only; not for treating patients",
         "env": dict(env),
-        "action": {"transform": policy.kind, "low": _bounds(policy.low), "high": _bounds(policy.high)},
+        "action": {
+            "kind": "continuous" if actions is None else actions.kind,
+            "transform": policy.kind,
+            "low": _bounds(policy.low),
+            "high": _bounds(policy.high),
+            **({} if actions is None else {"space": actions.record()}),
+        },
         "normalizer": {"observations": policy.norm_obs, "clip": float(policy.clip_obs), "epsilon": 1e-8},
         "training": dict(training),
         "training_sha256": hashlib.sha256(json.dumps(dict(training), sort_keys=True).encode()).hexdigest(),
@@ -120,16 +132,27 @@ def _model(archive: Archive) -> Model:
     if not 1 <= frame_stack <= 64:
         raise ModelFileError(f"the record's frame_stack is {frame_stack}, not from 1 to 64: train the policy again")
     norm_obs = _field(record, "normalizer", "observations", bool)
+    policy = PpoPolicy.from_tensors(archive.tensors, kind=_field(record, "action", "transform", str), norm_obs=norm_obs)
     return Model(
-        policy=PpoPolicy.from_tensors(
-            archive.tensors, kind=_field(record, "action", "transform", str), norm_obs=norm_obs
-        ),
+        policy=policy,
         env_id=_field(record, "env", "id", str),
         env_options=_field(record, "env", "options", dict),
         frame_stack=frame_stack,
         training=_field({"": record}, "", "training", dict),
         record=record,
+        actions=_actions(record, policy),
     )
+
+
+def _actions(record: Mapping[str, Any], policy: PpoPolicy) -> ActionSpace | None:
+    """What the environment's ``step`` takes, if the file says so and its policy gives that."""
+    space = record["action"].get("space")
+    if space is None:
+        return None
+    actions = ActionSpace.from_record(space) if isinstance(space, dict) else None
+    if actions is None or actions.size != policy.low.size:
+        raise ModelFileError("the record's action space does not fit its policy: train the policy again")
+    return actions
 
 
 def _field[T](record: Mapping[str, Any], section: str, name: str, kind: type[T]) -> T:

@@ -176,6 +176,7 @@ def init_actor_critic(
     visible: int | None = None,
     memory_size: int = 0,
     logstd: float = 0.0,
+    logstd_size: int | None = None,
 ) -> ActorCritic:
     """Orthogonal weights of gain sqrt(2), zero biases; policy head gain 0.01, value head gain 1; log-sd 0 by default.
 
@@ -191,6 +192,7 @@ def init_actor_critic(
         memory_size: units of each network's GRU; 0 for a feed-forward network. A privileged critic needs none: the
             extra entries it sees are the patient's true state.
         logstd: initial log-sd of every component.
+        logstd_size: how many log-sds there are; as many as components by default, 0 for logits.
     """
     visible = obs_size if visible is None else visible
 
@@ -212,7 +214,7 @@ def init_actor_critic(
     return ActorCritic(
         critic=critic,
         actor_mean=mlp(visible + memory_size, action_size, 0.01),
-        actor_logstd=np.full((1, action_size), logstd, np.float32),
+        actor_logstd=np.full((1, action_size if logstd_size is None else logstd_size), logstd, np.float32),
         actor_memory=gru(visible) if memory_size else None,
         critic_memory=gru(obs_size) if recalls else None,
     )

@@ -1,7 +1,7 @@
 """A trained PPO policy: networks, the normaliser they were trained with, and the action transform."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import equinox as eqx
@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from rl_drug_dosage.errors import ModelFileError
+from rl_drug_dosage.ppo.categorical import CATEGORICAL, choose
 from rl_drug_dosage.ppo.distribution import POLICIES, to_action
 from rl_drug_dosage.ppo.networks import ActorCritic, Gru, Mlp
-from rl_drug_dosage.ppo.normalizer import RunningMoments, standardize
+from rl_drug_dosage.ppo.normalizer import EPSILON, RunningMoments, standardize
 from rl_drug_dosage.types import Array
 
 __all__ = ["PpoPolicy"]
@@ -33,6 +34,8 @@ class PpoPolicy(eqx.Module):
     clip_obs: Float[Array, ""]
     kind: str = eqx.field(static=True)
     norm_obs: bool = eqx.field(static=True)
+    choices: tuple[int, ...] = eqx.field(static=True, default=())
+    """Values of each component of a discrete action; empty for continuous ones."""
 
     @property
     def obs_size(self) -> int:
@@ -51,18 +54,52 @@ class PpoPolicy(eqx.Module):
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch memory"] | None]:
         """The dose for an observation in the environment's units; with a key, sampled from the policy."""
         u, memory = self.mean(observation, memory)
-        if key is not None:
+        if key is not None and self.choices:
+            u = u + jax.random.gumbel(key, u.shape)
+        elif key is not None:
             u = u + jnp.exp(self.networks.actor_logstd[0]) * jax.random.normal(key, u.shape)
         return self.to_action(u), memory
 
     def mean(
         self, observation: Float[Array, "*batch obs"], memory: Float[Array, "*batch memory"] | None = None
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch memory"] | None]:
-        """The mean of the Gaussian before the action transform (CleanRL's ``actor_mean``), and the recurrent state."""
+        """The mean of the Gaussian before the action transform (CleanRL's ``actor_mean``), and the recurrent state.
+
+        Of a discrete action: the logits of its components, one after the other.
+        """
         return self.networks.act(self.normalize(observation), memory)
 
+    def on_host(self) -> Callable[[Any, Any], tuple[Any, Any]]:
+        """`mean` with NumPy leaves, for many calls: a module's attributes are looked up once, not at every step."""
+        networks = self.networks
+        if networks.actor_memory is not None:
+            return self.mean
+        layers = [(np.asarray(w), np.asarray(b)) for w, b in zip(*_parts(networks.actor_mean), strict=True)]
+        n, moments, normalized = self.obs_size, self.obs_norm, self.norm_obs
+        mean, deviation = np.asarray(moments.mean[:n]), np.asarray((moments.var[:n] + EPSILON) ** 0.5)
+        clip = np.asarray(self.clip_obs)
+
+        def act(observation: Any, memory: Any) -> tuple[Any, Any]:
+            x = ((observation - mean) / deviation).clip(-clip, clip) if normalized else observation
+            for weight, bias in layers[:-1]:
+                x = np.tanh(x @ weight + bias)
+            return x @ layers[-1][0] + layers[-1][1], memory
+
+        return act
+
+    def sampled(
+        self, mean: Float[np.ndarray, "*batch action"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "*batch action"]:
+        """A sample around the mean, on the host; of logits what `to_action` takes for a sample."""
+        if self.choices:
+            return mean + rng.gumbel(size=mean.shape).astype(np.float32)
+        deviation = np.exp(np.asarray(self.networks.actor_logstd[0]))
+        return mean + deviation * rng.standard_normal(mean.shape, dtype=np.float32)
+
     def to_action(self, u: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
-        """The dose for a value of the Gaussian."""
+        """The dose for a value of the Gaussian; of logits the most probable value of each component."""
+        if self.choices:
+            return self.low + choose(u, self.choices)
         return to_action(u, self.low, self.high, self.kind)
 
     def normalize(self, observation: Float[Array, "*batch obs"]) -> Float[Array, "*batch obs"]:
@@ -117,8 +154,9 @@ class PpoPolicy(eqx.Module):
         Raises:
             ModelFileError: a tensor is missing, of the wrong shape, or not finite.
         """
-        if kind not in POLICIES:
-            raise ModelFileError(f"the model's action transform {kind!r} is not one of {', '.join(POLICIES)}")
+        if kind not in {*POLICIES, CATEGORICAL}:
+            known = ", ".join((*POLICIES, CATEGORICAL))
+            raise ModelFileError(f"the model's action transform {kind!r} is not one of {known}")
         try:
             networks = ActorCritic(
                 critic=_mlp(tensors, "critic"),
@@ -131,7 +169,8 @@ class PpoPolicy(eqx.Module):
             low, high, clip = (tensors[name] for name in ("action.low", "action.high", "obs_norm.clip"))
         except KeyError as error:
             raise ModelFileError(f"the model lacks the tensor {error}: train the policy again") from None
-        policy = cls(networks, moments, low, high, clip, kind, norm_obs)
+        choices = _choices(low, high) if kind == CATEGORICAL else ()
+        policy = cls(networks, moments, low, high, clip, kind, norm_obs, choices)
         policy._check()
         return policy
 
@@ -139,9 +178,11 @@ class PpoPolicy(eqx.Module):
         moments, networks = self.obs_norm, self.networks
         obs, action = moments.mean.shape, self.low.shape
         fit = len(obs) == 1 and len(action) == 1 and moments.var.shape == obs and self.high.shape == action
-        fit &= moments.count.shape == () and self.clip_obs.shape == () and networks.actor_logstd.shape == (1, *action)
+        fit &= moments.count.shape == () and self.clip_obs.shape == ()
+        fit &= networks.actor_logstd.shape == (1, *((0,) if self.choices else action))
         fit = fit and networks.visible <= obs[0]
-        parts = ((networks.critic, networks.critic_memory, (1,)), (networks.actor_mean, networks.actor_memory, action))
+        head = (sum(self.choices),) if self.choices else action
+        parts = ((networks.critic, networks.critic_memory, (1,)), (networks.actor_mean, networks.actor_memory, head))
         for (mlp, gru, out), seen in zip(parts, (obs, (networks.visible,)), strict=True):
             fit = fit and (gru is None or _fits(gru, *seen))
             features = seen[0] + (0 if gru is None else gru.units) if fit else 0
@@ -159,6 +200,22 @@ class PpoPolicy(eqx.Module):
         bounded = np.isfinite(self.low).all() and np.isfinite(self.high).all()
         if not (self.low <= self.high).all() or not (bounded or self.kind == "gaussian-raw"):
             raise ModelFileError("the model's lowest and highest actions are not a range: train the policy again")
+
+
+def _choices(low: np.ndarray, high: np.ndarray) -> tuple[int, ...]:
+    """How many whole numbers there are from lowest to highest.
+
+    Raises:
+        ModelFileError: they are no whole numbers, or none lie between them.
+    """
+    same = low.ndim == 1 and low.shape == high.shape and low.size > 0
+    if not same or not np.isfinite([low, high]).all() or (np.mod([low, high], 1.0) != 0.0).any() or (low > high).any():
+        raise ModelFileError("the model's lowest and highest choices are not whole numbers: train the policy again")
+    return tuple(int(n) + 1 for n in (high - low).tolist())
+
+
+def _parts(mlp: Mlp) -> tuple[Any, Any]:
+    return mlp.weights, mlp.biases
 
 
 def _fits(gru: Gru, features: int) -> bool:

@@ -15,12 +15,15 @@ from typing import Any, Self, get_args, get_type_hints
 
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 
-__all__ = ["PRESETS", "TrainConfig", "options_of"]
+__all__ = ["EVAL_MAX_STEPS", "PRESETS", "TrainConfig", "options_of"]
 
 POLICIES = ("tanh-gaussian", "gaussian", "gaussian-raw")
 NORM_UPDATES = ("rollout", "step")
 MEMORIES = ("none", "gru")
 VECTORIZATIONS = ("sync", "async", "vector_entry_point")
+
+EVAL_MAX_STEPS = 2000
+"""Where an environment declares no time limit: the longest that Gymnasium's own environments declare."""
 
 _SEED_MAX = 2**32 - 1
 
@@ -110,6 +113,14 @@ class TrainConfig:
     bootstrap_truncation: bool = _option(True, "bootstrap from the final observation of an episode cut by a time limit")
     eval_freq: int = _option(10, "evaluate every N updates (0 to disable)", panel="Evaluation", low=0, high=10**9)
     eval_episodes: int = _option(5, "episodes per evaluation", panel="Evaluation", low=1, high=1_000_000)
+    eval_max_steps: int = _option(
+        0,
+        "cut an evaluation episode of other people's environments after N steps, and say so "
+        f"(0: after {EVAL_MAX_STEPS:,} where the environment declares no time limit)",
+        panel="Evaluation",
+        low=0,
+        high=10**9,
+    )
 
     def __post_init__(self) -> None:
         types = get_type_hints(type(self))
@@ -216,6 +227,8 @@ def _check(f: dataclasses.Field[Any], kind: Any, value: Any) -> None:
     allowed = (*kinds, int) if float in kinds else kinds
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in kinds):
         raise ConfigError(f"{f.name} must be of type {kinds[0].__name__}, not {value!r}")
+    if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+        raise ConfigError(f"{f.name} must be text in the encoding of this machine, not {value!r}")
     meta = f.metadata
     if meta["choices"] and value not in meta["choices"]:
         raise UnknownNameError(f.name.replace("_", "-"), value, meta["choices"])

@@ -12,11 +12,15 @@ import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, Window
+from rl_drug_dosage.ppo.distribution import to_action
 from rl_drug_dosage.ppo.policy import PpoPolicy
+from rl_drug_dosage.training.config import EVAL_MAX_STEPS
+from rl_drug_dosage.training.gym_contract import Contract
+from rl_drug_dosage.training.gym_spaces import action_space_of
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 
-__all__ = ["Episodes", "Scores", "Summary", "run_compiled", "run_gymnasium", "summarize"]
+__all__ = ["Episodes", "Scores", "Summary", "cut_note", "run_compiled", "run_gymnasium", "summarize"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Episodes:
         windows: the therapeutic windows; none where the environment knows none.
         metrics: what each window is about, in each step; no rows where that is the concentration.
         scores: of a trial's patients, in place of what the steps that were taken add up to.
+        cut: how many were ended by the limit on evaluation steps, not by their environment.
     """
 
     concentration: Float[np.ndarray, "episode time+1"]
@@ -61,6 +66,7 @@ class Episodes:
     windows: tuple[Window, ...]
     metrics: Float[np.ndarray, "window episode time"]
     scores: Scores | None = None
+    cut: int = 0
 
     @property
     def on_course(self) -> tuple[Window, ...]:
@@ -122,16 +128,20 @@ class Episodes:
 
 @dataclass(frozen=True)
 class Summary:
-    """Means over episodes, under the names that are logged."""
+    """Means over episodes, under the names that are logged.
+
+    ``episodes_cut`` counts those that the limit on evaluation steps ended: their returns are of their first part.
+    """
 
     mean_reward: float
     std_reward: float
     mean_length: float
     in_range_pct: float
+    episodes_cut: int = 0
 
     def metrics(self) -> dict[str, float]:
-        """``eval/*``; the window's share is left out where there is no window."""
-        values = {f"eval/{name}": value for name, value in vars(self).items()}
+        """``eval/*``; the window's share is left out where there is no window, the count where nothing was cut."""
+        values = {f"eval/{name}": value for name, value in vars(self).items() if name != "episodes_cut" or value}
         return {name: value for name, value in values.items() if not np.isnan(value)}
 
 
@@ -143,6 +153,16 @@ def summarize(episodes: Episodes) -> Summary:
         float(returns.std()),
         float(episodes.lengths.mean()),
         float(episodes.in_range_pct.mean()),
+        episodes.cut,
+    )
+
+
+def cut_note(env_id: str, cut: int, episodes: int) -> str:
+    """What to say of episodes that the limit on evaluation steps ended."""
+    return (
+        f"evaluation: {cut} of {episodes} episodes of {env_id} had not ended at the limit of steps and were cut, so "
+        "that their returns are of the part before it: --eval-max-steps moves the limit, by default "
+        f"{EVAL_MAX_STEPS:,} where an environment declares none; gymnasium.wrappers.TimeLimit declares one"
     )
 
 
@@ -200,8 +220,9 @@ def run_gymnasium(
     stream: Stream,
     episodes: int,
     deterministic: bool = True,
+    max_steps: int = 0,
 ) -> Episodes:
-    """Episodes of any Gymnasium environment with Box spaces, one after the other.
+    """Episodes of any Gymnasium environment, one after the other.
 
     The first component of the observation stands in for the concentration, and the first of the action for the dose.
 
@@ -212,33 +233,50 @@ def run_gymnasium(
         stream: what the episodes are for.
         episodes: how many.
         deterministic: take the mean action instead of a sample.
+        max_steps: an episode that has not ended by then is cut, and counted in ``Episodes.cut``; 0: after
+            ``EVAL_MAX_STEPS`` where the environment declares no time limit.
+
+    Raises:
+        BadPluginError: the environment breaks Gymnasium's contract.
     """
     env = make()
-    deviation = np.exp(np.asarray(policy.networks.actor_logstd[0]))
-    courses = []
+    name = _name_of(env)
+    contract, actions = Contract(name, env.observation_space), action_space_of(name, env.action_space)
+    act, limit = policy.on_host(), max_steps or _limit_of(env)
+    bounds = policy.low, policy.high, policy.kind
+    give = policy.to_action if policy.choices else lambda u: to_action(u, *bounds)
+    courses, cut = [], 0
     try:
         for episode in range(episodes):
             rng = generator(seed, stream, episode)
-            obs, _ = env.reset(seed=int(rng.integers(2**31)))
-            obs = np.ravel(obs).astype(np.float32)
+            obs = contract.reset(env, int(rng.integers(2**31)))
             course: list[tuple[float, ...]] = []
-            start, done, memory = obs[0], False, policy.networks.start(())
-            while not done:
-                u, memory = policy.mean(obs, memory)
+            start, done, memory = obs[0], False, policy.start()
+            while not done and len(course) < limit:
+                u, memory = act(obs, memory)
                 if not deterministic:
-                    u = u + deviation * rng.standard_normal(u.shape, dtype=np.float32)
-                action = policy.to_action(u)
-                nxt, reward, terminated, truncated, info = env.step(action.reshape(env.action_space.shape))
-                obs = np.ravel(nxt).astype(np.float32)
-                course.append((obs[0], float(action[0]), reward, bool(info.get("in_range", False))))
-                done = terminated or truncated
+                    u = policy.sampled(u, rng)
+                action = actions.to_env(give(u))
+                out = contract.step(env, action)
+                obs, done = out.obs, out.terminated or out.truncated
+                course.append((obs[0], np.ravel(action)[0], out.reward, out.in_range > 0))
             courses.append((start, np.array(course, np.float64)))
+            cut += not done
     finally:
         env.close()
-    return _pad(courses)
+    return _pad(courses, cut)
 
 
-def _pad(courses: list[tuple[float, np.ndarray]]) -> Episodes:
+def _limit_of(env: Any) -> float:
+    """Where nobody says how long an episode may be: none if the environment has a time limit of its own."""
+    return float("inf") if env.spec is not None and env.spec.max_episode_steps else EVAL_MAX_STEPS
+
+
+def _name_of(env: Any) -> str:
+    return str(env.spec.id) if env.spec is not None else type(env).__name__
+
+
+def _pad(courses: list[tuple[float, np.ndarray]], cut: int) -> Episodes:
     longest = max(len(course) for _, course in courses)
     table = np.full((4, len(courses), longest), np.nan)
     for i, (_, course) in enumerate(courses):
@@ -251,4 +289,5 @@ def _pad(courses: list[tuple[float, np.ndarray]]) -> Episodes:
         "dose": Axis("action", "first"),
     }
     none = np.zeros((0, *valid.shape))
-    return Episodes(concentration, table[1], table[2], valid & (table[3] > 0), valid, axes, (), none)
+    inside = valid & (table[3] > 0)
+    return Episodes(concentration, table[1], table[2], inside, valid, axes, (), none, cut=cut)

@@ -18,7 +18,9 @@ from rl_drug_dosage.policies.adapters.learnt import check_source, model_path
 from rl_drug_dosage.ppo.model_file import Model, load_model
 from rl_drug_dosage.registry import ENVIRONMENT, Found
 from rl_drug_dosage.reports.page import report_html
-from rl_drug_dosage.training.episodes import Episodes, run_compiled, run_gymnasium
+from rl_drug_dosage.training.episodes import Episodes, cut_note, run_compiled, run_gymnasium
+from rl_drug_dosage.training.gym_make import make_one
+from rl_drug_dosage.training.gym_spaces import action_space_of, flat_size
 from rl_drug_dosage.training.plots import draw_concentration, save_plots
 from rl_drug_dosage.training.task import Task, find_task, is_ours
 from rl_drug_dosage.training.trial_episodes import episodes_of, trial_of
@@ -53,6 +55,8 @@ class EvaluationOptions:
         simulator: drug model that patients follow; None: the one of the training.
         controller: drug model that a belief is formed under, where it is not one of the scenario's.
         accept_changed: evaluate it although the scenario's file has changed since.
+        eval_max_steps: cut an episode of somebody else's environment after so many steps; 0: after 2,000 where it
+            declares no time limit.
 
     Raises:
         ConfigError: a number that is not allowed.
@@ -70,12 +74,15 @@ class EvaluationOptions:
     simulator: object = None
     controller: object = None
     accept_changed: bool = False
+    eval_max_steps: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_episodes <= 1_000_000:
             raise ConfigError(f"--num-episodes must be from 1 to 1000000, not {self.num_episodes}")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
+        if not 0 <= self.eval_max_steps <= 10**9:
+            raise ConfigError(f"--eval-max-steps must be from 0 to 1000000000, not {self.eval_max_steps}")
         if self.env_id is not None and self.scenario is not None:
             raise ConfigError("a model was trained on one thing: give --env-id or --scenario, not both")
 
@@ -154,6 +161,8 @@ def evaluate(options: EvaluationOptions, *, progress: Progress = quiet) -> Evalu
             prepare_folder(folder)
         progress(f"running {options.num_episodes:,} episodes of {model.env_id}", 0.0)
         episodes = run_model(model, options, given)
+        if episodes.cut:
+            progress(cut_note(model.env_id, episodes.cut, options.num_episodes), None)
     else:
         setting = setting_of(
             model,
@@ -229,7 +238,7 @@ def run_model(model: Model, options: EvaluationOptions, given: Task | None = Non
         _check_fit(model, len(functional.observation_bounds[0]), len(functional.action_bounds[0]))
         return run_compiled(functional, model.policy, **chosen)
     env_id = _gymnasium_id(model) if given is None else given.gym_id
-    return run_gymnasium(lambda: _registered(model, env_id), model.policy, **chosen)
+    return run_gymnasium(lambda: _registered(model, env_id), model.policy, **chosen, max_steps=options.eval_max_steps)
 
 
 def _env(model: Model) -> Env | None:
@@ -251,14 +260,26 @@ def _gymnasium_id(model: Model) -> str:
 
 def _registered(model: Model, env_id: str) -> gymnasium.Env[Any, Any]:
     try:
-        env = gymnasium.make(env_id, **model.env_options)
-    except (gymnasium.error.Error, TypeError, ValueError, ImportError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        env = make_one(env_id, dict(model.env_options))
+    except ConfigError as error:
         raise ModelFileError(
-            f"the model was trained for {model.env_id!r}, which cannot be made here ({first}): "
+            f"the model was trained for {model.env_id!r}, which cannot be used here ({error}): "
             "install the package that brings it"
         ) from None
-    _check_fit(model, int(np.prod(env.observation_space.shape or (0,))), int(np.prod(env.action_space.shape or (0,))))
+    actions = action_space_of(env_id, env.action_space)
+    _check_fit(model, flat_size(env_id, env.observation_space), actions.size)
+    low, high = model.policy.low, model.policy.high
+    if bool(model.policy.choices) != bool(actions.choices):
+        raise ModelFileError(
+            f"the model gives {'discrete' if model.policy.choices else 'continuous'} actions, but {model.env_id} here "
+            f"takes {env.action_space}: it was trained for another version of that environment"
+        )
+    # Not to the bit: a bound of a float64 space may have been rounded either way.
+    if not all(np.allclose(a, b, rtol=1e-6, atol=0.0) for a, b in zip((low, high), actions.policy_bounds, strict=True)):
+        raise ModelFileError(
+            f"the model gives actions from {low.tolist()} to {high.tolist()}, but {model.env_id} here takes "
+            f"{env.action_space}: it was trained for another version of that environment"
+        )
     return env
 
 

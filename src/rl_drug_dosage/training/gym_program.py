@@ -1,6 +1,7 @@
 """Training on any Gymnasium environment: the environments on the host, the update compiled."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +10,9 @@ import jax
 import numpy as np
 from jaxtyping import Float, UInt32
 
-from rl_drug_dosage.errors import CheckpointError, ConfigError
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.ppo.action_space import ActionSpace
+from rl_drug_dosage.ppo.categorical import CATEGORICAL, choose
 from rl_drug_dosage.ppo.distribution import to_action
 from rl_drug_dosage.ppo.learner import Learner, LearnerState, Rates, Rollout, UpdateMetrics
 from rl_drug_dosage.ppo.networks import ActorCritic
@@ -27,7 +30,8 @@ from rl_drug_dosage.training.collect import (
 )
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.episodes import Summary, run_gymnasium, summarize
-from rl_drug_dosage.training.gym_envs import BatchStep, make_batch, make_one
+from rl_drug_dosage.training.gym_envs import BatchStep, NotRepeatedError
+from rl_drug_dosage.training.gym_make import make_batch, make_one
 from rl_drug_dosage.training.program import Report, env_record, learner_settings, make_policy, make_rates
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
@@ -64,18 +68,29 @@ class GymProgram:
         for option, default in _COMPILED_ONLY.items():
             if getattr(config, option) != default:
                 raise ConfigError(f"--{option.replace('_', '-')} is for our compiled environments, not {config.env_id}")
+        self.compiles_evaluation = False
         self.seeds: tuple[int, ...] = (config.seed,)
         self.env_record: Mapping[str, Any] = env_record(config, config.env_options())
         self.observation_names: Sequence[str] = ()
         self._config = config
         self._gym_id = gym_id or config.env_id
         self._rates = make_rates(config, num_updates)
-        self.envs, obs_size, self.bounds = make_batch(config, self._gym_id)
+        batch = make_batch(config, self._gym_id)
+        self.envs = batch.envs
+        self._space = batch.actions
+        self.actions: ActionSpace | None = batch.actions
         masked = config.vectorization == "vector_entry_point"
-        self.learner = Learner(
-            learner_settings(config, obs_size=obs_size, action_size=len(self.bounds[0]), masked=masked)
-        )
+        settings = learner_settings(config, obs_size=batch.obs_size, action_size=batch.actions.size, masked=masked)
+        if batch.actions.choices:
+            settings = replace(settings, policy=CATEGORICAL, choices=batch.actions.choices)
+        self.learner = Learner(settings)
+        self._before: tuple[int, Callable[[], dict[str, np.ndarray]]] = (-1, dict)
         self._learn = jax.jit(self._update)
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest action of the policy."""
+        return self._space.policy_bounds
 
     def init(self) -> GymState:
         """The state before the first update; starts the first episodes."""
@@ -111,27 +126,41 @@ class GymProgram:
 
     def evaluate(self, policy: PpoPolicy, seed: int, episodes: int) -> Summary:
         """Deterministic episodes, whose resets are seeded from a separate stream."""
-        run = run_gymnasium(self._make_one, policy, seed=seed, stream=Stream.TRAIN_EVAL, episodes=episodes)
+        run = run_gymnasium(
+            self._make_one,
+            policy,
+            seed=seed,
+            stream=Stream.TRAIN_EVAL,
+            episodes=episodes,
+            max_steps=self._config.eval_max_steps,
+        )
         return summarize(run)
 
     def snapshot(self, state: GymState) -> dict[str, np.ndarray]:
-        """The training state and the environments' state as named tensors."""
-        return pack(state) | {f"envs.{name}": tensor for name, tensor in self.envs.snapshot().items()}
+        """The training state and the environments' state as named tensors.
+
+        The state may be the one before the last iteration, if that came to nothing.
+        """
+        update, envs = self._before
+        own = envs() if update == int(state.learner.update) else self.envs.snapshot()
+        return pack(state) | {f"envs.{name}": tensor for name, tensor in own.items()}
 
     def restore(self, tensors: Mapping[str, np.ndarray], say: Callable[[str], None]) -> GymState:
-        """Restore the state of a snapshot, including the environments."""
+        """Restore the state of a snapshot; the environments too, or else with new episodes."""
         state: GymState = unpack(self.init(), tensors)
         prefix = "envs."
-        obs = self.envs.restore({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
-        if self.envs.resumable:
-            if not np.array_equal(obs, state.obs):
-                raise CheckpointError(
-                    f"{self._config.env_id} is not reproducible for equal seeds and actions: its runs cannot be resumed"
-                )
-            return state
-        say("the vector environment does not expose its state: the resumed run starts new episodes")
-        zeros = np.zeros_like(state.episode_return)
-        return GymState(state.learner, state.norms, state.key, obs, zeros, zeros)
+        own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        try:
+            self.envs.restore(own, state.obs)
+        except NotRepeatedError as error:
+            say(
+                f"the episodes of {self._config.env_id} cannot be continued ({error}): the resumed run starts new "
+                "episodes, so it is not bit for bit the run that was never stopped"
+            )
+            zeros = np.zeros_like(state.episode_return)
+            norms = eqx.tree_at(lambda n: n.discounted, state.norms, np.zeros_like(state.norms.discounted))
+            return GymState(state.learner, norms, state.key, self.envs.reset(), zeros, zeros)
+        return state
 
     def close(self) -> None:
         """Release the environments."""
@@ -142,6 +171,7 @@ class GymProgram:
 
     def __call__(self, state: GymState) -> tuple[GymState, Report]:
         """One iteration: a rollout on the host, then all epochs in one compiled call."""
+        self._before = int(state.learner.update), self.envs.mark()
         rollout, norms, state, episodes = self._collect(state)
         learner, norms, key, metrics, clipped = self._compiled(state.learner, rollout, norms, state.key, self._rates)
         learner, norms, key = jax.device_get((learner, norms, key))
@@ -170,20 +200,22 @@ class GymProgram:
         per_step = config.norm_update == "step"
         norms = state.norms if per_step else eqx.tree_at(lambda n: n.obs, state.norms, state.norms.obs_latest)
         norms = jax.tree.map(np.asarray, norms)
-        networks = self._host_networks(state.learner)
+        networks, choices = self._host_networks(state.learner), self.learner.settings.choices
         deviation = np.exp(networks.actor_logstd[0])
-        update = int(state.learner.update)
-        noise = generator(config.seed, Stream.TRAIN, 2**31, update).standard_normal(
-            (config.num_steps, config.num_envs, deviation.size), dtype=np.float32
-        )
+        noise = self._noise(int(state.learner.update))
         obs, total, length = state.obs, state.episode_return.copy(), state.episode_length.copy()
         rows: list[tuple[np.ndarray, ...]] = []
         ended: list[tuple[float, float]] = []
         in_range: list[np.ndarray] = []
         for eps in noise:
             obs_n = standardize(obs, norms.obs, rates.clip_obs) if config.norm_obs else obs
-            u = networks.actor_mean(obs_n) + deviation * eps
-            out = self.envs.step(to_action(u, *self.bounds, config.policy))
+            mean = networks.actor_mean(obs_n)
+            if choices:
+                u = choose(mean + eps, choices)
+                out = self.envs.step(self.bounds[0] + u)
+            else:
+                u = mean + deviation * eps
+                out = self.envs.step(to_action(u, *self.bounds, config.policy))
             done = out.terminated | out.truncated
             total, length = total + out.reward, length + out.valid
             ended += zip(total[done], length[done], strict=True)
@@ -202,6 +234,14 @@ class GymProgram:
         share = np.concatenate(in_range).mean() if in_range else np.nan
         stats = EpisodeStats(np.float32(len(ended)), sums[0], sums[1], share, np.float32(0.0))
         return transitions, norms, GymState(state.learner, norms, state.key, obs, total, length), stats
+
+    def _noise(self, update: int) -> Float[np.ndarray, "time env action"]:
+        """What makes samples of a rollout's actions: normal, or Gumbel for logits."""
+        config, choices = self._config, self.learner.settings.choices
+        rng = generator(config.seed, Stream.TRAIN, 2**31, update)
+        if choices:
+            return rng.gumbel(size=(config.num_steps, config.num_envs, sum(choices))).astype(np.float32)
+        return rng.standard_normal((config.num_steps, config.num_envs, self._space.size), dtype=np.float32)
 
     def _host_networks(self, learner: LearnerState) -> ActorCritic:
         networks: ActorCritic = jax.tree.map(np.asarray, self.learner.networks(np.asarray(learner.params)))

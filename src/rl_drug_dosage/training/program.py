@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt32
 from rl_drug_dosage.envs.catalog import describe
 from rl_drug_dosage.envs.functional import FunctionalEnv
 from rl_drug_dosage.envs.privileged import with_truth
+from rl_drug_dosage.ppo.action_space import ActionSpace
 from rl_drug_dosage.ppo.learner import Learner, LearnerSettings, LearnerState, Rates, UpdateMetrics
 from rl_drug_dosage.ppo.loss import Coefficients
 from rl_drug_dosage.ppo.normalizer import RunningMoments
@@ -107,7 +108,8 @@ def make_policy(
     """The policy in a flat parameter vector, with NumPy leaves."""
     networks = jax.tree.map(np.asarray, learner.networks(flat))
     clip = np.asarray(config.clip_obs, np.float32)
-    return PpoPolicy(networks, obs_norm, *bounds, clip, config.policy, config.norm_obs)
+    settings = learner.settings
+    return PpoPolicy(networks, obs_norm, *bounds, clip, settings.policy, config.norm_obs, settings.choices)
 
 
 class CompiledProgram:
@@ -135,6 +137,8 @@ class CompiledProgram:
         *,
         source: Mapping[str, str] | None = None,
     ) -> None:
+        self.compiles_evaluation = True
+        self.actions: ActionSpace | None = None  # float32 within the bounds
         self.seeds: tuple[int, ...] = tuple(config.seed + i for i in range(config.seeds))
         own = {"source": dict(source)} if source else {}
         self.env_record: Mapping[str, Any] = env_record(config, options) | describe(env) | own
@@ -156,6 +160,11 @@ class CompiledProgram:
     @property
     def _many(self) -> bool:
         return self._config.seeds > 1
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest action."""
+        return self._bounds
 
     def init(self) -> TrainState:
         """The state before the first update."""

@@ -1,6 +1,7 @@
 """What a training run came to."""
 
 import json
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from rl_drug_dosage.errors import OutputError
 from rl_drug_dosage.training.episodes import Summary
 from rl_drug_dosage.training.run_folder import RunFolder
 from rl_drug_dosage.utils.files import prepare_folder
+from rl_drug_dosage.utils.lock import LOCK_FILE
 from rl_drug_dosage.utils.result import Result, figure_of_size
 
 __all__ = ["RunResult"]
@@ -27,6 +29,7 @@ class RunResult(Result):
         step: environment steps per seed.
         complete: it reached its end.
         interrupted_by: the signal that stopped it.
+        again: arguments with which the task is named again when the run goes on; empty where none are needed.
         compile_s: seconds spent compiling, or reading compiled programs from the cache.
         train_s: seconds of training, after that.
         warnings: inputs that never varied in training, of which the policy has learnt nothing.
@@ -39,12 +42,18 @@ class RunResult(Result):
     interrupted_by: int | None
     compile_s: float
     train_s: float
+    again: str = ""
     warnings: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         state = "complete" if self.complete else "stopped"
         return f"{self.folder.path.name}: {self.step:,} steps, {state}"
+
+    @property
+    def resume_command(self) -> str:
+        """The command line that goes on with it."""
+        return " ".join(["rl-drug-dosage train --resume", shlex.quote(str(self.folder.path)), self.again]).strip()
 
     @property
     def model(self) -> Path:
@@ -83,7 +92,7 @@ class RunResult(Result):
         """
         place = prepare_folder(Path(folder))
         copied = []
-        for source in sorted(p for p in self.folder.path.rglob("*") if p.is_file()):
+        for source in sorted(p for p in self.folder.path.rglob("*") if p.is_file() and p.name != LOCK_FILE):
             target = place / source.relative_to(self.folder.path)
             if target.exists():
                 raise OutputError(f"{target} exists already and is never overwritten: choose another folder")

@@ -51,6 +51,7 @@ class TrainSettings(TypedDict, total=False):
     bootstrap_truncation: bool
     eval_freq: int
     eval_episodes: int
+    eval_max_steps: int
     run_name: str
     runs_dir: str
     device: str

@@ -10,6 +10,7 @@ from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.registry import find_scenario
 from rl_drug_dosage.training import trainer
 from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig, options_of
+from rl_drug_dosage.training.initial import Initial
 from rl_drug_dosage.training.recipe import recipe
 from rl_drug_dosage.training.run_result import RunResult
 from rl_drug_dosage.training.task import Task, env_kwargs_text, find_task, with_option_models
@@ -20,8 +21,8 @@ __all__ = ["SCENARIO_PRESET", "go_on", "start"]
 
 SCENARIO_PRESET = "scenario"
 _RUN_FIELDS = {f.name for f in dataclasses.fields(RunOptions)}
-_WITH_RESUME = {"device", "env_kwargs"}
-"""A resumed run is what it was: only where it runs may differ, and files of the user's have to be given again."""
+_WITH_RESUME = {"device", "env_kwargs", "total_timesteps"}
+"""A resumed run is what it was: only where it runs and how long may differ, and files of the user's are given again."""
 
 
 def start(
@@ -31,6 +32,7 @@ def start(
     scenario: object = None,
     preset: str = "",
     decisions: int = 0,
+    init_from: str | Path | None = None,
     command: str = "",
     progress: Progress = quiet,
 ) -> RunResult:
@@ -42,6 +44,7 @@ def start(
         scenario: the dosing task.
         preset: defaults in place of the usual ones: of `PRESETS`, or ``"scenario"``.
         decisions: of a course, an option of every scenario's environment; 0: the scenario's own.
+        init_from: model file or run folder whose weights and normaliser the run starts with.
         command: the command line that is recorded.
         progress: reports where the run is.
 
@@ -68,7 +71,8 @@ def start(
     if decisions:
         options_json = json.dumps({**config.env_options(), "decisions": decisions})
         config = dataclasses.replace(config, env_kwargs=options_json)
-    return trainer.train(config, options, task=task, command=command, progress=progress)
+    initial = None if init_from is None else Initial.read(Path(init_from))
+    return trainer.train(config, options, task=task, initial=initial, command=command, progress=progress)
 
 
 def _options(task: Task, given: str | Mapping[str, Any]) -> tuple[Task, str]:
@@ -108,6 +112,8 @@ def go_on(
             f"--resume goes on as the run was configured: leave out --{extra[0].replace('_', '-')}, or start a new run"
         )
     options = RunOptions(**{k: v for k, v in settings.items() if k in _RUN_FIELDS})
+    if "total_timesteps" in settings:
+        TrainConfig(total_timesteps=settings["total_timesteps"])
     configure(options.device)
     given = env if scenario is None else find_scenario(scenario)  # type: ignore[arg-type]
     return trainer.resume(
@@ -115,6 +121,7 @@ def go_on(
         device=options.device,
         given=given,
         env_kwargs=settings.get("env_kwargs"),
+        total_timesteps=settings.get("total_timesteps"),
         accept_changed=accept_changed,
         progress=progress,
     )

@@ -6,6 +6,7 @@ up, and whatever lay in a file of the user's has to be given again.
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,11 @@ from rl_drug_dosage.training.plan import Plan
 from rl_drug_dosage.trials.setting import by_name
 
 if TYPE_CHECKING:
-    from rl_drug_dosage.training.trainer import Program
+    from rl_drug_dosage.training.run import Program
 
 __all__ = [
     "Task",
+    "again",
     "env_kwargs_text",
     "find_task",
     "is_ours",
@@ -132,6 +134,13 @@ def task_of_run(
             "has changed since; start a new run, or accept it with --accept-changed"
         )
     return dataclasses.replace(task, env_id=env_id)
+
+
+def again(task: Task) -> str:
+    """The arguments that name a task of the user's again; empty where a run's own record is enough."""
+    if task.record():
+        return f"--scenario {shlex.quote(task.typed)}"
+    return f"--env-id {shlex.quote(task.gym_id)}" if ":" in task.gym_id else ""
 
 
 def _named(env_id: str, record: Mapping[str, Any], path: Path) -> Task:

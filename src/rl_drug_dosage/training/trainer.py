@@ -1,58 +1,34 @@
-"""A training run from start to end: iterate, log, evaluate, checkpoint, stop cleanly, resume exactly."""
+"""Start a training run, or go on with one: folder, lock, program, and the state that it begins with."""
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import jax
-import numpy as np
-
-from rl_drug_dosage.errors import CheckpointError, TrainingError
-from rl_drug_dosage.ppo.model_file import save_model
-from rl_drug_dosage.ppo.policy import PpoPolicy
+from rl_drug_dosage.errors import CheckpointError
 from rl_drug_dosage.training.checkpoint import load_checkpoint, save_checkpoint
 from rl_drug_dosage.training.config import RunOptions, TrainConfig
-from rl_drug_dosage.training.episodes import Summary
-from rl_drug_dosage.training.interrupts import Interrupts
+from rl_drug_dosage.training.initial import Initial
+from rl_drug_dosage.training.longer import fitted, longer, schedule_note
 from rl_drug_dosage.training.plan import Plan, make_plan
-from rl_drug_dosage.training.program import Report
-from rl_drug_dosage.training.progress import Moment
-from rl_drug_dosage.training.report import culprit, mean_over_seeds, scalars
-from rl_drug_dosage.training.run_folder import RunFolder
+from rl_drug_dosage.training.run import Program, Run, Start
+from rl_drug_dosage.training.run_folder import RunFolder, RunRecord
 from rl_drug_dosage.training.run_result import RunResult
 from rl_drug_dosage.training.task import (
     Task,
+    again,
+    find_task,
     make_program,
     option_models,
     task_of_run,
     with_option_models,
 )
-from rl_drug_dosage.utils.loggers import JsonLinesLogger, Logger, Loggers, TensorBoardLogger
+from rl_drug_dosage.utils.files import atomic_write, swept
 from rl_drug_dosage.utils.progress import Progress, quiet
-from rl_drug_dosage.utils.wandb import WandbOptions, require_wandb, start_wandb
+from rl_drug_dosage.utils.wandb import require_wandb
 
-__all__ = ["Program", "RunResult", "resume", "train"]
-
-
-class Program(Protocol):
-    """A way to train: what the two collectors have in common."""
-
-    seeds: tuple[int, ...]
-    env_record: Mapping[str, Any]
-    observation_names: Sequence[str]
-
-    def init(self) -> Any: ...
-    def compile(self, state: Any) -> None: ...
-    def __call__(self, state: Any) -> tuple[Any, Report]: ...
-    def policies(self, state: Any) -> tuple[PpoPolicy, ...]: ...
-    def evaluate(self, policy: PpoPolicy, seed: int, episodes: int) -> Summary: ...
-    def snapshot(self, state: Any) -> dict[str, np.ndarray]: ...
-    def restore(self, tensors: Mapping[str, np.ndarray], say: Callable[[str], None]) -> Any: ...
-    def close(self) -> None: ...
+__all__ = ["Program", "RunFolder", "RunResult", "resume", "train"]
 
 
 def train(
@@ -60,34 +36,70 @@ def train(
     options: RunOptions,
     *,
     task: Task | None = None,
+    initial: Initial | None = None,
     command: str = "",
     progress: Progress = quiet,
 ) -> RunResult:
-    """Train from scratch into a new run folder.
+    """Train from scratch, or from a model, into a new run folder.
 
     Args:
         config: what decides the result.
         options: where it is written.
         task: what is trained on; None: what the configuration names.
+        initial: the model to start from.
         command: the command line that is recorded.
         progress: reports where the run is.
 
     Raises:
-        RlDrugDosageError: a setting, place or device that will not do; nothing half-written stays behind.
+        RlDrugDosageError: a setting, place, environment or device that will not do; a run that fails before its first
+            update leaves no folder behind.
         TrainingError: a loss that is not finite; the last good checkpoint is kept.
     """
     if options.track:
         require_wandb()
     plan = make_plan(config)
+    RunFolder.refuse_taken(options)
+    task = find_task(config.env_id) if task is None else task
     progress(f"setting up {config.env_id}", 0.0)
     program = make_program(plan, task)
     try:
-        folder = RunFolder.create(config, options, command, task.record() if task is not None else None)
-        for note in plan.notes:
-            progress(note, None)
-        return _Run(plan, options, folder, program, progress).execute(None)
+        state = program.init()
+        if initial is not None:
+            state = initial.applied(state, program.learner, program.bounds, plan.config, lambda t: progress(t, None))
+        record = RunRecord(
+            config=config,
+            options=options,
+            scenario=task.record(),
+            initial=initial.record() if initial is not None else {},
+            extended=(),
+        )
+        with swept(Path(options.runs_dir)):
+            return _first_run(plan, record, program, state, again(task), command, progress)
     finally:
         program.close()
+
+
+def _first_run(
+    plan: Plan, record: RunRecord, program: Program, state: Any, named: str, command: str, progress: Progress
+) -> RunResult:
+    """Make the folder and train in it; one whose run fails before its first update is removed."""
+    first = {"config": plan.config.to_record(), "update": 0, "metrics_bytes": 0}
+
+    def first_files(folder: RunFolder) -> None:
+        save_checkpoint(folder.checkpoint, program.snapshot(state), first)
+        atomic_write(folder.metrics, b"")
+
+    folder = RunFolder.create(record, command, first_files)
+    with folder.held():
+        for note in plan.notes:
+            progress(note, None)
+        run = Run(plan, record.options, folder, program, progress, record.history(), named)
+        try:
+            return run.execute(Start(state, 0, first, fresh=True))
+        except Exception:
+            if not run.updates:
+                folder.remove()
+            raise
 
 
 def resume(
@@ -96,6 +108,7 @@ def resume(
     device: str = "cpu",
     given: object = None,
     env_kwargs: str | Mapping[str, Any] | None = None,
+    total_timesteps: int | None = None,
     accept_changed: bool = False,
     progress: Progress = quiet,
 ) -> RunResult:
@@ -106,26 +119,43 @@ def resume(
         device: where; it may be another one.
         given: the task, where a file or module of the user's defines it.
         env_kwargs: the options of the environment, where they name a drug model of the user's.
+        total_timesteps: train it to so many steps in all; None: as it was planned.
         accept_changed: go on although the scenario's file has changed since.
         progress: reports where the run is.
 
     Raises:
         CheckpointError: the folder is not a run's, its checkpoint is damaged, or what was given is not the run's.
+        OutputError: another process is at work on this run.
     """
-    folder, config, options, scenario = RunFolder.open(path)
-    plan = make_plan(config)
-    restored = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
-    if restored is not None and restored[1].get("config") != config.to_record():
-        raise CheckpointError(f"{folder.config} and {folder.checkpoint} disagree: the configuration was edited")
-    if options.track:
-        require_wandb()
-    task = task_of_run(config.env_id, scenario, path, given=given, accept_changed=accept_changed)
-    task = _with_models_of_run(task, config, path, env_kwargs)
-    program = make_program(plan, task)
-    try:
-        return _Run(plan, replace(options, device=device), folder, program, progress).execute(restored)
-    finally:
-        program.close()
+    folder = RunFolder(path)
+    folder.read_record()  # a folder that is none of a run's gets no lock
+    with folder.held():
+        record = folder.read_record()
+        restored = load_checkpoint(folder.checkpoint) if folder.checkpoint.exists() else None
+        config = fitted(record, folder, restored[1] if restored is not None else None)
+        options = replace(record.options, device=device)
+        if options.track:
+            require_wandb()
+        task = task_of_run(config.env_id, record.scenario, path, given=given, accept_changed=accept_changed)
+        task = _with_models_of_run(task, config, path, env_kwargs)
+        update = int(restored[1]["update"]) if restored is not None else 0
+        extended = total_timesteps is not None and total_timesteps != config.total_timesteps
+        if extended and total_timesteps is not None:
+            record = longer(record, config, total_timesteps, update, path)
+            config = record.config
+        plan = make_plan(config)
+        program = make_program(plan, task)
+        try:
+            say = lambda text: progress(text, None)  # noqa: E731 - a note has no share
+            state = program.init() if restored is None else program.restore(restored[0], say)
+            if extended:
+                folder.write_record(record)
+                say(schedule_note(record, plan))
+            say(f"resuming {path} at step {update * plan.batch_size:,} of {plan.total_timesteps:,}")
+            start = Start(state, update, restored[1] if restored is not None else None, fresh=False)
+            return Run(plan, options, folder, program, progress, record.history(), again(task)).execute(start)
+        finally:
+            program.close()
 
 
 def _with_models_of_run(
@@ -149,165 +179,3 @@ def _with_models_of_run(
                     "when it was started, with the path of that model"
                 )
     return task
-
-
-@dataclass
-class _Run:
-    plan: Plan
-    options: RunOptions
-    folder: RunFolder
-    program: Program
-    progress: Progress
-
-    def execute(self, restored: tuple[dict[str, np.ndarray], dict[str, Any]] | None) -> RunResult:
-        plan = self.plan
-        update, self._wandb_id = 0, None
-        if restored is None:
-            state = self.program.init()
-        else:
-            state, update = self.program.restore(restored[0], self._say), int(restored[1]["update"])
-            self._say(f"resuming {self.folder.path} at step {update * plan.batch_size:,} of {plan.total_timesteps:,}")
-        if update >= plan.num_updates:
-            self._say("the run is complete already")
-            return RunResult(self.folder, (), update * plan.batch_size, True, None, 0.0, 0.0)
-        start = time.perf_counter()
-        with Interrupts() as interrupts:
-            self._open_loggers(restored)
-            try:
-                if restored is None:
-                    self._save(state, 0)
-                self._compile(state)
-                compile_s = time.perf_counter() - start
-                state, update, summaries = self._loop(state, update, interrupts)
-            finally:
-                self._loggers.close()
-        return RunResult(
-            self.folder,
-            summaries if update == plan.num_updates else (),
-            update * plan.batch_size,
-            update == plan.num_updates,
-            interrupts.received,
-            compile_s,
-            time.perf_counter() - start - compile_s,
-            self._never_varied(state) if update else (),
-        )
-
-    def _never_varied(self, state: Any) -> tuple[str, ...]:
-        """A sentence that names the inputs that were constant in the training of every seed."""
-        constant = np.logical_and.reduce([np.isfinite(p.constants()) for p in self.program.policies(state)])
-        names = self.program.observation_names
-        found = [names[i] if i < len(names) else f"input {i}" for i in map(int, np.flatnonzero(constant))]
-        said = "never varied in training, so that the policy has learnt nothing of them and holds them constant: "
-        return (said + ", ".join(found),) if found else ()
-
-    def _say(self, text: str) -> None:
-        self.progress(text, None)
-
-    def _compile(self, state: Any) -> None:
-        """Compile both programs, side by side: the clock of the training starts afterwards."""
-        self.progress("compiling the training", 0.0)
-        with ThreadPoolExecutor(1) as pool:
-            evaluated = pool.submit(self._evaluate, state) if self.plan.config.eval_freq else None
-            self.program.compile(state)
-            if evaluated is not None:
-                evaluated.result()
-
-    def _loop(self, state: Any, update: int, interrupts: Interrupts) -> tuple[Any, int, tuple[Summary, ...]]:
-        plan, config = self.plan, self.plan.config
-        first, start = update, time.perf_counter()
-        summaries: tuple[Summary, ...] = ()
-        while update < plan.num_updates and interrupts.received is None:
-            new, report = self.program(state)
-            report = jax.device_get(report)
-            if reason := culprit(report, self.program.seeds):
-                self._save(state, update)
-                raise TrainingError(
-                    f"update {update + 1}: {reason}; the update was not applied and the state before it is in "
-                    f"{self.folder.checkpoint}: lower --learning-rate, or look at the environment's numbers"
-                )
-            state, update = new, update + 1
-            step, last = update * plan.batch_size, update == plan.num_updates
-            elapsed = time.perf_counter() - start
-            sps = (update - first) * plan.batch_size * len(self.program.seeds) / elapsed
-            values = [scalars(report, i, config, sps) for i in range(len(self.program.seeds))]
-            if config.eval_freq and (last or update % config.eval_freq == 0):
-                summaries = self._evaluate(state)
-                values = [v | s.metrics() for v, s in zip(values, summaries, strict=True)]
-            self._log(step, values)
-            mean = mean_over_seeds(values)
-            moment = Moment(
-                step,
-                plan.total_timesteps,
-                sps,
-                mean.get("charts/episodic_return", float("nan")),
-                100.0 * float(np.mean(report.episodes.in_range)),
-            )
-            self.progress(moment.line(), step / plan.total_timesteps)
-            if last or update % self.options.checkpoint_freq == 0:
-                self._save(state, update)
-            if last and summaries and len(self.program.seeds) > 1:
-                self._save_median(state, summaries)
-        if update < plan.num_updates and update % self.options.checkpoint_freq:
-            self._save(state, update)
-        return state, update, summaries
-
-    def _evaluate(self, state: Any) -> tuple[Summary, ...]:
-        pairs = zip(self.program.policies(state), self.program.seeds, strict=True)
-        return tuple(self.program.evaluate(p, seed, self.plan.config.eval_episodes) for p, seed in pairs)
-
-    def _log(self, step: int, values: list[dict[str, float]]) -> None:
-        self._main_loggers.scalars(step, mean_over_seeds(values))
-        for logger, own in zip(self._seed_loggers, values, strict=False):
-            logger.scalars(step, own)
-
-    def _open_loggers(self, restored: tuple[Any, dict[str, Any]] | None) -> None:
-        config, folder = self.plan.config, self.folder
-        record = restored[1] if restored else {}
-        offset = int(record.get("metrics_bytes", 0)) if restored or folder.metrics.exists() else None
-        step = int(record["update"]) * self.plan.batch_size if restored else None
-        self._metrics = JsonLinesLogger(folder.metrics, resume_bytes=offset)
-        loggers: list[Logger] = [self._metrics, TensorBoardLogger(folder.path, resume_step=step)]
-        many = len(self.program.seeds) > 1
-        self._seed_loggers = tuple(
-            TensorBoardLogger(folder.of_seed(s).path, resume_step=step) for s in self.program.seeds if many
-        )
-        if self.options.track:
-            o = self.options
-            wandb = WandbOptions(
-                project=o.wandb_project,
-                entity=o.wandb_entity or None,
-                tags=tuple(t for t in (t.strip() for t in o.wandb_tags.split(",")) if t),
-                name=folder.path.name,
-                group=config.env_id,
-            )
-            loggers.append(start_wandb(wandb, folder=folder.path, config=config.to_record(), say=self._say))
-        self._loggers = Loggers([*loggers, *self._seed_loggers])
-        self._main_loggers = Loggers(loggers)
-        if restored is None:
-            self._loggers.hyperparameters(config.to_record())
-
-    def _save(self, state: Any, update: int) -> None:
-        config = self.plan.config
-        record = {"config": config.to_record(), "update": update, "metrics_bytes": self._metrics.sync()}
-        save_checkpoint(self.folder.checkpoint, self.program.snapshot(state), record)
-        if update == 0:
-            return
-        for policy, seed in zip(self.program.policies(state), self.program.seeds, strict=True):
-            folder = self.folder if len(self.program.seeds) == 1 else self.folder.of_seed(seed)
-            self._save_model(folder.model, policy, seed, update)
-
-    def _save_median(self, state: Any, summaries: tuple[Summary, ...]) -> None:
-        """Of several seeds the run's own ``agent.pt`` is the median one, never the best."""
-        order = np.argsort([s.mean_reward for s in summaries])
-        middle = int(order[(len(order) - 1) // 2])
-        policy, seed = self.program.policies(state)[middle], self.program.seeds[middle]
-        self._save_model(self.folder.model, policy, seed, self.plan.num_updates)
-
-    def _save_model(self, path: Path, policy: PpoPolicy, seed: int, update: int) -> None:
-        save_model(
-            path,
-            policy,
-            env=self.program.env_record,
-            training=self.plan.config.to_record(),
-            progress={"seed": seed, "update": update, "global_step": update * self.plan.batch_size},
-        )

@@ -4,6 +4,7 @@ Every policy treats the same patients with the same chance. Baselines are tuned 
 a plain record (`Benchmark.record`), byte-identical for a given command, except ``timing``.
 """
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from rl_drug_dosage.trials.setting import setting_for, task_of
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
 from rl_drug_dosage.trials.trial import Cohort, Trial, prepare_trial, run_trial
 from rl_drug_dosage.utils.files import prepare_folder
+from rl_drug_dosage.utils.lock import locked
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result, figure_of_size
 from rl_drug_dosage.utils.seeding import Stream, generator
@@ -132,11 +134,11 @@ class Benchmark(Result):
         """``benchmark.json``, ``benchmark.csv``, ``patients.csv`` and ``report.html``."""
         from rl_drug_dosage.trials.benchmark_files import write_benchmark
 
-        return write_benchmark(self, prepare_folder(Path(folder)))
+        return write_benchmark(self, Path(folder))
 
 
 def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progress = quiet) -> Benchmark:
-    """Run it.
+    """Run it. An output folder is kept from other processes meanwhile, and its files appear together at the end.
 
     Args:
         options: what to compare, on whom.
@@ -145,6 +147,7 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
 
     Raises:
         UnknownNameError, BadPluginError, ConfigError, ModelFileError: see `BenchmarkOptions` and `enter`.
+        OutputError: the output folder cannot be written, or another process works there.
     """
     begin = time.perf_counter()
     task = task_of(options.scenario)
@@ -153,8 +156,27 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
     stresses = _stresses_of(options, setting.scenario)
     entering = candidates(setting, options.policies)
     pairs = _pairs(setting) if options.mismatch else []
-    if options.output_dir is not None:
-        prepare_folder(options.output_dir)
+    folder = options.output_dir
+    with contextlib.ExitStack() as held:
+        if folder is not None:
+            prepare_folder(folder)
+            held.enter_context(locked(folder, "output folder", keep=False))
+        record, trials = _compared(setting, entering, pairs, stresses, options, progress, begin, command)
+        found = Benchmark(record, trials, setting.task)
+        return found if folder is None else dataclasses.replace(found, files=found.save(folder))
+
+
+def _compared(
+    setting: Setting,
+    entering: Sequence[Candidate],
+    pairs: Sequence[tuple[str, str]],
+    stresses: Sequence[str],
+    options: BenchmarkOptions,
+    progress: Progress,
+    begin: float,
+    command: str,
+) -> tuple[dict[str, Any], dict[str, Trial]]:
+    """The record and the trials."""
     steps = Steps(progress, _steps(options, len(entering), len(pairs), len(stresses)))
     timing: dict[str, Any] = {"policies": {}}
     entrants, trials = [], {}
@@ -175,8 +197,7 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
     record["settings"]["command"] = command
     timing["total_s"] = time.perf_counter() - begin
     record["timing"] = timing
-    found = Benchmark(record, trials, setting.task)
-    return found if options.output_dir is None else dataclasses.replace(found, files=found.save(options.output_dir))
+    return record, trials
 
 
 def _steps(options: BenchmarkOptions, policies: int, pairs: int, stresses: int) -> int:

@@ -8,13 +8,13 @@ from typing import Any
 
 from rl_drug_dosage.trials.benchmark import Benchmark
 from rl_drug_dosage.trials.statistics import endpoints
-from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.publish import publish
 
 __all__ = ["policy_rows", "write_benchmark"]
 
 
 def write_benchmark(result: Benchmark, folder: Path) -> tuple[Path, ...]:
-    """Write them all into a folder, which exists.
+    """Write them all into a folder; they appear together.
 
     ``benchmark.json`` has everything, ``benchmark.csv`` a row a policy, ``patients.csv`` a row a patient and policy;
     ``report.html`` opens in any browser, offline.
@@ -24,17 +24,13 @@ def write_benchmark(result: Benchmark, folder: Path) -> tuple[Path, ...]:
     """
     from rl_drug_dosage.reports.page import report_html
 
-    paths = []
-    for name, content in (
-        ("benchmark.json", json.dumps(result.record, indent=1, allow_nan=False)),
-        ("benchmark.csv", _policies_csv(result.record)),
-        ("patients.csv", _patients_csv(result)),
-        ("report.html", report_html(result.record)),
-    ):
-        path = folder / name
-        atomic_write(path, content.encode())
-        paths.append(path)
-    return tuple(paths)
+    contents = {
+        "benchmark.json": json.dumps(result.record, indent=1, allow_nan=False),
+        "benchmark.csv": _policies_csv(result.record),
+        "patients.csv": _patients_csv(result),
+        "report.html": report_html(result.record),
+    }
+    return publish(folder, {name: content.encode() for name, content in contents.items()})
 
 
 def _flat(row: dict[str, Any], before: str = "") -> dict[str, Any]:

@@ -98,6 +98,8 @@ class StepCourse:
     def recommend(self) -> float | Float[np.ndarray, " action"]:
         """The dose that the policy chooses now, in `StepPolicy.dose_unit`. Asking twice changes nothing.
 
+        It is within the action space of the environment to the last bit, and a whole number where that is discrete.
+
         Raises:
             ConfigError: nothing has been observed since the last dose.
         """
@@ -105,9 +107,11 @@ class StepCourse:
             raise ConfigError(f"decision {self.decision + 1} of this course needs an observation: call observe() first")
         if self._advice is None:
             action, memory = self._policy.act(self._memory, self._stacked(), None)
-            self._advice = (np.asarray(action, np.float64).ravel(), memory)
+            space = self._owner.model.actions
+            given = np.asarray(action) if space is None else np.asarray(space.to_env(np.asarray(action)))
+            self._advice = (given.ravel() if given.dtype.kind in "iu" else given.astype(np.float64).ravel(), memory)
         dose = self._advice[0]
-        return float(dose[0]) if dose.size == 1 else dose.copy()
+        return dose[0].item() if dose.size == 1 else dose.copy()
 
     def given(self, *dose: float) -> None:
         """What was given, recommended or not; the next decision is due, and waits for an observation.

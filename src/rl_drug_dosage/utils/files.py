@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rl_drug_dosage.errors import OutputError
 
-__all__ = ["atomic_write", "prepare_folder", "swept"]
+__all__ = ["atomic_write", "flush_folder", "prepare_folder", "swept"]
 
 
 def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
@@ -42,14 +42,14 @@ def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
 
 @contextlib.contextmanager
 def swept(folder: Path | None) -> Iterator[None]:
-    """Leave no empty folder behind: one that was made inside the block is removed if an error ends it."""
-    missing = folder is not None and not folder.exists()
+    """Leave no empty folder behind: what was made inside the block, parents too, is removed if an error ends it."""
+    missing = [] if folder is None else [f for f in (folder, *folder.parents) if not f.exists()]
     try:
         yield
     except BaseException:
-        if folder is not None and missing:
-            with contextlib.suppress(OSError):  # not empty, or never made
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # not empty, or never made
+            for made in missing:
+                made.rmdir()
         raise
 
 
@@ -65,7 +65,7 @@ def atomic_write(path: Path, data: bytes) -> None:
     try:
         _refuse_unless_regular(path)
         _write_beside_and_rename(path, data)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(
@@ -99,7 +99,7 @@ def _write_beside_and_rename(path: Path, data: bytes) -> None:
         raise
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Flush the folder; otherwise a power cut may undo the rename."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:

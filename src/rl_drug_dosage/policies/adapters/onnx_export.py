@@ -7,6 +7,7 @@ nodes. The nodes are written with the ``onnx`` package: jax2onnx brings flax, or
 and its release 0.17.1 does not run on JAX 0.12.
 """
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -140,7 +141,9 @@ def _gru(graph: _Graph, gru: Gru, x: str, h: str) -> str:
 
 
 def _action(graph: _Graph, policy: PpoPolicy, u: str) -> str:
-    """`ppo.distribution.to_action`; an action with an infinite edge is not cut there."""
+    """`PpoPolicy.to_action`; an action with an infinite edge is not cut there."""
+    if policy.choices:
+        return _choices(graph, policy, u)
     low, high = graph.constant(policy.low), graph.constant(policy.high)
     unit = u
     if policy.kind == "tanh-gaussian":
@@ -151,3 +154,16 @@ def _action(graph: _Graph, policy: PpoPolicy, u: str) -> str:
         share = graph.add("Mul", graph.add("Add", unit, graph.constant(1.0)), graph.constant(0.5))
         unit = graph.add("Add", graph.add("Mul", share, graph.add("Sub", high, low)), low)
     return graph.add("Min", graph.add("Max", unit, low), high)
+
+
+def _choices(graph: _Graph, policy: PpoPolicy, logits: str) -> str:
+    """The most probable value of each component, as the environment counts them."""
+    from onnx import TensorProto
+
+    ends = [0, *itertools.accumulate(policy.choices)]
+    parts = [
+        graph.add("ArgMax", graph.columns(logits, start, stop), axis=-1, keepdims=1)
+        for start, stop in itertools.pairwise(ends)
+    ]
+    chosen = graph.add("Cast", graph.add("Concat", *parts, axis=-1), to=TensorProto.FLOAT)
+    return graph.add("Add", chosen, graph.constant(policy.low))
