@@ -202,6 +202,7 @@ def evaluate(
     deterministic: bool = True,
     scenario: str | Path | Scenario | None = None,
     env_id: object = None,
+    env_kwargs: str | Mapping[str, object] | None = None,
     simulator: str | Path | DrugModel | None = None,
     controller: str | Path | DrugModel | None = None,
     accept_changed: bool = False,
@@ -224,6 +225,8 @@ def evaluate(
         deterministic: use the mean action instead of a sample.
         scenario: the task, for a model trained on your own scenario.
         env_id: the environment, for a model trained on your own Gymnasium environment: ``module:Id-v0``.
+        env_kwargs: its options, as in training, where some are text: a text in a model file may name a file, and is not
+            followed unless you repeat it.
         simulator: drug model that simulates the patients; None: the one used in training.
         controller: drug model of the policy's Bayesian estimate, if the scenario does not list it.
         accept_changed: evaluate although the scenario file has changed since training.
@@ -241,6 +244,7 @@ def evaluate(
         RlDrugDosageError: the model cannot be read, or does not fit the task; a one-line message says why.
     """
     configure(device)
+    from rl_drug_dosage.training.config import json_options
     from rl_drug_dosage.training.evaluate import EvaluationOptions
     from rl_drug_dosage.training.evaluate import evaluate as run
     from rl_drug_dosage.utils.wandb import WandbOptions
@@ -262,6 +266,7 @@ def evaluate(
         simulator=simulator,
         controller=controller,
         accept_changed=accept_changed,
+        env_options=json_options(env_kwargs),
     )
     with shown(progress) as tell, swept(options.output_dir):
         return run(options, progress=tell)

@@ -11,8 +11,12 @@ import typer
 
 from rl_drug_dosage import registry
 from rl_drug_dosage.errors import RlDrugDosageError
+from rl_drug_dosage.utils.printable import excerpt, printable
 
 __all__ = ["app", "main"]
+
+_LONGEST = 2000
+"""Characters of an error message."""
 
 _ABOUT = "Dosing policies trained with PPO on virtual patients. Research and education only: it treats no patient."
 
@@ -77,6 +81,7 @@ def _explain(error: typer.TyperException) -> str:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    line = " ".join(message.split())
+    # A message quotes what it refuses, which may be a whole file's worth, or hold a terminal's escape sequences.
+    line = printable(excerpt(" ".join(message.split()), _LONGEST))
     typer.echo(f"rl-drug-dosage: error: {line}", err=True)
     raise SystemExit(code)

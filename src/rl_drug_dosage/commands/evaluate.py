@@ -43,6 +43,14 @@ def command(  # noqa: PLR0917 - the options of a command line
             show_default=False,
         ),
     ] = _DEFAULT["env_id"],
+    env_kwargs: Annotated[
+        str | None,
+        typer.Option(
+            help="Its options as in training, a JSON object: needed where some are text.",
+            rich_help_panel=_OWN,
+            show_default=False,
+        ),
+    ] = _DEFAULT["env_kwargs"],
     simulator: Annotated[
         str | None,
         typer.Option(
@@ -95,6 +103,7 @@ def command(  # noqa: PLR0917 - the options of a command line
             deterministic=deterministic,
             scenario=scenario,
             env_id=env_id,
+            env_kwargs=env_kwargs,
             simulator=simulator,
             controller=controller,
             accept_changed=accept_changed,

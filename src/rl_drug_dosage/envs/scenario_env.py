@@ -273,18 +273,22 @@ def env_of(task: Scenario) -> Env:
         reward: str = "scenario",
         decisions: int = 0,
     ) -> FunctionalEnv:
-        require(isinstance(history, int) and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
+        for name, reference in (("simulator", simulator), ("belief", belief)):
+            require(isinstance(reference, Reference.__value__), name, reference, "the name of a drug model")
+        require(type(history) is int and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
         require(action in ACTIONS, "action", action, f"one of {', '.join(ACTIONS)}")
         for name, value in (("on_board", on_board), ("clock", clock), ("ratio", ratio), ("intervals", intervals)):
             require(isinstance(value, bool), name, value, "true or false")
         require(bool(belief) or action != "residual", "action", action, "another one where no belief is named")
         rewards = {"scenario", *REWARDS}
-        require(reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
+        require(isinstance(reward, str) and reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
         require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
         whole = isinstance(decisions, int) and not isinstance(decisions, bool) and decisions >= 0
         require(whole, "decisions", decisions, "a whole number of at least 1 (0: as in the scenario)")
         for options in mixture:
+            own = options.get("simulator", "")
+            require(isinstance(own, Reference.__value__), "simulator", own, "the name of a drug model")
             for name in options:
                 if name not in _PART:
                     raise UnknownNameError("option of a mixture's part", name, _PART)
@@ -302,6 +306,7 @@ def env_of(task: Scenario) -> Env:
         def part(simulator: str, randomise: Any, stress: str = "") -> ScenarioEnv:
             number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
             require(number and 0.0 <= randomise <= 3.0, "randomise", randomise, "a number from 0 to 3")
+            require(isinstance(stress, str), "stress", stress, "the name of a stress")
             ward = stressed(scenario, stress) if stress else scenario
             if randomise == 0:
                 return ScenarioEnv(ward, simulator_of(ward, simulator), observer, reward == "goal")

@@ -1,7 +1,7 @@
 """Evaluate a model file: episodes, figures, data, metrics, and in a dosing scenario a report of the same patients."""
 
 import dataclasses
-import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,15 @@ from rl_drug_dosage.envs import catalog
 from rl_drug_dosage.envs.functional import Env
 from rl_drug_dosage.errors import ConfigError, ModelFileError
 from rl_drug_dosage.policies.adapters.learnt import check_source, model_path
-from rl_drug_dosage.ppo.model_file import Model, load_model
+from rl_drug_dosage.ppo.model_file import Model, check_bounds, load_model
 from rl_drug_dosage.registry import ENVIRONMENT, Found
 from rl_drug_dosage.reports.page import report_html
 from rl_drug_dosage.training.episodes import Episodes, run_compiled, run_gymnasium
 from rl_drug_dosage.training.plots import draw_concentration, save_plots
-from rl_drug_dosage.training.task import Task, find_task, is_ours
+from rl_drug_dosage.training.task import Task, find_task, is_ours, texts_in
 from rl_drug_dosage.training.trial_episodes import episodes_of, trial_of
 from rl_drug_dosage.trials.setting import by_name, scenario_of, setting_of
+from rl_drug_dosage.utils.csv_text import csv_text
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.loggers import Logger
 from rl_drug_dosage.utils.progress import Progress, quiet
@@ -53,6 +54,7 @@ class EvaluationOptions:
         simulator: drug model that patients follow; None: the one of the training.
         controller: drug model that a belief is formed under, where it is not one of the scenario's.
         accept_changed: evaluate it although the scenario's file has changed since.
+        env_options: those of the training, where some are text: a text may name a file, which only a user may do.
 
     Raises:
         ConfigError: a number that is not allowed.
@@ -70,6 +72,7 @@ class EvaluationOptions:
     simulator: object = None
     controller: object = None
     accept_changed: bool = False
+    env_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_episodes <= 1_000_000:
@@ -147,6 +150,11 @@ def evaluate(options: EvaluationOptions, *, progress: Progress = quiet) -> Evalu
     model = load_model(path)
     folder = options.output_dir or (path.parent if options.wandb is not None else None)
     given = None if options.env_id is None else find_task(options.env_id)
+    if options.env_options is not None and options.env_options != model.env_options:
+        raise ModelFileError(
+            f"{path} was trained with the environment options {json.dumps(dict(model.env_options))}, not "
+            f"{json.dumps(dict(options.env_options))}: give those, or leave --env-kwargs out"
+        )
     task = _scenario(model, path, options, given)
     record: Mapping[str, Any] = {}
     if task is None:
@@ -227,8 +235,14 @@ def run_model(model: Model, options: EvaluationOptions, given: Task | None = Non
     if env is not None:
         functional = catalog.make(env, env.evaluation(model.env_options), model.frame_stack)
         _check_fit(model, len(functional.observation_bounds[0]), len(functional.action_bounds[0]))
+        check_bounds(model, *functional.action_bounds)
         return run_compiled(functional, model.policy, **chosen)
     env_id = _gymnasium_id(model) if given is None else given.gym_id
+    if texts_in(model.env_options) and options.env_options != model.env_options:
+        raise ModelFileError(
+            f"the model's environment {model.env_id!r} has options that are text, which may name a file or a module: "
+            f"if they are right, give them yourself (--env-kwargs '{json.dumps(dict(model.env_options))}')"
+        )
     return run_gymnasium(lambda: _registered(model, env_id), model.policy, **chosen)
 
 
@@ -252,7 +266,7 @@ def _gymnasium_id(model: Model) -> str:
 def _registered(model: Model, env_id: str) -> gymnasium.Env[Any, Any]:
     try:
         env = gymnasium.make(env_id, **model.env_options)
-    except (gymnasium.error.Error, TypeError, ValueError, ImportError) as error:
+    except Exception as error:  # noqa: BLE001 - the options are data, and the environment is somebody else's
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelFileError(
             f"the model was trained for {model.env_id!r}, which cannot be made here ({first}): "
@@ -278,11 +292,8 @@ def save_data(episodes: Episodes, path: Path) -> Path:
         OutputError: it cannot be written.
     """
     columns = episodes.columns
-    buffer = io.StringIO()
-    buffer.write(",".join(columns) + "\n")
-    texts = [[repr(v) for v in column.tolist()] for column in columns.values()]
-    buffer.writelines(",".join(row) + "\n" for row in zip(*texts, strict=True))
-    atomic_write(path, buffer.getvalue().encode())
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    atomic_write(path, csv_text([*columns], rows).encode())
     return path
 
 

@@ -29,6 +29,7 @@ from rl_drug_dosage.training.task import (
     make_program,
     option_models,
     task_of_run,
+    texts_in,
     with_option_models,
 )
 from rl_drug_dosage.utils.loggers import JsonLinesLogger, Logger, Loggers, TensorBoardLogger
@@ -120,6 +121,11 @@ def resume(
         require_wandb()
     task = task_of_run(config.env_id, scenario, path, given=given, accept_changed=accept_changed)
     task = _with_models_of_run(task, config, path, env_kwargs)
+    if task.found is None and given is None and env_kwargs is None and texts_in(config.env_options()):
+        raise CheckpointError(
+            f"{path} has environment options that are text, which may name a file or a module: if they are right, give "
+            f"them yourself (--env-kwargs '{config.env_kwargs}')"
+        )
     program = make_program(plan, task)
     try:
         return _Run(plan, replace(options, device=device), folder, program, progress).execute(restored)
