@@ -13,7 +13,7 @@ import numpy as np
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs import catalog
 from rl_drug_dosage.envs.functional import Env
-from rl_drug_dosage.errors import ConfigError, ModelFileError
+from rl_drug_dosage.errors import ConfigError, ModelFileError, RlDrugDosageError
 from rl_drug_dosage.policies.adapters.learnt import check_source, model_path
 from rl_drug_dosage.ppo.model_file import Model, check_bounds, load_model
 from rl_drug_dosage.registry import ENVIRONMENT, Found
@@ -243,7 +243,17 @@ def run_model(model: Model, options: EvaluationOptions, given: Task | None = Non
             f"the model's environment {model.env_id!r} has options that are text, which may name a file or a module: "
             f"if they are right, give them yourself (--env-kwargs '{json.dumps(dict(model.env_options))}')"
         )
-    return run_gymnasium(lambda: _registered(model, env_id), model.policy, **chosen)
+    try:
+        return run_gymnasium(lambda: _registered(model, env_id), model.policy, **chosen)
+    except RlDrugDosageError:
+        raise
+    except Exception as error:
+        # Options that the environment took and cannot work with; where the user names it, its own error says more.
+        if given is not None:
+            raise
+        raise ModelFileError(
+            f"{model.env_id!r} fails with the options of the model file: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _env(model: Model) -> Env | None:

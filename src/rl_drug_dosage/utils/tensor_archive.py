@@ -32,6 +32,7 @@ import numpy as np
 
 from rl_drug_dosage.errors import ConfigError, ModelFileError
 from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.printable import printable
 
 __all__ = ["FORMAT_VERSION", "Archive", "read_archive", "write_archive"]
 
@@ -126,7 +127,7 @@ def read_archive(path: Path, *, kind: str) -> Archive:
         flaw = str(error)
     except _MALFORMED as error:
         flaw = f"its contents are not valid ({error}); save it again, or restore a good copy"
-    raise ModelFileError(f"cannot load {str(path)!r}: {textwrap.shorten(flaw, 300)}")
+    raise ModelFileError(f"cannot load {str(path)!r}: {printable(textwrap.shorten(flaw, 300))}")
 
 
 class _RefusedError(Exception):
