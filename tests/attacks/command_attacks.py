@@ -1,5 +1,6 @@
 """Random command lines: each command's own options with values that fit, nearly fit, or should never be accepted."""
 
+# ruff: noqa: E501 - tables of values
 import contextlib
 import io
 import random
@@ -33,14 +34,49 @@ BASES: dict[str, tuple[str, ...]] = {
 HEAVY = frozenset({"train", "benchmark", "check", "explain", "evaluate"})
 """They compile for seconds: their lines always hold something that has to be refused, but for a few."""
 
-REFUSED = ("nan", "inf", "-inf", "1e999", "-1", "x", "", " ", "0x10", "1_0.", "²", "9" * 400, "\x1b[2J", "\x00", "--", "-h1", "true")
+REFUSED = (
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "-1",
+    "x",
+    "",
+    " ",
+    "0x10",
+    "1_0.",
+    "²",
+    "9" * 400,
+    "\x1b[2J",
+    "\x00",
+    "--",
+    "-h1",
+    "true",
+)
 TEXTS = (
     "", "x", "vancomycin", "vancomycin-goti2018", "warfarin", "DrugDose-v0", "Pendulum-v1", "nothing", "agent.pt", "data.csv", "out",
     "bait.py", "./bait.py", "bait:X", "os:system", "broken.toml", "broken.pt", "broken.csv", "folder", "missing/deep/er", "..", "/",
     "a" * 300, "a" * 5000, "\x1b[31mred", "\u202e", "\x00", "$HOME", "`id`", "'; drop", "{}", '{"k": 1e999}', "[1", "-", "--help",
     "csv", "parquet", "cpu", "1", "1.5", "0", "mipd", "label,mipd", "mipd,", "*", "Ω", "\ud800", "=1+1", "%s", "[bold]", "nocb",
 )  # fmt: skip
-NUMBERS = ("0", "1", "2", "3", "-1", "1e9", "1e30", "10" * 20, "0.5", "1e-300", "4294967296", "nan", "inf", "x", "", "1,5")
+NUMBERS = (
+    "0",
+    "1",
+    "2",
+    "3",
+    "-1",
+    "1e9",
+    "1e30",
+    "10" * 20,
+    "0.5",
+    "1e-300",
+    "4294967296",
+    "nan",
+    "inf",
+    "x",
+    "",
+    "1,5",
+)
 
 
 @dataclass(frozen=True)
@@ -75,14 +111,18 @@ def line(rng: random.Random, known: dict[str, list[tuple[str, bool]]]) -> list[s
     for _ in range(rng.choice([0, 1, 1, 2, 3])):
         option, valued = rng.choice(known[name])
         if rng.random() < 0.1:
-            option = rng.choice([option[:-1], option + "x", option.upper(), "-" + option[2:], option + "=", "--" + option])
+            option = rng.choice(
+                [option[:-1], option + "x", option.upper(), "-" + option[2:], option + "=", "--" + option]
+            )
         words += [option, rng.choice([*TEXTS, *NUMBERS])] if valued or rng.random() < 0.1 else [option]
     if words and rng.random() < 0.3:
         words[rng.randrange(len(words))] = rng.choice([*TEXTS, *NUMBERS])
     if rng.random() < 0.1 and words:
         del words[rng.randrange(len(words))]
     if name in HEAVY and rng.random() < 0.98:
-        words += rng.choice([["--no-such-option"], ["--seed", rng.choice(REFUSED)], ["--num-episodes", "0"], [rng.choice(TEXTS)] * 2])
+        words += rng.choice(
+            [["--no-such-option"], ["--seed", rng.choice(REFUSED)], ["--num-episodes", "0"], [rng.choice(TEXTS)] * 2]
+        )
     return [name, *words]
 
 
@@ -111,7 +151,7 @@ def run(words: list[str]) -> Answer:
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def fault_of(answer: Answer, before: dict[str, int], after: dict[str, int]) -> str:
+def fault_of(answer: Answer, before: dict[str, int], after: dict[str, int]) -> str:  # noqa: PLR0911 - one answer a fault
     """What is wrong with an answer; empty where nothing is."""
     if answer.error is not None:
         return f"{type(answer.error).__name__}: {answer.error}"[:300]
@@ -135,5 +175,3 @@ def fault_of(answer: Answer, before: dict[str, int], after: dict[str, int]) -> s
 def listing(folder: Path) -> dict[str, int]:
     """Every file below a folder, with its size; folders are -1."""
     return {str(p.relative_to(folder)): p.stat().st_size if p.is_file() else -1 for p in folder.rglob("*")}
-
-

@@ -4,6 +4,7 @@ A file is taken apart into its record, its index, its tensors and its zip member
 together and sealed again. Everything follows from a seed.
 """
 
+# ruff: noqa: E501 - tables of values
 import copy
 import hashlib
 import io

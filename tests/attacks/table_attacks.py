@@ -1,9 +1,44 @@
 """Event tables that somebody's spreadsheet, script or malice could have made. Everything follows from a seed."""
 
+# ruff: noqa: E501 - tables of values
 import random
 
-HEADERS = ("ID", "TIME", "AMT", "RATE", "DUR", "II", "ADDL", "SS", "CMT", "EVID", "DV", "MDV", "CENS", "LLOQ", "DVID", "OCC")
-STRANGE = ("DATE", "DAT1", "CONC", "OUTPUT", "WEIGHT", "", " ", "id", "Id ", "#ID", "ID\x00", "=ID", "TIME.1", "AMT", "C", "Größe")
+HEADERS = (
+    "ID",
+    "TIME",
+    "AMT",
+    "RATE",
+    "DUR",
+    "II",
+    "ADDL",
+    "SS",
+    "CMT",
+    "EVID",
+    "DV",
+    "MDV",
+    "CENS",
+    "LLOQ",
+    "DVID",
+    "OCC",
+)
+STRANGE = (
+    "DATE",
+    "DAT1",
+    "CONC",
+    "OUTPUT",
+    "WEIGHT",
+    "",
+    " ",
+    "id",
+    "Id ",
+    "#ID",
+    "ID\x00",
+    "=ID",
+    "TIME.1",
+    "AMT",
+    "C",
+    "Größe",
+)
 CELLS = (
     "", ".", "NA", "NaN", "nan", "inf", "-inf", "-99", "-999", "0", "-0", "1", "2", "4", "7", "-1", "-2", "0.5", "1e5", "1e30",
     "1e308", "1e309", "-1e308", "5e-324", "1e-400", "1,5", "1.5.2", "0x10", "1_000", "١٢", "½", "12:30", "24:60", "2024-01-31",
@@ -71,7 +106,9 @@ def _text(rng: random.Random, rows: list[list[str]]) -> str:
     quoted = rng.random() < 0.1
     lines = [separator.join(f'"{cell}"' if quoted else cell for cell in row) for row in rows]
     if rng.random() < 0.05:
-        lines.insert(rng.randrange(len(lines) + 1), rng.choice(["# comment", "C comment", "TABLE NO. 1", '"', "", ",,,", "\x00"]))
+        lines.insert(
+            rng.randrange(len(lines) + 1), rng.choice(["# comment", "C comment", "TABLE NO. 1", '"', "", ",,,", "\x00"])
+        )
     return rng.choice(["", "", "", "\ufeff", "\n", "sep=,\n"]) + end.join(lines) + rng.choice(["", end])
 
 

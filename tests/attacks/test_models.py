@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from model_attacks import BAIT, mutated, parts_of
 from audit_watch import WATCH
+from model_attacks import BAIT, mutated, parts_of
 
 import rl_drug_dosage as rldd
 from rl_drug_dosage.errors import RlDrugDosageError

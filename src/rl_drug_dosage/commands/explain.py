@@ -7,6 +7,7 @@ import typer
 
 from rl_drug_dosage import api
 from rl_drug_dosage.utils.defaults import defaults_of
+from rl_drug_dosage.utils.printable import printable
 
 if TYPE_CHECKING:
     from rl_drug_dosage.explain.explanation import Explanation
@@ -97,5 +98,5 @@ def _show(result: "Explanation") -> None:
         console=console,
     )
     for sentence in summary(result):
-        console.print(f"- {sentence}")
+        console.print(printable(f"- {sentence}"), markup=False)
     console.print(INTENDED_USE)

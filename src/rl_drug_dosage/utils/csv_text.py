@@ -7,7 +7,6 @@ text, ``plain(guarded(text)) == text``.
 """
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -36,8 +35,19 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
         header: names of the columns.
         rows: cells; numbers are written in full, None is an empty cell.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines = _Lines()
+    # With this end the writer quotes cells that hold either character, so that no cell can begin a line.
+    writer = csv.writer(lines, lineterminator="\r\n")
     writer.writerow([guarded(title) for title in header])
     writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    return text.getvalue()
+    return "".join(lines.found)
+
+
+class _Lines:
+    """What the csv module writes to, a line at a time."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.found.append(line.removesuffix("\r\n") + "\n")
