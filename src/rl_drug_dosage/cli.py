@@ -65,7 +65,7 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
     except Exception as error:
-        if not (fault := registry.user_fault(error)):
+        if not (fault := registry.user_fault(error) or _place(error)):
             raise
         _fail(fault, 2)
     raise SystemExit(code or 0)
@@ -78,6 +78,13 @@ def _explain(error: typer.TyperException) -> str:
     names = error.param.opts if error.param is not None else []
     given = [value for name, value in itertools.pairwise(sys.argv) if name in names]
     return error.format_message() + (f" (it was {given[-1]!r})" if given else "")
+
+
+def _place(error: BaseException) -> str:
+    """What is wrong with a path that the system refuses: a name that is too long, a link that leads to itself."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return ""
+    return f"cannot use {str(error.filename)!r}: {error.strerror or error}; name another file or folder"
 
 
 def _fail(message: str, code: int) -> NoReturn:

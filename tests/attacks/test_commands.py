@@ -48,10 +48,10 @@ def attack(place, count, seed):
     return codes
 
 
-def test_a_hundred_random_command_lines(place):
-    codes = attack(place, 100, 1)
+def test_sixty_random_command_lines(place):
+    codes = attack(place, 60, 1)
 
-    assert codes[2] > 50
+    assert codes[2] > 30
 
 
 @pytest.mark.slow
