@@ -173,3 +173,18 @@ def test_gymnasiums_door_to_any_scenario_is_not_trained_through(own):
 
     with pytest.raises(ConfigError, match="--scenario"):
         rldd.train("DosingScenario-v0", env_kwargs={"env": "./task.py"}, progress=False)
+
+
+def test_a_model_of_other_actions_than_its_environment_is_refused(tmp_path, make_policy):
+    """A policy that gives up to 1 where the environment takes up to 2 was trained for another one."""
+    import rl_drug_dosage as rldd
+    from rl_drug_dosage.errors import ModelFileError
+
+    def save(name, **options):
+        env = {"id": "DrugDose-v0", "options": options, "frame_stack": 1}
+        save_model(tmp_path / name, make_policy(), env=env, training={}, progress={})
+        return tmp_path / name
+
+    rldd.evaluate(save("same.pt", horizon=5), progress=False)
+    with pytest.raises(ModelFileError, match=r"but those of DrugDose-v0 here go .* to \[2.0\]"):
+        rldd.evaluate(save("other.pt", max_dose=2.0), progress=False)
