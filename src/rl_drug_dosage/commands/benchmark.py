@@ -9,7 +9,7 @@ import typer
 
 from rl_drug_dosage import api
 from rl_drug_dosage.utils.defaults import defaults_of
-from rl_drug_dosage.utils.printable import printable
+from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,9 +107,9 @@ def command(  # noqa: PLR0917 - the options of a command line
         )
     _show(result.record)
     for path in result.files:
-        typer.echo(path)
+        say(path)
     if minari:
-        typer.echo(minari_export.export(result, minari, folder))
+        say(minari_export.export(result, minari, folder))
 
 
 def _show(record: "Mapping[str, Any]") -> None:

@@ -60,7 +60,7 @@ def command(
     if figure and report.ok:
         path = output_dir / f"check-{report.name.replace(' ', '-').replace('/', '-')}.png"
         _draw(what, found, task, path)
-        typer.echo(path)
+        say(path)
     raise typer.Exit(0 if report.ok else _BROKEN)
 
 

@@ -53,7 +53,7 @@ def command(
         )
     _show(result)
     for path in result.files:
-        typer.echo(path)
+        say(path)
 
 
 def _show(result: "Estimation") -> None:

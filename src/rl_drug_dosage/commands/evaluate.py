@@ -8,6 +8,7 @@ import typer
 
 from rl_drug_dosage import api
 from rl_drug_dosage.utils.defaults import defaults_of
+from rl_drug_dosage.utils.printable import say
 
 if TYPE_CHECKING:
     from rl_drug_dosage.training.episodes import Episodes
@@ -119,7 +120,7 @@ def command(  # noqa: PLR0917 - the options of a command line
         )
     _show(result.episodes, f"{result.model.env_id}, {'deterministic' if deterministic else 'stochastic'}, seed {seed}")
     for path in result.files:
-        typer.echo(path)
+        say(path)
 
 
 def _show(episodes: "Episodes", title: str) -> None:

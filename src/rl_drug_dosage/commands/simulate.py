@@ -86,7 +86,7 @@ def command(  # noqa: PLR0917 - the options of a command line
     for warning in result.warnings:
         say(f"warning: {warning}")
     for path in result.files:
-        typer.echo(path)
+        say(path)
 
 
 def _parse(texts: list[str]) -> dict[str, float]:

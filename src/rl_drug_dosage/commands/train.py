@@ -11,6 +11,7 @@ import typer
 from rl_drug_dosage import api
 from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig, options_of
 from rl_drug_dosage.utils.defaults import defaults_of
+from rl_drug_dosage.utils.printable import say
 
 if TYPE_CHECKING:
     from rl_drug_dosage.training.run_result import RunResult
@@ -57,8 +58,8 @@ def _tell(result: "RunResult") -> None:
             spread = f" (median of {len(values)} seeds, from {low:.2f} to {high:.2f})" if len(values) > 1 else ""
             if not math.isnan(middle):
                 typer.echo(f"  {name}: {middle:.2f}{unit}{spread}")
-    typer.echo(f"model: {folder.model}")
-    typer.echo(f"curves: tensorboard --logdir {folder.path.parent}")
+    say(f"model: {folder.model}")
+    say(f"curves: tensorboard --logdir {folder.path.parent}")
 
 
 def _signature() -> inspect.Signature:

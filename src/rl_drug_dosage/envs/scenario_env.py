@@ -216,6 +216,7 @@ def _known(scenario: Scenario, option: str, reference: Reference) -> tuple[Scena
 
     Text may have come out of a model file, so that it is only ever looked up among the scenario's own models.
     """
+    require(isinstance(reference, Reference.__value__), option, reference, "the name of a drug model")
     if not isinstance(reference, str):
         scenario, (name,) = with_models(scenario, reference)
         return scenario, name
@@ -273,8 +274,6 @@ def env_of(task: Scenario) -> Env:
         reward: str = "scenario",
         decisions: int = 0,
     ) -> FunctionalEnv:
-        for name, reference in (("simulator", simulator), ("belief", belief)):
-            require(isinstance(reference, Reference.__value__), name, reference, "the name of a drug model")
         require(type(history) is int and 1 <= history <= 64, "history", history, "a whole number from 1 to 64")
         require(action in ACTIONS, "action", action, f"one of {', '.join(ACTIONS)}")
         for name, value in (("on_board", on_board), ("clock", clock), ("ratio", ratio), ("intervals", intervals)):
@@ -287,8 +286,6 @@ def env_of(task: Scenario) -> Env:
         whole = isinstance(decisions, int) and not isinstance(decisions, bool) and decisions >= 0
         require(whole, "decisions", decisions, "a whole number of at least 1 (0: as in the scenario)")
         for options in mixture:
-            own = options.get("simulator", "")
-            require(isinstance(own, Reference.__value__), "simulator", own, "the name of a drug model")
             for name in options:
                 if name not in _PART:
                     raise UnknownNameError("option of a mixture's part", name, _PART)
