@@ -17,11 +17,12 @@ MINARI := .venv/.minari-$(HERE)
 ONNX := .venv/.onnx-$(HERE)
 SB3 := .venv/.sb3-$(HERE)
 CUDA := .venv/.cuda-$(HERE)
+SUPPLY := .venv-supply/.supply-$(HERE)
 TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-wandb install-minari install-onnx install-sb3 install-dev install-cuda install-torch train train-quick evaluate info \
-	test test-all test-torch test-browser lint format typecheck bench models ablation docs validate lock clean distclean FORCE
+	test test-all test-torch test-browser lint format typecheck bench models ablation docs validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -110,12 +111,18 @@ validate: $(DEV) ## compute every check of the engine and the drug models, and w
 lock: ## resolve requirements/ from pyproject.toml again (ARGS=--upgrade for newer versions)
 	scripts/lock.sh $(ARGS)
 
+sbom: $(BASE) $(SUPPLY) ## list what the package runs on, with hashes and licences, in build/ (CycloneDX)
+	.venv-supply/bin/python scripts/sbom.py $(BIN)/python $(ARGS)
+
+audit: $(SUPPLY) ## look up known vulnerabilities of every locked package (skipped where the service is out of reach)
+	.venv-supply/bin/python scripts/audit.py $(ARGS)
+
 clean: ## remove caches and builds; runs, models and environments stay
 	rm -rf build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .coverage htmlcov
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean ## remove the environments too
-	rm -rf .venv .venv-torch .uv
+	rm -rf .venv .venv-torch .venv-supply .uv
 
 # `uv sync` removes what it was not asked for: then the stamp is wrong, and the tool that is missing says so.
 missing = $(if $(wildcard $(1)),,FORCE)
@@ -147,6 +154,11 @@ $(SB3): requirements/sb3.txt | $(BASE)
 
 $(CUDA): requirements/cuda.txt | $(BASE)
 	@scripts/bootstrap.sh install .venv cuda
+	@touch $@
+
+# Apart from .venv: what lists and judges an environment should not be part of it.
+$(SUPPLY): requirements/supply.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv-supply supply
 	@touch $@
 
 # After .venv, because both may have to put uv in its place first.

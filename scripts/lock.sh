@@ -25,6 +25,7 @@ for extra in wandb minari onnx sb3 dev torch cuda; do
     compile "requirements/$extra.txt" pyproject.toml --extra "$extra" --constraints "$all" "$@"
 done
 printf 'editables\nhatchling\n' | compile requirements/build.txt - --constraints "$all" "$@"
+printf 'cyclonedx-bom\npip-audit\n' | compile requirements/supply.txt - --constraints "$all" "$@"
 printf 'uv\n' | compile requirements/uv.txt - "$@"
 
 if grep -n '://' requirements/*.txt; then

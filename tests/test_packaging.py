@@ -41,8 +41,8 @@ def pins(lock: Path) -> dict[str, Version]:
 
 
 def test_every_environment_has_a_lock():
-    """The Makefile and the extras name these."""
-    expected = {"base", "build", "uv", *PROJECT["optional-dependencies"]}
+    """The Makefile and the extras name these; supply holds the tools of `make sbom` and `make audit`."""
+    expected = {"base", "build", "supply", "uv", *PROJECT["optional-dependencies"]}
     assert {lock.stem for lock in LOCKS} == expected
 
 

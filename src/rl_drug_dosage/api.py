@@ -219,6 +219,7 @@ def evaluate(
     deterministic: bool = True,
     scenario: str | Path | Scenario | None = None,
     env_id: object = None,
+    env_kwargs: str | Mapping[str, object] | None = None,
     simulator: str | Path | DrugModel | None = None,
     controller: str | Path | DrugModel | None = None,
     accept_changed: bool = False,
@@ -242,6 +243,8 @@ def evaluate(
         deterministic: use the mean action instead of a sample.
         scenario: the task, for a model trained on your own scenario.
         env_id: the environment, for a model trained on your own Gymnasium environment: ``module:Id-v0``.
+        env_kwargs: its options, as in training, where some are text: a text in a model file may name a file, and is not
+            followed unless you repeat it.
         simulator: drug model that simulates the patients; None: the one used in training.
         controller: drug model of the policy's Bayesian estimate, if the scenario does not list it.
         accept_changed: evaluate although the scenario file has changed since training.
@@ -261,6 +264,7 @@ def evaluate(
         RlDrugDosageError: the model cannot be read, or does not fit the task; a one-line message says why.
     """
     configure(device)
+    from rl_drug_dosage.training.config import json_options
     from rl_drug_dosage.training.evaluate import EvaluationOptions
     from rl_drug_dosage.training.evaluate import evaluate as run
     from rl_drug_dosage.utils.wandb import WandbOptions
@@ -283,6 +287,7 @@ def evaluate(
         controller=controller,
         accept_changed=accept_changed,
         eval_max_steps=eval_max_steps,
+        env_options=json_options(env_kwargs),
     )
     with shown(progress) as tell, swept(options.output_dir):
         return run(options, progress=tell)

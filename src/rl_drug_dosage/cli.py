@@ -11,8 +11,12 @@ import typer
 
 from rl_drug_dosage import registry
 from rl_drug_dosage.errors import RlDrugDosageError
+from rl_drug_dosage.utils.printable import excerpt, printable
 
 __all__ = ["app", "main"]
+
+_LONGEST = 2000
+"""Characters of an error message."""
 
 _ABOUT = "Dosing policies trained with PPO on virtual patients. Research and education only: it treats no patient."
 
@@ -61,7 +65,7 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
     except (Exception, SystemExit) as error:
-        if not (fault := registry.user_fault(error)):
+        if not (fault := registry.user_fault(error) or _place(error)):
             raise
         _fail(fault, 2)
     raise SystemExit(code or 0)
@@ -76,7 +80,15 @@ def _explain(error: typer.TyperException) -> str:
     return error.format_message() + (f" (it was {given[-1]!r})" if given else "")
 
 
+def _place(error: BaseException) -> str:
+    """What is wrong with a path that the system refuses: a name that is too long, a link that leads to itself."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return ""
+    return f"cannot use {str(error.filename)!r}: {error.strerror or error}; name another file or folder"
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    line = " ".join(message.split())
+    # A message quotes what it refuses, which may be a whole file's worth, or hold a terminal's escape sequences.
+    line = printable(excerpt(" ".join(message.split()), _LONGEST))
     typer.echo(f"rl-drug-dosage: error: {line}", err=True)
     raise SystemExit(code)

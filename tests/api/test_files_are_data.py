@@ -16,7 +16,11 @@ WATCHED = """
 import json, sys
 
 seen = []
-sys.addaudithook(lambda event, args: seen.append(str(args[0])) if event in {"import", "open"} else None)
+sys.addaudithook(
+    lambda event, args: (
+        seen.append(str(getattr(args[0], "co_filename", args[0]))) if event in {"import", "open", "exec"} else None
+    )
+)
 
 import rl_drug_dosage as rldd
 from rl_drug_dosage.errors import RlDrugDosageError
@@ -85,6 +89,9 @@ MODELS = [
     ({"id": "Vancomycin-v1", "options": {"simulator": "./evil.py"}}, "--simulator FILE"),
     ({"id": "Vancomycin-v1", "options": {"belief": "evil:DRUG"}}, "--controller FILE"),
     ({"id": "task", "source": {"file": "evil.py", "sha256": "0" * 64}}, "--scenario evil.py"),
+    ({"id": "Pendulum-v1", "options": {"render_mode": "evil"}}, "give them yourself (--env-kwargs"),
+    ({"id": "Pendulum-v1", "options": {"g": [{"x": "./evil.py"}]}}, "give them yourself (--env-kwargs"),
+    ({"id": "evil:Pendulum-v1", "options": {"xml_file": "./evil.xml"}}, "give them yourself (--env-kwargs"),
 ]
 
 
@@ -103,6 +110,7 @@ RUNS = [
     ({"env_id": "evil:Evil-v0"}, "--env-id evil:Evil-v0"),
     ({"env_id": "./evil.py"}, "not known here"),
     ({"env_id": "DosingScenario-v0", "env_kwargs": '{"env": "./evil.py"}'}, "not known here"),
+    ({"env_id": "Pendulum-v1", "env_kwargs": '{"render_mode": "evil"}'}, "give them yourself (--env-kwargs"),
     ({"env_id": "Vancomycin-v1", "env_kwargs": '{"simulator": "./evil.py"}'}, "needs the drug model"),
     ({"env_id": "Vancomycin-v1", "env_kwargs": '{"mixture": [{"simulator": "evil:DRUG"}]}'}, "needs the drug model"),
 ]
@@ -143,6 +151,21 @@ def test_the_users_own_word_imports_the_module(evil, make_policy):
     assert (evil / "was_run").exists()
 
 
+def test_the_users_own_word_makes_an_environment_with_texts(evil, make_policy):
+    """``--env-kwargs``, which have to be those of the training."""
+    import rl_drug_dosage as rldd
+    from rl_drug_dosage.errors import ModelFileError
+
+    policy = make_policy("gaussian-raw", obs_size=3)
+    options = {"render_mode": "rgb_array"}
+    env = {"id": "Pendulum-v1", "options": options, "frame_stack": 1}
+    save_model(evil / "texts.pt", policy, env=env, training={}, progress={})
+
+    with pytest.raises(ModelFileError, match="give those, or leave --env-kwargs out"):
+        rldd.evaluate(evil / "texts.pt", env_kwargs={"render_mode": "human"}, progress=False)
+    assert rldd.evaluate(evil / "texts.pt", env_kwargs=json.dumps(options), progress=False).episodes.lengths[0] == 200
+
+
 def test_gymnasiums_door_to_any_scenario_is_not_trained_through(own):
     """Its options hold a reference, which a run's folder would keep as data."""
     import rl_drug_dosage as rldd
@@ -150,3 +173,18 @@ def test_gymnasiums_door_to_any_scenario_is_not_trained_through(own):
 
     with pytest.raises(ConfigError, match="--scenario"):
         rldd.train("DosingScenario-v0", env_kwargs={"env": "./task.py"}, progress=False)
+
+
+def test_a_model_of_other_actions_than_its_environment_is_refused(tmp_path, make_policy):
+    """A policy that gives up to 1 where the environment takes up to 2 was trained for another one."""
+    import rl_drug_dosage as rldd
+    from rl_drug_dosage.errors import ModelFileError
+
+    def save(name, **options):
+        env = {"id": "DrugDose-v0", "options": options, "frame_stack": 1}
+        save_model(tmp_path / name, make_policy(), env=env, training={}, progress={})
+        return tmp_path / name
+
+    rldd.evaluate(save("same.pt", horizon=5), progress=False)
+    with pytest.raises(ModelFileError, match=r"but those of DrugDose-v0 here go .* to \[2.0\]"):
+        rldd.evaluate(save("other.pt", max_dose=2.0), progress=False)

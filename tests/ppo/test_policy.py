@@ -247,6 +247,24 @@ RECORDS = {
     "norm_obs is a word": lambda r: r["normalizer"].update(observations="no"),
     "no training": lambda r: r.pop("training"),
     "training is a text": lambda r: r.update(training="seed 1"),
+    "training holds a list": lambda r: r.update(training={"seed": [1]}),
+    "id with an escape sequence": lambda r: r["env"].update(id="\x1b[2J"),
+    "id of a megabyte": lambda r: r["env"].update(id="A" * 1_000_000),
+    "id is empty": lambda r: r["env"].update(id=""),
+    "options without end": lambda r: r["env"].update(options={"k": list(range(20_000))}),
+    "an option's name that turns the text": lambda r: r["env"].update(options={"\u202e": 1}),
+    "a source elsewhere": lambda r: r["env"].update(source={"file": "../task.py", "sha256": "0" * 64}),
+    "a source without a hash": lambda r: r["env"].update(source={"file": "task.py", "sha256": ""}),
+    "units are a list": lambda r: r["env"].update(units=["mg"]),
+    "three window edges": lambda r: r["env"].update(window=[1.0, 2.0, 3.0]),
+    "a window of words": lambda r: r["env"].update(window=["low", "high"]),
+    "horizon is 0": lambda r: r["env"].update(horizon=0),
+    "clip is 0": lambda r: r["normalizer"].update(clip=0.0),
+    "another low than the tensor's": lambda r: r["action"].update(low=[-1.0]),
+    "another high than the tensor's": lambda r: r["action"].update(high=[1.0, 1.0]),
+    "versions are numbers": lambda r: r.update(versions={"jax": 1}),
+    "a hash that is none": lambda r: r.update(training_sha256="x"),
+    "an unknown field without end": lambda r: r.update(more=["x" * 100_000]),
 }
 
 
@@ -282,6 +300,10 @@ TENSORS = {
     "low is not a number": tensor("action.low", [np.nan]),
     "low is above high": tensor("action.low", [2.0]),
     "no layers": lambda t: [t.pop(name) for name in list(t) if name.startswith("critic")],
+    "weights of 64 bits": lambda t: t.update({"actor_logstd": t["actor_logstd"].astype(np.float64)}),
+    "whole numbers": lambda t: t.update({"obs_norm.count": np.ones((), np.int64)}),
+    "a tensor of no policy": tensor("critic_memory.bias_ih_l0", np.zeros(12)),
+    "no action": lambda t: t.update({f"action.{p}": np.ones(0, np.float32) for p in ("low", "high")}),
     "a layer too many": lambda t: t.update({"critic.6.weight": np.ones((1, 1), np.float32)}),
 }
 

@@ -70,7 +70,10 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ConfigError(f"cannot read {path}: {reason}") from error
     reader = csv.reader(text.splitlines())
-    lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    try:
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    except csv.Error as error:  # a cell without end, mostly behind a quotation mark that is never closed
+        _refuse(path, f"row {reader.line_num} cannot be read ({error}): look for a quotation mark that is not closed")
     lines = [(number, cells) for number, cells in lines if any(cells)]
     if len(lines) < 2:
         _refuse(path, "holds no patients: give a header line and one row a patient")

@@ -9,6 +9,7 @@ import typer
 
 from rl_drug_dosage import api
 from rl_drug_dosage.utils.defaults import defaults_of
+from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,9 +107,9 @@ def command(  # noqa: PLR0917 - the options of a command line
         )
     _show(result.record)
     for path in result.files:
-        typer.echo(path)
+        say(path)
     if minari:
-        typer.echo(minari_export.export(result, minari, folder))
+        say(minari_export.export(result, minari, folder))
 
 
 def _show(record: "Mapping[str, Any]") -> None:
@@ -143,7 +144,7 @@ def _show(record: "Mapping[str, Any]") -> None:
         title=f"{record['scenario']['title']}: {settings['patients']:,} patients, seed {settings['seed']}",
         console=console,
     )
-    console.print(f"primary endpoint: {record['scenario']['goal']}")
+    console.print(f"primary endpoint: {printable(record['scenario']['goal'])}", markup=False)
     reference = settings["reference"]
     for pair in record["paired"]:
         if reference not in {pair["policy"], pair["against"]}:
@@ -151,11 +152,12 @@ def _show(record: "Mapping[str, Any]") -> None:
         sign = 1.0 if pair["against"] == reference else -1.0
         low, high = sorted((sign * pair["low"], sign * pair["high"]))
         other = pair["policy"] if pair["against"] == reference else pair["against"]
-        console.print(f"{other} - {reference}: {sign * pair['mean']:+.2f} points ({low:+.2f} to {high:+.2f})")
+        points = f"{sign * pair['mean']:+.2f} points ({low:+.2f} to {high:+.2f})"
+        console.print(f"{printable(other)} - {printable(reference)}: {points}", markup=False)
     _show_mismatch(console, record)
     for stress in record.get("stress", []):
         shares = ", ".join(f"{r['policy']} {r['attainment_pct']['mean']:.1f}" for r in stress["policies"])
-        console.print(f"{stress['name']}: {shares}")
+        console.print(printable(f"{stress['name']}: {shares}"), markup=False)
 
 
 def _show_mismatch(console: Any, record: "Mapping[str, Any]") -> None:
@@ -180,4 +182,4 @@ def _show_mismatch(console: Any, record: "Mapping[str, Any]") -> None:
         console=console,
     )
     for model in models:
-        console.print(f"{letter[model]}: {model}", highlight=False, soft_wrap=True)
+        console.print(printable(f"{letter[model]}: {model}"), markup=False, highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rl_drug_dosage.errors import ConfigError, OutputError
+from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
     from rl_drug_dosage.checks.report import Report
@@ -59,7 +60,7 @@ def command(
     if figure and report.ok:
         path = output_dir / f"check-{report.name.replace(' ', '-').replace('/', '-')}.png"
         _draw(what, found, task, path)
-        typer.echo(path)
+        say(path)
     raise typer.Exit(0 if report.ok else _BROKEN)
 
 
@@ -89,7 +90,7 @@ def _check(kind: "Kind", found: "Found[Any]", task: Any, level: Any) -> "Report"
 
     def tell(name: str) -> None:
         if live:
-            typer.echo(f"\r\033[Kchecking that {name}", err=True, nl=False)
+            typer.echo(f"\r\033[Kchecking that {printable(name)}", err=True, nl=False)
 
     if kind.word == "drug":
         report: Report = checks.check_drug(found.value, level=level, tell=tell)
@@ -116,17 +117,17 @@ def _draw(kind: "Kind", found: "Found[Any]", task: Any, path: Path) -> None:
 
 def _show(report: "Report", where: str) -> None:
     """One line per check. Findings follow on separate lines and are never truncated to the terminal width."""
-    typer.secho(f"{report.kind} {report.name} ({where})", bold=True)
+    say(f"{report.kind} {report.name} ({where})", bold=True)
     for passed in report.passed:
         typer.echo(f"  passed  {passed.check} ({passed.seconds:.1f} s)")
     for name in dict.fromkeys(f.check for f in report.failures):
-        typer.secho(f"  FAILED  {name}", fg="red")
+        say(f"  FAILED  {name}", fg="red")
         for finding in report.failures:
             if finding.check == name:
-                typer.echo(f"          {finding}")
+                say(f"          {finding}")
     for finding in report.warnings:
-        typer.secho(f"  warning {finding.check}", fg="yellow")
-        typer.echo(f"          {finding}")
+        say(f"  warning {finding.check}", fg="yellow")
+        say(f"          {finding}")
     for name in report.skipped:
         typer.echo(f"  not run {name}")
     seconds = sum(p.seconds for p in report.passed)

@@ -7,6 +7,7 @@ import typer
 
 from rl_drug_dosage import api
 from rl_drug_dosage.utils.defaults import defaults_of
+from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.estimation import Estimation
@@ -52,7 +53,7 @@ def command(
         )
     _show(result)
     for path in result.files:
-        typer.echo(path)
+        say(path)
 
 
 def _show(result: "Estimation") -> None:
@@ -61,7 +62,8 @@ def _show(result: "Estimation") -> None:
     from rl_drug_dosage.utils.tables import Column, show_table
 
     console = Console()
-    console.print(f"{result.model.title}\nFor research and education only; nothing here is meant to treat a patient.")
+    console.print(printable(result.model.title), markup=False)
+    console.print("For research and education only; nothing here is meant to treat a patient.")
     rows = []
     for patient in result.patients:
         at, last = patient.fitted.estimate, patient.covariates.time_h.shape[0] - 1
@@ -84,7 +86,7 @@ def _show(result: "Estimation") -> None:
         console=console,
     )
     for note in result.notes:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
     for patient in result.patients:
         for warning in patient.warnings:
-            typer.echo(f"patient {patient.fitted.name}: {warning.removeprefix(f'patient {patient.fitted.name}: ')}")
+            say(f"patient {patient.fitted.name}: {warning.removeprefix(f'patient {patient.fitted.name}: ')}")

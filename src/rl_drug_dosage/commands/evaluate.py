@@ -8,6 +8,7 @@ import typer
 
 from rl_drug_dosage import api
 from rl_drug_dosage.utils.defaults import defaults_of
+from rl_drug_dosage.utils.printable import say
 
 if TYPE_CHECKING:
     from rl_drug_dosage.training.episodes import Episodes
@@ -43,6 +44,14 @@ def command(  # noqa: PLR0917 - the options of a command line
             show_default=False,
         ),
     ] = _DEFAULT["env_id"],
+    env_kwargs: Annotated[
+        str | None,
+        typer.Option(
+            help="Its options as in training, a JSON object: needed where some are text.",
+            rich_help_panel=_OWN,
+            show_default=False,
+        ),
+    ] = _DEFAULT["env_kwargs"],
     simulator: Annotated[
         str | None,
         typer.Option(
@@ -102,6 +111,7 @@ def command(  # noqa: PLR0917 - the options of a command line
             deterministic=deterministic,
             scenario=scenario,
             env_id=env_id,
+            env_kwargs=env_kwargs,
             simulator=simulator,
             controller=controller,
             accept_changed=accept_changed,
@@ -118,7 +128,7 @@ def command(  # noqa: PLR0917 - the options of a command line
         )
     _show(result.episodes, f"{result.model.env_id}, {'deterministic' if deterministic else 'stochastic'}, seed {seed}")
     for path in result.files:
-        typer.echo(path)
+        say(path)
 
 
 def _show(episodes: "Episodes", title: str) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from rl_drug_dosage import api
 from rl_drug_dosage.utils.defaults import defaults_of
+from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
     from rl_drug_dosage.explain.explanation import Explanation
@@ -72,7 +73,7 @@ def command(  # noqa: PLR0917 - the options of a command line
         )
     _show(result)
     for path in result.files:
-        typer.echo(path)
+        say(path)
 
 
 def _show(result: "Explanation") -> None:
@@ -97,5 +98,5 @@ def _show(result: "Explanation") -> None:
         console=console,
     )
     for sentence in summary(result):
-        console.print(f"- {sentence}")
+        console.print(printable(f"- {sentence}"), markup=False)
     console.print(INTENDED_USE)

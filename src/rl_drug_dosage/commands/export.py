@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from rl_drug_dosage.utils.printable import say
+
 __all__ = ["command"]
 
 
@@ -24,4 +26,4 @@ def command(
 
     from rl_drug_dosage.trials.export import export_onnx
 
-    typer.echo(export_onnx(model_path, output))
+    say(export_onnx(model_path, output))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +48,7 @@ def command(
 
         from rl_drug_dosage.ppo.model_file import load_model
 
-        console.print_json(json.dumps(load_model(model_path).record))
+        console.print_json(json.dumps(load_model(model_path).record), ensure_ascii=True)
     elif drug is not None:
         _show_drug(drug)
     elif scenario is not None:
@@ -83,18 +84,19 @@ def _show_scenario(reference: str) -> None:
 
 
 def _show(page: "Page") -> None:
-    typer.secho(f"{page.name}: {page.title}", bold=True)
+    say(f"{page.name}: {page.title}", bold=True)
     for section in page.sections:
-        typer.secho(f"\n{section.heading}", bold=True)
+        say(f"\n{section.heading}", bold=True)
         for line in (*section.lines, *section.code):
-            typer.echo(line)
+            say(line)
         for row in section.rows:
             cells = dict(zip(section.columns, row, strict=True))
             last = [f"{column}: {cells.pop(column)}" for column in _OWN_LINE if cells.get(column)]
             key = cells.pop(section.columns[0])
-            typer.echo(f"{typer.style(key, bold=True)}: {', '.join(f'{k} {v}' for k, v in cells.items() if v)}")
+            typer.echo(f"{typer.style(printable(key), bold=True)}: ", nl=False)
+            say(f"{', '.join(f'{k} {v}' for k, v in cells.items() if v)}")
             for text in last:
-                typer.echo(f"    {text}")
+                say(f"    {text}")
 
 
 def _list_drugs(console: "Console") -> None:

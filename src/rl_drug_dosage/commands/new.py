@@ -8,6 +8,7 @@ import typer
 
 from rl_drug_dosage import registry
 from rl_drug_dosage.errors import ConfigError, OutputError, UnknownNameError
+from rl_drug_dosage.utils.printable import say
 
 if TYPE_CHECKING:
     from rl_drug_dosage.pkpd import DrugModel
@@ -49,7 +50,7 @@ def command(
     if kind == "scenario":
         words |= _scenario_words(drug or _DEFAULT_DRUG, folder)
     _write(path, _filled(f"{kind}{'_ode' if ode else ''}.{'toml' if kind == 'scenario' else 'py'}.txt", words))
-    typer.echo(path)
+    say(path)
 
 
 def _class_name(module: str) -> str:

@@ -8,6 +8,7 @@ import typer
 from rl_drug_dosage import api
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.utils.defaults import defaults_of
+from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.simulation import Simulation
@@ -83,9 +84,9 @@ def command(  # noqa: PLR0917 - the options of a command line
         )
     _show(result, patients)
     for warning in result.warnings:
-        typer.echo(f"warning: {warning}")
+        say(f"warning: {warning}")
     for path in result.files:
-        typer.echo(path)
+        say(path)
 
 
 def _parse(texts: list[str]) -> dict[str, float]:
@@ -126,4 +127,6 @@ def _show(result: "Simulation", patients: int) -> None:
     )
     for row in result.summary:
         if row.attained_pct is not None:
-            console.print(f"{row.name}: {row.attained_pct:.1f} %", highlight=False, soft_wrap=True)
+            console.print(
+                printable(f"{row.name}: {row.attained_pct:.1f} %"), markup=False, highlight=False, soft_wrap=True
+            )

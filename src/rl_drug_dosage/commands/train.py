@@ -11,6 +11,7 @@ import typer
 from rl_drug_dosage import api
 from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig, options_of
 from rl_drug_dosage.utils.defaults import defaults_of
+from rl_drug_dosage.utils.printable import say
 
 if TYPE_CHECKING:
     from rl_drug_dosage.training.run_result import RunResult
@@ -58,9 +59,9 @@ def _tell(result: "RunResult") -> None:
             if not math.isnan(middle):
                 typer.echo(f"  {name}: {middle:.2f}{unit}{spread}")
     for warning in result.warnings:
-        typer.echo(f"warning: {warning}")
-    typer.echo(f"model: {folder.model}")
-    typer.echo(f"curves: tensorboard --logdir {folder.path.parent}")
+        say(f"warning: {warning}")
+    say(f"model: {folder.model}")
+    say(f"curves: tensorboard --logdir {folder.path.parent}")
 
 
 def _signature() -> inspect.Signature:

@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd.description import Metric
+from rl_drug_dosage.utils.printable import excerpt
 from rl_drug_dosage.utils.words import metric_words, output_words, titled, unit_words
 
 type State = Any
@@ -348,7 +349,7 @@ def require(ok: bool, name: str, value: Any, allowed: str) -> None:
         ConfigError: unless ``ok``.
     """
     if not ok:
-        raise ConfigError(f"environment option {name} must be {allowed}, not {value!r}")
+        raise ConfigError(f"environment option {name} must be {allowed}, not {excerpt(repr(value), 100)}")
 
 
 def where_rows[T](rows: Bool[Array, " env"], this: T, that: T) -> T:

@@ -219,6 +219,7 @@ def _known(scenario: Scenario, option: str, reference: Reference) -> tuple[Scena
 
     Text may have come out of a model file, so that it is only ever looked up among the scenario's own models.
     """
+    require(isinstance(reference, Reference.__value__), option, reference, "the name of a drug model")
     if not isinstance(reference, str):
         scenario, (name,) = with_models(scenario, reference)
         return scenario, name
@@ -279,7 +280,7 @@ def env_of(task: Scenario) -> Env:
         seen = {"history": history, "action": action, "on_board": on_board, "clock": clock, "ratio": ratio}
         check_options({**seen, "intervals": intervals, "belief": str(belief)}, "environment option {}")
         rewards = {"scenario", *REWARDS}
-        require(reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
+        require(isinstance(reward, str) and reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
         require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
         whole = isinstance(decisions, int) and not isinstance(decisions, bool) and decisions >= 0
@@ -302,6 +303,7 @@ def env_of(task: Scenario) -> Env:
         def part(simulator: str, randomise: Any, stress: str = "") -> ScenarioEnv:
             number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
             require(number and 0.0 <= randomise <= 3.0, "randomise", randomise, "a number from 0 to 3")
+            require(isinstance(stress, str), "stress", stress, "the name of a stress")
             ward = stressed(scenario, stress) if stress else scenario
             if randomise == 0:
                 return ScenarioEnv(ward, simulator_of(ward, simulator), observer, reward == "goal")

@@ -1,7 +1,5 @@
 """An explanation in words: the printable table (Markdown and CSV), its fidelity, and a summary of the data."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +10,7 @@ from rl_drug_dosage.explain.explanation import PPO, TABLE, Explanation
 from rl_drug_dosage.explain.measures import Fidelity
 from rl_drug_dosage.explain.probe import LAST_DOSE, LEVEL, Variable
 from rl_drug_dosage.explain.table import FEWEST, Page
+from rl_drug_dosage.utils.csv_text import csv_text
 
 __all__ = ["INTENDED_USE", "band_label", "doses_text", "explain_csv", "explain_markdown", "summary", "table_rows"]
 
@@ -243,9 +242,8 @@ def _against(result: Explanation, policy: int, name: str) -> str:
 
 def explain_csv(result: Explanation) -> str:
     """``explain.csv``: one row per cell; an empty edge means no limit."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(table_rows(result))
-    return text.getvalue()
+    header, *rows = table_rows(result)
+    return csv_text(header, rows)
 
 
 def table_rows(result: Explanation) -> Iterator[list[Any]]:

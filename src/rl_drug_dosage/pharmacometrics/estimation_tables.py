@@ -1,7 +1,5 @@
 """The tables of an estimation: one row a parameter, one row a level."""
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from jaxtyping import Float
 
 from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels
 from rl_drug_dosage.pkpd.bayes import Fitted
+from rl_drug_dosage.utils.csv_text import csv_text
 from rl_drug_dosage.utils.files import atomic_write
 
 __all__ = ["TABLES", "ParameterRow", "PatientResult", "estimate_columns", "save_tables"]
@@ -120,8 +119,4 @@ def _csv(header: Sequence[str], rows: Iterator[list[Any]]) -> bytes:
             return "" if value is None else str(value)
         return f"{float(value):.6g}" if math.isfinite(value) else ""
 
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([cell(value) for value in row] for row in rows)
-    return buffer.getvalue().encode()
+    return csv_text(header, ([cell(value) for value in row] for row in rows)).encode()

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from rl_drug_dosage.errors import ConfigError, DependencyError, OutputError
 from rl_drug_dosage.pharmacometrics.simulation_plan import Plan
 from rl_drug_dosage.pkpd import Covariate
+from rl_drug_dosage.utils.csv_text import csv_text
 
 __all__ = [
     "FORMATS",
@@ -187,7 +188,7 @@ class _CsvWriter:
     def __init__(self, file: IO[bytes], plan: Plan, rows: Rows) -> None:
         self._file, self._plan, self._fixed = file, plan, _fixed(plan, rows)
         self._names = [covariate.name for covariate in _constant(plan)]
-        file.write((",".join(column.name for column in columns_of(plan)) + "\n").encode())
+        file.write(csv_text([column.name for column in columns_of(plan)], ()).encode())
         self._template = "".join(self._lines())
 
     def _lines(self) -> Iterator[str]:

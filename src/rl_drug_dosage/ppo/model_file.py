@@ -12,11 +12,12 @@ import numpy as np
 
 from rl_drug_dosage.errors import ModelFileError
 from rl_drug_dosage.ppo.action_space import ActionSpace
+from rl_drug_dosage.ppo.model_record import check_record
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.tensor_archive import Archive, read_archive, write_archive
 
-__all__ = ["RECORD_VERSION", "Model", "load_model", "save_model", "source_in"]
+__all__ = ["RECORD_VERSION", "Model", "check_bounds", "load_model", "save_model", "source_in"]
 
 RECORD_VERSION = 1
 _KIND = "agent"
@@ -53,10 +54,9 @@ class Model:
 
 
 def source_in(env: Mapping[str, Any]) -> Mapping[str, str]:
-    """`Model.source`, from a file's record of its environment."""
-    found = env.get("source")
-    fits = isinstance(found, dict) and all(isinstance(found.get(n), str) for n in ("file", "sha256"))
-    return found if isinstance(found, dict) and fits else {}
+    """`Model.source`, from a file's record of its environment, which `check_record` has seen."""
+    found: Mapping[str, str] = env.get("source") or {}
+    return found
 
 
 def save_model(
@@ -106,6 +106,21 @@ def _bounds(values: Array) -> list[float | None]:
     return [float(v) if np.isfinite(v) else None for v in values]
 
 
+def check_bounds(model: Model, low: np.ndarray, high: np.ndarray) -> None:
+    """Refuse a model whose lowest and highest actions are not those of its environment here.
+
+    Raises:
+        ModelFileError: they differ.
+    """
+    own, here = (model.policy.low, model.policy.high), (np.asarray(low), np.asarray(high))
+    same = (a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=0.0) for a, b in zip(own, here, strict=True))
+    if not all(same):
+        raise ModelFileError(
+            f"the model's actions go from {own[0].tolist()} to {own[1].tolist()}, but those of {model.env_id} here go "
+            f"from {here[0].tolist()} to {here[1].tolist()}: it was trained for another version of that environment"
+        )
+
+
 def load_model(path: Path) -> Model:
     """Read a model file. No code in it is executed.
 
@@ -128,17 +143,23 @@ def _model(archive: Archive) -> Model:
         raise ModelFileError(
             f"it has record version {came}, but only {RECORD_VERSION} is known: upgrade rl-drug-dosage"
         )
-    frame_stack = _field(record, "env", "frame_stack", int)
-    if not 1 <= frame_stack <= 64:
-        raise ModelFileError(f"the record's frame_stack is {frame_stack}, not from 1 to 64: train the policy again")
-    norm_obs = _field(record, "normalizer", "observations", bool)
-    policy = PpoPolicy.from_tensors(archive.tensors, kind=_field(record, "action", "transform", str), norm_obs=norm_obs)
+    check_record(record)
+    env, action = record["env"], record["action"]
+    policy = PpoPolicy.from_tensors(
+        archive.tensors, kind=action["transform"], norm_obs=record["normalizer"]["observations"]
+    )
+    for name in ("low", "high"):
+        if _bounds(getattr(policy, name)) != action[name]:
+            raise ModelFileError(
+                f"the record's action {name} is not that of the tensor action.{name}: the file was not written by "
+                "this program"
+            )
     return Model(
         policy=policy,
-        env_id=_field(record, "env", "id", str),
-        env_options=_field(record, "env", "options", dict),
-        frame_stack=frame_stack,
-        training=_field({"": record}, "", "training", dict),
+        env_id=env["id"],
+        env_options=env["options"],
+        frame_stack=env["frame_stack"],
+        training=record["training"],
         record=record,
         actions=_actions(record, policy),
     )
@@ -153,12 +174,3 @@ def _actions(record: Mapping[str, Any], policy: PpoPolicy) -> ActionSpace | None
     if actions is None or actions.size != policy.low.size:
         raise ModelFileError("the record's action space does not fit its policy: train the policy again")
     return actions
-
-
-def _field[T](record: Mapping[str, Any], section: str, name: str, kind: type[T]) -> T:
-    """A field of the record, of exactly this type."""
-    part = record.get(section)
-    value = part.get(name) if isinstance(part, dict) else None
-    if type(value) is not kind:
-        raise ModelFileError(f"the record has no {section} {name} of type {kind.__name__}: train the policy again")
-    return value

@@ -21,6 +21,7 @@ __all__ = ["PpoPolicy"]
 
 _NEVER_VARIED = 2e-4
 """Twice the count of the initial moments: rounding."""
+_NOT_OURS = "the file was not written by this program"
 _MEMORIES = ("actor_memory", "critic_memory")
 
 
@@ -154,6 +155,9 @@ class PpoPolicy(eqx.Module):
         Raises:
             ModelFileError: a tensor is missing, of the wrong shape, or not finite.
         """
+        for name, tensor in tensors.items():
+            if tensor.dtype != np.float32:
+                raise ModelFileError(f"the model's tensor {name!r} is of {tensor.dtype}, not of float32: {_NOT_OURS}")
         if kind not in {*POLICIES, CATEGORICAL}:
             known = ", ".join((*POLICIES, CATEGORICAL))
             raise ModelFileError(f"the model's action transform {kind!r} is not one of {known}")
@@ -172,12 +176,15 @@ class PpoPolicy(eqx.Module):
         choices = _choices(low, high) if kind == CATEGORICAL else ()
         policy = cls(networks, moments, low, high, clip, kind, norm_obs, choices)
         policy._check()
+        if strange := sorted(set(tensors) - set(policy.to_tensors())):
+            raise ModelFileError(f"the model has a tensor {strange[0]!r}, which belongs to no policy: {_NOT_OURS}")
         return policy
 
     def _check(self) -> None:
         moments, networks = self.obs_norm, self.networks
         obs, action = moments.mean.shape, self.low.shape
         fit = len(obs) == 1 and len(action) == 1 and moments.var.shape == obs and self.high.shape == action
+        fit = fit and min(*obs, *action) > 0
         fit &= moments.count.shape == () and self.clip_obs.shape == ()
         fit &= networks.actor_logstd.shape == (1, *((0,) if self.choices else action))
         fit = fit and networks.visible <= obs[0]
@@ -190,7 +197,7 @@ class PpoPolicy(eqx.Module):
             fit = fit and [w.shape for w in mlp.weights] == list(itertools.pairwise(widths)) and (widths[-1],) == out
         fit = fit and (networks.critic_memory is None or networks.actor_memory is not None)
         if not fit:
-            raise ModelFileError("the model's tensors do not fit together: the file was not written by this program")
+            raise ModelFileError(f"the model's tensors do not fit together: {_NOT_OURS}")
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((networks, moments, self.clip_obs))):
             raise ModelFileError("the model has weights or moments that are not finite: train the policy again")
         if (moments.var < 0).any() or moments.count <= 0 or self.clip_obs <= 0:
@@ -229,7 +236,7 @@ def _gru(tensors: Mapping[str, np.ndarray], name: str) -> Gru | None:
         return None
     weights = [tensors[f"{name}.{part}_l0"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     if [w.ndim for w in weights] != [2, 2, 1, 1]:
-        raise ModelFileError("the model's tensors do not fit together: the file was not written by this program")
+        raise ModelFileError(f"the model's tensors do not fit together: {_NOT_OURS}")
     return Gru(np.ascontiguousarray(weights[0].T), np.ascontiguousarray(weights[1].T), *weights[2:])
 
 
@@ -240,5 +247,5 @@ def _mlp(tensors: Mapping[str, np.ndarray], name: str) -> Mlp:
     weights = tuple(np.ascontiguousarray(tensors[f"{name}.{2 * i}.weight"].T) for i in range(layers))
     biases = tuple(tensors[f"{name}.{2 * i}.bias"] for i in range(layers))
     if any(w.ndim != 2 for w in weights) or any(b.ndim != 1 for b in biases):
-        raise ModelFileError("the model's tensors do not fit together: the file was not written by this program")
+        raise ModelFileError(f"the model's tensors do not fit together: {_NOT_OURS}")
     return Mlp(weights, biases)

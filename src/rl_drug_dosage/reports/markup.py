@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rl_drug_dosage.utils.printable import printable
+
 __all__ = [
     "Cell",
     "Html",
@@ -37,7 +39,7 @@ def _text(child: Child) -> str:
     if isinstance(child, Html):
         return child
     if isinstance(child, str):
-        return html.escape(child, quote=False)
+        return html.escape(printable(child, keep="\n\t"), quote=False)
     return "".join(_text(part) for part in child)
 
 
@@ -55,7 +57,7 @@ def _open(name: str, attributes: dict[str, str | bool | None]) -> str:
         written = key.rstrip("_").replace("_", "-")
         if not _NAME.fullmatch(written):
             raise ValueError(f"{key!r} is not the name of an attribute")
-        parts.append(written if value is True else f'{written}="{html.escape(str(value))}"')
+        parts.append(written if value is True else f'{written}="{html.escape(printable(str(value), keep="\n\t"))}"')
     return " ".join(parts)
 
 

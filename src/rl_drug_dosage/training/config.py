@@ -15,7 +15,7 @@ from typing import Any, Self, get_args, get_type_hints
 
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 
-__all__ = ["EVAL_MAX_STEPS", "PRESETS", "TrainConfig", "options_of"]
+__all__ = ["EVAL_MAX_STEPS", "PRESETS", "TrainConfig", "json_options", "options_of"]
 
 POLICIES = ("tanh-gaussian", "gaussian", "gaussian-raw")
 NORM_UPDATES = ("rollout", "step")
@@ -138,12 +138,8 @@ class TrainConfig:
         Raises:
             ConfigError: it is not a JSON object, or it contains a NaN.
         """
-        try:
-            options = json.loads(self.env_kwargs, parse_constant=_no_constant, parse_float=_finite)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"env_kwargs must be a JSON object such as '{{\"k\": 0.1}}': {error}") from None
-        if not isinstance(options, dict):
-            raise ConfigError(f"env_kwargs must be a JSON object such as '{{\"k\": 0.1}}', not {self.env_kwargs!r}")
+        options = json_options(self.env_kwargs)
+        assert options is not None
         return options
 
     def to_record(self) -> dict[str, Any]:
@@ -163,6 +159,23 @@ class TrainConfig:
             if name not in known:
                 raise UnknownNameError("setting", name, known)
         return cls(**record)
+
+
+def json_options(given: str | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Options of an environment, as a JSON object or a mapping; None: none were given.
+
+    Raises:
+        ConfigError: it is not a JSON object, or it contains a NaN.
+    """
+    if given is None or isinstance(given, Mapping):
+        return None if given is None else dict(given)
+    try:
+        options = json.loads(given, parse_constant=_no_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"env_kwargs must be a JSON object such as '{{\"k\": 0.1}}': {error}") from None
+    if not isinstance(options, dict):
+        raise ConfigError(f"env_kwargs must be a JSON object such as '{{\"k\": 0.1}}', not {given!r}")
+    return options
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

@@ -1,7 +1,7 @@
 """Evaluate a model file: episodes, figures, data, metrics, and in a dosing scenario a report of the same patients."""
 
 import dataclasses
-import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,19 @@ import numpy as np
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs import catalog
 from rl_drug_dosage.envs.functional import Env
-from rl_drug_dosage.errors import ConfigError, ModelFileError
+from rl_drug_dosage.errors import ConfigError, ModelFileError, RlDrugDosageError
 from rl_drug_dosage.policies.adapters.learnt import check_source, model_path
-from rl_drug_dosage.ppo.model_file import Model, load_model
+from rl_drug_dosage.ppo.model_file import Model, check_bounds, load_model
 from rl_drug_dosage.registry import ENVIRONMENT, Found
 from rl_drug_dosage.reports.page import report_html
 from rl_drug_dosage.training.episodes import Episodes, cut_note, run_compiled, run_gymnasium
 from rl_drug_dosage.training.gym_make import make_one
 from rl_drug_dosage.training.gym_spaces import action_space_of, flat_size
 from rl_drug_dosage.training.plots import draw_concentration, save_plots
-from rl_drug_dosage.training.task import Task, find_task, is_ours
+from rl_drug_dosage.training.task import Task, find_task, is_ours, texts_in
 from rl_drug_dosage.training.trial_episodes import episodes_of, trial_of
 from rl_drug_dosage.trials.setting import by_name, scenario_of, setting_of
+from rl_drug_dosage.utils.csv_text import csv_text
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.loggers import Logger
 from rl_drug_dosage.utils.progress import Progress, quiet
@@ -57,6 +58,7 @@ class EvaluationOptions:
         accept_changed: evaluate it although the scenario's file has changed since.
         eval_max_steps: cut an episode of somebody else's environment after so many steps; 0: after 2,000 where it
             declares no time limit.
+        env_options: those of the training, where some are text: a text may name a file, which only a user may do.
 
     Raises:
         ConfigError: a number that is not allowed.
@@ -75,6 +77,7 @@ class EvaluationOptions:
     controller: object = None
     accept_changed: bool = False
     eval_max_steps: int = 0
+    env_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_episodes <= 1_000_000:
@@ -154,6 +157,11 @@ def evaluate(options: EvaluationOptions, *, progress: Progress = quiet) -> Evalu
     model = load_model(path)
     folder = options.output_dir or (path.parent if options.wandb is not None else None)
     given = None if options.env_id is None else find_task(options.env_id)
+    if options.env_options is not None and options.env_options != model.env_options:
+        raise ModelFileError(
+            f"{path} was trained with the environment options {json.dumps(dict(model.env_options))}, not "
+            f"{json.dumps(dict(options.env_options))}: give those, or leave --env-kwargs out"
+        )
     task = _scenario(model, path, options, given)
     record: Mapping[str, Any] = {}
     if task is None:
@@ -236,9 +244,27 @@ def run_model(model: Model, options: EvaluationOptions, given: Task | None = Non
     if env is not None:
         functional = catalog.make(env, env.evaluation(model.env_options), model.frame_stack)
         _check_fit(model, len(functional.observation_bounds[0]), len(functional.action_bounds[0]))
+        check_bounds(model, *functional.action_bounds)
         return run_compiled(functional, model.policy, **chosen)
     env_id = _gymnasium_id(model) if given is None else given.gym_id
-    return run_gymnasium(lambda: _registered(model, env_id), model.policy, **chosen, max_steps=options.eval_max_steps)
+    if texts_in(model.env_options) and options.env_options != model.env_options:
+        raise ModelFileError(
+            f"the model's environment {model.env_id!r} has options that are text, which may name a file or a module: "
+            f"if they are right, give them yourself (--env-kwargs '{json.dumps(dict(model.env_options))}')"
+        )
+    try:
+        return run_gymnasium(
+            lambda: _registered(model, env_id), model.policy, **chosen, max_steps=options.eval_max_steps
+        )
+    except RlDrugDosageError:
+        raise
+    except Exception as error:
+        # Options that the environment took and cannot work with; where the user names it, its own error says more.
+        if given is not None:
+            raise
+        raise ModelFileError(
+            f"{model.env_id!r} fails with the options of the model file: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _env(model: Model) -> Env | None:
@@ -299,11 +325,8 @@ def save_data(episodes: Episodes, path: Path) -> Path:
         OutputError: it cannot be written.
     """
     columns = episodes.columns
-    buffer = io.StringIO()
-    buffer.write(",".join(columns) + "\n")
-    texts = [[repr(v) for v in column.tolist()] for column in columns.values()]
-    buffer.writelines(",".join(row) + "\n" for row in zip(*texts, strict=True))
-    atomic_write(path, buffer.getvalue().encode())
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    atomic_write(path, csv_text([*columns], rows).encode())
     return path
 
 

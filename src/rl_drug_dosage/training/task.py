@@ -35,6 +35,7 @@ __all__ = [
     "make_program",
     "option_models",
     "task_of_run",
+    "texts_in",
     "with_option_models",
 ]
 
@@ -157,6 +158,13 @@ def _named(env_id: str, record: Mapping[str, Any], path: Path) -> Task:
             "give the scenario (--scenario FILE)"
         )
     return Task(env_id, gym_id=name)
+
+
+def texts_in(options: object) -> bool:
+    """Whether options hold a text, which an environment of somebody else's may follow as a file or a module."""
+    if isinstance(options, Mapping):
+        return any(map(texts_in, options.values()))
+    return isinstance(options, str) or (isinstance(options, list | tuple) and any(map(texts_in, options)))
 
 
 def with_option_models(task: Task, options: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:

@@ -22,6 +22,7 @@ from rl_drug_dosage.training.task import (
     make_program,
     option_models,
     task_of_run,
+    texts_in,
     with_option_models,
 )
 from rl_drug_dosage.utils.files import atomic_write, swept
@@ -138,6 +139,11 @@ def resume(
             require_wandb()
         task = task_of_run(config.env_id, record.scenario, path, given=given, accept_changed=accept_changed)
         task = _with_models_of_run(task, config, path, env_kwargs)
+        if task.found is None and given is None and env_kwargs is None and texts_in(config.env_options()):
+            raise CheckpointError(
+                f"{path} has environment options that are text, which may name a file or a module: if they are right, "
+                f"give them yourself (--env-kwargs '{config.env_kwargs}')"
+            )
         update = int(restored[1]["update"]) if restored is not None else 0
         extended = total_timesteps is not None and total_timesteps != config.total_timesteps
         if extended and total_timesteps is not None:

@@ -1,13 +1,12 @@
 """Write a benchmark: JSON, CSV, and the report."""
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 from rl_drug_dosage.trials.benchmark import Benchmark
 from rl_drug_dosage.trials.statistics import endpoints
+from rl_drug_dosage.utils.csv_text import csv_text
 from rl_drug_dosage.utils.publish import publish
 
 __all__ = ["policy_rows", "write_benchmark"]
@@ -51,25 +50,19 @@ def policy_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _policies_csv(record: dict[str, Any]) -> str:
     rows = policy_rows(record)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    header = list(rows[0])
+    return csv_text(header, ([row.get(name) for name in header] for row in rows))
 
 
 def _patients_csv(result: Benchmark) -> str:
     scenario = result.scenario.value
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    header: list[str] | None = None
+    header: list[str] = []
+    rows: list[list[object]] = []
     for name, trial in result.trials.items():
         ends = endpoints(scenario, trial)
-        if header is None:
-            header = ["patient", "policy", *trial.covariates, *ends, "failed"]
-            writer.writerow(header)
+        header = ["patient", "policy", *trial.covariates, *ends, "failed"]
         columns = [*trial.covariates.values(), *ends.values(), trial.failed.astype(int)]
         numbers = range(trial.first, trial.first + trial.patients)
         for number, *values in zip(numbers, *(c.tolist() for c in columns), strict=True):
-            writer.writerow([number, name, *(f"{v:.6g}" for v in values)])
-    return text.getvalue()
+            rows.append([number, name, *(f"{v:.6g}" for v in values)])
+    return csv_text(header, rows)

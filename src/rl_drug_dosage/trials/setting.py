@@ -123,6 +123,9 @@ def setting_of(
         UnknownNameError, BadPluginError, ConfigError: see `setting_for`.
     """
     check_source(model.source, task, path, accept_changed=accept_changed)
+    for option in ("simulator", "belief"):
+        if not isinstance(model.env_options.get(option, ""), str):
+            raise ModelFileError(f"{path}: the environment's option {option} is no name: train the policy again")
     task = dataclasses.replace(task, value=adjusted(task.value, decisions=model.env_options.get("decisions") or None))
     trained_on = str(model.env_options.get("simulator", "")) or task.value.models[0]
     if simulator is None and trained_on not in task.value.models:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from rl_drug_dosage.utils.printable import printable
+
 __all__ = ["Progress", "Steps", "printed", "quiet", "shown"]
 
 type Progress = Callable[[str, float | None], None]
@@ -99,7 +101,7 @@ class _Bar:
 
     def __call__(self, text: str, done: float | None) -> None:
         if done is None:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._bar.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
         else:
             self._bar.update(self._task, description=text, completed=done)
 
@@ -172,7 +174,7 @@ class _Plain:
 
     def _say(self, text: str) -> None:
         self._said_at = time.monotonic()
-        print(text, flush=True)  # noqa: T201 - what a command says
+        print(printable(text), flush=True)  # noqa: T201 - what a command says
 
     def _break_silence(self) -> None:
         while not self._over.wait(0.1):

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from rl_drug_dosage.utils.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -110,9 +112,9 @@ def show_table(
     from rich.text import Text
 
     console = console or Console()
-    table = [[*row] for row in rows]
+    table = [[printable(cell) for cell in row] for row in rows]
     if title:
-        console.print(Text(title, style="bold"))
+        console.print(Text(printable(title), style="bold"))
     chosen = blocks(columns, table, console.width)
     if chosen is None:
         for line, wraps in _as_lines(columns, table, console.width, groups=groups):
@@ -121,7 +123,7 @@ def show_table(
         widths = _widths([columns[i] for i in shown], [[row[i] for i in shown] for row in table], console.width)
         console.print(_drawn(columns, table, dict(zip(shown, widths, strict=True)), groups, lines, last_apart))
     if caption:
-        console.print(Text(caption, style="dim"))
+        console.print(Text(printable(caption), style="dim"))
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int | None]:

@@ -21,7 +21,6 @@ import pickle
 import re
 import stat
 import struct
-import textwrap
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ import numpy as np
 
 from rl_drug_dosage.errors import ConfigError, ModelFileError
 from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.printable import excerpt, printable
 
 __all__ = ["FORMAT_VERSION", "Archive", "read_archive", "write_archive"]
 
@@ -126,7 +126,7 @@ def read_archive(path: Path, *, kind: str) -> Archive:
         flaw = str(error)
     except _MALFORMED as error:
         flaw = f"its contents are not valid ({error}); save it again, or restore a good copy"
-    raise ModelFileError(f"cannot load {str(path)!r}: {textwrap.shorten(flaw, 300)}")
+    raise ModelFileError(f"cannot load {str(path)!r}: {printable(excerpt(' '.join(flaw.split()), 300))}")
 
 
 class _RefusedError(Exception):

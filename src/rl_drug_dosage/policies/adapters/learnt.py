@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from rl_drug_dosage.clinic.observation import SEEN, Observer, observer_of
+from rl_drug_dosage.clinic.observation import SEEN, Observer, observer_from
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.errors import ModelFileError
-from rl_drug_dosage.ppo.model_file import Model, load_model, source_in
+from rl_drug_dosage.ppo.model_file import Model, check_bounds, load_model, source_in
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.registry import Found
 
@@ -101,12 +101,14 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     """
     task, options = setting.task, model.env_options
     check_trained_for(model.record["env"], setting, path)
-    observer = observer_of(task.value, **{name: options[name] for name in SEEN if name in options})
+    seen = {name: options[name] for name in SEEN if name in options}
+    observer = observer_from(task.value, seen, str(path))
     if model.policy.obs_size != observer.size or model.frame_stack != 1:
         raise ModelFileError(
             f"{path} takes {model.policy.obs_size} observations, {task.env_id} here has {observer.size}: "
             "it was trained for another version of that scenario"
         )
+    check_bounds(model, *observer.action_bounds)
     constants = model.policy.constants()
     held = tuple(float(value) if np.isfinite(value) else None for value in constants)
     return PpoDosing(task.value, observer, model.policy, samples, held if np.isfinite(constants).any() else ())

@@ -15,10 +15,11 @@ import numpy as np
 
 from rl_drug_dosage.clinic.observation import SEEN
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
-from rl_drug_dosage.errors import BadPluginError, DependencyError
+from rl_drug_dosage.errors import BadPluginError, DependencyError, ModelFileError
 from rl_drug_dosage.policies.adapters.callables import host_policy
 from rl_drug_dosage.policies.adapters.host import Agent, Remembered, last_line
 from rl_drug_dosage.policies.adapters.learnt import check_trained_for
+from rl_drug_dosage.ppo.model_record import check_record
 
 __all__ = ["METADATA", "read_policy"]
 
@@ -80,12 +81,9 @@ def _record(session: Any, path: Path) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(text)
-        env = record["env"]
-        fits = isinstance(env["id"], str) and isinstance(env["options"], dict)
-    except (ValueError, KeyError, TypeError):
-        fits = False
-    if not fits:
-        raise BadPluginError(f"{path} has a damaged record of its training: export it again")
+        check_record(record)
+    except (ValueError, KeyError, TypeError, RecursionError, ModelFileError) as error:
+        raise BadPluginError(f"{path} has a damaged record of its training ({error}): export it again") from None
     found: dict[str, Any] = record
     return found
 
