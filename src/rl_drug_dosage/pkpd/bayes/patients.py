@@ -135,8 +135,8 @@ def _refuse_no_prediction(patient: PatientData, predicted: Float[np.ndarray, "le
     wrong = used & ~np.isfinite(predicted[: times.shape[0]])
     if np.any(wrong):
         raise RegimenError(
-            f"patient {patient.name}: the model has no finite prediction at {float(times[wrong][0]):g} h; check amounts "
-            "and times (a steady state exists only if more can be eliminated than is given)"
+            f"patient {patient.name}: the model has no finite prediction at {float(times[wrong][0]):g} h; check "
+            "amounts and times (a steady state exists only if more can be eliminated than is given)"
         )
 
 
