@@ -173,7 +173,9 @@ def test_nonmem_tables(read):
     columns = " ID TIME AMT RATE EVID DV CRCL WT\n"
     rows = " 1.0000E+00 {} {} {} 0.0000E+00 1.0000E+02 7.0000E+01\n"
     rows = rows.format("0.0000E+00", "1.0000E+03", "1.0000E+03 1") + rows.format("12", "0", "0 0")
-    data = read("TABLE NO.  1\n" + columns + rows + "TABLE NO.  1\n" + columns + rows.replace("1.0000E+00", "2.0000E+00", 2))
+    data = read(
+        "TABLE NO.  1\n" + columns + rows + "TABLE NO.  1\n" + columns + rows.replace("1.0000E+00", "2.0000E+00", 2)
+    )
 
     assert [p.name for p in data.patients][0] == "1"
     assert data.patients[0].doses[0].rate_mg_per_h == 1000.0

@@ -1,6 +1,7 @@
 """Steady states where there is no closed form, doses whose rate the model gives, and levels at the end of a lag."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,13 +18,13 @@ def course(structure, p, doses, times, after=None):
     """Contents, in double precision."""
     with jax.enable_x64(True):
         regimen = make_regimen(doses, structure)
-        arrays = {name: np.array([value]) for name, value in p.items()}
+        arrays = {name: jnp.array([value]) for name, value in p.items()}
         run = jax.jit(lambda t: solve(structure, arrays, regimen, no_covariates(), t, after).contents)
         return np.asarray(run(np.asarray(times, dtype=float)))
 
 
 def one_compartment():
-    return LinearSystem(("central",), lambda p: np.array([[-1.0]]) * p["cl"] / p["v1"], ("cl", "v1"))
+    return LinearSystem(("central",), lambda p: jnp.array([[-1.0]]) * p["cl"] / p["v1"], ("cl", "v1"))
 
 
 P = {"cl": 5.0, "v1": 50.0}
@@ -60,7 +61,9 @@ REGIMENS = [
 def test_a_saturable_model_reaches_the_steady_state_of_its_doses(dose, name):
     """SS 1 is what 300 doses, one every 12 h, come to; 5 h later too."""
     structure = michaelis_menten()
-    steady = course(structure, SATURABLE, [Dose(0, interval_h=12, steady_state=1, **dose)], [0.0, 5.0], np.ones(2, bool))
+    steady = course(
+        structure, SATURABLE, [Dose(0, interval_h=12, steady_state=1, **dose)], [0.0, 5.0], np.ones(2, bool)
+    )
     count = 300
     listed = every(Dose(0, **dose), 12.0, count)
     last = 12.0 * (count - 1)
@@ -75,6 +78,7 @@ def test_a_constant_infusion_into_a_saturable_model():
     np.testing.assert_allclose(got[:, 0], [160.0], rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_more_than_can_be_eliminated_has_no_steady_state(toy, tmp_path):
     """300 mg every 12 h, where 240 mg can leave: an error that names the patient, and never a number."""
     drug = toy(michaelis_menten(), SATURABLE, omega_sd={"vmax": 0.1})

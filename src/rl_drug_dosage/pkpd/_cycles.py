@@ -13,7 +13,7 @@ from rl_drug_dosage.pkpd.timeline import Delivery
 
 __all__ = ["cycled_contents"]
 
-_CYCLES = 2000
+_CYCLES = 500
 """Intervals after which a steady state that is not reached counts as none."""
 _CONSTANT_H = 24.0
 """Hours of a constant infusion that are looked at as one interval."""
