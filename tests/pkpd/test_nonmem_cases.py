@@ -120,7 +120,8 @@ def test_a_patient_called_c_is_a_patient_among_names(drug, read):
     """Case 11; among numbers C marks comments, which are counted."""
     assert [p.name for p in case("11", drug).patients] == ["A", "B", "C", "D"]
     data = read(HEAD + DOSE + "C" + LEVEL[1:] + LEVEL)
-    assert len(data.patients) == 1 and data.patients[0].levels.value.size == 1
+    assert len(data.patients) == 1
+    assert data.patients[0].levels.value.size == 1
     assert any("1 line (3) with C" in note for note in data.notes)
     data = read(HEAD + DOSE + "#" + LEVEL + LEVEL)
     assert any("1 line (line 3) that starts with #" in note for note in data.notes)
@@ -177,7 +178,7 @@ def test_nonmem_tables(read):
         "TABLE NO.  1\n" + columns + rows + "TABLE NO.  1\n" + columns + rows.replace("1.0000E+00", "2.0000E+00", 2)
     )
 
-    assert [p.name for p in data.patients][0] == "1"
+    assert next(p.name for p in data.patients) == "1"
     assert data.patients[0].doses[0].rate_mg_per_h == 1000.0
 
 
@@ -240,12 +241,13 @@ def test_a_steady_infusion_longer_than_its_interval(drug, read):
 
 
 def test_a_level_above_quantification(drug, read):
-    """Each way to say it is one; the estimate lies above that of a level at the limit, and at ever higher limits rises."""
+    """Each way to say it is one; the estimate is that of a likelihood written out here."""
     text = HEAD.replace("WT\n", "WT,CENS,ULOQ\n") + DOSE.replace("70\n", "70,,\n")
     ways = [("8", "-1,"), ("9", ",8"), (">8", ","), ("", "-1,8")]
     data = [read(text + LEVEL.replace("8,100,70\n", f"{dv},100,70,{cells}\n")) for dv, cells in ways]
     for one in data:
-        assert list(one.patients[0].levels.above) == [True] and list(one.patients[0].levels.value) == [8.0]
+        assert list(one.patients[0].levels.above) == [True]
+        assert list(one.patients[0].levels.value) == [8.0]
     (above,), (at,) = fit_patients(drug, data[0].patients), fit_patients(drug, read(HEAD + DOSE + LEVEL).patients)
 
     def objective(eta):
@@ -279,4 +281,5 @@ def test_a_cell_of_any_length(read):
     assert read(text).patients
     with pytest.raises(CovariateError) as caught:
         read(HEAD + DOSE.replace(",100,70", f",{long},70"))
-    assert len(str(caught.value)) < 300 and "200,000 characters" in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert "200,000 characters" in str(caught.value)

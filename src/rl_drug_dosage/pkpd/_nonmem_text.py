@@ -51,7 +51,8 @@ def read_table(path: Path, is_title: Callable[[str], bool]) -> Table:
         notes.append(f"line {first + 1}, which starts with #, is read as the header")
     separator = max(_SEPARATORS, key=lambda s: sum(is_title(cell) for cell in _split(header_text, s)))
     header = _split(header_text, separator)
-    rows, comments = [], []
+    rows: list[tuple[list[str], int]] = []
+    comments: list[int] = []
     for cells, number in _cells(path, lines, first, separator, comments):
         if cells == header or _TABLE.match(lines[number - 1]):
             continue
