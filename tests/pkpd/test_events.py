@@ -219,7 +219,6 @@ def test_covariate_records_hold_backward_or_forward(x64):
         ([Dose(0, 5, rate_mg_per_h=1, duration_h=2)], "both a rate and a duration"),
         ([Dose(0, 5, "liver")], "'liver'; doses may enter"),
         ([Dose(5, 5), Dose(0, 5)], "sort the records"),
-        ([Dose(0, 5), Dose(0, 5)], "both at 0 h"),
         ([Dose(0, 5, additional=2)], "without an interval"),
         ([Dose(0, 5, steady_state=1)], "without interval or amount"),
         ([Dose(0, 5, interval_h=12, steady_state=3)], "allowed are 0, 1 and 2"),
@@ -232,14 +231,14 @@ def test_a_record_that_means_nothing_is_refused(doses, message):
 
 
 def test_what_only_the_parameters_reveal_is_refused(x64):
-    """A negative lag, a steady state of a non-linear model, an infusion that F stretches over more cycles."""
+    """A negative lag, a steady state added to a non-linear model, an infusion that F stretches over more cycles."""
     regimen = make_regimen([Dose(0, 100, rate_mg_per_h=20, interval_h=4, steady_state=1)], ONE)
     with pytest.raises(RegimenError, match="lag_central is -1"):
         check_delivery(ONE, regimen, no_covariates(), constant(cl=1.0, v1=10.0, lag_central=-1.0))
     with pytest.raises(RegimenError, match="infused over 15 h"):
         check_delivery(ONE, regimen, no_covariates(), constant(cl=1.0, v1=10.0, f_central=3.0))
     with pytest.raises(RegimenError, match="non-linear"):
-        make_regimen([Dose(0, 100, interval_h=4, steady_state=1)], michaelis_menten())
+        make_regimen([Dose(0, 100, interval_h=4, steady_state=2)], michaelis_menten())
 
 
 def test_an_impossible_steady_state_is_never_a_silent_number(x64):

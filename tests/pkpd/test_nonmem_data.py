@@ -176,11 +176,8 @@ WRONG = [
     (HEAD + "1,0,-100,.,70\n", RegimenError, "line 2, AMT = '-100': allowed are finite numbers >= 0"),
     (HEAD + "1,0,inf,.,70\n", RegimenError, "line 2, AMT = 'inf'"),
     (HEAD + "1,0,lots,.,70\n", RegimenError, "line 2, AMT = 'lots': not a number"),
-    (HEAD + "1,0,100,.,70\n1,9,.,2,70\n1,3,.,2,70\n", ConfigError, "line 4, TIME = '3': comes after 9 h; sort"),
-    (HEAD + "1,0,100,.,70\n1,0,50,.,70\n", RegimenError, "line 3, TIME = '0': a second dose into 'depot'"),
-    (HEAD + "1,0,100,.,70\n1,3,.,2,70\n1,3,.,3,70\n", ObservationError, "line 4, TIME = '3': a second level"),
+    (HEAD + "1,0,100,.,70\n1,9,.,2,70\n1,3,.,2,70\n", ConfigError, "line 4, TIME = '3': comes after 9 h; put"),
     (HEAD + "1,.,100,.,70\n", ConfigError, "line 2, TIME = '.': no time"),
-    (HEAD + "1,08:30,100,.,70\n", ConfigError, "line 2, TIME = '08:30': not a number"),
     (HEAD + ".,0,100,.,70\n", ConfigError, "line 2, ID = '.': no patient"),
     (HEAD + "1,0,100,.,70\n2,0,100,.,70\n1,5,.,2,70\n", ConfigError, "line 4, ID = '1': this patient's lines"),
     (HEAD + "1,0,100,5,70\n", ObservationError, "line 2, DV = '5': a line with AMT also has a level"),
@@ -189,7 +186,6 @@ WRONG = [
     (HEAD + "1,0,100,.\n", ConfigError, "4 cells under 5 headers"),
     (HEAD + "1,0,100,.,.\n1,2,.,3,.\n", CovariateError, "line 2, WT = '.': missing on all"),
     (HEAD + "1,0,100,.,heavy\n", CovariateError, "line 2, WT = 'heavy': not a number"),
-    (HEAD + "1,0,100,.,70\n1,3,.,1,70\n1,3,9,.,80\n", CovariateError, "line 4, WT = '80': it was 70 on a line with"),
     ("ID,TIME,AMT,DV,WEIGHT\n1,0,100,.,70\n", CovariateError, "WT: toy needs this covariate, body weight in kg"),
     ("ID,TIME,AMT,DV,WTT\n1,0,100,.,70\n", CovariateError, "add the column, or rename WTT"),
     ("TIME,AMT,DV,WT\n0,100,.,70\n", ConfigError, "line 1, ID: no such column among TIME, AMT, DV, WT; add it"),
@@ -203,7 +199,7 @@ WRONG = [
     ("ID,TIME,AMT,DV,EVID,WT\n1,0,.,.,0,70\n", ObservationError, "line 2, DV = '.': a level (EVID 0) without a value"),
     ("ID,TIME,AMT,DV,MDV,WT\n1,0,.,3,2,70\n", ObservationError, "line 2, MDV = '2': allowed are 0, 1"),
     ("ID,TIME,AMT,RATE,DV,WT\n1,0,.,25,.,70\n", RegimenError, "line 2, RATE = '25': on a line without AMT"),
-    ("ID,TIME,AMT,RATE,DV,WT\n1,0,100,-1,.,70\n", RegimenError, "line 2, RATE = '-1': allowed are 0, rates > 0"),
+    ("ID,TIME,AMT,RATE,DV,WT\n1,0,100,-1,.,70\n", RegimenError, "line 2, RATE = '-1': asks for a parameter"),
     ("ID,TIME,AMT,RATE,DV,WT\n1,0,100,-2,.,70\n", RegimenError, "line 2, RATE = '-2'"),
     ("ID,TIME,AMT,RATE,DUR,DV,WT\n1,0,100,25,4,.,70\n", RegimenError, "both a rate and a duration; give one"),
     ("ID,TIME,AMT,II,ADDL,DV,WT\n1,0,100,.,3,.,70\n", RegimenError, "additional doses without an interval"),
@@ -213,7 +209,6 @@ WRONG = [
     ("ID,TIME,AMT,CMT,DV,WT\n1,0,100,5,.,70\n", RegimenError, "line 2, CMT = '5': no dose can enter"),
     ("ID,TIME,AMT,DV,CENS,WT\n1,0,100,.,.,70\n1,3,.,.,1,70\n", ObservationError, "below quantification without"),
     ("ID,TIME,AMT,DV,CENS,LLOQ,WT\n1,0,100,.,.,.,70\n1,3,.,1,0,2,70\n", ObservationError, "below LLOQ 2, and CENS 0"),
-    ("ID,TIME,AMT,DV,CENS,WT\n1,0,100,.,.,70\n1,3,.,1,-1,70\n", ObservationError, "line 3, CENS = '-1': allowed"),
     ("ID,TIME,AMT,DV,DVID,WT\n1,0,100,.,.,70\n1,3,.,1,3,70\n", ObservationError, "line 3, DVID = '3': no output"),
     ("ID,TIME,AMT,DV,CMT,WT\n1,0,100,.,1,70\n1,3,.,1,2,70\n1,4,.,1,3,70\n", ObservationError, "column DVID"),
 ]  # fmt: skip
@@ -241,8 +236,8 @@ def test_what_the_drug_cannot_do_is_refused(read, drug, occasional, toy, number,
     with pytest.raises(ConfigError, match="nocb or locf, not 'linear'"):
         read(HEAD + "1,0,100,.,70\n", interpolation="linear")
     saturable = toy(michaelis_menten(), {"vmax": 10.0, "km": 4.0, "v1": 40.0})
-    with pytest.raises(RegimenError, match=r"line 2, AMT = '100': a steady state of a non-linear model"):
-        read("ID,TIME,AMT,DV,II,SS\n1,0,100,.,12,1\n", saturable)
+    with pytest.raises(RegimenError, match=r"line 2, AMT = '100': a steady state that is added \(2\) to a non-linear"):
+        read("ID,TIME,AMT,DV,II,SS\n1,0,100,.,12,2\n", saturable)
     unmeasured = toy(Mammillary(0), {"cl": 1.0, "v1": 10.0}, outputs=(Output("concentration", "mg/L", None),))
     with pytest.raises(ObservationError, match="no output with an error model"):
         read("ID,TIME,AMT,DV\n1,0,100,.\n", unmeasured)

@@ -63,7 +63,6 @@ def test_variance_and_simulated_spread(toy, number, kind, a, b, want):
         ([math.inf], [2.0], {}, "finite time"),
         ([1.0], [0.0], {"below": [True]}, "without a limit"),
         ([2.0, 1.0], [3.0, 3.0], {}, "sort the levels"),
-        ([2.0, 2.0], [3.0, 3.0], {}, "a second level"),
         ([2.0], [3.0], {"output": ["amount"]}, "has no residual error"),
         ([2.0], [3.0, 4.0], {}, "one entry for each level"),
         ([2.0, 3.0], [3.0, 4.0], {"rows": 1}, "2 levels do not fit into 1 rows"),

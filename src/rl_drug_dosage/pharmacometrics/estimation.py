@@ -203,6 +203,7 @@ def _results(
                 rows=tuple(_parameter_rows(model, patient.covariates, fit, *own)),
                 covariates=patient.covariates,
                 levels=patient.levels,
+                hours=data.hours[i],
                 population=population[i, :count],
                 weighted_residual=weighted[i, :count],
                 level_flags=data.flags[i],
@@ -265,9 +266,10 @@ def _at_levels(
         return predict(model, regimen, covariates, time, scale * at.eta, scale * at.kappa, after_dose=after)
 
     nobody, own = jax.vmap(run)(jnp.array([0.0, 1.0]))
-    observed, predicted, log_variance = residual_moments(model, output, own, jnp.asarray(levels.value))
+    observed, predicted, log_variance = residual_moments(model, output, own, jnp.asarray(levels.value), levels.weight)
     weighted = (observed - predicted) * jnp.exp(-0.5 * log_variance)
     seen = jnp.asarray(levels.used) & ~jnp.asarray(levels.below)
+    seen = seen if levels.above is None else seen & ~jnp.asarray(levels.above)
     return jnp.take_along_axis(nobody, output[:, None], axis=1)[:, 0], jnp.where(seen, weighted, jnp.nan)
 
 

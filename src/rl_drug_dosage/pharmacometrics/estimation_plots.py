@@ -44,7 +44,7 @@ def draw_predicted_vs_measured(model: DrugModel, patients: Sequence[PatientResul
     for axes_pair, output in zip(rows, outputs, strict=False):
         name, unit = model.outputs[output].name, model.outputs[output].unit
         columns = [
-            (p.levels.value, p.population, p.fitted.predicted, p.levels.below, p.levels.used, p.levels.output == output)
+            (p.levels.value, p.population, p.fitted.predicted, _censored(p), p.levels.used, p.levels.output == output)
             for p in patients
         ]
         value, population, individual, below, used, own = (np.concatenate(c) for c in zip(*columns, strict=True))
@@ -55,7 +55,7 @@ def draw_predicted_vs_measured(model: DrugModel, patients: Sequence[PatientResul
             _identity(axes, both)
             for shown, style in (
                 (own & used & ~below, {"marker": "o", "label": "level"}),
-                (own & used & below, {"marker": "v", "mfc": "none", "label": "below quantification, at the limit"}),
+                (own & used & below, {"marker": "v", "mfc": "none", "label": "outside quantification, at the limit"}),
                 (own & ~used, {"marker": "x", "color": "tab:gray", "label": "not used"}),
             ):
                 if shown.any():
@@ -145,15 +145,15 @@ def _panel(
     axes.plot(
         time, courses[1], color="tab:red" if failed else "tab:blue", lw=1.4, label=None if failed else "individual"
     )
-    own = np.asarray(levels.output) == output
+    own, censored = np.asarray(levels.output) == output, _censored(patient)
     for shown, style in (
-        (own & levels.used & ~levels.below, {"marker": "o", "color": "black", "label": "level"}),
-        (own & levels.used & levels.below, {"marker": "v", "color": "black", "mfc": "none", "label": "below limit"}),
+        (own & levels.used & ~censored, {"marker": "o", "color": "black", "label": "level"}),
+        (own & levels.used & censored, {"marker": "v", "color": "black", "mfc": "none", "label": "outside limits"}),
         (own & ~levels.used, {"marker": "x", "color": "tab:gray", "label": "not used"}),
     ):
         if shown.any():
             axes.plot(levels.time_h[shown], levels.value[shown], ls="", ms=4, **style)
-    axes.set_title(f"{patient.fitted.name}{': not converged' if failed else ''}", fontsize=9)
+    axes.set_title(_plain(f"{patient.fitted.name}{': not converged' if failed else ''}"), fontsize=9)
     axes.tick_params(labelsize=8)
     axes.set_ylim(bottom=0)
 
@@ -182,8 +182,20 @@ def _legend(figure: Any, panels: Any) -> None:
     figure.legend(by_label.values(), by_label.keys(), loc="outside lower center", ncols=6, fontsize=8)
 
 
+def _plain(text: str, longest: int = 60) -> str:
+    """Text in which no dollar sign starts a formula, and which fits above a panel."""
+    short = text if len(text) <= longest else f"{text[: longest - 3]}..."
+    return short.replace("\\", "/").replace("$", r"\$")
+
+
 def _with_unit(name: str, unit: str) -> str:
     return name if unit == "1" else f"{name} ({unit})"
+
+
+def _censored(patient: PatientResult) -> Any:
+    """Which levels are below or above quantification."""
+    levels = patient.levels
+    return levels.below if levels.above is None else levels.below | levels.above
 
 
 def _measured(patients: Sequence[PatientResult]) -> list[int]:
@@ -197,7 +209,7 @@ def _figure(title: str, width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(_plain(title), fontsize=10)
     return figure
 
 

@@ -49,10 +49,12 @@ class PatientResult:
     rows: tuple[ParameterRow, ...]
     covariates: Covariates
     levels: Levels
+    hours: tuple[float, ...]
+    """Time of each level, as the file counts it."""
     population: Float[np.ndarray, "level"]
     """Prediction without random effects."""
     weighted_residual: Float[np.ndarray, "level"]
-    """IWRES; NaN where a level is below quantification or not used."""
+    """IWRES; NaN where a level is outside quantification or not used."""
     level_flags: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -105,9 +107,9 @@ def _predictions(model: DrugModel, patients: Sequence[PatientResult]) -> Iterato
         for i, flag in enumerate(patient.level_flags):
             output = model.outputs[int(levels.output[i])]
             yield [
-                patient.fitted.name, round(float(levels.time_h[i]), 6), levels.value[i], patient.population[i],
+                patient.fitted.name, round(patient.hours[i], 6), levels.value[i], patient.population[i],
                 patient.fitted.predicted[i], patient.weighted_residual[i], output.name, output.unit,
-                int(levels.below[i]), int(levels.used[i]), flag,
+                int(levels.below[i]) - int(levels.above is not None and levels.above[i]), int(levels.used[i]), flag,
             ]  # fmt: skip
 
 

@@ -28,6 +28,9 @@ from rl_drug_dosage.pkpd.structure import Structure
 
 __all__ = ["LinearSystem", "Mammillary"]
 
+_SQUARINGS = 48
+"""Squarings of the matrix exponential: enough for 2^48 mean residence times. Beyond them the result is NaN."""
+
 
 class _Prepared(eqx.Module):
     rates: tuple[Array, ...]
@@ -213,5 +216,7 @@ class LinearSystem(Structure):
         augmented = jnp.zeros((n + 2, n + 2)).at[:n, :n].set(matrix).at[:n, n].set(rate)
         if auc:
             augmented = augmented.at[n + 1, self.names.index("central")].set(1.0 / v1)
-        end = jax.scipy.linalg.expm(augmented * dt_h) @ jnp.concatenate([x, jnp.ones(1), jnp.zeros(1)])
+        end = jax.scipy.linalg.expm(augmented * dt_h, max_squarings=_SQUARINGS) @ jnp.concatenate(
+            [x, jnp.ones(1), jnp.zeros(1)]
+        )
         return end[:n], end[n + 1]

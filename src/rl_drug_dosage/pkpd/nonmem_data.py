@@ -3,26 +3,32 @@
 | column | meaning |
 |---|---|
 | ID | patient; the lines of one patient must be consecutive |
-| TIME | h, non-decreasing within a patient |
+| TIME | h, or clock time 8:30; may start again at EVID 3 or 4 |
+| DATE, DAT1, DAT2, DAT3 | month-day-year, day-month-year, year-month-day, year-day-month, or the number of a day |
 | AMT | mg |
-| RATE or DUR | mg/h (-2: the model's own duration), or h |
-| II, ADDL, SS | interval in h, additional doses, steady state (1 or 2) |
+| RATE or DUR | mg/h (-1, -2: the model's own rate, duration), or h |
+| II, ADDL, SS | interval in h, additional doses, steady state (1 or 2; of a constant infusion with AMT 0, RATE > 0) |
 | CMT | compartment of a dose: its number, from 1, or its name |
 | EVID | 0 level, 1 dose, 2 other, 3 reset, 4 reset and dose; without it AMT > 0 is a dose and DV a level |
-| DV or CONC | level, in the output's unit; ``<0.5`` means below a limit of 0.5 |
+| DV or CONC | level, in the output's unit; ``<0.5`` and ``>80``: below, above a limit |
 | MDV | 1: DV is not a level |
-| CENS | 1: below the limit of quantification; the limit is LLOQ, or DV if there is no LLOQ |
-| LLOQ | limit of quantification; without CENS every DV below it is treated as censored |
+| CENS | 1: below the limit of quantification, LLOQ or else DV; -1: above it, ULOQ or else DV |
+| LLOQ, ULOQ | limits of quantification; without CENS every DV outside them is treated as censored |
+| DV_WEIGHT (W, WEIGHT) | weight of a level, > 0: the variance of its error is divided by it |
 | DVID or OUTPUT | what was measured: number, from 1, or name of the output; by default the first with an error model |
 | OCC | occasion, any labels; numbered in order of appearance |
 | covariates | by the drug's column (``WT``) or name (``wt_kg``) |
 
-Headers are case-insensitive. An empty cell, ``.`` and ``NA`` mean missing. Lines that start with ``#``, and lines whose
-first cell is ``C``, are comments. Other columns are ignored and listed in `NonmemData.notes`.
+Headers are case-insensitive. An empty cell, ``.`` and ``NA`` mean missing. Other columns are ignored and listed in
+`NonmemData.notes`. Cells are separated by commas, semicolons, tabs or blanks; unless by commas, numbers may have
+decimal commas. Lines that start with ``#`` are comments, and so are lines whose first cell is ``C`` where all patients
+are numbers; how many is said in the notes. A header may start with ``#``. NONMEM's own tables (``TABLE NO. 1``) are
+read.
 
 Lines with the same time are processed in file order, as in NONMEM: a level listed after a dose is drawn after it, and a
-trough may belong to the previous occasion while the dose at the same time starts the next one. Between records a
-covariate is carried backward (``"nocb"``) or forward (``"locf"``), also into missing cells. It has one value at a time.
+trough may belong to the previous occasion, and have other covariates, than the dose at the same time. Between records a
+covariate is carried backward (``"nocb"``) or forward (``"locf"``), also into missing cells. Doses at one time add up,
+and each of several levels at one time counts. `docs/event-tables.md` says all of it.
 """
 
 import dataclasses
@@ -30,26 +36,25 @@ import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd._errors import CovariateError, ObservationError, RegimenError
+from rl_drug_dosage.pkpd._nonmem_covariates import Interpolation, covariate_records, filled_covariates, separate
 from rl_drug_dosage.pkpd._nonmem_lines import Line, read_lines
+from rl_drug_dosage.pkpd._nonmem_times import has_clock, place_in_time
 from rl_drug_dosage.pkpd.bayes import PatientData
-from rl_drug_dosage.pkpd.covariates import Covariates, make_covariates
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Dose, make_regimen
 from rl_drug_dosage.pkpd.residual import Levels, make_levels
 
-__all__ = ["NonmemData", "read_nonmem"]
+__all__ = ["Interpolation", "NonmemData", "read_nonmem"]
 
-type Interpolation = Literal["nocb", "locf"]
-
-_MOMENT_H = 1e-9
-"""Time between lines with the same time but different occasions, so that each has its own covariate record."""
+_TOGETHER = "put the patient's lines together, in the order of time; another patient needs another ID"
+_MODELLED = {-1.0: "rate", -2.0: "duration"}
+"""The parameter of the model that a negative RATE stands for."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class NonmemData:
     """Why a level is not used; empty if it is used."""
     notes: tuple[str, ...]
     """Sentences about what was ignored."""
+    hours: tuple[tuple[float, ...], ...]
+    """Time of every level of every patient, as the file counts it."""
 
 
 def read_nonmem(
@@ -84,19 +91,26 @@ def read_nonmem(
     """
     if interpolation not in {"nocb", "locf"}:
         raise ConfigError(f"interpolation must be nocb or locf, not {interpolation!r}")
-    lines, unread = read_lines(path, model)
-    notes = [f"columns not read: {', '.join(unread)}"] if unread else []
-    notes += _about_occasions(lines, model, occasions) + _about_outputs(lines, model)
-    patients, numbers, flags = [], [], []
+    lines, notes = read_lines(path, model)
+    relative = has_clock(lines)
+    notes += ["dates and clock times are read as hours from each patient's first line"] if relative else []
+    notes += _about_occasions(lines, model, occasions) + _about_outputs(lines, model) + _about_weights(lines)
+    patients, numbers, flags, hours = [], [], [], []
     for group in _patients(lines):
-        own, occasion = _split_occasions(group) if occasions else (group, [0] * len(group))
+        placed = place_in_time(group, relative)
+        if any(line.own_h < before.own_h for before, line in itertools.pairwise(placed)):
+            notes.append(f"ID {group[0].cells['ID']}: the time starts again; FROM and UNTIL of estimates.csv go on")
+        occasion = _occasions(placed) if occasions else [0] * len(placed)
+        values = filled_covariates(placed, model, interpolation)
+        own = separate(placed, values, occasion)
         doses = _doses(own, model)
-        levels, own_numbers, own_flags = _levels(own, model, doses)
-        covariates = _covariates(own, occasion, model, interpolation)
+        levels, own_lines, own_flags = _levels(own, model, doses)
+        covariates = covariate_records(own, values, occasion, model, interpolation)
         patients.append(PatientData(own[0].cells["ID"], doses, covariates, levels))
-        numbers.append(own_numbers)
+        numbers.append(tuple(line.number_in_file for line in own_lines))
+        hours.append(tuple(line.own_h for line in own_lines))
         flags.append(own_flags)
-    return NonmemData(tuple(patients), tuple(numbers), tuple(flags), tuple(notes))
+    return NonmemData(tuple(patients), tuple(numbers), tuple(flags), tuple(notes), tuple(hours))
 
 
 def _patients(lines: list[Line]) -> list[list[Line]]:
@@ -104,11 +118,8 @@ def _patients(lines: list[Line]) -> list[list[Line]]:
     seen: set[str] = set()
     for group in groups:
         if group[0].cells["ID"] in seen:
-            group[0].refuse(ConfigError, "ID", "this patient's lines are not consecutive", "sort by ID, then TIME")
+            group[0].refuse(ConfigError, "ID", "this patient's lines are not consecutive", _TOGETHER)
         seen.add(group[0].cells["ID"])
-        for before, line in itertools.pairwise(group):
-            if line.time_h < before.time_h:
-                line.refuse(ConfigError, "TIME", f"comes after {before.time_h:g} h", "sort the patient's lines by time")
     return groups
 
 
@@ -139,21 +150,30 @@ def _about_outputs(lines: list[Line], model: DrugModel) -> list[str]:
     return [f"levels are read as {measured[0]!r}: a column DVID chooses among {', '.join(measured)}"]
 
 
-def _split_occasions(group: list[Line]) -> tuple[list[Line], list[int]]:
-    """Occasions from 0. Lines with the same time but different occasions are shifted slightly apart."""
+def _about_weights(lines: list[Line]) -> list[str]:
+    """What DV_WEIGHT does; a column WEIGHT with values on other lines than levels may be a body weight."""
+    if "DV_WEIGHT" not in lines[0].cells:
+        return []
+    title = lines[0].titles["DV_WEIGHT"]
+    for line in lines:
+        if title.upper() == "WEIGHT" and line.evid != 0 and line.has("DV_WEIGHT"):
+            line.refuse(
+                ObservationError,
+                "DV_WEIGHT",
+                "the weight of a level, or of the body?",
+                "call the weight of a level DV_WEIGHT, and a column that is not to be read BODYWEIGHT",
+            )
+    return [f"{title} is the weight of a level: the variance of its error is divided by it"]
+
+
+def _occasions(group: list[Line]) -> list[int]:
+    """Occasions from 0, in the order in which their labels appear."""
     labels: dict[str, int] = {}
-    lines: list[Line] = []
-    numbers: list[int] = []
-    for i, line in enumerate(group):
+    for line in group:
         if not line.has("OCC"):
             line.refuse(CovariateError, "OCC", "no occasion", "give each line its occasion")
-        number = labels.setdefault(line.cells["OCC"], len(labels))
-        shift_h = 0.0
-        if i and line.time_h == group[i - 1].time_h:
-            shift_h = lines[-1].shift_h + (_MOMENT_H if number != numbers[-1] else 0.0)
-        lines.append(dataclasses.replace(line, shift_h=shift_h))
-        numbers.append(number)
-    return lines, numbers
+        labels.setdefault(line.cells["OCC"], len(labels))
+    return [labels[line.cells["OCC"]] for line in group]
 
 
 def _doses(group: list[Line], model: DrugModel) -> tuple[Dose, ...]:
@@ -161,12 +181,7 @@ def _doses(group: list[Line], model: DrugModel) -> tuple[Dose, ...]:
     for line in group:
         evid = line.evid
         if evid in {1, 4}:
-            dose = _dose(line, evid, model)
-            if any(_same(dose, other) for other in doses):
-                line.refuse(
-                    RegimenError, "TIME", f"a second dose into {dose.compartment!r} at the same time", "give their sum"
-                )
-            doses.append(dose)
+            doses.append(_dose(line, evid, model))
             continue
         if line.amount_mg > 0:
             line.refuse(RegimenError, "AMT", f"EVID {evid} is not a dose", "give EVID 1 (or 4), or no amount")
@@ -178,24 +193,14 @@ def _doses(group: list[Line], model: DrugModel) -> tuple[Dose, ...]:
     return tuple(doses)
 
 
-def _same(a: Dose, b: Dose) -> bool:
-    plain = not (a.reset or b.reset or a.steady_state or b.steady_state)
-    return plain and a.time_h == b.time_h and a.compartment == b.compartment
-
-
 def _dose(line: Line, evid: int, model: DrugModel) -> Dose:
-    if line.amount_mg == 0:
-        line.refuse(RegimenError, "AMT", f"a dose (EVID {evid}) without an amount", "give AMT > 0, or EVID 2 or 3")
-    compartment = _compartment(line, model)
-    rate = line.number("RATE", RegimenError) or 0.0
-    if rate == -2 and f"duration_{compartment}" in model.typical():
-        rate = 0.0
-    if rate < 0:
-        line.refuse(
-            RegimenError, "RATE", "allowed are 0, rates > 0, and -2 where the model has a duration", "correct it"
-        )
-    interval, additional = line.number("II", RegimenError, 0.0) or 0.0, line.whole("ADDL", RegimenError)
     steady = line.whole("SS", RegimenError, (0, 1, 2))
+    compartment = _compartment(line, model)
+    rate = _rate(line, compartment, model)
+    if line.amount_mg == 0 and not (steady and rate > 0):
+        what = f"a dose (EVID {evid}) without an amount"
+        line.refuse(RegimenError, "AMT", what, "give AMT > 0, or SS 1 and RATE > 0 for a constant infusion")
+    interval, additional = line.number("II", RegimenError, 0.0) or 0.0, line.whole("ADDL", RegimenError)
     if interval > 0 and not additional and not steady:
         line.refuse(
             RegimenError, "II", "an interval without ADDL or SS has no effect", "add one of them, or set II to 0"
@@ -207,6 +212,24 @@ def _dose(line: Line, evid: int, model: DrugModel) -> Dose:
     except RegimenError as error:
         line.refuse(RegimenError, "AMT", *str(error).partition(" h): ")[2].rsplit("; ", 1))
     return dose
+
+
+def _rate(line: Line, compartment: str, model: DrugModel) -> float:
+    """mg/h; 0 for a bolus, and where the model has the rate or the duration that RATE -1 or -2 asks for."""
+    rate = line.number("RATE", RegimenError) or 0.0
+    if rate >= 0:
+        return rate
+    if rate not in _MODELLED:
+        line.refuse(RegimenError, "RATE", "allowed are 0, rates > 0, -1 and -2", "correct it")
+    name = f"{_MODELLED[rate]}_{compartment}"
+    if name not in model.typical():
+        line.refuse(
+            RegimenError,
+            "RATE",
+            f"asks for a parameter {name!r}, which {model.name} does not have",
+            "give the rate in mg/h that was given, or a model with this parameter",
+        )
+    return 0.0
 
 
 def _compartment(line: Line, model: DrugModel) -> str:
@@ -231,56 +254,75 @@ def _output(line: Line, model: DrugModel) -> str:
     return measured[given.removesuffix(".0")]
 
 
-def _level(line: Line) -> tuple[float, bool]:
-    """A level and False, or the limit of quantification and True if it is below."""
-    if line.cells["DV"].startswith("<"):
-        line = dataclasses.replace(line, cells=line.cells | {"DV": line.cells["DV"][1:].strip(), "CENS": "1"})
-    limit, value = line.number("LLOQ", ObservationError, 0.0), line.number("DV", ObservationError, 0.0)
-    if line.whole("CENS", ObservationError, (0, 1)):
-        limit = value if limit is None else limit
+def _level(line: Line) -> tuple[float, int]:
+    """A level and 0; the limit of quantification and -1 if it is below, 1 if it is above."""
+    cell = line.cells["DV"]
+    if cell.startswith(("<", ">")):
+        marked = {"DV": cell[1:].strip(), "CENS": "1" if cell[0] == "<" else "-1"}
+        line = dataclasses.replace(line, cells=line.cells | marked)
+    value = line.number("DV", ObservationError, 0.0)
+    censored = line.whole("CENS", ObservationError, (-1, 0, 1))
+    limits = {side: line.number(name, ObservationError, 0.0) for side, name in ((-1, "LLOQ"), (1, "ULOQ"))}
+    if censored:
+        side = -censored
+        limit = value if limits[side] is None else limits[side]
         if not limit:
-            line.refuse(ObservationError, "DV", "below quantification without a limit", "give it in LLOQ, or as DV")
-        return limit, True
+            name, where = ("LLOQ", "below") if side < 0 else ("ULOQ", "above")
+            line.refuse(ObservationError, "DV", f"{where} quantification without a limit", f"give it in {name}")
+        return limit, side
     if value is None:
         line.refuse(ObservationError, "DV", "a level (EVID 0) without a value", "give it, or MDV 1")
-    if limit is not None and value < limit:
-        if line.has("CENS"):
-            line.refuse(
-                ObservationError, "DV", f"below LLOQ {limit:g}, and CENS 0", "give CENS 1, or correct the level"
-            )
-        return limit, True
-    return value, False
+    for side, limit in limits.items():
+        if limit is not None and side * (value - limit) > 0:
+            if line.has("CENS"):
+                where, name = ("below", "LLOQ") if side < 0 else ("above", "ULOQ")
+                remedy = f"give CENS {-side}, or leave {name} empty if the level was quantified"
+                line.refuse(ObservationError, "DV", f"{where} {name} {limit:g}, and CENS 0", remedy)
+            return limit, side
+    return value, 0
 
 
 def _levels(
     group: list[Line], model: DrugModel, doses: tuple[Dose, ...]
-) -> tuple[Levels, tuple[int, ...], tuple[str, ...]]:
-    """Levels, their line numbers, and the reason for each level that is flagged as unused."""
-    first_h = min((dose.time_h for dose in doses if dose.amount_mg > 0), default=math.inf)
-    found: list[tuple[float, str, bool]] = []
-    values, belows, flags, numbers, given_h = [], [], [], [], -math.inf
+) -> tuple[Levels, tuple[Line, ...], tuple[str, ...]]:
+    """Levels, their lines, and the reason for each level that is flagged as unused."""
+    first_h = min((dose.time_h for dose in doses if dose.amount_mg > 0 or dose.steady_state), default=math.inf)
+    found: list[tuple[Line, str, bool, float, int, float]] = []
+    flags, given_h = [], -math.inf
     for line in group:
         evid = line.evid
         given_h = line.time_h if evid in {1, 3, 4} else given_h
         if evid != 0 or line.whole("MDV", ObservationError, (0, 1)):
             continue
-        (value, below), name, after = _level(line), _output(line, model), given_h == line.time_h
-        if (line.time_h, name, after) in found:
-            line.refuse(ObservationError, "TIME", f"a second level of {name!r} at this time", "give one, or their mean")
+        (value, side), name, after = _level(line), _output(line, model), given_h == line.time_h
         early = line.time_h < first_h or (line.time_h == first_h and not after and _empty(model, name))
-        found.append((line.time_h, name, after))
-        values.append(value)
-        belows.append(below)
-        numbers.append(line.number_in_file)
+        found.append((line, name, after, value, side, _weight(line)))
         flags.append(f"line {line.number_in_file}: a level before any dose is not used" if early else "")
-    times, names, afters = zip(*found, strict=True) if found else ((), (), ())
+    lines, names, afters, values, sides, weights = zip(*found, strict=True) if found else ((), (), (), (), (), ())
     try:
-        levels = make_levels(model, times, values, output=names, below=belows, limit=values, after_dose=afters)
+        levels = make_levels(
+            model,
+            [line.time_h for line in lines],
+            values,
+            output=names,
+            below=[side < 0 for side in sides],
+            above=[side > 0 for side in sides],
+            weight=weights,
+            limit=values,
+            after_dose=afters,
+        )
     except ObservationError as error:
         group[0].refuse(ObservationError, "ID", *str(error).rsplit(": ", 1))
     used = np.array([not flag for flag in flags], dtype=np.bool_)
     flagged = dataclasses.replace(levels, used=used)  # type: ignore[arg-type]
-    return flagged, tuple(numbers), tuple(flags)
+    return flagged, lines, tuple(flags)
+
+
+def _weight(line: Line) -> float:
+    weight = line.number("DV_WEIGHT", ObservationError, 0.0)
+    if weight == 0:
+        line.refuse(ObservationError, "DV_WEIGHT", "a level without weight", "give a weight > 0, or MDV 1")
+    return 1.0 if weight is None else weight
 
 
 def _empty(model: DrugModel, output: str) -> bool:
@@ -288,36 +330,3 @@ def _empty(model: DrugModel, output: str) -> bool:
     p = {name: jnp.asarray(value) for name, value in model.typical().items()}
     state = model.structure.contents(model.structure.initial(p))
     return float(model.outputs[model.output_index(output)].value(state, p)) == 0.0
-
-
-def _covariates(group: list[Line], occasion: list[int], model: DrugModel, carry: Interpolation) -> Covariates:
-    times = sorted({line.time_h for line in group})
-    place = {time: i for i, time in enumerate(times)}
-    by_time = {line.time_h: number for line, number in zip(group, occasion, strict=True)}
-    table = {c.name: _column(group, c.name, place, carry) for c in model.covariates}
-    # Records that repeat their neighbour are dropped: NOCB keeps the last of a run, LOCF the first.
-    rows = np.array([*table.values(), [by_time[time] for time in times]]).T
-    change = np.any(rows[1:] != rows[:-1], axis=1)
-    keep = np.append(change, True) if carry == "nocb" else np.insert(change, 0, True)
-    kept = {name: column[keep] for name, column in table.items()}
-    return make_covariates(model, kept, np.array(times)[keep], rows[keep, -1], carry)
-
-
-def _column(group: list[Line], name: str, place: dict[float, int], carry: Interpolation) -> np.ndarray:
-    """One value at every time; missing values are carried as between records."""
-    values = np.full(len(place), np.nan)
-    for line in group:
-        value, known = line.number(name, CovariateError), values[place[line.time_h]]
-        if value is not None and not np.isnan(known) and known != value:
-            line.refuse(
-                CovariateError, name, f"it was {known:g} on a line with the same time", "give one value per time"
-            )
-        if value is not None:
-            values[place[line.time_h]] = value
-    given = np.flatnonzero(~np.isnan(values))
-    if not given.size:
-        group[0].refuse(CovariateError, name, "missing on all of the patient's lines", "give at least one value")
-    at = np.arange(len(values))
-    if carry == "nocb":
-        return values[given[np.minimum(np.searchsorted(given, at), given.size - 1)]]
-    return values[given[np.maximum(np.searchsorted(given, at, side="right") - 1, 0)]]

@@ -35,7 +35,8 @@ class Dose:
         interval_h: interval between additional or steady-state doses (II).
         additional: further doses, one every ``interval_h`` (ADDL).
         steady_state: 0 no; 1 sets the contents to the steady state of this dose every ``interval_h`` (SS = 1; cancels
-            running infusions and pending doses); 2 adds that steady state to the contents (SS = 2).
+            running infusions and pending doses); 2 adds that steady state to the contents (SS = 2). With a rate and
+            neither amount nor interval it is the steady state of a constant infusion, which ends at ``time_h``.
         reset: first empty every compartment and cancel running and pending doses (EVID 4; without an amount EVID 3).
     """
 
@@ -48,6 +49,11 @@ class Dose:
     additional: int = 0
     steady_state: int = 0
     reset: bool = False
+
+    @property
+    def is_constant_infusion(self) -> bool:
+        """Whether it is an infusion that has always run and ends at its record: only its steady state is left."""
+        return self.amount_mg == 0 and self.interval_h == 0 and self.rate_mg_per_h > 0
 
 
 class Regimen(eqx.Module):
@@ -98,15 +104,20 @@ def _check(dose: Dose, row: int, structure: Structure) -> None:
         if not math.isfinite(value):
             refuse(f"{name} is {value}", "give a finite number")
         if name != "time_h" and value < 0:
-            refuse(f"{name} is {value}", "give a number >= 0 (a modelled duration: parameter duration_<compartment>)")
+            refuse(f"{name} is {value}", "give a number >= 0 (a modelled one: rate_ or duration_<compartment>)")
     steady = dose.steady_state != 0
+    constant = steady and dose.is_constant_infusion
     rules: tuple[tuple[bool, str, str], ...] = (
         (
             dose.compartment is not None and dose.compartment not in structure.dosable,
             f"compartment {dose.compartment!r}",
             f"doses may enter {structure.dosable}",
         ),
-        (dose.amount_mg == 0 and not dose.reset, "amount_mg is 0", "leave the record out, or give an amount > 0"),
+        (
+            dose.amount_mg == 0 and not dose.reset and not constant,
+            "amount_mg is 0",
+            "leave the record out, or give an amount > 0",
+        ),
         (
             dose.rate_mg_per_h > 0 and dose.duration_h > 0,
             "both a rate and a duration",
@@ -124,14 +135,14 @@ def _check(dose: Dose, row: int, structure: Structure) -> None:
         ),
         (dose.steady_state not in {0, 1, 2}, f"steady_state is {dose.steady_state}", "allowed are 0, 1 and 2"),
         (
-            steady and (dose.interval_h == 0 or dose.amount_mg == 0),
+            steady and not constant and (dose.interval_h == 0 or dose.amount_mg == 0),
             "a steady state without interval or amount",
-            "give interval_h > 0 and amount_mg > 0",
+            "give interval_h > 0 and amount_mg > 0, or, of a constant infusion, rate_mg_per_h > 0 and neither",
         ),
         (
-            steady and not structure.linear,
-            "a steady state of a non-linear model has no closed form",
-            "list the doses one by one (every, additional)",
+            dose.steady_state == 2 and not structure.linear,
+            "a steady state that is added (2) to a non-linear model, whose contents do not add up",
+            "set the contents to the steady state of one regimen (1), or list every dose from the first one on",
         ),
     )
     for broken, what, remedy in rules:
@@ -142,7 +153,7 @@ def _check(dose: Dose, row: int, structure: Structure) -> None:
 def _rows(dose: Dose, cutoff_h: float) -> list[tuple[float, int]]:
     """(time, cycle) of every row that a record expands to: the dose, steady-state remainders, additional doses."""
     rows = [(dose.time_h, 0)]
-    if dose.steady_state:
+    if dose.steady_state and dose.interval_h > 0:
         infusion_h = dose.duration_h or (dose.amount_mg / dose.rate_mg_per_h if dose.rate_mg_per_h else 0.0)
         rows += [(dose.time_h, c) for c in range(1, math.ceil(infusion_h / dose.interval_h) + 1)]
     times = (dose.time_h + (i + 1) * dose.interval_h for i in range(int(dose.additional)))
@@ -153,13 +164,13 @@ def make_regimen(doses: Sequence[Dose], structure: Structure, *, rows: int | Non
     """Check dose records and lay them out as arrays.
 
     Args:
-        doses: sorted by time; two records at the same time must differ in compartment, or be a reset or steady state.
+        doses: sorted by time; those of one time add up, in any form and number.
         structure: gives the compartments, and whether the model is linear.
         rows: pad to this many rows, so that regimens of the same shape share a compilation; None means no padding.
 
     Raises:
-        RegimenError: a negative or non-finite number, unsorted or duplicate records, an unknown compartment, a steady
-            state of a non-linear model, more rows than ``rows``.
+        RegimenError: a negative or non-finite number, unsorted records, an unknown compartment, a steady state added to
+            a non-linear model, more rows than ``rows``.
     """
     for i, dose in enumerate(doses):
         _check(dose, i, structure)
@@ -168,9 +179,6 @@ def make_regimen(doses: Sequence[Dose], structure: Structure, *, rows: int | Non
             raise RegimenError(
                 f"dose record {i + 2} at {b.time_h} h comes after {a.time_h} h: sort the records by time"
             )
-        plain = not (a.reset or b.reset or a.steady_state or b.steady_state)
-        if plain and a.time_h == b.time_h and a.compartment == b.compartment:
-            raise RegimenError(f"dose records {i + 1} and {i + 2} are both at {a.time_h} h: give one with their sum")
     cancels = [(i, d.time_h) for i, d in enumerate(doses) if d.reset or d.steady_state == 1]
     table: list[tuple[float, int, int, float, Dose]] = []
     for i, dose in enumerate(doses):

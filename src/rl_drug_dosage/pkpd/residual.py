@@ -9,6 +9,7 @@ Each level contributes -2 log likelihood without the constant ln 2 pi, as in NON
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -43,16 +44,20 @@ class Levels(eqx.Module):
     below: Bool[Array, "level"]
     after_dose: Bool[Array, "level"]
     used: Bool[Array, "level"]
+    above: Bool[Array, "level"] | None = None
+    """Above the limit of quantification, which is then the value; None where no level is."""
+    weight: Float[Array, "level"] | None = None
+    """The variance of the residual error is divided by it; None where every weight is 1."""
 
 
-def _checked(model: DrugModel, where: str, time_h: float, read: float | None, name: str, below: bool) -> float:
+def _checked(model: DrugModel, where: str, time_h: float, read: float | None, name: str, censored: bool) -> float:
     """The value of one level, or its limit of quantification."""
     residual = model.outputs[model.output_index(name)].residual
     if residual is None:
         raise ObservationError(f"{where}: {name!r} of {model.name} has no residual error: it cannot be fitted")
-    if below and read is None:
+    if censored and read is None:
         raise ObservationError(
-            f"{where} is below quantification without a limit: give the assay's limit of quantification"
+            f"{where} is outside quantification without a limit: give the assay's limit of quantification"
         )
     if not np.isfinite(time_h) or read is None or not np.isfinite(read) or read < 0:
         raise ObservationError(f"{where} is {read}: give a finite time and a finite level >= 0")
@@ -61,7 +66,7 @@ def _checked(model: DrugModel, where: str, time_h: float, read: float | None, na
     return float(read)
 
 
-def make_levels(
+def make_levels(  # noqa: PLR0913
     model: DrugModel,
     time_h: Sequence[float],
     value: Sequence[float],
@@ -70,6 +75,8 @@ def make_levels(
     below: Sequence[bool] | None = None,
     limit: Sequence[float | None] | None = None,
     after_dose: Sequence[bool] | None = None,
+    above: Sequence[bool] | None = None,
+    weight: Sequence[float] | None = None,
     rows: int | None = None,
 ) -> Levels:
     """Check and lay out measured levels.
@@ -82,31 +89,37 @@ def make_levels(
         below: which levels were reported as below the limit of quantification (their value is not read).
         limit: the limit of quantification of each level; required if ``below``.
         after_dose: which levels were drawn after the dose given at their time.
+        above: which levels were reported as above the limit of quantification (their value is not read).
+        weight: weight of each level; the variance of its residual error is divided by it.
         rows: pad to this many.
 
     Raises:
-        ObservationError: a non-finite or negative level, a censored level without its limit, unsorted or
-            duplicate times of one output, an output without residual error, lengths that differ.
+        ObservationError: a non-finite or negative level, a censored level without its limit, unsorted
+            times, an output without residual error, a weight that is not positive, lengths that differ.
     """
     count = len(time_h)
     names = [model.outputs[0].name] * count if output is None else list(output)
     flags = [False] * count if below is None else list(below)
     limits: list[float | None] = [None] * count if limit is None else list(limit)
     after = [False] * count if after_dose is None else list(after_dose)
-    if {len(value), len(names), len(flags), len(limits), len(after)} != {count}:
+    high = [False] * count if above is None else list(above)
+    weights = [1.0] * count if weight is None else list(weight)
+    if {len(value), len(names), len(flags), len(limits), len(after), len(high), len(weights)} != {count}:
         raise ObservationError(f"{count} times came with columns of other lengths: give one entry for each level")
     values = []
     for i in range(count):
-        read = limits[i] if flags[i] else value[i]
-        values.append(_checked(model, f"level {i + 1} (time {time_h[i]} h)", time_h[i], read, names[i], flags[i]))
+        where, censored = f"level {i + 1} (time {time_h[i]} h)", flags[i] or high[i]
+        if flags[i] and high[i]:
+            raise ObservationError(f"{where} is below and above its limit of quantification: give one")
+        if not (np.isfinite(weights[i]) and weights[i] > 0):
+            raise ObservationError(f"{where} has the weight {weights[i]}: give a finite weight > 0")
+        values.append(_checked(model, where, time_h[i], limits[i] if censored else value[i], names[i], censored))
     for name in set(names):
         own = [i for i in range(count) if names[i] == name]
         for i, j in itertools.pairwise(own):
             where = f"level {j + 1} (time {time_h[j]} h)"
             if time_h[j] < time_h[i]:
                 raise ObservationError(f"{where} comes after {time_h[i]} h: sort the levels by time")
-            if time_h[j] == time_h[i] and not (after[j] and not after[i]):
-                raise ObservationError(f"{where}: a second level of {name!r} at this time; give one, or their mean")
     size = count if rows is None else rows
     if size < count:
         raise ObservationError(f"{count} levels do not fit into {size} rows: allow more rows")
@@ -121,6 +134,8 @@ def make_levels(
         below=column(flags, False, np.bool_),
         after_dose=column(after, False, np.bool_),
         used=column([True] * count, False, np.bool_),
+        above=column(high, False, np.bool_) if any(high) else None,
+        weight=column(weights, 1.0, float) if any(w != 1.0 for w in weights) else None,
     )
 
 
@@ -132,9 +147,21 @@ def stack_levels(levels: Sequence[Levels]) -> Levels:
         extra = rows - array.shape[0]
         return np.concatenate([array, np.resize(array[-1:] if array.size else np.ones(1), extra).astype(array.dtype)])
 
+    levels = _alike(levels)
     stacked = jax.tree.map(lambda *columns: np.stack([pad(np.asarray(c)) for c in columns]), *levels)
     used = np.stack([np.arange(rows) < one.time_h.shape[0] for one in levels]) & stacked.used
     return eqx.tree_at(lambda tree: tree.used, stacked, used)
+
+
+def _alike(levels: Sequence[Levels]) -> Sequence[Levels]:
+    """With ``above`` and ``weight`` for all patients, if any has them."""
+    if any(one.above is not None for one in levels):
+        levels = [
+            one if one.above is not None else replace(one, above=np.zeros(one.time_h.shape, np.bool_)) for one in levels
+        ]
+    if any(one.weight is not None for one in levels):
+        levels = [one if one.weight is not None else replace(one, weight=np.ones(one.time_h.shape)) for one in levels]
+    return levels
 
 
 def refuse_levels_before_doses(levels: Levels, regimen: Regimen) -> None:
@@ -172,7 +199,11 @@ this fraction of the unit, as NONMEM users do with W = F + (F = 0)."""
 
 
 def residual_moments(
-    model: DrugModel, output: Int[Array, "level"], f: Float[Array, "level output"], y: Float[Array, "level"]
+    model: DrugModel,
+    output: Int[Array, "level"],
+    f: Float[Array, "level output"],
+    y: Float[Array, "level"],
+    weight: Float[Array, "level"] | None = None,
 ) -> tuple[Float[Array, "level"], Float[Array, "level"], Float[Array, "level"]]:
     """Observation, prediction and log variance of each level, on the scale on which its error is normal.
 
@@ -181,6 +212,7 @@ def residual_moments(
         output: the output that each level measures.
         f: all outputs at each level.
         y: the levels.
+        weight: of the levels, by which their variances are divided; None where every weight is 1.
     """
     observed, predicted, log_variance = y, jnp.zeros_like(y), jnp.zeros_like(y)
     for i, each in enumerate(model.outputs):
@@ -195,6 +227,8 @@ def residual_moments(
             column = jnp.log(column)
         predicted = jnp.where(own, column, predicted)
         log_variance = jnp.where(own, spread, log_variance)
+    if weight is not None:
+        log_variance = log_variance - jnp.log(jnp.asarray(weight, dtype=float))
     return observed, predicted, log_variance
 
 

@@ -73,7 +73,7 @@ def solve(
     dose_compartment = jnp.asarray(regimen.compartment)[:, None] == jnp.arange(n)
     infusing = infuses(regimen, p)
     steady = (
-        steady_contents(structure, prepared, regimen, covariates, delivery, infusing)
+        steady_contents(structure, prepared, regimen, covariates, delivery, infusing, first)
         if regimen.mark_row.shape[0]
         else None
     )

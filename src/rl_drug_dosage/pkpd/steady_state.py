@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rl_drug_dosage.pkpd._cycles import cycled_contents
 from rl_drug_dosage.pkpd._errors import RegimenError
 from rl_drug_dosage.pkpd.covariates import Covariates
 from rl_drug_dosage.pkpd.description import Values
@@ -27,18 +28,30 @@ _DOUBLINGS = 26
 
 
 def steady_contents(
-    structure: Structure, prepared: Any, regimen: Regimen, covariates: Covariates, delivery: Delivery, infusing: bool
+    structure: Structure,
+    prepared: Any,
+    regimen: Regimen,
+    covariates: Covariates,
+    delivery: Delivery,
+    infusing: bool,
+    first: Float[Array, "n"],
 ) -> Float[Array, "mark n"]:
     """Contents at the record time of every mark; zeros at a plain reset, NaN if the lag is >= the interval."""
+    if not structure.linear:
+        return cycled_contents(structure, prepared, regimen, covariates, delivery, first)
     n = len(structure.compartments)
     rows = jnp.maximum(jnp.asarray(regimen.mark_row), 0)
     record = covariates.index_at(jnp.asarray(regimen.time_h, dtype=float)[rows])
 
     def one(row: Array, k: Array, wanted: Array) -> Array:
         own = jax.tree.map(lambda leaf: leaf[k], prepared)
-        interval = jnp.where(wanted, jnp.asarray(regimen.interval_h, dtype=float)[row], 1.0)
+        given = jnp.asarray(regimen.interval_h, dtype=float)[row]
+        # A constant infusion is one infusion an hour over one hour.
+        constant = given == 0
+        interval = jnp.where(wanted & ~constant, given, 1.0)
         into = (jnp.arange(n) == jnp.asarray(regimen.compartment)[row]).astype(interval.dtype)
-        length, lag = delivery.infusion_h[row], delivery.lag_h[row]
+        length = jnp.where(constant, 1.0, delivery.infusion_h[row])
+        lag = jnp.where(constant, 0.0, delivery.lag_h[row])
         rate, bolus = delivery.rate_mg_per_h[row] * into, delivery.bolus_mg[row] * into
         phase = interval - lag
         zero = jnp.zeros_like(phase)
@@ -74,11 +87,11 @@ def check_delivery(structure: Structure, regimen: Regimen, covariates: Covariate
             than its record has.
     """
     for name, values in p.items():
-        if name.startswith(("lag_", "f_", "duration_")) and not np.all(np.asarray(values) >= 0):
+        if name.startswith(("lag_", "f_", "rate_", "duration_")) and not np.all(np.asarray(values) >= 0):
             raise RegimenError(f"{name} is {float(np.min(values)):g}: allowed are values >= 0; check the parameters")
     delivery = deliveries(structure, regimen, covariates, p)
     for row, steady in zip(np.asarray(regimen.mark_row), np.asarray(regimen.mark_steady), strict=True):
-        if row < 0 or not steady:
+        if row < 0 or not steady or regimen.interval_h[row] == 0:
             continue
         interval = float(regimen.interval_h[row])
         lag, length = float(delivery.lag_h[row]), float(delivery.infusion_h[row])

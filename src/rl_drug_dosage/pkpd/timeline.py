@@ -4,8 +4,9 @@ This runs inside compiled code and under `vmap`: lag times, bioavailabilities an
 the order of events depends on them. For a model that has none, the timeline does not depend on parameters and is built
 once per patient.
 
-The order at the same time is: infusion ends, covariate changes, observations, resets and steady states, doses, and last
-the observations marked as taken after the dose.
+The order at the same time is: infusion ends, covariate changes, doses delivered after a lag, observations, resets and
+steady states, doses, and last the observations marked as taken after the dose. A dose with a lag comes from an earlier
+record; as in NONMEM it enters before what is recorded at the end of the lag.
 """
 
 import equinox as eqx
@@ -50,12 +51,12 @@ class Timeline(eqx.Module):
 
 def delivery_is_fixed(p: Values) -> bool:
     """Whether no parameter affects what is delivered, or when."""
-    return not any(name.startswith(("f_", "lag_", "duration_")) for name in p)
+    return not any(name.startswith(("f_", "lag_", "rate_", "duration_")) for name in p)
 
 
 def infuses(regimen: Regimen, p: Values) -> bool:
     """Whether an infusion can run: one was given, or the model turns doses into infusions."""
-    return regimen.infusions or any(name.startswith("duration_") for name in p)
+    return regimen.infusions or any(name.startswith(("rate_", "duration_")) for name in p)
 
 
 def _per_compartment(p: Values, prefix: str, structure: Structure, fill: float) -> Float[Array, "record n"]:
@@ -67,8 +68,8 @@ def _per_compartment(p: Values, prefix: str, structure: Structure, fill: float) 
 def deliveries(structure: Structure, regimen: Regimen, covariates: Covariates, p: Values) -> Delivery:
     """Apply bioavailability, lag and duration to each row, and resets to what they cancel.
 
-    F scales the amount of a bolus. With a given rate it scales the infusion's duration; with a given or modelled
-    duration it scales the rate.
+    F scales the amount of a bolus. With a given or modelled rate it scales the infusion's duration; with a given or
+    modelled duration it scales the rate. A modelled one holds for doses that came with neither.
     """
     time = jnp.asarray(regimen.time_h, dtype=float)
     columns = ("amount_mg", "rate_mg_per_h", "duration_h", "cutoff_h", "interval_h")
@@ -78,8 +79,9 @@ def deliveries(structure: Structure, regimen: Regimen, covariates: Covariates, p
         at = (covariates.index_at(time), jnp.asarray(regimen.compartment))
         amount = amount * _per_compartment(p, "f", structure, 1.0)[at]
         lag = _per_compartment(p, "lag", structure, 0.0)[at]
-        modelled = _per_compartment(p, "duration", structure, 0.0)[at]
-        duration = jnp.where((given_rate > 0) | (duration > 0), duration, modelled)
+        open_ = ~((given_rate > 0) | (duration > 0))
+        duration = jnp.where(open_, _per_compartment(p, "duration", structure, 0.0)[at], duration)
+        given_rate = jnp.where(open_, _per_compartment(p, "rate", structure, 0.0)[at], given_rate)
     by_rate, by_duration = given_rate > 0, duration > 0
     infused = by_rate | by_duration
     length = jnp.where(by_rate, amount / jnp.where(by_rate, given_rate, 1.0), duration)
@@ -150,6 +152,9 @@ def build_timeline(
     first_observation = sizes[0] + sizes[1]
     observed = slice(first_observation, first_observation + sizes[2])
     rank = rank.at[observed].set(jnp.where(jnp.asarray(after_dose), len(groups), rank[observed]))
+    if any(name.startswith("lag_") for name in p):
+        # From 0 on the ranks are doubled to make room for one between the covariate changes and the observations.
+        rank = (2 * rank).at[times.shape[0] - doses :].set(jnp.where(delivery.lag_h > 0, 3, 2 * (len(groups) - 1)))
     position = _positions(times, rank)
     order = jnp.zeros_like(position).at[position].set(jnp.arange(position.shape[0]))
 

@@ -5,7 +5,8 @@ block of occasion omega per occasion), predictions f(z), residual variances v(f(
 
     OBJ(z) = sum [ln v + (y - f)^2 / v] + z' W^-1 z                                   (= -2 log posterior + constant)
 
-Levels below quantification contribute -2 ln Phi((L - f) / sqrt v) instead (M3). v is evaluated at z (interaction). The
+Levels below quantification contribute -2 ln Phi((L - f) / sqrt v) instead (M3), levels above it
+-2 ln Phi((f - U) / sqrt v). v is evaluated at z (interaction), and divided by the weight of a level that has one. The
 Gauss-Newton Hessian of OBJ / 2 used throughout, with a = df/dz and c = d ln v/dz, is the first-order conditional one,
 
     H(z) = W^-1 + sum [a a' / v + c c' / 2]       (M3: + m (m + u) du du', u = (L - f)/sqrt v, m = phi(u)/Phi(u))
@@ -105,10 +106,10 @@ def make_objective(
         p = parameters(z)
         solution = solve(model.structure, p, regimen, covariates, levels.time_h, levels.after_dose, timeline=timeline)
         f = outputs_of(model, p, covariates, solution.contents, levels.time_h)
-        observed, predicted, log_variance = residual_moments(model, levels.output, f, y)
+        observed, predicted, log_variance = residual_moments(model, levels.output, f, y, levels.weight)
         return predicted - observed, log_variance
 
-    return objective_of(moments, precision, below, used)
+    return objective_of(moments, precision, below, used, levels.above)
 
 
 def objective_of(
@@ -116,6 +117,7 @@ def objective_of(
     precision: Float[Array, "z z"],
     below: Bool[Array, "level"],
     used: Bool[Array, "level"],
+    above: Bool[Array, "level"] | None = None,
 ) -> tuple[Callable[[Float[Array, "z"]], Float[Array, ""]], Callable[[Float[Array, "z"]], Curvature]]:
     """OBJ / 2 for any function that predicts the levels, and the same with gradient and Gauss-Newton Hessian.
 
@@ -124,13 +126,18 @@ def objective_of(
         precision: W^-1.
         below: levels below the limit of quantification; the observation is then the limit.
         used: levels that enter the objective.
+        above: levels above the limit of quantification; the observation is then the limit. None where no level is.
     """
+    censored = below if above is None else below | jnp.asarray(above)
+    # Being above a limit is being below its mirror image.
+    side = None if above is None else jnp.where(jnp.asarray(above), -1.0, 1.0)
 
     def halves(error: Array, log_variance: Array) -> tuple[Array, Array]:
         """OBJ / 2 of each level, and u = (y - f) / sqrt v."""
         u = -error * jnp.exp(-0.5 * log_variance)
+        u = u if side is None else u * side
         seen = 0.5 * (log_variance + u * u)
-        return jnp.where(used, jnp.where(below, -jax.scipy.stats.norm.logcdf(u), seen), 0.0), u
+        return jnp.where(used, jnp.where(censored, -jax.scipy.stats.norm.logcdf(u), seen), 0.0), u
 
     def value(z: Array) -> Array:
         return jnp.sum(halves(*moments(z))[0]) + 0.5 * z @ precision @ z
@@ -139,12 +146,13 @@ def objective_of(
         push = jax.vmap(lambda v: jax.jvp(moments, (z,), (v,)), out_axes=((None, None), (0, 0)))
         (error, log_variance), (a, c) = push(jnp.eye(z.shape[0]))
         half, u = halves(error, log_variance)
-        du = -a * jnp.exp(-0.5 * log_variance) - 0.5 * u * c
+        du = -a * jnp.exp(-0.5 * log_variance)
+        du = (du if side is None else du * side) - 0.5 * u * c
         mills = jnp.exp(jax.scipy.stats.norm.logpdf(u) - jax.scipy.stats.norm.logcdf(u))
-        slope = jnp.where(used, jnp.where(below, -mills, u), 0.0)
-        both = jnp.where(used & ~below, 0.5, 0.0)
-        bend = jnp.where(used & below, mills * (mills + u), 0.0)
-        fit = jnp.where(used & ~below, jnp.exp(-log_variance), 0.0)
+        slope = jnp.where(used, jnp.where(censored, -mills, u), 0.0)
+        both = jnp.where(used & ~censored, 0.5, 0.0)
+        bend = jnp.where(used & censored, mills * (mills + u), 0.0)
+        fit = jnp.where(used & ~censored, jnp.exp(-log_variance), 0.0)
         hessian = precision + (a * fit) @ a.T + (c * both) @ c.T + (du * bend) @ du.T
         return Curvature(
             value=jnp.sum(half) + 0.5 * z @ precision @ z,
