@@ -1,4 +1,4 @@
-"""The file format of models and checkpoints: a zip that PyTorch can read and that does not have to be unpickled.
+"""File format of models and checkpoints: a zip file that PyTorch can read, and that is read here without unpickling.
 
     archive/data.pkl                     the pickle read by torch.load: {name: tensor}
     archive/byteorder                    "little"
@@ -116,7 +116,7 @@ def read_archive(path: Path, *, kind: str) -> Archive:
         Writable tensors in the machine's byte order, and the record.
 
     Raises:
-        ModelFileError: the file is missing, unreadable, damaged, not ours, of a newer format or of another kind.
+        ModelFileError: the file is missing, unreadable, damaged, foreign, of a newer format or of another kind.
     """
     try:
         return _parse(_read_sealed(path), kind)
@@ -187,7 +187,7 @@ def _sealed_zip(members: Mapping[str, bytes]) -> bytes:
 
 
 def _read_sealed(path: Path) -> bytes:
-    """The bytes of a file with a valid seal. A file that is not ours is refused before it is read into memory."""
+    """The bytes of a file with a valid seal. A file of another origin is refused before it is read into memory."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise _RefusedError("it is not a file; give the path of a file that rl_drug_dosage saved")
