@@ -3,7 +3,7 @@
     RlDrugDosageError
     ├── ConfigError         a setting that is not allowed
     ├── UnknownNameError    an unknown name (of an environment, drug, policy or command)
-    ├── BadPluginError      a discovered file that does not define what its folder requires
+    ├── BadPluginError      a file or object that does not define what is required
     ├── ModelFileError      a model file that is missing, damaged, foreign or too new
     ├── CheckpointError     a run folder that cannot be resumed
     ├── OutputError         a path that cannot be written, or must not be overwritten
@@ -72,7 +72,7 @@ class UnknownNameError(RlDrugDosageError):
 
 
 class BadPluginError(RlDrugDosageError):
-    """A discovered file that does not define what its folder requires."""
+    """A file or object that does not define what is required."""
 
 
 class ModelFileError(RlDrugDosageError):

@@ -129,7 +129,7 @@ class Source:
 
     Args:
         path: the file given.
-        files: this file and all files beside it that it uses, sorted.
+        files: this file and all files in its folder that it uses, sorted.
         sha256: hash of the names and contents of all of them.
     """
 
@@ -248,7 +248,7 @@ def find(kind: Kind, reference: object) -> Found[Any]:
     text = str(reference)
     # Before files, because "15 mg/kg q12h" contains a slash.
     if kind.words and isinstance(reference, str) and (value := _imported(kind.words)(text)) is not None:
-        return Found(text, value, "given in words")
+        return Found(text, value, "given as text")
     if isinstance(reference, Path) or is_file_reference(kind, text):
         return _from_file(kind, Path(text))
     if ":" in text:

@@ -393,7 +393,7 @@ def test_a_newer_format_asks_for_an_upgrade(archive: Path) -> None:
     newer, mark = FORMAT_VERSION + 1, b"archive version %d"
     archive.write_bytes(reseal(archive.read_bytes().replace(mark % FORMAT_VERSION, mark % newer)))
 
-    assert_refused(archive, f"format version {newer}", f"knows up to {FORMAT_VERSION}", "upgrade")
+    assert_refused(archive, f"format version {newer}", f"reads versions up to {FORMAT_VERSION}", "upgrade")
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def _check(kind: "Kind", found: "Found[Any]", task: Any, level: Any) -> "Report"
 
     def tell(name: str) -> None:
         if live:
-            typer.echo(f"\r\033[Kchecking: {name}", err=True, nl=False)
+            typer.echo(f"\r\033[Kchecking that {name}", err=True, nl=False)
 
     if kind.word == "drug":
         report: Report = checks.check_drug(found.value, level=level, tell=tell)

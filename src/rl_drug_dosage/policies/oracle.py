@@ -32,7 +32,7 @@ class Oracle(Policy):
     model: DrugModel = eqx.field(static=True)
 
     def init(self, record: Record, truth: Truth | None = None) -> _Memory:
-        assert truth is not None, "the oracle is handed the truth"
+        assert truth is not None, "the oracle needs the truth"
         return _Memory(truth, first_plan(self.scenario, self.scenario.label(record.facts(), record)))
 
     def act(self, memory: _Memory, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, _Memory]:

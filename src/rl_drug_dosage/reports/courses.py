@@ -75,7 +75,7 @@ def legend(*, window: bool, bands: bool = True, doses: bool = True) -> Html:
     if window:
         entries.append(_entry("target window", _rect("window"), _line("window-edge", 2), _line("window-edge", 12)))
     if doses:
-        entries.append(_entry("dose, below", _rect("outer", 5, 9), _line("median", 5)))
+        entries.append(_entry("dose (lower panel)", _rect("outer", 5, 9), _line("median", 5)))
     return el("ul", *entries, class_="legend")
 
 
@@ -108,7 +108,7 @@ def courses(view: View) -> list[Html]:
         )
     ]
     if missing:
-        parts.append(paragraph(f"No course could be drawn for {and_(missing)}: every patient failed."))
+        parts.append(paragraph(f"No course can be shown for {and_(missing)}: every patient failed."))
     if not shown:
         return parts
     parts.append(legend(window=bool(on)))

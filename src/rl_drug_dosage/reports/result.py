@@ -181,7 +181,7 @@ def headline(view: View) -> Html:
             found = view.row[name]["attainment_pct"]
             tiles.append(
                 (
-                    join(_bullet(view, name), ", no contestant"),
+                    join(_bullet(view, name), ", upper bound"),
                     f"{percent(found['mean'])}",
                     interval(found["low"], found["high"]),
                 )

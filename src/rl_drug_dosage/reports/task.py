@@ -125,7 +125,7 @@ def task(view: View) -> list[Html]:
             class_="pairs",
         ),
         table(
-            "Target windows; an interval counts if all are met", columns, _windows(view), label="Windows of the goal"
+            "Target windows; all of them must be met", columns, _windows(view), label="Windows of the goal"
         ),
         table("Events counted as harm", ("event", "source"), harms, label="Events counted as harm")
         if harms

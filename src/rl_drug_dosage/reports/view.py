@@ -126,7 +126,7 @@ class View:
         """Note on a policy, such as reference or oracle; usually empty."""
         tags = []
         if self.row[name].get("oracle"):
-            tags.append("knows the truth")
+            tags.append("uses the true parameters")
         if self.shielded(name):
             tags.append("shielded")
         if name == self.reference:

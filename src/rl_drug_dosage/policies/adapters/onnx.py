@@ -111,7 +111,7 @@ def _agent(session: Any, path: Path) -> tuple[Agent, int | None]:
     strangers = [n.name for n in inputs if n is not seen and n not in remembered]
     if strangers or (remembered and _AFTER not in {n.name for n in outputs}):
         asked = ", ".join(strangers) or f"{_MEMORY} without an output {_AFTER}"
-        raise BadPluginError(f"{path} also asks for {asked}: allowed are an observation, and memory in and out")
+        raise BadPluginError(f"{path} also needs {asked}: allowed are an observation, and memory in and out")
     if seen.type not in _FLOATS or len(seen.shape) != 2:
         raise BadPluginError(
             f"{path}: input {seen.name} is {seen.type} of shape {seen.shape}, it must be floats of shape [patient, obs]"
