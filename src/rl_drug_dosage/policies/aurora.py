@@ -35,7 +35,7 @@ class Aurora(Policy):
 
 
 def build(setting: Setting) -> Aurora:
-    """The published table."""
+    """Build the policy with the published table."""
     return Aurora(setting.scenario)
 
 

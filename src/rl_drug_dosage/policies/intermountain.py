@@ -36,7 +36,7 @@ class Intermountain(Policy):
 
 
 def build(setting: Setting) -> Intermountain:
-    """The published zones."""
+    """Build the policy with the published zones."""
     return Intermountain(setting.scenario)
 
 

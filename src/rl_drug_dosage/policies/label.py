@@ -27,7 +27,7 @@ class Label(Policy):
 
 
 def build(setting: Setting) -> Label:
-    """The scenario's rule."""
+    """Build the policy from the scenario's rule."""
     return Label(setting.scenario)
 
 

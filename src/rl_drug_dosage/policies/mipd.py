@@ -31,7 +31,7 @@ class Mipd(Policy):
 
 
 def build(setting: Setting) -> Mipd:
-    """With the controller's model."""
+    """Build the policy with the controller's model."""
     return Mipd(setting.scenario, setting.controller)
 
 

@@ -15,7 +15,7 @@ __all__ = ["POLICY"]
 
 
 def build(setting: Setting) -> Mipd:
-    """With the controller's model and the assay error of the scenario's monitoring."""
+    """Build the policy with the controller's model and the assay error of the scenario's monitoring."""
     scenario, model = setting.scenario, setting.controller
     at = model.output_index(scenario.monitoring.output)
     outputs = list(model.outputs)

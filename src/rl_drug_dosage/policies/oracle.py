@@ -61,7 +61,7 @@ class Oracle(Policy):
 
 
 def build(setting: Setting) -> Oracle:
-    """With the simulator's model."""
+    """Build the policy with the simulator's model."""
     return Oracle(setting.scenario, setting.simulator)
 
 

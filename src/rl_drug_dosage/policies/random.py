@@ -31,7 +31,7 @@ class Random(Policy):
 
 
 def build(setting: Setting) -> Random:
-    """Over the scenario's grid."""
+    """Build the policy for the scenario's grid."""
     return Random(jnp.asarray(setting.scenario.dosage.grid()), len(setting.scenario.dosage.intervals_h))
 
 

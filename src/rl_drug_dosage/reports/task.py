@@ -124,9 +124,7 @@ def task(view: View) -> list[Html]:
             ),
             class_="pairs",
         ),
-        table(
-            "Target windows; all of them must be met", columns, _windows(view), label="Windows of the goal"
-        ),
+        table("Target windows; all of them must be met", columns, _windows(view), label="Windows of the goal"),
         table("Events counted as harm", ("event", "source"), harms, label="Events counted as harm")
         if harms
         else paragraph("No event is counted as harm in this task."),

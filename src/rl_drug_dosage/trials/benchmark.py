@@ -319,7 +319,7 @@ def _stress(
 
 
 def _told[T](policy: T, scenario: Scenario) -> T:
-    """The policy with the turnaround times of the stress setting, which a clinic knows; nothing else is changed."""
+    """The policy with the stressed scenario, whose turnaround times a clinic knows; its parameters are unchanged."""
     changes: dict[str, Any] = {}
     for f in dataclasses.fields(policy):  # type: ignore[arg-type]
         value = getattr(policy, f.name)
