@@ -66,9 +66,9 @@ def simulate(
         patients: number of virtual patients.
         dose_mg: amount of each dose; 0 for no drug, None for the drug's usual one.
         interval_h: dosing interval; None: the drug's usual one.
-        duration_h: of each infusion, 0 for a bolus; None: the route's.
+        duration_h: duration of each infusion, 0 for a bolus; None: that of the route.
         days: length of the course; None: 7 days, within 3 to 1,000 intervals.
-        route: its name or a part of it; None: the drug's usual one.
+        route: name of the route or a part of it; None: the drug's usual one.
         seed: selects the cohort; disjoint from training patients.
         output_dir: folder for data, record and figure.
         file_format: format of the data file, ``"csv"`` or ``"parquet"``.
@@ -124,7 +124,7 @@ def estimate(
         occasions: estimate inter-occasion variability; occasions are read from column OCC.
         interpolation: how covariates are carried between records, ``"nocb"`` (backward) or ``"locf"`` (forward).
         posterior: how intervals are computed, ``"laplace"`` or ``"resample"`` (importance resampling).
-        seed: of the resampling.
+        seed: random seed of the resampling.
         output_dir: folder for tables and figures.
         progress: True, False or a callback, see `utils.progress`.
 
@@ -165,7 +165,7 @@ def train(
     """Train a dosing policy with PPO in a new run folder, or resume a run.
 
     Args:
-        env: an environment: one of ours, any that Gymnasium knows, or a scenario.
+        env: an environment: built in, registered with Gymnasium, or a scenario.
         scenario: the dosing task, in place of ``env``.
         decisions: decisions per course in a dosing scenario; 0: the scenario's default.
         preset: a set of defaults: ``"blog"``, ``"fast"``, or ``"scenario"`` (those of a dosing scenario).
@@ -173,7 +173,7 @@ def train(
         resume: the folder of a run to resume, bit-identically. A task that is not built in must be given again. With
             ``total_timesteps`` it is trained longer, and its learning rate is annealed over the new total.
         accept_changed: resume although the scenario file has changed since.
-        command: the command line that is recorded in the run's folder.
+        command: the command line recorded in the run folder.
         progress: True, False or a callback, see `utils.progress`.
         **settings: see `training.config`; ``train --help`` explains each.
 
@@ -195,9 +195,9 @@ def train(
                 progress=tell,
             )
         if decisions:
-            raise ConfigError("--resume goes on as the run was configured: leave out --decisions, or start a new run")
+            raise ConfigError("--resume continues the run as configured: leave out --decisions, or start a new run")
         if init_from is not None:
-            raise ConfigError("--resume goes on with the run's own weights: leave out --init-from, or start a new run")
+            raise ConfigError("--resume continues with the run's weights: leave out --init-from, or start a new run")
         given = None if env == TrainConfig.env_id else env
         return go_on(
             resume,
@@ -252,7 +252,7 @@ def evaluate(
             declares no time limit.
         output_dir: folder for figures, data and report.
         save_data: also save every step as CSV.
-        track: track with Weights & Biases; files then go beside the model unless ``output_dir`` says otherwise.
+        track: track with Weights & Biases; files are then written next to the model unless ``output_dir`` is given.
         wandb_project: name of the W&B project.
         wandb_entity: W&B team or user.
         wandb_run_id: W&B run to resume.

@@ -1,4 +1,4 @@
-"""The command line: every module in ``commands/`` is a command, and every error of ours one line."""
+"""The command line. Every module in ``commands/`` is a command; errors of this package are printed in one line."""
 
 import contextlib
 import importlib
@@ -18,9 +18,11 @@ __all__ = ["app", "main"]
 _LONGEST = 2000
 """Characters of an error message."""
 
-_ABOUT = "Dosing policies trained with PPO on virtual patients. Research and education only: it treats no patient."
+_ABOUT = (
+    "Dosing policies trained with PPO on virtual patients. For research and education only, not for treating patients."
+)
 
-# Typer's rich help would load a Markdown renderer and a syntax highlighter first: 0.4 s for a frame around the text.
+# Typer's rich help loads a Markdown renderer and a syntax highlighter, which takes 0.4 s.
 app = typer.Typer(help=_ABOUT, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -50,7 +52,7 @@ for _name in registry.modules("rl_drug_dosage.commands"):
 
 
 def main() -> None:
-    """Run the command line; an error of ours ends in one line on stderr and its exit code."""
+    """Run the command line. An error of this package is printed in one line on stderr and sets the exit code."""
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
@@ -60,7 +62,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except BrokenPipeError:
-        # whoever read our output has gone; nothing is left to say it to
+        # The reader of the output has closed the pipe, so no message can be shown.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
@@ -72,12 +74,12 @@ def main() -> None:
 
 
 def _explain(error: typer.TyperException) -> str:
-    """Typer's message, with the option and the value that it is about."""
+    """Typer's message, with the option and the given value."""
     if not isinstance(error, typer.BadParameter):
         return str(error)
     names = error.param.opts if error.param is not None else []
     given = [value for name, value in itertools.pairwise(sys.argv) if name in names]
-    return error.format_message() + (f" (it was {given[-1]!r})" if given else "")
+    return error.format_message() + (f" (given: {given[-1]!r})" if given else "")
 
 
 def _place(error: BaseException) -> str:

@@ -3,8 +3,8 @@
     RlDrugDosageError
     ├── ConfigError         a setting that is not allowed
     ├── UnknownNameError    an unknown name (of an environment, drug, policy or command)
-    ├── BadPluginError      a discovered file that does not define what its folder requires
-    ├── ModelFileError      a model file that is missing, damaged, not ours or too new
+    ├── BadPluginError      a file or object that does not define what is required
+    ├── ModelFileError      a model file that is missing, damaged, foreign or too new
     ├── CheckpointError     a run folder that cannot be resumed
     ├── OutputError         a path that cannot be written, or must not be overwritten
     ├── DeviceError         a requested accelerator that is not available
@@ -50,12 +50,12 @@ class UnknownNameError(RlDrugDosageError):
     """An unknown name; the message suggests the closest one.
 
     Args:
-        what: the kind of thing, e.g. ``"environment"``.
-        name: the name that was given.
-        known: the names that exist.
-        remedy: another way out, if any.
-        near: the name to suggest, empty for none; None: the closest one by letters. Where a wrong guess would be
-            believed (a covariate) the caller decides.
+        what: kind of object, e.g. ``"environment"``.
+        name: the given name.
+        known: the existing names.
+        remedy: another possible solution, if any.
+        near: the name to suggest, empty for none; None: the one with the most similar spelling. Callers choose it
+            themselves where a wrong suggestion could do harm, for example for covariates.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class UnknownNameError(RlDrugDosageError):
 
 
 class BadPluginError(RlDrugDosageError):
-    """A discovered file that does not define what its folder requires."""
+    """A file or object that does not define what is required."""
 
 
 class ModelFileError(RlDrugDosageError):
-    """A model file that is missing, damaged, not ours or too new."""
+    """A model file that is missing, damaged, foreign or too new."""
 
 
 class CheckpointError(RlDrugDosageError):
@@ -102,8 +102,8 @@ class TrainingError(RlDrugDosageError):
 
 
 def in_one_line(error: BaseException) -> str:
-    """Type and message of an error of somebody else's code, as a traceback ends, in one line of bounded length."""
+    """Type and message of an error in foreign code, as at the end of a traceback, in one line of limited length."""
     lines = "".join(traceback.format_exception_only(error)).split("\n")
-    # A syntax error is preceded by the place, which the caller gives.
+    # For a syntax error, the lines before show its location, which callers report themselves.
     text = " ".join(" ".join(lines[-2:] if isinstance(error, SyntaxError) else lines).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

@@ -69,14 +69,14 @@ class Kind:
     """A kind of object that a reference can name.
 
     Args:
-        word: its name in messages.
-        room: the package whose modules are built in.
-        attribute: the attribute that such a module defines.
+        word: name of the kind in messages.
+        room: package with the built-in modules.
+        attribute: attribute that each module defines.
         type_name: ``"module:Class"`` of the attribute.
-        group: entry-point group; empty if other packages cannot add any.
-        readers: file suffix (``""``: a folder) -> ``"module:function"`` that reads such a file into the value.
-        words: ``"module:function"`` that parses text (``"1000 mg q12h"``) into the value, or returns None.
-        adapt: ``"module:function"`` that converts another object into the value, or returns None.
+        group: entry-point group; empty if other packages cannot add objects.
+        readers: file suffix (``""``: a folder) -> ``"module:function"`` that reads such a file.
+        words: ``"module:function"`` that parses text (``"1000 mg q12h"``), or returns None.
+        adapt: ``"module:function"`` that converts another object, or returns None.
     """
 
     word: str
@@ -129,7 +129,7 @@ class Source:
 
     Args:
         path: the file given.
-        files: this file and all files beside it that it uses, sorted.
+        files: this file and all files in its folder that it uses, sorted.
         sha256: hash of the names and contents of all of them.
     """
 
@@ -143,10 +143,10 @@ class Found[T]:
     """A resolved reference.
 
     Args:
-        name: in tables and messages.
+        name: name in tables and messages.
         value: the object.
         where: origin, for messages: a module, a file, an entry point.
-        source: the files of an object read from a user's file; None for installed ones.
+        source: the files of an object from a user's file; None for installed objects.
     """
 
     name: str
@@ -156,7 +156,7 @@ class Found[T]:
 
     @property
     def env_id(self) -> str:
-        """The environment id: Gymnasium's for a built-in object, its own name otherwise."""
+        """The environment id: the Gymnasium id of a built-in object, otherwise the name."""
         return env_id_of(self.where.rpartition(".")[2]) if self.where.startswith("rl_drug_dosage.") else self.name
 
 
@@ -190,7 +190,7 @@ def modules(room: str) -> tuple[str, ...]:
 
 @cache
 def _built_in(kind: Kind) -> dict[str, str]:
-    """Every spelling of every built-in name -> its module; the newest version is also listed without its number."""
+    """All spellings of built-in names -> module; the newest version is also listed without its version number."""
     found: dict[str, str] = {}
     newest: dict[str, tuple[int, str]] = {}
     for module in modules(kind.room):
@@ -214,7 +214,7 @@ def _entry_points(group: str) -> dict[str, tuple[Any, ...]]:
 
 
 def names(kind: Kind) -> tuple[str, ...]:
-    """The accepted names, built in and from installed packages, one each, sorted."""
+    """The names of built-in and installed objects, one per object, sorted."""
     short: dict[str, str] = {}
     for name, module in _built_in(kind).items():
         short[module] = min(short.get(module, name), name, key=len)
@@ -222,7 +222,7 @@ def names(kind: Kind) -> tuple[str, ...]:
 
 
 def label_of(text: str) -> tuple[str, str]:
-    """``NAME=REFERENCE`` as (name, reference); the name is empty where none is given."""
+    """Split ``NAME=REFERENCE`` into (name, reference); the name is empty if none is given."""
     name, equals, rest = text.partition("=")
     return (name.strip(), rest) if equals and name.strip() and "/" not in name else ("", text)
 
@@ -246,9 +246,9 @@ def find(kind: Kind, reference: object) -> Found[Any]:
         name = getattr(value, "name", "") or getattr(reference, "name", "") or getattr(reference, "__name__", "")
         return Found(str(name or type(reference).__name__.lower()), value, "given in Python")
     text = str(reference)
-    # Before files: "15 mg/kg q12h" has a slash.
+    # Before files, because "15 mg/kg q12h" contains a slash.
     if kind.words and isinstance(reference, str) and (value := _imported(kind.words)(text)) is not None:
-        return Found(text, value, "given in words")
+        return Found(text, value, "given as text")
     if isinstance(reference, Path) or is_file_reference(kind, text):
         return _from_file(kind, Path(text))
     if ":" in text:
@@ -257,24 +257,24 @@ def find(kind: Kind, reference: object) -> Found[Any]:
 
 
 def load_drug(reference: "str | Path | DrugModel") -> "DrugModel":
-    """A drug model by name, file, entry point, module attribute or as itself; see `find`."""
+    """Load a drug model by name, file, entry point or module attribute; an object is returned as is. See `find`."""
     found: DrugModel = find(DRUG, reference).value
     return found
 
 
 def load_scenario(reference: "str | Path | Scenario") -> "Scenario":
-    """A scenario by name, file, entry point, module attribute or as itself; see `find`."""
+    """Load a scenario by name, file, entry point or module attribute; an object is returned as is. See `find`."""
     found: Scenario = find(SCENARIO, reference).value
     return found
 
 
 def find_scenario(reference: "str | Path | Scenario") -> "Found[Scenario]":
-    """A scenario with its name and where it was found; see `find`."""
+    """Find a scenario, with its name and origin; see `find`."""
     return find(SCENARIO, reference)
 
 
 def load_policy_definition(reference: object) -> "PolicyDefinition":
-    """A policy's definition by name, file, entry point, module attribute or as itself; see `find`."""
+    """Load a policy definition by name, file, entry point or module attribute, or convert an object; see `find`."""
     found: PolicyDefinition = find(POLICY, reference).value
     return found
 
@@ -331,10 +331,10 @@ def _from_module(kind: Kind, text: str) -> Found[Any]:
 
 
 def require_file(path: Path) -> None:
-    """Refuse a path at which nothing is; the message suggests a file beside it.
+    """Raise an error if a path does not exist; the message suggests a similar name in the same folder.
 
     Raises:
-        UnknownNameError: there is no such file.
+        UnknownNameError: the path does not exist.
     """
     if not path.exists():
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
@@ -344,7 +344,7 @@ def require_file(path: Path) -> None:
 
 
 def source_of(path: Path, others: tuple[Path, ...] = ()) -> Source:
-    """A file with the files it uses: Python modules beside it, and ``others``.
+    """A file and the files that it uses: Python modules in the same folder, and ``others``.
 
     Raises:
         UnknownNameError: the file cannot be read.
@@ -389,7 +389,7 @@ def _from_file(kind: Kind, path: Path) -> Found[Any]:
     if suffix != ".py":
         allowed = ", ".join(sorted({".py", *(s or "a folder" for s in kind.readers)}))
         came = "a folder" if path.is_dir() else f"a {suffix or 'nameless kind of'} file"
-        raise BadPluginError(f"{path} is {came}, a {kind.word} is read from {allowed}")
+        raise BadPluginError(f"{path} is {came}, but a {kind.word} is read from {allowed}")
     source = source_of(path)
     value = _attribute(kind, import_file(path), str(path))
     return Found(public_name(path.stem), value, str(path), source)
@@ -399,12 +399,12 @@ _imported_files: dict[tuple[Path, str], ModuleType] = {}
 
 
 def import_file(path: Path) -> ModuleType:
-    """Run a Python file as a module; the same contents at the same path are run once.
+    """Import a Python file; the same contents at the same path are run only once.
 
-    It can import modules from its own folder.
+    The file can import modules from its own folder.
 
     Raises:
-        BadPluginError: running it raises an error.
+        BadPluginError: the file raises an error.
     """
     path = path.resolve()
     digest = source_of(path).sha256
@@ -428,7 +428,7 @@ def import_file(path: Path) -> ModuleType:
 
 
 def user_fault(error: BaseException) -> str:
-    """What went wrong in a file of the user's that was imported, in one line; empty if the error is not from there."""
+    """One-line description of an error raised in an imported user file; empty if it was raised elsewhere."""
     own = {file for path, _ in _imported_files for file in _with_siblings(path)}
     named = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) in own]
     if not named:
@@ -437,7 +437,7 @@ def user_fault(error: BaseException) -> str:
 
 
 def _last_line(error: BaseException, path: Path | None = None) -> str:
-    """The error, and the line of the user's file where it occurred."""
+    """The error, with the line of the user's file that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if path is not None and Path(f.filename) == path]
     at = f" (line {own[-1].lineno}: {own[-1].line})" if own and own[-1].line else ""
@@ -447,7 +447,7 @@ def _last_line(error: BaseException, path: Path | None = None) -> str:
 
 
 def _contents(module: ModuleType) -> str:
-    """The objects that a module defines instead, for messages."""
+    """The public objects of a module, for messages."""
     known = [f"{k.attribute} (a {k.word})" for k in _KINDS if hasattr(module, k.attribute)]
     own = [
         n

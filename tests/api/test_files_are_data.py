@@ -101,7 +101,9 @@ def test_evaluating_explaining_and_loading_forged_models_imports_nothing(evil):
         _forged(evil, f"forged-{i}.pt", **env)
         calls.append((f"rldd.evaluate('forged-{i}.pt', progress=False)", said))
         known = said.startswith("--") and "module" not in said
-        calls.append((f"rldd.explain('forged-{i}.pt', progress=False)", said if known else "no dosing scenario"))
+        calls.append(
+            (f"rldd.explain('forged-{i}.pt', progress=False)", said if known else "not a known dosing scenario")
+        )
         calls.append((f"rldd.load_policy('forged-{i}.pt')", said if known else "no error"))
     _watched(evil, calls)
 

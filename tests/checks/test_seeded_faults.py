@@ -452,7 +452,7 @@ POLICY_FAULTS = {
     "needs a key": (NeedsAKey(), "chance: without a key"),
     "random while it is traced": (RandomWhileTraced(), "act: traced twice"),
     "random on the host": (RandomOnTheHost(), "act: the same call"),
-    "compares patients": (ComparesPatients(), "act: among copies of one patient"),
+    "compares patients": (ComparesPatients(), "act: a batch of copies of one patient"),
     "looks at the simulator": (PolicyDefinition("looks", looks_at_the_simulator), "build: built for two simulators"),
     "no policy at all": (PolicyDefinition("none", not_a_policy), "build: returns function"),
     "refuses the scenario": (

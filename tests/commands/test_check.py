@@ -101,7 +101,7 @@ def test_no_figure_where_none_is_wanted(check, tmp_path):
 def test_what_a_file_is_can_be_said_where_it_is_several_things(check, file):
     path = file("DRUG, SCENARIO = published, task")
 
-    with pytest.raises(ConfigError, match="can be a drug and a scenario: say which with --kind"):
+    with pytest.raises(ConfigError, match="can be a drug and a scenario: choose one with --kind"):
         check(path)
     assert "drug gentamicin-staatz2005" in check(path, "--kind", "drug", "--no-figure").stdout
 

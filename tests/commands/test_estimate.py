@@ -215,7 +215,7 @@ def test_a_missing_output_folder_is_made_and_a_bad_one_is_refused_before_the_fit
 
     monkeypatch.setattr("rl_drug_dosage.pharmacometrics.estimation.fit_patients", never)
     Path("taken/estimates.csv").mkdir(parents=True)
-    for folder, what in (("d.csv/under", "Not a directory"), ("taken", "has the name 'estimates.csv'")):
+    for folder, what in (("d.csv/under", "Not a directory"), ("taken", "'estimates.csv' is a folder")):
         done = run(*asked, folder)
         assert done.code == 2
         assert what in done.err

@@ -104,7 +104,10 @@ def tasked(run, body, **replaced):
     ("body", "said"),
     [
         ("def POLICY(observation):\n    raise SystemExit(0)\n", "fails: SystemExit: 0"),
-        ("import numpy as np\n\n\ndef POLICY(obs):\n    return np.full(len(obs), 9 + 2j)\n", "gave complex numbers"),
+        (
+            "import numpy as np\n\n\ndef POLICY(obs):\n    return np.full(len(obs), 9 + 2j)\n",
+            "returned complex numbers",
+        ),
         (EXITS_IN_ACT, "SystemExit: 0"),
     ],
 )

@@ -44,7 +44,7 @@ def test_every_command_has_help_with_an_example(run, command):
 
 def test_help_says_what_the_program_is_not(run):
     """Research and education only."""
-    assert "Research and education only" in " ".join(run("--help").out.split())
+    assert "research and education only" in " ".join(run("--help").out.split())
 
 
 def test_every_option_of_the_specification_is_there_with_its_default(run):

@@ -131,10 +131,10 @@ def fails(observation):
     [
         (lambda o: np.zeros((len(o), 2)), r"shape \(250, 2\): allowed is .* \(250,\) or \(250, 1\)"),
         (lambda o: 3.0, r"shape \(\)"),
-        (lambda o: np.where(np.arange(len(o)) < 3, np.nan, 500.0), "gave nan for 3 of 250 patients.* 0 to 5000"),
+        (lambda o: np.where(np.arange(len(o)) < 3, np.nan, 500.0), "returned nan for 3 of 250 patients.* 0 to 5000"),
         (lambda o: np.full(len(o), -250.0), "the action -250: allowed are numbers from 0 to 5000"),
         (lambda o: np.full(len(o), 5250.0), "the action 5250: allowed are numbers from 0 to 5000"),
-        (lambda o: ["much"] * len(o), "gave list"),
+        (lambda o: ["much"] * len(o), "returned list"),
         (fails, r"fails: ValueError: no such patient \(.*test_callables.py, line \d+\)"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_failure_is_told_at_the_bedside_too_and_only_once(build, setting_of, w
     said = [np.nan]
     bedside = Bedside(setting_of(ward).task, build(lambda o: np.full(len(o), said[0]), ward))
     course = bedside.start({c.name: c.typical for c in ward.covariates})
-    with pytest.raises(BadPluginError, match="gave nan for 1 of 1 patients"):
+    with pytest.raises(BadPluginError, match="returned nan for 1 of 1 patients"):
         course.recommend()
     said[0] = 500.0
     assert course.recommend() == 500.0
@@ -191,7 +191,7 @@ def test_an_agent_of_other_spaces_is_refused(build, ward):
 
 def test_what_is_no_agent_is_refused(tmp_path, ward, build):
     """A class in place of its object, a number, a builder that builds none, a file without POLICY."""
-    with pytest.raises(BadPluginError, match="Always is a class: give an object of it"):
+    with pytest.raises(BadPluginError, match="Always is a class: give an instance"):
         find(POLICY, Always)
     with pytest.raises(BadPluginError, match="must be a PolicyDefinition, not int"):
         find(POLICY, 3)
@@ -199,7 +199,7 @@ def test_what_is_no_agent_is_refused(tmp_path, ward, build):
     def build_none(setting):
         return 3
 
-    with pytest.raises(BadPluginError, match="gave int, it must give a Policy"):
+    with pytest.raises(BadPluginError, match="returned int, it must return a Policy"):
         build(build_none, ward)
     with pytest.raises(BadPluginError, match="cannot be built: ZeroDivisionError"):
         build(lambda setting: 1 / 0, ward)

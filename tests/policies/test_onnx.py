@@ -138,7 +138,7 @@ def test_a_foreign_network_sees_the_default_observation(tmp_path, treat, ward, s
     [
         (5, {}, r"takes 5 observations, .* has \d+"),
         (33, {"outputs": ("a", "b")}, "has the outputs a, b: one must be called action or actions or output"),
-        (33, {"inputs": ("observation", "mask")}, "also asks for mask"),
+        (33, {"inputs": ("observation", "mask")}, "also needs mask"),
         (33, {"inputs": ("observation", "memory")}, "memory without an output memory_after"),
         (33, {"rows": 4}, "takes exactly 4 patients"),
     ],

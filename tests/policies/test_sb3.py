@@ -104,7 +104,7 @@ def test_what_is_no_file_of_stable_baselines3_is_refused(tmp_path):
     """Before anything in it is unpickled."""
     (tmp_path / "text.zip").write_text("nothing")
     for path in (tmp_path / "text.zip", archive(tmp_path / "a.zip", "{"), archive(tmp_path / "b.zip", {"x": 1})):
-        with pytest.raises(BadPluginError, match="is no file of Stable-Baselines3"):
+        with pytest.raises(BadPluginError, match="is not a Stable-Baselines3 file"):
             find(POLICY, path)
 
 

@@ -73,12 +73,12 @@ def test_an_amount_per_kg_is_for_each_patient_and_rounded_to_the_grid(treat):
         ("1 mg/kg daily", "warfarin", "needs the covariate wt_kg"),
         ("60 mg/kg q12h", "vancomycin", "2400 to 9600 mg for wt_kg from 40 to 160"),
         ("0.1 mg/kg q12h", "vancomycin", "4 to 16 mg"),
-        ("fixed:abc", "vancomycin", "'abc' is no number"),
+        ("fixed:abc", "vancomycin", "'abc' is not a number"),
         ("fixed:501", "vancomycin", "nearest amounts are 500 and 750 mg"),
-        ("1000 mg every now and then", "vancomycin", "says no interval"),
-        ("1000 mg q0h", "vancomycin", "says no interval"),
-        ("1000 q12h", "vancomycin", "is no dose"),
-        ("1000 mg then", "vancomycin", "is no dose"),
+        ("1000 mg every now and then", "vancomycin", "has no interval"),
+        ("1000 mg q0h", "vancomycin", "has no interval"),
+        ("1000 q12h", "vancomycin", "is not a dose"),
+        ("1000 mg then", "vancomycin", "is not a dose"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_does(build, text, scenario, message):

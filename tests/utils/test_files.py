@@ -105,7 +105,7 @@ def test_a_folder_is_made_and_tried_before_the_work(tmp_path: Path) -> None:
     folder = prepare_folder(tmp_path / "a" / "b", ["table.csv"])
     assert list(folder.iterdir()) == []
     (folder / "table.csv").mkdir()
-    with pytest.raises(OutputError, match=r"has the name 'table\.csv'; choose another --output-dir"):
+    with pytest.raises(OutputError, match=r"'table\.csv' is a folder or a device; choose another --output-dir"):
         prepare_folder(folder, ["table.csv"])
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write to output folder"):

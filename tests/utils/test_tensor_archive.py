@@ -385,7 +385,7 @@ def test_what_is_no_archive_at_all_is_refused(tmp_path: Path, case: str) -> None
 
 def test_a_file_of_another_kind_is_named(archive: Path) -> None:
     """A model given as a checkpoint says which of the two it is."""
-    assert_refused(archive, "holds 'agent', not 'checkpoint'", kind="checkpoint")
+    assert_refused(archive, "contains 'agent', not 'checkpoint'", kind="checkpoint")
 
 
 def test_a_newer_format_asks_for_an_upgrade(archive: Path) -> None:
@@ -393,7 +393,7 @@ def test_a_newer_format_asks_for_an_upgrade(archive: Path) -> None:
     newer, mark = FORMAT_VERSION + 1, b"archive version %d"
     archive.write_bytes(reseal(archive.read_bytes().replace(mark % FORMAT_VERSION, mark % newer)))
 
-    assert_refused(archive, f"format version {newer}", f"knows up to {FORMAT_VERSION}", "upgrade")
+    assert_refused(archive, f"format version {newer}", f"reads versions up to {FORMAT_VERSION}", "upgrade")
 
 
 @pytest.mark.parametrize(

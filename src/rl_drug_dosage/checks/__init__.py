@@ -1,8 +1,8 @@
-"""The public contracts: what a drug, a scenario and a policy promise, whoever wrote them.
+"""Public contract checks for drugs, scenarios and policies, built in or your own.
 
 `check_drug`, `check_scenario` and `check_policy` return a `Report` of named findings. The test suite calls the same
-functions on everything built in; ``rl-drug-dosage check`` calls them on a user's file. They never raise for what they
-find: `Report.raise_if_any` does.
+functions on all built-in content; ``rl-drug-dosage check`` calls them on a user's file. Findings do not raise an
+error; `Report.raise_if_any` does.
 """
 
 from rl_drug_dosage.utils.lazy import lazily

@@ -1,4 +1,4 @@
-"""Checks that drugs and scenarios share: covariates, targets."""
+"""Checks of covariates and targets, used for drugs and scenarios."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,8 +15,8 @@ def covariates_of(covariates: Sequence[Covariate], *, source: int) -> Iterable[F
     """Units, ranges, typical values, sources, distinct names and columns.
 
     Args:
-        covariates: of a drug or a scenario.
-        source: characters that a source has at least.
+        covariates: covariates of a drug or a scenario.
+        source: minimum number of characters of a source.
     """
     for i, c in enumerate(covariates):
         at = f"covariates[{i}]"
@@ -25,7 +25,7 @@ def covariates_of(covariates: Sequence[Covariate], *, source: int) -> Iterable[F
                 f"{at}.unit", f"{c.name} is in {c.unit!r}", "a known unit such as kg, mL/min, 0/1", "correct it"
             )
         if not c.meaning:
-            yield wrong(f"{at}.meaning", f"{c.name} has none", "what it is, in words", "write it")
+            yield wrong(f"{at}.meaning", f"{c.name} has none", "a description", "add one")
         yield from sourced(f"{at}.source", c.source, source)
         if not (math.isfinite(c.low) and math.isfinite(c.high) and c.low < c.high):
             yield wrong(f"{at}.low", f"{c.name} from {c.low:g} to {c.high:g}", "low below high", "correct the range")
@@ -40,7 +40,7 @@ def covariates_of(covariates: Sequence[Covariate], *, source: int) -> Iterable[F
 
 
 def windows_of(at: str, target: Target) -> Iterable[Finding]:
-    """Edges of a target, the later ones too, and its aim."""
+    """The edges of a target, including later ones, and its aim."""
     rows = [("", target.low, target.high)]
     rows += [(f"later[{i}].", low, high) for i, (_, low, high) in enumerate(target.later)]
     for place, low, high in rows:
@@ -61,10 +61,10 @@ def windows_of(at: str, target: Target) -> Iterable[Finding]:
 
 
 def unit_of_target(at: str, target: Target, output: Output) -> Iterable[Finding]:
-    """Whether the unit is that of the metric, and the metric exists."""
+    """The metric exists for this output, and the target has the metric's unit."""
     if target.metric in {"auc24", "auc_total"} and output.auc_scale is None:
-        came = f"{target.metric} of {output.name!r}, which has no area"
-        yield wrong(f"{at}.metric", came, "an output with auc_scale", "give its auc_scale, or judge another metric")
+        came = f"{target.metric} of {output.name!r}, which has no AUC"
+        yield wrong(f"{at}.metric", came, "an output with auc_scale", "give its auc_scale, or use another metric")
     asked = metric_unit(target.metric, output.unit)
     if not same_unit(target.unit, asked) and not (target.metric == "time_above" and target.unit == "%"):
         came = f"{target.unit!r} for the {target.metric} of {output.name!r}"
@@ -72,5 +72,5 @@ def unit_of_target(at: str, target: Target, output: Output) -> Iterable[Finding]
 
 
 def sourced_target(at: str, target: Target, least: int) -> Iterable[Finding]:
-    """The source of a window."""
+    """A target has a source."""
     yield from sourced(f"{at}.source", target.source, least)

@@ -49,18 +49,18 @@ _KEY = 3
 
 
 def check_drug(drug: str | Path | DrugModel, *, level: Level = "quick", tell: Tell | None = None) -> Report:
-    """Whether a drug model keeps the contract that every built-in one keeps.
+    """Check a drug model against the contract of the built-in ones.
 
     Args:
-        drug: by name, file or value.
-        level: how much is looked at, see `Level`.
+        drug: a name, a file or the model itself.
+        level: extent of the checks, see `Level`.
         tell: receives the name of each check before it runs.
 
     Returns:
-        What was found; `Report.raise_if_any` makes an error of it.
+        The findings; `Report.raise_if_any` raises them as an error.
 
     Raises:
-        UnknownNameError, BadPluginError: there is no such drug, or its file is none.
+        UnknownNameError, BadPluginError: an unknown drug, or a file that defines none.
         ConfigError: an unknown level.
     """
     drug = load_drug(drug)
@@ -90,8 +90,8 @@ def _paper_is_cited(drug: DrugModel) -> Iterable[Finding]:
     for field, pattern, allowed in (
         ("citation", r"(?s).*\b(19|20)\d\d\b.*", "a reference with its year"),
         ("doi", r"10\.\d{4,}/\S+", "10.xxxx/..."),
-        ("population", r"(?s).+", "who was studied"),
-        ("second_source", r"(?s).+", "where a second transcription was read"),
+        ("population", r"(?s).+", "the population studied"),
+        ("second_source", r"(?s).+", "where an independent transcription was compared"),
     ):
         text = getattr(drug, field)
         if re.fullmatch(pattern, text) and text.lower() not in OWN:
@@ -100,11 +100,13 @@ def _paper_is_cited(drug: DrugModel) -> Iterable[Finding]:
         make = wrong if needed or (text and text.lower() not in OWN) else doubt
         yield make(field, repr(text) if text else "empty", allowed, "give it; 'own' where nothing is published")
     if not drug.limits_of_use:
-        yield doubt("limits_of_use", "empty", "at least one sentence", "say for whom the model is not")
+        yield doubt(
+            "limits_of_use", "empty", "at least one sentence", "say for which patients the model must not be used"
+        )
 
 
 def _params(drug: DrugModel) -> Iterator[tuple[str, Param]]:
-    """Every published number with its place."""
+    """Every published number has a value, a unit, a meaning and a source."""
     yield from ((f"thetas.{name}", p) for name, p in drug.thetas.items())
     for group in ("etas", "occasion_etas", "correlations", "occasion_correlations"):
         yield from ((f"{group}[{i}].size", each.size) for i, each in enumerate(getattr(drug, group)))
@@ -125,7 +127,7 @@ def _numbers_have_unit_source_and_meaning(drug: DrugModel) -> Iterable[Finding]:
             yield wrong(f"{at}.unit", repr(p.unit), asked, "correct it, or rename the parameter")
         yield from sourced(f"{at}.source", p.source)
         if not p.meaning:
-            yield wrong(f"{at}.meaning", "empty", "what the number is, in words", "write it")
+            yield wrong(f"{at}.meaning", "empty", "what the number means", "write it")
         if ("unverified" in p.source or "not traced" in p.source) and not p.unverified:
             came = "False, but the source says so"
             yield wrong(f"{at}.unverified", came, "True", "set it, so that `info` shows it")
@@ -149,7 +151,7 @@ def _outputs_and_targets_fit(drug: DrugModel) -> Iterable[Finding]:
             field = f"outputs[{i}].residual.additive.unit"
             yield wrong(field, repr(additive.unit), repr(output.unit), "convert the error to the output's unit")
     if not drug.targets:
-        yield wrong("targets", "empty", "at least one", "say what is aimed at")
+        yield wrong("targets", "empty", "at least one", "add a target")
     for i, target in enumerate(drug.targets):
         at = f"targets[{i}]"
         yield from sourced_target(at, target, 1)
@@ -185,7 +187,7 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
     for i, route in enumerate(dosing.routes):
         at = f"dosing.routes[{i}]"
         if not route.name:
-            yield wrong(f"{at}.name", "empty", "what the clinic calls it", "name it")
+            yield wrong(f"{at}.name", "empty", "the name used in the clinic", "name it")
         if route.compartment not in drug.structure.dosable:
             yield wrong(f"{at}.compartment", repr(route.compartment), str(drug.structure.dosable), "correct it")
         if not (math.isfinite(route.duration_h) and route.duration_h >= 0):
@@ -198,7 +200,7 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
 
 @check("parameters")
 def _parameters_are_positive_everywhere(drug: DrugModel) -> Iterable[Finding]:
-    """At every corner of the covariates' ranges and inside them: a formula that fails there needs a narrower range."""
+    """At the corners of the covariate ranges and inside them: a formula that fails there needs a narrower range."""
     ends = [(c.low, c.typical, c.high) for c in drug.covariates]
     pick = (0, 2) if len(ends) > 4 else (0, 1, 2)
     names = [c.name for c in drug.covariates]
@@ -211,14 +213,14 @@ def _parameters_are_positive_everywhere(drug: DrugModel) -> Iterable[Finding]:
         values = {name: row[i] for i, name in enumerate(names)}
         return dict(drug.finish(drug.parameters(drug.theta_values(), values), values))
 
-    # Not compiled: every drug reuses the same few kernels.
+    # Not compiled: all drugs reuse the same few kernels.
     got = {name: np.broadcast_to(v, len(table)) for name, v in jax.vmap(typical)(jnp.asarray(table)).items()}
     where = [", ".join(f"{n} = {v:g}" for n, v in zip(names, row, strict=False)) for row in table]
     yield from _positive(drug, got, [f"at {w}" if w else "always" for w in where])
 
 
 def _inside(covariate: Covariate, rng: np.random.Generator, count: int = 50) -> np.ndarray:
-    """Values from all over the range; codes and counts are never between two."""
+    """Values over the whole range; codes and counts take whole numbers only."""
     if isinstance(covariate.distribution, Categorical):
         return rng.choice(covariate.distribution.values, count)
     values = rng.uniform(covariate.low, covariate.high, count)
@@ -241,7 +243,7 @@ def _positive(drug: DrugModel, got: dict[str, np.ndarray], where: list[str]) -> 
 
 @check("etas")
 def _drawn_patients_are_sensible(drug: DrugModel) -> Iterable[Finding]:
-    """200 drawn patients: covariates inside the published ranges that vary unless fixed, positive parameters."""
+    """200 drawn patients have covariates inside the published ranges, varying unless fixed, and positive parameters."""
     keys = jax.random.split(jax.random.key(_KEY), _DRAWN)
     drawn = jax.vmap(lambda key: draw_covariates(drug, key).values)(keys)
     for i, c in enumerate(drug.covariates):
@@ -251,7 +253,9 @@ def _drawn_patients_are_sensible(drug: DrugModel) -> Iterable[Finding]:
             came = f"draws {c.name} from {values.min():g} to {values.max():g}"
             yield wrong(f"covariates[{i}].distribution", came, f"{c.low:g} to {c.high:g}", "correct one of them")
         if not isinstance(c.distribution, Fixed) and len(np.unique(values)) < 2:
-            yield wrong(f"covariates[{i}].distribution", "draws one value only", "several", "say Fixed if it is fixed")
+            yield wrong(
+                f"covariates[{i}].distribution", "draws one value only", "several", "use Fixed if it does not vary"
+            )
     patients = draw_patients(drug, jax.random.key(_KEY), 0, _DRAWN)
     p = jax.vmap(lambda q: individual_parameters(drug, q.covariates, q.eta, q.kappa))(patients)
     rows = {name: np.asarray(values)[:, 0] for name, values in p.items()}
@@ -260,7 +264,7 @@ def _drawn_patients_are_sensible(drug: DrugModel) -> Iterable[Finding]:
 
 @check("outputs")
 def _outputs_read_what_the_model_holds(drug: DrugModel) -> Iterable[Finding]:
-    """With a usual dose in every compartment that takes one, outputs are finite, none negative, one positive."""
+    """With the usual dose in every dosable compartment, all outputs are finite and >= 0, and one is positive."""
     table = make_covariates(drug, {c.name: c.typical for c in drug.covariates})
     p = individual_parameters(drug, table, jnp.zeros(len(drug.etas)))
     own = {name: values[0] for name, values in p.items()}

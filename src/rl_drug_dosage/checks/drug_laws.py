@@ -1,4 +1,4 @@
-"""Laws that a drug model is held to by simulating it: mass is not made, doses add up, closed form and ODE agree."""
+"""Checks of a drug model by simulation: mass balance, superposition, agreement of closed form and ODE."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -32,30 +32,30 @@ _DOSES = 3
 _SCALES = (0.0, 1.0, 2.0)
 """Multiples of the usual dose."""
 _TOLERANCE = 2e-3
-"""Of float32 and of an error-controlled integration, relative to the largest value."""
+"""Tolerance relative to the largest value, for float32 and adaptive integration."""
 
 
 class TypicalCourse(NamedTuple):
-    """The typical patient under three doses, one an interval, and two more intervals; first axis: `_SCALES`."""
+    """The typical patient during three doses, one per interval, and two further intervals; first axis: `_SCALES`."""
 
     time_h: np.ndarray
     given_mg: np.ndarray
-    """What has entered by each time, after bioavailability."""
+    """Cumulative amount absorbed or infused by each time, after bioavailability."""
     parameters: dict[str, np.ndarray]
     contents: np.ndarray
     area: np.ndarray
-    """Of the central concentration, mg h/L; NaN where the structure has none."""
+    """AUC of the central concentration, mg h/L; NaN if the structure has none."""
     outputs: np.ndarray
 
 
 @lru_cache(maxsize=8)
 def typical_course(drug: DrugModel, doses: int = _DOSES, points: int = 12) -> TypicalCourse:
-    """The typical patient at 0, 1 and 2 usual doses by the first route, every first interval.
+    """Simulate the typical patient at 0, 1 and 2 usual doses, by the first route and at the first interval.
 
     Args:
         drug: the model.
-        doses: how many.
-        points: times in an interval.
+        doses: number of doses.
+        points: number of times per interval.
     """
     route, interval_h = drug.dosing.routes[0], drug.dosing.intervals_h[0]
     dose = Dose(0.0, drug.dosing.usual_dose_mg, compartment=route.compartment, duration_h=route.duration_h)
@@ -104,17 +104,17 @@ def _amounts_stay_positive(drug: DrugModel) -> Iterable[Finding]:
 
 
 def _held(drug: DrugModel) -> list[int]:
-    """Compartments that hold an amount: the dosable ones, without effect compartments, which hold no mass."""
+    """Compartments that contain an amount: the dosable ones without effect compartments, which have no mass."""
     return [drug.structure.compartments.index(name) for name in drug.structure.dosable if not name.endswith("effect")]
 
 
 @check("structure")
 def _mass_is_not_made(drug: DrugModel) -> Iterable[Finding]:
-    """There is never more drug in the body than has been given, besides what is there without any."""
+    """The amount in the body never exceeds the dose given plus the endogenous amount."""
     course = typical_course(drug)
     amounts = course.contents[..., _held(drug)].sum(-1)
     for i in (1, 2):
-        # An infusion that begins now has entered in part only: the bound is what it will have brought.
+        # During an infusion only a part has entered; the bound is the whole infused amount.
         excess = amounts[i] - amounts[0] - course.given_mg[i]
         at = int(np.argmax(excess))
         if excess[at] > _TOLERANCE * course.given_mg[i, -1]:
@@ -122,14 +122,17 @@ def _mass_is_not_made(drug: DrugModel) -> Iterable[Finding]:
                 f"{amounts[i, at]:.4g} mg in the body at {course.time_h[at]:g} h after {course.given_mg[i, at]:.4g} mg"
             )
             yield wrong(
-                "structure", came, "no more than was given", "what leaves a compartment must equal what arrives"
+                "structure",
+                came,
+                "at most the amount given",
+                "the flow out of a compartment must equal the flow into the next",
             )
             return
 
 
 @check("structure")
 def _mass_balance_holds(drug: DrugModel) -> Iterable[Finding]:
-    """Mammillary models: given = held + cl x area, at every time between infusions."""
+    """Mammillary models: dose given = amount in body + CL x AUC, at every time between infusions."""
     structure = drug.structure
     if not isinstance(structure, Mammillary):
         return
@@ -146,13 +149,13 @@ def _mass_balance_holds(drug: DrugModel) -> Iterable[Finding]:
     after = course.time_h > last_in_h + 1e-9
     gap = np.abs(held + lost - course.given_mg[1])[after] / course.given_mg[1, -1]
     if gap.size and not gap.max() < _TOLERANCE:
-        came = f"held + cl x area differs from what was given by {100 * gap.max():.3g} %"
+        came = f"amount in body + CL x AUC differs from the dose given by {100 * gap.max():.3g} %"
         yield wrong("structure", came, f"{100 * _TOLERANCE:g} %", "correct cl, v1 or the structure")
 
 
 @check("structure")
 def _doses_are_proportional(drug: DrugModel) -> Iterable[Finding]:
-    """Linear structures: twice the dose, twice the contents; no dose, none."""
+    """Linear structures: twice the dose gives twice the amounts; no dose gives none."""
     if not drug.structure.linear:
         return
     none, one, two = typical_course(drug).contents
@@ -162,12 +165,15 @@ def _doses_are_proportional(drug: DrugModel) -> Iterable[Finding]:
         if not gap[i] < _TOLERANCE or np.abs(none[:, i]).max() > 0:
             came = f"{name!r} is not proportional to the dose ({100 * gap[i]:.3g} % off)"
             yield wrong(
-                f"structure.{name}", came, "twice the dose, twice the amount", "use an OdeSystem if it is so meant"
+                f"structure.{name}",
+                came,
+                "twice the dose, twice the amount",
+                "use an OdeSystem if the model is nonlinear",
             )
 
 
 def _matrix(structure: Mammillary | LinearSystem, p: Values) -> Array:
-    """dx/dt = A x, written out by hand: the law that the closed form is compared with."""
+    """dx/dt = A x, written out: the reference for the closed form."""
     if isinstance(structure, LinearSystem):
         return jnp.asarray(structure.matrix(p), dtype=float)
     at = {name: i for i, name in enumerate(structure.compartments)}
@@ -188,7 +194,7 @@ def _matrix(structure: Mammillary | LinearSystem, p: Values) -> Array:
 
 @check("structure")
 def _closed_form_and_ode_agree(drug: DrugModel) -> Iterable[Finding]:
-    """One dose into every compartment in turn, moved exactly and by an error-controlled integration."""
+    """One dose into each compartment: the closed form agrees with adaptive integration of the ODE."""
     structure = drug.structure
     if not isinstance(structure, Mammillary | LinearSystem):
         return

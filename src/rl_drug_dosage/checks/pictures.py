@@ -1,4 +1,4 @@
-"""The typical patient as a picture: what a drug does, a scenario's course under its label, a policy's doses."""
+"""Figures of `check`: a drug's typical patient, and one patient of a scenario under the label or a policy."""
 
 import io
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def save(figure: Any, path: Path) -> None:
     """Write a figure as PNG.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
@@ -56,7 +56,7 @@ def _unit(unit: str) -> str:
 
 
 def _window(ax: Any, low: float | None, high: float | None, label: str) -> None:
-    """A window, or one edge of it, on an axis of its own quantity."""
+    """Draw a window, or its one edge, on an axis of the same quantity."""
     if low is not None and high is not None:
         ax.axhspan(low, high, color=_GREEN, alpha=0.15, lw=0, label=label, zorder=0)
     else:
@@ -71,7 +71,7 @@ def _words(target: Target) -> str:
 
 
 def _finish(axes: Sequence[Any]) -> None:
-    """Room around what is drawn, from 0 where nothing is below it and 0 is near; a legend where there is one."""
+    """Set axis limits with a margin, from 0 if all values are positive and 0 is near; add a legend for labels."""
     for ax in axes:
         low, high = ax.dataLim.intervaly
         room = 0.12 * (high - low) or 0.5 * abs(high) or 1.0
@@ -81,7 +81,7 @@ def _finish(axes: Sequence[Any]) -> None:
 
 
 def draw_drug(drug: DrugModel) -> Any:
-    """The typical patient at the usual dose: every output over time, every target on an axis of its own quantity."""
+    """Draw the typical patient at the usual dose: every output over time, every target on an axis of its quantity."""
     course = typical_course(drug, _DOSES, 24)
     interval_h, route = drug.dosing.intervals_h[0], drug.dosing.routes[0]
     areas = [t for t in drug.targets if t.metric in _AREAS]
@@ -108,7 +108,7 @@ def draw_drug(drug: DrugModel) -> Any:
 def _draw_area(
     ax: Any, time_h: np.ndarray, area: np.ndarray, interval_h: float, output: Output, target: Target, scale: float
 ) -> None:
-    """The area of each interval, or since the start, as steps."""
+    """Draw the AUC of each interval, or the cumulative AUC, as steps."""
     ends = np.arange(0.0, time_h[-1] + 0.5 * interval_h, interval_h)
     total = np.interp(ends, time_h, area) * (output.auc_scale or np.nan)
     steps = np.diff(total) * 24.0 / interval_h if target.metric == "auc24" else total[1:]
@@ -124,16 +124,16 @@ def _time(total_h: float) -> tuple[float, str]:
 
 
 def draw_scenario(found: Found[Scenario]) -> Any:
-    """The first drawn patient under the label: levels, the goal's metrics with their windows, doses."""
+    """Draw the first simulated patient under the label dose: levels, metrics of the goal with windows, doses."""
     scenario = found.value
     model = simulator_of(scenario, scenario.models[0])
     watched = label_course(scenario, model)
-    title = f"{found.name}: one drawn patient of {model.name} under the label's dose"
+    title = f"{found.name}: one patient simulated from {model.name}, label dose"
     return _draw_course(scenario, model, watched.courses, watched.charts, title)
 
 
 def draw_course_of_policy(name: str, definition: PolicyDefinition, task: Found[Scenario]) -> Any:
-    """The first drawn patient of a scenario under a policy."""
+    """Draw the first simulated patient of a scenario under a policy."""
     scenario = task.value
     first = scenario.models[0]
     model = simulator_of(scenario, first)
@@ -147,7 +147,7 @@ def draw_course_of_policy(name: str, definition: PolicyDefinition, task: Found[S
             )
         )(jax.tree.map(jnp.asarray, policy), keys)
     )
-    title = f"{name} in {task.name}: one drawn patient of {model.name}"
+    title = f"{name} in {task.name}: one patient simulated from {model.name}"
     return _draw_course(scenario, model, courses, courses.notes, title)
 
 
@@ -165,7 +165,7 @@ def _draw_course(scenario: Scenario, model: DrugModel, courses: Courses, charts:
     at_h = starts[:, None] + np.asarray(scenario.monitoring.at_h)[None]
     if known.any():
         axes[0].plot(
-            at_h[known] * per_h, charts.level[-1, 0][known], "o", mfc="none", color=_DARK, label="levels that came back"
+            at_h[known] * per_h, charts.level[-1, 0][known], "o", mfc="none", color=_DARK, label="reported levels"
         )
     axes[0].set_ylabel(f"{measured.name}\n({_unit(measured.unit)})")
 
@@ -175,7 +175,7 @@ def _draw_course(scenario: Scenario, model: DrugModel, courses: Courses, charts:
         metric = courses.metrics[:, 0, i]
         ax.stairs(metric, edges, color=_BLUE, lw=1.4, baseline=None)
         ax.set_ylabel(f"{_AREAS.get(target.metric, target.metric)} of\n{output.name} ({_unit(target.unit)})")
-        # Open edges end where the axis does.
+        # Open edges extend to the axis limits.
         ends = [v for v in (*metric, *low[:, i], *high[:, i]) if np.isfinite(v)]
         bottom, top = (np.where(np.isfinite(e[:, i]), e[:, i], end) for e, end in ((low, min(ends)), (high, max(ends))))
         ax.stairs(top, edges, baseline=bottom, fill=True, color=_GREEN, alpha=0.15, label="target")

@@ -1,4 +1,4 @@
-"""The contract of a policy: it decides from the record alone, with or without levels, and says when it draws lots."""
+"""The contract of a policy: it uses only the record, copes with missing levels, and declares randomness."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,19 +36,19 @@ def check_policy(
     level: Level = "quick",
     tell: Tell | None = None,
 ) -> Report:
-    """Whether a policy keeps the contract that every built-in one keeps, in one scenario.
+    """Check a policy in one scenario against the contract of the built-in ones.
 
     Args:
-        policy: a `Policy`, a `PolicyDefinition`, a `registry.Found` of one, or anything that `registry.find` knows.
-        scenario: where it doses: by name, file, value, or as `registry.find` found it.
-        level: ``declared`` traces the policy, ``quick`` also runs it; ``thorough`` looks at nothing more.
+        policy: a `Policy`, a `PolicyDefinition`, a `registry.Found` of one, or anything that `registry.find` accepts.
+        scenario: the scenario: a name, a file, the object, or the result of `registry.find`.
+        level: ``declared`` traces the policy, ``quick`` also runs it; ``thorough`` adds nothing for policies.
         tell: receives the name of each check before it runs.
 
     Returns:
-        What was found; `Report.raise_if_any` makes an error of it.
+        The findings; `Report.raise_if_any` raises them as an error.
 
     Raises:
-        UnknownNameError, BadPluginError, ModelFileError: there is no such policy or scenario, or its file is none.
+        UnknownNameError, BadPluginError, ModelFileError: an unknown policy or scenario, or a file that defines none.
     """
     require_level(level)
     task = scenario if isinstance(scenario, Found) else find_scenario(scenario)
@@ -73,7 +73,7 @@ def _definition_of(policy: object) -> tuple[str, PolicyDefinition]:
 
 @check("build")
 def _it_fits(bench: Bench) -> Iterable[Finding]:
-    """Has a title, does not refuse the scenario, and builds a policy; so do its candidates."""
+    """The definition has a title, fits the scenario, and builds a policy; so do its tuning candidates."""
     definition, setting = bench.definition, bench.setting
     if not definition.title:
         yield wrong("title", "empty", "one line for tables", "write it")
@@ -81,7 +81,7 @@ def _it_fits(bench: Bench) -> Iterable[Finding]:
     if not isinstance(reason, str):
         yield wrong("refuses", repr(reason), "a text, empty where the policy fits", "return a text")
     elif reason:
-        yield wrong("refuses", reason, "a scenario that it fits", "check it in another one with --scenario")
+        yield wrong("refuses", reason, "a scenario that the policy supports", "choose another one with --scenario")
         return
     if not isinstance(bench.policy, Policy):
         yield wrong("build", f"returns {type(bench.policy).__name__}", "a Policy", "subclass Policy")
@@ -120,8 +120,8 @@ def _it_is_traceable(bench: Bench) -> Iterable[Finding]:
     yield from _same_memory(memory, after)
 
 
-_ONE = "look at one patient only"
-_SAY_SO = "say chance=True in the PolicyDefinition if it draws its doses"
+_ONE = "use the record of one patient only"
+_SAY_SO = "set chance=True in the PolicyDefinition if doses are random"
 
 
 def _same_memory(before: object, after: object) -> Iterable[Finding]:
@@ -138,7 +138,7 @@ def _same_memory(before: object, after: object) -> Iterable[Finding]:
 
 @check("act")
 def _doses_are_numbers(bench: Bench) -> Iterable[Finding]:
-    """Finite, and between the ends of the grid: with levels, with half of them missing, with none."""
+    """Doses are finite and within the grid: with all levels, with half of them missing, and with none."""
     grid = bench.setting.scenario.dosage.grid()
     slack = 0.5 * float(np.diff(grid).max()) if grid.size > 1 else 0.0
     for doses, when in (
@@ -150,17 +150,19 @@ def _doses_are_numbers(bench: Bench) -> Iterable[Finding]:
         if bad.any():
             k, i = np.argwhere(bad)[0]
             came = f"{doses[k, i]} at decision {k} of patient {i + 1}{when} ({100 * bad.mean():.3g} % of decisions)"
-            yield wrong("act", came, "a finite dose", "return a number whatever is known")
+            yield wrong("act", came, "a finite dose", "return a finite number also without levels")
             return
     off = (bench.usual < grid[0] - slack) | (bench.usual > grid[-1] + slack)
     if off.any():
         unit = bench.setting.scenario.dosage.unit
         came = f"{bench.usual[off][0]:.4g} {unit}, off the grid ({100 * off.mean():.3g} % of decisions)"
-        yield doubt("act", came, f"{grid[0]:g} to {grid[-1]:g} {unit}", "the nearest amount is given, and counted")
+        yield doubt(
+            "act", came, f"{grid[0]:g} to {grid[-1]:g} {unit}", "the nearest amount is given instead, and counted"
+        )
 
 
 def _differ(a: Doses, b: Doses) -> str:
-    """Where two tables of doses differ; empty if they agree, apart from rounding in rare decisions."""
+    """Where two tables of doses differ; empty if they agree. Rounding may differ in rare decisions."""
     off = ~same(a, b)
     if off.mean() <= 0.02:
         return ""
@@ -170,73 +172,79 @@ def _differ(a: Doses, b: Doses) -> str:
 
 @check("chance")
 def _chance_is_declared(bench: Bench) -> Iterable[Finding]:
-    """The same record, memory and key give the same dose; another key as well, unless the policy says ``chance``."""
+    """The same record, memory and key give the same dose, and so does another key unless ``chance`` is declared."""
     if where := _differ(bench.usual, bench.again):
         yield wrong(
             "act", f"the same call gives {where}", "the same dose", "draw from `key`, keep no state outside memory"
         )
     if (first := constants_of(bench)) != constants_of(bench):
-        came = f"traced twice, it is two programs ({first[:60]}...)"
-        yield wrong("act", came, "the same program", "draw from `key`, not while the function is traced")
+        came = f"two traces give different programs ({first[:60]}...)"
+        yield wrong(
+            "act", came, "the same program", "draw from `key`, not with another generator while JAX traces the function"
+        )
     if not bench.definition.chance and (where := _differ(bench.usual, bench.other_key)):
         yield wrong("chance", f"False, but two keys give {where}", "the same dose for every key", _SAY_SO)
 
 
 @check("sees_truth")
 def _it_does_not_peek_at_the_truth(bench: Bench) -> Iterable[Finding]:
-    """The same record beside another patient's truth gives the same dose, and so does a record without any."""
+    """The dose does not depend on the truth: none, the patient's own or another patient's."""
     if bench.definition.sees_truth or not bench.touches_truth:
         return
     for doses, what in ((bench.with_truth, "a truth"), (bench.with_other_truth, "another patient's truth")):
         if where := _differ(bench.usual, doses):
             came = f"False, but without and with {what} it gives {where}"
             yield wrong(
-                "sees_truth", came, "doses that follow from the record", "ignore `truth`, or say sees_truth=True"
+                "sees_truth", came, "doses that depend on the record only", "ignore `truth`, or set sees_truth=True"
             )
             return
 
 
 @check("build")
 def _it_does_not_look_at_the_simulator(bench: Bench) -> Iterable[Finding]:
-    """Built for another simulator, and the same controller, it gives the same doses."""
+    """With another simulator and the same controller, the policy gives the same doses."""
     if bench.definition.sees_truth:
         return
     other = other_simulator(bench)
     if other is not None and (where := _differ(bench.usual, other)):
         came = f"built for two simulators, it gives {where}"
-        yield wrong("build", came, "doses that do not depend on it", "read setting.controller, not setting.simulator")
+        yield wrong(
+            "build", came, "doses that do not depend on the simulator", "read setting.controller, not setting.simulator"
+        )
 
 
 @check("act")
 def _it_does_not_read_the_future(bench: Bench) -> Iterable[Finding]:
-    """Numbers where the record says that nothing is known change no dose."""
+    """Values of unknown levels do not affect the dose."""
     for doses, field in ((bench.poisoned_levels, "record.level"), (bench.poisoned_below, "record.below")):
         if where := _differ(bench.usual, doses):
-            came = f"{field} is read where record.known is False: it gives {where}"
-            yield wrong("act", came, "entries that are known", "mask them: jnp.where(record.known, record.level, 0)")
+            came = f"{field} affects the dose where record.known is False: {where}"
+            yield wrong("act", came, "known entries only", "mask them: jnp.where(record.known, record.level, 0)")
 
 
 @check("act")
 def _patients_do_not_touch_each_other(bench: Bench) -> Iterable[Finding]:
-    """The order of patients, and who else is treated, change no dose."""
+    """Doses do not depend on the order of patients or on the other patients of the batch."""
     if bench.definition.chance:
         return
     if where := _differ(bench.usual, bench.reversed):
-        yield wrong("act", f"in another order of patients it gives {where}", "the same doses", _ONE)
+        yield wrong("act", f"another order of patients gives {where}", "the same doses", _ONE)
         return
     count = bench.usual.shape[1]
     for patient in range(0, count, 2):
         own = np.repeat(bench.usual[:, patient : patient + 1], count, axis=1)
         if where := _differ(own, bench.alone(patient)):
-            yield wrong("act", f"among copies of one patient it gives {where}", "the same doses", _ONE)
+            yield wrong("act", f"a batch of copies of one patient gives {where}", "the same doses", _ONE)
             return
 
 
 @check("act")
 def _it_changes_nothing(bench: Bench) -> Iterable[Finding]:
-    """The policy is the same value after it has dosed."""
+    """Dosing does not change the policy."""
     if not bench.unchanged():
-        yield wrong("act", "the policy's own arrays have changed", "a value that stays", "keep what changes in memory")
+        yield wrong(
+            "act", "the policy's own arrays have changed", "an immutable policy", "keep changing values in memory"
+        )
 
 
 _RUN = (

@@ -1,4 +1,4 @@
-"""What a policy says to charts that are kept fixed: one compiled program, many variations of what it is shown."""
+"""The doses of a policy on fixed records and variations of them, computed by one compiled program."""
 
 import re
 from dataclasses import dataclass, replace
@@ -22,16 +22,16 @@ type Doses = Float[np.ndarray, "decision patient"]
 
 _PATIENTS = 12
 _POISON = 1e9
-"""Finite, so that a policy may multiply by ``known``."""
+"""Extreme but finite, so that a policy may multiply by ``known``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A policy in a setting, and its doses under variations; each is computed when it is first asked for.
+    """A policy in a setting, and its doses under variations, each computed on first use.
 
     Args:
-        definition: of the policy.
-        setting: what it is built for.
+        definition: definition of the policy.
+        setting: the setting in which it is built.
     """
 
     definition: PolicyDefinition
@@ -39,7 +39,7 @@ class Bench:
 
     @cached_property
     def policy(self) -> Policy:
-        """As built."""
+        """The policy as built."""
         return self.definition.build(self.setting)
 
     @cached_property
@@ -48,7 +48,7 @@ class Bench:
 
     @cached_property
     def _course(self) -> tuple[Record, Truth]:
-        """Charts and truths of patients, half of them under the label, half under random doses."""
+        """Records and truths of patients, half of them under the label, half under random doses."""
         scenario, model = self.setting.scenario, self.setting.simulator
         half = _PATIENTS // 2
         parts = [label_course(scenario, model), random_course(scenario, model, seed=2)]
@@ -64,7 +64,7 @@ class Bench:
 
     @cached_property
     def first(self) -> tuple[Record, Truth]:
-        """One patient's record at admission, and truth."""
+        """One patient's record at admission and its truth."""
         charts, truth = self._course
         record = jax.tree.map(lambda leaf: leaf[0] if leaf.ndim == 1 else leaf[0, 0], charts)
         return record, jax.tree.map(lambda leaf: leaf[0], truth)
@@ -76,7 +76,7 @@ class Bench:
         given = truth if self.definition.sees_truth else None
         return jax.eval_shape(self._init, record, given)
 
-    # JAX keeps traced functions by their hash, which methods of a policy that holds arrays do not have.
+    # JAX caches traced functions by hash, and the methods of a policy with arrays cannot be hashed.
     def _init(self, record: Record, truth: Truth | None) -> Any:
         return self.policy.init(record, truth)
 
@@ -86,7 +86,7 @@ class Bench:
 
     def _run(self, charts: Record, truth: Truth | None, seed: int = 1, policy: Policy | None = None) -> Doses:
         policy = self.policy if policy is None else policy
-        _ = self._copy  # taken before the first call
+        _ = self._copy  # recorded before the first call
         keys = jax.random.split(jax.random.key(seed), _PATIENTS)
         return np.asarray(_replay(jax.tree.map(jnp.asarray, policy), charts, truth, keys), np.float32)
 
@@ -96,27 +96,27 @@ class Bench:
 
     @cached_property
     def usual(self) -> Doses:
-        """As in a trial."""
+        """Doses as in a trial."""
         return self._run(self._course[0], self._given)
 
     @cached_property
     def again(self) -> Doses:
-        """The same once more."""
+        """Doses of a repeated call."""
         return self._run(self._course[0], self._given)
 
     @cached_property
     def other_key(self) -> Doses:
-        """With another key."""
+        """Doses with another key."""
         return self._run(self._course[0], self._given, seed=2)
 
     @cached_property
     def blind(self) -> Doses:
-        """No level has ever come back."""
+        """Doses without any level."""
         return self._run(_without(self._course[0], 1.0), self._given)
 
     @cached_property
     def sparse(self) -> Doses:
-        """Half of the levels were never drawn."""
+        """Doses with half of the levels missing."""
         return self._run(_without(self._course[0], 0.5), self._given)
 
     @cached_property
@@ -130,38 +130,38 @@ class Bench:
 
     @cached_property
     def with_truth(self) -> Doses:
-        """Handed the truth without having asked for it."""
+        """Doses if `init` receives the truth although the policy does not declare it."""
         return self._run(*self._course)
 
     @cached_property
     def with_other_truth(self) -> Doses:
-        """Handed that of another patient."""
+        """Doses if `init` receives another patient's truth."""
         charts, truth = self._course
         return self._run(charts, jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), truth))
 
     @cached_property
     def poisoned_levels(self) -> Doses:
-        """Huge levels where nothing is known."""
+        """Doses with huge values in unknown levels."""
         charts = self._course[0]
         level = jnp.where(charts.known, charts.level, _POISON)
         return self._run(eqx.tree_at(lambda r: r.level, charts, level), self._given)
 
     @cached_property
     def poisoned_below(self) -> Doses:
-        """Flags where nothing is known."""
+        """Doses with flags set for unknown levels."""
         charts = self._course[0]
         return self._run(eqx.tree_at(lambda r: r.below, charts, charts.below | ~charts.known), self._given)
 
     @cached_property
     def reversed(self) -> Doses:
-        """The last patient first; put back in order."""
+        """Doses in reversed order of patients, sorted back."""
         charts, truth = self._course
         charts = jax.tree.map(lambda leaf: leaf if leaf.ndim == 1 else leaf[:, ::-1], charts)
         given = jax.tree.map(lambda leaf: leaf[::-1], truth) if self.definition.sees_truth else None
         return self._run(charts, given)[:, ::-1]
 
     def alone(self, patient: int) -> Doses:
-        """Among copies of one patient only."""
+        """Doses in a batch of copies of one patient."""
         charts, truth = self._course
         own = slice(patient, patient + 1)
         charts = jax.tree.map(
@@ -171,13 +171,13 @@ class Bench:
         return self._run(charts, one if self.definition.sees_truth else None)
 
     def unchanged(self) -> bool:
-        """Whether the policy's arrays are what they were before it dosed."""
+        """Whether the policy's arrays are unchanged after dosing."""
         return bool(eqx.tree_equal(self._copy, jax.tree.map(np.asarray, eqx.filter(self.policy, eqx.is_array))))
 
 
 @eqx.filter_jit
 def _replay(policy: Policy, charts: Record, truth: Truth | None, keys: Any) -> Any:
-    """The doses that a policy asks for on charts that its doses do not change, ``[decision, patient]``."""
+    """Doses proposed on fixed records, which they do not change, ``[decision, patient]``."""
     start: Record = jax.tree.map(lambda leaf: leaf[0], charts)
     axes = record_axes(start)
     memory = jax.vmap(policy.init, in_axes=(axes, None if truth is None else 0))(start, truth)
@@ -191,7 +191,7 @@ def _replay(policy: Policy, charts: Record, truth: Truth | None, keys: Any) -> A
 
 
 def _without(charts: Record, share: float) -> Record:
-    """Charts whose levels are missing, all or some; what is missing stays so."""
+    """Records without levels, all or some; a missing level stays missing."""
     shape = charts.known.shape[1:]
     gone = jnp.asarray(np.random.default_rng(1).uniform(size=shape) < share)[None]
     known = charts.known & ~gone
@@ -204,7 +204,7 @@ def abstract_act(bench: Bench, *, with_key: bool) -> tuple[Any, Any]:
 
     Args:
         bench: the policy.
-        with_key: chance is handed over.
+        with_key: pass a random key.
     """
     record, _ = bench.first
     key = jax.random.key(0) if with_key else None
@@ -212,16 +212,16 @@ def abstract_act(bench: Bench, *, with_key: bool) -> tuple[Any, Any]:
 
 
 def constants_of(bench: Bench) -> str:
-    """The program of a decision as text, with what was computed while it was traced."""
+    """The traced program of a decision as text, with its constants."""
     record, _ = bench.first
     traced = jax.make_jaxpr(bench.decide)(bench.abstract_memory, record, jax.random.key(0))
     constants = [c for c in traced.consts if not jnp.issubdtype(c.dtype, jax.dtypes.prng_key)]
-    # Names of variables and functions' addresses are no part of what is computed.
+    # Variable names and function addresses do not affect the computation.
     return re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr)) + "".join(np.asarray(c).tobytes().hex() for c in constants)
 
 
 def other_simulator(bench: Bench) -> Doses | None:
-    """Doses of the policy built for another simulator; None where it is built no differently."""
+    """Doses of the policy built for another simulator; None if the built policy is identical."""
     setting, scenario = bench.setting, bench.setting.scenario
     name = scenario.models[-1]
     other = simulator_of(scenario, name) if len(scenario.models) > 1 else randomised(scenario, name, 1.0)
@@ -233,5 +233,5 @@ def other_simulator(bench: Bench) -> Doses | None:
 
 
 def same(a: Doses, b: Doses) -> np.ndarray:
-    """Where two tables agree to float32's precision; what is no number in both agrees."""
+    """Where two tables agree to float32 precision; NaN equals NaN."""
     return np.isclose(a, b, rtol=1e-3, atol=1e-4 * (1.0 + float(np.nanmax(np.abs(a), initial=0.0))), equal_nan=True)

@@ -1,4 +1,4 @@
-"""Courses to check with: one compiled program per scenario gives label, random and constant doses."""
+"""Courses for the checks: one compiled program per scenario for label, random and constant doses."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ _LABEL, _RANDOM, _CONSTANT = 0, 1, 2
 
 
 class Watched(NamedTuple):
-    """What happened to the patients, and what the clinic knew."""
+    """The courses of the patients, and their records."""
 
     courses: Courses
     charts: Record
@@ -32,7 +32,7 @@ class Watched(NamedTuple):
 
 
 class _Probe(Policy):
-    """The label's dose as its rule gives it, not yet on the grid, a random one, or always the same."""
+    """The label dose before rounding to the grid, a random dose, or a constant one."""
 
     scenario: Scenario = eqx.field(static=True)
     mode: Array
@@ -70,15 +70,15 @@ def _course(scenario: Scenario, model: DrugModel, mode: int, amount: float, seed
 
 
 def label_course(scenario: Scenario, model: DrugModel, seed: int = 1) -> Watched:
-    """Under the label's rule; ``courses.proposal`` is what it asks for."""
+    """Courses under the label dose; ``courses.proposal`` is the dose before rounding."""
     return _course(scenario, model, _LABEL, 0.0, seed)
 
 
 def random_course(scenario: Scenario, model: DrugModel, seed: int = 1) -> Watched:
-    """Under random amounts of the grid."""
+    """Courses under random amounts of the grid."""
     return _course(scenario, model, _RANDOM, 0.0, seed)
 
 
 def constant_course(scenario: Scenario, model: DrugModel, amount: float, seed: int = 1) -> Watched:
-    """Under one amount."""
+    """Courses under one constant amount."""
     return _course(scenario, model, _CONSTANT, amount, seed)

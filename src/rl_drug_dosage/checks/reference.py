@@ -1,4 +1,4 @@
-"""What somebody's file or name is: a drug, a scenario or a policy."""
+"""Finds out whether a reference is a drug, a scenario or a policy."""
 
 from pathlib import Path
 
@@ -23,10 +23,10 @@ KINDS = {"drug": DRUG, "scenario": SCENARIO, "policy": POLICY}
 
 
 def kind_of(word: str) -> Kind:
-    """The kind that a word names.
+    """The kind with this name.
 
     Raises:
-        UnknownNameError: none.
+        UnknownNameError: an unknown kind.
     """
     if word not in KINDS:
         raise UnknownNameError("kind", word, KINDS)
@@ -34,16 +34,16 @@ def kind_of(word: str) -> Kind:
 
 
 def find_any(reference: str, kind: str = "") -> tuple[Kind, Found[object]]:
-    """What a reference leads to, and of which kind it is.
+    """Resolve a reference and determine its kind.
 
     Args:
-        reference: a name, a file, a folder, ``package.module:OBJECT``, a policy in words; ``NAME=REFERENCE`` names it.
-        kind: ``"drug"``, ``"scenario"`` or ``"policy"``; empty: found out.
+        reference: a name, a file, a folder, ``package.module:OBJECT`` or a regimen; ``NAME=REFERENCE`` labels it.
+        kind: ``"drug"``, ``"scenario"`` or ``"policy"``; empty: determined from the reference.
 
     Raises:
-        ConfigError: it could be several kinds.
-        UnknownNameError: it is none.
-        BadPluginError, ModelFileError: a file that cannot be read as one.
+        ConfigError: the reference fits several kinds.
+        UnknownNameError: the reference fits none.
+        BadPluginError, ModelFileError: the file cannot be read.
     """
     name, text = label_of(reference)
     wanted = kind_of(kind) if kind else _kind_of_reference(text)
@@ -98,7 +98,7 @@ def _kind_of_name(text: str) -> Kind:
 
 
 def _kind_that_finds(text: str) -> Kind:
-    """Of an attribute of a module: the kind of its type; a file that nobody reads is refused by the registry."""
+    """The kind of a module's attribute, from its type. The registry refuses files that no kind reads."""
     refusals = []
     for kind in KINDS.values():
         try:
@@ -107,12 +107,12 @@ def _kind_that_finds(text: str) -> Kind:
             refusals.append(error)
             continue
         return kind
-    # The first one names what was found.
+    # The first kind names the object.
     raise refusals[0]
 
 
 def _one(text: str, kinds: list[Kind]) -> Kind:
     if len(kinds) != 1:
         words = " and ".join(f"a {kind.word}" for kind in kinds)
-        raise ConfigError(f"{text} can be {words}: say which with --kind")
+        raise ConfigError(f"{text} can be {words}: choose one with --kind")
     return kinds[0]

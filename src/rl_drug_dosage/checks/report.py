@@ -1,4 +1,4 @@
-"""What a contract check says: named findings, and a report of all checks of one thing."""
+"""Results of contract checks: named findings, and a report of all checks of one object."""
 
 import time
 import traceback
@@ -25,40 +25,40 @@ __all__ = [
 ]
 
 Level = Literal["declared", "quick", "thorough"]
-"""How much is looked at.
+"""Extent of the checks.
 
-``declared``: what is written down, nothing is compiled. ``quick`` also simulates: seconds. ``thorough`` also solves
-the same model in another way, lets policies compete and runs Gymnasium's own checks: minutes.
+``declared``: the declared values; nothing is compiled. ``quick`` also simulates and takes seconds. ``thorough`` also
+solves the model by a second method, compares policies and runs Gymnasium's own checks, and takes minutes.
 """
 
 
 def require_level(level: str) -> None:
-    """Refuse an unknown level.
+    """Raise an error for an unknown level.
 
     Raises:
-        ConfigError: none of `Level`.
+        ConfigError: the level is not one of `Level`.
     """
     if level not in get_args(Level):
         raise ConfigError(f"level must be one of {', '.join(get_args(Level))}, not {level!r}")
 
 
 type Tell = Callable[[str], None]
-"""Is told what runs now."""
+"""Receives the name of each check before it runs."""
 
 OWN = frozenset({"own", "this work", "unpublished"})
-"""A source that is not a publication: a warning, never a failure."""
+"""Sources that are not publications; they give a warning, not a failure."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem.
 
     Args:
         check: name of the check.
-        field: where it is, as one would write it in Python: ``"thetas.cl"``, ``"goal.targets[0].unit"``.
-        came: what stands there.
-        allowed: what may stand there.
-        remedy: what to do.
+        field: the field, as in Python: ``"thetas.cl"``, ``"goal.targets[0].unit"``.
+        came: its value.
+        allowed: allowed values.
+        remedy: how to correct it.
         warning: a warning, not a failure.
     """
 
@@ -75,7 +75,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Passed:
-    """A check without a failure, and what it took."""
+    """A check without a failure, and its duration."""
 
     check: str
     seconds: float
@@ -83,14 +83,14 @@ class Passed:
 
 @dataclass(frozen=True)
 class Report:
-    """What all checks of one thing found.
+    """The results of all checks of one object.
 
     Args:
         kind: ``"drug"``, ``"scenario"`` or ``"policy"``.
-        name: of the thing.
+        name: name of the object.
         passed: checks without a failure, in order.
         findings: failures and warnings, in order.
-        skipped: checks that were not run, because one that they rest on failed.
+        skipped: checks not run, because a check that they depend on failed.
     """
 
     kind: str
@@ -101,24 +101,24 @@ class Report:
 
     @property
     def failures(self) -> tuple[Finding, ...]:
-        """What breaks the contract."""
+        """Findings that break the contract."""
         return tuple(f for f in self.findings if not f.warning)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """What works, and should be known."""
+        """Findings that do not break the contract."""
         return tuple(f for f in self.findings if f.warning)
 
     @property
     def ok(self) -> bool:
-        """Nothing failed; there may be warnings."""
+        """Whether no check failed; there may be warnings."""
         return not self.failures
 
     def raise_if_any(self) -> None:
         """Raise the failures as one error.
 
         Raises:
-            BadPluginError: something failed.
+            BadPluginError: a check failed.
         """
         if self.failures:
             raise BadPluginError(
@@ -140,9 +140,9 @@ class Check[T]:
     """One check.
 
     Args:
-        name: in reports.
-        field: what is to blame where the check itself fails with an error.
-        find: the findings, whose ``check`` may be left empty.
+        name: name in reports.
+        field: field to report if the check itself raises an error.
+        find: returns the findings; their ``check`` may be empty.
     """
 
     name: str
@@ -151,7 +151,7 @@ class Check[T]:
 
 
 def check[T](field: str) -> Callable[[Callable[[T], Iterable[Finding]]], Check[T]]:
-    """Make a check of a function; its name is the function's."""
+    """Make a check from a function, named after it."""
 
     def wrap(find: Callable[[T], Iterable[Finding]]) -> Check[T]:
         return Check(find.__name__.strip("_").replace("_", " "), field, find)
@@ -160,35 +160,37 @@ def check[T](field: str) -> Callable[[Callable[[T], Iterable[Finding]]], Check[T
 
 
 def wrong(field: str, came: str, allowed: str, remedy: str) -> Finding:
-    """A failure."""
+    """Make a failure."""
     return Finding("", field, came, allowed, remedy)
 
 
 def doubt(field: str, came: str, allowed: str, remedy: str) -> Finding:
-    """A warning."""
+    """Make a warning."""
     return Finding("", field, came, allowed, remedy, warning=True)
 
 
 def sourced(field: str, text: str, least: int = 6) -> Iterable[Finding]:
-    """Whether a number says where it comes from: a text of ``least`` characters, or one of `OWN`."""
+    """A number has a source: a text of at least ``least`` characters, or one of `OWN`."""
     if text.strip().lower() in OWN:
-        yield doubt(field, f"{text!r}", "a publication", "it cannot be looked up: say what it rests on")
+        yield doubt(field, f"{text!r}", "a publication", "it cannot be looked up: describe its basis")
     elif len(text.strip()) < least:
-        yield wrong(field, f"{text!r}" if text.strip() else "empty", "where the number stands", "name it, or say 'own'")
+        yield wrong(
+            field, f"{text!r}" if text.strip() else "empty", "where the number was published", "cite it, or write 'own'"
+        )
 
 
 def run_checks[T](
     kind: str, name: str, subject: T, stages: Sequence[Sequence[Check[T]]], tell: Tell | None = None
 ) -> Report:
-    """Run checks in order. After a stage with a failure, the stages that rest on it are not run.
+    """Run checks in order. After a stage with a failure, later stages are not run.
 
-    An error that a check meets is a failure of its field, with the error's last line.
+    An error raised by a check is reported as a failure of its field, with the last line of the error.
 
     Args:
-        kind: of thing, for the report.
-        name: of the thing.
-        subject: what every check is handed.
-        stages: checks; those of a stage stand for themselves.
+        kind: kind of object, for the report.
+        name: name of the object.
+        subject: the argument of every check.
+        stages: groups of checks; those of one group are independent.
         tell: receives the name of each check before it runs.
     """
     passed: list[Passed] = []
@@ -213,15 +215,15 @@ def _found[T](each: Check[T], subject: T) -> list[Finding]:
     found: list[Finding] = []
     try:
         found.extend(replace(f, check=f.check or each.name) for f in each.find(subject))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's function raises is what is wrong with it
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - any error of a user's function is a finding
         found.append(replace(failed(each.field, error), check=each.name))
     return found
 
 
 def failed(field: str, error: BaseException) -> Finding:
-    """The failure that an error of somebody's function is."""
+    """Turn an error of a user's function into a failure."""
     if isinstance(error, RlDrugDosageError):
-        return wrong(field, str(error), "parts that fit", "correct it")
+        return wrong(field, str(error), "parts that fit together", "correct it")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/rl_drug_dosage/" not in f.filename]
     own = [f for f in frames if "site-packages" not in f.filename and f.line]
     at = f" (line {own[-1].lineno} of {own[-1].filename.rpartition('/')[2]}: {own[-1].line})" if own else ""

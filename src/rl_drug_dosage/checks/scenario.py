@@ -33,18 +33,18 @@ __all__ = ["check_scenario"]
 def check_scenario(
     scenario: str | Path | Scenario | Found[Scenario], *, level: Level = "quick", tell: Tell | None = None
 ) -> Report:
-    """Whether a scenario keeps the contract that every built-in one keeps.
+    """Check a scenario against the contract of the built-in ones.
 
     Args:
-        scenario: by name, file, value, or as `registry.find` found it.
-        level: how much is looked at, see `Level`.
+        scenario: a name, a file, the object, or the result of `registry.find`.
+        level: extent of the checks, see `Level`.
         tell: receives the name of each check before it runs.
 
     Returns:
-        What was found; `Report.raise_if_any` makes an error of it.
+        The findings; `Report.raise_if_any` raises them as an error.
 
     Raises:
-        UnknownNameError, BadPluginError: there is no such scenario, or its file is none.
+        UnknownNameError, BadPluginError: an unknown scenario, or a file that defines none.
     """
     require_level(level)
     found = scenario if isinstance(scenario, Found) else find_scenario(scenario)

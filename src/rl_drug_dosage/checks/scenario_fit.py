@@ -1,4 +1,4 @@
-"""Whether the drug models of a scenario fit it: covariates, outputs, compartment, random effects; the label's doses."""
+"""Checks that drug models fit a scenario: covariates, outputs, compartment, random effects; and its label doses."""
 
 from collections.abc import Iterable
 
@@ -19,12 +19,12 @@ from rl_drug_dosage.pkpd import DrugModel
 __all__ = ["FIT", "OFTEN", "asks_beyond"]
 
 OFTEN = 0.1
-"""Share of drawn patients' label doses that may be beyond the grid: rare patients are what a grid's ends are for."""
+"""Fraction of label doses that may lie beyond the grid: its ends limit the doses of rare patients."""
 _DRAWN = 50
 
 
 def _drugs(scenario: Scenario) -> list[DrugModel]:
-    """That they exist and fit is the scenario's own check at birth, see `clinic.fit.misfits`."""
+    """The scenario's drug models; `Scenario` itself checks that they exist and fit, see `clinic.fit.misfits`."""
     return [scenario.drug(name) for name in scenario.models]
 
 
@@ -89,15 +89,15 @@ def _simulator_and_controller_can_be_made(scenario: Scenario) -> Iterable[Findin
 
 
 def asks_beyond(scenario: Scenario, asked: np.ndarray, who: str, most: float = 0.0) -> Iterable[Finding]:
-    """Whether the label's rule asks for what cannot be given: not finite, or more than half a step off the grid's ends.
+    """The label doses can be given: they are finite, and at most half a step beyond the ends of the grid.
 
-    The nearest amount is given in its place. Where that happens now and then it is a warning.
+    Otherwise the nearest amount is given. If this is rare, it is a warning.
 
     Args:
         scenario: the task.
-        asked: amounts before they are put on the grid.
-        who: for the message.
-        most: share of them that may be off the grid.
+        asked: label doses before rounding to the grid.
+        who: the patients, for the message.
+        most: fraction of doses that may be off the grid.
     """
     grid = np.asarray(scenario.dosage.amounts, float)
     steps = np.diff(grid) if grid.size > 1 else np.zeros(1)
@@ -105,19 +105,19 @@ def asks_beyond(scenario: Scenario, asked: np.ndarray, who: str, most: float = 0
     unit, asked = scenario.dosage.unit, np.atleast_1d(asked)
     allowed = f"{grid[0]:g} to {grid[-1]:g} {unit}"
     if not np.isfinite(asked).all():
-        yield wrong("label", f"asks for {asked[~np.isfinite(asked)][0]} for {who}", allowed, "correct the rule")
+        yield wrong("label", f"gives {asked[~np.isfinite(asked)][0]} for {who}", allowed, "correct the rule")
         return
     off = (asked < low) | (asked > high)
     if off.any():
         worst = asked.max() if asked.max() > high else asked.min()
-        came = f"asks for {worst:.4g} {unit} for {who}, off the grid ({100 * off.mean():.3g} % of its doses are)"
+        came = f"gives {worst:.4g} {unit} for {who}, off the grid ({100 * off.mean():.3g} % of its doses are)"
         make = wrong if off.mean() > most else doubt
         yield make("label", came, allowed, "extend dosage.amounts or limit the rule: the nearest amount is given")
 
 
 @check("label")
 def _label_doses_are_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
-    """At admission, of the typical patient and of 50 drawn ones."""
+    """Label doses at admission, for the typical patient and for 50 drawn ones."""
 
     def ask(values: dict[str, Array]) -> Array:
         table = {name: jnp.full(scenario.records, value) for name, value in values.items()}

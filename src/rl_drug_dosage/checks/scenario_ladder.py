@@ -1,4 +1,4 @@
-"""The thorough checks of a scenario: knowing more is never worse, extreme doses fail, Gymnasium accepts it."""
+"""Thorough checks of a scenario: more information is never worse, extreme doses fail, Gymnasium accepts it."""
 
 import warnings
 from collections.abc import Iterable
@@ -24,11 +24,11 @@ __all__ = ["LADDER", "THOROUGH"]
 
 _PATIENTS, _FEWER = 500, 100
 _CLEARLY = 5.0
-"""Percentage points of attainment."""
+"""Minimum clear difference in attainment, in percentage points."""
 
 
 class _Says(Policy):
-    """Always the same amount."""
+    """A policy that always gives the same amount."""
 
     amount: Array = eqx.field()
 
@@ -40,7 +40,7 @@ class _Says(Policy):
 
 
 def _attained(scenario: Scenario, policy: Policy, patients: int, *, sees_truth: bool = False) -> np.ndarray:
-    """Share of judged intervals in the windows, patient by patient, in %."""
+    """Percentage of judged intervals inside the windows, per patient."""
     simulator = simulator_of(scenario, scenario.models[0])
     trial = run_trial(scenario, simulator, policy, Cohort(1, patients), sees_truth=sees_truth)
     found: np.ndarray = 100.0 * trial.inside[:, scenario.judged()].mean(1)
@@ -62,7 +62,7 @@ def _interval(column: np.ndarray) -> Interval:
 
 @check("label")
 def _knowing_more_is_never_worse(task: Found[Scenario]) -> Iterable[Finding]:
-    """In the order random << label <= mipd <= oracle; the first and the last step clearly apart."""
+    """Attainment is ordered random << label <= mipd << oracle; ``<<`` means clearly better."""
     found = {name: _by_name(task, name) for name in ("random", "label", "mipd", "oracle")}
     means = ", ".join(f"{name} {column.mean():.1f} %" for name, column in found.items())
     label, random = _interval(found["label"]), _interval(found["random"])
@@ -72,8 +72,8 @@ def _knowing_more_is_never_worse(task: Found[Scenario]) -> Iterable[Finding]:
         came = f"Bayesian dosing is worse than the label ({means})"
         yield wrong("look_ahead", came, "at least as good", "look further ahead, or measure more")
     if not _interval(found["oracle"] - found["mipd"]).low > 0.0:
-        came = f"knowing the truth is no better than Bayesian dosing ({means})"
-        yield wrong("goal", came, "clearly better", "the task leaves nothing to learn: add variability")
+        came = f"the oracle is no better than Bayesian dosing ({means})"
+        yield wrong("goal", came, "clearly better", "the task leaves no room for improvement: add variability")
 
 
 @check("goal")
@@ -93,7 +93,7 @@ def _gymnasium_accepts_it(task: Found[Scenario]) -> Iterable[Finding]:
     import gymnasium
     from gymnasium.utils.env_checker import check_env
 
-    # Render modes are tried on copies that Gymnasium makes by id, which only built-in scenarios have.
+    # Gymnasium checks render modes on copies made by id, which only built-in scenarios have.
     built_in = task.env_id in gymnasium.registry
     env = gymnasium.make(task.env_id).unwrapped if built_in else SingleEnv(env_of(task.value).make())
     with warnings.catch_warnings(record=True) as said:
@@ -103,9 +103,9 @@ def _gymnasium_accepts_it(task: Found[Scenario]) -> Iterable[Finding]:
         finally:
             env.close()
     for each in said:
-        # Actions of amounts run from 0, which Gymnasium calls unusual.
+        # Dose actions start at 0; Gymnasium recommends symmetric ranges.
         if "symmetric and normalized" not in str(each.message):
-            yield wrong("schedule", f"Gymnasium's check_env says: {each.message}", "no warning", "correct it")
+            yield wrong("schedule", f"Gymnasium's check_env warns: {each.message}", "no warning", "correct it")
 
 
 LADDER: tuple[Check[Found[Scenario]], ...] = (

@@ -1,4 +1,4 @@
-"""Laws that a scenario is held to by playing it: a patient is its key alone, courses and rewards are finite."""
+"""Checks of a scenario by simulation: a patient depends on its key only, courses and rewards are finite."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +19,7 @@ __all__ = ["A_PATIENT_IS_ITS_KEY_ALONE", "QUICK"]
 
 @check("models")
 def _a_patient_is_its_key_alone(scenario: Scenario) -> Iterable[Finding]:
-    """One program: two patients step by step in the environment, once each and once again."""
+    """Two patients step by step in the environment, each simulated twice, in one program."""
     env = env_of(scenario).make()
     assert isinstance(env, ScenarioEnv)
     amount = jnp.asarray([scenario.dosage.usual])
@@ -34,9 +34,14 @@ def _a_patient_is_its_key_alone(scenario: Scenario) -> Iterable[Finding]:
     first, again, second = (jax.device_get(run(c)) for c in (one, one, other))
     same = jax.tree.map(lambda a, b: np.array_equal(a, b, equal_nan=True), first, again)
     if not all(jax.tree.leaves(same)):
-        yield wrong("models", "one key gave two different patients", "the same bits", "draw chance from the key only")
+        yield wrong(
+            "models",
+            "one key gave two different patients",
+            "bit-identical patients",
+            "draw random numbers from the key only",
+        )
     if np.array_equal(first[-1].contents, second[-1].contents):
-        yield wrong("models", "two keys gave the same patient", "different ones", "give the cohort some variability")
+        yield wrong("models", "two keys gave the same patient", "different ones", "add variability to the cohort")
     if first[0].shape != (env.observer.size,):
         yield wrong(
             "covariates", f"an observation of shape {first[0].shape}", f"({env.observer.size},)", "correct them"
@@ -47,7 +52,7 @@ def _a_patient_is_its_key_alone(scenario: Scenario) -> Iterable[Finding]:
     if not np.isfinite(first[2]).all():
         yield wrong("reward", f"{first[2]} for the usual dose", "a finite number", "correct the function")
     if first[4] and env.horizon > 1:
-        yield wrong("schedule.decisions", "ends with the first decision", f"{env.horizon} decisions", "correct it")
+        yield wrong("schedule.decisions", "ends at the first decision", f"{env.horizon} decisions", "correct it")
 
 
 A_PATIENT_IS_ITS_KEY_ALONE = _a_patient_is_its_key_alone
@@ -70,7 +75,7 @@ def _finite(watched: Watched, doses: str, scenario: Scenario) -> Iterable[Findin
 
 @check("reward")
 def _courses_are_finite(scenario: Scenario) -> Iterable[Finding]:
-    """Under the label, random doses and the highest one: 50 drawn patients each, from admission to the end."""
+    """Courses of 50 drawn patients are finite under the label, random doses and the highest dose."""
     model = simulator_of(scenario, scenario.models[0])
     for watched, doses in (
         (label_course(scenario, model), "under the label"),
@@ -82,7 +87,7 @@ def _courses_are_finite(scenario: Scenario) -> Iterable[Finding]:
 
 @check("label")
 def _label_stays_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
-    """At every decision of 50 drawn patients who are treated by it."""
+    """Label doses at every decision, for 50 drawn patients treated by the label."""
     courses = label_course(scenario, simulator_of(scenario, scenario.models[0])).courses
     asked = np.asarray(courses.proposal)[np.asarray(courses.alive)]
     yield from asks_beyond(scenario, asked, "a drawn patient in the course", OFTEN)
@@ -90,7 +95,7 @@ def _label_stays_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
 
 @check("monitoring")
 def _levels_come_when_they_are_drawn(scenario: Scenario) -> Iterable[Finding]:
-    """A chart shows a level once it is back, never before; something is measured at all."""
+    """A record contains a level only after its result is back, and at least one level is measured."""
     charts = label_course(scenario, simulator_of(scenario, scenario.models[0])).charts
     decisions = scenario.schedule.decisions
     early = [bool(charts.known[k, :, k:].any()) for k in range(decisions)]
@@ -99,8 +104,8 @@ def _levels_come_when_they_are_drawn(scenario: Scenario) -> Iterable[Finding]:
             "monitoring", f"a level is known at decision {early.index(True)} before it is drawn", "later", "report it"
         )
     if decisions > 1 and not charts.known.any() and scenario.monitoring.missed < 1:
-        came = "no level is back before the last decision"
-        yield wrong("monitoring.turnaround_h", came, "one that a dose can follow", "draw earlier, or shorten it")
+        came = "no result is back before the last decision"
+        yield wrong("monitoring.turnaround_h", came, "a result that can guide a dose", "draw earlier, or shorten it")
 
 
 QUICK = (

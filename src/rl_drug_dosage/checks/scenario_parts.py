@@ -1,4 +1,4 @@
-"""What each part of a scenario promises by itself: schedule, doses, monitoring, goal, limits, training."""
+"""Checks of each part of a scenario: schedule, doses, monitoring, goal, limits, training."""
 
 import json
 import math
@@ -18,14 +18,14 @@ __all__ = ["PARTS"]
 
 
 def _above(field: str, value: float | None, low: float, unit: str, *, or_equal: bool = False) -> Iterable[Finding]:
-    """A number that is finite and above a bound."""
+    """The number is finite and above a bound."""
     if value is None or (math.isfinite(value) and (value > low or (or_equal and value == low))):
         return
     yield wrong(field, f"{value:g} {unit}".strip(), f"{'from' if or_equal else 'above'} {low:g}", "correct it")
 
 
 def _indices(field: str, values: tuple[int, ...] | None, count: int) -> Iterable[Finding]:
-    """Decisions by number, each once, in order."""
+    """Decision indices are distinct and ascending."""
     if values is None:
         return
     if list(values) != sorted(set(values)) or any(not 0 <= v < count for v in values) or not values:
@@ -102,20 +102,20 @@ def _monitoring_is_sound(scenario: Scenario) -> Iterable[Finding]:
 def _goal_is_sound(scenario: Scenario) -> Iterable[Finding]:
     goal = scenario.goal
     if not goal.title:
-        yield wrong("goal.title", "empty", "the primary endpoint in words, with its unit", "write it")
+        yield wrong("goal.title", "empty", "a description of the primary endpoint, with its unit", "write it")
     if not goal.targets:
-        yield wrong("goal.targets", "empty", "at least one window", "say what is aimed at")
+        yield wrong("goal.targets", "empty", "at least one window", "add a target")
     for i, target in enumerate(goal.targets):
         yield from windows_of(f"goal.targets[{i}]", target)
         if target.metric in {"average", "time_above"}:
             allowed = "trough, peak, nadir, value, auc24 or auc_total"
-            yield wrong(f"goal.targets[{i}].metric", repr(target.metric), allowed, "judge another metric")
+            yield wrong(f"goal.targets[{i}].metric", repr(target.metric), allowed, "use another metric")
     yield from _indices("goal.judged", goal.judged, scenario.schedule.decisions)
 
 
 @check("goal.harms")
 def _harms_are_sound(scenario: Scenario) -> Iterable[Finding]:
-    """One limit each, which leaves some of the window of the same metric."""
+    """Each harm has one limit, which leaves a part of the window of the same metric."""
     for i, harm in enumerate(scenario.goal.harms):
         at = f"goal.harms[{i}]"
         limit = harm.below if harm.above is None else harm.above
@@ -128,7 +128,12 @@ def _harms_are_sound(scenario: Scenario) -> Iterable[Finding]:
             if (target.metric, target.output) == (harm.metric, harm.output) and _takes_all(harm, target):
                 side = "above" if harm.above is not None else "below"
                 came = f"{limit:g}: the whole window {target.low} to {target.high} {target.unit} is harmful"
-                yield wrong(f"{at}.{side}", came, "a limit that leaves some of the window", "correct it, or swap sides")
+                yield wrong(
+                    f"{at}.{side}",
+                    came,
+                    "a limit that leaves a part of the window",
+                    "correct it, or swap above and below",
+                )
 
 
 def _takes_all(harm: Harm, target: Target) -> bool:
@@ -163,7 +168,7 @@ def _shield_is_sound(scenario: Scenario) -> Iterable[Finding]:
 
 @check("training")
 def _training_settings_are_accepted(scenario: Scenario) -> Iterable[Finding]:
-    """By `TrainConfig`, one by one, and by the environment."""
+    """Training settings are checked one by one by `TrainConfig`, options by the environment."""
     training = scenario.training
     for name, value in training.given().items():
         try:
@@ -178,7 +183,7 @@ def _training_settings_are_accepted(scenario: Scenario) -> Iterable[Finding]:
     try:
         json.dumps(dict(training.env), allow_nan=False)
     except (TypeError, ValueError) as error:
-        yield wrong("training.env", f"cannot be written down ({error})", "JSON values", "use numbers, texts, lists")
+        yield wrong("training.env", f"cannot be saved ({error})", "JSON values", "use numbers, texts, lists")
 
 
 @check("spread")

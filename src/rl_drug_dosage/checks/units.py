@@ -1,4 +1,4 @@
-"""The units that contracts know, and those that a parameter's name asks for."""
+"""Known units, and the units implied by parameter names."""
 
 import re
 
@@ -19,17 +19,17 @@ _ASKED = (
     (r"(?:ka|ke|kel|k\d\d|ke0)", rf"1/{_TIME}", "1/h, as a rate constant has"),
     (r"(?:mtt|lag|tlag|mat)", _TIME, "h, as a time has"),
 )
-"""Names that the field gives a parameter -> its unit, and that in words. What stands behind an underscore tells sexes
-or alleles apart; an effect on a parameter ("age_on_cl") has a unit of its own, and a factor is 1."""
+"""Usual parameter names -> pattern and description of the unit. A suffix after an underscore marks sexes or alleles. An
+effect on a parameter ("age_on_cl") has its own unit, and a factor has unit 1."""
 
 
 def is_known(unit: str) -> bool:
-    """Products of known units over known units, the logarithm of one, or an indicator; ``1`` is a pure number."""
+    """Whether a unit is a quotient of known units, the logarithm of one, or an indicator; ``1`` is dimensionless."""
     return bool(_KNOWN.fullmatch(unit))
 
 
 def fits_name(name: str, unit: str) -> str:
-    """The unit that a parameter's name asks for, in words; empty where it has one, or the name asks for none."""
+    """The unit implied by a parameter's name, if the parameter has another one; otherwise empty."""
     if "_on_" in name or unit == "1":
         return ""
     for names, units, words in _ASKED:

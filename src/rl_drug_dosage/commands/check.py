@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _BROKEN = 1
-"""Exit code when a check fails; errors (no such file, ...) have their own."""
+"""Exit code if a check fails; errors such as a missing file have another one."""
 
 
 def command(
@@ -52,7 +52,7 @@ def command(
     scenario = scenario or _trained_for(what, found)
     if (what.word == "policy") != (scenario is not None):
         hint = "name one with --scenario" if scenario is None else "leave --scenario out"
-        raise ConfigError(f"{reference} is a {what.word}; a policy, and nothing else, is checked in a scenario: {hint}")
+        raise ConfigError(f"{reference} is a {what.word}; only a policy is checked in a scenario: {hint}")
     task = _task(scenario)
     _make_folder(output_dir)
     report = _check(what, found, task, "thorough" if thorough else "quick")

@@ -149,7 +149,7 @@ def _show_project(console: "Console") -> None:
     console.print(f"rl-drug-dosage {version('rl-drug-dosage')}: dosing policies trained with PPO on virtual patients")
     console.print("For research and education only; nothing here is meant to treat a patient.")
     console.print(f"Python {platform.python_version()}, JAX {version('jax')}, Gymnasium {version('gymnasium')}")
-    console.print(f"compiled programs are kept in {cache_folder()}", soft_wrap=True)
+    console.print(f"compiled programs are cached in {cache_folder()}", soft_wrap=True)
     console.print("dosing scenarios: `rl-drug-dosage info --scenarios`")
     for env_id in sorted(set(catalog.ids()) - catalog.scenario_ids()):
         env = catalog.find_env(env_id)

@@ -40,7 +40,7 @@ def command(
         raise ConfigError(f"name {name!r} is not allowed: use letters, digits, - and _, starting with a letter")
     word = name.replace("_", "-")
     if word in registry.names(_KINDS[kind]):
-        raise ConfigError(f"{kind} {word!r} exists already: give yours another name, or the two cannot be told apart")
+        raise ConfigError(f"{kind} {word!r} exists already: choose another name")
     for option, given, wanted in (("--ode", ode, "drug"), ("--drug", bool(drug), "scenario")):
         if given and kind != wanted:
             raise ConfigError(f"{option} is for `new {wanted}`: leave it out")
@@ -87,7 +87,9 @@ def _scenario_words(reference: str, folder: Path) -> dict[str, str]:
     if is_file_reference(DRUG, reference):
         path = Path(reference) if Path(reference).is_file() else folder / reference
         if path.is_file() and path.resolve().parent != folder.resolve():
-            raise ConfigError(f"{reference} lies outside of {folder}: a scenario file names drugs beside it; copy it")
+            raise ConfigError(
+                f"{reference} is not in {folder}: a scenario file can only use drug files in its own folder; copy it"
+            )
         model, said = load_drug(path), path.name
     else:
         model = load_drug(reference)
@@ -99,7 +101,7 @@ def _proposed(model: "DrugModel") -> dict[str, str]:
     """The template's placeholders for a scenario: schedule, sampling plan and goal, taken from the drug file."""
     measured = [output for output in model.outputs if output.residual is not None]
     if not measured:
-        raise ConfigError(f"{model.name} publishes no residual error, so that nothing can be measured: use another one")
+        raise ConfigError(f"{model.name} publishes no residual error, so levels cannot be simulated: use another one")
     output, route = measured[0], model.dosing.routes[0]
     interval_h = model.dosing.intervals_h[0]
     usable = [t for t in model.targets if t.output == output.name and t.metric not in {"average", "time_above"}]

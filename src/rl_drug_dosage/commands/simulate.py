@@ -40,7 +40,7 @@ def command(  # noqa: PLR0917 - the options of a command line
         str | None, typer.Option(help="Route, or a part of its name (`info --drug`).", show_default=_FROM_DRUG)
     ] = _DEFAULT["route"],
     seed: Annotated[int, typer.Option(help="Random seed; patients are disjoint from training.")] = _DEFAULT["seed"],
-    output_dir: Annotated[Path, typer.Option(help="Folder for the data, the figure and their record.")] = Path(),
+    output_dir: Annotated[Path, typer.Option(help="Folder for the data, the figure and the settings.")] = Path(),
     file_format: Annotated[str, typer.Option("--format", help="csv or parquet (needs pyarrow).")] = _DEFAULT[
         "file_format"
     ],
@@ -58,7 +58,7 @@ def command(  # noqa: PLR0917 - the options of a command line
     ] = _DEFAULT["variability"],
     device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
 ) -> None:
-    """Simulate a virtual cohort on a published drug model.
+    """Simulate a virtual cohort with a drug model.
 
     Example: rl-drug-dosage simulate --drug vancomycin-goti2018 --dose 1000 --interval 12 --days 7
     """

@@ -43,11 +43,11 @@ def _train(ctx: typer.Context, **values: Any) -> None:
 def _tell(result: "RunResult") -> None:
     folder = result.folder
     if result.interrupted_by is not None and not result.complete:
-        typer.echo(f"stopped at step {result.step:,}; go on with: {result.resume_command}")
+        typer.echo(f"stopped at step {result.step:,}; resume with: {result.resume_command}")
         raise typer.Exit(128 + result.interrupted_by)
     if result.train_s > 0:
         typer.echo(
-            f"trained {result.step:,} steps in {result.train_s:.1f} s, after {result.compile_s:.1f} s of compiling"
+            f"trained {result.step:,} steps in {result.train_s:.1f} s, after {result.compile_s:.1f} s of compilation"
         )
     if result.summaries:
         typer.echo("last evaluation, deterministic policy on held-out patients:")
@@ -73,7 +73,7 @@ def _signature() -> inspect.Signature:
         return inspect.Parameter(name, text, default=default, annotation=Annotated[kind, option])
 
     fields = [parameter(o.name, o.kind, o.default, o.help, o.panel) for o in options_of() + options_of(RunOptions)]
-    presets = f"a set of defaults: {', '.join(PRESETS)}, or scenario (that of a dosing scenario)"
+    presets = f"a set of defaults: {', '.join(PRESETS)}, or scenario (the settings of the dosing scenario)"
     own = [
         parameter("scenario", str, _DEFAULT["scenario"], "dosing task: a name or a file, in place of --env-id", "Task"),
         parameter("decisions", int, _DEFAULT["decisions"], "decisions per course (0: the scenario's default)", "Task"),

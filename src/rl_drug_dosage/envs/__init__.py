@@ -1,4 +1,4 @@
-"""Environments for learners: pure functions, and their Gymnasium faces. ``<name>_v<n>.py`` defines ``ENV``."""
+"""Reinforcement-learning environments: pure functions, and Gymnasium interfaces. ``<name>_v<n>.py`` defines ``ENV``."""
 
 from rl_drug_dosage.utils.lazy import lazily
 

@@ -1,4 +1,4 @@
-"""Our environments by what somebody writes: an id, a scenario in any form that `registry` knows."""
+"""Finds environments by id, or by a scenario in any form that `registry` accepts."""
 
 import dataclasses
 import math
@@ -19,22 +19,22 @@ __all__ = ["describe", "find_env", "find_ours", "ids", "make", "scenario_ids"]
 
 
 def ids() -> tuple[str, ...]:
-    """The Gymnasium ids of all environments that come with the package."""
+    """Gymnasium ids of all built-in environments."""
     return tuple(
         registry.env_id_of(m) for k in (registry.ENVIRONMENT, registry.SCENARIO) for m in registry.modules(k.room)
     )
 
 
 def scenario_ids() -> frozenset[str]:
-    """The Gymnasium ids of the scenarios that come with the package."""
+    """Gymnasium ids of the built-in scenarios."""
     return frozenset(registry.env_id_of(module) for module in registry.modules(registry.SCENARIO.room))
 
 
 def find_ours(reference: object) -> registry.Found[Any] | None:
-    """The environment or scenario that a reference leads to; ``None`` for somebody else's id.
+    """Find an environment or scenario of this package or the user; ``None`` for the id of another Gymnasium package.
 
     Args:
-        reference: an environment's id, or an environment or scenario in any form that `registry` knows. A file or
+        reference: an environment id, or an environment or scenario in any form that `registry` accepts. A file or
             module may define either.
 
     Raises:
@@ -65,12 +65,12 @@ def find_ours(reference: object) -> registry.Found[Any] | None:
 
 
 def _somewhere(text: str) -> bool:
-    """A file or a module, which may define either kind; a slash alone may belong to a Gymnasium id, ``ALE/Pong-v5``."""
+    """Whether a text is a file or module, which may define either kind; ``ALE/Pong-v5`` is a Gymnasium id."""
     return ":" in text or Path(text).suffix in {".py", ".toml"} or ("/" in text and Path(text).exists())
 
 
 def find_env(reference: object) -> Env | None:
-    """The environment of an id, or of a scenario's name, file, entry point or value; ``None`` for somebody else's id.
+    """Find an environment by id, or by a scenario; ``None`` for the id of another Gymnasium package.
 
     Raises:
         BadPluginError, UnknownNameError: see `find_ours`.
@@ -82,10 +82,10 @@ def find_env(reference: object) -> Env | None:
 
 
 def make(env: Env, options: Mapping[str, Any], frame_stack: int = 1) -> FunctionalEnv:
-    """Build an environment with its options, and its memory if it has one.
+    """Build an environment with options; ``frame_stack`` > 1 adds a `HistoryStack`.
 
     Raises:
-        UnknownNameError: an option that it does not have.
+        UnknownNameError: an unknown option.
         ConfigError: a value that is not allowed.
     """
     functional = env.make(**options)
@@ -93,7 +93,7 @@ def make(env: Env, options: Mapping[str, Any], frame_stack: int = 1) -> Function
 
 
 def describe(functional: FunctionalEnv) -> dict[str, Any]:
-    """What a model file records of an environment besides its id and options."""
+    """Properties of an environment that a model file records besides its id and options."""
     window = functional.window
     return {
         "units": {name: axis.unit for name, axis in functional.axes.items()},

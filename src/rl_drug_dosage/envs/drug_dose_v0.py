@@ -1,4 +1,4 @@
-"""DrugDose-v0: one compartment, one dose a step, one window to stay in.
+"""DrugDose-v0: one compartment, one dose per step, one target window.
 
 Observation: ``[C]``, the concentration.
 
@@ -13,10 +13,10 @@ Starting state: ``C = c0``.
 
 Truncation: after ``horizon`` steps. An episode never terminates.
 
-Units are arbitrary (``a.u.``): this is the teaching example, not a drug.
+Units are arbitrary (``a.u.``): this is a teaching example, not a drug.
 
-An upper bound for every policy, ignoring the noise: from ``C = 0`` with ``max_dose = 1`` the window [2, 3] is out of
-reach for two steps at any ``k > 0``, so that at most 98 of 100 steps can be in range.
+Upper bound for every policy, ignoring the noise: from ``C = 0`` with ``max_dose = 1``, the window [2, 3] cannot be
+reached in the first two steps for any ``k > 0``, so at most 98 of 100 steps can be in range.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from rl_drug_dosage.types import Array
 
 __all__ = ["ENV", "DrugDose", "DrugDoseState", "make_drug_dose"]
 
-# float32 normals of JAX stay within 5.42 standard deviations (inverse error function of the nearest number to 1)
+# JAX's float32 normals stay within 5.42 standard deviations (inverse error function of the float nearest to 1)
 _MOST_DEVIATIONS = 6.0
 
 _AXES = MappingProxyType(
@@ -43,17 +43,17 @@ _AXES = MappingProxyType(
 
 
 class DrugDoseState(NamedTuple):
-    """One patient between two doses."""
+    """State of one patient between two doses."""
 
     concentration: Float[jax.Array, ""]
     k: Float[jax.Array, ""]
-    """Fraction that this patient eliminates in a step."""
+    """Fraction eliminated per step in this patient."""
     t: Int[jax.Array, ""]
     """Steps since the start."""
 
 
 class DrugDose(FunctionalEnv):
-    """Build it with ``make_drug_dose``, which checks the options."""
+    """The DrugDose environment. Use ``make_drug_dose``, which checks the options."""
 
     k_low: Float[Array, ""]
     k_high: Float[Array, ""]
@@ -71,7 +71,7 @@ class DrugDose(FunctionalEnv):
     @property
     def observation_bounds(self) -> tuple[np.ndarray, np.ndarray]:
         gain = float(self.max_dose) + _MOST_DEVIATIONS * float(self.noise_std)
-        # a sum of many float32 doses may end a little above the exact one
+        # a sum of many float32 doses may slightly exceed the exact value
         return np.zeros(1, np.float32), np.full(1, 1.001 * (float(self.c0) + self.horizon * gain), np.float32)
 
     @property
@@ -127,7 +127,7 @@ def make_drug_dose(
     noise_std: float = 0.0,
     k_range: tuple[float, float] | None = None,
 ) -> DrugDose:
-    """The environment, its options checked.
+    """Make the environment and check its options.
 
     Args:
         k: fraction eliminated per step, in [0, 1].
@@ -161,7 +161,7 @@ _MOST = 1e6
 
 
 def _float32(name: str, value: float) -> float:
-    """The number that the environment will use; refused where it is no number, or one that float32 cannot hold well."""
+    """The value rounded to float32; an error if it is not a number, or out of the allowed range."""
     require(_is_number(value) and 0.0 <= value <= _MOST, name, value, f"a number from 0 to {_MOST:g}")
     return float(np.float32(value))
 
@@ -179,6 +179,6 @@ def _checked_range(k_range: tuple[float, float]) -> tuple[float, float]:
 
 ENV = Env(
     build=make_drug_dose,
-    title="one compartment, one dose a step, keep the concentration in its window",
+    title="one compartment, one dose per step, keep the concentration in its window",
     training_options=MappingProxyType({"noise_std": 0.01, "k_range": (0.03, 0.08)}),
 )

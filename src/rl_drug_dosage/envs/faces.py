@@ -1,4 +1,4 @@
-"""Our environments as Gymnasium sees them: one at a time, or a batch natively."""
+"""Gymnasium interfaces of the environments: a single one, and a vectorised batch."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,15 +21,15 @@ __all__ = ["DrugDoseEnv", "SingleEnv", "VectorisedEnv", "make_env", "make_vector
 
 
 def make_env(env: object, *, render_mode: str | None = None, **options: Any) -> "SingleEnv":
-    """One patient at a time.
+    """Make a Gymnasium environment with one patient at a time.
 
     Args:
-        env: an environment's id, or a scenario in any form that `registry` knows: a name, a file, the value.
+        env: an environment id, or a scenario in any form that `registry` accepts: a name, a file, the object.
         render_mode: ``None`` or ``"rgb_array"``.
-        options: the environment's own.
+        options: options of the environment.
 
     Raises:
-        UnknownNameError: no such environment, or an option that it does not have.
+        UnknownNameError: an unknown environment, or an unknown option.
         ConfigError: a value that is not allowed.
     """
     return SingleEnv(_load(env).make(**options), render_mode=render_mode)
@@ -43,14 +43,14 @@ def make_vector_env(
     render_mode: str | None = None,
     **options: Any,
 ) -> "VectorisedEnv":
-    """A batch of patients in one compiled call; arguments and errors as `make_env`."""
+    """Make a vector environment: a batch of patients in one compiled call. Arguments and errors as for `make_env`."""
     if render_mode is not None:
         raise ConfigError(f"a vector environment does not render, render_mode must be None, not {render_mode!r}")
     return VectorisedEnv(_load(env).make(**options), num_envs, autoreset_mode=autoreset_mode)
 
 
 def DrugDoseEnv(*, render_mode: str | None = None, **options: Any) -> "SingleEnv":  # noqa: N802 - the public name
-    """DrugDose-v0 without Gymnasium's registry and its wrappers; the options are those of ``make_drug_dose``."""
+    """Make DrugDose-v0 without Gymnasium's registry and wrappers. For the options see ``make_drug_dose``."""
     return make_env("DrugDose-v0", render_mode=render_mode, **options)
 
 
@@ -66,8 +66,8 @@ def _space(bounds: tuple[np.ndarray, np.ndarray]) -> gymnasium.spaces.Box:
     return gymnasium.spaces.Box(low, high, dtype=np.float32)
 
 
-# The programs are shared by all instances: the environment itself is an argument. Keys travel as plain numbers, since
-# wrapping them outside of a compiled function costs more than the step.
+# All instances share the compiled programs, because the environment is an argument. Keys are passed as plain integers:
+# wrapping them outside a compiled function costs more than the step.
 KeyData = UInt32[Array, "*batch 2"]
 
 
@@ -78,7 +78,7 @@ def _reset(env: FunctionalEnv, key: KeyData) -> tuple[State, Array]:
 
 @jax.jit
 def _step(env: FunctionalEnv, state: State, action: Array, key: KeyData) -> tuple[Float[Array, " packed"], State]:
-    """One step, all but the state as one vector: bringing six arrays back one by one would cost more than the step.
+    """One step. All results but the state are packed into one vector: transferring six arrays costs more than the step.
 
     The order is ``[reward, terminated, truncated, in_range, concentration, dose, obs.., metrics..]``.
     """
@@ -90,7 +90,7 @@ def _step(env: FunctionalEnv, state: State, action: Array, key: KeyData) -> tupl
 
 
 class _Seen(NamedTuple):
-    """What a step brought, on the host."""
+    """The results of a step, as NumPy arrays."""
 
     obs: np.ndarray
     reward: np.ndarray
@@ -103,7 +103,7 @@ class _Seen(NamedTuple):
 
 
 def _unpack(packed: np.ndarray, obs_size: int) -> _Seen:
-    """From ``[..., packed]``."""
+    """Unpack ``[..., packed]``, see `_step`."""
     reward, terminated, truncated, in_range, concentration, dose = np.moveaxis(packed[..., :6], -1, 0)
     end = 6 + obs_size
     obs, metrics = packed[..., 6:end], packed[..., end:]
@@ -114,7 +114,7 @@ def _unpack(packed: np.ndarray, obs_size: int) -> _Seen:
 def _reset_batch(
     env: FunctionalEnv, keys: KeyData, state: State, obs: Array, mask: Array
 ) -> tuple[KeyData, State, Array]:
-    """Reset where ``mask`` holds, leave the others alone."""
+    """Reset the environments selected by ``mask`` and keep the others."""
     new_keys, draws = _split(keys)
     fresh = (new_keys, *jax.vmap(_reset, in_axes=(None, 0))(env, draws))
     return where_rows(mask, fresh, (keys, state, obs))
@@ -132,7 +132,7 @@ def _split(keys: KeyData) -> tuple[KeyData, KeyData]:
 
 
 def _on_cpu(env: FunctionalEnv) -> FunctionalEnv:
-    """The environment's numbers as device arrays: handing NumPy scalars to every call would cost more than the step."""
+    """The environment with device arrays as leaves: passing NumPy scalars to each call costs more than the step."""
     return jax.device_put(env, jax.local_devices(backend="cpu")[0])
 
 
@@ -141,7 +141,7 @@ def _key(rng: np.random.Generator) -> np.ndarray:
 
 
 def _checked(action: np.ndarray, space: gymnasium.spaces.Box) -> np.ndarray:
-    """The action as float32, or an error: an environment never silently clips a dose."""
+    """The action as float32. An action outside the space is an error; it is never clipped silently."""
     action = np.asarray(action, np.float32)
     if action.shape != space.shape:
         raise ConfigError(f"an action must have shape {space.shape}, not {action.shape}")
@@ -155,11 +155,11 @@ def _checked(action: np.ndarray, space: gymnasium.spaces.Box) -> np.ndarray:
 
 
 class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
-    """One patient. ``info`` carries ``in_range``, and after the first step the ``concentration`` and ``dose``.
+    """One patient. The ``info`` of a step contains ``in_range``, ``concentration`` and ``dose``.
 
     Args:
         env: the functional environment.
-        render_mode: ``None`` or ``"rgb_array"``, which draws the course so far with its window.
+        render_mode: ``None`` or ``"rgb_array"``, which draws the episode so far with the therapeutic window.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - Gymnasium reads a class attribute
@@ -178,7 +178,7 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     @property
     def observation_names(self) -> tuple[Feature, ...]:
-        """Name and unit of every number of an observation."""
+        """Name and unit of each component of the observation."""
         return self.functional.observation_names
 
     def reset(
@@ -211,11 +211,11 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """A batch of patients in one compiled call.
 
     Args:
-        env: the functional environment, shared by all.
-        num_envs: the size of the batch.
+        env: the functional environment, shared by all patients.
+        num_envs: batch size.
         autoreset_mode: what happens to a finished episode (Gymnasium's three modes); declared in ``metadata``.
-            ``SAME_STEP`` resets at once and gives the last observation as ``info["final_obs"]``, ``NEXT_STEP`` resets
-            on the next call, whose action is ignored, and ``DISABLED`` leaves it to ``reset`` with a ``reset_mask``.
+            ``SAME_STEP`` resets at once and returns the last observation as ``info["final_obs"]``. ``NEXT_STEP`` resets
+            on the next call, whose action is ignored. ``DISABLED`` requires ``reset`` with a ``reset_mask``.
     """
 
     def __init__(
@@ -242,7 +242,7 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     @property
     def observation_names(self) -> tuple[Feature, ...]:
-        """Name and unit of every number of one patient's observation."""
+        """Name and unit of each component of one patient's observation."""
         return self.functional.observation_names
 
     def reset(
@@ -273,7 +273,7 @@ class VectorisedEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         actions = _checked(actions, self._doses)
         keys, packed, self._state = _step_batch(self._env, self._keys, self._state, actions)
         out = _unpack(np.asarray(packed), self._obs_size)
-        resetting = self._done  # only ever set under NEXT_STEP: this call resets them and ignores their action
+        resetting = self._done  # set under NEXT_STEP only: this call resets them and ignores their action
         self._keys, self._obs = np.array(keys), out.obs
         reward = np.where(resetting, 0.0, out.reward).astype(np.float64)
         terminated, truncated = out.terminated & ~resetting, out.truncated & ~resetting

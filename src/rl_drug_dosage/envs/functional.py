@@ -1,6 +1,6 @@
-"""The one interface of our environments: pure functions over arrays, chance as an argument.
+"""The interface of all environments: pure functions of arrays, with the random numbers as an argument.
 
-The compiled trainer, the evaluator, the Gymnasium ``Env`` and the Gymnasium ``VectorEnv`` all step these functions.
+Training, evaluation, the Gymnasium ``Env`` and the Gymnasium ``VectorEnv`` all call these functions.
 """
 
 import abc
@@ -24,13 +24,13 @@ from rl_drug_dosage.utils.printable import excerpt
 from rl_drug_dosage.utils.words import metric_words, output_words, titled, unit_words
 
 type State = Any
-"""Where an environment is: a pytree of arrays, of the environment's own type; batched along a leading axis."""
+"""State of an environment: a pytree of arrays whose type the environment defines; batched along a leading axis."""
 
 __all__ = ["Axis", "Env", "FunctionalEnv", "Quantity", "State", "Step", "Window", "Wrapped", "require", "where_rows"]
 
 
 class Step(NamedTuple):
-    """What one step gives back; ``obs`` is the final observation when the episode ended, never a reset one."""
+    """Result of one step. After the last step of an episode ``obs`` is its final observation, not that of a reset."""
 
     state: State
     obs: Float[Array, " obs"]
@@ -39,16 +39,16 @@ class Step(NamedTuple):
     truncated: Bool[Array, ""]
     in_range: Bool[Array, ""]
     harm: Float[Array, ""] | float = 0.0
-    """Harmful events in this interval, where the environment counts them."""
+    """Harmful events in this interval, if the environment counts them."""
     metrics: Float[Array, " window"] | tuple[()] = ()
-    """What each of the environment's windows is about, in this interval; left out where that is the concentration."""
+    """Metric of each window in this interval; empty if the window applies to the concentration itself."""
     dose: Float[Array, ""] | None = None
-    """What was given, where that is not the action itself."""
+    """Dose given; None if it equals the action."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A name and a unit, for plots, tables and file headers; ``when`` says at which moments it is looked at."""
+    """Name and unit of a variable, for plots, tables and file headers; ``when`` is the time of its evaluation."""
 
     name: str
     unit: str
@@ -72,12 +72,12 @@ class Axis:
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a window is about: a metric of an output over one interval, such as AUC24 of the concentration.
+    """The quantity that a window limits: a metric of an output over one interval, such as AUC24 of the concentration.
 
     Args:
         output: name of the output.
-        metric: what is judged of it, see `rl_drug_dosage.pkpd.description.Metric`.
-        unit: of the metric.
+        metric: metric of the output, see `rl_drug_dosage.pkpd.description.Metric`.
+        unit: unit of the metric.
     """
 
     output: str
@@ -96,7 +96,7 @@ class Quantity:
 
     @property
     def unit_words(self) -> str:
-        """``mg h/L``; the words where there is no unit."""
+        """``mg h/L``; the name if there is no unit."""
         return unit_words(self.unit) or self.words
 
     @property
@@ -106,20 +106,19 @@ class Quantity:
         return Axis(self.metric if area else f"{self.output}_{self.metric}", self.unit).column
 
     def is_on(self, axis: Axis) -> bool:
-        """Whether it can be read off the course of an output that is drawn at the end of each interval."""
+        """Whether it can be read from a curve of the output at the end of each interval."""
         return self.metric in {"value", "trough"} and (self.output, self.unit) == (axis.name, axis.unit)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A therapeutic window: edges, and the quantity that they are about.
+    """A therapeutic window of one quantity.
 
     Args:
-        low, high: its edges, in the quantity's unit; infinite where it is open. Where they change in the course these
-            are the last ones.
-        quantity: what has to be inside.
+        low, high: edges, in the quantity's unit; infinite if open. If they change over time, these are the last ones.
+        quantity: the quantity that must lie inside.
         earlier: (until, low, high) rows, ascending: the edges of the steps before ``until``.
-        judged: the steps that count; None means all.
+        judged: the judged steps; None means all.
     """
 
     low: float
@@ -136,7 +135,7 @@ class Window:
         high: Float[np.ndarray, " step"],
         judged: tuple[int, ...] | None = None,
     ) -> "Window":
-        """From the edges of every step."""
+        """Make a window from the edges at each step."""
         changes = 1 + np.flatnonzero((low[1:] != low[:-1]) | (high[1:] != high[:-1]))
         earlier = tuple((int(k), float(low[k - 1]), float(high[k - 1])) for k in changes)
         return cls(float(low[-1]), float(high[-1]), quantity, earlier, judged)
@@ -144,11 +143,11 @@ class Window:
     def stretches(
         self, steps: int, within: tuple[float, float] = (-np.inf, np.inf)
     ) -> list[tuple[int, int, float, float]]:
-        """(first step, the one after the last, low, high) of each run of steps that count and share their edges.
+        """(first step, last step + 1, low, high) of each run of judged steps with the same edges.
 
         Args:
-            steps: of an episode.
-            within: the ends of an axis, on which open edges lie.
+            steps: number of steps in an episode.
+            within: axis limits, to which open edges extend.
         """
         counts = np.zeros(steps, bool)
         counts[slice(None) if self.judged is None else [k for k in self.judged if k < steps]] = True
@@ -168,16 +167,16 @@ def _numbered(what: str, count: int) -> tuple[Feature, ...]:
 
 
 class FunctionalEnv(eqx.Module):
-    """An environment as a value. Its numbers are array leaves: changing a value does not recompile.
+    """An environment as a pytree. Its numbers are array leaves, so changing a value does not recompile.
 
-    All functions are unbatched; ``jax.vmap`` makes a cohort. Everything random that a step or a reset may need is drawn
-    beforehand by ``draw``, for a whole rollout in one call.
+    Functions are unbatched unless their name ends in ``_batch``; use ``jax.vmap`` for a cohort. ``draw`` generates all
+    random numbers of a step or a reset in advance, for a whole rollout in one call.
     """
 
     @property
     @abc.abstractmethod
     def horizon(self) -> int:
-        """The number of steps after which an episode is truncated."""
+        """Number of steps after which an episode is truncated."""
 
     @property
     @abc.abstractmethod
@@ -191,17 +190,17 @@ class FunctionalEnv(eqx.Module):
 
     @property
     def highest_dose(self) -> float:
-        """The end of an axis of doses."""
+        """Upper limit of a dose axis."""
         return float(self.action_bounds[1].max())
 
     @property
     @abc.abstractmethod
     def window(self) -> Window:
-        """The therapeutic window; of several, the first."""
+        """The therapeutic window; the first one if there are several."""
 
     @property
     def windows(self) -> tuple[Window, ...]:
-        """All that have to hold, in the order of `Step.metrics`."""
+        """All windows of the goal, in the order of `Step.metrics`."""
         return (self.window,)
 
     @property
@@ -211,42 +210,42 @@ class FunctionalEnv(eqx.Module):
 
     @property
     def observation_names(self) -> tuple[Feature, ...]:
-        """Name and unit of every number of an observation; numbered unless an environment says more."""
+        """Name and unit of each component of the observation; numbered if the environment gives no names."""
         return _numbered("observation", self.observation_bounds[0].size)
 
     @property
     def truth_names(self) -> tuple[Feature, ...]:
-        """The same of `truth`."""
+        """Name and unit of each component of `truth`."""
         chance = jax.eval_shape(lambda: self.draw(jax.random.key(0), ()))
         return _numbered("truth", jax.eval_shape(lambda c: self.truth(self.reset(c)[0]), chance).size)
 
     @abc.abstractmethod
     def draw(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape chance"]:
-        """The chance of ``shape`` steps, each enough for a step and for a reset."""
+        """Random numbers for ``shape`` steps; each row suffices for a step or a reset."""
 
     @abc.abstractmethod
     def reset(self, chance: Float[Array, " chance"]) -> tuple[State, Float[Array, " obs"]]:
-        """A new episode."""
+        """Start a new episode."""
 
     @abc.abstractmethod
     def step(self, state: State, action: Float[Array, " action"], chance: Float[Array, " chance"]) -> Step:
-        """One decision interval."""
+        """Simulate one decision interval."""
 
     @abc.abstractmethod
     def concentration(self, state: State) -> Float[Array, ""]:
         """The monitored output now, on the axis ``concentration`` of `axes`."""
 
     def truth(self, state: State) -> Float[Array, " truth"]:
-        """What only a privileged critic may see: the hidden state; empty unless an environment defines it."""
+        """The hidden state, for a privileged critic only; empty unless an environment defines it."""
         del state
         return jnp.zeros(0)
 
     def truth_batch(self, state: State) -> Float[Array, "env truth"]:
-        """`truth` of a batch."""
+        """`truth` for a batch of states."""
         return jax.vmap(self.truth)(state)
 
     def reset_batch(self, chance: Float[Array, "env chance"]) -> tuple[State, Float[Array, "env obs"]]:
-        """`reset` of a batch."""
+        """`reset` for a batch of environments."""
         return jax.vmap(self.reset)(chance)
 
     def step_batch(
@@ -255,12 +254,12 @@ class FunctionalEnv(eqx.Module):
         action: Float[Array, "env action"],
         chance: Float[Array, "env chance"],
     ) -> Step:
-        """`step` of a batch, in the order of `reset_batch`."""
+        """`step` for a batch, in the order of `reset_batch`."""
         return jax.vmap(self.step)(state, action, chance)
 
 
 class Wrapped(FunctionalEnv):
-    """A wrapper that changes only what is observed."""
+    """Base class of wrappers that change only the observation."""
 
     inner: FunctionalEnv
 
@@ -298,13 +297,13 @@ class Wrapped(FunctionalEnv):
 
 @dataclass(frozen=True)
 class Env:
-    """What an environment's file defines as ``ENV``.
+    """Definition of an environment: the ``ENV`` of its file.
 
     Args:
         build: makes the environment; its keyword arguments are the environment's options.
-        training_options: the options that training and evaluation use unless told otherwise.
-        title: one line for ``info``.
-        training_only: options that only training has: what they change is not what a policy is evaluated on.
+        title: one-line description for ``info``.
+        training_options: default options in training and evaluation.
+        training_only: options that apply in training only, not in evaluation.
     """
 
     build: Callable[..., FunctionalEnv]
@@ -317,22 +316,22 @@ class Env:
         return {name: p.default for name, p in inspect.signature(self.build).parameters.items()}
 
     def training(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The options of training: ``training_options``, with what is given in their place.
+        """Training options: ``training_options``, overridden by the given ones.
 
-        A given ``x`` also replaces a training option ``x_range``, which would draw it.
+        A given ``x`` also replaces a training option ``x_range``, from which ``x`` would be drawn.
         """
         kept = {n: v for n, v in self.training_options.items() if n.removesuffix("_range") not in given}
         return {**kept, **given}
 
     def evaluation(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options of training without those that only training has."""
+        """The training options without those that apply in training only."""
         return {name: value for name, value in options.items() if name not in self.training_only}
 
     def make(self, **options: Any) -> FunctionalEnv:
-        """Build it.
+        """Build the environment.
 
         Raises:
-            UnknownNameError: an option that it does not have.
+            UnknownNameError: an unknown option.
             ConfigError: a value that is not allowed.
         """
         known = self.options()
@@ -343,7 +342,7 @@ class Env:
 
 
 def require(ok: bool, name: str, value: Any, allowed: str) -> None:
-    """Refuse an option of an environment.
+    """Raise an error for an invalid environment option.
 
     Raises:
         ConfigError: unless ``ok``.
@@ -353,7 +352,7 @@ def require(ok: bool, name: str, value: Any, allowed: str) -> None:
 
 
 def where_rows[T](rows: Bool[Array, " env"], this: T, that: T) -> T:
-    """``this`` in the chosen rows of a batch, ``that`` in the others, array by array."""
+    """For each array, ``this`` in the selected rows of a batch and ``that`` in the others."""
 
     def pick(a: Any, b: Any) -> Any:
         return jnp.where(jnp.reshape(rows, rows.shape + (1,) * (a.ndim - 1)), a, b)

@@ -1,4 +1,4 @@
-"""Memory for a memoryless policy: the last observations and actions, side by side."""
+"""Observation stacking for a policy without memory: the last observations and actions in one vector."""
 
 from typing import NamedTuple
 
@@ -16,17 +16,17 @@ __all__ = ["HistoryStack"]
 
 
 class StackState(NamedTuple):
-    """What is observed, and the state behind it."""
+    """The stacked observation, and the state of the inner environment."""
 
     stack: Float[jax.Array, " stacked"]
     inner: State
 
 
 class HistoryStack(Wrapped):
-    """Observe the last ``size`` observations, and the actions between them.
+    """Observe the last ``size`` observations and the actions between them.
 
-    The observation is ``[o_t, o_{t-1}, .., a_{t-1}, a_{t-2}, ..]`` with ``size`` observations and ``size - 1`` actions;
-    before the start there is the first observation and the lowest action.
+    The observation is ``[o_t, o_{t-1}, .., a_{t-1}, a_{t-2}, ..]`` with ``size`` observations and ``size - 1`` actions.
+    At reset it is filled with the first observation and the lowest action.
     """
 
     lowest: Float[Array, " action"]

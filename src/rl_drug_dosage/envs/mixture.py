@@ -1,4 +1,4 @@
-"""Several kinds of patients in one environment: other models, wider variability, other wards."""
+"""A mixture of environments: several drug models, degrees of variability or stress settings in one."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -18,27 +18,27 @@ __all__ = ["Mixture"]
 
 
 class MixtureState(NamedTuple):
-    """Which part an episode is of, and the part's state, its arrays padded to the largest of all parts."""
+    """Index of the component of an episode, and its state with arrays padded to the largest of all components."""
 
     part: Int[Array, ""]
     own: State
 
 
 class Mixture(FunctionalEnv):
-    """Each episode samples one part uniformly; the policy does not observe which.
+    """Each episode samples one component uniformly; the policy does not observe which.
 
-    In a batch, environment ``i`` of ``n`` is always of part ``i parts // n``, so that each part is one program over its
-    own rows. If chance chose the part, every row would compute all of them.
+    In a batch, environment ``i`` of ``n`` always belongs to component ``i parts // n``, so each component computes only
+    its own rows. With a random component per row, every row would compute all components.
 
-    The truth is ``[part, truth of the part, zeros]``.
+    The truth is ``[component, truth of the component, zeros]``.
 
     Args:
-        parts: they share observations, actions, horizon and the type of their states.
+        parts: the components, with the same observations, actions, horizon and type of state.
     """
 
     parts: tuple[FunctionalEnv, ...]
     shapes: tuple[tuple[tuple[int, ...], ...], ...] = eqx.field(static=True)
-    """Of the arrays in the parts' states."""
+    """Shapes of the arrays in each component's state."""
     truest: int = eqx.field(static=True)
     """Size of the longest truth."""
 
@@ -125,7 +125,7 @@ class Mixture(FunctionalEnv):
         return jax.lax.switch(state.part, functions, *operands)
 
     def _own(self, i: int, state: MixtureState) -> State:
-        """The state of part ``i`` in a state of the mixture."""
+        """The state of component ``i`` in a state of the mixture."""
         leaves, structure = jax.tree.flatten(state.own)
         own = [leaf[tuple(map(slice, shape))] for leaf, shape in zip(leaves, self.shapes[i], strict=True)]
         return jax.tree.unflatten(structure, own)

@@ -1,4 +1,4 @@
-"""The patient's true state beside the observation, for a critic that is shown it."""
+"""Adds the patient's true state to the observation, for a privileged critic."""
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ __all__ = ["WithTruth", "with_truth"]
 
 
 class WithTruth(Wrapped):
-    """Observe ``[observation, truth]``."""
+    """An environment whose observation is ``[observation, truth]``."""
 
     size: int = eqx.field(static=True)
 
@@ -54,16 +54,16 @@ class WithTruth(Wrapped):
 
 
 def with_truth(env: FunctionalEnv) -> WithTruth:
-    """An environment with its truth in the observation.
+    """Add the truth to the observation of an environment.
 
     Raises:
-        ConfigError: it has none.
+        ConfigError: the environment has no hidden state.
     """
     chance = jax.eval_shape(lambda: env.draw(jax.random.key(0), ()))
     shape = jax.eval_shape(lambda chance: env.truth(env.reset(chance)[0]), chance)
     if not shape.size:
         raise ConfigError(
-            "--privileged-critic needs an environment that knows more than it shows, which this one does not: leave it "
+            "--privileged-critic needs an environment with a hidden state, which this one does not have: leave it "
             "out, or train in a scenario (rl-drug-dosage info --scenarios)"
         )
     return WithTruth(env, shape.size)

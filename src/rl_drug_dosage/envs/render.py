@@ -1,4 +1,4 @@
-"""The picture behind ``render_mode="rgb_array"``: the course of one episode so far."""
+"""Draws the episode so far, for ``render_mode="rgb_array"``."""
 
 import math
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from rl_drug_dosage.envs.functional import FunctionalEnv, Window
 __all__ = ["draw_course", "shade", "target_words", "top_with"]
 
 _ROOM = 1.5
-"""Above the course, for the legend."""
+"""Headroom above the curve, as a multiple of its maximum, for the legend."""
 _WINDOW = {"color": "tab:green", "alpha": 0.15, "zorder": 0}
 
 
@@ -22,15 +22,15 @@ def draw_course(
     dose: Float[np.ndarray, " step"],
     metrics: Float[np.ndarray, "window step"],
 ) -> np.ndarray:
-    """Draw the monitored output, the goal's metrics that cannot be read off it, and the doses, one above the other.
+    """Draw stacked panels: the monitored output, goal metrics of another quantity, and the doses.
 
-    A window is shaded on an axis of its own quantity only.
+    A window is shaded only on an axis of the same quantity.
 
     Args:
-        env: for the windows, the horizon, names and units.
-        concentration: at the start and after each step.
-        dose: given at the start of each step.
-        metrics: of the windows, in each step; no rows where the environment gives none.
+        env: source of the windows, the horizon, names and units.
+        concentration: value at the start and after each step.
+        dose: dose given at the start of each step.
+        metrics: metric of each window in each step; no rows if the environment returns none.
 
     Returns:
         ``uint8 [480, 640, 3]``.
@@ -55,11 +55,11 @@ def draw_course(
     for ax, (window, row) in zip(middle, apart, strict=True):
         ax.set_ylim(0, top_with([window], np.nanmax(row, initial=0.0), room=1.05))
         shade(ax, window, steps)
-        # what happened in step t is known at its end and belongs to all of it
+        # a metric is computed at the end of step t and describes the whole step
         ax.hlines(row, np.arange(row.size), np.arange(row.size) + 1, color="tab:purple", label=window.quantity.words)
         ax.set_ylabel(window.quantity.unit_words)
         ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.95), ncols=2, frameon=False, fontsize=8)
-    # a dose given at the start of step t acts during it
+    # a dose given at the start of step t is drawn over that step
     lower.bar(np.arange(dose.size), dose, align="edge", color="tab:orange")
     lower.set_ylim(0, env.highest_dose)
     lower.set_ylabel(env.axes["dose"].label)
@@ -69,7 +69,7 @@ def draw_course(
 
 
 def target_words(window: Window) -> str:
-    """What the band of a window is called."""
+    """Legend label of a window."""
     match window.quantity.metric, window.quantity.output:
         case "value", _:
             return "therapeutic window"
@@ -81,18 +81,18 @@ def target_words(window: Window) -> str:
 
 
 def top_with(windows: Iterable[Window], highest: float, *, room: float) -> float:
-    """The end of a vertical axis from 0 on which windows can be seen, with ``room`` times their highest edge."""
+    """Upper limit of a vertical axis that starts at 0 and leaves ``room`` times the highest window edge."""
     edges = [e for w in windows for _, lo, hi in (*w.earlier, (0, w.low, w.high)) for e in (lo, hi) if math.isfinite(e)]
     return max([*(room * e for e in edges), 1.05 * float(highest)]) or 1.0
 
 
 def shade(ax: Any, window: Window, steps: int) -> None:
-    """Shade a window over the steps that count; the limits of the axis must be set. Open edges reach to its ends.
+    """Shade a window over the judged steps. Set the axis limits first: open edges extend to them.
 
     Args:
-        ax: axes in steps and in the window's quantity.
-        window: of the goal.
-        steps: of an episode.
+        ax: axes with steps on x and the window's quantity on y.
+        window: window of the goal.
+        steps: number of steps in an episode.
     """
     label: str | None = target_words(window)
     for start, stop, low, high in window.stretches(steps, ax.get_ylim()):

@@ -1,4 +1,4 @@
-"""A dosing scenario as a decision process for learners and for Gymnasium."""
+"""A dosing scenario as a reinforcement-learning environment."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -34,8 +34,8 @@ MODEL_OPTIONS = ("simulator", "belief")
 """Options of a scenario's environment that name drug models."""
 
 _HARM, _TREND = 0.25, 0.1
-"""Of the reward by goal: a harmful interval costs a quarter of one in the windows; a tenth of the scenario's own reward
-shows the way where every dose misses."""
+"""Weights of the goal reward: a harm costs a quarter of an interval inside the windows. A tenth of the scenario's own
+reward is added, which gives a gradient while every dose misses the windows."""
 
 
 class ScenarioState(NamedTuple):
@@ -44,21 +44,21 @@ class ScenarioState(NamedTuple):
     now: Float[Array, ""]
     """The monitored output at the end of the last interval."""
     key: UInt32[Array, " 2"]
-    """The patient's key as plain numbers."""
+    """The patient's random key as plain integers."""
     k: Int[Array, ""]
-    """The decision that is due."""
+    """Index of the next decision."""
     patient: VirtualPatient
-    """Its own key is left out."""
+    """Without its key, which is stored above."""
     memory: Any
-    """The observer's."""
+    """Memory of the observer."""
 
 
 class ScenarioEnv(FunctionalEnv):
     """A `Scenario` as a `FunctionalEnv`.
 
-    Observation and action are those of `clinic.observation.Observer`; what is dispensed is the nearest amount of the
-    grid. All chance follows from the patient's key. With ``by_goal`` the reward is the share of an interval in the
-    goal's targets, less harms, in place of the scenario's own.
+    Observation and action are those of `clinic.observation.Observer`; the dose given is the nearest amount of the dose
+    grid. All random events follow from the patient's key. With ``by_goal`` the scenario's reward is replaced by the
+    fraction of the interval inside the goal's targets, minus a penalty per harm.
     """
 
     scenario: Scenario = eqx.field(static=True)
@@ -148,7 +148,7 @@ class ScenarioEnv(FunctionalEnv):
         patient, turn = treat(scenario, self.model, patient, given, k)
         obs, memory = self.observer(memory, chart(scenario, patient, k + 1))
         left = scenario.schedule.decisions - 1 - k
-        # Who leaves counts as out of range to the end: the reward says so at once.
+        # A patient who drops out counts as out of range until the end; the reward includes this at once.
         own = turn.reward
         if self.by_goal:
             counts = jnp.asarray(scenario.judged())[k]
@@ -171,7 +171,7 @@ class ScenarioEnv(FunctionalEnv):
         return state.now
 
     def truth(self, state: ScenarioState) -> Float[Array, " truth"]:
-        """Random effects, contents, the true output, what is missed and misread: what the future hangs on."""
+        """Random effects, contents, true output, adherence and assay error: what determines the future course."""
         k, patient = state.k, state.patient
         truth, now = patient.truth, jnp.minimum(k, self.scenario.schedule.decisions - 1)
         own = [truth.eta, truth.kappa[now], jnp.log1p(jnp.maximum(patient.contents, 0.0))]
@@ -194,10 +194,10 @@ def _keyless(patient: VirtualPatient) -> VirtualPatient:
 
 @lru_cache
 def _many_wards(scenario: Scenario, amount: float) -> Scenario:
-    """The scenario with other assays and other patients.
+    """The scenario with more varied assays and covariates, for randomised patients.
 
-    Each patient's assay error is multiplied (sd of the logarithm: 0.3 for an amount of 1), and covariates come from
-    ``Scenario.elsewhere`` where that names them.
+    Each patient's assay error is multiplied by a log-normal factor (SD of the logarithm: 0.3 for an amount of 1).
+    Covariates listed in ``Scenario.elsewhere`` follow the distributions given there.
     """
     monitoring = dataclasses.replace(scenario.monitoring, error_spread=0.3 * amount)
     covariates = tuple(
@@ -207,17 +207,17 @@ def _many_wards(scenario: Scenario, amount: float) -> Scenario:
 
 
 _PART = ("simulator", "randomise", "stress")
-"""What the parts of a mixture may differ in."""
+"""Options in which the components of a mixture may differ."""
 
 
 type Reference = str | Path | DrugModel
-"""Of a drug model, as an option: a name of the scenario's models, or from Python a file or a value."""
+"""Reference to a drug model in an option: one of the scenario's names or, in Python, a file or a `DrugModel`."""
 
 
 def _known(scenario: Scenario, option: str, reference: Reference) -> tuple[Scenario, str]:
-    """The scenario with the drug model of an option, and the model's name.
+    """The scenario with the drug model of an option added, and the model's name.
 
-    Text may have come out of a model file, so that it is only ever looked up among the scenario's own models.
+    Text may come from a model file, so it is only looked up among the scenario's own models.
     """
     require(isinstance(reference, Reference.__value__), option, reference, "the name of a drug model")
     if not isinstance(reference, str):
@@ -234,10 +234,10 @@ def _known(scenario: Scenario, option: str, reference: Reference) -> tuple[Scena
 
 
 def with_named_models(scenario: Scenario, options: Mapping[str, Any]) -> tuple[Scenario, dict[str, Any]]:
-    """A scenario with every drug model that its environment's options name, and options that hold their names.
+    """Add the drug models that the environment options refer to; return the scenario and options with their names.
 
-    For options that the user wrote, on the command line or in code: text may be a file here, and importing it runs it.
-    Never for options out of a model file.
+    Only for options written by the user, on the command line or in code: text may be a file here, and importing a file
+    runs it. Never use it for options from a model file.
 
     Raises:
         UnknownNameError, BadPluginError, ConfigError: see `clinic.fit.with_models`.
@@ -261,7 +261,7 @@ def with_named_models(scenario: Scenario, options: Mapping[str, Any]) -> tuple[S
 
 @lru_cache
 def env_of(task: Scenario) -> Env:
-    """What the catalogue shows of a scenario."""
+    """The environment definition of a scenario."""
 
     def build(  # noqa: PLR0913, PLR0917 - the options of an environment
         simulator: Reference = "",
@@ -289,7 +289,7 @@ def env_of(task: Scenario) -> Env:
             for name in options:
                 if name not in _PART:
                     raise UnknownNameError("option of a mixture's part", name, _PART)
-        # The goal as a reward keeps a tenth of the scenario's own, see `ScenarioEnv`.
+        # The goal reward includes a tenth of the scenario's own reward, see `ScenarioEnv`.
         by_name = None if reward in {"scenario", "goal"} else reward
         scenario = adjusted(task, decisions=decisions or None, reward=by_name)
         scenario, believed = _known(scenario, "belief", belief)

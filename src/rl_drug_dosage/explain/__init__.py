@@ -1,4 +1,4 @@
-"""How a learnt policy doses, for a person: curves, and a dosing table with its fidelity."""
+"""Explains a trained policy: dose curves, and a dosing table with its fidelity."""
 
 from rl_drug_dosage.utils.lazy import lazily
 

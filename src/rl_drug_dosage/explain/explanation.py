@@ -1,10 +1,10 @@
-"""Explain a learnt policy to a person: curves, and a dosing table with its fidelity, beside `mipd` and `label`.
+"""Explain a trained policy by dose curves and a dosing table, compared with `mipd` and `label`.
 
-The PPO policy treats held-out patients; at every decision all policies say what they would give on that very chart. The
-table is distilled from these decisions. A table that is a little wrong soon meets charts that the policy's own courses
-never show, so it then treats the same patients, the policy says what it would have given, and a new table is made from
-all of that (data set aggregation, Ross 2011); the table that does best on these patients is kept. It is judged on
-patients that it has not seen: by its doses against the policy's, and by the goal when it doses the patients itself.
+The PPO policy treats held-out patients; at every decision the dose of every policy on the same record is computed. The
+table is distilled from these decisions. Errors of the table lead to records that do not occur under the policy.
+Therefore the table then treats the same patients, the policy's doses on these records are added to the data, and a new
+table is made (data set aggregation, Ross 2011). The table with the highest attainment on these patients is kept. It is
+assessed on new patients: by the agreement of its doses with the policy's, and by its own attainment.
 """
 
 import dataclasses
@@ -37,25 +37,25 @@ __all__ = ["PPO", "TABLE", "ExplainOptions", "Explanation", "explain"]
 PPO, TABLE = "PPO", "table"
 _OTHERS = ("mipd", "label")
 _CORRECTIONS = 2
-"""Tables made after the first one: of one warfarin model the first reached 55 % of the goal, the second 78 %."""
+"""Tables made after the first. For one warfarin model, attainment was 55 % with the first, 78 % with the second."""
 _FEW = 12
 _POINTS = 15
-"""Values of a covariate in its curve."""
+"""Number of points in the curve of a covariate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainOptions:
-    """What to explain, and on whom.
+    """What to explain, and on which patients.
 
     Args:
-        model_path: of a model of a dosing scenario, or of the folder of a run.
-        patients: to explain it on; as many again judge the table.
-        seed: of both.
-        scenario: the task, for a model of one that is not built in.
-        simulator: drug model that patients follow; None: the one of the training.
-        controller: drug model that `mipd` believes; None: the scenario's first one.
-        accept_changed: explain it although the scenario's file has changed since.
-        output_dir: where files go; None: nothing is written.
+        model_path: a model file of a dosing scenario, or the folder of a run.
+        patients: number of virtual patients; as many again are used to assess the table.
+        seed: selects both cohorts.
+        scenario: the task, for a model trained on a scenario that is not built in.
+        simulator: drug model that simulates the patients; None: the one used in training.
+        controller: drug model assumed by `mipd`; None: the scenario's first one.
+        accept_changed: explain although the scenario file has changed since training.
+        output_dir: folder for the files; None: nothing is written.
 
     Raises:
         ConfigError: a number that is not allowed.
@@ -79,22 +79,22 @@ class ExplainOptions:
 
 @dataclass(frozen=True, repr=False)
 class Explanation(Result):
-    """All that is written about a policy.
+    """The explanation of a policy.
 
     Args:
-        options: what was asked.
-        env_id: the scenario's.
+        options: the options used.
+        env_id: id of the scenario.
         setting: the task and both drug models.
-        names: variables of the charts and of the table.
+        names: variables of the records and of the table.
         pages: the table.
-        fidelity: of all decisions, of the first, of the later ones.
-        importance: (input in words, % of the mean first dose, % of the mean later dose), the largest first.
-        probe: charts and answers; policies in the order of ``answered``.
-        answered: whose answers they are.
+        fidelity: agreement over all decisions, the first one, and the later ones.
+        importance: (input, % of the mean first dose, % of the mean later dose), largest first.
+        probe: records and doses; policies in the order of ``answered``.
+        answered: names of the policies in ``probe``.
         effects: covariate -> (values, first doses by point, patient and policy).
-        attainment: policy -> mean, low, high of the goal's attainment in %, on the patients that judge the table.
-        difference: other policy -> mean, low, high of table minus it, in points.
-        files: written; none unless ``output_dir`` was given.
+        attainment: policy -> mean, low, high of attainment in %, on the patients that assess the table.
+        difference: other policy -> mean, low, high of table minus that policy, in percentage points.
+        files: files written; empty unless ``output_dir`` was given.
     """
 
     options: ExplainOptions
@@ -118,10 +118,10 @@ class Explanation(Result):
 
     @property
     def title(self) -> str:
-        return f"{self.scenario.title}: {self.options.patients:,} patients that the table has not seen"
+        return f"{self.scenario.title}: {self.options.patients:,} patients not used to build the table"
 
     def columns(self) -> dict[str, np.ndarray]:
-        """The dosing table, a row a cell: the columns of ``explain.csv``."""
+        """The dosing table with one row per cell: the columns of ``explain.csv``."""
         from rl_drug_dosage.explain.text import table_rows
 
         header, *rows = table_rows(self)
@@ -136,30 +136,30 @@ class Explanation(Result):
         }
 
     def plot(self) -> Any:
-        """What each policy gives after a level, or as a first dose where no level is known, on the same charts."""
+        """Dose of each policy after a level, or the first dose if no level is known, on the same records."""
         from rl_drug_dosage.explain.files import main_figure
 
         return main_figure(self)
 
     def save(self, folder: str | Path) -> tuple[Path, ...]:
-        """``explain.md``, ``explain.csv`` and the figures."""
+        """Write ``explain.md``, ``explain.csv`` and the figures."""
         from rl_drug_dosage.explain.files import write_explanation
 
         return write_explanation(self, prepare_folder(Path(folder)))
 
 
 def explain(options: ExplainOptions, *, progress: Progress = quiet) -> Explanation:
-    """Ask, distil, judge.
+    """Compare the policies, distil the table and assess it.
 
     Raises:
-        ModelFileError: no model, or one of something else than a dosing scenario.
-        UnknownNameError, ConfigError: a controller that does not exist or fit.
+        ModelFileError: no model file, or a model that was not trained on a dosing scenario.
+        UnknownNameError, ConfigError: an unknown controller, or one that does not fit.
     """
     setting, ppo = _model(options)
     if options.output_dir is not None:
         prepare_folder(options.output_dir)
     scenario, simulator = setting.scenario, setting.simulator
-    # The others, the questions, tables and corrections, the curves, judging, and a trial of everybody.
+    # Steps: the other policies, the comparison, the tables, the curves, the assessment, and one trial per policy.
     steps = Steps(progress, len(_OTHERS) + 1 + (1 + 2 * _CORRECTIONS) + 2 + len(_OTHERS) + 2)
     policies: dict[str, Policy] = {PPO: ppo}
     for name in _OTHERS:
@@ -171,9 +171,11 @@ def explain(options: ExplainOptions, *, progress: Progress = quiet) -> Explanati
     names = variables(scenario, simulator)
     cohort = Cohort(options.seed, options.patients)
     judges = Cohort(options.seed, options.patients, options.patients)
-    with steps.step(f"asking {', '.join(policies)}"):
+    with steps.step(f"comparing {', '.join(policies)}"):
         probe = ask(scenario, simulator, tuple(policies.values()), cohort, swaps=True)
-    steps.note(f"asked {', '.join(policies)} at {int(probe.alive.sum()):,} decisions of {options.patients:,} patients")
+    steps.note(
+        f"compared {', '.join(policies)} at {int(probe.alive.sum()):,} decisions of {options.patients:,} patients"
+    )
     importance = importance_of(scenario, names, probe)
     start = start_variables(scenario, names, probe)
     pages = _best_table(setting, names, (probe, cohort), ppo, start, steps)
@@ -181,7 +183,7 @@ def explain(options: ExplainOptions, *, progress: Progress = quiet) -> Explanati
     values = _values(names, probe, start)
     with steps.step("first doses by covariate"):
         effects = partial(scenario, simulator, tuple(policies.values()), cohort, values)
-    with steps.step("judging the table's doses"):
+    with steps.step("assessing the table"):
         judged = ask(scenario, simulator, (ppo, table), judges)
     attainment, difference = _trials(setting, policies | {TABLE: table}, judges, steps)
     found = Explanation(
@@ -207,9 +209,9 @@ def _model(options: ExplainOptions) -> tuple[Setting, Policy]:
     task = scenario_of(model, path, options.scenario)
     if task is None:
         raise ModelFileError(
-            f"{path} was trained for {model.env_id}, which is no dosing scenario that is known here: explain needs "
-            "charts and a label to compare with; give the scenario beside it (--scenario FILE), or train a model of "
-            "one, see `rl-drug-dosage info --scenarios`"
+            f"{path} was trained for {model.env_id}, which is not a known dosing scenario: explain needs "
+            "one; give the scenario file (--scenario FILE), or train a model of "
+            "a scenario, see `rl-drug-dosage info --scenarios`"
         )
     setting = setting_of(
         model,
@@ -223,7 +225,7 @@ def _model(options: ExplainOptions) -> tuple[Setting, Policy]:
 
 
 def _taught(probes: Sequence[tuple[Probe, int]]) -> Taught:
-    """All decisions of several probes, with the answers of one policy of each."""
+    """The decisions of several probes, with the doses of one policy from each."""
     parts = []
     for probe, policy in probes:
         decisions = np.broadcast_to(np.arange(probe.alive.shape[1]), probe.alive.shape)
@@ -239,7 +241,7 @@ def _best_table(
     start: tuple[int, int],
     steps: Steps,
 ) -> tuple[Page, ...]:
-    """The table that does best on the patients that it is made from, of one and its corrections."""
+    """The best of the first table and its corrections, by attainment on the patients used to build them."""
     scenario, simulator = setting.scenario, setting.simulator
     probe, own = made_on
     probes, found = [(probe, 0)], []
@@ -248,16 +250,16 @@ def _best_table(
             pages = distil(scenario, names, _taught(probes), start)
             table = policy_of(scenario, names, pages)
             share = endpoints(scenario, run_trial(scenario, simulator, table, own))["attainment_pct"].mean()
-        steps.note(f"table {i + 1}: {share:.1f} % in the goal, on the patients that it is made from")
+        steps.note(f"table {i + 1}: {share:.1f} % in target, on the patients used to build it")
         found.append((float(share), -i, pages))
         if i < _CORRECTIONS:
-            with steps.step(f"asking about the charts of table {i + 1}"):
+            with steps.step(f"comparing doses on the records of table {i + 1}"):
                 probes.append((ask(scenario, simulator, (table, policy), own), 1))
     return max(found, key=lambda f: f[:2])[2]
 
 
 def _values(names: Sequence[Variable], probe: Probe, start: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Where the curves of the first dose are drawn: the covariates that differ between patients."""
+    """Values for the first-dose curves, for each covariate that differs between patients."""
     found = {}
     known = [i for i, v in enumerate(names) if v.covariate]
     for i in sorted(known, key=lambda i: (i not in start, i)):
@@ -272,7 +274,7 @@ def _values(names: Sequence[Variable], probe: Probe, start: tuple[int, int]) -> 
 
 
 def _spread(column: np.ndarray) -> np.ndarray:
-    """Evenly over the central 95 % of the patients."""
+    """Evenly spaced values over the central 95 % of the patients."""
     low, high = np.percentile(column, (2.5, 97.5))
     return np.linspace(float(low), float(high), _POINTS)
 
@@ -280,13 +282,13 @@ def _spread(column: np.ndarray) -> np.ndarray:
 def _trials(
     setting: Setting, policies: dict[str, Policy], cohort: Cohort, steps: Steps
 ) -> tuple[dict[str, tuple[float, float, float]], dict[str, tuple[float, float, float]]]:
-    """Attainment of the goal, and of the table minus each other one, patient by patient."""
+    """Attainment of each policy, and paired differences of the table from the others."""
     shares = []
     for name, policy in policies.items():
-        with steps.step(f"trying {name}"):
+        with steps.step(f"running {name}"):
             trial = run_trial(setting.scenario, setting.simulator, policy, cohort)
         shares.append(endpoints(setting.scenario, trial)["attainment_pct"])
-        steps.note(f"{name}: {shares[-1].mean():.1f} % in the goal")
+        steps.note(f"{name}: {shares[-1].mean():.1f} % in target")
     columns, rng = np.stack(shares, axis=1), generator(cohort.seed, Stream.EVALUATE, 4)
     attainment = {name: (i.mean, i.low, i.high) for name, i in zip(policies, bootstrap(columns, rng), strict=True)}
     rows: list[dict[str, Any]] = paired(list(policies), columns, rng)

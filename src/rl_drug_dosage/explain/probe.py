@@ -1,4 +1,4 @@
-"""Compare several policies on the same records: one doses the patients, the others say what they would give."""
+"""Compare policies on the same records: one doses the patients, and the doses of the others are computed."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +46,7 @@ class Variable:
 
     Args:
         name: name in files.
-        label: name in words.
+        label: name in figures and text.
         unit: unit; ``"1"`` if there is none.
         covariate: whether it is known before the first dose.
     """
@@ -63,7 +63,7 @@ class Variable:
 
 
 def _plain(meaning: str) -> str:
-    """A description without its remarks."""
+    """A description without the remarks in brackets."""
     return meaning.partition(";")[0].partition(":")[0].partition(" (")[0].strip()
 
 
@@ -163,7 +163,7 @@ class Probe:
 
 
 def _given(scenario: Scenario, record: Record, proposal: Answer) -> Array:
-    """What a trial would give for a proposal."""
+    """The dose that a trial would give for a proposal."""
     return amount_of(dispense(scenario, None, record, proposal)[0])
 
 
@@ -202,7 +202,7 @@ def _witness(
 def ask(
     scenario: Scenario, model: DrugModel, policies: Sequence[Policy], cohort: Cohort, *, swaps: bool = False
 ) -> Probe:
-    """The first policy treats the cohort; at every decision, all policies say what they would give.
+    """The first policy treats the cohort; at every decision the doses of all policies are computed.
 
     Args:
         scenario: the task.

@@ -1,4 +1,4 @@
-"""An explanation in words: the printable table (Markdown and CSV), its fidelity, and a summary of the data."""
+"""An explanation as text: the printable table (Markdown and CSV), its fidelity, and a summary."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -182,7 +182,7 @@ def summary(result: Explanation) -> list[str]:
     found.append(f"Target attainment with the table is {mean:.1f} % ({rest}).")
     if ppo - mean > _LOSS:
         found.append(
-            f"The table loses {ppo - mean:.1f} points against its policy: it shows what the policy does, and is not "
+            f"The table loses {ppo - mean:.1f} points against its policy: it describes the policy, and is not "
             "a substitute for it."
         )
     return found

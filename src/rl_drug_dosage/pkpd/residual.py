@@ -155,12 +155,13 @@ def stack_levels(levels: Sequence[Levels]) -> Levels:
 
 def _alike(levels: Sequence[Levels]) -> Sequence[Levels]:
     """With ``above`` and ``weight`` for all patients, if any has them."""
-    if any(one.above is not None for one in levels):
-        levels = [
-            one if one.above is not None else replace(one, above=np.zeros(one.time_h.shape, np.bool_)) for one in levels
-        ]
-    if any(one.weight is not None for one in levels):
-        levels = [one if one.weight is not None else replace(one, weight=np.ones(one.time_h.shape)) for one in levels]
+    fill: dict[str, Any] = {"above": np.bool_(False), "weight": 1.0}
+    for name, value in fill.items():
+        if any(getattr(one, name) is not None for one in levels):
+            levels = [
+                one if getattr(one, name) is not None else replace(one, **{name: np.full(one.time_h.shape, value)})
+                for one in levels
+            ]
     return levels
 
 

@@ -1,1 +1,1 @@
-"""Clinical policies: one a file, which defines ``POLICY``. `adapters` reads models and agents from elsewhere."""
+"""Clinical policies, one per file, which defines ``POLICY``. `adapters` loads trained models and foreign agents."""

@@ -1,7 +1,7 @@
 """The Aurora warfarin protocol: 10 mg (5 mg from 65 years on) for two days, then a table on the INR; no genotype.
 
-As in the arm AAA of Ravvaz 2017: after a change of dose the next INR that counts is a week later. An INR of 4 or more
-acts on any day, because the scenarios may draw one every day (this project's choice). The table is in
+As in the AAA arm of Ravvaz 2017, the next INR after a dose change is read a week later. An INR of 4 or more changes the
+dose on any day, because the scenarios may measure the INR daily (this project's choice). The table is in
 `rl_drug_dosage.scenarios.warfarin_protocols`.
 """
 
@@ -17,11 +17,11 @@ from rl_drug_dosage.scenarios.warfarin_protocols import Chart, aurora_arm, empty
 __all__ = ["POLICY", "Aurora"]
 
 _WAIT_DAYS = 7
-"""Aurora's table repeats the INR 7 days after a change of dose."""
+"""In Aurora's table the INR is repeated 7 days after a dose change."""
 
 
 class Aurora(Policy):
-    """Aurora from the first day: its chart is the memory."""
+    """The Aurora protocol from the first day. The memory holds its chart."""
 
     scenario: Scenario = eqx.field(static=True)
 
@@ -35,7 +35,7 @@ class Aurora(Policy):
 
 
 def build(setting: Setting) -> Aurora:
-    """The published table."""
+    """Build the policy with the published table."""
     return Aurora(setting.scenario)
 
 

@@ -23,14 +23,14 @@ class Fixed(Policy):
 
 
 def build(setting: Setting) -> Fixed:
-    """The usual dose, until it is tuned."""
+    """Untuned: the usual dose."""
     return Fixed(jnp.asarray(setting.scenario.dosage.usual, dtype=float))
 
 
 def candidates(setting: Setting, rng: np.random.Generator) -> Fixed:
-    """Every dose of the grid, or 64 of them evenly spaced."""
+    """All doses of the grid, or 64 evenly spaced ones."""
     grid = setting.scenario.dosage.grid()
     return Fixed(jnp.asarray(grid[np.unique(np.linspace(0, len(grid) - 1, min(len(grid), 64)).astype(int))]))
 
 
-POLICY = PolicyDefinition(title="the best single dose for everybody", build=build, candidates=candidates)
+POLICY = PolicyDefinition(title="the best single dose for all patients", build=build, candidates=candidates)

@@ -1,8 +1,8 @@
 """The Intermountain warfarin protocol: a start from the genotype, then zones of the INR with extra or omitted doses.
 
-As in the arm PGPGI of Ravvaz 2017: EU-PACT's loading dose on days 1-3, Lenzini's refinement on day 4, zones from day 6
-on. After an INR that changed something the next one that counts is a week later; an INR of 3.4 or more acts on any day,
-because the scenarios may draw one every day (this project's choice). The zones are in
+As in the PGPGI arm of Ravvaz 2017: EU-PACT's loading dose on days 1-3, Lenzini's refinement on day 4, zones from day 6
+on. After an INR that changed the dose, the next one is read a week later. An INR of 3.4 or more changes the dose on any
+day, because the scenarios may measure the INR daily (this project's choice). The zones are in
 `rl_drug_dosage.scenarios.warfarin_protocols`.
 """
 
@@ -18,11 +18,11 @@ from rl_drug_dosage.scenarios.warfarin_protocols import Chart, empty_chart, inte
 __all__ = ["POLICY", "Intermountain"]
 
 _WAIT_DAYS = 7
-"""One number in place of the protocol's 5 to 28 days, which depend on the zone and on how long it lasts."""
+"""One interval in place of the protocol's 5 to 28 days, which depend on the zone and its duration."""
 
 
 class Intermountain(Policy):
-    """Intermountain from the first day: its chart is the memory."""
+    """The Intermountain protocol from the first day. The memory holds its chart."""
 
     scenario: Scenario = eqx.field(static=True)
 
@@ -36,7 +36,7 @@ class Intermountain(Policy):
 
 
 def build(setting: Setting) -> Intermountain:
-    """The published zones."""
+    """Build the policy with the published zones."""
     return Intermountain(setting.scenario)
 
 

@@ -1,6 +1,6 @@
-"""The dose of the label or guideline: from weight, kidney function, age or genotype, with its own rules of adjustment.
+"""The dose of the label or guideline, from weight, kidney function, age or genotype, with its adjustment rules.
 
-The rule itself is part of each scenario, where its source stands.
+Each scenario defines the rule and cites its source.
 """
 
 import equinox as eqx
@@ -27,7 +27,7 @@ class Label(Policy):
 
 
 def build(setting: Setting) -> Label:
-    """The scenario's rule."""
+    """Build the policy from the scenario's rule."""
     return Label(setting.scenario)
 
 

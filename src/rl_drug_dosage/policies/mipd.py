@@ -1,6 +1,6 @@
 """Model-informed precision dosing: MAP-Bayes from all levels so far, then the best dose sequence for the goal.
 
-The patient is taken to be exactly the MAP estimate (certainty equivalence), as bedside programs do; `mipd-average`
+The MAP estimate is treated as the true patient (certainty equivalence), as in bedside software; `mipd-average`
 averages over the posterior instead. See `clinic.planner` for the search and `clinic.belief` for the estimate.
 """
 
@@ -18,7 +18,7 @@ __all__ = ["POLICY", "Mipd"]
 
 
 class Mipd(Policy):
-    """Certainty-equivalent Bayesian dosing; the belief and the last plan are the memory."""
+    """Certainty-equivalent Bayesian dosing. The memory holds the belief and the last plan."""
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
@@ -31,7 +31,7 @@ class Mipd(Policy):
 
 
 def build(setting: Setting) -> Mipd:
-    """With the controller's model."""
+    """Build the policy with the controller's model."""
     return Mipd(setting.scenario, setting.controller)
 
 

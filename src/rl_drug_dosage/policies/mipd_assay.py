@@ -15,7 +15,7 @@ __all__ = ["POLICY"]
 
 
 def build(setting: Setting) -> Mipd:
-    """With the controller's model and the assay error of the scenario's monitoring."""
+    """Build the policy with the controller's model and the assay error of the scenario's monitoring."""
     scenario, model = setting.scenario, setting.controller
     at = model.output_index(scenario.monitoring.output)
     outputs = list(model.outputs)
@@ -25,11 +25,11 @@ def build(setting: Setting) -> Mipd:
 
 def _refuses(scenario: Scenario) -> str:
     if scenario.monitoring.error is None:
-        return f"nothing is known of the laboratory's error in {scenario.title!r}: mipd believes the model's"
+        return f"the assay error is not given in {scenario.title!r}: mipd uses the model's residual error"
     model = model_of(scenario, scenario.models[0])
     if model.outputs[model.output_index(scenario.monitoring.output)].residual is None:
-        return f"{model.name} publishes no residual error: mipd already believes the laboratory's in {scenario.title!r}"
+        return f"{model.name} publishes no residual error: mipd already uses the assay error in {scenario.title!r}"
     return ""
 
 
-POLICY = PolicyDefinition(title="Bayesian dosing that believes the laboratory's error", build=build, refuses=_refuses)
+POLICY = PolicyDefinition(title="Bayesian dosing with the assay error as residual error", build=build, refuses=_refuses)

@@ -34,13 +34,13 @@ from rl_drug_dosage.pkpd import DrugModel
 __all__ = ["POLICY", "MipdAverage"]
 
 _DRAWS, _DRAWS_ODE = 16, 12
-"""Antithetic pairs count twice; fewer where each draw costs a numerical integration of the history."""
+"""Number of draws, half of them antithetic; fewer if each draw needs numerical integration of the history."""
 _WIDENING = 1.1
-"""Of the proposal over the Gaussian approximation, so that its tails reach the posterior's."""
+"""Widening of the proposal relative to the Gaussian approximation, so that it covers the tails of the posterior."""
 
 
 class MipdAverage(Policy):
-    """Bayesian dosing by expected loss; the belief and the last plan are the memory, the draws are parameters."""
+    """Bayesian dosing by expected loss. The memory holds the belief and the last plan; the draws are parameters."""
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
@@ -91,7 +91,7 @@ class MipdAverage(Policy):
 
 
 def build(setting: Setting) -> MipdAverage:
-    """With the controller's model, and the same draws for every patient."""
+    """Build the policy with the controller's model and the same draws for every patient."""
     size = prior(setting.controller, setting.scenario).z.shape[0]
     draws = _DRAWS if setting.controller.structure.linear else _DRAWS_ODE
     half = np.random.default_rng(0).standard_normal((draws // 2, size))

@@ -1,7 +1,7 @@
 """The optimiser of `mipd` with each patient's true parameters: an upper bound that no clinic can reach.
 
-It knows the simulator, the random effects of every occasion, and future covariates, disturbances, meals and missed
-doses; it does not know which doses come late.
+Its information includes the simulator, the random effects of all occasions, and future covariates, disturbances, meals
+and missed doses, but not which doses will be late.
 """
 
 from typing import NamedTuple
@@ -26,13 +26,13 @@ class _Memory(NamedTuple):
 
 
 class Oracle(Policy):
-    """Plans with the true parameters; the truth and the last plan are the memory."""
+    """Plans with the true parameters. The memory holds the truth and the last plan."""
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
 
     def init(self, record: Record, truth: Truth | None = None) -> _Memory:
-        assert truth is not None, "the oracle is handed the truth"
+        assert truth is not None, "the oracle needs the truth"
         return _Memory(truth, first_plan(self.scenario, self.scenario.label(record.facts(), record)))
 
     def act(self, memory: _Memory, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, _Memory]:
@@ -61,7 +61,7 @@ class Oracle(Policy):
 
 
 def build(setting: Setting) -> Oracle:
-    """With the simulator's model."""
+    """Build the policy with the simulator's model."""
     return Oracle(setting.scenario, setting.simulator)
 
 

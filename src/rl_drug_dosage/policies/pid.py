@@ -25,7 +25,7 @@ _COUNT = 256
 
 class _Memory(NamedTuple):
     unit: Array
-    """The label's first dose: gains are relative to it."""
+    """The label's first dose, to which the gains are relative."""
     total: Array
     error: Array
     before: Array
@@ -33,7 +33,7 @@ class _Memory(NamedTuple):
 
 
 class Pid(Policy):
-    """The gains are the parameters. Every new level enters the error once; without one, the dose stays what it was."""
+    """The parameters are the gains. Each new level is used once; without a new level the dose is unchanged."""
 
     scenario: Scenario = eqx.field(static=True)
     wanted: Float[Array, ""]

@@ -40,7 +40,7 @@ class Proportional(Policy):
         smallest = self.scenario.dosage.amounts[0] or self.scenario.dosage.amounts[1]
         wanted = (self.wanted - self.before) * aim_now(self.scenario, observation.k)
         ratio = wanted / (level - self.before)
-        # a level on the wrong side of no drug at all asks for the largest rise
+        # a level on the wrong side of the level without drug leads to the largest increase
         ratio = jnp.where(ratio > 0, ratio, self.most)
         factor = jnp.clip(ratio**self.caution, 1.0 / self.most, self.most)
         now = snap(self.scenario, jnp.maximum(given, smallest) * factor)

@@ -1,4 +1,4 @@
-"""A dose drawn uniformly from the grid at every decision: the lower bound of every comparison."""
+"""A dose drawn uniformly from the grid at every decision: the lower bound for comparisons."""
 
 import equinox as eqx
 import jax
@@ -13,11 +13,11 @@ __all__ = ["POLICY", "Random"]
 
 
 class Random(Policy):
-    """Uniform over the grid."""
+    """Draws uniformly from the grid."""
 
     grid: Float[Array, " amount"]
     intervals: int = eqx.field(static=True)
-    """How many dosing intervals there are to choose between."""
+    """Number of dosing intervals to choose from."""
 
     def init(self, record: Record, truth: Truth | None = None) -> tuple[()]:
         return ()
@@ -31,7 +31,7 @@ class Random(Policy):
 
 
 def build(setting: Setting) -> Random:
-    """Over the scenario's grid."""
+    """Build the policy for the scenario's grid."""
     return Random(jnp.asarray(setting.scenario.dosage.grid()), len(setting.scenario.dosage.intervals_h))
 
 

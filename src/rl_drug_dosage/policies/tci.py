@@ -1,10 +1,10 @@
-"""Target-controlled infusion of propofol to the effect site, as pumps in theatres do, with the loop closed by BIS.
+"""Target-controlled infusion of propofol to the effect site, as in anaesthesia pumps, with closed-loop BIS control.
 
 The pump simulates a typical patient of the same age, sex and size with the controller's model. Each interval it gives
 the highest rate after which the effect site, with the pump then off, does not rise above the target (Shafer SL, Gregg
-KM. J Pharmacokinet Biopharm 1992;20:147-169); it looks at the ends of the intervals, and between them the effect site
-may peak up to 1 % higher. The target is the concentration C at which that patient has the wanted BIS, times a
-sensitivity s that follows the surprise, the measured BIS less the one expected at concentration / s:
+KM. J Pharmacokinet Biopharm 1992;20:147-169). This is checked at the ends of the intervals; between them the effect
+site may peak up to 1 % higher. The target is the concentration C at which that patient has the wanted BIS, times a
+sensitivity s. It is updated by the surprise, the measured BIS minus the BIS expected at concentration / s:
 
     ln s <- ln s + slow surprise / 50,   target = s C exp(fast surprise / 50)
 
@@ -30,20 +30,20 @@ from rl_drug_dosage.pkpd import DrugModel
 __all__ = ["POLICY", "Tci"]
 
 _AHEAD_H = 0.25
-"""How long the effect site is watched for its peak: that of propofol comes within minutes."""
+"""Period in which the effect-site peak is searched; that of propofol occurs within minutes."""
 _HIGHEST = 30.0
-"""mg/L: no target lies above."""
+"""Upper limit of the target, mg/L."""
 _COUNT = 128
 
 
 class _Memory(NamedTuple):
     contents: Array
-    """Of the typical patient, at the decision before."""
+    """Amounts in the typical patient at the previous decision."""
     log_sensitivity: Array
 
 
 class Tci(Policy):
-    """The typical patient's contents and ln s are the memory; the gains are the parameters."""
+    """The memory holds the typical patient's contents and ln s; the parameters are the gains."""
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
@@ -76,13 +76,13 @@ class Tci(Policy):
         return Player(self.model, self.scenario, record.covariates, typical, None, area=False)
 
     def _bis(self, player: Player, concentration: Array) -> Array:
-        """Of the typical patient at a concentration of the effect site."""
+        """BIS of the typical patient at an effect-site concentration."""
         at = self.model.output_index(self.scenario.monitoring.output)
         p = row_of(player.parameters(jnp.zeros((), jnp.int32)), 0)
         return jnp.asarray(self.model.outputs[at].value({"effect": concentration}, p), dtype=float)
 
     def _concentration(self, player: Player) -> Array:
-        """At which the typical patient has the wanted BIS, by bisection: BIS falls with it."""
+        """Effect-site concentration at which the typical patient has the wanted BIS, by bisection."""
 
         def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
             low, high = ends
@@ -94,7 +94,7 @@ class Tci(Policy):
         return 0.5 * (low + high)
 
     def _rate(self, player: Player, contents: Array, effect: int, target: Array, record: Record) -> Array:
-        """The highest amount whose peak at the effect site stays at the target: contents are affine in it."""
+        """The highest amount whose effect-site peak does not exceed the target; contents are affine in the amount."""
         scenario = self.scenario
         steps = max(2, round(_AHEAD_H / scenario.schedule.interval_h))
         unit = dose_mg(scenario, jnp.ones(()), record.facts())
@@ -113,7 +113,7 @@ class Tci(Policy):
 def _refuses(scenario: Scenario) -> str:
     if scenario.doses("propofol") and scenario.monitoring.output == "bis":
         return ""
-    return "a pump with a target of propofol at the effect site: only where propofol is given by BIS"
+    return "effect-site target-controlled infusion: only for propofol scenarios with BIS"
 
 
 def build(setting: Setting) -> Tci:

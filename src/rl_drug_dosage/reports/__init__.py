@@ -1,4 +1,4 @@
-"""A benchmark's record as one HTML page that opens without a network."""
+"""The HTML report of a benchmark: one page that needs no network."""
 
 from rl_drug_dosage.utils.lazy import lazily
 

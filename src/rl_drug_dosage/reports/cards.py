@@ -1,4 +1,4 @@
-"""Who took part: what tuning chose, the model cards of trained policies, and how long it all took."""
+"""Sections on the policies: tuned values, model cards of trained policies, and computing time."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ _PARTS = {
     "normalizer": "Normaliser",
     "versions": "Versions",
 }
-"""Of a model file's record, in the order of interest."""
+"""Entries of a model card, most important first."""
 
 
 def _pairs(part: Mapping[str, Any]) -> Html:
@@ -65,7 +65,7 @@ def _tuned(view: View) -> Html:
                             )
                         )
                         if chosen
-                        else "nothing to tune",
+                        else "none",
                         class_="words",
                     ),
                     "–" if candidates is None else count(candidates),
@@ -74,8 +74,8 @@ def _tuned(view: View) -> Html:
                 None,
             )
         )
-    columns = ("policy", "what it does", "tuned to", "candidates", "in target there (%)")
-    caption = "Policies without a model file, tuned on a cohort of their own"
+    columns = ("policy", "description", "tuned values", "candidates", "in target when tuned (%)")
+    caption = "Policies without a model file; they are tuned on a separate cohort"
     return table(caption, columns, rows, label="Policies and their tuning", class_="tuned")
 
 
@@ -87,7 +87,7 @@ def cards(view: View) -> list[Html]:
         parts.append(_tuned(view))
     parts.extend(_card(view, n) for n in trained)
     if not trained:
-        parts.append(paragraph("No trained policy took part."))
+        parts.append(paragraph("No trained policy was included."))
     return parts
 
 
@@ -111,12 +111,12 @@ def timing(view: View) -> list[Html]:
                 None,
             )
         )
-    columns = ("policy", "tuning and compiling (s)", f"{count(patients)} patients (s)", "patients a second")
+    columns = ("policy", "tuning and compiling (s)", f"{count(patients)} patients (s)", "patients per second")
     return [
         table("Wall time", columns, rows, label="Wall time", class_="numbers"),
         paragraph(
-            f"All together {_seconds(found['total_s'])} s; policies are tuned and compiled two at a time. Times are "
-            "the only numbers here that differ from run to run."
+            f"Total: {_seconds(found['total_s'])} s. Two policies are tuned and compiled in parallel. Times are "
+            "the only numbers in this report that differ between runs."
         ),
     ]
 

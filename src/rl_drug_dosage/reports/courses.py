@@ -1,4 +1,4 @@
-"""Percentile bands of a cohort under every policy, with the doses below."""
+"""Section with percentile bands of the cohort under every policy, and the doses below."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def _top(columns: Sequence[Values]) -> float:
 
 
 def _bottom(bands: Sequence[Sequence[Values]]) -> float:
-    """0, or below it."""
+    """Lower limit of the vertical axis: 0, or less for negative values."""
     return min((v for columns in bands for column in columns for v in column if v is not None and v < 0), default=0.0)
 
 
@@ -44,7 +44,7 @@ def _step_bands(plot: Plot, starts: Sequence[float], end: float, rows: Sequence[
 
 
 def _quoted(column: Sequence[Values], at: int, unit: str) -> str:
-    """The five percentiles of one time in words."""
+    """The five percentiles at one time, as text."""
     low, _, middle, _, high = (compact(row[at]) for row in column)
     return f"median {middle}{unit_of(unit)}, 5th to 95th percentile {low} to {high}"
 
@@ -66,21 +66,21 @@ def _line(class_: str, y: int = 7) -> Html:
 
 
 def legend(*, window: bool, bands: bool = True, doses: bool = True) -> Html:
-    """What lines and areas mean."""
+    """Legend of lines and areas."""
     entries = []
     if bands:
         entries.append(_entry("median", _line("median")))
         entries.append(_entry("25th to 75th percentile", _rect("inner", 3, 8)))
         entries.append(_entry("5th to 95th percentile", _rect("outer")))
     if window:
-        entries.append(_entry("window of the goal", _rect("window"), _line("window-edge", 2), _line("window-edge", 12)))
+        entries.append(_entry("target window", _rect("window"), _line("window-edge", 2), _line("window-edge", 12)))
     if doses:
-        entries.append(_entry("dose, below", _rect("outer", 5, 9), _line("median", 5)))
+        entries.append(_entry("dose (lower panel)", _rect("outer", 5, 9), _line("median", 5)))
     return el("ul", *entries, class_="legend")
 
 
 def _shown(view: View) -> list[str]:
-    """Policies with a course."""
+    """Policies with at least one computed course."""
     return [n for n in view.names if view.record["courses"].get(n, {}).get("time")]
 
 
@@ -90,10 +90,10 @@ def _caption(view: View, name: str) -> Html:
 
 
 def _about_windows(on: Sequence[Window]) -> str:
-    """What the band of a window says, and what it does not."""
+    """A note on the windows drawn in the figure."""
     if not on:
-        return "The goal is not on this scale: see the next figure."
-    return f"The window of the goal, for {and_([w.title for w in on])}, is drawn in the intervals that count."
+        return "The target is defined on another quantity: see the next figure."
+    return f"The target window for {and_([w.title for w in on])} is drawn in the judged intervals."
 
 
 def courses(view: View) -> list[Html]:
@@ -103,19 +103,19 @@ def courses(view: View) -> list[Html]:
     on = [w for w in view.windows if view.on_output(w)]
     parts = [
         paragraph(
-            f"{capital(view.output_title)} over the course, doses, and the share of patients in target, on the same "
-            f"axes for every policy. Failed patients are left out. {_about_windows(on)}"
+            f"{capital(view.output_title)} over time, doses, and the percentage of patients in target, on the same "
+            f"axes for every policy. Failed patients are excluded. {_about_windows(on)}"
         )
     ]
     if missing:
-        parts.append(paragraph(f"No course could be drawn for {and_(missing)}: every patient failed."))
+        parts.append(paragraph(f"No course can be shown for {and_(missing)}: every patient failed."))
     if not shown:
         return parts
     parts.append(legend(window=bool(on)))
     parts.append(panels(_outputs(view, shown, on)))
     for i, window in enumerate(view.windows):
         if not view.on_output(window):
-            parts.append(el("h3", f"{capital(window.title)}, decision by decision"))
+            parts.append(el("h3", f"{capital(window.title)} in each interval"))
             parts.append(legend(window=True, doses=False))
             parts.append(panels(_metrics(view, shown, window, i)))
     return parts
@@ -164,7 +164,7 @@ def _outputs(view: View, shown: Sequence[str], on: Sequence[Window]) -> list[Htm
 
 
 def _metrics(view: View, shown: Sequence[str], window: Window, i: int) -> list[Html]:
-    """A goal that is no level, such as an area: its value in every interval, with its window and the doses."""
+    """A target on another quantity than the output, such as an AUC: its value in each interval, window and doses."""
     found: dict[str, _FILE] = {n: view.record["courses"][n] for n in shown}
     rows = {n: found[n]["metrics"][i] for n in shown}
     top = shared_top(robust_top(_top(rows[n]) for n in shown), [window])

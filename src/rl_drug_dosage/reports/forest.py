@@ -1,4 +1,4 @@
-"""Differences from the reference, over all patients and in subgroups, and attainment under stress."""
+"""Sections on differences from the reference, overall and in subgroups, and on attainment under stress."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ def _sides(reference: str) -> tuple[str, str]:
 
 
 def comparison(view: View) -> list[Html]:
-    """Every policy against the reference."""
+    """Paired differences of every policy from the reference."""
     found = view.differences
     if not found:
-        return [paragraph("One policy took part: there is nothing to compare it with.")]
+        return [paragraph("Only one policy was included, so there is nothing to compare.")]
     rows = [Row(d.policy, d.mean, d.low, d.high, view.kind(d.policy), style=view.style(d.policy)) for d in found]
     left, right = _sides(view.reference)
     low, high = span((v for r in rows for v in (r.low, r.high)), 0.0)
@@ -37,7 +37,7 @@ def comparison(view: View) -> list[Html]:
         axis = Axis(*span((v for r in near for v in (r.low, r.high)), 0.0), 0.0, left, right)
         figures.append(
             figure(
-                "Enlarged: those near zero",
+                "Enlarged view of the differences near zero",
                 intervals_figure("pairs-near", f"Differences from {view.reference}, enlarged", [("", near)], axis),
             )
         )
@@ -55,8 +55,8 @@ def comparison(view: View) -> list[Html]:
         )
         for d in found
     ]
-    columns = ("policy", "points", "95 % interval", "% better", "% worse", "% alike")
-    caption = f"Patient by patient against {view.reference}: the difference, and who did better or worse"
+    columns = ("policy", "points", "95 % interval", "% better", "% worse", "% equal")
+    caption = f"Paired comparison with {view.reference}: the difference, and the patients who did better or worse"
     listed = table(caption, columns, cells, label="Paired differences", class_="numbers")
     return [el("div", el("div", *figures, class_="figures"), listed, class_="beside")]
 
@@ -99,7 +99,11 @@ def subgroups(view: View) -> list[Html]:
         paragraph(
             f"Difference from {view.reference} in points of attainment in each subgroup, with 95\u00a0% intervals. "
             "Small groups have wide intervals, and with many groups some differ by chance."
-            + (" An arrowhead points to what lies beyond the axis; the numbers are above it." if beyond else "")
+            + (
+                " An arrowhead marks an interval that extends beyond the axis; the numbers are above it."
+                if beyond
+                else ""
+            )
         ),
         panels(
             figure(
@@ -133,7 +137,7 @@ def _alone(view: View) -> Html:
 
 
 def stress(view: View) -> list[Html]:
-    """Attainment under each stress, policy by policy, beside what it is without."""
+    """Attainment of each policy under each stress setting, and without stress."""
     settings = view.record["stress"]
     names = [n for n in view.names if any(n == r["policy"] for s in settings for r in s["policies"])]
     rows = {(s["name"], r["policy"]): r["attainment_pct"] for s in settings for r in s["policies"]}
@@ -155,7 +159,7 @@ def stress(view: View) -> list[Html]:
             own.append(_changed(found["mean"], plain) if found else "–")
         cells.append((own, view.style(name)))
     return [
-        paragraph("Every policy as it was built and tuned, where something goes wrong that it was not told of:"),
+        paragraph("Every policy as built and tuned, under disturbances that it was not designed for:"),
         el(
             "dl",
             [el("div", el("dt", s["name"]), el("dd", s["title"])) for s in settings],
@@ -163,7 +167,7 @@ def stress(view: View) -> list[Html]:
         ),
         panels(figure(name_cell(view, n), drawn(n), policy=view.index(n), class_=view.style(n)) for n in names),
         table(
-            "In target (%), and the change from what was designed",
+            "In target (%), and the change from the scenario as designed",
             ("policy", "as designed", *(s["name"] for s in settings)),
             cells,
             label="Stress settings",

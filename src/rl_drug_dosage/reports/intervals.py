@@ -1,4 +1,4 @@
-"""A figure of means with their intervals, one under another over one axis."""
+"""A forest plot: means with their intervals, one per row, on a common axis."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ _WIDE = WIDTH - 2.0 * _SIDE
 
 @dataclass(frozen=True)
 class Row:
-    """One mean. ``kind`` chooses the shape, the classes of ``style`` the colour."""
+    """One mean. ``kind`` determines the shape, the classes in ``style`` the colour."""
 
     name: str
     mean: float
@@ -29,19 +29,19 @@ class Row:
 
     @property
     def text(self) -> str:
-        """The numbers."""
+        """Mean and interval, as text."""
         write = points if self.signed else share
         return f"{write(self.mean)} ({interval(self.low, self.high, signed=self.signed)})"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The shared scale.
+    """The common axis.
 
     Args:
-        low, high: its ends.
-        mark: where a line stands: zero, or a mean to compare with.
-        left, right: what its sides mean.
+        low, high: limits.
+        mark: position of the reference line: zero, or a mean to compare with.
+        left, right: labels of the two sides.
     """
 
     low: float
@@ -51,12 +51,12 @@ class Axis:
     right: str
 
     def x(self, value: float) -> float:
-        """In pixels of the figure."""
+        """Position of a value, in pixels of the figure."""
         return _SIDE + _WIDE * (value - self.low) / (self.high - self.low)
 
 
 def _shape(x: float, y: float, kind: str) -> Html:
-    """A dot; a diamond for an oracle, a square behind the shield: not colour alone."""
+    """A dot, a diamond for an oracle, a square behind the shield, so that colour is not the only difference."""
     if kind == "oracle":
         d = f"M{num(x)} {num(y - 5.5)}l5.5 5.5-5.5 5.5-5.5-5.5Z"
     elif kind == "shielded":
@@ -72,7 +72,7 @@ def _arrow(axis: Axis, y: float, *, right: bool) -> Html:
 
 
 def _whisker(row: Row, axis: Axis, y: float) -> list[Html]:
-    """Interval and mean, with an arrowhead where they leave the axis."""
+    """Interval and mean, with an arrowhead at the end of the axis if they extend beyond it."""
     low, high = max(row.low, axis.low), min(row.high, axis.high)
     drawn: list[Html] = []
     if low <= high:
@@ -89,7 +89,7 @@ def _whisker(row: Row, axis: Axis, y: float) -> list[Html]:
 def intervals_figure(
     anchor: str, title: str, groups: Sequence[tuple[str, Sequence[Row]]], axis: Axis, description: str = ""
 ) -> Html:
-    """Groups of rows over one axis."""
+    """Draw groups of rows on a common axis."""
     marks: list[Child] = []
     at = ticks(axis.low, axis.high, 6)
     y = 0.0
@@ -124,7 +124,7 @@ def intervals_figure(
 
 
 def span(values: Iterable[float], mark: float) -> tuple[float, float]:
-    """Ends of an axis that shows all values, and ``mark``, with room at both sides."""
+    """Axis limits that include all values and ``mark``, with a margin on both sides."""
     known = [mark, *values]
     low, high = min(known), max(known)
     pad = 0.06 * (high - low) or 1.0
@@ -132,7 +132,7 @@ def span(values: Iterable[float], mark: float) -> tuple[float, float]:
 
 
 def near_axis(rows_of: Sequence[Sequence[Row]]) -> tuple[float, float]:
-    """An axis for the nearest third of the policies, two at least: the others end in its arrowheads."""
+    """An axis for the third of the policies nearest to the reference, at least two; the others get arrowheads."""
     reach = sorted(
         (max((max(abs(r.low), abs(r.high)) for r in rows), default=0.0), i) for i, rows in enumerate(rows_of)
     )

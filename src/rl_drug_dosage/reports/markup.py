@@ -1,4 +1,4 @@
-"""HTML that is escaped by construction: a text becomes markup only through `el`."""
+"""Builds HTML that is always escaped: text becomes markup only through `el`."""
 
 import html
 import re
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class Html(str):
-    """Markup that is right as it stands. Any other string is escaped when it becomes a child or an attribute."""
+    """Finished markup. Any other string is escaped when it becomes a child or an attribute."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ def _text(child: Child) -> str:
 
 
 def join(*children: Child) -> Html:
-    """Children after one another."""
+    """Concatenated children."""
     return Html(_text(children))
 
 
@@ -53,7 +53,7 @@ def _open(name: str, attributes: dict[str, str | bool | None]) -> str:
     for key, value in attributes.items():
         if value is None or value is False:
             continue
-        # class_ and for_ are keywords without their underscore; data_policy is data-policy.
+        # class_ and for_ are Python keywords plus an underscore; data_policy becomes data-policy.
         written = key.rstrip("_").replace("_", "-")
         if not _NAME.fullmatch(written):
             raise ValueError(f"{key!r} is not the name of an attribute")
@@ -62,12 +62,12 @@ def _open(name: str, attributes: dict[str, str | bool | None]) -> str:
 
 
 def el(name: str, /, *children: Child, **attributes: str | bool | None) -> Html:
-    """An element. Attributes that are None or False are left out."""
+    """An element. Attributes that are None or False are omitted."""
     return Html(f"<{_open(name, attributes)}>{_text(children)}</{name}>")
 
 
 def void(name: str, /, **attributes: str | bool | None) -> Html:
-    """An element that has no end, such as ``input``."""
+    """An element without an end tag, such as ``input``."""
     return Html(f"<{_open(name, attributes)}>")
 
 
@@ -82,23 +82,23 @@ def paragraph(*children: Child, class_: str | None = None) -> Html:
 
 
 def section(anchor: str, title: str, *children: Child) -> Html:
-    """A part of the report with a heading and a place in the table of contents."""
+    """A section of the report, with a heading and an anchor for the table of contents."""
     return el("section", el("h2", title, id=f"{anchor}-title"), *children, id=anchor, aria_labelledby=f"{anchor}-title")
 
 
 def definitions(pairs: Iterable[tuple[Child, Child]], class_: str | None = None) -> Html:
-    """A definition list; pairs without a value are left out."""
+    """A definition list; pairs without a value are omitted."""
     rows = [el("div", el("dt", term), el("dd", value)) for term, value in pairs if value not in {None, ""}]
     return el("dl", rows, class_=class_)
 
 
 def details(summary: Child, *children: Child, **attributes: str | bool | None) -> Html:
-    """Something that is closed until it is asked for."""
+    """A collapsed block that the reader can open."""
     return el("details", el("summary", summary), *children, **attributes)
 
 
 def scroller(label: str, content: Child) -> Html:
-    """A box that scrolls sideways by itself. It takes the focus, so that a keyboard can scroll it as well."""
+    """A box that scrolls horizontally. It can take the focus, so the keyboard can scroll it too."""
     return el("div", content, class_="scroll", role="region", aria_label=label, tabindex="0")
 
 
@@ -107,9 +107,9 @@ class Cell:
     """A table cell.
 
     Args:
-        content: what stands in it.
-        head: it names its row.
-        class_: of the cell.
+        content: content of the cell.
+        head: whether it is the row heading.
+        class_: class of the cell.
     """
 
     content: Child
@@ -134,15 +134,15 @@ def table(
     label: str,
     class_: str | None = None,
 ) -> Html:
-    """A table in a box of its own.
+    """A table in a scrolling box.
 
     Args:
-        caption: says what is in it.
-        columns: their headings.
-        rows: the cells of each, and its class.
-        groups: (heading, columns) over the headings; an empty heading is none.
-        label: of the box, for those who cannot see it.
-        class_: of the table.
+        caption: caption of the table.
+        columns: column headings.
+        rows: cells and class of each row.
+        groups: (heading, number of columns) above the column headings; may be empty text.
+        label: accessible name of the box, for screen readers.
+        class_: class of the table.
     """
     over = [
         el("th", name, scope="colgroup", colspan=str(span)) if name else el("td", colspan=str(span))

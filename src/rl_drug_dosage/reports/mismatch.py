@@ -1,4 +1,4 @@
-"""What becomes of a policy whose drug model is not the one that the patients follow: a heat map for each."""
+"""Section on model misspecification: for each policy, a heat map of simulator against controller."""
 
 import string
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ def _letter(i: int) -> str:
 
 
 def _short(models: Sequence[str]) -> list[str]:
-    """Names without the drug, where all begin with the same one."""
+    """Model names without the drug, if all begin with the same one."""
     drugs = {m.partition("-")[0] for m in models}
     return [m.partition("-")[2] or m for m in models] if len(drugs) == 1 else list(models)
 
@@ -78,9 +78,9 @@ def mismatch(view: View) -> list[Html]:
     )
     return [
         paragraph(
-            "Share in target (%) with its 95\u00a0% interval, when the patients of a row follow one model and a policy "
-            "believes the model of a column. On the diagonal the model is right. A policy that uses no model differs "
-            "along a row only as far as it was tuned with the believed one."
+            "Attainment (%) with its 95\u00a0% interval. Rows: the model that simulates the patients. Columns: the "
+            "model that the policy assumes. On the diagonal the two are the same. A policy without a model differs "
+            "between columns only because it was tuned with the assumed model."
         ),
         key,
         scale,

@@ -1,7 +1,7 @@
-"""A benchmark as one HTML file: text, tables and SVG figures, nothing that has to be fetched.
+"""A benchmark as one self-contained HTML file: text, tables and SVG figures.
 
-The file opens offline, without JavaScript, on a phone, in the dark and on paper. Its content security policy allows the
-style sheet and the one script that stand in it, and no request at all.
+The file works offline, without JavaScript, on a phone, in dark mode and in print. Its content security policy allows
+only the style sheet and the script inside the file, and no network request.
 """
 
 import base64
@@ -38,17 +38,17 @@ _SECTIONS: tuple[_Section, ...] = (
     ("timing", "Timing", timing),
 )
 _OPTIONAL = frozenset({"mismatch", "stress"})
-"""Sections that a record may lack."""
+"""Sections that depend on optional parts of the record."""
 
 
 def report_html(record: Mapping[str, Any]) -> str:
-    """The report of a benchmark's record, as `benchmark` makes it or as ``benchmark.json`` holds it.
+    """The report of a benchmark's record, from `benchmark` or read from ``benchmark.json``.
 
     Args:
         record: format 1.
 
     Returns:
-        A whole HTML document.
+        A complete HTML document.
     """
     view = View(record)
     wanted = [s for s in _SECTIONS if s[0] not in _OPTIONAL or record.get(s[0])]
@@ -79,8 +79,8 @@ def report_html(record: Mapping[str, Any]) -> str:
         el(
             "footer",
             paragraph(
-                f"rl_drug_dosage, {view.scenario['env_id']}. {capital(record['intended_use'])}. Every number stands in "
-                "benchmark.json beside this file."
+                f"rl_drug_dosage, {view.scenario['env_id']}. {capital(record['intended_use'])}. All numbers are in "
+                "benchmark.json in the same folder."
             ),
         ),
         el("script", _asset("report.js")),
@@ -89,7 +89,7 @@ def report_html(record: Mapping[str, Any]) -> str:
 
 
 def _asset(name: str) -> Html:
-    """A file of the package, as it stands."""
+    """A file of the package, unchanged."""
     return Html((files("rl_drug_dosage.reports") / name).read_text(encoding="utf-8"))
 
 
@@ -113,7 +113,7 @@ def _head(title: str) -> Html:
 
 
 def _filter(view: View) -> Html | None:
-    """Which policies the figures show; the script uncovers it."""
+    """Checkboxes that select the policies in the figures; the script makes them visible."""
     if len(view.names) < 3:
         return None
     boxes = [

@@ -1,4 +1,4 @@
-"""What several sections are made of: figures, small multiples, names of policies."""
+"""Elements used in several sections: figures, small multiples, names of policies."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ __all__ = ["figure", "key", "name_cell", "panels"]
 
 
 def name_cell(view: View, name: str) -> Html:
-    """A policy's name with what it is."""
+    """A policy's name with a note: reference, oracle or shield."""
     tag = view.tag(name)
     return el(
         "span",
@@ -20,15 +20,15 @@ def name_cell(view: View, name: str) -> Html:
 
 
 def figure(caption: Child, *content: Child, policy: str | None = None, class_: str | None = None) -> Html:
-    """A figure under its caption; ``policy`` lets the reader hide it."""
+    """A figure with its caption; with ``policy`` the reader can hide it."""
     return el("figure", el("figcaption", caption), *content, data_policy=policy, class_=class_)
 
 
 def panels(figures: Iterable[Html]) -> Html:
-    """Small multiples."""
+    """A grid of small figures."""
     return el("div", *figures, class_="panels")
 
 
 def key(view: View) -> Html:
-    """The legend of all figures: every policy with its colour and shape."""
+    """The common legend of all figures: colour and shape of every policy."""
     return el("ul", [el("li", name_cell(view, name)) for name in view.names], class_="legend policies")

@@ -1,4 +1,4 @@
-"""The ranked table."""
+"""The section with the ranked table."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,20 @@ from rl_drug_dosage.reports.words import and_, clip, compact, count, fixed, inte
 __all__ = ["ranking"]
 
 _ALWAYS = ("not a number", "off the grid")
-"""Replaced proposals are counted without a shield as well (`clinic.shield.REASONS`)."""
+"""Reasons that are counted without a shield too (`clinic.shield.REASONS`)."""
 _MOST_NAMED = 6
-"""Failed patients that are named in the table; the others are named below it."""
+"""Number of failed patients listed in the table; more are listed below it."""
 
 
 def _reasons(view: View) -> list[str]:
-    """Why doses were changed: the two that are always looked for, and those of the shield where it was used."""
+    """The reasons for changed doses: two that are always counted, and those of the shield if it was used."""
     all_ = list(dict.fromkeys(reason for row in view.rows for reason in row["interventions"]))
     used = {reason for row in view.rows for reason, times in row["interventions"].items() if times}
     return [r for r in all_ if r in _ALWAYS or r in used or view.settings["shield"]]
 
 
 def _histogram(view: View, name: str) -> Html | str:
-    """How attainment is spread over the patients."""
+    """Histogram of attainment over patients."""
     bins: Sequence[int] = view.record.get("distributions", {}).get(name, [])
     if not sum(bins):
         return "–"
@@ -116,7 +116,7 @@ def _columns(view: View, reasons: Sequence[str]) -> tuple[list[str], list[tuple[
         ("out of target (%)", 2),
         *((name, 2) for name in harms),
         ("dosing", 3),
-        ("doses changed, and why", len(reasons)),
+        ("changed doses by reason", len(reasons)),
         ("patients lost", 2),
     ]
     return columns, [g for g in groups if g[1]]
@@ -129,17 +129,17 @@ def ranking(view: View) -> list[Html]:
     rows = [(_cells(view, name, reasons), classes("row", view.style(name))) for name in view.names]
     decisions = view.settings["patients"] * view.scenario["decisions"]
     caption = (
-        "Policies by mean attainment; a patient's attainment is the share of judged intervals in every window. Ranks "
-        "count every entry, oracles and shielded ones too."
+        "Policies by mean attainment. A patient's attainment is the percentage of judged intervals inside all windows. "
+        "Ranks include all entries, also oracles and policies behind the shield."
     )
     return [
         table(caption, columns, rows, groups=groups, label="Ranked policies", class_="ranking"),
         paragraph(
-            "Total dose, dose changes and return are means over patients. Worst 5\u00a0%: mean of the patients who did "
-            "worst. The small bars show from left to right how many patients were in target for 0 to 100\u00a0% of the "
-            f"time. Changed doses are counted over {count(decisions)} decisions: a proposal that is not a number, or "
-            "not on the grid of doses, is replaced with or without a shield; the other reasons are the shield's. A "
-            "patient whose simulation failed has attained nothing.",
+            "Total dose, dose changes and return are means over patients. Worst 5\u00a0%: mean over the patients with "
+            "the lowest attainment. The histograms show the number of patients by attainment, from 0 to 100\u00a0%. "
+            f"Changed doses are counted over {count(decisions)} decisions. A proposal that is not a number, or "
+            "not on the dose grid, is always replaced; the other reasons apply to the shield. A "
+            "patient whose simulation failed has an attainment of 0.",
             class_="note",
         ),
         *_all_failed(view),

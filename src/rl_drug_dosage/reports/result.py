@@ -1,4 +1,4 @@
-"""The result in plain words: who leads, by how much, how sure that is, and what it does not say."""
+"""Section with the result in sentences: the best policy, differences with intervals, and limitations."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def _attained(view: View, name: str) -> Html:
 
 
 def _compared(difference: Difference, against: str) -> Html:
-    """One difference in a sentence, with a verdict no stronger than its interval."""
+    """One difference in a sentence, with a conclusion based on its interval."""
     size, low, high = difference.mean, difference.low, difference.high
     text = f"{points(size)} points ({interval(low, high, signed=True)})"
     if low > 0.0:
@@ -28,13 +28,13 @@ def _compared(difference: Difference, against: str) -> Html:
     elif high < 0.0:
         verdict = "the interval lies below zero"
     else:
-        verdict = "the interval includes zero, so this benchmark does not tell the two apart"
+        verdict = "the interval includes zero, so this benchmark does not show a difference"
     return join(
-        "Patient by patient, ",
+        "In paired comparison, ",
         _strong(difference.policy),
         f" differs from {against} by ",
         _strong(text),
-        f": {verdict}. {percent(difference.better_pct)} of the patients did better with it, "
+        f": {verdict}. {percent(difference.better_pct)} of the patients did better, "
         f"{percent(difference.worse_pct)} did worse.",
     )
 
@@ -44,16 +44,18 @@ def _lead(view: View) -> Iterator[Html]:
     patients = view.settings["patients"]
     who = "the patient" if patients == 1 else f"{count(patients)} virtual patients"
     if not contestants:
-        yield join(f"No policy that a clinic could use took part: {and_(view.names)} cannot be ranked as contestants.")
+        yield join(f"No clinically usable policy was included; {and_(view.names)} cannot be ranked.")
         return
     first = contestants[0]
     if len(contestants) == 1:
-        yield join("One policy took part, ", _strong(first), f": on {who} it reached ", _attained(view, first), ".")
+        yield join(
+            "Only one policy was included, ", _strong(first), f": on {who} it reached ", _attained(view, first), "."
+        )
     else:
         level = [n for n in contestants if _mean(view, n) == _mean(view, first)]
         if len(level) > 1:
             yield join(
-                f"On {who}, ", _strong(and_(level)), " are level at the top of ", str(len(contestants)), " policies: ",
+                f"On {who}, ", _strong(and_(level)), " share the lead among ", str(len(contestants)), " policies: ",
                 _attained(view, first), " in target.",
             )  # fmt: skip
         else:
@@ -75,11 +77,11 @@ def _comparison(view: View, first: str) -> Iterator[Html]:
         if (found := view.difference(first, reference)) is not None:
             yield _compared(found, f"{reference}, the reference,")
     elif others and (found := view.difference(others[0], reference)) is not None:
-        yield join(f"It is the reference. The next one is {others[0]}. ", _compared(found, reference))
+        yield join(f"It is the reference. The next best is {others[0]}. ", _compared(found, reference))
 
 
 def _harms(view: View) -> Iterator[Html]:
-    """What befell the leader's patients, and in brackets those of the reference."""
+    """Harms under the best policy, and in brackets under the reference."""
     names = [h["name"] for h in view.scenario["harms"]]
     if not view.contestants or not names:
         return
@@ -90,9 +92,9 @@ def _harms(view: View) -> Iterator[Html]:
 
     parts: list[str] = []
     for harm in names:
-        text = f"{harm} happened at least once to {share_of(first, harm)} of the patients under {first}"
+        text = f"{harm} occurred at least once in {share_of(first, harm)} of the patients under {first}"
         if parts:
-            text = f"{harm} to {share_of(first, harm)}"
+            text = f"{harm} in {share_of(first, harm)}"
         if first != reference:
             text += f" ({share_of(reference, harm)} under {reference})"
         parts.append(text)
@@ -104,31 +106,31 @@ def _outsiders(view: View) -> Iterator[Html]:
     if oracles:
         reached = and_([f"{n} {percent(_mean(view, n))}" for n in oracles])
         yield join(
-            f"As a measure of what was within reach: {reached}, told each patient's own parameters, as no clinic is, "
-            "and no contestant."
+            f"Upper bound: {reached} with each patient's true parameters, which are unknown in a clinic; "
+            "not ranked as a contestant."
         )
     if any(view.shielded(n) for n in view.names):
         yield join(
-            "Entries that end in +shield are the same policies behind the safety shield, and no contestants"
-            f"{' either' if oracles else ''}."
+            "Entries that end in +shield are the same policies behind the safety shield and are not ranked as "
+            f"contestants{' either' if oracles else ''}."
         )
 
 
 def _faults(view: View) -> Iterator[Html]:
     failed = [f"{n} {count(len(view.row[n]['failed_patients']))}" for n in view.names if view.row[n]["failed_patients"]]
     if failed:
-        yield join(f"Patients whose course could not be computed count as never in target: {and_(failed)}.")
+        yield join(f"Patients whose simulation failed count as never in target: {and_(failed)}.")
     invalid = [
         f"{n} {count(view.row[n]['interventions'].get('not a number', 0))}"
         for n in view.names
         if view.row[n]["interventions"].get("not a number", 0)
     ]
     if invalid:
-        yield join(f"Doses that were not a number were proposed, and replaced, by {and_(invalid)} times.")
+        yield join(f"Proposed doses that were not a number were replaced: {and_(invalid)} times.")
 
 
 def sentences(view: View) -> list[Html]:
-    """The paragraph, sentence by sentence."""
+    """The sentences of the paragraph."""
     return [*_lead(view), *_harms(view), *_outsiders(view), *_faults(view)]
 
 
@@ -136,19 +138,18 @@ def _caution(view: View) -> str:
     simulator, controller = view.settings["simulator"], view.settings["controller"]
     if simulator == controller:
         text = (
-            f"Every policy that plans with a model was given the very model that these patients follow, {simulator}, "
-            "which flatters it: "
+            f"Model-based policies used the same model that simulates the patients, {simulator}, which favours them: "
         )
         text += (
             "see the mismatch below."
             if "mismatch" in view.record
-            else "benchmark other pairs of simulator and controller before believing the order."
+            else "test other pairs of simulator and controller before relying on the ranking."
         )
     else:
-        text = f"The patients follow {simulator}; policies that plan with a model believe {controller}."
+        text = f"Patients are simulated with {simulator}; model-based policies assume {controller}."
     return (
-        f"{text} Intervals come from resampling patients; they are not adjusted for the number of comparisons, and "
-        "they do not cover doubt about the drug models."
+        f"{text} Intervals are from resampling patients. They are not adjusted for multiple comparisons and "
+        "do not include uncertainty of the drug models."
     )
 
 
@@ -158,7 +159,7 @@ def _bullet(view: View, name: str) -> Html:
 
 
 def headline(view: View) -> Html:
-    """Three or four numbers for those who read no further."""
+    """The three or four main numbers."""
     tiles = []
     if view.contestants:
         first = view.contestants[0]
@@ -180,7 +181,7 @@ def headline(view: View) -> Html:
             found = view.row[name]["attainment_pct"]
             tiles.append(
                 (
-                    join(_bullet(view, name), ", no contestant"),
+                    join(_bullet(view, name), ", upper bound"),
                     f"{percent(found['mean'])}",
                     interval(found["low"], found["high"]),
                 )
@@ -196,7 +197,7 @@ def headline(view: View) -> Html:
 
 
 def result(view: View) -> list[Html]:
-    """What stands under the title."""
+    """The summary under the title."""
     text = sentences(view)
     spaced = [part for sentence in text for part in (sentence, " ")]
     return [

@@ -1,4 +1,4 @@
-"""A panel of plots over one time axis: output, metric, doses, share in target."""
+"""A panel of plots with a common time axis: output, metric, doses, percentage in target."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["Strip", "panel", "shared_top", "window_band"]
 _LEFT, _RIGHT = 44.0, 8.0
 _HEADING, _GAP, _FOOT = 16.0, 10.0, 18.0
 _SHORT = {"minutes": "min"}
-"""The unit stands left of the axis, where there is little room."""
+"""Short units, because the space left of the axis is narrow."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Strip:
     """One plot of a panel.
 
     Args:
-        heading: what is drawn, with its unit.
-        height: in pixels.
-        top: end of the vertical axis, which begins at ``bottom``.
-        draw: makes what is inside, back to front.
-        highest: of what is drawn; above ``top`` the panel says how far it goes.
-        bottom: where the vertical axis begins.
+        heading: quantity and unit.
+        height: height in pixels.
+        top: upper limit of the vertical axis.
+        draw: draws the contents, back to front.
+        highest: highest value; if it exceeds ``top``, the panel states it.
+        bottom: lower limit of the vertical axis.
     """
 
     heading: str
@@ -38,7 +38,7 @@ class Strip:
 
 
 def panel(view: View, anchor: str, title: str, description: str, strips: Sequence[Strip]) -> Html:
-    """The strips under one another."""
+    """Draw the strips one below the other."""
     y = 0.0
     marks: list[Child] = []
     across = ticks(0.0, view.horizon, 7)
@@ -59,7 +59,7 @@ def panel(view: View, anchor: str, title: str, description: str, strips: Sequenc
 
 
 def window_band(view: View, window: Window, plot: Plot) -> list[Html]:
-    """The window where it is judged: an area with dashed edges."""
+    """The window in the judged intervals: an area with dashed edges."""
     judged = set(view.scenario["judged"])
     drawn = []
     for start, stop, low, high in window.edges():
@@ -88,6 +88,6 @@ def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def shared_top(top: float, windows: Sequence[Window]) -> float:
-    """The end of an axis on which windows can be seen."""
+    """Upper limit of an axis on which the windows are visible."""
     edges = [v for w in windows for v in (*w.low, *w.high) if v is not None]
     return 1.04 * max([top, *(1.15 * v for v in edges)])

@@ -1,4 +1,4 @@
-"""Figures as SVG: scales, ticks, lines, bands and steps. Everything is drawn in a plot's own pixels."""
+"""SVG figures: scales, ticks, lines, bands and steps, in pixels of the plot."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,9 @@ from rl_drug_dosage.reports.words import tick
 __all__ = ["WIDTH", "Plot", "Values", "drawing", "label", "num", "robust_top", "ticks"]
 
 WIDTH = 344.0
-"""Of every figure: a phone's, so that a letter is as large there as on a desk, where several stand side by side."""
+"""Width of every figure: that of a phone, so text has the same size there as on a desktop with several per row."""
 _TOLERANCE = 0.2
-"""Pixels that a simplified line may be off."""
+"""Maximum error of a simplified line, in pixels."""
 
 Values = Sequence[float | None]
 
@@ -25,7 +25,7 @@ def num(value: float) -> str:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """At most about ``most`` round numbers from ``low`` to ``high``."""
+    """About ``most`` round numbers at most, from ``low`` to ``high``."""
     span = high - low
     if not span > 0.0:
         return [low]
@@ -37,9 +37,9 @@ def ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def robust_top(tops: Iterable[float]) -> float:
-    """The end of a shared axis: the highest value that is at most twice the middle one.
+    """Upper limit of a shared axis: the highest value that is at most twice the median.
 
-    One policy that doses at random must not flatten the courses of all others.
+    Otherwise one policy with random doses would compress the courses of all others.
     """
     known = sorted(t for t in tops if math.isfinite(t))
     middle = known[(len(known) - 1) // 2] if known else 0.0
@@ -48,7 +48,7 @@ def robust_top(tops: Iterable[float]) -> float:
 
 
 def drawing(anchor: str, title: str, description: str, height: float, *children: Child, width: float = WIDTH) -> Html:
-    """A figure that says in words what it shows."""
+    """A figure with a title and a description as text."""
     return el(
         "svg",
         el("title", title, id=f"{anchor}-t"),
@@ -66,9 +66,9 @@ def label(x: float, y: float, text: Child, class_: str | None = None) -> Html:
 
 
 def _simplified(xs: Sequence[float], ys: Sequence[float]) -> list[tuple[float, float]]:
-    """The points that a line needs to be right within `_TOLERANCE`: the swinging door, one pass.
+    """Simplify a line to an error of at most `_TOLERANCE`, with the swinging-door algorithm.
 
-    A segment from the last kept point grows as long as some slope passes all points between within the tolerance.
+    A segment from the last kept point is extended while one slope passes all points within the tolerance.
     """
     points = list(zip(xs, ys, strict=True))
     if len(points) < 3:
@@ -129,12 +129,12 @@ class Plot:
         return self.width * (value - self.x0) / ((self.x1 - self.x0) or 1.0)
 
     def y(self, value: float) -> float:
-        """Pixels from its top. What is far outside ends a little outside: no number is too long for a file."""
+        """Pixels from the top. Values far outside are moved to just outside, which keeps the numbers short."""
         at = self.height * (1.0 - (value - self.y0) / ((self.y1 - self.y0) or 1.0))
         return min(max(at, -3.0 * self.height), 4.0 * self.height)
 
     def inside(self, *children: Child, class_: str | None = None) -> Html:
-        """Draws in the rectangle and nowhere else."""
+        """Clip a drawing to the rectangle."""
         return el(
             "svg",
             *children,
@@ -149,7 +149,7 @@ class Plot:
         return _simplified([self.x(v) for v in xs[start:stop]], [self.y(v) for v in ys[start:stop] if v is not None])
 
     def line(self, xs: Sequence[float], ys: Values, class_: str) -> Html | None:
-        """A line, with gaps where there is no number."""
+        """A line, with gaps at missing values."""
         parts = [_path(self._points(xs, ys, a, b)) for a, b in _runs(ys)]
         return el("path", d="".join(parts), class_=class_) if parts else None
 
@@ -204,7 +204,7 @@ def _path(points: Sequence[tuple[float, float]], first: str = "M") -> str:
 
 
 def _stairs(plot: Plot, edges: Sequence[float], ys: Values, start: int, stop: int) -> str:
-    """From the first value to the last; equal ones are one stair."""
+    """Steps from the first value to the last; equal values are one step."""
     heights = [num(plot.y(y or 0.0)) for y in ys[start:stop]]
     height = heights[0]
     text = [height]
@@ -217,7 +217,7 @@ def _stairs(plot: Plot, edges: Sequence[float], ys: Values, start: int, stop: in
 
 
 def _stairs_back(plot: Plot, edges: Sequence[float], ys: Values, start: int, stop: int) -> str:
-    """The same from the last value to the first."""
+    """Steps from the last value to the first."""
     heights = [num(plot.y(y or 0.0)) for y in ys[start:stop]]
     height = heights[-1]
     text = [f"V{height}"]

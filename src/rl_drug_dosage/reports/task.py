@@ -1,4 +1,4 @@
-"""What was asked: the task, the settings, the windows with their sources, and the command."""
+"""Section on the task: scenario, settings, windows with their sources, and the command."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ __all__ = ["task", "window_text"]
 
 
 def window_text(low: float | None, high: float | None, unit: str) -> str:
-    """A window in words; either edge may be open."""
+    """A window as text; either edge may be open."""
     behind = unit_of(unit)
     if low is None and high is None:
         return "no limit"
@@ -63,7 +63,11 @@ def _interval(view: View) -> str:
 def _monitoring(view: View) -> str:
     plan, output = view.scenario["monitoring"], view.scenario["output"]
     text = f"{output_words(output['name'])}, {output['meaning']}" if output["meaning"] else output_words(output["name"])
-    text += f"; results are back after {compact(plan['turnaround_h'])} h" if plan["turnaround_h"] else "; known at once"
+    text += (
+        f"; results are available after {compact(plan['turnaround_h'])} h"
+        if plan["turnaround_h"]
+        else "; available at once"
+    )
     if plan["lloq"]:
         text += f"; limit of quantification {compact(plan['lloq'])}{unit_of(output['unit'])}"
     return f"{text}. {plan['source']}"
@@ -89,7 +93,9 @@ def _covariates(view: View) -> Html:
         )
         for c in view.scenario["covariates"]
     ]
-    return table("Virtual patients", ("what is known of them", "range", "source"), rows, label="Virtual patients")
+    return table(
+        "Virtual patients", ("covariates known to the policies", "range", "source"), rows, label="Virtual patients"
+    )
 
 
 def task(view: View) -> list[Html]:
@@ -98,27 +104,27 @@ def task(view: View) -> list[Html]:
     harms: list[tuple[list[Cell | str], None]] = [
         ([Cell(h["name"], head=True), Cell(h["source"], class_="source")], None) for h in scenario["harms"]
     ]
-    columns = ("what has to be inside", "window", "when", "source")
+    columns = ("quantity", "window", "when", "source")
     return [
         definitions(
             (
                 ("Scenario", f"{scenario['name']}: {scenario['title']} ({scenario['env_id']})"),
                 ("Patients", f"{count(settings['patients'])}, seed {settings['seed']}, the same for every policy"),
-                ("They follow", settings["simulator"]),
-                ("Policies believe", settings["controller"]),
-                ("Reference", f"{settings['reference']}: the others are compared with it"),
-                ("Safety shield", "every policy was run with it and without it" if settings["shield"] else "not used"),
+                ("Simulated with", settings["simulator"]),
+                ("Policies assume", settings["controller"]),
+                ("Reference", f"{settings['reference']}; the other policies are compared with it"),
+                ("Safety shield", "every policy was run with and without it" if settings["shield"] else "not used"),
                 ("Course", _interval(view)),
                 ("Goal", scenario["goal"]),
                 ("Judged", _judged(view)),
                 ("Monitoring", _monitoring(view)),
                 ("Dosage", _dosage(view)),
-                ("Reward of learners", scenario["reward"]),
+                ("Reward in training", scenario["reward"]),
                 ("Label dose", scenario["label"]),
             ),
             class_="pairs",
         ),
-        table("Windows of the goal; all of them have to hold", columns, _windows(view), label="Windows of the goal"),
+        table("Target windows; all of them must be met", columns, _windows(view), label="Windows of the goal"),
         table("Events counted as harm", ("event", "source"), harms, label="Events counted as harm")
         if harms
         else paragraph("No event is counted as harm in this task."),
@@ -129,6 +135,6 @@ def task(view: View) -> list[Html]:
 
 def _command(command: str) -> list[Html]:
     if not command:
-        return [paragraph("This benchmark was run from Python, not from a command line.")]
+        return [paragraph("This benchmark was run from Python, not from the command line.")]
     box = el("pre", el("code", command), tabindex="0", role="region", aria_label="Command")
-    return [join(paragraph("The command that made this report, with the same numbers each time:"), box)]
+    return [join(paragraph("This command reproduces the report with identical numbers:"), box)]

@@ -1,4 +1,4 @@
-"""A benchmark's record as the parts of the report read it."""
+"""Access to a benchmark's record, for the sections of the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from rl_drug_dosage.utils.words import metric_words, output_words, titled
 __all__ = ["SHIELD", "Difference", "View", "Window"]
 
 SHIELD = "+shield"
-"""Ends the name of a policy that was run behind the safety shield (`benchmark`)."""
+"""Suffix of the name of a policy behind the safety shield (`benchmark`)."""
 COLOURS = 8
-"""Of the style sheet: ``c0`` to ``c7``, told apart by those who see two primary colours as well."""
+"""Number of colours in the style sheet, ``c0`` to ``c7``, distinguishable with colour blindness."""
 _LEVELS = frozenset({"trough", "value", "peak", "nadir"})
-"""Metrics that lie on the output's own scale."""
+"""Metrics with the unit of the output itself."""
 _TIMES = {"d": "days", "h": "hours", "min": "minutes"}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A policy against the reference, patient by patient, in points of attainment."""
+    """Paired difference of a policy from the reference, in percentage points of attainment."""
 
     policy: str
     mean: float
@@ -33,7 +33,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Window:
-    """A window of the goal: a value of each edge an interval, None where it is open."""
+    """A window of the goal: one value per interval for each edge, None if open."""
 
     metric: str
     output: str
@@ -44,11 +44,11 @@ class Window:
 
     @property
     def title(self) -> str:
-        """What has to be inside."""
+        """The quantity that must lie inside."""
         return metric_words(self.metric, self.output)
 
     def edges(self) -> list[tuple[int, int, float | None, float | None]]:
-        """(first interval, the one after the last, low, high) of each stretch in which the edges stay."""
+        """(first interval, last interval + 1, low, high) of each run of intervals with the same edges."""
         found: list[tuple[int, int, float | None, float | None]] = []
         for k, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
             if found and found[-1][2:] == (low, high):
@@ -60,7 +60,7 @@ class Window:
 
 @dataclass(frozen=True)
 class View:
-    """The record, and what follows from it."""
+    """The record, and quantities derived from it."""
 
     record: Mapping[str, Any]
 
@@ -81,21 +81,21 @@ class View:
 
     @property
     def scenario(self) -> Mapping[str, Any]:
-        """The task."""
+        """The scenario's part of the record."""
         return self.record["scenario"]
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Of the benchmark."""
+        """The settings of the benchmark."""
         return self.record["settings"]
 
     @property
     def reference(self) -> str:
-        """The policy that the others are compared with."""
+        """The policy with which the others are compared."""
         return self.settings["reference"]
 
     def index(self, name: str) -> str:
-        """A policy's number, for identifiers: its name may hold anything."""
+        """A policy's number, for HTML identifiers, because its name may contain any character."""
         return str(self.names.index(name))
 
     def shielded(self, name: str) -> bool:
@@ -111,10 +111,10 @@ class View:
         return "reference" if name == self.reference else "contestant"
 
     def style(self, name: str) -> str:
-        """Classes of a policy's marks: colour and shape are the same in every figure.
+        """CSS classes of a policy's marks; colour and shape are the same in every figure.
 
-        A policy behind the shield has the colour of the same one without. Where there are more policies than colours,
-        the later ones take them again, with hollow marks and dotted lines.
+        A policy behind the shield has the same colour as without it. If there are more policies than colours, colours
+        are reused with hollow marks and dotted lines.
         """
         base = name.removesuffix(SHIELD) if self.shielded(name) else name
         place = [n for n in self.names if not self.shielded(n)].index(base)
@@ -123,10 +123,10 @@ class View:
         return f"k-{self.kind(name)} c{place % COLOURS}{again}{shield}"
 
     def tag(self, name: str) -> str:
-        """What a reader has to know of a policy; nothing of a plain one."""
+        """Note on a policy, such as reference or oracle; usually empty."""
         tags = []
         if self.row[name].get("oracle"):
-            tags.append("knows the truth")
+            tags.append("uses the true parameters")
         if self.shielded(name):
             tags.append("shielded")
         if name == self.reference:
@@ -135,11 +135,11 @@ class View:
 
     @cached_property
     def contestants(self) -> list[str]:
-        """Policies that a clinic could use as they are, by rank: no oracle, nothing behind the shield."""
+        """Policies that a clinic could use, by rank, without oracles and policies behind the shield."""
         return [n for n in self.names if self.kind(n) in {"reference", "contestant"}]
 
     def difference(self, name: str, against: str) -> Difference | None:
-        """One policy minus another, whichever way round the record has it."""
+        """One policy minus another, in either order of the record."""
         for pair in self.record["paired"]:
             if (pair["policy"], pair["against"]) == (name, against):
                 return Difference(name, pair["mean"], pair["low"], pair["high"], pair["better_pct"], pair["worse_pct"])
@@ -151,13 +151,13 @@ class View:
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """Every policy against the reference, by rank."""
+        """Differences of every policy from the reference, by rank."""
         found = (self.difference(n, self.reference) for n in self.names if n != self.reference)
         return [d for d in found if d is not None]
 
     @cached_property
     def windows(self) -> list[Window]:
-        """Of the goal."""
+        """The windows of the goal."""
         keys = ("metric", "output", "unit", "source", "low", "high")
         return [Window(**{k: w[k] for k in keys}) for w in self.scenario["windows"]]
 
@@ -167,17 +167,17 @@ class View:
 
     @property
     def time_unit(self) -> str:
-        """Days, hours or minutes."""
+        """Unit of the displayed time: days, hours or minutes."""
         return _TIMES.get(self.scenario["time_unit"], self.scenario["time_unit"])
 
     @property
     def step(self) -> float:
-        """Length of an interval, in the shown unit."""
+        """Length of an interval, in the displayed unit."""
         return self.scenario["interval_h"] * self.scenario["shown_per_h"]
 
     @property
     def horizon(self) -> float:
-        """Length of a course, in the shown unit."""
+        """Length of a course, in the displayed unit."""
         return self.step * self.scenario["decisions"]
 
     @property
@@ -188,10 +188,10 @@ class View:
 
     @property
     def dose_unit(self) -> str:
-        """Of the dose."""
+        """Unit of the dose."""
         return str(self.scenario["dosage"]["unit"])
 
     @cached_property
     def labels(self) -> dict[str, tuple[str, str]]:
-        """(meaning, unit with its space) of a covariate."""
+        """(meaning, unit with a leading space) of each covariate."""
         return {c["name"]: (c["meaning"] or c["name"], unit_of(c["unit"])) for c in self.scenario["covariates"]}

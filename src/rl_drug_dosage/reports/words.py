@@ -1,4 +1,4 @@
-"""How the report writes numbers, units and names."""
+"""Formats numbers, units and names for the report."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def unit_of(unit: str) -> str:
-    """A unit to be written behind a number, with its space; nothing for what has none."""
+    """A unit with a leading space, to follow a number; empty if there is none."""
     return f"\u00a0{unit_words(unit)}" if unit_words(unit) else ""
 
 
@@ -37,24 +37,24 @@ def share(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """A percentage that is not torn from its sign: 91.6 %."""
+    """A percentage with a non-breaking space: 91.6 %."""
     return f"{share(value)}\u00a0%"
 
 
 def fixed(value: float) -> str:
-    """A column of numbers that differ in size, with the same decimals where they are small."""
+    """A column of numbers of different size, with common decimals for small ones."""
     return _minus(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}")
 
 
 def points(value: float) -> str:
-    """A difference of percentages, signed: +0.3. Two decimals where one would show nothing but a sign."""
+    """A signed difference of percentages: +0.3. Two decimals if one would show only zero."""
     decimals = 2 if 0.0 < abs(value) < 0.05 else 1
     text = f"{value:+.{decimals}f}"
     return _minus(text) if float(text) else "0.0"
 
 
 def interval(low: float, high: float, *, signed: bool = False) -> str:
-    """An interval in words: 90.7 to 92.4."""
+    """An interval as text: 90.7 to 92.4."""
     write = points if signed else share
     return f"{write(low)} to {write(high)}"
 
@@ -65,7 +65,7 @@ def count(value: float) -> str:
 
 
 def compact(value: float | None) -> str:
-    """Any number, with three or four digits that say something."""
+    """A number with three or four significant digits."""
     if value is None:
         return "–"
     size = abs(value)
@@ -79,12 +79,12 @@ def compact(value: float | None) -> str:
 
 
 def tick(value: float) -> str:
-    """A number at an axis."""
+    """A number on an axis."""
     return _minus(f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:g}")
 
 
 def amount(value: Any) -> str:
-    """Any value of a training configuration or a tuned policy."""
+    """A value of a training configuration or a tuned policy, as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -99,15 +99,15 @@ def amount(value: Any) -> str:
 
 
 def and_(parts: Sequence[str]) -> str:
-    """One, two and three."""
+    """A list as text: one, two and three."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def capital(text: str) -> str:
-    """A capital letter first."""
+    """The text with its first letter capitalised."""
     return text[:1].upper() + text[1:]
 
 
 def clip(text: str, most: int) -> str:
-    """At most so many characters."""
+    """The text cut to at most ``most`` characters."""
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

@@ -1,4 +1,4 @@
-"""The patients who did worst under the reference, and what every policy made of them."""
+"""Section on the patients with the lowest attainment under the reference, and their courses under every policy."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -24,7 +24,7 @@ from rl_drug_dosage.utils.words import titled
 __all__ = ["worst"]
 
 _MOST_CHOICES = 10
-"""As many as the style sheet can choose from; of more, all are shown."""
+"""Maximum number of patients for the selector of the style sheet; if there are more, all are shown."""
 
 
 def _highest(values: Sequence[float | None]) -> float:
@@ -32,7 +32,7 @@ def _highest(values: Sequence[float | None]) -> float:
 
 
 def _reasons(course: Mapping[str, Any]) -> str:
-    """Why doses were changed, and how often."""
+    """The reasons for changed doses, and their counts."""
     times: dict[str, int] = {}
     for reason in course["reasons"].values():
         times[reason] = times.get(reason, 0) + 1
@@ -40,7 +40,7 @@ def _reasons(course: Mapping[str, Any]) -> str:
 
 
 def _marks(view: View, plot: Plot, reasons: Mapping[Any, str]) -> Html | None:
-    """A tick over every decision whose dose was changed. Keys are numbers, or texts once the record was JSON."""
+    """A mark over every changed dose. Keys are numbers, or text if the record was read from JSON."""
     if not reasons:
         return None
     at = sorted((int(k) + 0.5) * view.step for k in reasons)
@@ -98,7 +98,7 @@ def _courses(view: View, place: int, patient: Mapping[str, Any]) -> list[Html]:
 
 
 def _doses(doses: Sequence[float | None]) -> str:
-    """In words: the first ones, then the range."""
+    """Doses as text: the first ones, then the range."""
     known = [d for d in doses if d is not None]
     if not known:
         return "unknown"
@@ -120,7 +120,7 @@ def worst(view: View) -> list[Html]:
     """HTML of this section of the report."""
     patients = view.record["worst"]
     if not patients:
-        return [paragraph("No patient is shown.")]
+        return [paragraph("There are no patients to show.")]
     choices: list[Html] = []
     shown = []
     for place, patient in enumerate(patients):
@@ -155,8 +155,8 @@ def worst(view: View) -> list[Html]:
     return [
         paragraph(
             f"{many} with the lowest attainment under {view.reference}, and the courses of the same patients under "
-            "every policy. The axes are the same for all policies of a patient. A small triangle over a dose marks one "
-            "that was changed on its way to the patient."
+            "every policy. The axes are the same for all policies of a patient. A small triangle marks a dose "
+            "that differs from the one proposed."
         ),
         el("div", legend(window=any(view.on_output(w) for w in view.windows), bands=False), ghosts, class_="legends"),
         el(

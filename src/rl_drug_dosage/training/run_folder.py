@@ -210,5 +210,5 @@ def _put(staged: Path, path: Path, *, numbered: bool) -> Path:
 def _taken(path: Path) -> OutputError:
     return OutputError(
         f"run folder {path} exists already and is never overwritten: "
-        f"choose another --run-name, or go on with --resume {path}"
+        f"choose another --run-name, or resume it with --resume {path}"
     )

@@ -1,4 +1,4 @@
-"""Start a run or go on with one: from what the user gives to the trainer."""
+"""Start or resume a run: turns what the user gives into a configuration for the trainer."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Start a training run, or go on with one: folder, lock, program, and the state that it begins with."""
+"""Start or resume a training run: folder, lock, program and initial state."""
 
 import json
 from collections.abc import Mapping

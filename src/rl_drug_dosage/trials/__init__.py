@@ -1,4 +1,4 @@
-"""In-silico trials: policies on the same virtual patients, tuned, compared, written down; and one patient at a time."""
+"""In-silico trials: tune policies and compare them on the same virtual patients; dosing of single patients."""
 
 from rl_drug_dosage.utils.lazy import lazily
 

@@ -1,7 +1,7 @@
-"""The in-silico trial: is this policy better than what a clinic does, for whom, by how much, and how sure are we.
+"""The benchmark: compares policies on one virtual cohort, overall and in subgroups, with confidence intervals.
 
-Every policy treats the same patients with the same chance. Baselines are tuned on a cohort of their own. The result is
-a plain record (`Benchmark.record`), byte-identical for a given command, except ``timing``.
+Every policy treats the same patients with the same random events. Baselines are tuned on a separate cohort. The result
+is a plain record (`Benchmark.record`), byte-identical for a given command, except ``timing``.
 """
 
 import contextlib
@@ -40,23 +40,23 @@ __all__ = ["Benchmark", "BenchmarkOptions", "benchmark"]
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:
-    """What to compare, on whom.
+    """What to compare, and on which patients.
 
     Args:
-        scenario: in any form that `registry` knows.
+        scenario: the scenario, in any form that `registry` accepts.
         policies: references, or names and references; empty: every clinical policy that fits.
-        patients: how many.
-        seed: of the cohort and of the bootstrap.
+        patients: number of virtual patients.
+        seed: selects the cohort and the bootstrap samples.
         simulator, controller: drug models in any form; None: the scenario's first one.
         mismatch: also run every simulator against every controller.
-        stress: names of stress settings to run as well; ``("all",)``: all that the scenario has.
+        stress: names of stress settings to run as well; ``("all",)``: all of the scenario's.
         shield: also run every policy behind the safety shield.
-        decisions: of a course; 0: the scenario's own.
-        accept_changed: admit model files whose scenario's file has changed since training.
-        output_dir: where files go; None: nothing is written.
+        decisions: decisions per course; 0: the scenario's default.
+        accept_changed: include models whose scenario file has changed since training.
+        output_dir: folder for the files; None: nothing is written.
 
     Raises:
-        ConfigError: a number that is not allowed.
+        ConfigError: a value out of range.
     """
 
     scenario: object
@@ -84,10 +84,10 @@ class Benchmark(Result):
     """A finished benchmark.
 
     Args:
-        record: for JSON and the report.
-        trials: by policy.
+        record: content of the JSON file and the report.
+        trials: trial of each policy.
         scenario: the task.
-        files: written; none unless ``output_dir`` was given.
+        files: files written; empty unless ``output_dir`` was given.
     """
 
     record: dict[str, Any]
@@ -101,7 +101,7 @@ class Benchmark(Result):
         return f"{self.record['scenario']['title']}: {settings['patients']:,} patients, seed {settings['seed']}"
 
     def columns(self) -> dict[str, np.ndarray]:
-        """A row a policy, best first: the columns of ``benchmark.csv``."""
+        """One row per policy, best first: the columns of ``benchmark.csv``."""
         from rl_drug_dosage.trials.benchmark_files import policy_rows
 
         rows = policy_rows(self.record)
@@ -118,7 +118,7 @@ class Benchmark(Result):
         }
 
     def plot(self) -> Any:
-        """Every policy's attainment of the goal with its 95 % interval."""
+        """Plot the attainment of every policy with its 95 % interval."""
         rows = self.record["policies"][::-1]
         figure = figure_of_size(7.0, 1.3 + 0.35 * len(rows))
         axes = figure.subplots()
@@ -131,18 +131,18 @@ class Benchmark(Result):
         return figure
 
     def save(self, folder: str | Path) -> tuple[Path, ...]:
-        """``benchmark.json``, ``benchmark.csv``, ``patients.csv`` and ``report.html``."""
+        """Write ``benchmark.json``, ``benchmark.csv``, ``patients.csv`` and ``report.html``."""
         from rl_drug_dosage.trials.benchmark_files import write_benchmark
 
         return write_benchmark(self, Path(folder))
 
 
 def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progress = quiet) -> Benchmark:
-    """Run it. An output folder is kept from other processes meanwhile, and its files appear together at the end.
+    """Run a benchmark. The output folder is locked meanwhile, and its files appear together at the end.
 
     Args:
-        options: what to compare, on whom.
-        command: the command line that the report quotes.
+        options: what to compare, and on which patients.
+        command: the command line quoted in the report.
         progress: reports what is being done.
 
     Raises:
@@ -201,15 +201,15 @@ def _compared(
 
 
 def _steps(options: BenchmarkOptions, policies: int, pairs: int, stresses: int) -> int:
-    """Compiling and running, once for every policy and setting; a stress setting counts as one."""
+    """Number of progress steps: compiling and running each policy in each setting; a stress setting is one step."""
     return (2 + options.shield + 2 * pairs) * policies + stresses
 
 
 def _stresses_of(options: BenchmarkOptions, scenario: Scenario) -> tuple[str, ...]:
-    """The stress settings by name, all that the scenario has for ``("all",)``.
+    """The names of the stress settings; ``("all",)`` means all of the scenario's.
 
     Raises:
-        UnknownNameError, ConfigError: one that does not exist, or that the scenario does not have.
+        UnknownNameError, ConfigError: an unknown stress setting, or one that does not apply to the scenario.
     """
     if tuple(options.stress) == ("all",):
         return tuple(name for name, s in STRESSES.items() if s.change(scenario) is not None)
@@ -219,7 +219,7 @@ def _stresses_of(options: BenchmarkOptions, scenario: Scenario) -> tuple[str, ..
 
 
 def _enter_all(setting: Setting, entering: Sequence[Candidate], seed: int, steps: Steps) -> list[tuple[Entrant, float]]:
-    """Build, tune and compile the policies, two at a time: the compiler uses one core each."""
+    """Build, tune and compile the policies, two in parallel, because the compiler uses one core."""
 
     def one(candidate: Candidate) -> tuple[Entrant, float]:
         start = time.perf_counter()
@@ -235,7 +235,7 @@ def _enter_all(setting: Setting, entering: Sequence[Candidate], seed: int, steps
 def _run(
     setting: Setting, entrant: Entrant, options: BenchmarkOptions, steps: Steps, shield: Shield | None = None
 ) -> tuple[Trial, float]:
-    """The trial, and how long it ran, compilation not counted."""
+    """The trial and its duration without compilation."""
     clock: dict[str, float] = {}
     with steps.step(f"running {entrant.name} on {options.patients:,} patients"):
         trial = run_trial(
@@ -258,7 +258,7 @@ def _run(
 def _shielded(
     setting: Setting, entrants: Sequence[Entrant], trials: dict[str, Trial], options: BenchmarkOptions, steps: Steps
 ) -> list[Entrant]:
-    """Every policy behind the safety shield; their trials join the others."""
+    """Run every policy behind the safety shield and add the trials to the others."""
     shield = shield_of(setting.scenario, setting.controller)
     found = []
     for entrant in entrants:
@@ -272,15 +272,15 @@ def _shielded(
 
 
 def _pairs(setting: Setting) -> list[tuple[str, str]]:
-    """Every simulator with every controller.
+    """Settings of every simulator with every controller.
 
     Raises:
-        ConfigError: the scenario has one drug model.
+        ConfigError: the scenario has only one drug model.
     """
     models = setting.scenario.models
     if len(models) < 2:
         raise ConfigError(
-            f"--mismatch needs a second drug model, and {setting.task.name!r} has {models[0]!r} only: leave it out, "
+            f"--mismatch needs a second drug model, but {setting.task.name!r} has only {models[0]!r}: leave it out, "
             "give another one as --simulator, or use --stress"
         )
     return [(simulator, controller) for simulator in models for controller in models]
@@ -293,7 +293,7 @@ def _mismatch(
     entering: Sequence[Candidate],
     steps: Steps,
 ) -> dict[str, Any]:
-    """Every simulator against every controller: attainment of every policy, with its interval."""
+    """Attainment of every policy with its interval, for every simulator and controller."""
     cells = []
     for simulator, controller in pairs:
         other = setting_for(setting.task, simulator, controller, accept_changed=options.accept_changed)
@@ -310,14 +310,14 @@ def _mismatch(
                     "attainment_pct": interval.record(),
                 }
             )
-        steps.note(f"mismatch: patients of {simulator}, controller believes {controller}")
+        steps.note(f"mismatch: patients of {simulator}, controller assumes {controller}")
     return {"models": list(setting.scenario.models), "cells": cells}
 
 
 def _stress(
     name: str, options: BenchmarkOptions, setting: Setting, entrants: Sequence[Entrant], steps: Steps
 ) -> dict[str, Any]:
-    """Every policy as it was built and tuned, on patients and wards that it was not built for."""
+    """Run every policy as built and tuned under a stress setting that it was not designed for."""
     scenario = stressed(setting.scenario, name)
     task = dataclasses.replace(setting.task, value=scenario)
     other = Setting(task, setting.controller, simulator_of(scenario, setting.simulator.name))
@@ -340,7 +340,7 @@ def _stress(
 
 
 def _told[T](policy: T, scenario: Scenario) -> T:
-    """The policy with the ward's result times, which are known there; nothing else of the stress setting."""
+    """The policy with the stressed scenario, whose turnaround times a clinic knows; its parameters are unchanged."""
     changes: dict[str, Any] = {}
     for f in dataclasses.fields(policy):  # type: ignore[arg-type]
         value = getattr(policy, f.name)

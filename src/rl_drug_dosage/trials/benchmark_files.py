@@ -13,13 +13,13 @@ __all__ = ["policy_rows", "write_benchmark"]
 
 
 def write_benchmark(result: Benchmark, folder: Path) -> tuple[Path, ...]:
-    """Write them all into a folder; they appear together.
+    """Write all files of a benchmark into a folder; they appear together.
 
-    ``benchmark.json`` has everything, ``benchmark.csv`` a row a policy, ``patients.csv`` a row a patient and policy;
-    ``report.html`` opens in any browser, offline.
+    ``benchmark.json`` contains the whole record, ``benchmark.csv`` one row per policy, and ``patients.csv`` one row per
+    patient and policy. ``report.html`` opens in any browser, offline.
 
     Raises:
-        OutputError: a place that cannot be written.
+        OutputError: a file cannot be written.
     """
     from rl_drug_dosage.reports.page import report_html
 
@@ -33,7 +33,7 @@ def write_benchmark(result: Benchmark, folder: Path) -> tuple[Path, ...]:
 
 
 def _flat(row: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested entries as ``outer.inner``."""
+    """Flatten nested entries to ``outer.inner``."""
     found: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):
@@ -44,7 +44,7 @@ def _flat(row: dict[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def policy_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row a policy, best first, nested entries as ``outer.inner``."""
+    """One row per policy, best first, with nested entries as ``outer.inner``."""
     return [_flat({k: v for k, v in row.items() if k not in {"tuned", "card"}}) for row in record["policies"]]
 
 

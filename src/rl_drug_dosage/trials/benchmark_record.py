@@ -1,4 +1,4 @@
-"""A benchmark's record: everything that JSON, tables and the report are made from."""
+"""Builds the record of a benchmark, the source of the JSON file, the tables and the report."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ __all__ = ["record_of"]
 
 _FORMAT = 1
 _PREFERRED = ("mipd", "label", "fixed")
-"""What the others are compared with: the first of these that takes part."""
+"""Candidates for the reference policy: the first one included is used."""
 
 
 def _reference(names: Sequence[str]) -> str:
@@ -34,14 +34,14 @@ def record_of(
     seed: int,
     shield: bool,
 ) -> dict[str, Any]:
-    """What the trials of all entrants came to.
+    """Summarise the trials of all policies.
 
     Args:
-        setting: of all of them.
-        entrants: who took part, those behind the shield among them.
-        trials: their results, by name.
-        patients: how many.
-        seed: of the cohort and of the bootstrap.
+        setting: the common setting.
+        entrants: the policies, including those behind the shield.
+        trials: trial of each policy, by name.
+        patients: number of patients.
+        seed: seed of the cohort and of the bootstrap.
         shield: whether every policy was also run behind the safety shield.
     """
     scenario = setting.scenario

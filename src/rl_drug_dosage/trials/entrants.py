@@ -1,4 +1,4 @@
-"""Who takes part in a trial: policies in any form, under names of their own, tuned where they can be."""
+"""Prepares policies for a trial: resolves references, assigns unique names, builds and tunes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ __all__ = ["Candidate", "Entrant", "candidate", "candidates", "default_policies"
 
 @dataclass(frozen=True)
 class Entrant:
-    """A policy that takes part.
+    """A policy in a trial.
 
     Args:
-        name: in tables.
-        title: one line.
-        policy: doses.
-        sees_truth: an oracle.
-        chosen: what tuning chose.
-        card: of a model file: its record.
+        name: name in tables.
+        title: one-line description.
+        policy: the policy.
+        sees_truth: whether it is an oracle.
+        chosen: values chosen by tuning.
+        card: the record of a model file.
     """
 
     name: str
@@ -37,33 +37,33 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A policy before it is built: its name in tables, and what it is."""
+    """A policy before it is built: its name in tables, and its definition."""
 
     name: str
     definition: PolicyDefinition
 
     def enter(self, setting: Setting, *, seed: int) -> Entrant:
-        """Build it and tune it."""
+        """Build and tune the policy."""
         definition = self.definition
         policy, chosen = tuned(definition, setting, seed=seed)
         return Entrant(self.name, definition.title, policy, definition.sees_truth, chosen, definition.card)
 
 
 def default_policies(scenario: Scenario) -> tuple[str, ...]:
-    """Every clinical policy that fits the scenario."""
+    """All clinical policies that fit the scenario."""
     return tuple(n for n in names(POLICY) if not load_policy_definition(n).refuses(scenario))
 
 
 def candidate(setting: Setting, reference: object, name: str = "") -> Candidate:
-    """A policy in any form that `registry.find` knows.
+    """Resolve a policy in any form that `registry.find` accepts.
 
     Args:
-        setting: what it is meant for.
-        reference: the policy; the text ``NAME=REFERENCE`` gives it a name of the caller's choice.
-        name: in tables, in place of its own.
+        setting: the setting of the trial.
+        reference: the policy; ``NAME=REFERENCE`` gives it another name.
+        name: name in tables, in place of its own.
 
     Raises:
-        UnknownNameError: no such policy.
+        UnknownNameError: an unknown policy.
         BadPluginError: a file or module that does not define one.
         ConfigError: a policy that does not fit the scenario.
         ModelFileError: a model file that cannot be read.
@@ -79,14 +79,14 @@ def candidate(setting: Setting, reference: object, name: str = "") -> Candidate:
 
 
 def candidates(setting: Setting, policies: Sequence[object] | Mapping[str, object]) -> list[Candidate]:
-    """All who are to take part, each under a name of its own.
+    """Resolve all policies of a trial, with unique names.
 
     Args:
-        setting: what they are meant for.
+        setting: the setting of the trial.
         policies: references, or names and references; empty: every clinical policy that fits.
 
     Raises:
-        ConfigError: two policies of one name.
+        ConfigError: two policies have the same name.
         UnknownNameError, BadPluginError, ModelFileError: see `candidate`.
     """
     if isinstance(policies, str | Path):
@@ -95,7 +95,7 @@ def candidates(setting: Setting, policies: Sequence[object] | Mapping[str, objec
         pairs = list(policies.items())
     else:
         asked = list(policies) or list(default_policies(setting.scenario))
-        # The same words twice are one policy; two objects are two.
+        # The same text twice is one policy; two objects are two.
         pairs = [("", r) for i, r in enumerate(asked) if not _repeated(asked, i)]
     found: dict[str, Candidate] = {}
     for name, reference in pairs:
@@ -109,23 +109,23 @@ def candidates(setting: Setting, policies: Sequence[object] | Mapping[str, objec
 
 
 def _repeated(asked: list[object], i: int) -> bool:
-    """Whether a text stands further up already."""
+    """Whether the same text occurs earlier in the list."""
     return isinstance(asked[i], str | Path) and any(
         isinstance(before, str | Path) and before == asked[i] for before in asked[:i]
     )
 
 
 def enter(setting: Setting, reference: object, *, seed: int, name: str = "") -> Entrant:
-    """A policy in any form that `registry.find` knows, tuned where it can be.
+    """Resolve, build and tune a policy in any form that `registry.find` accepts.
 
     Args:
-        setting: what it is built for.
+        setting: the setting in which it is built.
         reference: see `candidate`.
-        seed: of tuning.
-        name: in tables, in place of its own.
+        seed: seed of tuning.
+        name: name in tables, in place of its own.
 
     Raises:
         UnknownNameError, BadPluginError, ConfigError: see `candidate`.
-        ModelFileError: a model that was trained for something else.
+        ModelFileError: a model trained for another task.
     """
     return candidate(setting, reference, name).enter(setting, seed=seed)

@@ -1,4 +1,4 @@
-"""Trained policies for other runtimes: ONNX files with everything between an observation and an action."""
+"""Exports trained policies to ONNX files, from observation to action."""
 
 from os import PathLike
 from pathlib import Path
@@ -17,19 +17,19 @@ __all__ = ["export_onnx"]
 def export_onnx(model: Model | str | Path, path: str | Path) -> Path:
     """Write a trained policy as an ONNX file: observation vector (and memory) in, action (and memory) out.
 
-    Normaliser, network, GRU and action transform are in the file, and its metadata says what it was trained for and
-    what each number of the observation is. Making the vector of a chart, and a dose of the grid of an action, stay in
-    Python: `clinic.observation.Observer` does both.
+    The file contains the normaliser, network, GRU and action transform. Its metadata contain the task and the names of
+    the observation components. Computing the observation from a record, and the dose on the grid from an action, is not
+    part of the file: `clinic.observation.Observer` does both.
 
     Args:
         model: a loaded model, a model file, or the folder of a run.
-        path: where to, ``*.onnx``.
+        path: the file to write, ``*.onnx``.
 
     Raises:
-        ModelFileError: no model, or a damaged one.
+        ModelFileError: not a model file, or a damaged one.
         DependencyError: the package onnx is not installed.
-        ConfigError: the model is something else.
-        OutputError: the place cannot be written, or has another suffix.
+        ConfigError: ``model`` is neither a model nor a path.
+        OutputError: the file cannot be written, or has another suffix.
     """
     if not isinstance(model, Model | str | PathLike):
         raise ConfigError(f"model must be a loaded model, a file or a folder, not {model!r}")
@@ -42,9 +42,9 @@ def export_onnx(model: Model | str | Path, path: str | Path) -> Path:
 
 
 def _names(model: Model) -> tuple[Feature, ...]:
-    """Of the observation's numbers; none where it was trained for something that does not come with the package.
+    """Names of the observation components; none if the model was trained on an environment from elsewhere.
 
-    An id in a model file is data: it is only looked up among the names of the package, never imported as a file.
+    An id in a model file is data: it is only looked up among the package's names, and never imported as a file.
     """
     env = catalog.find_env(model.env_id) if model.env_id in catalog.ids() else None
     if env is None:

@@ -1,7 +1,7 @@
-"""What a policy is built for: from references to a scenario and two drug models, and from a model file.
+"""Makes the setting of a policy from references to a scenario and two drug models, or from a model file.
 
-A path or a module name is followed where the user gave it. What stands in a model file is data: a plain name in it may
-be that of something built in or installed, and nothing else is looked up.
+Paths and module names are accepted only from the user. The contents of a model file are data: a name in it is looked up
+only among built-in and installed objects.
 """
 
 import dataclasses
@@ -33,12 +33,12 @@ __all__ = ["by_name", "scenario_of", "setting_for", "setting_of", "task_of"]
 def setting_for(
     scenario: object, simulator: object = None, controller: object = None, *, accept_changed: bool = False
 ) -> Setting:
-    """The setting of a scenario, in any form that `registry` knows, and two drug models.
+    """Make the setting of a scenario, in any form that `registry` accepts, and two drug models.
 
     Args:
-        scenario: the task; a `Found` one is taken as it is.
-        simulator: the drug model that patients follow, not necessarily one of the scenario's; None: its first.
-        controller: the one that policies believe, likewise.
+        scenario: the task; a `Found` one is used unchanged.
+        simulator: drug model that simulates the patients, the scenario's or another; None: the scenario's first.
+        controller: drug model that policies assume; same choices and default.
         accept_changed: see `Setting`.
 
     Raises:
@@ -53,7 +53,7 @@ def setting_for(
 
 
 def task_of(scenario: object) -> Found[Scenario]:
-    """A scenario in any form that `registry` knows; a `Found` one as it is."""
+    """Resolve a scenario in any form that `registry` accepts; a `Found` one is returned unchanged."""
     return scenario if isinstance(scenario, Found) else find_scenario(scenario)  # type: ignore[arg-type]
 
 
@@ -61,7 +61,7 @@ _NAME = re.compile(r"[\w.+-]+")
 
 
 def by_name(kind: Kind, name: str) -> Found[Any] | None:
-    """What a plain name from a file leads to; None where it is none, or nothing carries it."""
+    """Look up a plain name from a file; None if it is not a plain name, or unknown."""
     if not _NAME.fullmatch(name) or is_file_reference(kind, name):
         return None
     try:
@@ -71,29 +71,27 @@ def by_name(kind: Kind, name: str) -> Found[Any] | None:
 
 
 def scenario_of(model: Model, path: Path, scenario: object = None) -> Found[Scenario] | None:
-    """The scenario that a model file was trained on; None where it was trained on something else.
+    """The scenario that a model was trained on; None if it was trained on another kind of environment.
 
     Args:
-        model: the file's contents.
-        path: of the file, for messages.
-        scenario: given by the user; None: the file's own one, where that is built in or installed.
+        model: contents of the model file.
+        path: path of the file, for messages.
+        scenario: given by the user; None: the one recorded in the file, if built in or installed.
 
     Raises:
-        ModelFileError: the scenario is not known here, or is not the file's.
+        ModelFileError: the scenario is unknown, or is not the recorded one.
     """
     if scenario is not None:
         found: Found[Scenario] = task_of(scenario)
         if found.env_id != model.env_id:
             raise ModelFileError(
-                f"{path} was trained for {model.env_id}, not for {found.env_id}: leave the scenario out, or give the "
-                "one that it was trained on"
+                f"{path} was trained for {model.env_id}, not for {found.env_id}: leave the scenario out, or give "
+                "the one that it was trained on"
             )
         return found
     if model.source:
         file = Path(model.source["file"]).name
-        raise ModelFileError(
-            f"{path} was trained on a scenario of your own: give its file beside the model (--scenario {file})"
-        )
+        raise ModelFileError(f"{path} was trained on a scenario of your own: give its file too (--scenario {file})")
     if by_name(ENVIRONMENT, model.env_id) is not None:
         return None
     return by_name(SCENARIO, model.env_id)
@@ -108,18 +106,18 @@ def setting_of(
     controller: object = None,
     accept_changed: bool = False,
 ) -> Setting:
-    """The setting that a model file was trained in.
+    """The setting in which a model was trained.
 
     Args:
-        model: the file's contents.
-        path: of the file, for messages.
+        model: contents of the model file.
+        path: path of the file, for messages.
         task: from `scenario_of`.
-        simulator: drug model of the patients; None: the one of the training.
-        controller: drug model that policies believe; None: the scenario's first.
+        simulator: drug model that simulates the patients; None: the one used in training.
+        controller: drug model that policies assume; None: the scenario's first.
         accept_changed: see `Setting`.
 
     Raises:
-        ModelFileError: the scenario's file has changed, or a drug model of the training is not known here.
+        ModelFileError: the scenario file has changed, or a drug model used in training is unknown.
         UnknownNameError, BadPluginError, ConfigError: see `setting_for`.
     """
     check_source(model.source, task, path, accept_changed=accept_changed)
@@ -130,14 +128,14 @@ def setting_of(
     trained_on = str(model.env_options.get("simulator", "")) or task.value.models[0]
     if simulator is None and trained_on not in task.value.models:
         raise ModelFileError(
-            f"{path} was trained on patients of {trained_on!r}, which is none of {', '.join(task.value.models)}: give "
-            "that drug model beside it (--simulator FILE)"
+            f"{path} was trained on patients of {trained_on!r}, which is not one of {', '.join(task.value.models)}: "
+            "give that drug model too (--simulator FILE)"
         )
     setting = setting_for(task, simulator or trained_on, controller, accept_changed=accept_changed)
     believed = str(model.env_options.get("belief", ""))
     if believed and believed not in setting.scenario.models:
         raise ModelFileError(
-            f"{path} estimates under {believed!r}, which is none of {', '.join(setting.scenario.models)}: give "
-            "that drug model beside it (--controller FILE)"
+            f"{path} estimates with {believed!r}, which is not one of {', '.join(setting.scenario.models)}: give "
+            "that drug model too (--controller FILE)"
         )
     return setting

@@ -1,4 +1,4 @@
-"""A model of an environment that is no dosing scenario, from plain Python: observations in, doses out.
+"""Use a model of an environment other than a dosing scenario from Python: observations in, doses out.
 
     from rl_drug_dosage import load_policy
 
@@ -10,8 +10,8 @@
     course.observe(0.9)
     ...
 
-There is no clinical record behind it: what the policy sees is what the environment would have observed, as one number
-or, where the environment observes several, in its order. Nothing of the environment is made or imported.
+There is no clinical record. The policy receives the observation of the environment, as one number or as several in the
+environment's order. The environment itself is neither created nor imported.
 """
 
 import numpy as np
@@ -43,12 +43,12 @@ class StepPolicy:
 
     @property
     def dose_unit(self) -> str:
-        """What a recommendation is counted in; empty where the model file does not say."""
+        """Unit of a recommended dose; empty if the model file does not record it."""
         return self._unit("dose")
 
     @property
     def observation_unit(self) -> str:
-        """What an observation is counted in; empty where the model file does not say."""
+        """Unit of an observation; empty if the model file does not record it."""
         return self._unit("concentration")
 
     def _unit(self, name: str) -> str:
@@ -56,18 +56,18 @@ class StepPolicy:
         return str(units.get(name, "")) if isinstance(units, dict) else ""
 
     def start(self, covariates: object = None) -> "StepCourse":
-        """A course that begins: nothing is known and nothing was given.
+        """Start a course, without observations and doses.
 
         Raises:
-            ConfigError: covariates, which such a policy does not ask for.
+            ConfigError: covariates were given, which such a policy does not use.
         """
         if covariates is not None:
-            raise ConfigError(f"a policy of {self.env_id} asks for no covariates: start() takes none")
+            raise ConfigError(f"a policy of {self.env_id} uses no covariates: call start() without arguments")
         return StepCourse(self)
 
 
 class StepCourse:
-    """One course: tell what is observed and what was given, ask for the next dose."""
+    """One course: enter observations and doses given, and get the next dose."""
 
     def __init__(self, policy: StepPolicy) -> None:
         self._owner, self._policy = policy, policy.model.policy
@@ -78,14 +78,14 @@ class StepCourse:
 
     @property
     def decision(self) -> int:
-        """The decision that is due, from 0; as many doses have been given."""
+        """Index of the next decision, from 0; equals the number of doses given."""
         return len(self._given)
 
     def observe(self, *values: float) -> None:
-        """What is observed now, at the decision that is due; observing again replaces it.
+        """Enter the observation at the next decision; a second call replaces it.
 
         Raises:
-            ConfigError: another count of numbers than the environment observes, or one that is not finite.
+            ConfigError: the number of values differs from the environment's, or a value is not finite.
         """
         size = self._owner.observation_size
         observed = np.asarray(values, np.float32).ravel()
@@ -96,7 +96,7 @@ class StepCourse:
         self._advice = None
 
     def recommend(self) -> float | Float[np.ndarray, " action"]:
-        """The dose that the policy chooses now, in `StepPolicy.dose_unit`. Asking twice changes nothing.
+        """The policy's dose now, in `StepPolicy.dose_unit`. A repeated call gives the same dose.
 
         It is within the action space of the environment to the last bit, and a whole number where that is discrete.
 
@@ -114,17 +114,17 @@ class StepCourse:
         return dose[0].item() if dose.size == 1 else dose.copy()
 
     def given(self, *dose: float) -> None:
-        """What was given, recommended or not; the next decision is due, and waits for an observation.
+        """Enter the dose given, recommended or not. The next decision then needs an observation.
 
         Raises:
-            ConfigError: another count of numbers than the policy gives, or one that is not finite.
+            ConfigError: the number of values differs from the policy's, or a value is not finite.
         """
         amounts = np.asarray(dose, np.float32).ravel()
         if amounts.size != self._policy.low.size or not np.isfinite(amounts).all():
             raise ConfigError(
                 f"a dose for {self._owner.env_id} is {self._policy.low.size} finite number(s), not {dose}"
             )
-        # The memory moves on with every decision, asked or not.
+        # The memory is updated at every decision, even without a call of `recommend`.
         self.recommend()
         assert self._advice is not None
         self._memory = self._advice[1]

@@ -43,15 +43,15 @@ class Trial:
         covariates: at admission.
         values: the monitored output at the grid times, disturbance included.
         metrics: the goal's metrics, averaged over the points of an interval.
-        dose: what was given, in the dosage's unit.
-        proposal: what the policy asked for.
-        every_h: the dosing interval that runs.
-        reason: why they differ, an index into `clinic.shield.REASONS`; 0: they do not.
-        inside, under, over: shares of an interval's points; a patient who has dropped out is never inside.
-        harms: events.
+        dose: dose given, in the dosage's unit.
+        proposal: dose proposed by the policy.
+        every_h: current dosing interval, h.
+        reason: why dose and proposal differ, an index into `clinic.shield.REASONS`; 0 if they are equal.
+        inside, under, over: fractions of an interval's points; a patient who has dropped out is never inside.
+        harms: number of events.
         reward: of each interval.
-        alive: had not dropped out before the decision.
-        failed: the simulation, or the policy's memory, was not finite at some point.
+        alive: whether the patient had not dropped out before the decision.
+        failed: whether the simulation or the policy's memory was not finite at some point.
     """
 
     first: int
@@ -198,7 +198,7 @@ def run_trial(
         policy.check()
         names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "failed"}]
         table = {name: np.moveaxis(getattr(courses, name), 0, 1) for name in names}
-        # A proposal that is not a number is the policy's fault and is counted; treatment continues.
+        # A proposal that is not a number is counted against the policy; treatment continues.
         failed = ~np.isfinite(table["values"]).all(axis=(1, 2)) | ~np.isfinite(table["reward"]).all(axis=1)
         return Trial(first=start, covariates=courses.covariates, failed=failed, **table)
 
@@ -211,7 +211,7 @@ def run_trial(
 
 
 def _cut(trial: Trial, first: int, count: int) -> Trial:
-    """Patients ``first .. first + count - 1`` out of complete calls."""
+    """Select patients ``first .. first + count - 1`` from the results of complete calls."""
     own = slice(first - trial.first, first - trial.first + count)
     rest = {f.name: getattr(trial, f.name)[own] for f in fields(Trial) if f.name not in {"first", "covariates"}}
     return replace(trial, first=first, covariates={n: c[own] for n, c in trial.covariates.items()}, **rest)

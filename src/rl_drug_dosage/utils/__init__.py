@@ -1,1 +1,1 @@
-"""What every room may need: files, seeds, the runtime, loggers."""
+"""Utilities for all packages: files, seeds, the runtime, loggers."""

@@ -24,20 +24,20 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 PROBE_S = 2.5
-"""Time limit for the server to say whether it knows the key, including the name lookup."""
+"""Time limit for the server to verify the API key, including the name lookup."""
 
 START_S = 4.5
 """Time after the start at which a silent server is given up, so that everything fits into the 10 s of
 ``utils/wandb.py`` even if loading the client is slow (`python -c 'import wandb'`: 2 s on two cores)."""
 
 INIT_S = 5.0
-"""Time limit for a server that knows the key to open the run. Training does not wait for it."""
+"""Time limit for the server to open the run after the key was verified. Training does not wait for it."""
 
 FINISH_S = 7.0
 """Time limit for the last upload. The rest stays on disk, for ``wandb sync``."""
 
-# What the client would otherwise collect and upload by itself. Checked with wandb 0.30 and 0.31. A version that no
-# longer knows one of these names refuses it; then nothing is tracked, rather than something private uploaded.
+# What the client would otherwise collect and upload by itself. Checked with wandb 0.30 and 0.31. A version
+# without one of these settings rejects it; then nothing is tracked, so that nothing private is uploaded.
 PRIVATE = {
     "disable_code": True,
     "save_code": False,
@@ -59,7 +59,7 @@ QUIET = {"silent": True, "quiet": True, "show_errors": False, "show_warnings": F
 
 
 def say(answers: IO[str], event: str, **details: Any) -> None:
-    """Tell the trainer. If it was killed, nobody reads this, but the run must still be closed."""
+    """Send a message to the trainer. If the trainer was killed, the run must still be closed."""
     with suppress(OSError):
         answers.write(json.dumps({"event": event, **details}) + "\n")
         answers.flush()
@@ -70,7 +70,7 @@ def in_one_line(error: Exception) -> str:
 
 
 def probe(base_url: str, key: str | None, *, verify: bool, limit_s: float) -> str | None:
-    """Ask the server who owns the key; ``None`` if it answers correctly in time, otherwise the reason."""
+    """Verify the key with the server; ``None`` if it is valid, otherwise the reason for working offline."""
     requests: Any = import_module("requests")
     answer: list[str | None] = []
 
@@ -80,7 +80,7 @@ def probe(base_url: str, key: str | None, *, verify: bool, limit_s: float) -> st
                 f"{base_url}/graphql",
                 json={"query": "query Viewer { viewer { id } }"},
                 auth=("api", key) if key else None,
-                timeout=2 * limit_s,  # only so that the thread ends; the limit is enforced below
+                timeout=2 * limit_s,  # this only ends the thread; the limit is enforced below
                 verify=verify,
             )
             if reply.status_code in (401, 403):
@@ -91,7 +91,7 @@ def probe(base_url: str, key: str | None, *, verify: bool, limit_s: float) -> st
                 answer.append(f"{base_url} does not know the API key")
             else:
                 answer.append(None)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong here means: offline
+        except Exception as error:  # noqa: BLE001 - any error means: offline
             answer.append(f"{base_url} cannot be reached ({type(error).__name__})")
 
     # A thread, because the name lookup ignores timeouts.
@@ -135,7 +135,7 @@ class Worker:
         if reason is None:
             try:
                 self._run = self._open("online")
-            except Exception as error:  # noqa: BLE001 - the client has many kinds of them, and each means: offline
+            except Exception as error:  # noqa: BLE001 - the client raises many types, and each means: offline
                 reason = f"the run could not be opened ({in_one_line(error)})"
         if self._run is None:
             self._run = self._open("offline")
@@ -149,7 +149,7 @@ class Worker:
             return
         try:
             self._hand_over(message)
-        except Exception as error:  # noqa: BLE001 - tracking is a luxury: say it and go on
+        except Exception as error:  # noqa: BLE001 - tracking is optional: report the error and continue
             say(self._answers, "trouble", reason=in_one_line(error))
 
     def finish(self, exit_code: int) -> None:
@@ -245,7 +245,7 @@ def main() -> None:
         os.dup2(nothing, stream)
     try:
         serve(orders, answers)
-    except Exception as error:  # noqa: BLE001 - there is nobody else to tell
+    except Exception as error:  # noqa: BLE001 - the last place where an error can be reported
         say(answers, "trouble", reason=in_one_line(error))
     # Skips the client's exit handler, which waits for its service indefinitely; the service ends with this process.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The front door's arguments, checked by their annotations before anything is computed."""
+"""Checks the arguments of the Python API by their annotations, before any computation."""
 
 import functools
 import inspect
@@ -40,11 +40,11 @@ _KINDS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     ),
     "Progress | bool": (lambda value: isinstance(value, bool) or callable(value), "True, False or a callback"),
 }
-"""Annotation as it is written -> what a value must be, and that in words. The rooms check others."""
+"""Source text of an annotation -> check and description. Other annotations are checked by the called functions."""
 
 
 def checked[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Refuse arguments of another type than the function's annotations say, by name.
+    """Decorator that raises an error for arguments whose type differs from the annotation.
 
     Raises:
         ConfigError: when called with such an argument.

@@ -10,8 +10,8 @@ __all__ = ["ByValue"]
 class ByValue:
     """Makes a frozen dataclass (declared with ``eq=False``) hashable and equal to another with equal fields.
 
-    Functions compare by identity. The hash is computed once and uses only the keys of mappings, because JAX asks for it
-    at every call of a compiled function that takes such a value.
+    Functions compare by identity. The hash is computed once and uses only the keys of mappings, because JAX needs it
+    at every call of a compiled function with such an argument.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -32,7 +32,7 @@ class ByValue:
 def _same(a: Any, b: Any) -> bool:
     try:
         return a is b or bool(a == b)
-    except ValueError:  # arrays have no truth value
+    except ValueError:  # the comparison of arrays is an array
         return False
 
 

@@ -1,4 +1,4 @@
-"""The defaults of a function, for whoever offers them under other names."""
+"""Reads the defaults of a function, for example for command-line options."""
 
 import inspect
 from collections.abc import Callable
@@ -8,6 +8,6 @@ __all__ = ["defaults_of"]
 
 
 def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Parameter -> default, of those that have one."""
+    """Parameter -> default, for parameters that have one."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}

@@ -14,23 +14,23 @@ __all__ = ["atomic_write", "flush_folder", "prepare_folder", "swept"]
 
 
 def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
-    """Make a folder for results and try it, before the work begins.
+    """Create a folder for results and check that it is writable, before the work begins.
 
     Args:
-        folder: made with its parents where it is missing.
-        names: of the files that will be written there: what has these names must be plain files.
+        folder: created with its parents if missing.
+        names: names of the files to be written; existing entries with these names must be plain files.
 
     Returns:
         The folder.
 
     Raises:
-        OutputError: it cannot be made, nothing can be written there, or a name is taken by a folder or a device.
+        OutputError: the folder cannot be created or written, or a name belongs to a folder or device.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
             _refuse_unless_regular(folder / name)
-        # access rights say too little: an administrator, or a folder that is mounted read-only, looks writable
+        # access rights are not sufficient: they look writable to an administrator and on a read-only mount
         probe = folder / f".{secrets.token_hex(8)}.tmp"
         probe.touch(exist_ok=False)
         probe.unlink()
@@ -42,14 +42,14 @@ def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
 
 @contextlib.contextmanager
 def swept(folder: Path | None) -> Iterator[None]:
-    """Leave no empty folder behind: what was made inside the block, parents too, is removed if an error ends it."""
+    """Remove the empty folders created inside the block, parents included, if it ends with an error."""
     missing = [] if folder is None else [f for f in (folder, *folder.parents) if not f.exists()]
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # not empty, or never made
-            for made in missing:
-                made.rmdir()
+        with contextlib.suppress(OSError):  # not empty, or never created
+            for created in missing:
+                created.rmdir()
         raise
 
 
@@ -74,13 +74,13 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 
 def _refuse_unless_regular(path: Path) -> None:
-    """Renaming would silently turn /dev/null, or a pipe, into a plain file."""
+    """Refuse devices and pipes: renaming would silently replace /dev/null by a plain file."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, f"a folder or a device has the name {path.name!r}")
+        raise OSError(errno.EINVAL, f"{path.name!r} is a folder or a device")
 
 
 def _write_beside_and_rename(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A mapping that cannot be changed and can be hashed, for fields of frozen dataclasses."""
+"""An immutable, hashable mapping, for fields of frozen dataclasses."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,7 +6,7 @@ __all__ = ["FrozenMapping"]
 
 
 class FrozenMapping[K, V](Mapping[K, V]):
-    """Equal to every mapping with equal items.
+    """An immutable mapping, equal to any mapping with equal items.
 
     Args:
         items: a mapping, which is copied.

@@ -1,4 +1,4 @@
-"""Public names of a package, each imported on first use."""
+"""Imports the public names of a package on first use."""
 
 import importlib
 from collections.abc import Callable, Mapping

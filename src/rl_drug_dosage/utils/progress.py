@@ -1,8 +1,8 @@
-"""How long work says where it is: one callback, and what draws it.
+"""Progress of long computations: one callback, and its displays.
 
-Work is handed a `Progress` and calls it with a text and the share of the work that is done. ``None`` in place of the
-share marks a remark that stays, such as ``"mipd: 200 patients in 0.9 s"``. A terminal shows one live bar, a notebook
-one line that is updated, a pipe a plain line for what lasts longer than two seconds.
+A computation receives a `Progress` and calls it with a text and the completed fraction. ``None`` in place of the
+fraction marks a permanent message, such as ``"mipd: 200 patients in 0.9 s"``. A terminal shows one live bar, a notebook
+one updated line, and a pipe a plain line for every step longer than two seconds.
 """
 
 import sys
@@ -18,10 +18,10 @@ from rl_drug_dosage.utils.printable import printable
 __all__ = ["Progress", "Steps", "printed", "quiet", "shown"]
 
 type Progress = Callable[[str, float | None], None]
-"""(what is being done, the share of the work that is done; None: a remark that stays)."""
+"""(current step, completed fraction; None: a permanent message)."""
 
 _PLAIN_AFTER_S, _PLAIN_EVERY_S = 2.0, 20.0
-"""Of silence, before a pipe is told what goes on, and told again."""
+"""Time before the first line about a step in a pipe, and between further lines."""
 _NOTEBOOK_EVERY_S = 0.1
 
 
@@ -30,10 +30,10 @@ def quiet(text: str, done: float | None) -> None:
 
 
 class Steps:
-    """Work of a known number of steps, several of which may run at once in threads.
+    """Progress over a known number of steps, several of which may run in parallel threads.
 
     Args:
-        progress: reports the step that runs: ``"compiling mipd, 2 of 4"``.
+        progress: receives the current step: ``"compiling mipd, 2 of 4"``.
         total: number of steps; each counts the same.
     """
 
@@ -45,7 +45,7 @@ class Steps:
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """One step, while the block runs."""
+        """Report one step for the duration of the block."""
         with self._lock:
             self._started += 1
             line = f"{text}, {self._started} of {self._total}"
@@ -60,7 +60,7 @@ class Steps:
                 self._tell()
 
     def note(self, text: str) -> None:
-        """A remark that stays."""
+        """Report a permanent message."""
         with self._lock:
             self._progress(text, None)
 
@@ -70,7 +70,7 @@ class Steps:
 
 
 class _Display(Protocol):
-    """Draws progress while it is open."""
+    """Base class of displays, which are active inside a ``with`` block."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -80,7 +80,7 @@ class _Display(Protocol):
 
 
 class _Bar:
-    """One live bar; its clock moves on its own, so that a long compilation does not look dead."""
+    """One live bar. Its clock keeps running, so a long compilation does not look stuck."""
 
     def __init__(self, console: Any) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -138,7 +138,7 @@ class _NotebookLine:
         return {"text/plain": f"{self._text}, {_clock(time.monotonic() - self._begin)}"}
 
     def _redraw(self) -> None:
-        # Drawn from one thread only, however many report; the clock shows that something is still going on.
+        # Only one thread draws, even if several report. The clock shows that the computation is still running.
         while not self._over.wait(_NOTEBOOK_EVERY_S):
             bundle = self._bundle()
             if bundle["text/plain"] != self._drawn:
@@ -147,7 +147,7 @@ class _NotebookLine:
 
 
 class _Plain:
-    """Lines for a pipe: every remark, and what is being done once that has lasted some seconds, then now and again."""
+    """Lines for a pipe: every message, and the current step once it has lasted some seconds, then at intervals."""
 
     def __init__(self) -> None:
         self._begin = self._said_at = time.monotonic()
@@ -174,7 +174,7 @@ class _Plain:
 
     def _say(self, text: str) -> None:
         self._said_at = time.monotonic()
-        print(printable(text), flush=True)  # noqa: T201 - what a command says
+        print(printable(text), flush=True)  # noqa: T201 - output of a command
 
     def _break_silence(self) -> None:
         while not self._over.wait(0.1):
@@ -197,17 +197,17 @@ def _in_notebook() -> bool:
 
 @contextmanager
 def printed() -> Iterator[Progress]:
-    """What a command shows: a bar on a terminal, plain lines elsewhere."""
+    """The display of a command: a bar on a terminal, plain lines elsewhere."""
     with _bar_or(_Plain) as display:
         yield display
 
 
 @contextmanager
 def shown(progress: "Progress | bool") -> Iterator[Progress]:
-    """The progress of a function of the front door.
+    """The progress of a function of the Python API.
 
     Args:
-        progress: a callback; True draws where somebody is looking, in a notebook or on a terminal; False: nothing.
+        progress: a callback; True: draw in a notebook or on a terminal; False: no progress.
     """
     if callable(progress):
         yield progress

@@ -1,4 +1,4 @@
-"""What every result of the front door can do: be drawn, become a table, be saved, and show itself in a notebook."""
+"""Base class of the results of the Python API: plot, table, files, notebook display."""
 
 import abc
 import html
@@ -18,31 +18,31 @@ _ROWS = 12
 
 
 class Result(abc.ABC):
-    """A finished piece of work. Nothing has been written unless its function was told where to."""
+    """A result. Nothing has been written unless ``output_dir`` was given."""
 
     @property
     @abc.abstractmethod
     def title(self) -> str:
-        """One line: what this is."""
+        """One-line description."""
 
     @abc.abstractmethod
     def columns(self) -> dict[str, np.ndarray]:
-        """The table behind `to_frame`: name, with its unit, -> values, all of one length."""
+        """The table of `to_frame`: name with unit -> values, all of the same length."""
 
     @abc.abstractmethod
     def plot(self) -> "Figure":
-        """The picture of it, a Matplotlib figure."""
+        """Plot the result as a Matplotlib figure."""
 
     @abc.abstractmethod
     def save(self, folder: str | Path) -> tuple[Path, ...]:
-        """Write the files that the command writes, into a folder that is made if it is missing; return their paths.
+        """Write the same files as the command into a folder, created if missing; return their paths.
 
         Raises:
-            OutputError: a place that cannot be written.
+            OutputError: a file cannot be written.
         """
 
     def to_frame(self) -> Any:
-        """The table: a pandas DataFrame where pandas is installed, else a dict of NumPy arrays."""
+        """The table, as a pandas DataFrame if pandas is installed, otherwise as a dict of NumPy arrays."""
         columns = self.columns()
         if importlib.util.find_spec("pandas") is None:
             return columns
@@ -51,11 +51,11 @@ class Result(abc.ABC):
         return pd.DataFrame(columns)
 
     def __repr__(self) -> str:
-        # A dataclass would write out every array.
+        # The default of a dataclass would print every array.
         return f"<{type(self).__name__}: {self.title}>"
 
     def _summary(self) -> Mapping[str, np.ndarray]:
-        """What a notebook shows of the table."""
+        """The columns shown in a notebook."""
         return self.columns()
 
     def _repr_html_(self) -> str:
@@ -77,7 +77,7 @@ def _cell(value: Any) -> str:
 
 
 def figure_of_size(width: float, height: float) -> Any:
-    """A figure that belongs to no window, in inches."""
+    """A figure without a window; size in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,7 +1,7 @@
 """Separate random streams from one seed.
 
-Every use of random numbers has its own stream, so an evaluation never sees a training patient, whatever seeds a user
-gives to either.
+Every use of random numbers has its own stream, so an evaluation never sees a training patient, whatever seeds
+the user chooses.
 """
 
 import enum

@@ -1,7 +1,7 @@
-"""Tables for a terminal of any width, in which nothing is cut.
+"""Tables for a terminal of any width, without truncation.
 
-Names that somebody has to type, and numbers, never wrap. Headings fold between words. What does not fit beside the key
-goes into a second table below, with the key again; where that does not help either, every row becomes a few lines of
+Numbers, and names that the user must type, never wrap. Headings wrap between words. Columns that do not fit go into a
+second table below, with the key column repeated. If that does not fit either, every row becomes a few lines of
 "heading: value".
 """
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["Column", "blocks", "show_table"]
 
 _BESIDE = 3
-"""Characters of a column besides its cells: two spaces and a line."""
+"""Extra width of a column: two spaces and a line."""
 _FEWEST = 16
-"""Characters below which sentences in a column cannot be read."""
+"""Minimum readable width of a column of sentences."""
 _LONGEST_WORD = 30
 """A longer word in a sentence, such as an address, may be broken."""
 
@@ -29,9 +29,9 @@ class Column:
     """A column and its heading.
 
     Args:
-        heading: folds between words.
-        kind: ``name`` and ``number`` never wrap; ``names`` are several, which wrap between two; ``words`` wrap.
-        key: names its row: it stands first, and again in every table.
+        heading: heading, which wraps between words.
+        kind: ``name`` and ``number`` never wrap; ``names`` wrap between names; ``words`` wrap between words.
+        key: whether it identifies the row: it is the first column, repeated in every table.
     """
 
     heading: str
@@ -40,11 +40,11 @@ class Column:
 
     @property
     def wraps(self) -> bool:
-        """Whether it needs no more than its longest word."""
+        """Whether the column may wrap to its longest word."""
         return self.kind in {"names", "words"}
 
     def narrowest(self, cells: Iterable[str]) -> int:
-        """Characters that it needs."""
+        """Minimum width of the column."""
         from rich.cells import cell_len
 
         heading = max((cell_len(word) for word in self.heading.split()), default=0)
@@ -55,15 +55,15 @@ class Column:
 
 
 def blocks(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[list[int]] | None:
-    """Which columns stand in which table.
+    """Distribute columns over tables.
 
     Args:
-        columns: of the table.
-        rows: their cells.
-        width: of the terminal.
+        columns: the columns.
+        rows: the cells of each row.
+        width: width of the terminal.
 
     Returns:
-        The indices of each table's columns, the key first; None where no table can hold them.
+        The column indices of each table, the key first; None if no table fits.
     """
     needed = [_BESIDE + c.narrowest(row[i] for row in rows) for i, c in enumerate(columns)]
     keys = [i for i, c in enumerate(columns) if c.key]
@@ -71,7 +71,7 @@ def blocks(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int)
     room = width - 1 - sum(needed[i] for i in keys)
     if sum(needed[i] for i in others) <= room:
         return [[*keys, *others]]
-    # sentences are read better below their key than in the narrow columns of a second table
+    # sentences are more readable below their key than in narrow columns of a second table
     if any(columns[i].wraps for i in others) or any(needed[i] > room for i in others):
         return None
     found: list[list[int]] = []
@@ -99,14 +99,14 @@ def show_table(
     """Print a table.
 
     Args:
-        columns: of the table; at least one is a key.
-        rows: their cells.
-        title: above it.
-        caption: below it.
-        groups: rows that share the first cell stand together, which is printed once.
-        lines: a line between rows.
-        last_apart: a line above the last row.
-        console: where to; the terminal, unless given. Without a terminal the width is that of ``COLUMNS``, or 80.
+        columns: the columns; at least one is a key.
+        rows: the cells of each row.
+        title: text above the table.
+        caption: text below the table.
+        groups: print the first cell once for adjacent rows that share it.
+        lines: draw a line between rows.
+        last_apart: draw a line above the last row.
+        console: output; None: the terminal. Without a terminal the width is that of ``COLUMNS``, or 80.
     """
     from rich.console import Console
     from rich.text import Text
@@ -127,7 +127,7 @@ def show_table(
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int | None]:
-    """Characters of each column; None takes what is left. Headings stay on one line while there is room."""
+    """Width of each column; None takes the remaining width. Headings stay on one line if there is room."""
     from rich.cells import cell_len
 
     needed = [c.narrowest(row[i] for row in rows) for i, c in enumerate(columns)]
@@ -148,7 +148,7 @@ def _drawn(
     lines: bool,
     last_apart: bool,
 ) -> Any:
-    """One table of some of the columns."""
+    """Make a table of some of the columns."""
     from rich.table import Table
     from rich.text import Text
 
@@ -175,7 +175,7 @@ def _drawn(
 def _as_lines(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int, *, groups: bool
 ) -> Iterator[tuple[Any, bool]]:
-    """Every row as its key, then "heading: value" for what is not empty; and whether a line may wrap."""
+    """Lines of each row: the key, then "heading: value" for non-empty cells; and whether the line may wrap."""
     from rich.padding import Padding
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""The file format of models and checkpoints: a zip that PyTorch can read and that does not have to be unpickled.
+"""File format of models and checkpoints: a zip file that PyTorch can read, and that is read here without unpickling.
 
     archive/data.pkl                     the pickle read by torch.load: {name: tensor}
     archive/byteorder                    "little"
@@ -8,7 +8,7 @@
     archive/version                      PyTorch's own version of this layout
 
 ``torch.load(path, weights_only=True)`` returns the tensors as a flat dict, in order. Members are stored uncompressed,
-each payload aligned to 64 bytes, so that PyTorch can map them into memory. Our own reader uses the index and the raw
+each payload aligned to 64 bytes, so that PyTorch can map them into memory. `read_archive` uses the index and the raw
 bytes. The zip's end comment seals the file: it contains the format version and the SHA-256 of every byte before the
 digest. The seal detects accidental damage. It is not a signature, so the contents are still treated as untrusted.
 """
@@ -82,7 +82,7 @@ def write_archive(path: Path, tensors: Mapping[str, np.ndarray], record: Mapping
         path: the file to write; an existing file is replaced.
         tensors: any shape, of float32, float64, int32, int64, uint8 or bool.
         record: strict JSON: text keys, no NaN or infinity. A tuple is read back as a list.
-        kind: what the file is, e.g. ``"agent"``; a reader must ask for the same kind.
+        kind: what the file is, e.g. ``"agent"``; a reader must request the same kind.
 
     Raises:
         ConfigError: a tensor or record that the format cannot store.
@@ -116,7 +116,7 @@ def read_archive(path: Path, *, kind: str) -> Archive:
         Writable tensors in the machine's byte order, and the record.
 
     Raises:
-        ModelFileError: the file is missing, unreadable, damaged, not ours, of a newer format or of another kind.
+        ModelFileError: the file is missing, unreadable, damaged, foreign, of a newer format or of another kind.
     """
     try:
         return _parse(_read_sealed(path), kind)
@@ -130,7 +130,7 @@ def read_archive(path: Path, *, kind: str) -> Archive:
 
 
 class _RefusedError(Exception):
-    """A complete sentence that says why a file is not loaded, and what to do."""
+    """A full message: why the file is not loaded, and what to do."""
 
 
 class _Entry(NamedTuple):
@@ -187,7 +187,7 @@ def _sealed_zip(members: Mapping[str, bytes]) -> bytes:
 
 
 def _read_sealed(path: Path) -> bytes:
-    """The bytes of a file with a valid seal. A file that is not ours is refused before it is read into memory."""
+    """The bytes of a file with a valid seal. A file of another origin is refused before it is read into memory."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise _RefusedError("it is not a file; give the path of a file that rl_drug_dosage saved")
@@ -202,7 +202,7 @@ def _read_sealed(path: Path) -> bytes:
     if hashlib.sha256(memoryview(data)[:-_DIGEST_CHARS]).hexdigest().encode() != data[-_DIGEST_CHARS:]:
         raise _RefusedError("it is damaged (its SHA-256 does not match); restore a good copy, or save it again")
     if (version := int(seal[1])) > FORMAT_VERSION:
-        known = f"this version of rl_drug_dosage knows up to {FORMAT_VERSION}"
+        known = f"this version of rl_drug_dosage reads versions up to {FORMAT_VERSION}"
         raise _RefusedError(f"it has format version {version}, {known}; upgrade rl_drug_dosage")
     return data
 
@@ -212,7 +212,7 @@ def _parse(data: bytes, kind: str) -> Archive:
         _check_members(archive.infolist(), len(data))
         index = _from_json(archive.read(_ROOT + _INDEX))
         if index["kind"] != kind:
-            raise _RefusedError(f"it holds {index['kind']!r}, not {kind!r}; give a file that was saved as {kind!r}")
+            raise _RefusedError(f"it contains {index['kind']!r}, not {kind!r}; give a file that was saved as {kind!r}")
         entries = [_Entry.from_json(fields) for fields in index["tensors"]]
         # One payload shared by many tensors could demand more memory than the size of the file.
         for field in ("name", "storage"):

@@ -3,8 +3,8 @@
 The client runs in its own process (``utils/_wandb_worker.py``), which receives records through a pipe. Training waits
 for it only at the end, and for a limited time. The client therefore cannot affect the random numbers, signal handlers,
 terminal or standard streams of training. An unreachable server, a missing key or a hanging client cannot delay it:
-such a run is tracked offline, in the run folder, and one line says how to upload it. Nothing here raises into training,
-and the stop button of the W&B page does not stop it.
+such a run is tracked offline, in the run folder, and one line explains how to upload it. Errors of tracking do not
+reach training, and the stop button of the W&B page does not stop it.
 
 Only these data leave this machine: what a logger receives (metrics, settings, plots, tables), the options below, and
 the client's own record of its version, Python's version and the platform (``linux-x86_64``). Code, git state, console

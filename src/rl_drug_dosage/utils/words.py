@@ -1,9 +1,9 @@
-"""How outputs, metrics and units are written on axes, in tables and in reports."""
+"""Names of outputs, metrics and units for axes, tables and reports."""
 
 __all__ = ["metric_words", "output_words", "titled", "unit_words"]
 
 _BARE = frozenset({"1", "0/1", "code", "count", ""})
-"""Units of what has none."""
+"""Units of dimensionless quantities."""
 _LONGEST_ABBREVIATION = 3
 _AREAS = {"auc24": "AUC24", "auc_total": "AUC since the start"}
 _OF_CONCENTRATION = {
@@ -22,7 +22,7 @@ _EITHER = {"value": "{} at every time", "time_above": "share of an interval that
 
 
 def unit_words(unit: str) -> str:
-    """A unit as it is written; nothing for what has none."""
+    """A unit for display; empty for a dimensionless quantity."""
     return "" if unit in _BARE else unit.replace("10^9", "10⁹")
 
 
@@ -32,12 +32,12 @@ def output_words(name: str) -> str:
 
 
 def metric_words(metric: str, output: str) -> str:
-    """What is judged of an output.
+    """Name of a metric of an output.
 
     Args:
         metric: see `rl_drug_dosage.pkpd.description.Metric`.
-        output: its name. Only a drug's concentration has troughs and peaks: an INR has a value at the end of an
-            interval. An area is that of the concentration.
+        output: name of the output. "Trough" and "peak" are used for a concentration only; for example an INR has a
+            value at the end of an interval. An AUC without an output is that of the concentration.
     """
     if metric in _AREAS:
         return _AREAS[metric]

@@ -1,1 +1,1 @@
-"""Policies made of model files, callables, other libraries' agents, and words."""
+"""Makes policies from model files, callables, agents of other libraries, and regimens written as text."""

@@ -1,7 +1,7 @@
-"""Any callable or Gymnasium-style agent as a policy: NumPy in, NumPy out, a batch of patients at a time.
+"""Any callable or Gymnasium-style agent as a policy: NumPy in, NumPy out, called on a batch of patients.
 
     class Titration:
-        observation_options = {"history": 8}  # what it sees, as an environment's options; all have defaults
+        observation_options = {"history": 8}  # observation options of the environment; all have defaults
 
         def predict(self, observation, deterministic=True):
             return 1000.0 * np.ones(len(observation))
@@ -9,7 +9,7 @@
     POLICY = Titration()
 
 The observation is that of the scenario's environment, ``[patient, obs]`` float32; ``env.unwrapped.observation_names``
-and ``rl-drug-dosage info --scenario NAME`` say what each number is. The answer is one action a patient, ``[patient]``
+and ``rl-drug-dosage info --scenario NAME`` describe its components. The result is one action per patient, ``[patient]``
 or ``[patient, 1]``: with default options, an amount in the unit of the scenario's dosage.
 """
 
@@ -28,11 +28,11 @@ from rl_drug_dosage.policies.adapters.host import Agent, Host, HostPolicy, Remem
 __all__ = ["as_definition", "host_policy"]
 
 _OPTIONS = "observation_options"
-"""The attribute by which an agent says what it sees."""
+"""Attribute of an agent with its observation options."""
 
 
 def as_definition(thing: Any) -> PolicyDefinition | None:
-    """The definition of what somebody gave as a policy, or None where it cannot be one.
+    """Make a policy definition from an object, or return None if the object cannot be a policy.
 
     Args:
         thing: a `Policy`; a function ``build(setting)`` that makes one (its argument has this name, or is annotated as
@@ -40,13 +40,13 @@ def as_definition(thing: Any) -> PolicyDefinition | None:
             of observations. A recurrent ``predict`` also takes ``state`` and ``episode_start``.
 
     Raises:
-        BadPluginError: a class, where an object of it is needed.
+        BadPluginError: a class instead of an object.
     """
     if isinstance(thing, Policy):
         return PolicyDefinition(title=type(thing).__name__, build=lambda setting: thing)
     if isinstance(thing, type):
         if issubclass(thing, Policy) or callable(getattr(thing, "predict", None)):
-            raise BadPluginError(f"policy {thing.__name__} is a class: give an object of it, {thing.__name__}(...)")
+            raise BadPluginError(f"policy {thing.__name__} is a class: give an instance, {thing.__name__}(...)")
         return None
     name = _name(thing)
     if callable(getattr(thing, "predict", None)):
@@ -70,10 +70,10 @@ def _name(thing: Any) -> str:
 
 
 def _builds(function: Callable[..., Any]) -> bool:
-    """Whether a callable makes a policy of a setting, rather than being one."""
+    """Whether a callable builds a policy from a setting, instead of being a policy."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some compiled callables have none
+    except (TypeError, ValueError):  # some compiled callables have no signature
         return False
     if not parameters:
         return False
@@ -87,21 +87,23 @@ def _built(build: Callable[[Setting], Any], name: str, setting: Setting) -> Poli
     except (Exception, SystemExit) as error:
         raise BadPluginError(f"policy {name!r} cannot be built: {last_line(error)}") from error
     if not isinstance(policy, Policy):
-        raise BadPluginError(f"policy {name!r}: build(setting) gave {type(policy).__name__}, it must give a Policy")
+        raise BadPluginError(
+            f"policy {name!r}: build(setting) returned {type(policy).__name__}, it must return a Policy"
+        )
     return policy
 
 
 def host_policy(agent: Agent, setting: Setting, options: Mapping[str, Any], *, spaces: Any = None) -> HostPolicy:
-    """An agent in a scenario.
+    """Make a policy from an agent in a scenario.
 
     Args:
-        agent: acts.
-        setting: what for.
-        options: of the observation, see `clinic.observation.SEEN`.
-        spaces: something whose ``observation_space`` and ``action_space``, where it has them, must be those here.
+        agent: the agent.
+        setting: the setting in which it is used.
+        options: observation options, see `clinic.observation.SEEN`.
+        spaces: an object whose ``observation_space`` and ``action_space``, if present, must match the scenario.
 
     Raises:
-        ConfigError, UnknownNameError: options that are not allowed, or spaces that do not fit.
+        ConfigError, UnknownNameError: invalid options, or spaces that do not match.
     """
     whose = f"policy {agent.name!r}"
     if not isinstance(options, Mapping):
@@ -119,7 +121,7 @@ def _fit(spaces: Any, name: str, observer: Observer, setting: Setting) -> None:
     if shape is not None and tuple(shape) != (observer.size,):
         raise ConfigError(
             f"policy {name!r} takes observations of shape {tuple(shape)}, those of {where} are ({observer.size},): "
-            f"say in its attribute {_OPTIONS} how its environment was made, or train one there"
+            f"set its attribute {_OPTIONS} to the options of its environment, or train an agent there"
         )
     if acted is None:
         return
@@ -127,13 +129,13 @@ def _fit(spaces: Any, name: str, observer: Observer, setting: Setting) -> None:
     edges = [np.asarray(getattr(acted, side, np.nan), float).ravel() for side in ("low", "high")]
     if any(e.shape != (1,) for e in edges) or not np.allclose([edges[0][0], edges[1][0]], [low, high], rtol=1e-5):
         raise ConfigError(
-            f"policy {name!r} acts in {acted}, an action of {where} is one number from {low:g} to {high:g}: say in "
-            f"its attribute {_OPTIONS} how its environment was made, or train one there"
+            f"policy {name!r} acts in {acted}, an action of {where} is one number from {low:g} to {high:g}: set "
+            f"its attribute {_OPTIONS} to the options of its environment, or train an agent there"
         )
 
 
 def _agent_policy(thing: Any, name: str, setting: Setting) -> HostPolicy:
-    """An agent with ``predict``, recurrent or not."""
+    """Wrap an object with ``predict``, recurrent or not."""
     known = _parameters(thing.predict)
     given = {"deterministic": True} if "deterministic" in known else {}
     options = getattr(thing, _OPTIONS, {})
@@ -141,7 +143,7 @@ def _agent_policy(thing: Any, name: str, setting: Setting) -> HostPolicy:
     def act(rows: np.ndarray, memory: Remembered, first: np.ndarray) -> tuple[Any, Remembered]:
         return _action(thing.predict(rows, **given)), memory
 
-    # What does not fit is refused before the agent is asked anything.
+    # Check the spaces before the first call of the agent.
     policy = host_policy(Agent(name, act), setting, options, spaces=thing)
     if not {"state", "episode_start"} <= known:
         return policy
@@ -157,12 +159,12 @@ def _parameters(function: Callable[..., Any]) -> frozenset[str]:
 
 
 def _action(came: Any) -> Any:
-    """Actions of ``predict``, which may come with a state."""
+    """The actions returned by ``predict``, which may be a pair with a state."""
     return came[0] if isinstance(came, tuple) and len(came) == 2 else came
 
 
 def _recurrent(thing: Any, name: str, size: int, given: Mapping[str, Any]) -> Agent | None:
-    """The agent with its state, whose arrays are asked for with two patients and with three; None: it has none."""
+    """The agent with its state, whose shapes are found by calls with two and three patients; None without state."""
 
     def state_of(count: int) -> Any:
         try:
@@ -187,7 +189,7 @@ def _recurrent(thing: Any, name: str, size: int, given: Mapping[str, Any]) -> Ag
     at = [found[0] for found in axes]
 
     def act(rows: np.ndarray, memory: Remembered, first: np.ndarray) -> tuple[Any, Remembered]:
-        # A course begins for all patients of a batch at once.
+        # All patients of a batch start their course at the same time.
         own = [np.moveaxis(m, 0, axis) for m, axis in zip(memory, at, strict=True)]
         state = None if first.all() else jax.tree.unflatten(structure, own)
         action, after = thing.predict(rows, state=state, episode_start=first, **given)

@@ -1,4 +1,4 @@
-"""Agents that JAX cannot trace take part through a batched call on the host, patients side by side."""
+"""Runs agents that JAX cannot trace, by a host callback on a batch of patients."""
 
 import threading
 import traceback
@@ -26,13 +26,13 @@ Remembered = tuple[np.ndarray, ...]
 
 @dataclass(frozen=True)
 class Agent:
-    """Somebody's agent as a function of a batch.
+    """An agent as a function of a batch.
 
     Args:
-        name: for messages.
-        act: (observations ``[patient, obs]`` float32, memories ``[patient, ..]``, whether a course begins
-            ``[patient]``) -> (actions, anything that an array can be made of, and the memories after them).
-        memory: shape of each memory of one patient; they are float32.
+        name: name for messages.
+        act: (observations ``[patient, obs]`` float32, memories ``[patient, ..]``, episode start ``[patient]``) ->
+            (actions, as an array or array-like, and the new memories).
+        memory: shape of each memory of one patient, float32.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Agent:
 
 
 class Host:
-    """Calls an agent from a compiled program, and keeps what went wrong: an error cannot travel through one.
+    """Calls an agent from a compiled program and stores its error, because a compiled program cannot raise it.
 
-    One call at a time, since nobody says that an agent may be entered twice.
+    Calls are serialised, because an agent may not be thread-safe.
 
     Args:
-        agent: whom to call.
+        agent: the agent.
         low, high: lowest and highest action.
     """
 
@@ -56,7 +56,7 @@ class Host:
         self._failure: BadPluginError | None = None
 
     def __call__(self, observation: Any, memory: Any, first: Any) -> tuple[np.ndarray, Remembered]:
-        """Any leading axes, as `jax.vmap` makes them."""
+        """Call the agent for any number of leading axes, as `jax.vmap` adds them."""
         vector = np.asarray(observation, np.float32)
         axes, count = vector.shape[:-1], int(np.prod(vector.shape[:-1], dtype=int))
         own = tuple(np.reshape(np.asarray(m), (count, *s)) for m, s in zip(memory, self.agent.memory, strict=True))
@@ -66,10 +66,10 @@ class Host:
         return action.reshape(axes), tuple(m.reshape(*axes, *m.shape[1:]) for m in after)
 
     def check(self) -> None:
-        """Raise what went wrong since the last time.
+        """Raise the error stored since the last call of this method.
 
         Raises:
-            BadPluginError: the agent failed, or gave what cannot be a dose.
+            BadPluginError: the agent failed, or returned an invalid action.
         """
         with self._lock:
             failure, self._failure = self._failure, None
@@ -83,58 +83,58 @@ class Host:
                 return self._checked(action, len(rows)), self._kept(after, len(rows))
             except BadPluginError as error:
                 self._failure = error
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever somebody's code raises
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything
                 self._failure = BadPluginError(f"policy {self.agent.name!r} fails: {last_line(error)}")
         return np.full(len(rows), np.nan, np.float32), memory
 
     def _checked(self, came: Any, count: int) -> np.ndarray:
-        """One finite action a patient, within the range."""
-        name, allowed = self.agent.name, f"one action a patient, an array of shape ({count},) or ({count}, 1)"
+        """Check for one finite action per patient, within the range."""
+        name, allowed = self.agent.name, f"one action per patient, an array of shape ({count},) or ({count}, 1)"
         if np.iscomplexobj(came):
-            raise BadPluginError(f"policy {name!r} gave complex numbers: allowed is {allowed}")
+            raise BadPluginError(f"policy {name!r} returned complex numbers: allowed is {allowed}")
         try:
             action = np.asarray(came, np.float64)
         except (TypeError, ValueError):
-            raise BadPluginError(f"policy {name!r} gave {type(came).__name__}: allowed is {allowed}") from None
+            raise BadPluginError(f"policy {name!r} returned {type(came).__name__}: allowed is {allowed}") from None
         if action.shape not in {(count,), (count, 1)}:
-            raise BadPluginError(f"policy {name!r} gave an array of shape {action.shape}: allowed is {allowed}")
+            raise BadPluginError(f"policy {name!r} returned an array of shape {action.shape}: allowed is {allowed}")
         action = action.reshape(count)
         if not np.isfinite(action).all():
             bad = action[~np.isfinite(action)]
             raise BadPluginError(
-                f"policy {name!r} gave {bad[0]} for {len(bad)} of {count} patients: allowed are numbers from "
+                f"policy {name!r} returned {bad[0]} for {len(bad)} of {count} patients: allowed are numbers from "
                 f"{self.low:g} to {self.high:g}"
             )
-        # float32 arithmetic may land a little beyond the edge.
+        # float32 rounding may slightly exceed the limits.
         slack = 1e-5 * (self.high - self.low)
         outside = action[(action < self.low - slack) | (action > self.high + slack)]
         if outside.size:
             raise BadPluginError(
-                f"policy {name!r} gave the action {outside[0]:g}: allowed are numbers from {self.low:g} to "
+                f"policy {name!r} returned the action {outside[0]:g}: allowed are numbers from {self.low:g} to "
                 f"{self.high:g}; clip it in the policy"
             )
         return action.clip(self.low, self.high).astype(np.float32)
 
     def _kept(self, after: Remembered, count: int) -> Remembered:
-        """The memories in the shape in which they are carried."""
+        """Check that the memories keep their shapes."""
         found = tuple(np.asarray(m, np.float32) for m in after)
         expected = [(count, *shape) for shape in self.agent.memory]
         if [m.shape for m in found] != expected:
             raise BadPluginError(
-                f"policy {self.agent.name!r} gave a state of shapes {[m.shape for m in found]}, at first {expected}"
+                f"policy {self.agent.name!r} returned a state of shapes {[m.shape for m in found]}, not {expected}"
             )
         return found
 
 
 def last_line(error: BaseException) -> str:
-    """What went wrong, and in which line of whose file."""
+    """The error, with file and line."""
     text = in_one_line(error)
     frames = traceback.extract_tb(error.__traceback__)
     return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 
 
 class HostPolicy(Policy):
-    """An agent's action, put on the grid: the grid is part of the policy, as in training."""
+    """The agent as a policy. Its action is rounded to the dose grid, as in training."""
 
     scenario: Scenario = eqx.field(static=True)
     observer: Observer = eqx.field(static=True)

@@ -1,4 +1,4 @@
-"""A trained PPO policy in a dosing scenario: from a record to a dose of the grid."""
+"""A trained PPO policy in a dosing scenario: from a record to a dose on the grid."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,10 +24,10 @@ __all__ = ["PpoDosing", "check_source", "check_trained_for", "dosing_policy", "m
 
 
 class PpoDosing(Policy):
-    """The policy's mean action, or with ``samples`` one drawn from it, put on the grid.
+    """Gives the policy's mean action, or a sample with ``samples``, rounded to the dose grid.
 
-    The grid is part of the policy, as in training. An input that never varied in training is held at its constant,
-    whatever it is here: the policy has learnt nothing of it.
+    The rounding is part of the policy, as in training. An input that never varied in training is held constant: the
+    policy has learnt nothing about it.
     """
 
     scenario: Scenario = eqx.field(static=True)
@@ -67,10 +67,10 @@ def _tolerance(constant: Any) -> Any:
 
 
 def model_path(path: Path) -> Path:
-    """The model file that a path stands for: itself, or ``agent.pt`` in the folder of a run.
+    """The model file at a path: the file itself, or ``agent.pt`` in the folder of a run.
 
     Raises:
-        ModelFileError: a folder without one.
+        ModelFileError: a folder without a model file.
     """
     if not path.is_dir():
         return path
@@ -80,10 +80,10 @@ def model_path(path: Path) -> Path:
 
 
 def read_policy(path: Path) -> tuple[PolicyDefinition, tuple[Path, ...]]:
-    """The policy in a model file or in the folder of a run, for the registry.
+    """Read the policy of a model file or a run folder, for the registry.
 
     Raises:
-        ModelFileError: no model, or a damaged one.
+        ModelFileError: not a model file, or a damaged one.
     """
     file = model_path(path)
     model = load_model(file)
@@ -94,10 +94,10 @@ def read_policy(path: Path) -> tuple[PolicyDefinition, tuple[Path, ...]]:
 
 
 def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool = False) -> PpoDosing:
-    """A model file's policy for a scenario; with ``samples`` its doses are drawn, as in training.
+    """Make a model's policy for a scenario; with ``samples`` its actions are sampled, as in training.
 
     Raises:
-        ModelFileError: it was trained for something else, or for another version of the scenario's file.
+        ModelFileError: the model was trained for another task, or another version of the scenario file.
     """
     task, options = setting.task, model.env_options
     check_trained_for(model.record["env"], setting, path)
@@ -105,7 +105,7 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     observer = observer_from(task.value, seen, str(path))
     if model.policy.obs_size != observer.size or model.frame_stack != 1:
         raise ModelFileError(
-            f"{path} takes {model.policy.obs_size} observations, {task.env_id} here has {observer.size}: "
+            f"{path} takes {model.policy.obs_size} observations, but {task.env_id} has {observer.size}: "
             "it was trained for another version of that scenario"
         )
     check_bounds(model, *observer.action_bounds)
@@ -115,42 +115,42 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
 
 
 def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> None:
-    """Refuse a scenario that is not the one that a policy was trained for.
+    """Check that a policy was trained for this scenario.
 
     Args:
-        env: what the policy's file records of its environment.
-        setting: what it is built for.
-        path: of the file.
+        env: the environment's record in the model file.
+        setting: the setting in which the policy is built.
+        path: path of the model file.
 
     Raises:
-        ModelFileError: another scenario, or another version of its file, unless that is accepted.
+        ModelFileError: another scenario, or another version of its file unless accepted.
     """
     task = setting.task
     if env["id"] != task.env_id:
         raise ModelFileError(
-            f"{path} was trained for {env['id']}, not for {task.env_id}: train one with "
+            f"{path} was trained for {env['id']}, not for {task.env_id}: train a model with "
             f"`rl-drug-dosage train --env-id {task.env_id}`, or benchmark it in its own scenario"
         )
     decisions = (env.get("options") or {}).get("decisions")
     if decisions and decisions != task.value.schedule.decisions:
         raise ModelFileError(
-            f"{path} was trained on courses of {decisions} decisions, {task.name} here has "
+            f"{path} was trained on courses of {decisions} decisions, but {task.name} has "
             f"{task.value.schedule.decisions}: give --decisions {decisions}"
         )
     check_source(source_in(env), task, path, accept_changed=setting.accept_changed)
 
 
 def check_source(recorded: Mapping[str, str], task: Found[Any], path: Path, *, accept_changed: bool) -> None:
-    """Refuse a scenario whose file is not the one that a model was trained on.
+    """Check that the scenario file is the one that a model was trained on.
 
     Args:
         recorded: the model's ``source``: file name and SHA-256, or nothing.
-        task: what is to be used.
-        path: of the model file.
-        accept_changed: accept it despite the change.
+        task: the scenario to use.
+        path: path of the model file.
+        accept_changed: accept a changed file.
 
     Raises:
-        ModelFileError: another file.
+        ModelFileError: the file differs.
     """
     here = task.source.sha256 if task.source else ""
     if not recorded or recorded["sha256"] == here or accept_changed:

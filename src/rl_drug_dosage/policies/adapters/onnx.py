@@ -1,8 +1,8 @@
-"""Policies in ONNX files, run by onnxruntime (extra ``onnx``): our own exports and anybody's.
+"""Policies in ONNX files, run by onnxruntime (extra ``onnx``): exports of this package, and files from elsewhere.
 
-Our own say in their metadata what they were trained for and what they see. A foreign file has one input of observations
-``[patient, obs]`` and one output of actions ``[patient, 1]`` or ``[patient]``, and sees the observations of an
-environment with default options. Where a file has several inputs or outputs they are told apart by name:
+The metadata of this package's exports contain the task and the observation. Any other file has one input of
+observations ``[patient, obs]`` and one output of actions ``[patient, 1]`` or ``[patient]``, and receives the
+observations of an environment with default options. Several inputs or outputs are distinguished by name:
 ``observation`` (or ``obs``, ``input``) and ``action`` (or ``actions``, ``output``).
 """
 
@@ -24,7 +24,7 @@ from rl_drug_dosage.ppo.model_record import check_record
 __all__ = ["METADATA", "read_policy"]
 
 METADATA = "rl_drug_dosage"
-"""Key of the metadata under which our own exports keep their record, as JSON."""
+"""Metadata key of the record in this package's exports, as JSON."""
 
 _OBSERVATION = ("observation", "obs", "input")
 _ACTION = ("action", "actions", "output")
@@ -33,11 +33,11 @@ _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 
 
 def read_policy(path: Path) -> tuple[PolicyDefinition, tuple[Path, ...]]:
-    """The policy in an ONNX file, for the registry.
+    """Read the policy of an ONNX file, for the registry.
 
     Raises:
         DependencyError: onnxruntime is not installed.
-        BadPluginError: it is no ONNX file, or none of observations and actions.
+        BadPluginError: not an ONNX file, or one without observations and actions.
     """
     session = _session(path)
     record = _record(session, path)
@@ -65,7 +65,7 @@ def _session(path: Path) -> Any:
     except ImportError:
         raise DependencyError(f"{path} needs onnxruntime: install it with `pip install rl-drug-dosage[onnx]`") from None
     options = onnxruntime.SessionOptions()
-    # Two calls never run at once, and a small network is not worth a second thread.
+    # Calls are serialised, and a second thread would not speed up a small network.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
@@ -75,7 +75,7 @@ def _session(path: Path) -> Any:
 
 
 def _record(session: Any, path: Path) -> dict[str, Any] | None:
-    """What one of our own exports says of itself; None of a foreign file."""
+    """The record in an export of this package; None for any other file."""
     text = session.get_modelmeta().custom_metadata_map.get(METADATA)
     if text is None:
         return None
@@ -89,7 +89,7 @@ def _record(session: Any, path: Path) -> dict[str, Any] | None:
 
 
 def _one(nodes: Sequence[Any], known: Sequence[str], path: Path, what: str) -> Any:
-    """The node of one of these names, or the only one."""
+    """The node with one of these names, or the only node."""
     named = [node for name in known for node in nodes if node.name == name]
     if named:
         return named[0]
@@ -101,7 +101,7 @@ def _one(nodes: Sequence[Any], known: Sequence[str], path: Path, what: str) -> A
 
 
 def _agent(session: Any, path: Path) -> tuple[Agent, int | None]:
-    """The network as an agent, and how many numbers it observes, where it says so."""
+    """The network as an agent, and the size of its observation if the file declares it."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     remembered = [n for n in inputs if n.name == _MEMORY]
     seen = _one([n for n in inputs if n.name != _MEMORY], _OBSERVATION, path, "input")
@@ -109,7 +109,7 @@ def _agent(session: Any, path: Path) -> tuple[Agent, int | None]:
     strangers = [n.name for n in inputs if n is not seen and n not in remembered]
     if strangers or (remembered and _AFTER not in {n.name for n in outputs}):
         asked = ", ".join(strangers) or f"{_MEMORY} without an output {_AFTER}"
-        raise BadPluginError(f"{path} also asks for {asked}: allowed are an observation, and memory in and out")
+        raise BadPluginError(f"{path} also needs {asked}: allowed are an observation, and memory in and out")
     if seen.type not in _FLOATS or len(seen.shape) != 2:
         raise BadPluginError(
             f"{path}: input {seen.name} is {seen.type} of shape {seen.shape}, it must be floats of shape [patient, obs]"
@@ -117,7 +117,7 @@ def _agent(session: Any, path: Path) -> tuple[Agent, int | None]:
     rows, size = seen.shape
     if isinstance(rows, int) and rows != 1:
         raise BadPluginError(
-            f"{path}: input {seen.name} takes exactly {rows} patients, it must take any number, or one"
+            f"{path}: input {seen.name} takes exactly {rows} patients, it must accept any number, or one"
         )
     memory = tuple((int(n.shape[1]),) for n in remembered)
     wanted = [acted.name, *(_AFTER for _ in memory)]

@@ -1,10 +1,11 @@
 """Trained policies as ONNX files: observation vector (and memory) in, action (and memory) out.
 
-The normaliser, the network, its GRU and the action transform are in the file; its metadata says what it was trained
-for and names every number of the observation. How a vector is made of a chart (`clinic.observation`) and how an action
-becomes a dose of the grid stay outside, in Python: a belief or the dose of Bayesian dosing is no matter of a dozen
-nodes. The nodes are written with the ``onnx`` package: jax2onnx brings flax, orbax and some 50 more packages (0.8 GB),
-and its release 0.17.1 does not run on JAX 0.12.
+The file contains the normaliser, the network, its GRU and the action transform. Its metadata contain the task and the
+names of all observation components. The observation of a record (`clinic.observation`) and the rounding of an action to
+the dose grid stay in Python, because they may need a belief or a Bayesian dose.
+
+The nodes are written with the ``onnx`` package: jax2onnx requires flax, orbax and some 50 more packages (0.8 GB), and
+its release 0.17.1 does not run on JAX 0.12.
 """
 
 import itertools
@@ -25,7 +26,7 @@ from rl_drug_dosage.ppo.policy import PpoPolicy
 __all__ = ["onnx_bytes"]
 
 _OPSET, _IR = 17, 8
-"""Of 2022: every operator that is used is older, and any runtime since then reads it."""
+"""Opset of 2022: all operators used are older, and any later runtime reads it."""
 
 
 def onnx_bytes(model: Model, names: Sequence[Feature] = ()) -> bytes:
@@ -33,7 +34,7 @@ def onnx_bytes(model: Model, names: Sequence[Feature] = ()) -> bytes:
 
     Args:
         model: the policy and its record.
-        names: of the observation's numbers, for the metadata.
+        names: names of the observation components, for the metadata.
 
     Raises:
         DependencyError: the package onnx is not installed.
@@ -68,13 +69,13 @@ def onnx_bytes(model: Model, names: Sequence[Feature] = ()) -> bytes:
 
 
 def _record(model: Model, names: Sequence[Feature]) -> dict[str, Any]:
-    """What the file says of itself: the model's record, and what goes in and out."""
+    """The metadata: the model's record, and the inputs and outputs."""
     named = [{"name": f.name, "unit": f.unit} for f in names]
     return {**model.record, "observations": named} if named else dict(model.record)
 
 
 class _Graph:
-    """Nodes in the order in which they were asked for, and their constants."""
+    """Collects nodes in the order of creation, and their constants."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -100,7 +101,7 @@ class _Graph:
 
 
 def _policy(graph: _Graph, policy: PpoPolicy) -> str:
-    """The output of `PpoPolicy.act` without chance; the memory after it is called ``memory_after``."""
+    """Add the output of `PpoPolicy.act` without sampling; the new memory is called ``memory_after``."""
     n, x = policy.obs_size, "observation"
     if policy.norm_obs:
         moments, clip = policy.obs_norm, graph.constant(policy.clip_obs)
@@ -141,7 +142,7 @@ def _gru(graph: _Graph, gru: Gru, x: str, h: str) -> str:
 
 
 def _action(graph: _Graph, policy: PpoPolicy, u: str) -> str:
-    """`PpoPolicy.to_action`; an action with an infinite edge is not cut there."""
+    """`ppo.distribution.to_action`; an infinite bound does not clip the action."""
     if policy.choices:
         return _choices(graph, policy, u)
     low, high = graph.constant(policy.low), graph.constant(policy.high)

@@ -1,7 +1,7 @@
-"""Agents of Stable-Baselines3 as policies, read by its own loader (extra ``sb3``).
+"""Stable-Baselines3 agents as policies, read by its own loader (extra ``sb3``).
 
-A ``.zip`` of Stable-Baselines3 is unpickled, and unpickling runs code from the file: load only what you trust. It does
-not say how its environment was made; one with other than the default observations goes through a Python file:
+A ``.zip`` of Stable-Baselines3 is unpickled, which runs code from the file: load only files that you trust. The file
+does not record the environment's options. If the observations are not the default ones, use a Python file:
 
     from rl_drug_dosage.policies.adapters.sb3 import load_agent
 
@@ -32,13 +32,13 @@ _BY_MODULE = {
     "sb3_contrib.ars": "ARS",
     "sb3_contrib.common.recurrent": "RecurrentPPO",
 }
-"""Where an algorithm's policy class lives, which the file names without being unpickled."""
+"""Module of an algorithm's policy class, which can be read from the file without unpickling."""
 
 _warned: set[Path] = set()
 
 
 class _Named:
-    """An agent with the name and the observations that it goes by here."""
+    """An agent with its name and observation options."""
 
     def __init__(self, agent: Any, name: str, observation_options: Mapping[str, Any]) -> None:
         self.name, self.observation_options = name, observation_options
@@ -47,15 +47,15 @@ class _Named:
 
 
 def load_agent(path: str | Path, observation_options: Mapping[str, Any] | None = None) -> Any:
-    """A Stable-Baselines3 agent from its file; a `PolicyDefinition` is made of it where it stands as ``POLICY``.
+    """Load a Stable-Baselines3 agent, for example as the ``POLICY`` of a Python file.
 
     Args:
-        path: the ``.zip``.
-        observation_options: how its environment was made, where not with the default options.
+        path: the ``.zip`` file.
+        observation_options: options of its environment; empty: the defaults.
 
     Raises:
-        DependencyError: Stable-Baselines3 (or its contrib package, where the file needs that) is not installed.
-        BadPluginError: no such file, or none of Stable-Baselines3's.
+        DependencyError: Stable-Baselines3 (or its contrib package, if the file needs it) is not installed.
+        BadPluginError: a missing file, or not a Stable-Baselines3 file.
     """
     path = Path(path)
     algorithm = _algorithm(path)
@@ -70,10 +70,10 @@ def load_agent(path: str | Path, observation_options: Mapping[str, Any] | None =
 
 
 def read_policy(path: Path) -> tuple[PolicyDefinition, tuple[Path, ...]]:
-    """The policy in a Stable-Baselines3 file, for the registry; it is unpickled when it is built.
+    """Read the policy of a Stable-Baselines3 file, for the registry. Building the policy unpickles the file.
 
     Raises:
-        BadPluginError: none of Stable-Baselines3's.
+        BadPluginError: not a Stable-Baselines3 file.
     """
     data = _data(path)
 
@@ -86,14 +86,14 @@ def read_policy(path: Path) -> tuple[PolicyDefinition, tuple[Path, ...]]:
 
 
 def _data(path: Path) -> dict[str, Any]:
-    """What the file says of itself: plain JSON, in which objects are pickled; those are left alone."""
+    """The JSON metadata of the file; the pickled objects in it are not loaded."""
     try:
         with zipfile.ZipFile(path) as archive:
             data = json.loads(archive.read("data"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         data = None
     if not isinstance(data, dict) or "policy_class" not in data:
-        raise BadPluginError(f"{path} is no file of Stable-Baselines3: it must come from an agent's save()")
+        raise BadPluginError(f"{path} is not a Stable-Baselines3 file: it must be written by an agent's save()")
     return data
 
 
@@ -126,9 +126,10 @@ def _algorithm(path: Path) -> Any:
 
 
 def _warn(path: Path) -> None:
-    """Once a file."""
+    """Print the warning once per file."""
     if path.resolve() not in _warned:
         _warned.add(path.resolve())
-        print(  # noqa: T201 - a warning for whoever runs it, in one line and without a place in our code
-            f"warning: {path} is unpickled, which runs code from the file: load only what you trust", file=sys.stderr
+        print(  # noqa: T201 - a one-line warning for the user, without a source location
+            f"warning: {path} is unpickled, which runs code from the file: load only what you trust",
+            file=sys.stderr,
         )

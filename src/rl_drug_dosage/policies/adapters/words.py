@@ -1,12 +1,12 @@
-"""A regimen in words as a policy: ``"1000 mg q12h"``, ``"2000 mg then 1000 mg q12h"``, ``"15 mg/kg q12h"``.
+"""A regimen written as text as a policy: ``"1000 mg q12h"``, ``"2000 mg then 1000 mg q12h"``, ``"15 mg/kg q12h"``.
 
     regimen = dose ("then" dose)*        every dose but the last is given once
-    dose    = AMOUNT UNIT [how often]    the next one comes that much later; where it is not said, as for the last
+    dose    = AMOUNT UNIT [how often]    interval to the next dose; if omitted, that of the last dose
     how often = q12h | q 30 min | every 2 days | daily | once daily | twice daily | weekly
 
-A rate (``"10 mg/min"``) holds until the next decision and says no interval. ``"fixed:500"`` is that amount at every
+A rate (``"10 mg/min"``) applies until the next decision and has no interval. ``"fixed:500"`` is this amount at every
 decision, in the unit of the scenario's dosage. Amounts per kg or per m2 are multiplied by the patient's weight or body
-surface as it is at each dose, and rounded to the grid as in a clinic; any other amount must be on the grid.
+surface at the time of the dose and rounded to the grid, as in a clinic. Any other amount must be on the grid.
 """
 
 import math
@@ -43,7 +43,7 @@ _QUANTITIES = {
     "units": ("units", 1.0),
 }
 _SIZES = {"kg": "wt_kg", "m2": "bsa_m2", "m^2": "bsa_m2", "m²": "bsa_m2"}
-"""What an amount can be per, and the covariate that tells how much of it a patient has."""
+"""Body sizes that an amount can refer to -> their covariates."""
 _RATES = {"min": 1 / 60, "h": 1.0, "d": 24.0, "day": 24.0}
 _TIMES_H = {
     **dict.fromkeys(("min", "minute", "minutes"), 1 / 60),
@@ -62,7 +62,7 @@ _LOOKS_LIKE_ONE = re.compile(rf"\s*(?:{_NUMBER}(?:\s+\S|(?:{_KNOWN})(?=[\s/]|$))
 
 @dataclass(frozen=True)
 class _Unit:
-    """A unit taken apart: its dimension, its size in the dimension's base unit, and what it is per."""
+    """A parsed unit: its dimension, its size in the base unit, and the body size it refers to."""
 
     kind: str
     size: float
@@ -72,7 +72,7 @@ class _Unit:
 
 @dataclass(frozen=True)
 class _Dose:
-    """One dose of a regimen; ``every_h`` None: not said."""
+    """One dose of a regimen; ``every_h`` is None if no interval is given."""
 
     amount: float
     unit: str
@@ -81,13 +81,13 @@ class _Dose:
 
 
 class Regimen(Policy):
-    """Doses written down beforehand.
+    """A fixed sequence of doses.
 
     Args:
         scenario: the task.
-        amounts: at each decision, in the dosage's unit times what the powers say.
-        powers: of the covariates ``sizes`` by which each amount is multiplied.
-        sizes: covariates.
+        amounts: amount at each decision, in the dosage's unit, before multiplication by body size.
+        powers: exponents of the covariates ``sizes`` that multiply each amount.
+        sizes: names of the body-size covariates.
     """
 
     scenario: Scenario = eqx.field(static=True)
@@ -108,7 +108,7 @@ class Regimen(Policy):
 
 
 def read_words(text: str) -> PolicyDefinition | None:
-    """The policy of a regimen in words; None where a text is none, such as a name.
+    """Parse a regimen into a policy; None if the text is not a regimen, such as a policy name.
 
     Raises:
         ConfigError: a regimen that cannot be read.
@@ -138,7 +138,7 @@ def _dose(text: str, part: str) -> _Dose:
     match = _AMOUNT.fullmatch(words)
     if match is None:
         raise _refuse(
-            text, f"{part.strip()!r} is no dose: write an amount, a unit and how often, such as '1000 mg q12h'"
+            text, f"{part.strip()!r} is not a dose: write an amount, a unit and an interval, such as '1000 mg q12h'"
         )
     return _Dose(float(match.group(1)), match.group(2).strip(), every_h, f"{match.group(1)} {match.group(2).strip()}")
 
@@ -147,13 +147,13 @@ def _every_h(text: str, words: str) -> float:
     match = _EVERY.fullmatch(words.lower())
     if match is None or match.group(2) not in _TIMES_H or float(match.group(1) or 1) <= 0:
         raise _refuse(
-            text, f"{words!r} says no interval: write q12h, q30min, every 2 days, daily, twice daily or weekly"
+            text, f"{words!r} has no interval: write q12h, q30min, every 2 days, daily, twice daily or weekly"
         )
     return float(match.group(1) or 1) * _TIMES_H[match.group(2)]
 
 
 def _unit(text: str) -> _Unit | None:
-    """A unit's parts; None: none that is known."""
+    """The parsed unit; None if it is unknown."""
     first, *rest = text.replace(" ", "").split("/")
     if first not in _QUANTITIES:
         return None
@@ -170,7 +170,7 @@ def _unit(text: str) -> _Unit | None:
 
 
 def _conversion(text: str, dose: _Dose, scenario: Scenario) -> tuple[float, dict[str, int]]:
-    """Dosage units in one of the dose's units, and the powers of the covariates that it takes."""
+    """The dose's unit in dosage units, and the exponents of the body-size covariates."""
     dosage = scenario.dosage
     if dose.unit == dosage.unit:
         return 1.0, {}
@@ -188,7 +188,7 @@ def _conversion(text: str, dose: _Dose, scenario: Scenario) -> tuple[float, dict
         if name not in known:
             raise _refuse(
                 text,
-                f"{dose.unit!r} needs the covariate {name}, which is not known here (there are "
+                f"{dose.unit!r} needs the covariate {name}, which this scenario does not have (it has "
                 f"{', '.join(known) or 'none'}); give an amount in {dosage.unit}",
             )
     return came.size / needed.size, powers
@@ -200,10 +200,10 @@ def _grid_text(scenario: Scenario) -> str:
 
 
 def _on_grid(text: str, what: str, amount: float, scenario: Scenario) -> float:
-    """The amount of the grid.
+    """The amount on the dose grid.
 
     Raises:
-        ConfigError: there is none; the nearest ones are named.
+        ConfigError: the amount is not on the grid; the message gives the nearest ones.
     """
     grid = np.asarray(scenario.dosage.amounts, float)
     nearest = grid[np.argmin(np.abs(grid - amount))]
@@ -223,7 +223,7 @@ def _same(text: str, rest: str, setting: Setting) -> Regimen:
     try:
         amount = float(rest)
     except ValueError:
-        raise _refuse(text, f"{rest.strip()!r} is no number: write an amount in {scenario.dosage.unit}") from None
+        raise _refuse(text, f"{rest.strip()!r} is not a number: write an amount in {scenario.dosage.unit}") from None
     amount = _on_grid(text, f"{amount:g} {scenario.dosage.unit}", amount, scenario)
     return Regimen(scenario, (), *_arrays([(0, amount, {})], 1, scenario, ()))
 
@@ -231,7 +231,7 @@ def _same(text: str, rest: str, setting: Setting) -> Regimen:
 def _arrays(
     given: Sequence[tuple[int, float, dict[str, int]]], spacing: int, scenario: Scenario, sizes: tuple[str, ...]
 ) -> tuple[Array, Array]:
-    """Amounts and powers at every decision: doses at their decisions, the last one again every ``spacing``."""
+    """Amounts and exponents at every decision; the last dose is repeated every ``spacing`` decisions."""
     steps = scenario.schedule.decisions
     amounts, powers = np.zeros(steps, np.float32), np.zeros((steps, len(sizes)), np.int32)
     for i, (at, amount, own) in enumerate(given):
@@ -256,14 +256,14 @@ def _regimen(text: str, doses: Sequence[_Dose], setting: Setting) -> Regimen:
         at += spacing
     if scenario.dosage.amounts[0] != 0 and any(s > 1 for s in spacings):
         raise _refuse(
-            text, f"decisions between two doses need the amount 0, which is not given here; {_grid_text(scenario)}"
+            text, f"decisions between two doses need the amount 0, which is not on the grid; {_grid_text(scenario)}"
         )
     sizes = tuple(sorted({name for _, _, powers in given for name in powers}))
     return Regimen(scenario, sizes, *_arrays(given, spacings[-1], scenario, sizes))
 
 
 def _within(text: str, dose: _Dose, amount: float, powers: dict[str, int], scenario: Scenario) -> None:
-    """Refuse what would be cut to the edge of the grid, or rounded to nothing, in a patient that may come."""
+    """Refuse doses that would exceed the grid, or be rounded to 0, for some patient in the covariate ranges."""
     grid = scenario.dosage.amounts
     ends = [amount, amount]
     patients = []
@@ -283,13 +283,13 @@ def _within(text: str, dose: _Dose, amount: float, powers: dict[str, int], scena
 
 
 def _spacings(text: str, doses: Sequence[_Dose], setting: Setting) -> list[int]:
-    """Decisions from each dose to the next."""
+    """Number of decisions from each dose to the next."""
     scenario = setting.scenario
     unit = _unit(scenario.dosage.unit)
     if unit is not None and unit.rate:
         if any(d.every_h is not None for d in doses):
             raise _refuse(
-                text, f"a rate in {scenario.dosage.unit} holds until the next decision: leave the interval out"
+                text, f"a rate in {scenario.dosage.unit} applies until the next decision: leave the interval out"
             )
         return [1] * len(doses)
     last = doses[-1].every_h
@@ -299,14 +299,14 @@ def _spacings(text: str, doses: Sequence[_Dose], setting: Setting) -> list[int]:
 
 
 def _per_dose_h(scenario: Scenario) -> float | None:
-    """Hours between two administrations; None where they are not evenly spaced."""
+    """Hours between two administrations; None if they are not evenly spaced."""
     interval_h, at_h = scenario.schedule.interval_h, scenario.dosage.at_h
     every_h = interval_h / len(at_h)
     return every_h if np.allclose(np.diff([*at_h, at_h[0] + interval_h]), every_h) else None
 
 
 def _spacing(text: str, every_h: float, setting: Setting) -> int:
-    """Decisions in an interval."""
+    """Number of decisions in an interval."""
     scenario = setting.scenario
     own_h, times = _per_dose_h(scenario), every_h / scenario.schedule.interval_h
     if len(scenario.dosage.at_h) > 1:
