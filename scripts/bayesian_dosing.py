@@ -19,25 +19,23 @@ from rl_drug_dosage.trials.statistics import bootstrap, endpoints
 from rl_drug_dosage.trials.trial import Cohort, run_trial
 from rl_drug_dosage.utils.runtime import keep_programs
 
-COHORT, PATIENTS, PATIENTS_SLOW = 20261125, 1000, 250
+COHORT, PATIENTS = 20261125, 1000
 POLICIES = ("mipd", "mipd-average", "mipd-assay")
-_SLOW = ("chemotherapy", "t1d")
 _WORST = 0.05
 
 
-def run(folder: Path, scenarios: list[str], policies: list[str]) -> None:
+def run(folder: Path, scenarios: list[str], policies: list[str], patients: int = PATIENTS) -> None:
     """Treat every scenario's cohort with the first controller, with patients of each of the scenario's models."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in scenarios or sorted(names(SCENARIO)):
         task = find_scenario(name)
         models = task.value.models
-        patients = PATIENTS_SLOW if name.startswith(_SLOW) else PATIENTS
         for policy in policies or POLICIES:
             definition = load_policy_definition(policy)
             if definition.refuses(task.value):
                 continue
             for simulator in models:
-                file = folder / f"{task.name}_{policy}_{simulator}.npz"
+                file = folder / f"{task.name}_{Path(policy).name}_{simulator}.npz"
                 if file.exists():
                     continue
                 setting = setting_for(task, simulator, models[0])
@@ -101,7 +99,8 @@ def main() -> None:
     one.add_argument("folder", type=Path)
     one.add_argument("--scenario", action="append", default=[])
     one.add_argument("--policy", action="append", default=[])
-    one.set_defaults(do=lambda a: run(a.folder, a.scenario, a.policy))
+    one.add_argument("--patients", type=int, default=PATIENTS)
+    one.set_defaults(do=lambda a: run(a.folder, a.scenario, a.policy, a.patients))
     two = commands.add_parser("compare")
     two.add_argument("before", type=Path)
     two.add_argument("after", type=Path)

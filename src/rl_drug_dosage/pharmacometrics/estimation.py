@@ -261,8 +261,8 @@ def _at_levels(
         return predict(model, regimen, covariates, time, scale * at.eta, scale * at.kappa, after_dose=after)
 
     nobody, own = jax.vmap(run)(jnp.array([0.0, 1.0]))
-    observed, predicted, log_variance = residual_moments(model, output, own, jnp.asarray(levels.value))
-    weighted = (observed - predicted) * jnp.exp(-0.5 * log_variance)
+    error, log_variance, _ = residual_moments(model, output, own, jnp.asarray(levels.value))
+    weighted = -error * jnp.exp(-0.5 * log_variance)
     seen = jnp.asarray(levels.used) & ~jnp.asarray(levels.below)
     return jnp.take_along_axis(nobody, output[:, None], axis=1)[:, 0], jnp.where(seen, weighted, jnp.nan)
 

@@ -47,6 +47,7 @@ class Trial:
         proposal: what the policy asked for.
         every_h: the dosing interval that runs.
         reason: why they differ, an index into `clinic.shield.REASONS`; 0: they do not.
+        doubtful: the policy's estimate of the patient had not converged, and it chose with caution.
         inside, under, over: shares of an interval's points; a patient who has dropped out is never inside.
         harms: events.
         reward: of each interval.
@@ -62,6 +63,7 @@ class Trial:
     proposal: Float[np.ndarray, "patient decision"]
     every_h: Float[np.ndarray, "patient decision"]
     reason: Int[np.ndarray, "patient decision"]
+    doubtful: Bool[np.ndarray, "patient decision"]
     inside: Float[np.ndarray, "patient decision"]
     under: Float[np.ndarray, "patient decision"]
     over: Float[np.ndarray, "patient decision"]
