@@ -41,7 +41,11 @@ def run(folder: Path, scenarios: list[str], policies: list[str], patients: int =
                 setting = setting_for(task, simulator, models[0])
                 clock: dict[str, float] = {}
                 trial = run_trial(
-                    setting.scenario, setting.simulator, definition.build(setting), Cohort(COHORT, patients), clock=clock
+                    setting.scenario,
+                    setting.simulator,
+                    definition.build(setting),
+                    Cohort(COHORT, patients),
+                    clock=clock,
                 )
                 share = endpoints(setting.scenario, trial)["attainment_pct"]
                 doubtful = getattr(trial, "doubtful", np.zeros_like(trial.dose, bool))

@@ -369,9 +369,7 @@ def intermountain_factor(inr: float) -> float:
     return 1.10 if inr < 1.60 else 1.05 if inr < 1.80 else 1.0 if inr < 3.40 or inr >= 5.00 else 0.90
 
 
-@pytest.mark.parametrize(
-    ("arm", "by_hand"), [(aurora_arm, aurora_factor), (intermountain_arm, intermountain_factor)]
-)
+@pytest.mark.parametrize(("arm", "by_hand"), [(aurora_arm, aurora_factor), (intermountain_arm, intermountain_factor)])
 def test_every_hundredth_of_an_inr_falls_into_its_zone(arm, by_hand):
     """0.50 to 9.99 in single precision, against the tables in Python's double precision."""
     inrs = [i / 100 for i in range(50, 1000)]

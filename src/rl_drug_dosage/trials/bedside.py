@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rl_drug_dosage.clinic.belief import in_doubt
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -268,6 +269,23 @@ class Course:
     def time_h(self) -> float:
         """When it is due."""
         return self.decision * self._bedside.interval_h
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the dose that `recommend` has chosen, one sentence each."""
+        return self._doubts()
+
+    def _doubts(self) -> tuple[str, ...]:
+        """Whether the estimate behind the dose that is recommended now has converged."""
+        memory = self._memory if self._advice is None else self._advice[2]
+        doubtful = np.atleast_1d(np.asarray(in_doubt(memory)))
+        if not doubtful.any():
+            return ()
+        whose = "" if self._single else f"{int(doubtful.sum())} of {doubtful.size} patients: "
+        return (
+            f"{whose}the estimate of the patient from the levels did not converge; the dose is at most the last one and "
+            "the label's: check the doses, times and units of the levels",
+        )
 
     def observe(self, time_h: float, level: float | Sequence[float | None] | None) -> None:
         """Results that have come back of samples drawn at ``time_h``, in the unit of the monitored output.
