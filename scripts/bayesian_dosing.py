@@ -97,6 +97,7 @@ def _worst(share: np.ndarray) -> float:
 
 
 def main() -> None:
+    """Run or compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("run")

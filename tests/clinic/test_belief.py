@@ -156,16 +156,15 @@ def unsure(ward) -> Belief:
 
 @pytest.mark.parametrize(("proposal", "allowed"), [(0.0, 0.0), (500.0, 500.0), (3000.0, 750.0)])
 def test_without_an_estimate_no_dose_is_raised(ward, record, proposal, allowed):
-    """The last doses were 1500, 1000 and 750 mg, the label's is 1000 mg."""
+    """The last doses were 1500, 1000 and 750 mg; the label's is 1034.5 mg, 1000 mg on the grid."""
     sure, asked = prior(model_of(ward, MODEL), ward), jnp.asarray(proposal)
     low = eqx.tree_at(lambda r: r.dose, record, record.dose.at[2].set(0.0))
     high = eqx.tree_at(lambda r: r.dose, record, record.dose.at[2].set(5000.0))
-    label = float(ward.label(record.facts(), record))
 
     assert float(cautious(ward, sure, record, asked)) == proposal
     assert float(cautious(ward, unsure(ward), record, asked)) == allowed
-    assert float(cautious(ward, unsure(ward), low, asked)) == min(proposal, 1000.0, label)  # the last one above 0
-    assert float(cautious(ward, unsure(ward), high, asked)) == min(proposal, label)
+    assert float(cautious(ward, unsure(ward), low, asked)) == min(proposal, 1000.0)  # the last one above 0
+    assert float(cautious(ward, unsure(ward), high, asked)) == min(proposal, 1000.0)
 
 
 class Unsure(Policy):

@@ -282,10 +282,11 @@ class Course:
         if not doubtful.any():
             return ()
         whose = "" if self._single else f"{int(doubtful.sum())} of {doubtful.size} patients: "
-        return (
-            f"{whose}the estimate of the patient from the levels did not converge; the dose is at most the last one and "
-            "the label's: check the doses, times and units of the levels",
+        said = (
+            f"{whose}the estimate of the patient from the levels did not converge: a dose of Bayesian dosing is then at "
+            "most the last one and the label's; check the doses, times and units of the levels"
         )
+        return (said,)
 
     def observe(self, time_h: float, level: float | Sequence[float | None] | None) -> None:
         """Results that have come back of samples drawn at ``time_h``, in the unit of the monitored output.

@@ -125,8 +125,8 @@ def _doubts(
     away = np.abs(np.asarray(estimate.latent)) / sd
     farthest = int(np.argmax(away))
     found.append(
-        f"{of} local minimum? The effect on {names[farthest]} is {away[farthest]:.1f} prior standard deviations, and the "
-        f"misfit {float(estimate.misfit):.3g} where about {int(np.sum(patient.levels.used))} is expected; other starts "
+        f"{of} local minimum? The effect on {names[farthest]} is {away[farthest]:.1f} prior standard deviations, "
+        f"and the misfit {float(estimate.misfit):.3g} where about {int(np.sum(patient.levels.used))} is expected; other starts "
         "found nothing better: check doses, times and units of the levels, and whether the model fits the patient"
     )
     return tuple(found)

@@ -22,8 +22,8 @@ __all__ = ["Minimum", "bends_upwards", "minimise", "plausible", "search", "start
 _FIRST_DAMPING, _MOST_DAMPING, _SHORTEST = 1e-3, 1e10, 1e-6
 """The last is a length of a step, in prior standard deviations, that is not shortened further."""
 _ROUNDING, _NEAR = 100.0, 0.1
-"""A descent that rounding has stopped counts as converged if the next step would lower OBJ by less than this multiple of
-the slack, and is shorter than this many posterior standard deviations."""
+"""A descent that rounding has stopped counts as converged if the next step would lower OBJ by less than this multiple
+of the slack, and is shorter than this many posterior standard deviations."""
 _FARTHEST = 4.0
 """In prior standard deviations: a random effect beyond it is implausible."""
 
@@ -147,8 +147,8 @@ def plausible(at: Curvature, z: Float[Array, "z"], sd: Float[Array, "z"], levels
     """Whether an estimate needs no second look.
 
     No random effect is beyond 4 prior standard deviations, no measured level is predicted to be 0, and the misfit is
-    at most n + 5 sqrt(2 n) + 10 for n levels, where n is expected: a chance of about 1 in 10,000 for a single level, and
-    less for more of them, if the model is right.
+    at most n + 5 sqrt(2 n) + 10 for n levels, where n is expected: a chance of about 3 in 100,000 for a single level if
+    the model is right.
 
     Args:
         at: OBJ at the estimate.
