@@ -283,8 +283,8 @@ class Course:
             return ()
         whose = "" if self._single else f"{int(doubtful.sum())} of {doubtful.size} patients: "
         said = (
-            f"{whose}the estimate of the patient from the levels did not converge: a dose of Bayesian dosing is then at "
-            "most the last one and the label's; check the doses, times and units of the levels"
+            f"{whose}the estimate of the patient from the levels did not converge: a dose of Bayesian dosing is then "
+            "at most the last one and the label's; check the doses, times and units of the levels"
         )
         return (said,)
 

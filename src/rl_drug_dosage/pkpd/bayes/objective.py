@@ -48,8 +48,8 @@ class Curvature(eqx.Module):
     """W^-1 + sum [du du' + c c' / 2], which takes the levels as they are, for steps. Both are equal where predictions
     meet the levels; far from them H is many times too small if the error is proportional, and its steps too long."""
     misfit: Float[Array, ""]
-    """sum u^2 + z' W^-1 z, with -2 ln Phi(u) for levels below quantification: the part of OBJ that is at least 0. At the
-    minimum it is about chi-squared, with a degree of freedom for each level, if the model is right."""
+    """sum u^2 + z' W^-1 z, with -2 ln Phi(u) for levels below quantification: the part of OBJ that is at least 0. At
+    the minimum it is about chi-squared, with a degree of freedom for each level, if the model is right."""
     lost: Int[Array, ""]
     """Number of levels that are predicted to be 0 and were measured, see `normal_moments`."""
 

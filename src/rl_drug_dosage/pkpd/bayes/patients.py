@@ -124,9 +124,10 @@ def _doubts(
     names += [f"{e.parameter} on occasion {k + 1}" for k in range(len(estimate.kappa)) for e in model.occasion_etas]
     away = np.abs(np.asarray(estimate.latent)) / sd
     farthest = int(np.argmax(away))
+    count = int(np.sum(patient.levels.used))
     found.append(
         f"{of} local minimum? The effect on {names[farthest]} is {away[farthest]:.1f} prior standard deviations, "
-        f"and the misfit {float(estimate.misfit):.3g} where about {int(np.sum(patient.levels.used))} is expected; other starts "
+        f"and the misfit {float(estimate.misfit):.3g} where about {count} is expected; other starts "
         "found nothing better: check doses, times and units of the levels, and whether the model fits the patient"
     )
     return tuple(found)
