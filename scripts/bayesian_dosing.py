@@ -69,6 +69,10 @@ def compare(before: Path, after: Path) -> None:
         if not (after / file.name).exists():
             continue
         old, new = (dict(np.load(folder / file.name)) for folder in (before, after))
+        count = min(len(old["attainment"]), len(new["attainment"]))
+        for seen in (old, new):
+            seen["seconds"] = seen["seconds"] * count / len(seen["attainment"])
+            seen |= {key: seen[key][:count] for key in ("attainment", "dose", "doubtful")}
         scenario, policy, simulator = file.stem.split("_")
         right = find_scenario(scenario).value.models[0] == simulator
         (gain,) = bootstrap((new["attainment"] - old["attainment"])[:, None], rng)

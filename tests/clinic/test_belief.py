@@ -9,15 +9,15 @@ import pytest
 from rl_drug_dosage.clinic.belief import (
     Belief,
     estimate,
-    in_doubt,
     innovations,
     log_posterior,
     new_results,
     past,
     prior,
 )
+from rl_drug_dosage.clinic.doubt import cautious, in_doubt
 from rl_drug_dosage.clinic.patient import admit, chart, treat
-from rl_drug_dosage.clinic.planner import cautious, player_of
+from rl_drug_dosage.clinic.planner import player_of
 from rl_drug_dosage.clinic.policy import Policy, Setting
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.pkpd import Dose, make_covariates, make_levels, make_regimen

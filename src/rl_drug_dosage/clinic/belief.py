@@ -39,7 +39,6 @@ __all__ = [
     "Past",
     "Player",
     "estimate",
-    "in_doubt",
     "innovations",
     "log_posterior",
     "new_results",
@@ -71,30 +70,13 @@ class Belief(eqx.Module):
     covariance: Float[Array, "z z"]
     converged: Bool[Array, ""]
     """Whether z is a minimum. If not, it is the best point found, and doses are chosen with caution
-    (`clinic.planner.cautious`)."""
+    (`clinic.doubt.cautious`)."""
 
 
 def prior(model: DrugModel, scenario: Scenario) -> Belief:
     """The belief before any level: the prior."""
     w = prior_covariance(model, occasions_of(model, scenario))
     return Belief(jnp.zeros(w.shape[0]), jnp.asarray(w, dtype=float), jnp.asarray(True))
-
-
-def in_doubt(memory: Any) -> Bool[Array, ""]:
-    """Whether an estimate in a policy's memory, whichever policy it is, has not converged.
-
-    Args:
-        memory: from `Policy.act`, of one patient or, with leading axes, of several.
-    """
-    beliefs = [b for b in jax.tree.leaves(memory, is_leaf=_is_belief) if _is_belief(b)]
-    found = jnp.asarray(False)
-    for belief in beliefs:
-        found = found | ~belief.converged
-    return found
-
-
-def _is_belief(value: Any) -> bool:
-    return isinstance(value, Belief)
 
 
 class Player:

@@ -15,10 +15,11 @@ from jaxtyping import Array, Float, Int
 
 from rl_drug_dosage.clinic.belief import Belief, Past, Player, estimate, new_results, occasions_of, past, prior
 from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.doubt import cautious
 from rl_drug_dosage.clinic.judge import deviations, window_metrics
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.timetable import Answer, Prescription, amount_of, timetable
+from rl_drug_dosage.clinic.timetable import Answer, Prescription, timetable
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.objective import split_latent
 from rl_drug_dosage.pkpd.bayes.small_systems import solve_positive
@@ -30,7 +31,6 @@ __all__ = [
     "advise",
     "begin",
     "best_plan",
-    "cautious",
     "choose",
     "decide",
     "first_plan",
@@ -83,29 +83,6 @@ def advise(model: DrugModel, scenario: Scenario, memory: Planned, record: Record
     seen = past(player, record)
     answer, plan = decide(scenario, lambda choice: outlook(player, seen, record, choice), memory.plan, loss=_squares)
     return cautious(scenario, belief, record, answer), Planned(belief, plan)
-
-
-def cautious(scenario: Scenario, belief: Belief, record: Record, answer: Answer) -> Answer:
-    """The answer itself, or a cautious one if the estimate behind it has not converged.
-
-    That is the lowest of three doses: the one for the best point found, the last one above 0, and the label's. So an
-    estimate that is not one never raises a dose, and a low one is heeded, whoever is right. Where dosing intervals are
-    chosen, the longer one of the last and the chosen stays.
-    """
-    grid = jnp.asarray(scenario.dosage.grid())
-    amount = amount_of(answer)
-    steps = jnp.arange(record.dose.shape[0])
-    given = (steps < record.k) & (record.dose > 0)
-    last = jnp.where(jnp.any(given), record.dose[jnp.max(jnp.where(given, steps, 0))], grid[-1])
-    label = snap(scenario, scenario.label(record.facts(), record))
-    low = jnp.minimum(amount, snap(scenario, jnp.minimum(last, label)))
-    amount = jnp.where(belief.converged, amount, low)
-    if not isinstance(answer, Prescription):
-        return amount
-    every_h = jnp.asarray(scenario.dosage.intervals_h)
-    before = jnp.where(record.k > 0, record.choice[jnp.maximum(record.k - 1, 0)], answer.choice)
-    longer = jnp.where(every_h[before] > every_h[answer.choice], before, answer.choice)
-    return Prescription(amount, jnp.where(belief.converged, answer.choice, longer))
 
 
 def _squares(d: Float[Array, " deviation"]) -> Array:

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from rl_drug_dosage.clinic.belief import in_doubt
 from rl_drug_dosage.clinic.dose_grid import on_grid, snap
+from rl_drug_dosage.clinic.doubt import in_doubt
 from rl_drug_dosage.clinic.patient import admit, chart, treat
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth, record_axes

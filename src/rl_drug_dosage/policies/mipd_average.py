@@ -15,11 +15,11 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.belief import Belief, Past, log_posterior, past, prior
+from rl_drug_dosage.clinic.doubt import cautious
 from rl_drug_dosage.clinic.planner import (
     FACTORS,
     Planned,
     begin,
-    cautious,
     decide,
     outlook,
     outside,
