@@ -22,8 +22,10 @@ __all__ = ["Minimum", "bends_upwards", "minimise", "plausible", "search", "start
 _FIRST_DAMPING, _MOST_DAMPING, _SHORTEST = 1e-3, 1e10, 1e-6
 """The last is a length of a step, in prior standard deviations, that is not shortened further."""
 _ROUNDING, _NEAR = 100.0, 0.1
-"""A descent that rounding has stopped counts as converged if the next step would lower OBJ by less than this multiple
-of the slack, and is shorter than this many posterior standard deviations."""
+"""A rejected step ends a descent as converged if it was to lower OBJ by less than this multiple of the slack, and was
+shorter than this many posterior standard deviations."""
+_ROUNDING_LAST, _NEAR_LAST = 1000.0, 0.3
+"""The same at the end of a descent that no step leads on: a long history in single precision has no better gradient."""
 _FARTHEST = 4.0
 """In prior standard deviations: a random effect beyond it is implausible."""
 
@@ -100,8 +102,10 @@ def _advanced(
     # Neither a start without a value nor one that no shorter step helps leads anywhere.
     stuck = ~jnp.isfinite(at.value) | ~jnp.isfinite(left) | (damping > _MOST_DAMPING) | (longest < _SHORTEST)
     # Below this OBJ cannot be lowered in this precision: the first step that fails is the last.
-    rounded = (~better | stuck | (evaluations >= max_evaluations)) & (left < jnp.minimum(_ROUNDING * slack, _NEAR**2))
-    done = close | rounded | stuck | (evaluations >= max_evaluations)
+    over = stuck | (evaluations >= max_evaluations)
+    rounded = ~better & (left < jnp.minimum(_ROUNDING * slack, _NEAR**2))
+    rounded = rounded | (over & (left < jnp.minimum(_ROUNDING_LAST * slack, _NEAR_LAST**2)))
+    done = close | rounded | over
     converged = jnp.isfinite(at.value) & (left >= 0) & (close | rounded)
     return _Descent(z, at, move, length, longest, damping, growth, evaluations, done, converged)
 
