@@ -37,6 +37,7 @@ from rl_drug_dosage.pkpd.bayes import (
     make_objective,
     map_estimate,
 )
+from rl_drug_dosage.pkpd.bayes.search import bends_upwards
 
 ONE = Mammillary(0)
 
@@ -159,6 +160,82 @@ def test_lags_and_bioavailabilities_are_estimated_too(x64, toy, number):
     fit = jax.jit(lambda: map_estimate(drug, regimen, no_covariates(), levels))()
     assert fit.converged
     np.testing.assert_allclose(fit.eta, truth, atol=1e-4)
+
+
+def lagging(toy, number, **changes):
+    """Oral, proportional error of 10 %, a lag of 1 h with an effect of 50 %."""
+    return toy(
+        Mammillary(0, depot=True), {"cl": 4.0, "v1": 30.0, "ka": 1.0, "lag_depot": 1.0},
+        **{"omega_sd": {"cl": 0.3, "v1": 0.3, "lag_depot": 0.5}, **changes},
+        outputs=(Output("concentration", "mg/L", Residual("proportional", proportional=number(0.1))),),
+    )  # fmt: skip
+
+
+def test_a_level_before_the_typical_lag_is_reached_by_a_second_start(x64, toy, number):
+    """At 0.6 h the typical patient's level is 0, and no random effect moves it; truth: a lag of 0.24 h."""
+    drug = lagging(toy, number)
+    regimen, times = make_regimen([Dose(0, 2500)], Mammillary(0, depot=True)), [0.6, 2.0, 6.0, 12.0]
+    truth = jnp.array([0.1, -0.1, np.log(0.24)])
+    seen = predict(drug, regimen, no_covariates(), jnp.array(times), truth)[:, 0]
+    levels = make_levels(drug, times, [float(v) for v in seen])
+    half, _ = make_objective(drug, regimen, no_covariates(), levels, 0)
+
+    fit = jax.jit(lambda: map_estimate(drug, regimen, no_covariates(), levels))()
+
+    found = predict(drug, regimen, no_covariates(), jnp.array(times), fit.eta)[:, 0]
+    assert fit.converged
+    assert int(fit.lost) == 0
+    np.testing.assert_allclose(found, seen, rtol=0.15)
+    assert fit.objective < 2 * half(truth)
+    np.testing.assert_allclose(jax.grad(half)(fit.eta), 0.0, atol=1e-4)
+
+
+def test_a_far_minimum_is_reached_and_doubted(x64, toy, number):
+    """One occasion's levels are e^23 times what is expected; kappa of the bioavailability, omega 1. Against SciPy."""
+    oral = Mammillary(0, depot=True)
+    drug = toy(
+        oral, {"cl": 4.0, "v1": 30.0, "ka": 1.0, "f_depot": 0.8},
+        omega_sd={"cl": 0.3}, occasion_etas=(Eta("f_depot", number(1.0), "sd"),),
+        outputs=(Output("concentration", "mg/L", Residual("proportional", proportional=number(0.2))),),
+    )  # fmt: skip
+    regimen, table = make_regimen([Dose(0, 1000), Dose(48, 1000)], oral), make_covariates(drug, {}, [0.0, 48.0], [0, 1])
+    times = [2.0, 6.0, 12.0, 50.0, 54.0, 60.0]
+    typical = predict(drug, regimen, table, jnp.array(times), jnp.zeros(1), jnp.zeros((2, 1)))[:, 0]
+    values = [float(f) * (np.exp(23.0) if t > 48 else 1.0) for f, t in zip(typical, times, strict=True)]
+    data = PatientData("far", (Dose(0, 1000), Dose(48, 1000)), table, make_levels(drug, times, values))
+    half, _ = make_objective(drug, regimen, table, data.levels, 2)
+    slope = jax.jit(jax.value_and_grad(half))
+    want = scipy.optimize.minimize(
+        lambda z: tuple(np.asarray(a, float) for a in slope(jnp.asarray(z))), [0.0, 0.0, 20.0], jac=True, method="BFGS"
+    )
+
+    (fit,) = fit_patients(drug, [data])
+
+    assert fit.estimate.converged
+    assert fit.estimate.kappa[1, 0] > 22.0
+    np.testing.assert_allclose(fit.estimate.latent, want.x, atol=1e-3)
+    assert "local minimum? The effect on f_depot on occasion 2 is 22." in fit.warnings[0]
+
+
+def test_a_level_that_no_effect_explains_is_named(toy, number):
+    """No effect on the lag: 27.5 mg/L half an hour before anything is absorbed."""
+    drug = lagging(toy, number, omega_sd={"cl": 0.3, "v1": 0.3})
+    levels = make_levels(drug, [0.5, 2.0, 6.0], [27.5, 18.0, 16.0])
+
+    (fit,) = fit_patients(drug, [PatientData("early", (Dose(0, 1000),), no_covariates(), levels)])
+
+    assert any("27.5 at 0.5 h was measured where the model predicts 0" in w for w in fit.warnings)
+    # The other levels are fitted as if it were not there, but for a constant.
+    (other,) = fit_patients(drug, [PatientData("x", (Dose(0, 1000),), no_covariates(),
+                                               make_levels(drug, [2.0, 6.0], [18.0, 16.0]))])  # fmt: skip
+    np.testing.assert_allclose(fit.estimate.eta, other.estimate.eta, atol=1e-5)
+    assert other.warnings == ()
+
+
+def test_a_saddle_is_no_minimum(x64):
+    for bend in ([1.0, 2.0], [1.0, -2.0]):
+        matrix = jnp.diag(jnp.array(bend))
+        assert bool(bends_upwards(lambda z, m=matrix: m @ z, jnp.zeros(2), jnp.eye(2))) == (min(bend) > 0)
 
 
 def test_a_fit_that_runs_out_of_iterations_says_so(x64, changing):

@@ -19,7 +19,7 @@ from rl_drug_dosage.pkpd import (
     refuse_levels_before_doses,
     stack_levels,
 )
-from rl_drug_dosage.pkpd.residual import variance
+from rl_drug_dosage.pkpd.residual import normal_moments, variance
 
 ONE = Mammillary(0)
 
@@ -99,3 +99,29 @@ def test_trough_and_peak_at_one_time_are_both_allowed(drug):
     """The second one is drawn after the dose."""
     levels = make_levels(drug, [12.0, 12.0], [3.0, 9.0], after_dose=[False, True])
     assert levels.used.all()
+
+
+def test_a_prediction_of_0_has_the_error_of_one_unit(number, double):
+    """NONMEM's W = F + (F = 0) under a proportional error: -2 log likelihood = ln b^2 + (y / b)^2. Measured: lost."""
+    f, y = jnp.array([0.0, 0.0, 1e-9, 2.0]), jnp.array([27.5, 0.0, 27.5, 3.0])
+
+    error, log_variance, lost = normal_moments(Residual("proportional", proportional=number(0.2)), f, y)
+
+    np.testing.assert_allclose(error, [-27.5, 0.0, -27.5, -1.0], rtol=1e-6)
+    np.testing.assert_allclose(np.exp(log_variance), [0.04, 0.04, 0.04e-18, 0.16], rtol=2e-5)
+    assert lost.tolist() == [True, False, False, False]
+    assert np.isfinite(error**2 * np.exp(-log_variance)).all()
+
+
+def test_a_prediction_of_0_is_no_matter_where_the_error_has_an_additive_part(number):
+    f, y = jnp.array([0.0, 2.0]), jnp.array([27.5, 3.0])
+    residual = Residual("combined2", number(0.5), number(0.2))
+
+    error, log_variance, lost = normal_moments(residual, f, y)
+
+    np.testing.assert_allclose(error, [-27.5, -1.0])
+    np.testing.assert_allclose(np.exp(log_variance), [0.25, 0.41], rtol=1e-6)
+    assert not lost.any()
+    error, _, lost = normal_moments(Residual("lognormal", proportional=number(0.2)), f, y)
+    assert lost.tolist() == [True, False]
+    np.testing.assert_allclose(error[1], np.log(2.0 / 3.0), rtol=1e-6)

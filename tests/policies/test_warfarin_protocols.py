@@ -12,6 +12,7 @@ that day before it is rounded to tablets. Days count from 1, as in the sources.
 from collections.abc import Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -20,18 +21,22 @@ from rl_drug_dosage.clinic.policy import Policy, Setting
 from rl_drug_dosage.clinic.record import Record, empty_record
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.registry import find_scenario, load_policy_definition
-from rl_drug_dosage.scenarios.warfarin_protocols import Chart, aurora_arm, inr_now, lenzini_mg, loading_mg, replay
+from rl_drug_dosage.scenarios.warfarin_protocols import (
+    Chart,
+    aurora_arm,
+    empty_chart,
+    inr_now,
+    intermountain_arm,
+    lenzini_mg,
+    loading_mg,
+    replay,
+)
 
 TASK = find_scenario("warfarin")
 SCENARIO = TASK.value
 MIDDLE_AGED = {"age_y": 50.0, "cyp2c9": 11.0, "vkorc1_g_alleles": 2.0}
 UNKNOWN = np.nan
 """No INR this morning."""
-ON_THE_EDGE = pytest.mark.xfail(
-    strict=True,
-    reason="jnp.round puts 1.60 and 3.40 just below themselves in float32, so that an INR on the edge "
-    "falls into the zone below it; mending it changes shipped results",
-)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +173,7 @@ AURORA_TABLE = [
     (3.004, 1.0, 0),
     (3.01, 0.925, 0),  # < 3.40
     (3.39, 0.925, 0),
-    pytest.param(3.40, 0.9, 0, marks=ON_THE_EDGE),  # < 4.00
+    (3.40, 0.9, 0),  # < 4.00
     (3.41, 0.9, 0),
     (3.99, 0.9, 0),
     (4.00, 0.875, 2),  # <= 5.00
@@ -272,7 +277,7 @@ INTERMOUNTAIN_ZONES = [
     # INR, today's share of the daily dose, factor of the daily dose from tomorrow on
     (1.00, 2.0, 1.10),  # action point low, < 1.60: a double dose
     (1.59, 2.0, 1.10),
-    pytest.param(1.60, 1.5, 1.05, marks=ON_THE_EDGE),  # red low, < 1.80: a dose and a half
+    (1.60, 1.5, 1.05),  # red low, < 1.80: a dose and a half
     (1.61, 1.5, 1.05),
     (1.79, 1.5, 1.05),
     (1.80, 1.0, 1.0),  # yellow low, < 2.00: nothing the first time
@@ -281,7 +286,7 @@ INTERMOUNTAIN_ZONES = [
     (3.00, 1.0, 1.0),
     (3.01, 1.0, 1.0),  # yellow high, < 3.40: nothing the first time
     (3.39, 1.0, 1.0),
-    pytest.param(3.40, 0.5, 0.90, marks=ON_THE_EDGE),  # red high, < 5.00: half a dose
+    (3.40, 0.5, 0.90),  # red high, < 5.00: half a dose
     (3.41, 0.5, 0.90),
     (3.99, 0.5, 0.90),
     (4.00, 0.0, 0.90),  # none from 4 on
@@ -339,11 +344,6 @@ def test_intermountain_tests_again_7_days_after_it_has_acted_and_red_high_acts_o
     check(course(intermountain, MIDDLE_AGED, [r[0] for r in table], begun_with=8.0, first_day=6), table)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the zone of the INR that ends an action point is not remembered: a second yellow-high INR a test later "
-    "counts as the first (ReiL intermountain.py sets last_zone on resuming); mending it changes shipped results",
-)
 def test_intermountain_counts_the_zone_in_which_warfarin_goes_on(intermountain):
     table = [
         (5.2, 8.0, 0.0),
@@ -352,6 +352,34 @@ def test_intermountain_counts_the_zone_in_which_warfarin_goes_on(intermountain):
         (3.2, 6.46, 6.46),  # 7 days later, yellow again: 6.8 x 0.95
     ]
     check(course(intermountain, MIDDLE_AGED, [r[0] for r in table], begun_with=8.0, first_day=6), table)
+
+
+def aurora_factor(inr: float) -> float:
+    """ReiL aurora.py, `aurora_dosing_table`."""
+    for edge, factor in ((1.50, 1.15), (1.80, 1.10), (2.00, 1.075)):
+        if inr < edge:
+            return factor
+    if inr <= 3.00:
+        return 1.0
+    return 0.925 if inr < 3.40 else 0.9 if inr < 4.00 else 0.875 if inr <= 5.00 else 0.85
+
+
+def intermountain_factor(inr: float) -> float:
+    """ReiL intermountain.py, first INR in its zone; 1.0 where warfarin is stopped and the dose cut later."""
+    return 1.10 if inr < 1.60 else 1.05 if inr < 1.80 else 1.0 if inr < 3.40 or inr >= 5.00 else 0.90
+
+
+@pytest.mark.parametrize(("arm", "by_hand"), [(aurora_arm, aurora_factor), (intermountain_arm, intermountain_factor)])
+def test_every_hundredth_of_an_inr_falls_into_its_zone(arm, by_hand):
+    """0.50 to 9.99 in single precision, against the tables in Python's double precision."""
+    inrs = [i / 100 for i in range(50, 1000)]
+    chart = empty_chart()._replace(dose=jnp.asarray(8.0))
+    facts = {n: jnp.asarray(v) for n, v in MIDDLE_AGED.items()}
+    day, known = jnp.asarray(10), jnp.asarray(True)
+
+    after = jax.jit(jax.vmap(lambda inr: arm(7)(facts, chart, day, inr, known)[1].dose))(jnp.asarray(inrs, jnp.float32))
+
+    np.testing.assert_allclose(after, [8.0 * by_hand(inr) for inr in inrs], rtol=1e-6)
 
 
 # A man of 50 years, CYP2C9 *1/*1, VKORC1 GG, 170 cm and 80 kg:

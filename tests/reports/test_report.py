@@ -554,6 +554,7 @@ def made_up_trial(setting, entrant, options, steps, shield=None):
         proposal=rng.choice(scenario.dosage.grid(), by_decision),
         every_h=np.full(by_decision, scenario.schedule.interval_h),
         reason=rng.integers(0, 3, by_decision),
+        doubtful=np.zeros(by_decision, bool),
         inside=share,
         under=0.4 * (1.0 - share),
         over=0.6 * (1.0 - share),

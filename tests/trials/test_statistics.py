@@ -58,6 +58,7 @@ def made_up(ward) -> Trial:
         proposal=dose,
         every_h=np.full(dose.shape, 12.0),
         reason=np.array([[0, 0, 0, 0], [1, 2, 2, 0], [0, 0, 0, 0]]),
+        doubtful=np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], bool),
         inside=inside,
         under=zeros,
         over=1.0 - inside,
@@ -89,6 +90,7 @@ def test_the_summary_names_what_happened(ward):
     assert row["failed_patients"] == [12]
     assert row["interventions"]["not a number"] == 1
     assert row["interventions"]["off the grid"] == 2
+    assert row["doubtful_decisions"] == 2
     assert row["harms"]["AUC24 > 600"]["patients_pct"] == pytest.approx(100.0 / 3.0)
     assert row["worst_5_pct"] == 0.0
 

@@ -30,9 +30,9 @@ from rl_drug_dosage.clinic.record import Record, facts_at, result_times
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.pkpd.bayes.map import minimise
-from rl_drug_dosage.pkpd.bayes.objective import objective_of, prior_covariance, split_latent
-from rl_drug_dosage.pkpd.residual import variance
+from rl_drug_dosage.pkpd.bayes.objective import Curvature, objective_of, prior_covariance, split_latent
+from rl_drug_dosage.pkpd.bayes.search import plausible, search, starting_points
+from rl_drug_dosage.pkpd.residual import normal_moments
 
 __all__ = [
     "Belief",
@@ -49,7 +49,11 @@ __all__ = [
 
 _MOST_KAPPAS = 12
 """A controller estimates inter-occasion effects if there are at most this many; otherwise it sets them to 0."""
-_SMALLEST = 1e-6
+_TOLERANCE = 1e-2
+"""Of an estimate, in posterior standard deviations: about what single precision allows after a long history."""
+_DISTANCES = (2.0,)
+_EVALUATIONS = 40
+"""Of one descent; from the last estimate it takes about 5."""
 
 
 def occasions_of(model: DrugModel, scenario: Scenario) -> int:
@@ -64,12 +68,15 @@ class Belief(eqx.Module):
     z: Float[Array, " z"]
     """Etas, then one row of kappas per estimated occasion."""
     covariance: Float[Array, "z z"]
+    converged: Bool[Array, ""]
+    """Whether z is a minimum. If not, it is the best point found, and doses are chosen with caution
+    (`clinic.doubt.cautious`)."""
 
 
 def prior(model: DrugModel, scenario: Scenario) -> Belief:
     """The belief before any level: the prior."""
     w = prior_covariance(model, occasions_of(model, scenario))
-    return Belief(jnp.zeros(w.shape[0]), jnp.asarray(w, dtype=float))
+    return Belief(jnp.zeros(w.shape[0]), jnp.asarray(w, dtype=float), jnp.asarray(True))
 
 
 class Player:
@@ -192,79 +199,96 @@ def new_results(scenario: Scenario) -> Bool[np.ndarray, " decision"]:
 
 def _errors(
     model: DrugModel, scenario: Scenario, f: Float[Array, " level"], y: Float[Array, " level"]
-) -> tuple[Float[Array, " level"], Float[Array, " level"]]:
-    """(prediction - observation, log variance) of levels under the controller's residual error."""
+) -> tuple[Float[Array, " level"], Float[Array, " level"], Bool[Array, " level"]]:
+    """`normal_moments` of levels under the controller's residual error."""
     residual = model.outputs[model.output_index(scenario.monitoring.output)].residual or scenario.monitoring.error
     assert residual is not None
-    if residual.kind != "additive":
-        f = jnp.maximum(f, _SMALLEST)
-    spread = jnp.log(variance(residual, f))
-    if residual.kind == "lognormal":
-        return jnp.log(f) - jnp.log(jnp.maximum(y, _SMALLEST)), spread
-    return f - y, spread
+    return normal_moments(residual, f, y)
 
 
 def estimate(
-    model: DrugModel, scenario: Scenario, record: Record, start: Float[Array, " z"], *, max_iterations: int = 6
+    model: DrugModel,
+    scenario: Scenario,
+    record: Record,
+    start: Float[Array, " z"],
+    *,
+    max_evaluations: int = _EVALUATIONS,
 ) -> Belief:
-    """MAP estimate from a record, by the damped Gauss-Newton method of `map_estimate`.
+    """MAP estimate from a record, by the search of `map_estimate`.
+
+    From the last estimate few evaluations are needed, if the new results agree with it. After others, such as a toxic
+    level, the search goes on until it has converged, and starts again elsewhere if it does not.
 
     Args:
         model: the controller's model.
         scenario: the task.
         record: the patient's record.
         start: initial value: the last estimate.
-        max_iterations: number of evaluations; few are needed if the last estimate was good.
+        max_evaluations: of each of the two descents.
     """
     occasions = occasions_of(model, scenario)
-    objective, precision = _objective(model, scenario, record)
+    objective, precision, used = _objective(model, scenario, record)
+    w = prior_covariance(model, occasions)
+    sd, levels = jnp.asarray(np.sqrt(np.diag(w)), dtype=float), jnp.sum(used).astype(start.dtype)
 
-    def moments(z: Array) -> tuple[Array, Array]:
+    def moments(z: Array) -> tuple[tuple[Array, Array], Array]:
         eta, kappa = split_latent(model, z, occasions)
         player = Player(model, scenario, record.covariates, eta, kappa if occasions else None, area=False)
         return _moments(model, scenario, past(player, record), record)
 
+    def accept(at: Curvature, z: Array) -> Array:
+        return plausible(at, z, sd, levels)
+
     _, curvature = objective(moments)
-    z, at, _, _ = minimise(curvature, start, tolerance=1e-2, max_iterations=max_iterations)
-    good = jnp.all(jnp.isfinite(z)) & jnp.isfinite(at.value)
-    covariance = jnp.linalg.inv(jnp.where(good, at.hessian, precision))
-    return Belief(jnp.where(good, z, start), covariance)
+    found = search(
+        curvature,
+        start,
+        precision,
+        others=jnp.asarray(starting_points(w, _DISTANCES), dtype=float),
+        accept=accept,
+        tolerance=_TOLERANCE,
+        max_evaluations=max_evaluations,
+    )
+    good = jnp.all(jnp.isfinite(found.z)) & jnp.isfinite(found.at.value)
+    covariance = jnp.linalg.inv(jnp.where(good, found.at.hessian, precision))
+    return Belief(jnp.where(good, found.z, start), covariance, found.converged & good)
 
 
 def log_posterior(
     model: DrugModel, scenario: Scenario, record: Record, z: Float[Array, " z"], seen: "Past"
 ) -> Float[Array, ""]:
     """Log posterior density at z, up to a constant, from the history simulated with z."""
-    objective, _ = _objective(model, scenario, record)
+    objective, _, _ = _objective(model, scenario, record)
     half, _ = objective(lambda _: _moments(model, scenario, seen, record))
     return -half(z)
 
 
-def _objective(model: DrugModel, scenario: Scenario, record: Record) -> tuple[Callable[..., Any], Array]:
-    """`objective_of` for a record, still without its moments, and the prior precision."""
+def _objective(model: DrugModel, scenario: Scenario, record: Record) -> tuple[Callable[..., Any], Array, Array]:
+    """`objective_of` for a record, still without its moments; the prior precision; which levels are used."""
     precision = jnp.asarray(np.linalg.inv(prior_covariance(model, occasions_of(model, scenario))), dtype=float)
     used, below = record.known.ravel(), record.below.ravel()
     if scenario.monitoring.baseline:
         used, below = jnp.append(used, record.baseline > 0), jnp.append(below, jnp.asarray(False))
-    return partial(objective_of, precision=precision, below=below, used=used), precision
+    return partial(objective_of, precision=precision, below=below, used=used), precision, used
 
 
 def _moments(
     model: DrugModel, scenario: Scenario, seen: "Past", record: Record
-) -> tuple[Float[Array, " level"], Float[Array, " level"]]:
-    """(prediction - observation, log variance) of all levels; the level before the first dose comes last.
+) -> tuple[tuple[Float[Array, " level"], Float[Array, " level"]], Bool[Array, " level"]]:
+    """((prediction - observation, log variance), lost) of all levels; that before the first dose comes last.
 
     A level that is not known is 1 here, and not used.
     """
     f, y = seen.predicted.ravel(), jnp.where(record.known, record.level, 1.0).ravel()
     if scenario.monitoring.baseline:
         f, y = jnp.append(f, seen.baseline), jnp.append(y, jnp.where(record.baseline > 0, record.baseline, 1.0))
-    return _errors(model, scenario, f, y)
+    error, log_variance, lost = _errors(model, scenario, f, y)
+    return (error, log_variance), lost
 
 
 def innovations(model: DrugModel, scenario: Scenario, seen: Past, record: Record) -> Float[Array, "decision sample"]:
     """Levels minus predictions, in standard deviations of the residual error; 0 where no level is known."""
-    error, log_variance = _errors(
+    error, log_variance, _ = _errors(
         model, scenario, seen.predicted.ravel(), jnp.where(record.known, record.level, 1.0).ravel()
     )
     u = (-error * jnp.exp(-0.5 * log_variance)).reshape(record.level.shape)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from rl_drug_dosage.clinic.belief import Belief, Past, Player, estimate, new_results, occasions_of, past, prior
 from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.doubt import cautious
 from rl_drug_dosage.clinic.judge import deviations, window_metrics
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -81,7 +82,7 @@ def advise(model: DrugModel, scenario: Scenario, memory: Planned, record: Record
     player = player_of(model, scenario, record, belief.z)
     seen = past(player, record)
     answer, plan = decide(scenario, lambda choice: outlook(player, seen, record, choice), memory.plan, loss=_squares)
-    return answer, Planned(belief, plan)
+    return cautious(scenario, belief, record, answer), Planned(belief, plan)
 
 
 def _squares(d: Float[Array, " deviation"]) -> Array:

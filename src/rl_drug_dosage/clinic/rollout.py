@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import on_grid, snap
+from rl_drug_dosage.clinic.doubt import in_doubt
 from rl_drug_dosage.clinic.patient import admit, chart, treat
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth, record_axes
@@ -39,6 +40,8 @@ class Courses(eqx.Module):
     """The current dosing interval."""
     reason: Int[Array, "decision patient"]
     """Why dose and proposal differ, an index into `clinic.shield.REASONS`; 0 if they are equal."""
+    doubtful: Bool[Array, "decision patient"]
+    """The policy chose with caution, because its estimate of the patient had not converged."""
     inside: Float[Array, "decision patient"]
     """Fraction of the interval's points inside every target; 0 after a patient has dropped out."""
     under: Float[Array, "decision patient"]
@@ -122,6 +125,7 @@ def rollout(
             "proposal": amount_of(answer),
             "every_h": _every_h(scenario, patient.record.choice, k, amount),
             "reason": jnp.where(alive, reason, 0),
+            "doubtful": alive & in_doubt(memory),
             "inside": jnp.where(patient.alive, turn.verdict.inside, 0.0),
             "under": turn.verdict.under,
             "over": turn.verdict.over,

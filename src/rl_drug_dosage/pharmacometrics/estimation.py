@@ -36,8 +36,6 @@ from rl_drug_dosage.pkpd import (
     DrugModel,
     Levels,
     Regimen,
-    check_parameters,
-    check_typical_parameters,
     individual_parameters,
     make_regimen,
     parameter_unit,
@@ -144,14 +142,10 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
     steps = Steps(progress, 3)
     model: DrugModel = find(DRUG, options.drug).value
     data = read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
-    who = [f"patient {patient.name}" for patient in data.patients]
-    check_typical_parameters(model, [patient.covariates for patient in data.patients], who)
     if options.output_dir is not None:
         prepare_folder(options.output_dir, _names(model))
     with steps.step(f"fitting {len(data.patients)} patients"):
         fits = fit_patients(model, data.patients)
-        for i, fit in enumerate(fits):
-            check_parameters(model, fit.parameters, data.patients[i].covariates.values, who[i : i + 1])
         tables = _stack(model, data, fits)
     with steps.step("computing intervals"), jax.enable_x64(True):
         patients = _results(model, data, fits, tables, options)
@@ -266,8 +260,8 @@ def _at_levels(
         return predict(model, regimen, covariates, time, scale * at.eta, scale * at.kappa, after_dose=after)
 
     nobody, own = jax.vmap(run)(jnp.array([0.0, 1.0]))
-    observed, predicted, log_variance = residual_moments(model, output, own, jnp.asarray(levels.value), levels.weight)
-    weighted = (observed - predicted) * jnp.exp(-0.5 * log_variance)
+    error, log_variance, _ = residual_moments(model, output, own, jnp.asarray(levels.value), levels.weight)
+    weighted = -error * jnp.exp(-0.5 * log_variance)
     seen = jnp.asarray(levels.used) & ~jnp.asarray(levels.below)
     seen = seen if levels.above is None else seen & ~jnp.asarray(levels.above)
     return jnp.take_along_axis(nobody, output[:, None], axis=1)[:, 0], jnp.where(seen, weighted, jnp.nan)

@@ -27,6 +27,7 @@ __all__ = [
     "Levels",
     "add_residual",
     "make_levels",
+    "normal_moments",
     "refuse_levels_before_doses",
     "residual_moments",
     "stack_levels",
@@ -155,12 +156,12 @@ def stack_levels(levels: Sequence[Levels]) -> Levels:
 
 def _alike(levels: Sequence[Levels]) -> Sequence[Levels]:
     """With ``above`` and ``weight`` for all patients, if any has them."""
-    fill: dict[str, Any] = {"above": np.bool_(False), "weight": 1.0}
-    for name, value in fill.items():
+    for name, value in (("above", np.bool_(False)), ("weight", 1.0)):
         if any(getattr(one, name) is not None for one in levels):
+            filled: list[Any] = [{name: np.full(one.time_h.shape, value)} for one in levels]
             levels = [
-                one if getattr(one, name) is not None else replace(one, **{name: np.full(one.time_h.shape, value)})
-                for one in levels
+                one if getattr(one, name) is not None else replace(one, **own)
+                for one, own in zip(levels, filled, strict=True)
             ]
     return levels
 
@@ -195,8 +196,31 @@ def variance(residual: Residual, f: Array) -> Array:
 
 
 _SMALLEST = 1e-12
-"""A prediction of 0 has no likelihood under a proportional or log-normal error. Predictions are therefore floored at
-this fraction of the unit, as NONMEM users do with W = F + (F = 0)."""
+"""Floor of a prediction under a log-normal error, in the output's unit, since 0 has no logarithm."""
+
+
+def normal_moments(
+    residual: Residual, f: Float[Array, "level"], y: Float[Array, "level"]
+) -> tuple[Float[Array, "level"], Float[Array, "level"], Bool[Array, "level"]]:
+    """(prediction - observation, log variance) on the scale on which an error is normal, and whether a level is lost.
+
+    An error without an additive part has variance 0, and no likelihood, where the prediction is 0. There its standard
+    deviation is that of a prediction of one unit, as NONMEM users write it: W = F + (F = 0). If something was measured
+    nevertheless, the level is lost: it has no slope by which a search could find a better prediction.
+
+    Args:
+        residual: the error.
+        f: predictions in the output's unit.
+        y: levels.
+    """
+    if residual.kind == "lognormal":
+        error = jnp.log(jnp.maximum(f, _SMALLEST)) - jnp.log(jnp.maximum(y, _SMALLEST))
+        return error, jnp.log(variance(residual, f)), (f <= _SMALLEST) & (y > _SMALLEST)
+    if residual.kind == "additive" or residual.a > 0:
+        return f - y, jnp.log(variance(residual, f)), jnp.zeros(f.shape, bool)
+    # The square of a residual has to stay finite too, so that 0 begins somewhat above the smallest number.
+    some = f > jnp.finfo(f.dtype).tiny ** 0.4
+    return f - y, jnp.log(variance(residual, jnp.where(some, f, 1.0))), ~some & (y > 0)
 
 
 def residual_moments(
@@ -205,8 +229,8 @@ def residual_moments(
     f: Float[Array, "level output"],
     y: Float[Array, "level"],
     weight: Float[Array, "level"] | None = None,
-) -> tuple[Float[Array, "level"], Float[Array, "level"], Float[Array, "level"]]:
-    """Observation, prediction and log variance of each level, on the scale on which its error is normal.
+) -> tuple[Float[Array, "level"], Float[Array, "level"], Bool[Array, "level"]]:
+    """`normal_moments` of each level under the error of its output.
 
     Args:
         model: the drug whose residual errors are used.
@@ -215,22 +239,17 @@ def residual_moments(
         y: the levels.
         weight: of the levels, by which their variances are divided; None where every weight is 1.
     """
-    observed, predicted, log_variance = y, jnp.zeros_like(y), jnp.zeros_like(y)
+    error, log_variance, lost = jnp.zeros_like(y), jnp.zeros_like(y), jnp.zeros(y.shape, bool)
     for i, each in enumerate(model.outputs):
         if each.residual is None:
             continue
-        own, column = output == i, f[:, i]
-        if each.residual.kind != "additive":
-            column = jnp.maximum(column, _SMALLEST)
-        spread = jnp.log(variance(each.residual, column))
-        if each.residual.kind == "lognormal":
-            observed = jnp.where(own, jnp.log(jnp.where(own, y, 1.0)), observed)
-            column = jnp.log(column)
-        predicted = jnp.where(own, column, predicted)
-        log_variance = jnp.where(own, spread, log_variance)
+        own, of_output = output == i, normal_moments(each.residual, f[:, i], y)
+        error, log_variance, lost = (
+            jnp.where(own, new, old) for new, old in zip(of_output, (error, log_variance, lost), strict=True)
+        )
     if weight is not None:
         log_variance = log_variance - jnp.log(jnp.asarray(weight, dtype=float))
-    return observed, predicted, log_variance
+    return error, log_variance, lost
 
 
 def add_residual(model: DrugModel, f: Float[Array, "... output"], key: PRNGKeyArray) -> Float[Array, "... output"]:

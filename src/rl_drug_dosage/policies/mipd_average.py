@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.belief import Belief, Past, log_posterior, past, prior
+from rl_drug_dosage.clinic.doubt import cautious
 from rl_drug_dosage.clinic.planner import (
     FACTORS,
     Planned,
@@ -73,7 +74,7 @@ class MipdAverage(Policy):
             factors=FACTORS,
             compared_on=spread,
         )
-        return answer, Planned(belief, plan)
+        return cautious(self.scenario, belief, observation, answer), Planned(belief, plan)
 
     def _posterior(self, belief: Belief, record: Record) -> tuple[Float[Array, "draw z"], Past, Float[Array, " draw"]]:
         """Random effects drawn around the MAP estimate, the history under each, and their weights, which sum to 1."""

@@ -5,7 +5,8 @@ morning, before the dose. Policies step it (`morning`); a scenario's label repla
 
 Numbers are from anzabizadeh/ReiL, reil/healthcare/dosing_protocols/warfarin (`aurora.py`, `intermountain.py`,
 `iwpc.py`, `lenzini.py`, `ravvaz_dosing_protocols.py`), which implements the arms of Ravvaz K et al. Circ Cardiovasc
-Genet 2017;10(6):e001804. The daily dose is stored unrounded; each day's tablets are rounded from it.
+Genet 2017;10(6):e001804. The daily dose is stored unrounded; each day's tablets are rounded from it. INRs meet the
+limits of a protocol in whole hundredths: 1.60 has no exact binary form and would fall below itself when rounded.
 """
 
 from collections.abc import Callable
@@ -38,7 +39,8 @@ __all__ = [
 _HEIGHT_CM, _WEIGHT_KG = 170.0, 80.0
 """Same for all: the virtual patients have no body size, since none of our warfarin models uses it (our choice)."""
 _BSA_M2 = (_HEIGHT_CM * _WEIGHT_KG / 3600.0) ** 0.5
-_IN_RANGE = (2.0, 3.0)
+_IN_RANGE = (200, 300)
+"""In hundredths of the INR."""
 
 
 class Chart(NamedTuple):
@@ -54,7 +56,7 @@ class Chart(NamedTuple):
     due: Int[Array, ""]
     """First day on which an INR may change the daily dose again."""
     zone: Int[Array, ""]
-    """Zone of the last INR that counted, from 0 (lowest); -1: none yet."""
+    """Zone of the last INR that counted, from 0 (lowest), that on which warfarin went on included; -1: none yet."""
     given: Float[Array, " recent"]
     """The last four days' doses, newest first."""
 
@@ -153,8 +155,9 @@ def _of_diplotype(facts: Values, values: tuple[float, ...]) -> Array:
     return jnp.select([code == c for c in (11.0, 12.0, 13.0, 22.0, 23.0, 33.0)], [jnp.asarray(v) for v in values], 0.0)
 
 
-_AURORA_EDGES = (1.5, 1.8, 2.0, 3.0, 3.4, 4.0, 5.0)
-_AURORA_BELOW = (3.0, 5.0)
+_AURORA_EDGES = (150, 180, 200, 300, 340, 400, 500)
+"""In hundredths of the INR."""
+_AURORA_BELOW = (300, 500)
 """Limits that belong to the zone below them."""
 _AURORA_FACTORS = (1.15, 1.10, 1.075, 1.0, 0.925, 0.9, 0.875, 0.85)
 
@@ -169,7 +172,7 @@ def _aurora(chart: Chart, day: Array, inr: Array, known: Array, wait: int) -> tu
     acts = known & ~chart.stopped & (chart.days == 0) & ((day >= chart.due) | danger)
     factor = jnp.asarray(_AURORA_FACTORS)[zone]
     dose = jnp.where(acts, chart.dose * factor, chart.dose)
-    stopped = (chart.stopped & ~(known & (inr <= _IN_RANGE[1]))) | (acts & (zone == 7))
+    stopped = (chart.stopped & ~(known & (_hundredths(inr) <= _IN_RANGE[1]))) | (acts & (zone == 7))
     days = jnp.where(acts & (zone == 6), 2, chart.days)
     changed = (acts & (factor != 1.0)) | (chart.stopped & ~stopped)
     due = jnp.where(changed, day + wait + jnp.where(zone == 6, 2, 0), chart.due)
@@ -179,8 +182,8 @@ def _aurora(chart: Chart, day: Array, inr: Array, known: Array, wait: int) -> tu
     )
 
 
-_INTERMOUNTAIN_EDGES = (1.6, 1.8, 2.0, 3.0, 3.4, 5.0)
-_INTERMOUNTAIN_BELOW = (3.0,)
+_INTERMOUNTAIN_EDGES = (160, 180, 200, 300, 340, 500)
+_INTERMOUNTAIN_BELOW = (300,)
 
 
 def _intermountain(chart: Chart, day: Array, inr: Array, known: Array, wait: int) -> tuple[Array, Chart]:
@@ -199,19 +202,24 @@ def _intermountain(chart: Chart, day: Array, inr: Array, known: Array, wait: int
     factor = jnp.asarray((1.10, 1.05, 1.0, 1.0, 1.0, 0.90, 1.0))[zone]
     factor = jnp.where((zone == 2) & again, 1.05, jnp.where((zone == 4) & again, 0.95, factor))
     once = jnp.asarray((2.0, 1.5, -1.0, -1.0, -1.0, 0.5, 0.0))[zone]
-    once = jnp.where((zone == 5) & (inr >= 4.0), 0.0, once)
+    once = jnp.where((zone == 5) & (_hundredths(inr) >= 400), 0.0, once)
     stopped = (chart.stopped & ~resumes) | (acts & (zone == 6))
     dose = jnp.where(acts, chart.dose * factor, jnp.where(resumes, 0.85 * chart.dose, chart.dose))
     today = jnp.where(acts & (once >= 0), once * chart.dose, dose)
     due = jnp.where(acts & (zone != 3) | resumes, day + wait, chart.due)
     return jnp.where(stopped, 0.0, today), chart._replace(
-        dose=dose, stopped=stopped, due=due, zone=jnp.where(acts, zone, chart.zone)
+        dose=dose, stopped=stopped, due=due, zone=jnp.where(acts | resumes, zone, chart.zone)
     )
 
 
-def _zone(inr: Array, edges: tuple[float, ...], below: tuple[float, ...]) -> Array:
-    """The zone of an INR, from 0; ``below``: the limits that belong to the zone below them."""
-    rounded = jnp.round(inr, 2)
+def _hundredths(inr: Array) -> Array:
+    """An INR to two decimals, as a whole number of hundredths."""
+    return jnp.round(100.0 * inr).astype(jnp.int32)
+
+
+def _zone(inr: Array, edges: tuple[int, ...], below: tuple[int, ...]) -> Array:
+    """The zone of an INR, from 0, between limits in hundredths; ``below``: those that belong to the zone below them."""
+    rounded = _hundredths(inr)
     above = jnp.stack([rounded > e if e in below else rounded >= e for e in edges])
     return jnp.sum(above, axis=0).astype(int)
 
@@ -241,7 +249,7 @@ def aurora_arm(wait: int) -> Protocol:
     def protocol(facts: Values, chart: Chart, day: Array, inr: Array, known: Array) -> tuple[Array, Chart]:
         first = jnp.where(facts["age_y"] < 65.0, 10.0, 5.0)
         factor = jnp.asarray(_AURORA_FACTORS)[_zone(inr, _AURORA_EDGES, _AURORA_BELOW)]
-        on_day_3 = jnp.where(known & (inr >= _IN_RANGE[0]), 5.0, first * jnp.where(known, factor, 1.0))
+        on_day_3 = jnp.where(known & (_hundredths(inr) >= _IN_RANGE[0]), 5.0, first * jnp.where(known, factor, 1.0))
         early = jnp.where(day <= 1, first, jnp.where(day == 2, on_day_3, chart.dose))
         today, later = _aurora(chart, day, inr, known, wait)
         return _until(day < 4, early, today, chart, later)

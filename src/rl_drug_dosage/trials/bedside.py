@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rl_drug_dosage.clinic.doubt import in_doubt
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -294,7 +295,7 @@ class Course:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is unusual about the patient, the levels and the policy's view of them, one sentence each."""
+        """What is unusual about patient and levels, and doubtful about the recommended dose, one sentence each."""
         scenario, said = self._bedside.scenario, list(self._warnings)
         unknown = self._record.baseline <= 0
         if scenario.monitoring.baseline and unknown.any():
@@ -303,7 +304,20 @@ class Course:
                 f"{whose}no {scenario.monitoring.output} before the first dose was observed: it counts as unknown; a "
                 "learnt policy sees that of the typical patient in its place"
             )
-        return tuple(dict.fromkeys(said))
+        return tuple(dict.fromkeys((*said, *self._doubts())))
+
+    def _doubts(self) -> tuple[str, ...]:
+        """Whether the estimate behind the dose that is recommended now has converged."""
+        memory = self._memory if self._advice is None else self._advice[2]
+        doubtful = np.atleast_1d(np.asarray(in_doubt(memory)))
+        if not doubtful.any():
+            return ()
+        whose = "" if self._single else f"{int(doubtful.sum())} of {doubtful.size} patients: "
+        said = (
+            f"{whose}the estimate of the patient from the levels did not converge: a dose of Bayesian dosing is then "
+            "at most the last one and the label's; check the doses, times and units of the levels"
+        )
+        return (said,)
 
     def observe(self, time_h: float, level: float | Sequence[float | None] | None) -> None:
         """Results that have come back of samples drawn at ``time_h``, in the unit of the monitored output.

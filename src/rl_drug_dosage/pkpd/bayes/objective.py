@@ -24,7 +24,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.pkpd._errors import DrugModelError
 from rl_drug_dosage.pkpd.covariates import Covariates
@@ -39,11 +39,20 @@ __all__ = ["Curvature", "latent_size", "make_objective", "objective_of", "prior_
 
 
 class Curvature(eqx.Module):
-    """OBJ / 2 at a point: value, gradient, Gauss-Newton Hessian."""
+    """OBJ / 2 at a point: value, gradient, Gauss-Newton Hessians."""
 
     value: Float[Array, ""]
     gradient: Float[Array, "z"]
     hessian: Float[Array, "z z"]
+    """H, the first-order conditional one: expected over levels at z."""
+    bend: Float[Array, "z z"]
+    """W^-1 + sum [du du' + c c' / 2], which takes the levels as they are, for steps. Both are equal where predictions
+    meet the levels; far from them H is many times too small if the error is proportional, and its steps too long."""
+    misfit: Float[Array, ""]
+    """sum u^2 + z' W^-1 z, with -2 ln Phi(u) for levels below quantification: the part of OBJ that is at least 0. At
+    the minimum it is about chi-squared, with a degree of freedom for each level, if the model is right."""
+    lost: Int[Array, ""]
+    """Number of levels that are predicted to be 0 and were measured, see `normal_moments`."""
 
 
 def latent_size(model: DrugModel, occasions: int) -> int:
@@ -101,19 +110,20 @@ def make_objective(
     if delivery_is_fixed(typical):
         timeline = build_timeline(model.structure, regimen, covariates, typical, levels.time_h, levels.after_dose)
 
-    def moments(z: Array) -> tuple[Array, Array]:
-        """(prediction - observation, log variance) on the scale on which the error is normal."""
+    def moments(z: Array) -> tuple[tuple[Array, Array], Array]:
         p = parameters(z)
         solution = solve(model.structure, p, regimen, covariates, levels.time_h, levels.after_dose, timeline=timeline)
         f = outputs_of(model, p, covariates, solution.contents, levels.time_h)
-        observed, predicted, log_variance = residual_moments(model, levels.output, f, y, levels.weight)
-        return predicted - observed, log_variance
+        error, log_variance, lost = residual_moments(model, levels.output, f, y, levels.weight)
+        return (error, log_variance), lost
 
     return objective_of(moments, precision, below, used, levels.above)
 
 
 def objective_of(
-    moments: Callable[[Float[Array, "z"]], tuple[Float[Array, "level"], Float[Array, "level"]]],
+    moments: Callable[
+        [Float[Array, "z"]], tuple[tuple[Float[Array, "level"], Float[Array, "level"]], Bool[Array, "level"]]
+    ],
     precision: Float[Array, "z z"],
     below: Bool[Array, "level"],
     used: Bool[Array, "level"],
@@ -122,7 +132,7 @@ def objective_of(
     """OBJ / 2 for any function that predicts the levels, and the same with gradient and Gauss-Newton Hessian.
 
     Args:
-        moments: z -> (prediction - observation, log variance) of each level, on the scale on which the error is normal.
+        moments: z -> ((prediction - observation, log variance), lost) of each level, see `normal_moments`.
         precision: W^-1.
         below: levels below the limit of quantification; the observation is then the limit.
         used: levels that enter the objective.
@@ -140,24 +150,28 @@ def objective_of(
         return jnp.where(used, jnp.where(censored, -jax.scipy.stats.norm.logcdf(u), seen), 0.0), u
 
     def value(z: Array) -> Array:
-        return jnp.sum(halves(*moments(z))[0]) + 0.5 * z @ precision @ z
+        return jnp.sum(halves(*moments(z)[0])[0]) + 0.5 * z @ precision @ z
 
     def curvature(z: Array) -> Curvature:
-        push = jax.vmap(lambda v: jax.jvp(moments, (z,), (v,)), out_axes=((None, None), (0, 0)))
-        (error, log_variance), (a, c) = push(jnp.eye(z.shape[0]))
+        push = jax.vmap(lambda v: jax.jvp(moments, (z,), (v,), has_aux=True), out_axes=((None, None), (0, 0), None))
+        (error, log_variance), (a, c), lost = push(jnp.eye(z.shape[0]))
         half, u = halves(error, log_variance)
         du = -a * jnp.exp(-0.5 * log_variance)
         du = (du if side is None else du * side) - 0.5 * u * c
         mills = jnp.exp(jax.scipy.stats.norm.logpdf(u) - jax.scipy.stats.norm.logcdf(u))
         slope = jnp.where(used, jnp.where(censored, -mills, u), 0.0)
         both = jnp.where(used & ~censored, 0.5, 0.0)
-        bend = jnp.where(used & censored, mills * (mills + u), 0.0)
-        fit = jnp.where(used & ~censored, jnp.exp(-log_variance), 0.0)
-        hessian = precision + (a * fit) @ a.T + (c * both) @ c.T + (du * bend) @ du.T
+        tail = jnp.where(used & censored, mills * (mills + u), 0.0)
+        fit, seen = jnp.where(used & ~censored, jnp.exp(-log_variance), 0.0), jnp.where(used & ~censored, 1.0, 0.0)
+        of_all = precision + (c * both) @ c.T + (du * tail) @ du.T
+        prior = z @ precision @ z
         return Curvature(
-            value=jnp.sum(half) + 0.5 * z @ precision @ z,
+            value=jnp.sum(half) + 0.5 * prior,
             gradient=precision @ z + du @ slope + c @ both,
-            hessian=hessian,
+            hessian=of_all + (a * fit) @ a.T,
+            bend=of_all + (du * seen) @ du.T,
+            misfit=jnp.sum(jnp.where(used, jnp.where(censored, 2.0 * half, u * u), 0.0)) + prior,
+            lost=jnp.sum(lost & used & ~censored, dtype=jnp.int32),
         )
 
     return value, curvature

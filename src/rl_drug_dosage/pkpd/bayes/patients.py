@@ -1,22 +1,25 @@
 """Fit real patients in float64: checked input, and warnings kept with each result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.pkpd._errors import CovariateError, RegimenError
+from rl_drug_dosage.pkpd._errors import RegimenError
 from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimates
+from rl_drug_dosage.pkpd.bayes.objective import make_objective, prior_covariance
+from rl_drug_dosage.pkpd.bayes.search import bends_upwards
 from rl_drug_dosage.pkpd.covariates import Covariates, outside_range, stack_covariates
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.population import individual_parameters
 from rl_drug_dosage.pkpd.regimen import Dose, Regimen, make_regimen, stack_regimens
 from rl_drug_dosage.pkpd.residual import Levels, refuse_levels_before_doses, stack_levels
 from rl_drug_dosage.pkpd.simulate import predict
+from rl_drug_dosage.pkpd.sound import check_parameters
 from rl_drug_dosage.pkpd.steady_state import check_delivery
 
 __all__ = ["Fitted", "PatientData", "fit_patients"]
@@ -43,7 +46,7 @@ class Fitted:
     predicted: Float[np.ndarray, "level"]
     """Individual prediction of each level, in the unit of its output."""
     warnings: tuple[str, ...]
-    """Warnings: covariates outside the published range, no convergence."""
+    """Warnings: covariates outside the published range, no convergence, an implausible estimate."""
 
 
 def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitted]:
@@ -65,7 +68,7 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
             refuse_levels_before_doses(patient.levels, regimen)
             zero = jnp.zeros(len(model.etas))
             p = individual_parameters(model, patient.covariates, zero)
-            _refuse_impossible(model, patient, p, "of the typical patient")
+            check_parameters(model, p, patient.covariates.values, [f"patient {patient.name}"])
             check_delivery(model.structure, regimen, patient.covariates, p)
         tables = (
             stack_regimens(regimens),
@@ -75,19 +78,21 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
         fit = jax.jit(lambda *stacked: map_estimates(model, *stacked, occasions=occasions))
         estimates = jax.device_get(fit(*tables))
         look = jax.jit(jax.vmap(lambda *patient: _at_estimate(model, *patient)))
-        predicted, parameters = jax.device_get(look(*tables, estimates))
-    for i, patient in enumerate(patients):
-        records = patient.covariates.time_h.shape[0]
-        own = {name: values[i, :records] for name, values in parameters.items()}
-        _refuse_impossible(model, patient, own, "of the estimate")
-        _refuse_no_prediction(patient, predicted[i])
+        predicted, parameters, minimum = jax.device_get(look(*tables, estimates))
+    who = [f"patient {patient.name}, at the estimate" for patient in patients]
+    check_parameters(model, parameters, tables[1].values, who)
+    for patient, own in zip(patients, predicted, strict=True):
+        _refuse_no_prediction(patient, own)
+    estimates = eqx.tree_at(lambda e: e.converged, estimates, estimates.converged & minimum)
+    sd = np.sqrt(np.diag(prior_covariance(model, occasions if model.occasion_etas else 0)))
     return [
         Fitted(
             name=patient.name,
             estimate=jax.tree.map(lambda leaf, i=i: leaf[i], estimates),
             parameters={k: v[i, : patient.covariates.time_h.shape[0]] for k, v in parameters.items()},
             predicted=predicted[i, : patient.levels.time_h.shape[0]],
-            warnings=outside_range(model, patient.covariates) + _doubts(patient, bool(estimates.converged[i])),
+            warnings=outside_range(model, patient.covariates)
+            + _doubts(model, patient, jax.tree.map(lambda leaf, i=i: leaf[i], estimates), predicted[i], sd),
         )
         for i, patient in enumerate(patients)
     ]
@@ -95,34 +100,13 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
 
 def _at_estimate(
     model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, estimate: Estimate
-) -> tuple[Array, dict[str, Array]]:
-    """Individual predictions of the levels, and the parameters behind them."""
+) -> tuple[Array, dict[str, Array], Array]:
+    """Individual predictions of the levels, the parameters behind them, and whether OBJ has a minimum there."""
     f = predict(model, regimen, covariates, levels.time_h, estimate.eta, estimate.kappa, after_dose=levels.after_dose)
     own = jnp.take_along_axis(f, levels.output[:, None], axis=1)[:, 0]
-    return own, individual_parameters(model, covariates, estimate.eta, estimate.kappa)
-
-
-_POSITIVE = {"cl", "v1", "v2", "v3", "ka", "ke0"}
-"""Parameters of the engine without which nothing is distributed, absorbed or eliminated."""
-
-
-def _refuse_impossible(model: DrugModel, patient: PatientData, p: Mapping[str, Any], whose: str) -> None:
-    """Refuse parameters that no patient has.
-
-    Raises:
-        CovariateError: a parameter of the structure that is not finite, or not positive where it must be.
-    """
-    for name in model.structure.parameters:
-        column = np.broadcast_to(np.asarray(p[name], dtype=float), patient.covariates.time_h.shape)
-        wrong = ~np.isfinite(column) | ((column <= 0) & (name in _POSITIVE))
-        if np.any(wrong):
-            k = int(np.argmax(wrong))
-            covariates = {c: f"{float(values[k]):g}" for c, values in patient.covariates.values.items()}
-            given = ", ".join(f"{c} = {value}" for c, value in covariates.items())
-            raise CovariateError(
-                f"patient {patient.name}, at {float(patient.covariates.time_h[k]):g} h: {name} {whose} is "
-                f"{float(column[k]):g}, which no patient has; check {given or 'the data'}"
-            )
+    _, curvature = make_objective(model, regimen, covariates, levels, estimate.kappa.shape[0])
+    minimum = bends_upwards(lambda z: curvature(z).gradient, estimate.latent, estimate.covariance)
+    return own, individual_parameters(model, covariates, estimate.eta, estimate.kappa), minimum
 
 
 def _refuse_no_prediction(patient: PatientData, predicted: Float[np.ndarray, "level"]) -> None:
@@ -140,7 +124,32 @@ def _refuse_no_prediction(patient: PatientData, predicted: Float[np.ndarray, "le
         )
 
 
-def _doubts(patient: PatientData, converged: bool) -> tuple[str, ...]:
-    if converged:
-        return ()
-    return (f"patient {patient.name}: the estimate did not converge; check doses, times and units of the levels",)
+def _doubts(
+    model: DrugModel,
+    patient: PatientData,
+    estimate: Estimate,
+    predicted: Float[np.ndarray, "level"],
+    sd: Float[np.ndarray, "z"],
+) -> tuple[str, ...]:
+    """What speaks against an estimate, one sentence each."""
+    of, found = f"patient {patient.name}:", []
+    if not estimate.converged:
+        found.append(f"{of} the estimate did not converge; check doses, times and units of the levels")
+    if estimate.plausible:
+        return tuple(found)
+    if estimate.lost:
+        levels = patient.levels
+        at = np.flatnonzero(levels.used & ~levels.below & (levels.value > 0) & (predicted <= 1e-12))
+        which = f"{levels.value[at[0]]:g} at {levels.time_h[at[0]]:g} h" if at.size else "a level"
+        found.append(f"{of} {which} was measured where the model predicts 0; check the times of doses and levels")
+    names = [e.parameter for e in model.etas]
+    names += [f"{e.parameter} on occasion {k + 1}" for k in range(len(estimate.kappa)) for e in model.occasion_etas]
+    away = np.abs(np.asarray(estimate.latent)) / sd
+    farthest = int(np.argmax(away))
+    count = int(np.sum(patient.levels.used))
+    found.append(
+        f"{of} local minimum? The effect on {names[farthest]} is {away[farthest]:.1f} prior standard deviations, "
+        f"and the misfit {float(estimate.misfit):.3g} where about {count} is expected; other starts "
+        "found nothing better: check doses, times and units of the levels, and whether the model fits the patient"
+    )
+    return tuple(found)

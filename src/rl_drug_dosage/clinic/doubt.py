@@ -1,0 +1,55 @@
+"""Doses where a patient's estimate has not converged: how a caller learns of it, and what is given instead."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from rl_drug_dosage.clinic.belief import Belief
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Answer, Prescription, amount_of
+
+__all__ = ["cautious", "in_doubt"]
+
+
+def in_doubt(memory: Any) -> Bool[Array, ""]:
+    """Whether an estimate in a policy's memory, whichever policy it is, has not converged.
+
+    Args:
+        memory: from `Policy.act`, of one patient or, with leading axes, of several.
+    """
+    beliefs = [b for b in jax.tree.leaves(memory, is_leaf=_is_belief) if _is_belief(b)]
+    found = jnp.asarray(False)
+    for belief in beliefs:
+        found = found | ~belief.converged
+    return found
+
+
+def _is_belief(value: Any) -> bool:
+    return isinstance(value, Belief)
+
+
+def cautious(scenario: Scenario, belief: Belief, record: Record, answer: Answer) -> Answer:
+    """The answer itself, or a cautious one if the estimate behind it has not converged.
+
+    That is the lowest of three doses: the one for the best point found, the last one above 0, and the label's. So an
+    estimate that is not one never raises a dose, and a low one is heeded, whoever is right. Where dosing intervals are
+    chosen, the longer one of the last and the chosen stays.
+    """
+    grid = jnp.asarray(scenario.dosage.grid())
+    amount = amount_of(answer)
+    steps = jnp.arange(record.dose.shape[0])
+    given = (steps < record.k) & (record.dose > 0)
+    last = jnp.where(jnp.any(given), record.dose[jnp.max(jnp.where(given, steps, 0))], grid[-1])
+    most = jnp.minimum(last, scenario.label(record.facts(), record)) * (1.0 + 1e-5)
+    # Down, not to the nearest amount, which may be more than either.
+    most = grid[jnp.maximum(jnp.searchsorted(grid, most, side="right") - 1, 0)]
+    amount = jnp.where(belief.converged, amount, jnp.minimum(amount, most))
+    if not isinstance(answer, Prescription):
+        return amount
+    every_h = jnp.asarray(scenario.dosage.intervals_h)
+    before = jnp.where(record.k > 0, record.choice[jnp.maximum(record.k - 1, 0)], answer.choice)
+    longer = jnp.where(every_h[before] > every_h[answer.choice], before, answer.choice)
+    return Prescription(amount, jnp.where(belief.converged, answer.choice, longer))
