@@ -74,6 +74,24 @@ def test_a_changed_file_is_refused_unless_it_is_accepted(own):
         rldd.explain("runs/a", scenario="task.py", patients=50, **QUIET)
 
 
+def test_a_changed_drug_model_is_refused_unless_it_is_accepted(own):
+    digest = source_of(own / "mine.py").sha256
+    assert load_model(own / "runs/b/agent.pt").record["env"]["drugs"] == {"mine": digest}
+    with Path("mine.py").open("a") as file:
+        file.write("# another word\n")
+    own_drug = {"simulator": "mine.py"}
+    calls = (
+        lambda **more: rldd.evaluate("runs/b", scenario="task.py", num_episodes=4, **own_drug, **more, **QUIET),
+        lambda **more: rldd.benchmark("task.py", policies=["runs/b"], patients=20, **own_drug, **more, **QUIET),
+        lambda **more: rldd.load_policy("runs/b", "task.py", **own_drug, **more),
+        lambda **more: rldd.train(resume="runs/b", scenario="task.py", env_kwargs=own_drug, **more, **QUIET),
+    )
+    for call in calls:
+        with pytest.raises((ModelFileError, CheckpointError), match=r"drug model 'mine'.*--accept-changed"):
+            call()
+        call(accept_changed=True)
+
+
 def test_a_built_in_scenario_of_the_same_length_is_not_the_models(own):
     with pytest.raises(ModelFileError, match="trained for task, not for Vancomycin-v1"):
         rldd.evaluate("runs/a", scenario="vancomycin", **QUIET)

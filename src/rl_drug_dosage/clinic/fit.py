@@ -11,7 +11,7 @@ from rl_drug_dosage.registry import DRUG, find
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.scenario import Harm, Scenario
 
-__all__ = ["misfits", "with_models"]
+__all__ = ["digests", "misfits", "with_models"]
 
 
 def misfits(scenario: "Scenario", model: DrugModel) -> list[str]:
@@ -57,6 +57,16 @@ def with_models(scenario: "Scenario", *references: object) -> tuple["Scenario", 
             scenario = dataclasses.replace(scenario, models=(*scenario.models, added))
         names.append(model.name)
     return scenario, tuple(names)
+
+
+def digests(*references: object) -> dict[str, str]:
+    """Name and SHA-256 of the drug models that come from a user's file; others are left out.
+
+    Args:
+        references: see `with_models`; None and empty ones are skipped.
+    """
+    found = [find(DRUG, reference) for reference in references if reference]
+    return {f.value.name: f.source.sha256 for f in found if f.source is not None}
 
 
 def _covariates(scenario: "Scenario", model: DrugModel) -> list[str]:

@@ -74,13 +74,15 @@ class Setting:
         task: the scenario, with its name and where it was found.
         controller: the drug model that the policy may believe.
         simulator: the one that the patients follow; only an oracle looks at it.
-        accept_changed: admit a model that was trained on another version of the scenario's file.
+        accept_changed: admit a model that was trained on another version of a user's file.
+        drug_files: name and SHA-256 of the drug models that were given as files.
     """
 
     task: Found[Scenario]
     controller: DrugModel
     simulator: DrugModel
     accept_changed: bool = False
+    drug_files: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def scenario(self) -> Scenario:

@@ -90,6 +90,7 @@ _ENVIRONMENT: Mapping[str, tuple[bool, _Check]] = {
     "units": (False, _NAMES),
     "window": (False, _of(lambda v: _EDGES(v) == "" and len(v) == 2, "two numbers")),
     "window_of": (False, _NAMES),
+    "drugs": (False, _of(_is_map_of(_is_digest), "an object of SHA-256s")),
     "source": (False, _of(_is_source, "the name and SHA-256 of a file")),
 }
 """Of each field: whether there has to be one, and what it has to be."""

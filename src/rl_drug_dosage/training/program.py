@@ -122,6 +122,7 @@ class CompiledProgram:
         options: the environment's, for the model file.
         evaluated: what the policy is evaluated on; the environment itself unless told.
         source: ``file`` and ``sha256`` of a scenario that is not built in, for the model file.
+        drugs: names and SHA-256 of drug models from the user's files, for the model file.
 
     Raises:
         ConfigError: a privileged critic in an environment that has no more to show.
@@ -136,11 +137,13 @@ class CompiledProgram:
         evaluated: FunctionalEnv | None = None,
         *,
         source: Mapping[str, str] | None = None,
+        drugs: Mapping[str, str] | None = None,
     ) -> None:
         self.compiles_evaluation = True
         self.actions: ActionSpace | None = None  # float32 within the bounds
         self.seeds: tuple[int, ...] = tuple(config.seed + i for i in range(config.seeds))
         own = {"source": dict(source)} if source else {}
+        own |= {"drugs": dict(drugs)} if drugs else {}
         self.env_record: Mapping[str, Any] = env_record(config, options) | describe(env) | own
         self.observation_names: Sequence[str] = tuple(f.name for f in env.observation_names)
         self._evaluated = env if evaluated is None else evaluated

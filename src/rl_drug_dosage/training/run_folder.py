@@ -7,7 +7,7 @@ import shutil
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,6 +38,7 @@ class RunRecord:
         scenario: ``file`` and ``sha256`` of a scenario that is not built in, and how the user named it; for people to
             read, and to compare with what they give when the run goes on.
         initial: ``file`` and ``sha256`` of the model that it started from; empty for newly drawn weights.
+        drugs: names and SHA-256 of drug models from the user's files.
         extended: each time that it was given more steps: ``at_step``, ``before``, ``total_timesteps``.
     """
 
@@ -46,6 +47,7 @@ class RunRecord:
     scenario: Mapping[str, Any]
     initial: Mapping[str, Any]
     extended: Sequence[Mapping[str, int]]
+    drugs: Mapping[str, str] = field(default_factory=dict)
 
     def history(self) -> dict[str, Any]:
         """What a model file says of how its training came about; nothing of a plain run."""
@@ -58,6 +60,7 @@ class RunRecord:
 
         sections: dict[str, Any] = {"train": self.config.to_record(), "run": asdict(self.options)}
         sections |= {"scenario": dict(self.scenario)} if self.scenario else {}
+        sections |= {"drugs": dict(self.drugs)} if self.drugs else {}
         return tomlkit.dumps(sections | self.history())
 
 
@@ -173,6 +176,7 @@ class RunFolder:
                 options=RunOptions(**record["run"]),
                 scenario=dict(record.get("scenario", {})),
                 initial=dict(record.get("initial", {})),
+                drugs={str(n): str(d) for n, d in record.get("drugs", {}).items()},
                 extended=tuple({n: int(e[n]) for n in _EXTENSION} for e in record.get("extended", [])),
             )
         except (OSError, LookupError, TypeError, ValueError) as error:

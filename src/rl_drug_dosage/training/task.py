@@ -8,12 +8,13 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
+from rl_drug_dosage.clinic.fit import digests
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs import catalog
 from rl_drug_dosage.envs.functional import Env
@@ -49,12 +50,14 @@ class Task:
         found: one of ours or of the user's; None: ``gym_id`` is made by Gymnasium.
         gym_id: what Gymnasium is asked for, with its module where the user named one.
         typed: what the user wrote; remembered as text.
+        drugs: name and SHA-256 of the drug models from files that options name.
     """
 
     env_id: str
     found: Found[Any] | None = None
     gym_id: str = ""
     typed: str = ""
+    drugs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scenario(self) -> Found[Scenario] | None:
@@ -178,14 +181,19 @@ def with_option_models(task: Task, options: Mapping[str, Any]) -> tuple[Task, di
     scenario, found = with_named_models(task.scenario.value, options)
     if scenario is task.scenario.value:
         return task, found
-    return dataclasses.replace(task, found=dataclasses.replace(task.scenario, value=scenario)), found
+    drugs = digests(*_option_models(options))
+    return dataclasses.replace(task, found=dataclasses.replace(task.scenario, value=scenario), drugs=drugs), found
 
 
 def option_models(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """The drug models that options name."""
+    """The names of the drug models in options."""
+    return tuple(str(reference) for reference in _option_models(options))
+
+
+def _option_models(options: Mapping[str, Any]) -> list[Any]:
     parts = options.get("mixture")
     everywhere = [options, *(parts if isinstance(parts, list | tuple) else ())]
-    return tuple(str(o[name]) for o in everywhere if isinstance(o, Mapping) for name in MODEL_OPTIONS if o.get(name))
+    return [o[name] for o in everywhere if isinstance(o, Mapping) for name in MODEL_OPTIONS if o.get(name)]
 
 
 def env_kwargs_text(given: str | Mapping[str, Any], options: Mapping[str, Any]) -> str:
@@ -214,7 +222,9 @@ def make_program(plan: Plan, task: Task | None = None) -> "Program":
         options = task.env.training(config.env_options())
         given = (options, task.env.evaluation(options))
         trained, evaluated = (catalog.make(task.env, o, config.frame_stack) for o in given)
-        return CompiledProgram(trained, config, plan.num_updates, options, evaluated, source=task.source)
+        return CompiledProgram(
+            trained, config, plan.num_updates, options, evaluated, source=task.source, drugs=task.drugs
+        )
     from rl_drug_dosage.training.gym_program import GymProgram
 
     return GymProgram(config, plan.num_updates, task.gym_id)

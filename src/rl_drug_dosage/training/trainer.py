@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_drug_dosage.errors import CheckpointError
+from rl_drug_dosage.policies.adapters.learnt import check_drugs
 from rl_drug_dosage.training.checkpoint import load_checkpoint, save_checkpoint
 from rl_drug_dosage.training.config import RunOptions, TrainConfig
 from rl_drug_dosage.training.initial import Initial
@@ -73,6 +74,7 @@ def train(
             scenario=task.record(),
             initial=initial.record() if initial is not None else {},
             extended=(),
+            drugs=task.drugs,
         )
         with swept(Path(options.runs_dir)):
             return _first_run(plan, record, program, state, again(task), command, progress)
@@ -139,6 +141,7 @@ def resume(
             require_wandb()
         task = task_of_run(config.env_id, record.scenario, path, given=given, accept_changed=accept_changed)
         task = _with_models_of_run(task, config, path, env_kwargs)
+        check_drugs(record.drugs, task.drugs, path, CheckpointError, accept_changed=accept_changed)
         if task.found is None and given is None and env_kwargs is None and texts_in(config.env_options()):
             raise CheckpointError(
                 f"{path} has environment options that are text, which may name a file or a module: if they are right, "

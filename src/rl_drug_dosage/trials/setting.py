@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rl_drug_dosage.clinic.adjust import adjusted
-from rl_drug_dosage.clinic.fit import with_models
+from rl_drug_dosage.clinic.fit import digests, with_models
 from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.errors import ModelFileError, UnknownNameError
-from rl_drug_dosage.policies.adapters.learnt import check_source
+from rl_drug_dosage.policies.adapters.learnt import check_drugs, check_source
 from rl_drug_dosage.ppo.model_file import Model
 from rl_drug_dosage.registry import (
     ENVIRONMENT,
@@ -49,7 +49,8 @@ def setting_for(
     first = task.value.models[0]
     value, (simulated, believed) = with_models(task.value, simulator or first, controller or first)
     task = dataclasses.replace(task, value=value)
-    return Setting(task, model_of(value, believed), simulator_of(value, simulated), accept_changed)
+    files = digests(*(r for r in (simulator, controller) if r not in value.models))
+    return Setting(task, model_of(value, believed), simulator_of(value, simulated), accept_changed, files)
 
 
 def task_of(scenario: object) -> Found[Scenario]:
@@ -132,6 +133,8 @@ def setting_of(
             "give that drug model too (--simulator FILE)"
         )
     setting = setting_for(task, simulator or trained_on, controller, accept_changed=accept_changed)
+    drugs = model.record["env"].get("drugs") or {}
+    check_drugs(drugs, setting.drug_files, path, ModelFileError, accept_changed=accept_changed)
     believed = str(model.env_options.get("belief", ""))
     if believed and believed not in setting.scenario.models:
         raise ModelFileError(

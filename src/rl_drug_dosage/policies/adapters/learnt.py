@@ -15,12 +15,20 @@ from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
-from rl_drug_dosage.errors import ModelFileError
+from rl_drug_dosage.errors import ModelFileError, RlDrugDosageError
 from rl_drug_dosage.ppo.model_file import Model, check_bounds, load_model, source_in
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.registry import Found
 
-__all__ = ["PpoDosing", "check_source", "check_trained_for", "dosing_policy", "model_path", "read_policy"]
+__all__ = [
+    "PpoDosing",
+    "check_drugs",
+    "check_source",
+    "check_trained_for",
+    "dosing_policy",
+    "model_path",
+    "read_policy",
+]
 
 
 class PpoDosing(Policy):
@@ -138,6 +146,7 @@ def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> N
             f"{task.value.schedule.decisions}: give --decisions {decisions}"
         )
     check_source(source_in(env), task, path, accept_changed=setting.accept_changed)
+    check_drugs(env.get("drugs") or {}, setting.drug_files, path, ModelFileError, accept_changed=setting.accept_changed)
 
 
 def check_source(recorded: Mapping[str, str], task: Found[Any], path: Path, *, accept_changed: bool) -> None:
@@ -159,3 +168,31 @@ def check_source(recorded: Mapping[str, str], task: Found[Any], path: Path, *, a
         f"{path} was trained on {recorded['file']} with SHA-256 {recorded['sha256'][:12]}, but {task.where} has "
         f"{here[:12] or 'none'}: the file has changed since; train again, or accept it with --accept-changed"
     )
+
+
+def check_drugs(
+    recorded: Mapping[str, str],
+    given: Mapping[str, str],
+    path: Path,
+    error: type[RlDrugDosageError],
+    *,
+    accept_changed: bool,
+) -> None:
+    """Check that the drug models given as files are those of the training.
+
+    Args:
+        recorded: names and SHA-256 of drug files in the training.
+        given: the same of the files given now.
+        path: path of the model file or run folder.
+        error: what to raise.
+        accept_changed: accept changed files.
+
+    Raises:
+        RlDrugDosageError: a file differs.
+    """
+    for name, digest in recorded.items():
+        if not accept_changed and given.get(name, digest) != digest:
+            raise error(
+                f"{path} was trained on the drug model {name!r} with SHA-256 {digest[:12]}, but the file given has "
+                f"{given[name][:12]}: it has changed since; train again, or accept it with --accept-changed"
+            )
