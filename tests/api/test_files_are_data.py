@@ -1,5 +1,6 @@
 """What stands in a model file or a run's folder is never imported: paths and modules come from the user alone."""
 
+import dataclasses
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rl_drug_dosage.ppo.model_file import load_model, save_model
@@ -128,6 +130,8 @@ def test_the_users_own_word_imports_the_module(evil, make_policy):
     from rl_drug_dosage.ppo.policy import PpoPolicy
 
     policy: PpoPolicy = make_policy("gaussian-raw", obs_size=3)
+    # of that environment, which is Pendulum by another name: other bounds would be refused
+    policy = dataclasses.replace(policy, low=np.float32([-2.0]), high=np.float32([2.0]))
     env = {"id": "evil:Evil-v0", "options": {}, "frame_stack": 1}
     save_model(evil / "theirs.pt", policy, env=env, training={}, progress={})
     command = [sys.executable, "-m", "rl_drug_dosage", "evaluate", "--model-path", "theirs.pt", "--env-id"]
