@@ -44,7 +44,14 @@ def draw_predicted_vs_measured(model: DrugModel, patients: Sequence[PatientResul
     for axes_pair, output in zip(rows, outputs, strict=False):
         name, unit = model.outputs[output].name, model.outputs[output].unit
         columns = [
-            (p.levels.value, p.population, p.fitted.predicted, _censored(p), p.levels.used, p.levels.output == output)
+            (
+                p.levels.value,
+                p.population,
+                p.fitted.predicted,
+                p.levels.censored,
+                p.levels.used,
+                p.levels.output == output,
+            )
             for p in patients
         ]
         value, population, individual, below, used, own = (np.concatenate(c) for c in zip(*columns, strict=True))
@@ -145,7 +152,7 @@ def _panel(
     axes.plot(
         time, courses[1], color="tab:red" if failed else "tab:blue", lw=1.4, label=None if failed else "individual"
     )
-    own, censored = np.asarray(levels.output) == output, _censored(patient)
+    own, censored = np.asarray(levels.output) == output, levels.censored
     for shown, style in (
         (own & levels.used & ~censored, {"marker": "o", "color": "black", "label": "level"}),
         (own & levels.used & censored, {"marker": "v", "color": "black", "mfc": "none", "label": "outside limits"}),
@@ -190,12 +197,6 @@ def _plain(text: str, longest: int = 60) -> str:
 
 def _with_unit(name: str, unit: str) -> str:
     return name if unit == "1" else f"{name} ({unit})"
-
-
-def _censored(patient: PatientResult) -> Any:
-    """Which levels are below or above quantification."""
-    levels = patient.levels
-    return levels.below if levels.above is None else levels.below | levels.above
 
 
 def _measured(patients: Sequence[PatientResult]) -> list[int]:
