@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from rl_drug_dosage.clinic.scenario import Scenario
+    from rl_drug_dosage.envs.functional import Env
     from rl_drug_dosage.explain.explanation import Explanation
     from rl_drug_dosage.pharmacometrics.estimation import Estimation, PosteriorKind
     from rl_drug_dosage.pharmacometrics.simulation import Simulation
@@ -150,7 +151,7 @@ def estimate(
 
 @checked
 def train(
-    env: object = TrainConfig.env_id,
+    env: str | Path | Env | Scenario = TrainConfig.env_id,
     *,
     scenario: str | Path | Scenario | None = None,
     preset: str = "",
@@ -218,7 +219,7 @@ def evaluate(
     seed: int = 1,
     deterministic: bool = True,
     scenario: str | Path | Scenario | None = None,
-    env_id: object = None,
+    env_id: str | Path | Env | Scenario | None = None,
     env_kwargs: str | Mapping[str, object] | None = None,
     simulator: str | Path | DrugModel | None = None,
     controller: str | Path | DrugModel | None = None,

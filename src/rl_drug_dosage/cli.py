@@ -1,16 +1,20 @@
 """The command line. Every module in ``commands/`` is a command; errors of this package are printed in one line."""
 
 import contextlib
+import functools
 import importlib
 import itertools
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
 
 from rl_drug_dosage import registry
 from rl_drug_dosage.errors import RlDrugDosageError
+from rl_drug_dosage.utils.arguments import on_command_line
+from rl_drug_dosage.utils.foreign import guarded, user_fault
 from rl_drug_dosage.utils.printable import excerpt, printable
 
 __all__ = ["app", "main"]
@@ -46,9 +50,20 @@ def _root(
         typer.echo(ctx.get_help())
 
 
+def _told[**P, R](command: Callable[P, R]) -> Callable[P, R]:
+    """The command; what a user's file raises in it becomes one line, before Typer takes it for an exit of its own."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with on_command_line(), guarded(user_fault, own=True):
+            return command(*args, **kwargs)
+
+    return run
+
+
 for _name in registry.modules("rl_drug_dosage.commands"):
     _module = importlib.import_module(f"rl_drug_dosage.commands.{_name}")
-    app.command(registry.public_name(_name))(_module.command)
+    app.command(registry.public_name(_name))(_told(_module.command))
 
 
 def main() -> None:
@@ -66,8 +81,8 @@ def main() -> None:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
-    except (Exception, SystemExit) as error:
-        if not (fault := registry.user_fault(error) or _place(error)):
+    except Exception as error:
+        if not (fault := _place(error)):
             raise
         _fail(fault, 2)
     raise SystemExit(code or 0)

@@ -16,6 +16,7 @@ never from a data file.
 """
 
 import ast
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -32,6 +33,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rl_drug_dosage.errors import BadPluginError, UnknownNameError, in_one_line
+from rl_drug_dosage.utils.arguments import checked
+from rl_drug_dosage.utils.foreign import blame, guarded, note_code
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.policy import PolicyDefinition
@@ -45,8 +48,11 @@ __all__ = [
     "SCENARIO",
     "Found",
     "Kind",
+    "MissingAttributeError",
     "Source",
+    "contents_of",
     "env_id_of",
+    "every",
     "find",
     "find_scenario",
     "import_file",
@@ -60,8 +66,11 @@ __all__ = [
     "public_name",
     "require_file",
     "source_of",
-    "user_fault",
 ]
+
+
+class MissingAttributeError(BadPluginError):
+    """A file or module that does not define the attribute of a kind; it may define that of another one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +85,8 @@ class Kind:
         group: entry-point group; empty if other packages cannot add objects.
         readers: file suffix (``""``: a folder) -> ``"module:function"`` that reads such a file.
         words: ``"module:function"`` that parses text (``"1000 mg q12h"``), or returns None.
-        adapt: ``"module:function"`` that converts another object, or returns None.
+        adapt: ``"module:function"`` that converts another object, given where it is, or returns None.
+        holds: what the attribute may be, for messages; empty: an object of the class.
     """
 
     word: str
@@ -87,12 +97,27 @@ class Kind:
     readers: Mapping[str, str] = field(default_factory=dict)
     words: str = ""
     adapt: str = ""
+    holds: str = ""
+
+    @property
+    def a_word(self) -> str:
+        """The word with its article."""
+        return _with_article(self.word)
+
+    @property
+    def allowed(self) -> str:
+        """What the attribute may be."""
+        return self.holds or _with_article(self.type_name.rpartition(":")[2])
 
     @property
     def type(self) -> type:
         """The class of the value."""
         found: type = _imported(self.type_name)
         return found
+
+
+def _with_article(word: str) -> str:
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
 
 
 DRUG = Kind("drug", "rl_drug_dosage.drugs", "DRUG", "rl_drug_dosage.pkpd.model:DrugModel", "rl_drug_dosage.drugs")
@@ -118,6 +143,8 @@ POLICY = Kind(
     },
     words="rl_drug_dosage.policies.adapters.words:read_words",
     adapt="rl_drug_dosage.policies.adapters.callables:as_definition",
+    holds="a PolicyDefinition, a Policy, an agent with predict(observation), a function of observations, or a function "
+    "build(setting)",
 )
 ENVIRONMENT = Kind("environment", "rl_drug_dosage.envs", "ENV", "rl_drug_dosage.envs.functional:Env")
 _KINDS = (DRUG, SCENARIO, POLICY, ENVIRONMENT)
@@ -155,9 +182,14 @@ class Found[T]:
     source: Source | None = None
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether it comes from outside of the package."""
+        return not self.where.startswith(f"{__name__.partition('.')[0]}.")
+
+    @property
     def env_id(self) -> str:
         """The environment id: the Gymnasium id of a built-in object, otherwise the name."""
-        return env_id_of(self.where.rpartition(".")[2]) if self.where.startswith("rl_drug_dosage.") else self.name
+        return self.name if self.is_foreign else env_id_of(self.where.rpartition(".")[2])
 
 
 def public_name(module_name: str) -> str:
@@ -221,6 +253,17 @@ def names(kind: Kind) -> tuple[str, ...]:
     return tuple(sorted({*short.values(), *_entry_points(kind.group)}))
 
 
+def every(kind: Kind) -> "tuple[tuple[Found[Any], ...], tuple[str, ...]]":
+    """All built-in and installed objects of a kind by name, and a line for each that another package breaks."""
+    found, broken = [], []
+    for name in names(kind):
+        try:
+            found.append(_by_name(kind, name))
+        except BadPluginError as error:
+            broken.append(str(error))
+    return tuple(found), tuple(broken)
+
+
 def label_of(text: str) -> tuple[str, str]:
     """Split ``NAME=REFERENCE`` into (name, reference); the name is empty if none is given."""
     name, equals, rest = text.partition("=")
@@ -242,7 +285,7 @@ def find(kind: Kind, reference: object) -> Found[Any]:
             ambiguous name.
     """
     if not isinstance(reference, str | Path):
-        value = _adapted(kind, reference, "the object that was given")
+        value = _adapted(kind, reference, f"the {kind.word} that was given")
         name = getattr(value, "name", "") or getattr(reference, "name", "") or getattr(reference, "__name__", "")
         return Found(str(name or type(reference).__name__.lower()), value, "given in Python")
     text = str(reference)
@@ -256,12 +299,14 @@ def find(kind: Kind, reference: object) -> Found[Any]:
     return _by_name(kind, text)
 
 
+@checked
 def load_drug(reference: "str | Path | DrugModel") -> "DrugModel":
     """Load a drug model by name, file, entry point or module attribute; an object is returned as is. See `find`."""
     found: DrugModel = find(DRUG, reference).value
     return found
 
 
+@checked
 def load_scenario(reference: "str | Path | Scenario") -> "Scenario":
     """Load a scenario by name, file, entry point or module attribute; an object is returned as is. See `find`."""
     found: Scenario = find(SCENARIO, reference).value
@@ -298,11 +343,10 @@ def _by_name(kind: Kind, name: str) -> Found[Any]:
         value = _attribute(kind, importlib.import_module(where), where)
         short = min((n for n, m in built_in.items() if m == module), key=len)
         return Found(short, value, where)
-    try:
+    with guarded(lambda error: f"{kind.word} {name!r}: {places[0]} cannot be loaded: {_last_line(error)}"):
         value = points[0].load()
-    except (Exception, SystemExit) as error:
-        raise BadPluginError(f"{kind.word} {name!r}: {places[0]} cannot be loaded: {_last_line(error)}") from error
-    return Found(name, _adapted(kind, value, places[0]), places[0])
+    _note(points[0].module)
+    return Found(name, _adapted(kind, value, f"{kind.word} {name!r}: {places[0]}"), places[0])
 
 
 def _other_forms(kind: Kind) -> str:
@@ -317,14 +361,15 @@ def _from_module(kind: Kind, text: str) -> Found[Any]:
     if not _PATH.fullmatch(text):
         raise UnknownNameError(kind.word, text, names(kind), remedy=_other_forms(kind))
     name, _, attribute = text.partition(":")
-    try:
+    beside = Path(f"{name.replace('.', '/')}.py")
+    hint = f"; a file is named by its path, ./{beside}" if beside.is_file() else ""
+    with guarded(lambda error: f"{kind.word} {text!r}: {name} cannot be imported: {_last_line(error)}{hint}"):
         module = importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        raise BadPluginError(f"{kind.word} {text!r}: {name} cannot be imported: {_last_line(error)}") from error
+    _note(name)
     value: Any = module
     for part in attribute.split("."):
         if not hasattr(value, part):
-            raise BadPluginError(f"{kind.word} {text!r}: {name} has no {attribute}; it has {_contents(module)}")
+            raise BadPluginError(f"{kind.word} {text!r}: {name} has no {attribute}; it has {contents_of(module)}")
         value = getattr(value, part)
     # A user's class or function keeps its own name.
     return Found(attribute, _adapted(kind, value, text), text)
@@ -389,13 +434,21 @@ def _from_file(kind: Kind, path: Path) -> Found[Any]:
     if suffix != ".py":
         allowed = ", ".join(sorted({".py", *(s or "a folder" for s in kind.readers)}))
         came = "a folder" if path.is_dir() else f"a {suffix or 'nameless kind of'} file"
-        raise BadPluginError(f"{path} is {came}, but a {kind.word} is read from {allowed}")
+        raise BadPluginError(f"{path} is {came}, but {kind.a_word} is read from {allowed}")
     source = source_of(path)
     value = _attribute(kind, import_file(path), str(path))
     return Found(public_name(path.stem), value, str(path), source)
 
 
 _imported_files: dict[tuple[Path, str], ModuleType] = {}
+
+
+def _note(module: str) -> None:
+    """Note the package of a module as the user's."""
+    top = sys.modules[module.partition(".")[0]]
+    file = getattr(top, "__file__", None)
+    if file is not None and top.__name__ != __name__.partition(".")[0]:
+        note_code(Path(file).parent if hasattr(top, "__path__") else Path(file))
 
 
 def import_file(path: Path) -> ModuleType:
@@ -417,23 +470,17 @@ def import_file(path: Path) -> ModuleType:
     sys.modules[spec.name] = module
     sys.path.insert(0, str(path.parent))
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[spec.name]
-        raise BadPluginError(f"{path} fails when it is imported: {_last_line(error, path)}") from error
+        with guarded(lambda error: f"{path} fails when it is imported: {_last_line(error, path)}"):
+            spec.loader.exec_module(module)
+        _imported_files[path, digest] = module
+        note_code(*_with_siblings(path))
     finally:
-        sys.path.remove(str(path.parent))
-    _imported_files[path, digest] = module
+        # The file may have changed both.
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(path.parent))
+        if (path, digest) not in _imported_files:
+            sys.modules.pop(spec.name, None)
     return module
-
-
-def user_fault(error: BaseException) -> str:
-    """One-line description of an error raised in an imported user file; empty if it was raised elsewhere."""
-    own = {file for path, _ in _imported_files for file in _with_siblings(path)}
-    named = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) in own]
-    if not named:
-        return ""
-    return f"{named[-1].filename}, line {named[-1].lineno} ({named[-1].line}): {in_one_line(error)}"
 
 
 def _last_line(error: BaseException, path: Path | None = None) -> str:
@@ -446,9 +493,9 @@ def _last_line(error: BaseException, path: Path | None = None) -> str:
     return in_one_line(error) + at
 
 
-def _contents(module: ModuleType) -> str:
+def contents_of(module: ModuleType) -> str:
     """The public objects of a module, for messages."""
-    known = [f"{k.attribute} (a {k.word})" for k in _KINDS if hasattr(module, k.attribute)]
+    known = [f"{k.attribute} ({k.a_word})" for k in _KINDS if hasattr(module, k.attribute)]
     own = [
         n
         for n, v in vars(module).items()
@@ -461,8 +508,8 @@ def _contents(module: ModuleType) -> str:
 
 def _attribute(kind: Kind, module: ModuleType, where: str) -> Any:
     if not hasattr(module, kind.attribute):
-        raise BadPluginError(
-            f"{where} must define {kind.attribute} (a {kind.type_name.rpartition(':')[2]}); it has {_contents(module)}"
+        raise MissingAttributeError(
+            f"{where} must define {kind.attribute} ({kind.allowed}); it has {contents_of(module)}"
         )
     return _adapted(kind, getattr(module, kind.attribute), f"{where}: {kind.attribute}")
 
@@ -470,9 +517,10 @@ def _attribute(kind: Kind, module: ModuleType, where: str) -> Any:
 def _adapted(kind: Kind, value: Any, where: str) -> Any:
     if isinstance(value, kind.type):
         return value
-    made = _imported(kind.adapt)(value) if kind.adapt else None
+    with guarded(lambda error: f"{where} cannot be read: {blame(error)}", own=True):
+        made = _imported(kind.adapt)(value, where) if kind.adapt else None
     if made is None:
-        raise BadPluginError(f"{where} must be a {kind.type.__name__}, not {type(value).__name__}")
+        raise BadPluginError(f"{where} must be {kind.allowed}, not {type(value).__name__}")
     return made
 
 

@@ -82,18 +82,18 @@ def _forged(folder: Path, name: str, **env: object) -> None:
 
 
 MODELS = [
-    ({"id": "evil:Evil-v0"}, "--env-id module:Evil-v0"),
+    ({"id": "evil:Evil-v0"}, "env_id='module:Evil-v0'"),
     ({"id": "evil:SCENARIO"}, "not known here"),
     ({"id": "./evil.py"}, "not known here"),
     ({"id": "evil.py"}, "not known here"),
     ({"id": "DosingScenario-v0", "options": {"env": "./evil.py"}}, "not known here"),
     ({"id": "DosingScenario-v0", "options": {"env": "evil:SCENARIO"}}, "not known here"),
-    ({"id": "Vancomycin-v1", "options": {"simulator": "./evil.py"}}, "--simulator FILE"),
-    ({"id": "Vancomycin-v1", "options": {"belief": "evil:DRUG"}}, "--controller FILE"),
-    ({"id": "task", "source": {"file": "evil.py", "sha256": "0" * 64}}, "--scenario evil.py"),
-    ({"id": "Pendulum-v1", "options": {"render_mode": "evil"}}, "give them yourself (--env-kwargs"),
-    ({"id": "Pendulum-v1", "options": {"g": [{"x": "./evil.py"}]}}, "give them yourself (--env-kwargs"),
-    ({"id": "evil:Pendulum-v1", "options": {"xml_file": "./evil.xml"}}, "give them yourself (--env-kwargs"),
+    ({"id": "Vancomycin-v1", "options": {"simulator": "./evil.py"}}, "simulator=FILE"),
+    ({"id": "Vancomycin-v1", "options": {"belief": "evil:DRUG"}}, "controller=FILE"),
+    ({"id": "task", "source": {"file": "evil.py", "sha256": "0" * 64}}, "scenario='evil.py'"),
+    ({"id": "Pendulum-v1", "options": {"render_mode": "evil"}}, "give them yourself (env_kwargs="),
+    ({"id": "Pendulum-v1", "options": {"g": [{"x": "./evil.py"}]}}, "give them yourself (env_kwargs="),
+    ({"id": "evil:Pendulum-v1", "options": {"xml_file": "./evil.xml"}}, "give them yourself (env_kwargs="),
 ]
 
 
@@ -102,7 +102,7 @@ def test_evaluating_explaining_and_loading_forged_models_imports_nothing(evil):
     for i, (env, said) in enumerate(MODELS):
         _forged(evil, f"forged-{i}.pt", **env)
         calls.append((f"rldd.evaluate('forged-{i}.pt', progress=False)", said))
-        known = said.startswith("--") and "module" not in said
+        known = said.startswith(("simulator", "controller", "scenario"))
         calls.append(
             (f"rldd.explain('forged-{i}.pt', progress=False)", said if known else "not a known dosing scenario")
         )
@@ -111,10 +111,10 @@ def test_evaluating_explaining_and_loading_forged_models_imports_nothing(evil):
 
 
 RUNS = [
-    ({"env_id": "evil:Evil-v0"}, "--env-id evil:Evil-v0"),
+    ({"env_id": "evil:Evil-v0"}, "env='evil:Evil-v0'"),
     ({"env_id": "./evil.py"}, "not known here"),
     ({"env_id": "DosingScenario-v0", "env_kwargs": '{"env": "./evil.py"}'}, "not known here"),
-    ({"env_id": "Pendulum-v1", "env_kwargs": '{"render_mode": "evil"}'}, "give them yourself (--env-kwargs"),
+    ({"env_id": "Pendulum-v1", "env_kwargs": '{"render_mode": "evil"}'}, "give them yourself (env_kwargs="),
     ({"env_id": "Vancomycin-v1", "env_kwargs": '{"simulator": "./evil.py"}'}, "needs the drug model"),
     ({"env_id": "Vancomycin-v1", "env_kwargs": '{"mixture": [{"simulator": "evil:DRUG"}]}'}, "needs the drug model"),
 ]
@@ -170,7 +170,7 @@ def test_the_users_own_word_makes_an_environment_with_texts(evil, make_policy):
     env = {"id": "Pendulum-v1", "options": options, "frame_stack": 1}
     save_model(evil / "texts.pt", policy, env=env, training={}, progress={})
 
-    with pytest.raises(ModelFileError, match="give those, or leave --env-kwargs out"):
+    with pytest.raises(ModelFileError, match="give those, or leave env_kwargs out"):
         rldd.evaluate(evil / "texts.pt", env_kwargs={"render_mode": "human"}, progress=False)
     assert rldd.evaluate(evil / "texts.pt", env_kwargs=json.dumps(options), progress=False).episodes.lengths[0] == 200
 
@@ -180,7 +180,7 @@ def test_gymnasiums_door_to_any_scenario_is_not_trained_through(own):
     import rl_drug_dosage as rldd
     from rl_drug_dosage.errors import ConfigError
 
-    with pytest.raises(ConfigError, match="--scenario"):
+    with pytest.raises(ConfigError, match="give it as scenario"):
         rldd.train("DosingScenario-v0", env_kwargs={"env": "./task.py"}, progress=False)
 
 

@@ -51,9 +51,9 @@ def test_without_its_file_a_model_says_which_to_give(own):
         lambda: rldd.explain("runs/a", **QUIET),
         lambda: rldd.load_policy("runs/a"),
     ):
-        with pytest.raises(ModelFileError, match=r"--scenario task\.py"):
+        with pytest.raises(ModelFileError, match=r"scenario='task\.py'"):
             call()
-    with pytest.raises(CheckpointError, match=r"--scenario task\.py"):
+    with pytest.raises(CheckpointError, match=r"scenario='task\.py'"):
         rldd.train(resume="runs/a", **QUIET)
 
 
@@ -67,7 +67,7 @@ def test_a_changed_file_is_refused_unless_it_is_accepted(own):
         lambda **more: rldd.train(resume="runs/a", scenario="task.py", **more, **QUIET),
     )
     for call in calls:
-        with pytest.raises((ModelFileError, CheckpointError), match=r"has changed since.*--accept-changed"):
+        with pytest.raises((ModelFileError, CheckpointError), match=r"has changed since.*accept_changed=True"):
             call()
         call(accept_changed=True)
     with pytest.raises(ModelFileError, match="has changed since"):
@@ -87,7 +87,7 @@ def test_a_changed_drug_model_is_refused_unless_it_is_accepted(own):
         lambda **more: rldd.train(resume="runs/b", scenario="task.py", env_kwargs=own_drug, **more, **QUIET),
     )
     for call in calls:
-        with pytest.raises((ModelFileError, CheckpointError), match=r"drug model 'mine'.*--accept-changed"):
+        with pytest.raises((ModelFileError, CheckpointError), match=r"drug model 'mine'.*accept_changed=True"):
             call()
         call(accept_changed=True)
 
@@ -98,7 +98,7 @@ def test_a_built_in_scenario_of_the_same_length_is_not_the_models(own):
 
 
 def test_patients_of_a_model_of_ones_own_need_that_file_again(own):
-    with pytest.raises(ModelFileError, match=r"patients of 'mine'.*--simulator FILE"):
+    with pytest.raises(ModelFileError, match=r"patients of 'mine'.*simulator=FILE"):
         rldd.evaluate("runs/b", scenario="task.py", **QUIET)
     given = rldd.evaluate("runs/b", scenario="task.py", simulator="mine.py", num_episodes=4, **QUIET)
     assert given.record["settings"]["simulator"] == "mine"
@@ -140,7 +140,7 @@ def test_a_run_goes_on_with_its_files_and_only_with_them(own):
 
     with pytest.raises(CheckpointError, match="needs the drug model 'mine'"):
         rldd.train(resume="runs/half", scenario="task.py", **QUIET)
-    with pytest.raises(CheckpointError, match="give --env-kwargs as when it was started"):
+    with pytest.raises(CheckpointError, match="give env_kwargs as when it was started"):
         rldd.train(resume="runs/half", scenario="task.py", env_kwargs={"simulator": "mine.py", "history": 2}, **QUIET)
     with pytest.raises(CheckpointError, match="trains on task, not on Vancomycin-v1"):
         rldd.train(resume="runs/half", scenario="vancomycin", **QUIET)

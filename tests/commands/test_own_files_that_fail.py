@@ -203,9 +203,9 @@ def test_a_new_file_does_not_take_a_built_in_name(run, kind, name):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ("700.0 * float('nan'), memory", "gave nan at"),
-        ("__import__('jax').numpy.zeros(3), memory", "policy 'p' fails: "),
-        ("700.0", "policy 'p' fails: "),
+        ("700.0 * float('nan'), memory", "policy 'p' gave nan mg at"),
+        ("__import__('jax').numpy.zeros(3), memory", "policy 'p': act of P returned an array of shape (3,)"),
+        ("700.0", "policy 'p': act of P returned float: allowed is a pair"),
     ],
 )
 def test_a_definition_whose_answer_is_no_dose_is_refused(run, answer, said):
@@ -221,7 +221,7 @@ def test_a_build_that_gives_no_policy_is_refused(run):
     found = tasked(run, EXITS_IN_ACT.replace("lambda setting: P()", "lambda setting: None"))
 
     assert found.code == 2
-    assert "build(setting) gave NoneType, not a Policy" in found.err
+    assert "build(setting) returned NoneType, it must return a Policy" in found.err
 
 
 @pytest.mark.parametrize("answer", ["[float('nan')] * len(observation)", "[1.0, 2.0]"])

@@ -135,7 +135,7 @@ def fails(observation):
         (lambda o: np.full(len(o), -250.0), "the action -250: allowed are numbers from 0 to 5000"),
         (lambda o: np.full(len(o), 5250.0), "the action 5250: allowed are numbers from 0 to 5000"),
         (lambda o: ["much"] * len(o), "returned list"),
-        (fails, r"fails: ValueError: no such patient \(.*test_callables.py, line \d+\)"),
+        (fails, r"fails: ValueError: no such patient \(.*test_callables.py, line \d+: raise ValueError"),
     ],
 )
 def test_what_an_agent_does_wrong_is_one_line_with_its_name(treat, said, message):
@@ -193,7 +193,7 @@ def test_what_is_no_agent_is_refused(tmp_path, ward, build):
     """A class in place of its object, a number, a builder that builds none, a file without POLICY."""
     with pytest.raises(BadPluginError, match="Always is a class: give an instance"):
         find(POLICY, Always)
-    with pytest.raises(BadPluginError, match="must be a PolicyDefinition, not int"):
+    with pytest.raises(BadPluginError, match=r"must be a PolicyDefinition, a Policy, .* not int"):
         find(POLICY, 3)
 
     def build_none(setting):

@@ -41,6 +41,7 @@ from rl_drug_dosage.pkpd import (
     omega,
 )
 from rl_drug_dosage.registry import load_drug
+from rl_drug_dosage.utils.arguments import checked
 
 __all__ = ["check_drug"]
 
@@ -48,6 +49,7 @@ _DRAWN = 200
 _KEY = 3
 
 
+@checked
 def check_drug(drug: str | Path | DrugModel, *, level: Level = "quick", tell: Tell | None = None) -> Report:
     """Check a drug model against the contract of the built-in ones.
 

@@ -21,14 +21,19 @@ from rl_drug_dosage.checks.report import (
     run_checks,
     wrong,
 )
+from rl_drug_dosage.clinic.faults import half_step, not_a_dose, not_stacked
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.clinic.timetable import amount_of
 from rl_drug_dosage.registry import POLICY, Found, find, find_scenario
+from rl_drug_dosage.utils.arguments import checked
+from rl_drug_dosage.utils.foreign import is_interrupt
 
 __all__ = ["check_policy"]
 
 
+@checked
 def check_policy(
     policy: object,
     scenario: str | Path | Scenario | Found[Scenario],
@@ -81,16 +86,16 @@ def _it_fits(bench: Bench) -> Iterable[Finding]:
     if not isinstance(reason, str):
         yield wrong("refuses", repr(reason), "a text, empty where the policy fits", "return a text")
     elif reason:
-        yield wrong("refuses", reason, "a scenario that the policy supports", "choose another one with --scenario")
+        yield wrong("refuses", reason, "a scenario that the policy supports", "choose another scenario")
         return
     if not isinstance(bench.policy, Policy):
         yield wrong("build", f"returns {type(bench.policy).__name__}", "a Policy", "subclass Policy")
         return
     if definition.candidates is not None:
         many = definition.candidates(setting, np.random.default_rng(1))
-        shapes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(many)}
-        if len(shapes) != 1 or shapes == {()}:
-            came = f"leaves with first axes {sorted(map(str, shapes))}"
+        if not isinstance(many, Policy):
+            yield wrong("candidates", f"returns {type(many).__name__}", "a Policy", "stack the candidates in one")
+        elif came := not_stacked(many):
             yield wrong("candidates", came, "one leading axis, the same for all", "stack the candidates")
 
 
@@ -99,7 +104,9 @@ def _it_is_traceable(bench: Bench) -> Iterable[Finding]:
     """`init` and `act` can be traced; the memory keeps its shapes; the dose is one number. Nothing is compiled."""
     try:
         memory = bench.abstract_memory
-    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         yield failed("init", error)
         return
     for path, leaf in jax.tree_util.tree_leaves_with_path(memory):
@@ -108,15 +115,21 @@ def _it_is_traceable(bench: Bench) -> Iterable[Finding]:
     keys = (True,) if bench.definition.chance else (True, False)
     for with_key in keys:
         try:
-            dose, after = abstract_act(bench, with_key=with_key)
-        except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+            came = abstract_act(bench, with_key=with_key)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             found = failed("act" if with_key else "chance", error)
             yield found if with_key else wrong("chance", f"without a key, act {found.came}", "no key needed", _SAY_SO)
             return
-    if dose.shape != () or not np.issubdtype(dose.dtype, np.floating):
-        yield wrong(
-            "act", f"a dose of shape {dose.shape} and type {dose.dtype}", "one floating number", "return a scalar"
-        )
+    if not isinstance(came, tuple) or len(came) != 2:
+        said = f"{len(came)} values" if isinstance(came, tuple) else "one value"
+        yield wrong("act", f"returns {said}", "a pair, the dose and the new memory", "return dose, memory")
+        return
+    dose, after = amount_of(came[0]), came[1]
+    if not_a_dose(dose):
+        kind = f" and type {dose.dtype}" if hasattr(dose, "dtype") else f" of type {type(dose).__name__}"
+        yield wrong("act", f"a dose of shape {np.shape(dose)}{kind}", "one real number", "return a scalar")
     yield from _same_memory(memory, after)
 
 
@@ -140,7 +153,7 @@ def _same_memory(before: object, after: object) -> Iterable[Finding]:
 def _doses_are_numbers(bench: Bench) -> Iterable[Finding]:
     """Doses are finite and within the grid: with all levels, with half of them missing, and with none."""
     grid = bench.setting.scenario.dosage.grid()
-    slack = 0.5 * float(np.diff(grid).max()) if grid.size > 1 else 0.0
+    slack, unit = half_step(bench.setting.scenario), bench.setting.scenario.dosage.unit
     for doses, when in (
         (bench.usual, ""),
         (bench.sparse, " with half of the levels missing"),
@@ -152,9 +165,13 @@ def _doses_are_numbers(bench: Bench) -> Iterable[Finding]:
             came = f"{doses[k, i]} at decision {k} of patient {i + 1}{when} ({100 * bad.mean():.3g} % of decisions)"
             yield wrong("act", came, "a finite dose", "return a finite number also without levels")
             return
+    negative = bench.usual < -slack
+    if negative.any():
+        came = f"{bench.usual[negative][0]:.4g} {unit} ({100 * negative.mean():.3g} % of decisions)"
+        yield wrong("act", came, f"at least 0 {unit}", "clip the dose in the policy")
+        return
     off = (bench.usual < grid[0] - slack) | (bench.usual > grid[-1] + slack)
     if off.any():
-        unit = bench.setting.scenario.dosage.unit
         came = f"{bench.usual[off][0]:.4g} {unit}, off the grid ({100 * off.mean():.3g} % of decisions)"
         yield doubt(
             "act", came, f"{grid[0]:g} to {grid[-1]:g} {unit}", "the nearest amount is given instead, and counted"

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import equinox as eqx
@@ -12,9 +12,11 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_drug_dosage.checks.probe import label_course, random_course
+from rl_drug_dosage.clinic.faults import decide
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth, record_axes
 from rl_drug_dosage.clinic.simulators import randomised, simulator_of
+from rl_drug_dosage.clinic.timetable import amount_of
 
 __all__ = ["Bench", "Doses", "abstract_act", "constants_of", "other_simulator", "same"]
 
@@ -186,8 +188,8 @@ def _replay(policy: Policy, charts: Record, truth: Truth | None, keys: Any) -> A
 
     def step(memory: Any, record: Record) -> tuple[Any, Any]:
         chance = jax.vmap(lambda key: jax.random.fold_in(key, record.k))(keys)
-        dose, memory = jax.vmap(policy.act, in_axes=(0, axes, 0))(memory, record, chance)
-        return memory, dose
+        answer, memory = jax.vmap(partial(decide, policy), in_axes=(0, axes, 0))(memory, record, chance)
+        return memory, amount_of(answer)
 
     return jax.lax.scan(step, memory, charts)[1]
 
@@ -201,8 +203,8 @@ def _without(charts: Record, share: float) -> Record:
     return eqx.tree_at(lambda r: (r.known, r.level, r.below), charts, parts)
 
 
-def abstract_act(bench: Bench, *, with_key: bool) -> tuple[Any, Any]:
-    """Shapes of the dose and of the memory after a decision.
+def abstract_act(bench: Bench, *, with_key: bool) -> Any:
+    """Shapes of what `Policy.act` returns, a pair of the dose and the memory if it keeps the contract.
 
     Args:
         bench: the policy.

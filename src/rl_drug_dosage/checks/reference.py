@@ -1,6 +1,7 @@
 """Finds out whether a reference is a drug, a scenario or a policy."""
 
 from pathlib import Path
+from types import ModuleType
 
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError
 from rl_drug_dosage.registry import (
@@ -9,6 +10,7 @@ from rl_drug_dosage.registry import (
     SCENARIO,
     Found,
     Kind,
+    contents_of,
     find,
     import_file,
     is_file_reference,
@@ -74,12 +76,15 @@ def _kind_of_module(path: Path) -> Kind:
     require_file(path)
     module = import_file(path)
     kinds = [kind for kind in KINDS.values() if hasattr(module, kind.attribute)]
-    return _one(str(path), kinds) if kinds else _none(path)
+    return _one(str(path), kinds) if kinds else _none(path, module)
 
 
-def _none(path: Path) -> Kind:
-    attributes = ", ".join(f"{kind.attribute} (a {kind.word})" for kind in KINDS.values())
-    raise ConfigError(f"{path} defines none of {attributes}: define one, or start from an example")
+def _none(path: Path, module: ModuleType) -> Kind:
+    attributes = ", ".join(f"{kind.attribute} ({kind.allowed})" for kind in KINDS.values())
+    raise ConfigError(
+        f"{path} defines none of {attributes}; it has {contents_of(module)}: define one, or start from `rl-drug-dosage "
+        "new`"
+    )
 
 
 def _kind_of_name(text: str) -> Kind:
@@ -113,6 +118,6 @@ def _kind_that_finds(text: str) -> Kind:
 
 def _one(text: str, kinds: list[Kind]) -> Kind:
     if len(kinds) != 1:
-        words = " and ".join(f"a {kind.word}" for kind in kinds)
+        words = " and ".join(kind.a_word for kind in kinds)
         raise ConfigError(f"{text} can be {words}: choose one with --kind")
     return kinds[0]

@@ -1,12 +1,12 @@
 """Results of contract checks: named findings, and a report of all checks of one object."""
 
 import time
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from rl_drug_dosage.errors import BadPluginError, ConfigError, RlDrugDosageError, in_one_line
+from rl_drug_dosage.utils.foreign import foreign_line, is_interrupt
 
 __all__ = [
     "OWN",
@@ -215,7 +215,9 @@ def _found[T](each: Check[T], subject: T) -> list[Finding]:
     found: list[Finding] = []
     try:
         found.extend(replace(f, check=f.check or each.name) for f in each.find(subject))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - any error of a user's function is a finding
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         found.append(replace(failed(each.field, error), check=each.name))
     return found
 
@@ -224,7 +226,6 @@ def failed(field: str, error: BaseException) -> Finding:
     """Turn an error of a user's function into a failure."""
     if isinstance(error, RlDrugDosageError):
         return wrong(field, str(error), "parts that fit together", "correct it")
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/rl_drug_dosage/" not in f.filename]
-    own = [f for f in frames if "site-packages" not in f.filename and f.line]
-    at = f" (line {own[-1].lineno} of {own[-1].filename.rpartition('/')[2]}: {own[-1].line})" if own else ""
+    own = foreign_line(error)
+    at = f" (line {own.lineno} of {own.filename.rpartition('/')[2]}: {own.line})" if own is not None else ""
     return wrong(field, f"fails with {in_one_line(error)}{at}", "a function that can be evaluated", "correct it")

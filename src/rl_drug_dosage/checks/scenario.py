@@ -26,10 +26,12 @@ from rl_drug_dosage.checks.scenario_parts import PARTS
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.stress import STRESSES
 from rl_drug_dosage.registry import Found, find_scenario
+from rl_drug_dosage.utils.arguments import checked
 
 __all__ = ["check_scenario"]
 
 
+@checked
 def check_scenario(
     scenario: str | Path | Scenario | Found[Scenario], *, level: Level = "quick", tell: Tell | None = None
 ) -> Report:

@@ -4,6 +4,7 @@ A policy file defines ``POLICY``, a `PolicyDefinition`: how to build the policy 
 """
 
 import abc
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from jaxtyping import PRNGKeyArray
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
+from rl_drug_dosage.errors import BadPluginError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.registry import Found
 
@@ -117,3 +119,25 @@ class PolicyDefinition:
     sees_truth: bool = False
     chance: bool = False
     card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the types, so that a wrong one is found in the file and not in the report.
+
+        Raises:
+            BadPluginError: a field of another type.
+        """
+        functions = {
+            "build": "build(setting)",
+            "refuses": "refuses(scenario)",
+            "candidates": "candidates(setting, rng)",
+        }
+        wanted = {
+            "title": (isinstance(self.title, str) and bool(self.title.strip()), "one line for tables"),
+            **{n: (callable(getattr(self, n)), f"a function {call}") for n, call in functions.items()},
+            **{n: (isinstance(getattr(self, n), bool), "True or False") for n in ("sees_truth", "chance")},
+            "card": (isinstance(self.card, Mapping), "a mapping"),
+        }
+        for name, (fits, allowed) in wanted.items():
+            if not fits and not (name == "candidates" and self.candidates is None):
+                came = getattr(self, name)
+                raise BadPluginError(f"PolicyDefinition: {name} is {reprlib.repr(came)}; allowed: {allowed}")

@@ -1,6 +1,7 @@
 """Simulates a cohort under a policy from admission to the end; used by trials, tuning and explanations."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -10,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import on_grid, snap
 from rl_drug_dosage.clinic.doubt import in_doubt
+from rl_drug_dosage.clinic.faults import decide
 from rl_drug_dosage.clinic.patient import admit, chart, treat
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth, record_axes
@@ -111,7 +113,7 @@ def rollout(
         record = eqx.tree_at(lambda r: r.k, jax.vmap(lambda p: chart(scenario, p, k))(patient), k)
         chance = jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, k + 1), 1))(keys)
         before = memory
-        answer, memory = jax.vmap(policy.act, in_axes=(0, axes, 0))(memory, record, chance)
+        answer, memory = jax.vmap(partial(decide, policy), in_axes=(0, axes, 0))(memory, record, chance)
         given, reason = jax.vmap(lambda r, a: dispense(scenario, shield, r, a), in_axes=(axes, 0))(record, answer)
         notes, watched = witness.note(watched, before, record, amount_of(given))
         alive = patient.alive

@@ -1,6 +1,8 @@
 """``rl-drug-dosage check``."""
 
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,10 +51,14 @@ def command(
     from rl_drug_dosage.checks.reference import find_any
 
     what, found = find_any(reference, kind or "")
-    scenario = scenario or _trained_for(what, found)
+    scenario = scenario or _trained_for(reference, what, found)
     if (what.word == "policy") != (scenario is not None):
-        hint = "name one with --scenario" if scenario is None else "leave --scenario out"
-        raise ConfigError(f"{reference} is a {what.word}; only a policy is checked in a scenario: {hint}")
+        if scenario is None:
+            raise ConfigError(
+                f"{reference} is a policy, which is checked in a scenario: name one with --scenario, for example "
+                f"`rl-drug-dosage check {shlex.quote(reference)} --scenario vancomycin`"
+            )
+        raise ConfigError(f"{reference} is {what.a_word}; only a policy is checked in a scenario: leave --scenario out")
     task = _task(scenario)
     _make_folder(output_dir)
     report = _check(what, found, task, "thorough" if thorough else "quick")
@@ -64,9 +70,29 @@ def command(
     raise typer.Exit(0 if report.ok else _BROKEN)
 
 
-def _trained_for(kind: "Kind", found: "Found[Any]") -> str | None:
-    """The environment recorded in a trained policy's file."""
-    known: str | None = found.value.card.get("env", {}).get("id") if kind.word == "policy" else None
+def _trained_for(reference: str, kind: "Kind", found: "Found[Any]") -> str | None:
+    """The scenario recorded in a trained policy's file; None if there is no such record.
+
+    Raises:
+        ConfigError: it is not built in or installed.
+    """
+    env = found.value.card.get("env") if kind.word == "policy" else None
+    if not isinstance(env, Mapping):
+        return None
+    from rl_drug_dosage.registry import SCENARIO
+    from rl_drug_dosage.trials.setting import by_name
+
+    known = str(env.get("id", ""))
+    if source := env.get("source"):
+        raise ConfigError(
+            f"{reference} was trained on a scenario of your own: give its file too (--scenario "
+            f"{Path(source['file']).name})"
+        )
+    if by_name(SCENARIO, known) is None:
+        raise ConfigError(
+            f"{reference} was trained for {known}, which is no dosing scenario, and only policies of these are "
+            f"checked: see how it doses with `rl-drug-dosage evaluate --model-path {shlex.quote(reference)}`"
+        )
     return known
 
 

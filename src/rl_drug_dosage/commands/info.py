@@ -9,6 +9,8 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
     from rl_drug_dosage.pharmacometrics.drug_page import Page
@@ -104,16 +106,22 @@ def _list_drugs(console: "Console") -> None:
 
     configure("cpu")
 
-    from rl_drug_dosage.registry import DRUG, load_drug, names
+    from rl_drug_dosage.registry import DRUG, every
     from rl_drug_dosage.utils.tables import Column, show_table
 
-    models = [load_drug(name) for name in names(DRUG)]
+    found, broken = every(DRUG)
     show_table(
         [Column("model", "name", key=True), Column("title", "words"), Column("population", "words")],
-        [(model.name, model.title, model.population) for model in models],
+        [(f.value.name, f.value.title, f.value.population) for f in found],
         lines=True,
         console=console,
     )
+    _say_left_out(broken)
+
+
+def _say_left_out(broken: "Iterable[str]") -> None:
+    for text in broken:
+        say(f"left out: {text}", err=True)
 
 
 def _list_scenarios(console: "Console") -> None:
@@ -121,10 +129,10 @@ def _list_scenarios(console: "Console") -> None:
 
     configure("cpu")
 
-    from rl_drug_dosage.registry import SCENARIO, find_scenario, names
+    from rl_drug_dosage.registry import SCENARIO, every
     from rl_drug_dosage.utils.tables import Column, show_table
 
-    found = [find_scenario(name) for name in names(SCENARIO)]
+    found, broken = every(SCENARIO)
     show_table(
         [
             Column("scenario", "name", key=True),
@@ -136,6 +144,7 @@ def _list_scenarios(console: "Console") -> None:
         lines=True,
         console=console,
     )
+    _say_left_out(broken)
 
 
 def _show_project(console: "Console") -> None:

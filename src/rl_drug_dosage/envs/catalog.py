@@ -58,10 +58,16 @@ def find_ours(reference: object) -> registry.Found[Any] | None:
         except BadPluginError as error:
             if not somewhere:
                 raise
-            first = first or error
+            first = _telling(first, error)
     if first is None or str(reference).rpartition(":")[2] in gymnasium.registry:
         return None
     raise first
+
+
+def _telling(first: BadPluginError | None, second: BadPluginError) -> BadPluginError:
+    """Of two errors about a file, that of the kind which the file defines."""
+    missing = registry.MissingAttributeError
+    return second if first is None or (isinstance(first, missing) and not isinstance(second, missing)) else first
 
 
 def _somewhere(text: str) -> bool:

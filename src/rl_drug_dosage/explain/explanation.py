@@ -27,6 +27,7 @@ from rl_drug_dosage.trials.entrants import enter
 from rl_drug_dosage.trials.setting import scenario_of, setting_of
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, paired
 from rl_drug_dosage.trials.trial import Cohort, run_trial
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result
@@ -141,6 +142,7 @@ class Explanation(Result):
 
         return main_figure(self)
 
+    @checked
     def save(self, folder: str | Path) -> tuple[Path, ...]:
         """Write ``explain.md``, ``explain.csv`` and the figures."""
         from rl_drug_dosage.explain.files import write_explanation

@@ -48,6 +48,7 @@ from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients, importance
 from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, read_nonmem
 from rl_drug_dosage.pkpd.residual import residual_moments
 from rl_drug_dosage.registry import DRUG, find
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result
@@ -118,6 +119,7 @@ class Estimation(Result):
         """Predicted against measured levels."""
         return draw_predicted_vs_measured(self.model, self.patients, self.title)
 
+    @checked
     def save(self, folder: str | Path) -> tuple[Path, ...]:
         """``estimates.csv``, ``predictions.csv`` and the figures."""
         place = prepare_folder(Path(folder))

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from rl_drug_dosage import registry
+from rl_drug_dosage.clinic.faults import refusals
 from rl_drug_dosage.clinic.features import Part
 from rl_drug_dosage.clinic.observation import ACTIONS, observer_of
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -140,10 +141,10 @@ def _shield(scenario: Scenario) -> tuple[str, ...]:
 
 def _policies(scenario: Scenario) -> Section:
     """Of the clinical policies, those that fit and why the others do not."""
-    found = {name: registry.load_policy_definition(name) for name in registry.names(registry.POLICY)}
-    reasons = {name: definition.refuses(scenario) for name, definition in found.items()}
-    fit = (f"{name}: {found[name].title}" for name, reason in reasons.items() if not reason)
-    return Section("Policies", (*fit, *(f"not {name}: {reason}" for name, reason in reasons.items() if reason)))
+    reasons, broken = refusals(scenario)
+    fit = (f"{name}: {registry.load_policy_definition(name).title}" for name, reason in reasons.items() if not reason)
+    unfit = (f"not {name}: {reason}" for name, reason in reasons.items() if reason)
+    return Section("Policies", (*fit, *unfit, *(f"left out: {text}" for text in broken)))
 
 
 def _shown(scenario: Scenario) -> list[tuple[Part, bool]]:

@@ -41,6 +41,7 @@ from rl_drug_dosage.pkpd import (
     solve,
 )
 from rl_drug_dosage.registry import DRUG, find
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.progress import Progress, quiet
 from rl_drug_dosage.utils.result import Result
@@ -95,6 +96,7 @@ class Simulation(Result):
         """Percentiles of every output with its target, above the doses."""
         return draw(self.plan, list(self.shown), self.options.patients)
 
+    @checked
     def save(self, folder: str | Path) -> tuple[Path, ...]:
         """The data, the record and the figure; the same patients are simulated again, to the bit."""
         return simulate(dataclasses.replace(self.options, output_dir=Path(folder))).files

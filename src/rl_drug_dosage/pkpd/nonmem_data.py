@@ -88,7 +88,7 @@ def read_nonmem(
             dose is not an error: it is flagged and left out of the fit.
         ConfigError: a file that cannot be read, or whose columns or lines do not describe patients.
     """
-    if interpolation not in {"nocb", "locf"}:
+    if interpolation not in ("nocb", "locf"):
         raise ConfigError(f"interpolation must be nocb or locf, not {interpolation!r}")
     lines, notes = read_lines(path, model)
     relative = has_clock(lines)

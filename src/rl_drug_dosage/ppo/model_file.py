@@ -21,6 +21,14 @@ __all__ = ["RECORD_VERSION", "Model", "check_bounds", "load_model", "save_model"
 
 RECORD_VERSION = 1
 _KIND = "agent"
+_BENCHMARK = "evaluate it with `rl-drug-dosage benchmark --scenario NAME --policy {}`"
+_OTHERS = {
+    ".py": ("a Python file", f"if it holds a policy, {_BENCHMARK}"),
+    ".onnx": ("an ONNX file", _BENCHMARK),
+    ".zip": ("a .zip file", f"if it holds an agent of Stable-Baselines3, {_BENCHMARK}"),
+    ".toml": ("a TOML file", "if it is a scenario, give it with --scenario beside the model"),
+}
+"""Files that this package reads, but not as a model: what they are, and what to do."""
 _LIBRARIES = ("rl-drug-dosage", "jax", "equinox", "optax", "numpy", "gymnasium")
 
 
@@ -127,6 +135,9 @@ def load_model(path: Path) -> Model:
     Raises:
         ModelFileError: the file is missing, damaged, not ours, or of a newer version.
     """
+    if path.suffix in _OTHERS and path.is_file():
+        what, remedy = _OTHERS[path.suffix]
+        raise ModelFileError(f"{path} is {what}, not a model file (.pt) or the folder of a run: {remedy.format(path)}")
     archive = read_archive(path, kind=_KIND)
     try:
         return _model(archive)

@@ -24,7 +24,8 @@ from rl_drug_dosage.training.gym_spaces import action_space_of, flat_size
 from rl_drug_dosage.training.plots import draw_concentration, save_plots
 from rl_drug_dosage.training.task import Task, find_task, is_ours, texts_in
 from rl_drug_dosage.training.trial_episodes import episodes_of, trial_of
-from rl_drug_dosage.trials.setting import by_name, scenario_of, setting_of
+from rl_drug_dosage.trials.setting import by_name, refuse_models, scenario_of, setting_of
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.csv_text import csv_text
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.loggers import Logger
@@ -131,6 +132,7 @@ class Evaluation(Result):
         """Courses of the monitored output."""
         return draw_concentration(self.episodes, self.title)
 
+    @checked
     def save(self, folder: str | Path) -> tuple[Path, ...]:
         """The three figures, the data if ``save_data`` was asked for, and in a dosing scenario the report."""
         place = prepare_folder(Path(folder))
@@ -165,6 +167,7 @@ def evaluate(options: EvaluationOptions, *, progress: Progress = quiet) -> Evalu
     task = _scenario(model, path, options, given)
     record: Mapping[str, Any] = {}
     if task is None:
+        refuse_models(model, options.simulator, options.controller)
         if folder is not None:
             prepare_folder(folder)
         progress(f"running {options.num_episodes:,} episodes of {model.env_id}", 0.0)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from rl_drug_dosage.errors import BadPluginError, RlDrugDosageError, in_one_line
 from rl_drug_dosage.training.gym_spaces import NotInSpaceError, short_repr, to_vector
+from rl_drug_dosage.utils.foreign import is_interrupt
 
 __all__ = ["Contract", "Step", "in_range"]
 
@@ -117,7 +118,9 @@ class Contract:
             yield
         except RlDrugDosageError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             frame = traceback.extract_tb(error.__traceback__)[-1]
             text = in_one_line(error)
             if _is_of_gymnasium(frame.filename):

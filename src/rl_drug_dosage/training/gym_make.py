@@ -14,6 +14,7 @@ from rl_drug_dosage.ppo.action_space import ActionSpace
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.gym_envs import EnvBatch, SeparateEnvs, VectorEnvs
 from rl_drug_dosage.training.gym_spaces import action_space_of, flat_size
+from rl_drug_dosage.utils.foreign import is_interrupt
 
 __all__ = ["Batch", "make_batch", "make_one", "space_of"]
 
@@ -115,7 +116,9 @@ def _made[T](make: Callable[[], T], env_id: str) -> T:
         return make()
     except RlDrugDosageError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         first = str(error).strip().splitlines() or [type(error).__name__]
         frame = traceback.extract_tb(error.__traceback__)[-1]
         known = isinstance(error, gymnasium.error.Error | TypeError | ValueError | ImportError)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from rl_drug_dosage.errors import TrainingError
+from rl_drug_dosage.errors import CheckpointError, TrainingError
 from rl_drug_dosage.ppo.action_space import ActionSpace
 from rl_drug_dosage.ppo.learner import Learner
 from rl_drug_dosage.ppo.model_file import save_model
@@ -25,6 +25,7 @@ from rl_drug_dosage.training.progress import Moment
 from rl_drug_dosage.training.report import culprit, mean_over_seeds, scalars
 from rl_drug_dosage.training.run_folder import RunFolder
 from rl_drug_dosage.training.run_result import RunResult
+from rl_drug_dosage.utils.foreign import is_interrupt
 from rl_drug_dosage.utils.loggers import JsonLinesLogger, Logger, Loggers, TensorBoardLogger
 from rl_drug_dosage.utils.progress import Progress
 from rl_drug_dosage.utils.wandb import WandbOptions, start_wandb
@@ -101,11 +102,13 @@ class Run:
 
         Raises:
             TrainingError: a loss that is not finite.
+            CheckpointError: a finished run without its model.
             BadPluginError: an environment that breaks its contract.
         """
         plan, state, update = self.plan, at.state, at.update
         self._cut_told = False
         if update >= plan.num_updates:
+            self._require_models()
             self._say("the run is complete already")
             return RunResult(self.folder, (), update * plan.batch_size, True, None, 0.0, 0.0)
         start = time.perf_counter()
@@ -130,6 +133,21 @@ class Run:
             self.again,
             self._never_varied(state) if update else (),
         )
+
+    def _require_models(self) -> None:
+        """Refuse the folder of a finished run that has lost a model.
+
+        Raises:
+            CheckpointError: names the files.
+        """
+        own = [self.folder, *(self.folder.of_seed(s) for s in self.program.seeds if len(self.program.seeds) > 1)]
+        lost = [str(f.model) for f in own if not f.model.is_file()]
+        if lost:
+            raise CheckpointError(
+                f"{self.folder.path} is complete at {self.plan.total_timesteps:,} steps, but {', '.join(lost)} is "
+                "missing: restore it from a copy, or train longer, which writes it again (--resume "
+                f"{self.folder.path} --total-timesteps N with N above {self.plan.total_timesteps})"
+            )
 
     def _never_varied(self, state: Any) -> tuple[str, ...]:
         """A sentence that names the inputs that were constant in the training of every seed."""
@@ -159,8 +177,9 @@ class Run:
         while update < plan.num_updates and interrupts.received is None:
             try:
                 new, report = self.program(state)
-            except Exception:
-                self._kept(state, update)
+            except BaseException as error:
+                if not is_interrupt(error):
+                    self._kept(state, update)
                 raise
             report = jax.device_get(report)
             if reason := culprit(report, self.program.seeds):

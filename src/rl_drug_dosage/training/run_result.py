@@ -12,6 +12,7 @@ import numpy as np
 from rl_drug_dosage.errors import OutputError
 from rl_drug_dosage.training.episodes import Summary
 from rl_drug_dosage.training.run_folder import RunFolder
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.lock import LOCK_FILE
 from rl_drug_dosage.utils.result import Result, figure_of_size
@@ -84,6 +85,7 @@ class RunResult(Result):
             axes.legend()
         return figure
 
+    @checked
     def save(self, folder: str | Path) -> tuple[Path, ...]:
         """Copy the run's files, which lie in ``folder.path`` already, to another folder that holds none of them.
 

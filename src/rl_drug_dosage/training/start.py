@@ -79,6 +79,8 @@ def start(
 
 def _options(task: Task, given: str | Mapping[str, Any]) -> tuple[Task, str]:
     """The options of the environment, drug models of the user's among the scenario's own."""
+    if not isinstance(given, str | Mapping):
+        raise ConfigError(f"env_kwargs must be a JSON text or a mapping of names to values, not {given!r}")
     read = given if isinstance(given, Mapping) else TrainConfig(env_kwargs=given).env_options()
     task, options = with_option_models(task, read)
     return task, env_kwargs_text(given, options)

@@ -27,6 +27,7 @@ from rl_drug_dosage.training.task import (
     with_option_models,
 )
 from rl_drug_dosage.utils.files import atomic_write, swept
+from rl_drug_dosage.utils.foreign import is_interrupt
 from rl_drug_dosage.utils.progress import Progress, quiet
 from rl_drug_dosage.utils.wandb import require_wandb
 
@@ -99,8 +100,8 @@ def _first_run(
         run = Run(plan, record.options, folder, program, progress, record.history(), named)
         try:
             return run.execute(Start(state, 0, first, fresh=True))
-        except (Exception, SystemExit):
-            if not run.updates:
+        except BaseException as error:
+            if not run.updates and not is_interrupt(error):
                 folder.remove()
             raise
 

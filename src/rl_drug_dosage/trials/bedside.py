@@ -14,8 +14,10 @@
 see `step_policy`. Research and education only: it never treats a patient.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -26,18 +28,20 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_drug_dosage.clinic.doubt import in_doubt
+from rl_drug_dosage.clinic.faults import check_amounts, decide, faults_of
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.errors import BadPluginError, ConfigError
+from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, Fixed, plain_number
 from rl_drug_dosage.policies.adapters.learnt import dosing_policy, model_path
 from rl_drug_dosage.ppo.model_file import load_model
 from rl_drug_dosage.registry import POLICY, Found, is_file_reference
 from rl_drug_dosage.trials.entrants import enter
 from rl_drug_dosage.trials.plausible import check_controller, check_levels, finite_number, read_covariates
-from rl_drug_dosage.trials.setting import scenario_of, setting_for, setting_of
+from rl_drug_dosage.trials.setting import refuse_models, scenario_of, setting_for, setting_of
 from rl_drug_dosage.trials.step_policy import StepPolicy
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.runtime import keep_programs
 
 __all__ = ["Bedside", "Course", "load_policy"]
@@ -51,8 +55,8 @@ def load_policy(
     policy: object,
     scenario: "str | Path | Scenario",
     *,
-    controller: object = None,
-    simulator: object = None,
+    controller: "str | Path | DrugModel | None" = None,
+    simulator: "str | Path | DrugModel | None" = None,
     seed: int = 1,
     accept_changed: bool = False,
 ) -> "Bedside": ...
@@ -63,19 +67,20 @@ def load_policy(
     policy: object,
     scenario: None = None,
     *,
-    controller: object = None,
-    simulator: object = None,
+    controller: "str | Path | DrugModel | None" = None,
+    simulator: "str | Path | DrugModel | None" = None,
     seed: int = 1,
     accept_changed: bool = False,
 ) -> "Bedside | StepPolicy": ...
 
 
+@checked
 def load_policy(
     policy: object,
     scenario: "str | Path | Scenario | None" = None,
     *,
-    controller: object = None,
-    simulator: object = None,
+    controller: "str | Path | DrugModel | None" = None,
+    simulator: "str | Path | DrugModel | None" = None,
     seed: int = 1,
     accept_changed: bool = False,
 ) -> "Bedside | StepPolicy":
@@ -99,11 +104,14 @@ def load_policy(
         ConfigError: no scenario given, an oracle (which needs the truth), or a policy that does not fit.
         ModelFileError: a model of another scenario.
     """
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"--seed must be from 0 to 4294967295, not {seed}")
     keep_programs()
     if (file := _model_file(policy)) is not None:
         model = load_model(file)
         task = scenario_of(model, file, scenario)
         if task is None:
+            refuse_models(model, simulator, controller)
             return StepPolicy(model)
         setting = setting_of(
             model, file, task, simulator=simulator, controller=controller, accept_changed=accept_changed
@@ -116,7 +124,8 @@ def load_policy(
     entrant = enter(setting, policy, seed=seed)
     if entrant.sees_truth:
         raise ConfigError(f"policy {policy!r} needs the patient's true parameters, which nobody has at a bedside")
-    return Bedside(setting.task, entrant.policy, seed=seed, controller=setting.controller)
+    own = entrant.name if entrant.own else ""
+    return Bedside(setting.task, entrant.policy, seed=seed, controller=setting.controller, own=own)
 
 
 def _model_file(policy: object) -> Path | None:
@@ -154,12 +163,19 @@ class Bedside:
         seed: of a policy that draws its doses.
         controller: the drug model that the policy believes: patients for whose covariates it has no parameters are
             refused.
+        own: name of a policy from outside the package, for messages about what it does wrong.
     """
 
     def __init__(
-        self, named: Found[Scenario], policy: Policy, *, seed: int = 1, controller: DrugModel | None = None
+        self,
+        named: Found[Scenario],
+        policy: Policy,
+        *,
+        seed: int = 1,
+        controller: DrugModel | None = None,
+        own: str = "",
     ) -> None:
-        self.named, self.seed, self.controller = named, seed, controller
+        self.named, self.seed, self.controller, self.own = named, seed, controller, own
         self.policy = jax.tree.map(jnp.asarray, policy)
         axes = record_axes(_blank(self.scenario, 1, {c.name: np.zeros(1) for c in self.scenario.covariates}))
         self.first_memory = eqx.filter_jit(lambda policy, record: jax.vmap(policy.init, in_axes=(axes,))(record))
@@ -167,7 +183,7 @@ class Bedside:
         def act(policy: Policy, memory: Any, record: Record, keys: Any) -> Any:
             # Keys travel as plain numbers: making them on the host would cost more than the dose.
             own = jax.vmap(jax.random.wrap_key_data)(keys)
-            return jax.vmap(policy.act, in_axes=(0, axes, 0))(memory, record, own)
+            return jax.vmap(partial(decide, policy), in_axes=(0, axes, 0))(memory, record, own)
 
         self.advise = eqx.filter_jit(act)
 
@@ -203,6 +219,7 @@ class Bedside:
             for c in self.scenario.covariates
         )
 
+    @checked
     def start(self, covariates: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> "Course":
         """Admit a patient, or a list of them. What is possible, but unusual, is said in `Course.warnings`.
 
@@ -232,6 +249,10 @@ class Bedside:
             found[a.name] = value
         return found
 
+    def guard(self) -> contextlib.AbstractContextManager[None]:
+        """Turns what a policy from outside raises into one line that names it."""
+        return faults_of(self.own) if self.own else contextlib.nullcontext()
+
     def look(self, rows: Sequence[Mapping[str, float]], who: Sequence[str]) -> list[str]:
         """What is unusual about patients.
 
@@ -241,7 +262,8 @@ class Bedside:
         said = []
         for row, whose in zip(rows, who, strict=True):
             outside = [c.outside(row[c.name], self.named.name) for c in self.scenario.covariates]
-            said += [whose + text for text in (*outside, *self.policy.remarks(row)) if text]
+            with self.guard():
+                said += [whose + text for text in (*outside, *self.policy.remarks(row)) if text]
         if self.controller is not None:
             check_controller(self.scenario, self.controller, rows, who)
         return said
@@ -361,13 +383,16 @@ class Course:
             )
         return int(at), int(slot)
 
+    @checked
     def update(self, covariates: Mapping[str, Any]) -> None:
         """Covariates of a single patient that have changed, from the decision that is due on.
 
         Raises:
-            UnknownNameError, ConfigError: as `Bedside.start`.
+            UnknownNameError, ConfigError: as `Bedside.start`; a course of several patients.
         """
         bedside = self._bedside
+        if not self._single:
+            raise ConfigError("update is for the course of one patient: start one for each of those that change")
         now = {a.name: float(self._record.covariates[a.name][0, -1]) for a in bedside.covariates}
         now |= read_covariates(bedside.scenario.covariates, covariates)
         self._warnings += bedside.look([now], [""])
@@ -388,18 +413,23 @@ class Course:
                 f"the course has ended: {self._bedside.named.name} has {steps} decisions; start a new one"
             )
         if self._advice is None:
-            if self._memory is None:
-                self._memory = self._bedside.first_memory(self._bedside.policy, self._record)
-            count = self._record.dose.shape[0]
-            keys = self._key.integers(2**32, size=(count, 2), dtype=np.uint32)
-            dose, memory = self._bedside.advise(self._bedside.policy, self._memory, self._record, keys)
-            dose = jax.block_until_ready(dose)
-            self._bedside.policy.check()
-            if not np.isfinite(np.asarray(dose)).all():
-                raise BadPluginError(f"the policy gave {np.asarray(dose)[~np.isfinite(dose)][0]}: allowed are numbers")
-            self._advice = (self.decision, np.asarray(dose, np.float64), memory)
+            with self._bedside.guard():
+                dose, memory = self._advised()
+            check_amounts(self._bedside.own or type(self._bedside.policy).__name__, dose, self._bedside.scenario)
+            self._advice = (self.decision, dose, memory)
         dose = self._advice[1]
         return float(dose[0]) if self._single else dose.copy()
+
+    def _advised(self) -> tuple[np.ndarray, Any]:
+        """The policy's doses now, and its memory after them."""
+        bedside = self._bedside
+        if self._memory is None:
+            self._memory = bedside.first_memory(bedside.policy, self._record)
+        keys = self._key.integers(2**32, size=(self._record.dose.shape[0], 2), dtype=np.uint32)
+        dose, memory = bedside.advise(bedside.policy, self._memory, self._record, keys)
+        dose = jax.block_until_ready(dose)
+        bedside.policy.check()
+        return np.asarray(dose, np.float64), memory
 
     def given(self, dose: float | Sequence[float]) -> None:
         """What was given at the decision that was due, recommended or not; time moves on to the next one.
@@ -425,16 +455,15 @@ class Course:
 
     def _column(self, value: Any, what: str, *, missing: bool) -> np.ndarray:
         count = self._record.dose.shape[0]
-        listed = [value] if self._single else list(value)
         try:
+            listed = [value] if self._single else list(value)
             column = np.asarray([np.nan if v is None else plain_number(v) for v in listed], np.float64)
-        except ValueError:
+        except (TypeError, ValueError):
             column = np.zeros(0)
         bad = ~np.isfinite(column) if not missing else np.isinf(column)
         if column.shape != (count,) or bad.any():
-            raise ConfigError(
-                f"{what} {value!r}: give {'a finite number' if self._single else f'{count} finite numbers'}"
-            )
+            allowed = "a finite number" if self._single else f"{count} finite numbers"
+            raise ConfigError(f"{what} {value!r}: give {allowed}{', None where none was measured' if missing else ''}")
         return column
 
     def _whose(self, patient: int) -> str:

@@ -16,19 +16,21 @@ from typing import Any
 import numpy as np
 
 from rl_drug_dosage.clinic.adjust import adjusted
+from rl_drug_dosage.clinic.faults import check_amounts, refusals
 from rl_drug_dosage.clinic.observation import Observer
 from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.shield import Shield, shield_of
+from rl_drug_dosage.clinic.shield import REASONS, Shield, shield_of
 from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.clinic.stress import STRESSES, stressed
-from rl_drug_dosage.errors import BadPluginError, ConfigError
+from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.trials.benchmark_record import record_of
-from rl_drug_dosage.trials.entrants import Candidate, Entrant, candidates, faults_of
+from rl_drug_dosage.trials.entrants import Candidate, Entrant, candidates, guard_of
 from rl_drug_dosage.trials.setting import setting_for, task_of
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
 from rl_drug_dosage.trials.trial import Cohort, Trial, prepare_trial, run_trial
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.lock import locked
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
@@ -36,6 +38,8 @@ from rl_drug_dosage.utils.result import Result, figure_of_size
 from rl_drug_dosage.utils.seeding import Stream, generator
 
 __all__ = ["Benchmark", "BenchmarkOptions", "benchmark"]
+
+_OFF_GRID = REASONS.index("off the grid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +134,7 @@ class Benchmark(Result):
         axes.set_title(self.title, fontsize=10)
         return figure
 
+    @checked
     def save(self, folder: str | Path) -> tuple[Path, ...]:
         """Write ``benchmark.json``, ``benchmark.csv``, ``patients.csv`` and ``report.html``."""
         from rl_drug_dosage.trials.benchmark_files import write_benchmark
@@ -161,6 +166,8 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
         if folder is not None:
             prepare_folder(folder)
             held.enter_context(locked(folder, "output folder", keep=False))
+        for text in () if options.policies else refusals(setting.scenario)[1]:
+            progress(f"left out: {text}", None)
         record, trials = _compared(setting, entering, pairs, stresses, options, progress, begin, command)
         found = Benchmark(record, trials, setting.task)
         return found if folder is None else dataclasses.replace(found, files=found.save(folder))
@@ -184,10 +191,11 @@ def _compared(
         entrants.append(entrant)
         trials[entrant.name], run_s = _run(setting, entrant, options, steps)
         timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, "run_s": run_s}
-        doubtful = trials[entrant.name].doubtful.sum()
+        doubtful, moved = trials[entrant.name].doubtful.sum(), (trials[entrant.name].reason == _OFF_GRID).sum()
         steps.note(
             f"{entrant.name}: {options.patients:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
             + (f", {doubtful:,} decisions on estimates that had not converged" if doubtful else "")
+            + (f", {moved:,} doses off the grid, the nearest amount was given" if moved else "")
         )
     if options.shield:
         entrants += _shielded(setting, entrants, trials, options, steps)
@@ -227,7 +235,7 @@ def _enter_all(setting: Setting, entering: Sequence[Candidate], seed: int, steps
         start = time.perf_counter()
         with steps.step(f"compiling {candidate.name}"):
             entrant = candidate.enter(setting, seed=seed)
-            with faults_of(entrant.name, own=entrant.own):
+            with guard_of(entrant):
                 prepare_trial(setting.scenario, setting.simulator, entrant.policy, sees_truth=entrant.sees_truth)
         return entrant, time.perf_counter() - start
 
@@ -241,7 +249,7 @@ def _run(
     """The trial and its duration without compilation."""
     clock: dict[str, float] = {}
     running = steps.step(f"running {entrant.name} on {options.patients:,} patients")
-    with running, faults_of(entrant.name, own=entrant.own):
+    with running, guard_of(entrant):
         trial = run_trial(
             setting.scenario,
             setting.simulator,
@@ -251,12 +259,8 @@ def _run(
             sees_truth=entrant.sees_truth,
             clock=clock,
         )
-    lost = trial.alive & ~np.isfinite(trial.proposal)
-    if entrant.own and lost.any():
-        raise BadPluginError(
-            f"policy {entrant.name!r} gave {trial.proposal[lost][0]} at {lost.sum():,} of {trial.alive.sum():,} "
-            "decisions: allowed are numbers"
-        )
+    if entrant.own:
+        check_amounts(entrant.name, trial.proposal[trial.alive], setting.scenario)
     if trial.failed.all():
         raise ConfigError(
             f"policy {entrant.name!r}: levels or rewards of all {options.patients:,} patients are not finite: check "

@@ -1,18 +1,19 @@
 """Prepares policies for a trial: resolves references, assigns unique names, builds and tunes."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rl_drug_dosage.clinic.faults import faults_of, refusal, refusals
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.errors import BadPluginError, ConfigError, RlDrugDosageError, in_one_line
-from rl_drug_dosage.registry import POLICY, find, label_of, load_policy_definition, names, user_fault
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.registry import POLICY, find, label_of
 from rl_drug_dosage.trials.tuning import tuned
 
-__all__ = ["Candidate", "Entrant", "candidate", "candidates", "default_policies", "enter", "faults_of"]
+__all__ = ["Candidate", "Entrant", "candidate", "candidates", "default_policies", "enter", "guard_of"]
 
 
 @dataclass(frozen=True)
@@ -49,33 +50,20 @@ class Candidate:
     def enter(self, setting: Setting, *, seed: int) -> Entrant:
         """Build and tune the policy."""
         definition = self.definition
-        with faults_of(self.name, own=self.own):
+        with guard_of(self, "cannot be built" if definition.candidates is None else "cannot be tuned"):
             policy, chosen = tuned(definition, setting, seed=seed)
-            if self.own and not isinstance(policy, Policy):
-                raise BadPluginError(f"policy {self.name!r}: build(setting) gave {type(policy).__name__}, not a Policy")
         return Entrant(self.name, definition.title, policy, definition.sees_truth, chosen, definition.card, self.own)
 
 
-@contextlib.contextmanager
-def faults_of(name: str, *, own: bool) -> Iterator[None]:
-    """Turn whatever a user's policy raises into one line that names it; errors of the package's own code pass.
-
-    Raises:
-        BadPluginError: the policy fails.
-    """
-    try:
-        yield
-    except RlDrugDosageError:
-        raise
-    except (Exception, SystemExit) as error:
-        if not own:
-            raise
-        raise BadPluginError(f"policy {name!r} fails: {user_fault(error) or in_one_line(error)}") from error
+def guard_of(one: Candidate | Entrant, does: str = "fails") -> contextlib.AbstractContextManager[None]:
+    """Turns what a policy from outside raises into one line that names it; errors of the package's own code pass."""
+    return faults_of(one.name, does) if one.own else contextlib.nullcontext()
 
 
 def default_policies(scenario: Scenario) -> tuple[str, ...]:
     """All clinical policies that fit the scenario."""
-    return tuple(n for n in names(POLICY) if not load_policy_definition(n).refuses(scenario))
+    reasons, _ = refusals(scenario)
+    return tuple(name for name, reason in reasons.items() if not reason)
 
 
 def candidate(setting: Setting, reference: object, name: str = "") -> Candidate:
@@ -96,10 +84,12 @@ def candidate(setting: Setting, reference: object, name: str = "") -> Candidate:
         label, reference = label_of(reference)
         name = name or label
     found = find(POLICY, reference)
-    definition: PolicyDefinition = found.value
-    if reason := definition.refuses(setting.scenario):
+    one = Candidate(name or found.name, found.value, found.is_foreign)
+    with guard_of(one):
+        reason = refusal(one.definition, setting.scenario, one.name)
+    if reason:
         raise ConfigError(f"policy {found.name!r} cannot be used in {setting.task.name!r}: {reason}")
-    return Candidate(name or found.name, definition, not found.where.startswith(f"{POLICY.room}."))
+    return one
 
 
 def candidates(setting: Setting, policies: Sequence[object] | Mapping[str, object]) -> list[Candidate]:

@@ -9,11 +9,13 @@ from rl_drug_dosage.errors import ConfigError, OutputError
 from rl_drug_dosage.policies.adapters.learnt import model_path
 from rl_drug_dosage.policies.adapters.onnx_export import onnx_bytes
 from rl_drug_dosage.ppo.model_file import Model, load_model
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import atomic_write
 
 __all__ = ["export_onnx"]
 
 
+@checked
 def export_onnx(model: Model | str | Path, path: str | Path) -> Path:
     """Write a trained policy as an ONNX file: observation vector (and memory) in, action (and memory) out.
 

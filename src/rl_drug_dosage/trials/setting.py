@@ -14,7 +14,7 @@ from rl_drug_dosage.clinic.fit import digests, with_models
 from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
-from rl_drug_dosage.errors import ModelFileError, UnknownNameError
+from rl_drug_dosage.errors import ConfigError, ModelFileError, UnknownNameError
 from rl_drug_dosage.policies.adapters.learnt import check_drugs, check_source
 from rl_drug_dosage.ppo.model_file import Model
 from rl_drug_dosage.registry import (
@@ -27,7 +27,7 @@ from rl_drug_dosage.registry import (
     is_file_reference,
 )
 
-__all__ = ["by_name", "scenario_of", "setting_for", "setting_of", "task_of"]
+__all__ = ["by_name", "refuse_models", "scenario_of", "setting_for", "setting_of", "task_of"]
 
 
 def setting_for(
@@ -96,6 +96,19 @@ def scenario_of(model: Model, path: Path, scenario: object = None) -> Found[Scen
     if by_name(ENVIRONMENT, model.env_id) is not None:
         return None
     return by_name(SCENARIO, model.env_id)
+
+
+def refuse_models(model: Model, simulator: object, controller: object) -> None:
+    """Refuse drug models for a model of another kind of environment, which uses none.
+
+    Raises:
+        ConfigError: one was given.
+    """
+    for option, given in (("--simulator", simulator), ("--controller", controller)):
+        if given is not None:
+            raise ConfigError(
+                f"{option} is a drug model of a dosing scenario, and {model.env_id} is none: leave {option} out"
+            )
 
 
 def setting_of(

@@ -66,6 +66,21 @@ class StepPolicy:
         return StepCourse(self)
 
 
+def _numbers(values: tuple[object, ...]) -> Float[np.ndarray, " value"]:
+    """The values as numbers, those of arrays one after the other; not finite where one is no number."""
+    try:
+        return np.concatenate([np.ravel(_number(v)) for v in values]).astype(np.float32)
+    except (TypeError, ValueError):
+        return np.full(1, np.nan, np.float32)
+
+
+def _number(value: object) -> Array:
+    found = np.asarray(value)
+    if found.dtype.kind not in "iuf":
+        raise TypeError
+    return found
+
+
 class StepCourse:
     """One course: enter observations and doses given, and get the next dose."""
 
@@ -88,7 +103,7 @@ class StepCourse:
             ConfigError: the number of values differs from the environment's, or a value is not finite.
         """
         size = self._owner.observation_size
-        observed = np.asarray(values, np.float32).ravel()
+        observed = _numbers(values)
         if observed.size != size or not np.isfinite(observed).all():
             count = "a finite number" if size == 1 else f"{size} finite numbers"
             raise ConfigError(f"an observation of {self._owner.env_id} is {count}, not {values}")
@@ -119,7 +134,7 @@ class StepCourse:
         Raises:
             ConfigError: the number of values differs from the policy's, or a value is not finite.
         """
-        amounts = np.asarray(dose, np.float32).ravel()
+        amounts = _numbers(dose)
         if amounts.size != self._policy.low.size or not np.isfinite(amounts).all():
             raise ConfigError(
                 f"a dose for {self._owner.env_id} is {self._policy.low.size} finite number(s), not {dose}"

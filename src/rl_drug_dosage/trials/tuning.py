@@ -11,10 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_drug_dosage.clinic.faults import not_stacked, require_policy
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.rollout import rollout
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import simulator_of
+from rl_drug_dosage.errors import BadPluginError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 
@@ -32,8 +34,11 @@ def tuned(definition: PolicyDefinition, setting: Setting, *, seed: int) -> tuple
     The score of a candidate is its mean attainment over the cohort; ties are broken by the higher mean reward.
     """
     if definition.candidates is None:
-        return definition.build(setting), {}
+        return require_policy(definition.build(setting), definition.title), {}
     stacked = definition.candidates(setting, generator(seed, Stream.TUNE))
+    require_policy(stacked, definition.title, "candidates(setting, rng)")
+    if said := not_stacked(stacked):
+        raise BadPluginError(f"policy {definition.title!r}: candidates(setting, rng) returned {said}: stack them")
     # The clinic tunes on patients simulated from its own model.
     model = simulator_of(setting.scenario, setting.controller.name)
     arrays, rest = eqx.partition(stacked, eqx.is_array)

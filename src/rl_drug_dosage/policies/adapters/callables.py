@@ -20,10 +20,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from rl_drug_dosage.clinic.faults import faults_of, require_policy
 from rl_drug_dosage.clinic.observation import Observer, observer_from
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.errors import BadPluginError, ConfigError
-from rl_drug_dosage.policies.adapters.host import Agent, Host, HostPolicy, Remembered, last_line
+from rl_drug_dosage.policies.adapters.host import Agent, Host, HostPolicy, Remembered
 
 __all__ = ["as_definition", "host_policy"]
 
@@ -31,13 +32,14 @@ _OPTIONS = "observation_options"
 """Attribute of an agent with its observation options."""
 
 
-def as_definition(thing: Any) -> PolicyDefinition | None:
+def as_definition(thing: Any, where: str = "") -> PolicyDefinition | None:
     """Make a policy definition from an object, or return None if the object cannot be a policy.
 
     Args:
         thing: a `Policy`; a function ``build(setting)`` that makes one (its argument has this name, or is annotated as
             a `Setting`); an agent with ``predict(observation)`` that returns actions or (actions, state); or a function
             of observations. A recurrent ``predict`` also takes ``state`` and ``episode_start``.
+        where: where the object is, for messages.
 
     Raises:
         BadPluginError: a class instead of an object.
@@ -46,7 +48,9 @@ def as_definition(thing: Any) -> PolicyDefinition | None:
         return PolicyDefinition(title=type(thing).__name__, build=lambda setting: thing)
     if isinstance(thing, type):
         if issubclass(thing, Policy) or callable(getattr(thing, "predict", None)):
-            raise BadPluginError(f"policy {thing.__name__} is a class: give an instance, {thing.__name__}(...)")
+            raise BadPluginError(
+                f"{where or 'the policy'}: {thing.__name__} is a class: give an instance, {thing.__name__}(...)"
+            )
         return None
     name = _name(thing)
     if callable(getattr(thing, "predict", None)):
@@ -82,15 +86,8 @@ def _builds(function: Callable[..., Any]) -> bool:
 
 
 def _built(build: Callable[[Setting], Any], name: str, setting: Setting) -> Policy:
-    try:
-        policy = build(setting)
-    except (Exception, SystemExit) as error:
-        raise BadPluginError(f"policy {name!r} cannot be built: {last_line(error)}") from error
-    if not isinstance(policy, Policy):
-        raise BadPluginError(
-            f"policy {name!r}: build(setting) returned {type(policy).__name__}, it must return a Policy"
-        )
-    return policy
+    with faults_of(name, "cannot be built"):
+        return require_policy(build(setting), name)
 
 
 def host_policy(agent: Agent, setting: Setting, options: Mapping[str, Any], *, spaces: Any = None) -> HostPolicy:
@@ -167,12 +164,10 @@ def _recurrent(thing: Any, name: str, size: int, given: Mapping[str, Any]) -> Ag
     """The agent with its state, whose shapes are found by calls with two and three patients; None without state."""
 
     def state_of(count: int) -> Any:
-        try:
+        with faults_of(name, "fails at the first decision"):
             came = thing.predict(
                 np.zeros((count, size), np.float32), state=None, episode_start=np.ones(count, bool), **given
             )
-        except (Exception, SystemExit) as error:
-            raise BadPluginError(f"policy {name!r} fails at the first decision: {last_line(error)}") from error
         return came[1] if isinstance(came, tuple) and len(came) == 2 else None
 
     two = state_of(2)

@@ -1,7 +1,6 @@
 """Runs agents that JAX cannot trace, by a host callback on a batch of patients."""
 
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +12,15 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.faults import not_real
 from rl_drug_dosage.clinic.observation import Observer
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.errors import BadPluginError, in_one_line
+from rl_drug_dosage.errors import BadPluginError
+from rl_drug_dosage.utils.foreign import blame, is_interrupt
 
-__all__ = ["Agent", "Host", "HostPolicy", "last_line"]
+__all__ = ["Agent", "Host", "HostPolicy"]
 
 Remembered = tuple[np.ndarray, ...]
 
@@ -53,7 +54,7 @@ class Host:
     def __init__(self, agent: Agent, low: float, high: float) -> None:
         self.agent, self.low, self.high = agent, low, high
         self._lock = threading.Lock()
-        self._failure: BadPluginError | None = None
+        self._failure: BaseException | None = None
 
     def __call__(self, observation: Any, memory: Any, first: Any) -> tuple[np.ndarray, Remembered]:
         """Call the agent for any number of leading axes, as `jax.vmap` adds them."""
@@ -83,15 +84,16 @@ class Host:
                 return self._checked(action, len(rows)), self._kept(after, len(rows))
             except BadPluginError as error:
                 self._failure = error
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything
-                self._failure = BadPluginError(f"policy {self.agent.name!r} fails: {last_line(error)}")
+            except BaseException as error:  # noqa: BLE001 - foreign code may raise anything
+                failed = BadPluginError(f"policy {self.agent.name!r} fails: {blame(error)}")
+                self._failure = error if is_interrupt(error) else failed
         return np.full(len(rows), np.nan, np.float32), memory
 
     def _checked(self, came: Any, count: int) -> np.ndarray:
         """Check for one finite action per patient, within the range."""
         name, allowed = self.agent.name, f"one action per patient, an array of shape ({count},) or ({count}, 1)"
-        if np.iscomplexobj(came):
-            raise BadPluginError(f"policy {name!r} returned complex numbers: allowed is {allowed}")
+        if said := not_real(came):
+            raise BadPluginError(f"policy {name!r} returned {said}: allowed is {allowed}")
         try:
             action = np.asarray(came, np.float64)
         except (TypeError, ValueError):
@@ -124,13 +126,6 @@ class Host:
                 f"policy {self.agent.name!r} returned a state of shapes {[m.shape for m in found]}, not {expected}"
             )
         return found
-
-
-def last_line(error: BaseException) -> str:
-    """The error, with file and line."""
-    text = in_one_line(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 
 
 class HostPolicy(Policy):

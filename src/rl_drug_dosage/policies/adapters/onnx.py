@@ -17,9 +17,10 @@ from rl_drug_dosage.clinic.observation import SEEN
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.errors import BadPluginError, DependencyError, ModelFileError
 from rl_drug_dosage.policies.adapters.callables import host_policy
-from rl_drug_dosage.policies.adapters.host import Agent, Remembered, last_line
+from rl_drug_dosage.policies.adapters.host import Agent, Remembered
 from rl_drug_dosage.policies.adapters.learnt import check_trained_for
 from rl_drug_dosage.ppo.model_record import check_record
+from rl_drug_dosage.utils.foreign import blame, guarded
 
 __all__ = ["METADATA", "read_policy"]
 
@@ -68,10 +69,8 @@ def _session(path: Path) -> Any:
     # Calls are serialised, and a second thread would not speed up a small network.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    try:
+    with guarded(lambda error: f"{path} cannot be read as ONNX: {blame(error)}"):
         return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise BadPluginError(f"{path} cannot be read as ONNX: {last_line(error)}") from error
 
 
 def _record(session: Any, path: Path) -> dict[str, Any] | None:

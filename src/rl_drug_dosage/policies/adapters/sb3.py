@@ -19,7 +19,7 @@ from typing import Any
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.errors import BadPluginError, DependencyError
 from rl_drug_dosage.policies.adapters.callables import as_definition
-from rl_drug_dosage.policies.adapters.host import last_line
+from rl_drug_dosage.utils.foreign import blame, guarded
 
 __all__ = ["load_agent", "read_policy"]
 
@@ -60,12 +60,12 @@ def load_agent(path: str | Path, observation_options: Mapping[str, Any] | None =
     path = Path(path)
     algorithm = _algorithm(path)
     _warn(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            agent = algorithm.load(path, device="cpu")
-    except Exception as error:
-        raise BadPluginError(f"{path} cannot be loaded by Stable-Baselines3: {last_line(error)}") from error
+    with (
+        guarded(lambda error: f"{path} cannot be loaded by Stable-Baselines3: {blame(error)}"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        agent = algorithm.load(path, device="cpu")
     return _Named(agent, path.name, observation_options or {})
 
 
