@@ -94,7 +94,7 @@ def test_a_model_without_closed_form_gives_the_same_levels(choosing):
     p = interval_parameters(model, choosing, facts, truth.eta, None, zero)
     start = jnp.asarray([300.0, 200.0])[: len(model.structure.compartments)]
     for choice in range(5):
-        mg = administered(choosing, Prescription(jnp.asarray(500.0), jnp.asarray(choice)), facts)
+        mg = administered(choosing, Prescription(jnp.asarray(500.0), jnp.asarray(choice)), facts, jnp.asarray(0))
         exact = play(model, choosing, p, start, mg, zero)
         # a late dose of 0 h keeps the interval from being propagated in one go
         rows = {name: jnp.repeat(value, len(segment_ends(choosing)), axis=0) for name, value in p.items()}

@@ -46,6 +46,7 @@ __all__ = [
     "Scenario",
     "ShieldLimits",
     "TrainingSettings",
+    "intervals_before",
 ]
 
 
@@ -82,7 +83,8 @@ class Goal:
         title: the primary endpoint in words, with its unit.
         targets: all must be met.
         harms: events that are counted.
-        judged: decision intervals that count; None means all.
+        judged: decision intervals that count; None means all, or, with AUC24 and shorter intervals, all that end a
+            whole day.
     """
 
     title: str
@@ -281,6 +283,10 @@ class Scenario(ByValue):
             raise ConfigError(f"{self.title}: drug models are {self.models}: give at least one, each once")
         object.__setattr__(self, "covariates", completed(self))
         timetable(self.schedule, self.dosage)
+        back = intervals_before(self.schedule, self.goal)
+        if back and self.goal.judged is None:
+            whole = tuple(range(back, self.schedule.decisions))
+            object.__setattr__(self, "goal", dataclasses.replace(self.goal, judged=whole))
         self._check_times()
         self._check_covariates()
         for name in self.models:
@@ -296,9 +302,10 @@ class Scenario(ByValue):
         strangers = sorted(set(self.monitoring.at_h) - set(schedule.output_times_h))
         if strangers:
             self._refuse(f"monitoring.at_h {strangers} h", f"output times, {schedule.output_times_h} h")
-        if self.dosage.at_h[-1] + self.dosage.duration_h > schedule.interval_h * (1.0 + 1e-9):
+        longest_h, last_h = self.dosage.longest_h, timetable(schedule, self.dosage).at_h[-1]
+        if last_h + longest_h > schedule.interval_h * (1.0 + 1e-9):
             self._refuse(
-                f"dosage.duration_h {self.dosage.duration_h:g} h from {self.dosage.at_h[-1]:g} h on",
+                f"dosage: an infusion of {longest_h:g} h from {last_h:g} h on",
                 f"one that ends within the interval of {schedule.interval_h:g} h",
             )
         listed = {
@@ -392,6 +399,14 @@ class Scenario(ByValue):
             if w.aim is not None:
                 aim[:, i] = w.aim
         return low.astype(np.float32), high.astype(np.float32), aim.astype(np.float32)
+
+
+def intervals_before(schedule: Schedule, goal: Goal) -> int:
+    """How many intervals before an interval belong to the 24 h that end with it; 0 where no AUC24 is judged."""
+    wanted = any(part.metric == "auc24" for part in (*goal.targets, *goal.harms))
+    count = round(24.0 / schedule.interval_h)
+    whole = count > 1 and math.isclose(count * schedule.interval_h, 24.0, rel_tol=1e-6)
+    return count - 1 if wanted and whole else 0
 
 
 def _edges(target: Target, ends_h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
