@@ -21,7 +21,7 @@ from rl_drug_dosage.pkpd import Dose, Fixed, Target, every, make_covariates, mak
 from rl_drug_dosage.policies import label, mipd, oracle, random
 from rl_drug_dosage.policies.adapters.learnt import PpoDosing
 from rl_drug_dosage.registry import find_scenario
-from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
+from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.trials.statistics import endpoints
 from rl_drug_dosage.trials.trial import Cohort, run_trial
 from rl_drug_dosage.utils.seeding import Stream, key_for

@@ -79,7 +79,7 @@ def _dosage(scenario: Scenario) -> tuple[str, ...]:
     return (
         f"{len(dosage.amounts)} amounts from {dosage.amounts[0]:g} to {dosage.amounts[-1]:g} {dosage.unit}{per}: "
         + ", ".join(f"{a:g}" for a in dosage.amounts),
-        f"usual {dosage.usual:g} {dosage.unit}; into {dosage.compartment}, {given}, at {times}{"" if dosage.first_at_h else " h"} after the decision",
+        f"usual {dosage.usual:g} {dosage.unit}; into {dosage.compartment}, {given}, at {times}{'' if dosage.first_at_h else ' h'} after the decision",
         f"Source: {dosage.source}",
     )
 
