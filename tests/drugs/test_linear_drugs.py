@@ -274,7 +274,7 @@ def test_mccune_2014_gives_the_area_of_the_product_information():
 
 
 def test_mccune_2014_time_sex_and_transcription():
-    """PKPDsim's constants but for clearance and reference masses, which are 62 and 59 kg; volumes 1.07 times in women."""
+    """PKPDsim's constants but for clearance and the reference masses, 62 and 59 kg; volumes 1.07 times in women."""
     model = drug("busulfan_mccune2014")
     ffm = 42.92 * 1.7**2 * 80 / (30.93 * 1.7**2 + 80)
     on_cl, on_v = (ffm + 0.509 * (80 - ffm)) / 62, (ffm + 0.203 * (80 - ffm)) / 59

@@ -221,7 +221,7 @@ def play(  # noqa: PLR0913 - what an interval depends on
         return play_with(propagators(model, scenario, p, late_h=late_h, area=area), x, dose)
     if dosage.highest_rate_per_h is not None:
         raise ConfigError(
-            f"{scenario.title}: dosage.highest_rate_per_h needs a linear drug model whose parameters are constant over an "
+            f"{scenario.title}: dosage.highest_rate_per_h needs a linear drug model with constant parameters over an "
             f"interval, without an intake, and {model.name} is not: leave it out"
         )
     into = structure.compartments.index(dosage.compartment)

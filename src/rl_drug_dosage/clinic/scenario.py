@@ -403,7 +403,7 @@ class Scenario(ByValue):
 
 def intervals_before(schedule: Schedule, goal: Goal) -> int:
     """How many intervals before an interval belong to the 24 h that end with it; 0 where no AUC24 is judged."""
-    wanted = any(part.metric == "auc24" for part in (*goal.targets, *goal.harms))
+    wanted = "auc24" in [*(t.metric for t in goal.targets), *(h.metric for h in goal.harms)]
     count = round(24.0 / schedule.interval_h)
     whole = count > 1 and math.isclose(count * schedule.interval_h, 24.0, rel_tol=1e-6)
     return count - 1 if wanted and whole else 0

@@ -70,8 +70,8 @@ def timetable(schedule: Schedule, dosage: Dosage) -> Timetable:
     """
     if dosage.first_at_h:
         at_h = tuple(sorted({*dosage.at_h, *dosage.first_at_h}))
-        given, first = (np.asarray([float(t in own) for t in at_h]) for own in (dosage.at_h, dosage.first_at_h))
-        return Timetable(at_h, given[None], np.ones(1, int), first)
+        usual, first = (np.asarray([float(t in own) for t in at_h]) for own in (dosage.at_h, dosage.first_at_h))
+        return Timetable(at_h, usual[None], np.ones(1, int), first)
     if not dosage.intervals_h:
         return Timetable(dosage.at_h, np.ones((1, len(dosage.at_h))), np.ones(1, int))
     decision_h = schedule.interval_h
@@ -93,8 +93,8 @@ def timetable(schedule: Schedule, dosage: Dosage) -> Timetable:
     at_h = tuple(sorted({round(t, 9) for row in times for t in row}))
     if dosage.duration_h > 0 and min(np.diff([*at_h, decision_h]), default=decision_h) < dosage.longest_h - 1e-9:
         raise ConfigError(
-            f"dosage: an infusion of {dosage.longest_h:g} h is longer than the {np.diff([*at_h, decision_h]).min():g} h "
-            f"between two times of dosage.intervals_h {dosage.intervals_h}: infusions would overlap"
+            f"dosage: an infusion of {dosage.longest_h:g} h is longer than the {np.diff([*at_h, decision_h]).min():g} "
+            f"h between two times of dosage.intervals_h {dosage.intervals_h}: infusions would overlap"
         )
     given = np.asarray([[float(round(t, 9) in {round(u, 9) for u in row}) for t in at_h] for row in times])
     waits = np.asarray([max(round(e / decision_h), 1) for e in dosage.intervals_h])

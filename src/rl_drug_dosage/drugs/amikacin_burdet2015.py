@@ -155,8 +155,8 @@ DRUG = DrugModel(
             "study adds the standard deviations (combined1)"
         ),
         (
-            "population size, and ranges of 45-126 kg and 4-412 mL/min, come from a public mrgsolve file of the paper's "
-            "model without covariates; the ranges here are narrower or wider, see the covariates"
+            "population size, and ranges of 45-126 kg and 4-412 mL/min, come from a public mrgsolve file of the "
+            "paper's model without covariates; the ranges here are narrower or wider, see the covariates"
         ),
         "pages and DOI are unverified: no record of the paper was read",
     ),

@@ -138,7 +138,10 @@ DRUG = DrugModel(
             low=3.0,
             high=160.0,
             typical=70.0,
-            source="McCune 2014, abstract: man of 70 kg; range unverified and virtual cohort around the CDC's medians: this project's choice",
+            source=(
+                "McCune 2014, abstract: man of 70 kg; range unverified, and virtual cohort around the CDC's medians: "
+                "this project's choice"
+            ),
             meaning="total body weight",
             distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"], c["female"]), 0.15),
             column="WT",
@@ -150,7 +153,9 @@ DRUG = DrugModel(
             low=45.0,
             high=205.0,
             typical=176.0,
-            source="range unverified; typical value, and virtual cohort around the CDC's medians: this project's choice",
+            source=(
+                "range unverified; typical value, and virtual cohort around the CDC's medians: this project's choice"
+            ),
             meaning="height",
             distribution=Normal(
                 lambda c: growth_height_cm(c["age_y"], c["female"]),

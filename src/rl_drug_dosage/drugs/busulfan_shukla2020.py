@@ -121,7 +121,9 @@ DRUG = DrugModel(
             low=45.0,
             high=205.0,
             typical=122.0,
-            source="range unverified; typical value, and virtual cohort around the CDC's medians: this project's choice",
+            source=(
+                "range unverified; typical value, and virtual cohort around the CDC's medians: this project's choice"
+            ),
             meaning="height",
             distribution=Normal(
                 lambda c: growth_height_cm(c["age_y"], c["female"]),

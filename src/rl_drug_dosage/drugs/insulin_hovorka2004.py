@@ -218,8 +218,8 @@ DRUG = DrugModel(
             Param(
                 0.9,
                 "1",
-                "this project's choice: independent, one patient in sixteen would produce less glucose than they use and "
-                "need no insulin, which type 1 diabetes excludes; with 0.9 it is less than one in a million",
+                "this project's choice: independent, one patient in sixteen would produce less glucose than they use "
+                "and need no insulin, which type 1 diabetes excludes; with 0.9 it is less than one in a million",
                 "correlation of ln EGP0 and ln F01",
                 unverified=True,
             ),
@@ -284,8 +284,8 @@ DRUG = DrugModel(
         "no exercise, no glucagon, no circadian rhythm, no glucose sensor error",
         "without the basal infusion assumed at the start, glucose rises from the first hour",
         (
-            "the typical patient needs 0.13 U/kg a day of basal insulin, a clinic's about 0.31: scenario t1d scales the "
-            "sensitivities"
+            "the typical patient needs 0.13 U/kg a day of basal insulin, a clinic's about 0.31: scenario t1d scales "
+            "the sensitivities"
         ),
         "endogenous production can become negative (x3 above 1) after very large doses; the paper sets no floor",
     ),

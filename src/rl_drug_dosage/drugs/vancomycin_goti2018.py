@@ -139,8 +139,8 @@ DRUG = DrugModel(
             "by WT/70 based on a sentence in the Methods"
         ),
         (
-            "CVs are read as exact (omega^2 = ln(1 + CV^2): nlmixr2lib, posologyr), 0.510 for V1; PKPDsim takes omega^2 = "
-            "CV^2, 0.666: two against one, and the paper does not say"
+            "CVs are read as exact (omega^2 = ln(1 + CV^2): nlmixr2lib, posologyr), 0.510 for V1; PKPDsim takes "
+            "omega^2 = CV^2, 0.666: two against one, and the paper does not say"
         ),
         (
             "residual error is the paper's 22.7 % and 3.4 mg/L, variances added; PKPDsim deliberately lowers it to "

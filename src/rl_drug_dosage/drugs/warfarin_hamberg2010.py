@@ -196,7 +196,7 @@ DRUG = DrugModel(
         ),
     ),
     second_source=(
-        "ReiL, DavAug/mipd-warfarin and nlmixr2lib Xia_2024_warfarin.R: kinetics agree; gamma and transit times agree in "
-        "the first two, Xia has another column of the same table"
+        "ReiL, DavAug/mipd-warfarin and nlmixr2lib Xia_2024_warfarin.R: kinetics agree; gamma and transit times agree "
+        "in the first two, Xia has another column of the same table"
     ),
 )

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
-from rl_drug_dosage.clinic.areas import since_start
 from rl_drug_dosage.clinic.adjust import adjusted
+from rl_drug_dosage.clinic.areas import since_start
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.fit import with_models
 from rl_drug_dosage.clinic.observation import ACTIONS, Observer, observer_of

@@ -1,14 +1,15 @@
 """Gentamicin after cardiothoracic surgery: once daily for ten days, AUC24 70-100 mg h/L and trough below 1 mg/L.
 
 **What the clinic knows.** Before the first dose: body weight. Every day: creatinine clearance, which is unstable. On
-every other day levels are drawn 1 h and 8 h after the start of the infusion; both results are known before the next dose.
+every other day levels are drawn 1 h and 8 h after the start of the infusion; both results are known before the next
+dose.
 
-**The goal** is that of once-daily dosing, by area. A peak of 7-10 mg/L with a trough below 2 mg/L, the targets of Staatz
-2005, belongs to divided doses: once a day it would mean an AUC24 of 46-64 mg h/L.
+**The goal** is that of once-daily dosing, by area. A peak of 7-10 mg/L with a trough below 2 mg/L, the targets of
+Staatz 2005, belongs to divided doses: once a day it would mean an AUC24 of 46-64 mg h/L.
 
 **Patients** follow Staatz 2005, the only model here, with a creatinine clearance of 60 mL/min or more at the start: the
-interval is 24 h for all, and the Hartford nomogram gives patients below that 36 or 48 h. Creatinine clearance drifts from day to day, and gentamicin's
-clearance follows it as in nlmixr2lib, which has a single slope.
+interval is 24 h for all, and the Hartford nomogram gives patients below that 36 or 48 h. Creatinine clearance drifts
+from day to day, and gentamicin's clearance follows it as in nlmixr2lib, which has a single slope.
 
 **Day-to-day variability.** The published residual error, 24 %, is that of routine levels: it includes assay error and
 day-to-day variability. Here it is split into 12 % assay error and 15 % each in clearance and central volume, redrawn
@@ -77,8 +78,8 @@ SCENARIO = Scenario(
             high=169.0,
             typical=85.0,
             source=(
-                f"{_STAATZ}: range 9-169; 60-120 mL/min at the start is this project's choice ({_ONCE_DAILY}), down to 30 "
-                "mL/min by drift"
+                f"{_STAATZ}: range 9-169; 60-120 mL/min at the start is this project's choice ({_ONCE_DAILY}), down "
+                "to 30 mL/min by drift"
             ),
             meaning="creatinine clearance",
             distribution=Uniform(60.0, 120.0),
@@ -132,8 +133,8 @@ SCENARIO = Scenario(
         ),
         lloq=_LLOQ,
         source=(
-            f"{_STAATZ}: 1 h after the dose; a second level 6-14 h after it: {_ONCE_DAILY}; days, turnaround and limit are "
-            "this project's choice"
+            f"{_STAATZ}: 1 h after the dose; a second level 6-14 h after it: {_ONCE_DAILY}; days, turnaround and "
+            "limit are this project's choice"
         ),
     ),
     goal=Goal(
@@ -149,12 +150,13 @@ SCENARIO = Scenario(
     ),
     reward=_reward,
     reward_text=(
-        "minus the distance of AUC24 from 70-100 mg h/L in units of 100, minus the excess of the trough over 1 mg/L, each "
-        "at most 2 (this project's choice)"
+        "minus the distance of AUC24 from 70-100 mg h/L in units of 100, minus the excess of the trough over 1 mg/L, "
+        "each at most 2 (this project's choice)"
     ),
     label=_label,
     label_text=(
-        f"5 mg/kg, at most 560 mg ({_ONCE_DAILY}); then the dose last measured times 85 / its AUC24 from two levels (0.5-2): "
+        f"5 mg/kg, at most 560 mg ({_ONCE_DAILY}); then the dose last measured times 85 / its AUC24 from two levels "
+        "(0.5-2): "
         "the arithmetic of two post-dose levels (Paterson DL et al. Pathology 1998;30:289-294), the limits are this "
         "project's choice"
     ),

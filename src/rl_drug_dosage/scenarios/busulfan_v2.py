@@ -27,8 +27,8 @@ __all__ = ["SCENARIO"]
 _PROTOCOL = "InsightRX/mipdtrial vignettes/busulfan_mipd.Rmd"
 _RANGE = "ages and sizes as in the drug file busulfan_shukla2020 (Long-Boyle 2015, same centre)"
 _WINDOW = (
-    "cumulative AUC of 78-101 mg h/L with better survival (Lawson R et al. Clin Pharmacokinet 2020, abstract); also the "
-    "EBMT's window"
+    "cumulative AUC of 78-101 mg h/L with better survival (Lawson R et al. Clin Pharmacokinet 2020, abstract); also "
+    "the EBMT's window"
 )
 _EMA = "EMA, as in the footnote of Table 3 in McCune JS et al. Clin Cancer Res 2014;20(3):754-763"
 

@@ -31,8 +31,8 @@ _INTERVAL_H = 8.0 * _WEEK_H
 _DECISIONS = 8
 _LOW, _HIGH = 5.0, 10.0
 _LABEL = (
-    "product information: 5 mg/kg at weeks 0, 2 and 6, then every 8 weeks (NICE TA163); 10 mg/kg after loss of response "
-    "in Crohn's disease"
+    "product information: 5 mg/kg at weeks 0, 2 and 6, then every 8 weeks (NICE TA163); 10 mg/kg after loss of "
+    "response in Crohn's disease"
 )
 
 
@@ -145,8 +145,8 @@ SCENARIO = Scenario(
     ),
     reward=_reward,
     reward_text=(
-        "0 inside the window, outside it minus the distance of ln C from its middle in half-widths, at most 5; 0 during "
-        "the induction (this project's choice)"
+        "0 inside the window, outside it minus the distance of ln C from its middle in half-widths, at most 5; 0 "
+        "during the induction (this project's choice)"
     ),
     label=_label,
     label_text=(

@@ -64,8 +64,8 @@ SCENARIO = Scenario(
         mg_per_unit=320.0,
         usual=1.0,
         source=(
-            "320 mg is 175 mg/m2 (product information) at 1.83 m2. Twentieths up to 1.4 times that, 448 mg or 245 mg/m2, "
-            "are this project's choice: courses of DDMODEL00000186 had 160-450 mg"
+            "320 mg is 175 mg/m2 (product information) at 1.83 m2. Twentieths up to 1.4 times that, 448 mg or 245 "
+            "mg/m2, are this project's choice: courses of DDMODEL00000186 had 160-450 mg"
         ),
     ),
     monitoring=Monitoring(

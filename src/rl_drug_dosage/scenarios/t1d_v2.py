@@ -5,8 +5,8 @@ eaten), and a glucose sensor that reads every 15 min, the last reading at the ti
 bolus combined, is injected subcutaneously at once.
 
 **Patients** follow Hovorka 2004 with 13 random effects, some of them large. At 06:00 each is at the steady state of
-their own basal rate, which is not observed and above 0 in all. There are no rescue carbohydrates; a patient who falls below 2 mmol/L goes to hospital and counts
-as out of range to the end.
+their own basal rate, which is not observed and above 0 in all. There are no rescue carbohydrates; a patient who falls
+below 2 mmol/L goes to hospital and counts as out of range to the end.
 
 Doses far above the requirement drive glucose below 0 in this model, because insulin can make production negative
 without a floor. The largest dose and the end in hospital keep the equations in their valid range. If insulin-driven
@@ -39,8 +39,8 @@ _RANGES = "time in, below and above range: Battelino T et al. Diabetes Care 2019
 _MEALS = "jxx123/simglucose scenario_gen.py: means of breakfast, lunch and dinner, 45, 70 and 80 g at 7, 12 and 18 h"
 _RULES = "half of the daily insulin is basal, 500 rule, 100 rule (1800 rule in mg/dL): usual starting rules of pumps"
 _RESALAT = (
-    "Resalat N et al. 2019, A statistical virtual patient population for the glucoregulatory system in type 1 diabetes, "
-    "Create_SH_VPP.m: 42.3 U a day at 76.3 kg, of which 56 % are basal"
+    "Resalat N et al. 2019, A statistical virtual patient population for the glucoregulatory system in type 1 "
+    "diabetes, Create_SH_VPP.m: 42.3 U a day at 76.3 kg, of which 56 % are basal"
 )
 _BASAL = 0.013
 """U/kg/h: 0.99 U/h at 76.3 kg (Resalat 2019), which keeps the typical patient here at 6 mmol/L."""

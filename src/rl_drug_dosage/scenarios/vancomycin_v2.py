@@ -1,13 +1,13 @@
 """Vancomycin in hospitalised adults: an infusion every 12 h for a week, targeting the consensus AUC24 window.
 
 **What the clinic knows.** Before the first dose: creatinine clearance, weight, whether the patient is on haemodialysis.
-Levels are drawn 6 h after the start of the infusion, when the longest one has ended an hour ago, and 1 h before the next
-dose, around doses 1 and 3 (as in the mipdtrial vignettes), and again around doses 7 and 11. A result is known 1 h
+Levels are drawn 6 h after the start of the infusion, when the longest one has ended an hour ago, and 1 h before the
+next dose, around doses 1 and 3 (as in the mipdtrial vignettes), and again around doses 7 and 11. A result is known 1 h
 later, so a dose is chosen with the levels of all previous intervals.
 
-**AUC24** is the area over 24 h: at the end of every interval from the second one on, that of the last two intervals. The
-label's first two doses give a man of 80 kg with a creatinine clearance of 30 mL/min 531 mg h/L in 24 h, which is in the
-window. Twice the area of the first 12 h, with infusions of an hour, is 613, which would be called toxic.
+**AUC24** is the area over 24 h: at the end of every interval from the second one on, that of the last two intervals.
+The label's first two doses give a man of 80 kg with a creatinine clearance of 30 mL/min 531 mg h/L in 24 h, which is in
+the window. Twice the area of the first 12 h, with infusions of an hour, is 613, which would be called toxic.
 
 **Infusions** run at 10 mg/min at most, and for an hour at least: 1,000 mg take 1 h 40 min, 3,000 mg 5 h.
 
@@ -107,8 +107,8 @@ SCENARIO = Scenario(
         turnaround_h=1.0,
         lloq=0.5,
         source=(
-            f"{_PROTOCOL}: 1 h after the infusion (here the longest, 5 h), 1 h before the next dose, doses 1 and 3; the "
-            "rest is this project's choice"
+            f"{_PROTOCOL}: 1 h after the infusion (here the longest, 5 h), 1 h before the next dose, doses 1 and 3; "
+            "the rest is this project's choice"
         ),
     ),
     goal=Goal(
@@ -117,7 +117,10 @@ SCENARIO = Scenario(
         harms=(Harm("AUC24 > 600", "auc24", "concentration", _CONSENSUS, above=600.0),),
     ),
     reward=_reward,
-    reward_text="-|AUC24 - 500|/100 outside 400-600 mg h/L, 0 inside, another -0.5 above 600; 0 in the first interval (this project's choice)",
+    reward_text=(
+        "-|AUC24 - 500|/100 outside 400-600 mg h/L, 0 inside, another -0.5 above 600; 0 in the first interval (this "
+        "project's choice)"
+    ),
     label=_label,
     label_text=f"25 mg/kg, then 15 mg/kg x CRCL / 100 mL/min (0.2-1.3) every 12 h, at most 3 g ({_CONSENSUS})",
     strata=(
