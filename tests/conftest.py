@@ -53,6 +53,8 @@ def ward() -> Scenario:
         SCENARIO,
         schedule=dataclasses.replace(SCENARIO.schedule, decisions=4),
         monitoring=dataclasses.replace(SCENARIO.monitoring, intervals=(0, 2)),
+        # Tests change durations and models freely; the limited rate has its own.
+        dosage=dataclasses.replace(SCENARIO.dosage, highest_rate_per_h=None),
     )
 
 

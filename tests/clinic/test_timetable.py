@@ -38,7 +38,7 @@ def ward_with(**changes):
             SCENARIO.schedule, interval_h=24.0, decisions=4, output_times_h=(2.0, 6.0, 12.0, 20.0, 24.0)
         ),
         monitoring=dataclasses.replace(SCENARIO.monitoring, at_h=(2.0, 24.0), intervals=None, turnaround_h=0.0),
-        dosage=dataclasses.replace(SCENARIO.dosage, intervals_h=INTERVALS_H),
+        dosage=dataclasses.replace(SCENARIO.dosage, intervals_h=INTERVALS_H, highest_rate_per_h=None),
     )
     return dataclasses.replace(scenario, **changes)
 

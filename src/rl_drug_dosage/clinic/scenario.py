@@ -283,10 +283,6 @@ class Scenario(ByValue):
             raise ConfigError(f"{self.title}: drug models are {self.models}: give at least one, each once")
         object.__setattr__(self, "covariates", completed(self))
         timetable(self.schedule, self.dosage)
-        back = intervals_before(self.schedule, self.goal)
-        if back and self.goal.judged is None:
-            whole = tuple(range(back, self.schedule.decisions))
-            object.__setattr__(self, "goal", dataclasses.replace(self.goal, judged=whole))
         self._check_times()
         self._check_covariates()
         for name in self.models:
@@ -381,10 +377,18 @@ class Scenario(ByValue):
     def judged(self) -> np.ndarray:
         """Which intervals count, ``[decision]``."""
         at = np.ones(self.schedule.decisions, bool)
-        if self.goal.judged is not None:
+        judged = self.whole_days().judged
+        if judged is not None:
             at[:] = False
-            at[list(self.goal.judged)] = True
+            at[list(judged)] = True
         return at
+
+    def whole_days(self) -> Goal:
+        """The goal, with the intervals that end a whole day as those that count, where that is its default."""
+        back = intervals_before(self.schedule, self.goal)
+        if not back or self.goal.judged is not None:
+            return self.goal
+        return dataclasses.replace(self.goal, judged=tuple(range(back, self.schedule.decisions)))
 
     def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Low and high edge and aim of every target in every interval, ``[decision, target]``."""
