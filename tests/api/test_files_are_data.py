@@ -60,7 +60,7 @@ import gymnasium
 
 pathlib.Path("was_run").touch()
 gymnasium.register("Evil-v0", entry_point="gymnasium.envs.classic_control:PendulumEnv", max_episode_steps=5)
-from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
+from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.drugs.vancomycin_thomson2009 import DRUG
 """
 
@@ -86,8 +86,8 @@ MODELS = [
     ({"id": "evil.py"}, "not known here"),
     ({"id": "DosingScenario-v0", "options": {"env": "./evil.py"}}, "not known here"),
     ({"id": "DosingScenario-v0", "options": {"env": "evil:SCENARIO"}}, "not known here"),
-    ({"id": "Vancomycin-v1", "options": {"simulator": "./evil.py"}}, "--simulator FILE"),
-    ({"id": "Vancomycin-v1", "options": {"belief": "evil:DRUG"}}, "--controller FILE"),
+    ({"id": "Vancomycin-v2", "options": {"simulator": "./evil.py"}}, "--simulator FILE"),
+    ({"id": "Vancomycin-v2", "options": {"belief": "evil:DRUG"}}, "--controller FILE"),
     ({"id": "task", "source": {"file": "evil.py", "sha256": "0" * 64}}, "--scenario evil.py"),
     ({"id": "Pendulum-v1", "options": {"render_mode": "evil"}}, "give them yourself (--env-kwargs"),
     ({"id": "Pendulum-v1", "options": {"g": [{"x": "./evil.py"}]}}, "give them yourself (--env-kwargs"),
@@ -113,8 +113,8 @@ RUNS = [
     ({"env_id": "./evil.py"}, "not known here"),
     ({"env_id": "DosingScenario-v0", "env_kwargs": '{"env": "./evil.py"}'}, "not known here"),
     ({"env_id": "Pendulum-v1", "env_kwargs": '{"render_mode": "evil"}'}, "give them yourself (--env-kwargs"),
-    ({"env_id": "Vancomycin-v1", "env_kwargs": '{"simulator": "./evil.py"}'}, "needs the drug model"),
-    ({"env_id": "Vancomycin-v1", "env_kwargs": '{"mixture": [{"simulator": "evil:DRUG"}]}'}, "needs the drug model"),
+    ({"env_id": "Vancomycin-v2", "env_kwargs": '{"simulator": "./evil.py"}'}, "needs the drug model"),
+    ({"env_id": "Vancomycin-v2", "env_kwargs": '{"mixture": [{"simulator": "evil:DRUG"}]}'}, "needs the drug model"),
 ]
 
 

@@ -17,7 +17,7 @@ from rl_drug_dosage.clinic.scenario import ShieldLimits, TrainingSettings
 from rl_drug_dosage.drugs.vancomycin_goti2018 import DRUG
 from rl_drug_dosage.errors import BadPluginError, RlDrugDosageError
 from rl_drug_dosage.pkpd import Correlation, Eta, LinearSystem, OdeSystem, Output, Param, Residual, Route
-from rl_drug_dosage.scenarios.aminoglycoside_v1 import SCENARIO
+from rl_drug_dosage.scenarios.aminoglycoside_v2 import SCENARIO
 
 
 def messages(check, make):

@@ -11,7 +11,7 @@ from rl_drug_dosage import load_policy
 from rl_drug_dosage.clinic.patient import admit, treat
 from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
-from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
+from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.trials.trial import Cohort, run_trial
 from rl_drug_dosage.utils.seeding import Stream, key_for
 

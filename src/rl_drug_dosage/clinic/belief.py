@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from rl_drug_dosage.clinic.areas import added, no_area
 from rl_drug_dosage.clinic.interval import (
     Outcome,
     Propagators,
@@ -133,7 +134,7 @@ class Player:
     def interval(self, x: Array, amount: Answer, j: Array, intake_mg: Array) -> tuple[Outcome, Array]:
         """Play interval ``j``: its outcome, and all outputs ``[grid, output]``."""
         p = self.parameters(j)
-        mg = administered(self.scenario, amount, facts_at(self.covariates, j))
+        mg = administered(self.scenario, amount, facts_at(self.covariates, j), j)
         mg = mg if self.taken is None else mg * self.taken[j]
         if self.own is not None:
             out = play_with(self.own, x, mg)
@@ -157,7 +158,8 @@ class Past(eqx.Module):
     """A patient's simulated history for one set of random effects."""
 
     contents: Float[Array, " n"]
-    area: Float[Array, ""]
+    area: Float[Array, "*kept"]
+    """See `clinic.areas`."""
     predicted: Float[Array, "decision sample"]
     """The monitored output at the sampling times; 0 from now on."""
     baseline: Float[Array, ""]
@@ -177,11 +179,10 @@ def past(player: Player, record: Record) -> Past:
     def step(j: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         x, area, predicted = carry
         out, values = player.interval(x, record.prescription(j), j, record.intake_mg[j])
-        return out.contents, area + out.area, predicted.at[j].set(values[slots, at])
+        return out.contents, added(area, out.area), predicted.at[j].set(values[slots, at])
 
-    zero = jnp.zeros(())
     contents, area, predicted = jax.lax.fori_loop(
-        0, record.k, step, (first, zero, jnp.zeros(record.level.shape, dtype=float))
+        0, record.k, step, (first, no_area(scenario), jnp.zeros(record.level.shape, dtype=float))
     )
     return Past(contents, area, predicted, start)
 

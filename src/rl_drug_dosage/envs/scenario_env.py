@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from rl_drug_dosage.clinic.adjust import adjusted
+from rl_drug_dosage.clinic.areas import since_start
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.fit import with_models
 from rl_drug_dosage.clinic.observation import Observer, check_options, observer_of
@@ -178,7 +179,7 @@ class ScenarioEnv(FunctionalEnv):
         one = [
             k / self.scenario.schedule.decisions,
             state.now,
-            jnp.log1p(patient.area),
+            jnp.log1p(since_start(patient.area)),
             truth.disturbance,
             patient.missing,
             patient.error,
