@@ -49,6 +49,7 @@ __all__ = [
     "ShieldLimits",
     "TrainingSettings",
     "intervals_before",
+    "whole_days",
 ]
 
 
@@ -411,11 +412,8 @@ class Scenario(ByValue):
         return at
 
     def whole_days(self) -> Goal:
-        """The goal, with the intervals that end a whole day as those that count, where that is its default."""
-        back = intervals_before(self.schedule, self.goal)
-        if not back or self.goal.judged is not None:
-            return self.goal
-        return dataclasses.replace(self.goal, judged=tuple(range(back, self.schedule.decisions)))
+        """See `whole_days`."""
+        return whole_days(self.schedule, self.goal)
 
     def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Low and high edge and aim of every target in every interval, ``[decision, target]``."""
@@ -438,6 +436,14 @@ def intervals_before(schedule: Schedule, goal: Goal) -> int:
     count = round(24.0 / schedule.interval_h)
     whole = count > 1 and math.isclose(count * schedule.interval_h, 24.0, rel_tol=1e-6)
     return count - 1 if wanted and whole else 0
+
+
+def whole_days(schedule: Schedule, goal: Goal) -> Goal:
+    """The goal, with the intervals that end a whole day as those that count, where that is its default."""
+    back = intervals_before(schedule, goal)
+    if not back or goal.judged is not None:
+        return goal
+    return dataclasses.replace(goal, judged=tuple(range(back, schedule.decisions)))
 
 
 def _edges(target: Target, ends_h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

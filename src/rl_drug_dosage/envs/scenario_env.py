@@ -91,7 +91,7 @@ class ScenarioEnv(FunctionalEnv):
     @property
     def windows(self) -> tuple[Window, ...]:
         low, high, _ = self.scenario.edges()
-        goal = self.scenario.goal
+        goal = self.scenario.whole_days()
         return tuple(
             Window.of_course(Quantity(t.output, t.metric, t.unit), low[:, i], high[:, i], goal.judged)
             for i, t in enumerate(goal.targets)
