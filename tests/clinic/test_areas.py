@@ -64,7 +64,7 @@ def test_a_larger_dose_runs_longer_and_a_small_one_an_hour():
     """At most 10 mg/min, which is 600 mg/h: 3,000 mg take 5 h, 500 mg the hour of the plan."""
     ward = load_scenario("vancomycin")
     assert ward.dosage.highest_rate_per_h == 600.0
-    assert ward.dosage.longest_h == 5.0
+    assert ward.dosage.longest_h == pytest.approx(5000 / 600)
     model = load_drug("vancomycin-thomson2009")
     facts = {"crcl_ml_per_min": 80.0, "wt_kg": 75.0, "dialysis": 0.0}
     free = dataclasses.replace(ward, dosage=dataclasses.replace(ward.dosage, highest_rate_per_h=None))

@@ -225,7 +225,7 @@ def test_the_timetable_is_the_union_of_all_times(choosing):
 def test_a_learner_chooses_intervals_too(choosing):
     """Two actions; a dose that is not due is not given; the observation says which interval runs and what is due."""
     env = env_of(choosing).make(intervals=True)
-    assert [b.tolist() for b in env.action_bounds] == [[0.0, 0.0], [3000.0, 4.0]]
+    assert [b.tolist() for b in env.action_bounds] == [[0.0, 0.0], [5000.0, 4.0]]
     names = [feature.name for feature in env.observation_names]
     at = [names.index("dosing_interval"), names.index("dose_due")]
     step = jax.jit(env.step)

@@ -324,7 +324,7 @@ class Scenario(ByValue):
         longest_h, last_h = self.dosage.longest_h, timetable(schedule, self.dosage).at_h[-1]
         if last_h + longest_h > schedule.interval_h * (1.0 + 1e-9):
             self._refuse(
-                f"dosage: an infusion of {longest_h:g} h from {last_h:g} h on",
+                f"dosage.duration_h: an infusion of {longest_h:g} h from {last_h:g} h on",
                 f"one that ends within the interval of {schedule.interval_h:g} h",
             )
         listed = {

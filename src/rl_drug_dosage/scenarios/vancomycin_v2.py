@@ -1,7 +1,7 @@
 """Vancomycin in hospitalised adults: an infusion every 12 h for a week, targeting the consensus AUC24 window.
 
 **What the clinic knows.** Before the first dose: creatinine clearance, weight, whether the patient is on haemodialysis.
-Levels are drawn 6 h after the start of the infusion, when the longest one has ended an hour ago, and 1 h before the
+Levels are drawn 6 h after the start of the infusion, an hour after one of 3,000 mg, and 1 h before the
 next dose, around doses 1 and 3 (as in the mipdtrial vignettes), and again around doses 7 and 11. A result is known 1 h
 later, so a dose is chosen with the levels of all previous intervals.
 
@@ -79,15 +79,14 @@ SCENARIO = Scenario(
     ),
     schedule=Schedule(interval_h=12.0, decisions=14, output_times_h=(1.0, 3.0, 6.0, 8.0, 11.0, 12.0)),
     dosage=Dosage(
-        amounts=tuple(float(a) for a in range(0, 3001, 250)),
+        amounts=tuple(float(a) for a in range(0, 5001, 250)),
         unit="mg",
         compartment="central",
         duration_h=1.0,
         highest_rate_per_h=600.0,
         usual=1000.0,
         source=(
-            f"{_PROTOCOL}: steps of 250 mg; at most 3,000 mg, as the largest loading dose of the label's rule here, is "
-            f"this project's choice; {_RATE}"
+            f"{_PROTOCOL}: 250-5000 mg in steps of 250; 0 (skip a dose) is this project's addition; {_RATE}"
         ),
     ),
     monitoring=Monitoring(
@@ -97,7 +96,7 @@ SCENARIO = Scenario(
         turnaround_h=1.0,
         lloq=0.5,
         source=(
-            f"{_PROTOCOL}: 1 h after the infusion (here the longest, 5 h), 1 h before the next dose, doses 1 and 3; "
+            f"{_PROTOCOL}: 1 h after the infusion (here one of 3,000 mg, 5 h), 1 h before the next dose, doses 1 and 3; "
             "the rest is this project's choice"
         ),
     ),
