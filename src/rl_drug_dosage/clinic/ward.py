@@ -76,8 +76,7 @@ class Dosage:
         intervals_h: dosing intervals that a policy may choose between, the default first; in place of ``at_h``. See
             `clinic.timetable`.
         per: a covariate that an amount is multiplied by (``"wt_kg"``).
-        mg_per_unit: engine mg of one administration of one unit. For units of mass, or of mass per time of an infusion,
-            the value follows from the unit and is checked.
+        mg_per_unit: engine mg of one administration of one unit; checked where it follows from the unit.
         source: where the grid comes from.
         usual: the label's dose for a typical patient, in ``unit``; fallback doses derive from it.
     """
@@ -106,8 +105,8 @@ class Dosage:
             ok = _ascends(self.first_at_h) and self.first_at_h[0] >= 0 and not self.intervals_h
             _require(ok, "first_at_h", self.first_at_h, "ascending times of at least 0 h, and none with intervals_h")
         if self.highest_rate_per_h is not None:
-            _require(0 < self.highest_rate_per_h < math.inf, "highest_rate_per_h", self.highest_rate_per_h, "above 0")
-            _require(self.duration_h > 0, "duration_h", self.duration_h, "above 0 h where highest_rate_per_h is given")
+            fine = 0 < self.highest_rate_per_h < math.inf and self.duration_h > 0
+            _require(fine, "highest_rate_per_h", self.highest_rate_per_h, "above 0, and only with duration_h above 0 h")
             _require(self.per is None, "per", self.per, "none where highest_rate_per_h is given: it is a rate in unit")
         right = mg_per_unit(self.unit, self.duration_h, per=self.per)
         if right is not None and not math.isclose(right, self.mg_per_unit, rel_tol=1e-6):
