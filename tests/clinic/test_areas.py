@@ -75,7 +75,7 @@ def test_a_larger_dose_runs_longer_and_a_small_one_an_hour():
 
 
 def test_a_limited_rate_needs_an_infusion():
-    with pytest.raises(ConfigError, match="duration_h"):
+    with pytest.raises(ConfigError, match="highest_rate_per_h"):
         dataclasses.replace(load_scenario("vancomycin").dosage, duration_h=0.0)
 
 

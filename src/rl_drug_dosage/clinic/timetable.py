@@ -92,9 +92,10 @@ def timetable(schedule: Schedule, dosage: Dosage) -> Timetable:
     times = [[i * e for i in range(max(round(decision_h / e), 1))] for e in dosage.intervals_h]
     at_h = tuple(sorted({round(t, 9) for row in times for t in row}))
     if dosage.duration_h > 0 and min(np.diff([*at_h, decision_h]), default=decision_h) < dosage.longest_h - 1e-9:
+        shortest_h = np.diff([*at_h, decision_h]).min()
         raise ConfigError(
-            f"dosage.duration_h: an infusion of {dosage.longest_h:g} h is longer than the {np.diff([*at_h, decision_h]).min():g} "
-            f"h between two times of dosage.intervals_h {dosage.intervals_h}: infusions would overlap"
+            f"dosage.duration_h: an infusion of {dosage.longest_h:g} h is longer than the {shortest_h:g} h "
+            f"between two times of dosage.intervals_h {dosage.intervals_h}: infusions would overlap"
         )
     given = np.asarray([[float(round(t, 9) in {round(u, 9) for u in row}) for t in at_h] for row in times])
     waits = np.asarray([max(round(e / decision_h), 1) for e in dosage.intervals_h])

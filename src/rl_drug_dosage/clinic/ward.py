@@ -71,13 +71,12 @@ class Dosage:
         compartment: where it goes.
         duration_h: of the infusion, at least; 0 for a bolus or an oral dose.
         at_h: when it is given, after the decision.
-        first_at_h: when it is given in the first interval, if at other times than ``at_h``.
+        first_at_h: when it is given in the first interval, if not ``at_h``.
         highest_rate_per_h: in ``unit`` per h; a dose that would be faster is infused for longer than ``duration_h``.
         intervals_h: dosing intervals that a policy may choose between, the default first; in place of ``at_h``. See
             `clinic.timetable`.
         per: a covariate that an amount is multiplied by (``"wt_kg"``).
-        mg_per_unit: engine mg of one administration of one unit. For units of mass, or of mass per time of an infusion,
-            the value follows from the unit and is checked.
+        mg_per_unit: engine mg of one administration of one unit; checked where it follows from the unit.
         source: where the grid comes from.
         usual: the label's dose for a typical patient, in ``unit``; fallback doses derive from it.
     """
@@ -103,12 +102,11 @@ class Dosage:
         _require(_ascends(self.at_h) and self.at_h[0] >= 0, "at_h", self.at_h, "ascending times of at least 0 h")
         _require(0 < self.mg_per_unit < math.inf, "mg_per_unit", self.mg_per_unit, "a number above 0")
         if self.first_at_h:
-            ok = _ascends(self.first_at_h) and self.first_at_h[0] >= 0
-            _require(ok, "first_at_h", self.first_at_h, "ascending times of at least 0 h")
-            _require(not self.intervals_h, "first_at_h", self.first_at_h, "none, with intervals_h to choose between")
+            ok = _ascends(self.first_at_h) and self.first_at_h[0] >= 0 and not self.intervals_h
+            _require(ok, "first_at_h", self.first_at_h, "ascending times of at least 0 h, and none with intervals_h")
         if self.highest_rate_per_h is not None:
-            _require(0 < self.highest_rate_per_h < math.inf, "highest_rate_per_h", self.highest_rate_per_h, "above 0")
-            _require(self.duration_h > 0, "duration_h", self.duration_h, "above 0 h where highest_rate_per_h is given")
+            fine = 0 < self.highest_rate_per_h < math.inf and self.duration_h > 0
+            _require(fine, "highest_rate_per_h", self.highest_rate_per_h, "above 0, and only with duration_h above 0 h")
             _require(self.per is None, "per", self.per, "none where highest_rate_per_h is given: it is a rate in unit")
         right = mg_per_unit(self.unit, self.duration_h, per=self.per)
         if right is not None and not math.isclose(right, self.mg_per_unit, rel_tol=1e-6):
@@ -120,9 +118,8 @@ class Dosage:
     @property
     def longest_h(self) -> float:
         """Duration of the infusion of the largest amount."""
-        if self.highest_rate_per_h is None:
-            return self.duration_h
-        return max(self.duration_h, self.amounts[-1] / self.highest_rate_per_h)
+        limited = self.highest_rate_per_h
+        return self.duration_h if limited is None else max(self.duration_h, self.amounts[-1] / limited)
 
     @property
     def separate(self) -> bool:

@@ -43,23 +43,8 @@ _STATES = (
     "glucose2",
 )
 _REQUIRED = (
-    "k12",
-    "ka1",
-    "ka2",
-    "ka3",
-    "sit",
-    "sid",
-    "sie",
-    "egp0",
-    "f01",
-    "vg",
-    "vi",
-    "ke",
-    "tmax_insulin",
-    "tmax_gut",
-    "mu_per_mg",
-    "renal_rate",
-    "glucose0",
+    *("k12", "ka1", "ka2", "ka3", "sit", "sid", "sie", "egp0", "f01", "vg", "vi", "ke"),
+    *("tmax_insulin", "tmax_gut", "mu_per_mg", "renal_rate", "glucose0"),
 )
 
 

@@ -85,9 +85,7 @@ SCENARIO = Scenario(
         duration_h=1.0,
         highest_rate_per_h=600.0,
         usual=1000.0,
-        source=(
-            f"{_PROTOCOL}: 250-5000 mg in steps of 250; 0 (skip a dose) is this project's addition; {_RATE}"
-        ),
+        source=(f"{_PROTOCOL}: 250-5000 mg in steps of 250; 0 (skip a dose) is this project's addition; {_RATE}"),
     ),
     monitoring=Monitoring(
         output="concentration",
@@ -96,8 +94,8 @@ SCENARIO = Scenario(
         turnaround_h=1.0,
         lloq=0.5,
         source=(
-            f"{_PROTOCOL}: 1 h after the infusion (here one of 3,000 mg, 5 h), 1 h before the next dose, doses 1 and 3; "
-            "the rest is this project's choice"
+            f"{_PROTOCOL}: 1 h after the infusion (here one of 3,000 mg, 5 h), 1 h before the next dose, doses 1 and "
+            "3; the rest is this project's choice"
         ),
     ),
     goal=Goal(
