@@ -16,7 +16,7 @@ DRUG, SCENARIO = "vancomycin-goti2018", "vancomycin"
         (lambda: rldd.simulate(DRUG, patients=True), "patients must be a whole number, not True"),
         (lambda: rldd.simulate(DRUG, patients=2.5), "patients must be a whole number, not 2.5"),
         (lambda: rldd.simulate(DRUG, dose_mg="1000"), "dose_mg must be a number, not '1000'"),
-        (lambda: rldd.simulate(DRUG, covariates={"wt_kg": "70"}), "covariates must be a mapping of names to numbers"),
+        (lambda: rldd.simulate(DRUG, covariates=["wt_kg"]), "covariates must be a mapping of names to numbers"),
         (lambda: rldd.simulate(DRUG, output_dir=3), "output_dir must be a path, not 3"),
         (lambda: rldd.simulate(DRUG, progress=3), "progress must be True, False or a callback"),
         (lambda: rldd.estimate(DRUG, None), "data must be a path, not None"),

@@ -1,5 +1,6 @@
 """What stands in a model file or a run's folder is never imported: paths and modules come from the user alone."""
 
+import dataclasses
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rl_drug_dosage.ppo.model_file import load_model, save_model
@@ -133,11 +135,16 @@ def test_going_on_with_forged_runs_imports_nothing(evil):
     _watched(evil, calls)
 
 
+def _of_pendulum(make_policy):
+    policy = make_policy("gaussian-raw", obs_size=3)
+    return dataclasses.replace(policy, low=np.full(1, -2.0, np.float32), high=np.full(1, 2.0, np.float32))
+
+
 def test_the_users_own_word_imports_the_module(evil, make_policy):
     """``--env-id module:Id-v0``, which has to be what the model was trained for."""
     from rl_drug_dosage.ppo.policy import PpoPolicy
 
-    policy: PpoPolicy = make_policy("gaussian-raw", obs_size=3)
+    policy: PpoPolicy = _of_pendulum(make_policy)
     env = {"id": "evil:Evil-v0", "options": {}, "frame_stack": 1}
     save_model(evil / "theirs.pt", policy, env=env, training={}, progress={})
     command = [sys.executable, "-m", "rl_drug_dosage", "evaluate", "--model-path", "theirs.pt", "--env-id"]
@@ -158,7 +165,7 @@ def test_the_users_own_word_makes_an_environment_with_texts(evil, make_policy):
     import rl_drug_dosage as rldd
     from rl_drug_dosage.errors import ModelFileError
 
-    policy = make_policy("gaussian-raw", obs_size=3)
+    policy = _of_pendulum(make_policy)
     options = {"render_mode": "rgb_array"}
     env = {"id": "Pendulum-v1", "options": options, "frame_stack": 1}
     save_model(evil / "texts.pt", policy, env=env, training={}, progress={})

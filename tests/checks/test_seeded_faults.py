@@ -450,7 +450,7 @@ POLICY_FAULTS = {
     "two doses": (TwoDoses(), "act: a dose of shape (2,)"),
     "random without saying so": (Random(), "chance: False"),
     "needs a key": (NeedsAKey(), "chance: without a key"),
-    "random while it is traced": (RandomWhileTraced(), "act: traced twice"),
+    "random while it is traced": (RandomWhileTraced(), "act: two traces give different programs"),
     "random on the host": (RandomOnTheHost(), "act: the same call"),
     "compares patients": (ComparesPatients(), "act: a batch of copies of one patient"),
     "looks at the simulator": (PolicyDefinition("looks", looks_at_the_simulator), "build: built for two simulators"),

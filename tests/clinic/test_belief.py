@@ -111,7 +111,7 @@ def test_who_believes_the_laboratory_follows_the_levels_more_closely():
     sd = [float(np.sqrt(variance(outputs[at].residual, jnp.asarray(2.0)))) for outputs in believed]
     assert sd == pytest.approx([0.20, 0.10], rel=0.01)
     assert mipd_assay.POLICY.refuses(scenario) == ""
-    for name, said in (("vancomycin", "nothing is known"), ("t1d", "publishes no residual error")):
+    for name, said in (("vancomycin", "assay error is not given"), ("t1d", "publishes no residual error")):
         assert said in mipd_assay.POLICY.refuses(find_scenario(name).value)
 
 

@@ -20,7 +20,7 @@ FILES = ["explain.csv", "explain.md", "explain_covariates.png", "explain_inputs.
 def model(tmp_path, make_policy) -> Path:
     """A model file of the vancomycin task with random weights."""
     policy = make_policy(obs_size=Observer(SCENARIO).size)
-    policy = dataclasses.replace(policy, low=np.zeros(1, np.float32), high=np.full(1, 3000.0, np.float32))
+    policy = dataclasses.replace(policy, low=np.zeros(1, np.float32), high=np.full(1, 5000.0, np.float32))
     path = tmp_path / "model" / "agent.pt"
     path.parent.mkdir()
     env = {"id": "Vancomycin-v2", "options": {}, "frame_stack": 1, "units": {}}

@@ -17,6 +17,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from rl_drug_dosage.pkpd import (
+    CovariateError,
     Dose,
     individual_parameters,
     make_covariates,
@@ -402,9 +403,10 @@ def test_hamberg_2010_covariates_are_the_shifts_of_mipd_warfarin():
 
 
 def test_warfarin_refuses_a_genotype_that_does_not_exist():
-    """A diplotype code of 20 names no alleles, and gives no number."""
+    """A diplotype code of 20 names no alleles."""
     for name in ("warfarin_hamberg2007", "warfarin_hamberg2010"):
-        assert np.isnan(parameters(name, cyp2c9=20.0)["cl"])
+        with pytest.raises(CovariateError, match="cyp2c9"):
+            parameters(name, cyp2c9=20.0)
 
 
 @pytest.mark.parametrize(

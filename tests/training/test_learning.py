@@ -88,9 +88,10 @@ def test_a_number_that_is_not_finite_stops_the_run_and_is_named(broken, tmp_path
     """The state before the update is kept, and the line names the culprit."""
     import equinox as eqx
 
-    from rl_drug_dosage.training import trainer
     from rl_drug_dosage.training.config import RunOptions
     from rl_drug_dosage.training.program import CompiledProgram
+    from rl_drug_dosage.training.run import Run, Start
+    from rl_drug_dosage.training.run_folder import RunFolder, RunRecord
     from rl_drug_dosage.utils.progress import quiet
 
     config = TrainConfig(num_envs=4, num_steps=64, num_minibatches=4, update_epochs=2, total_timesteps=512, eval_freq=0)
@@ -101,9 +102,11 @@ def test_a_number_that_is_not_finite_stops_the_run_and_is_named(broken, tmp_path
     field = (lambda e: e.c_min) if broken == "reward" else (lambda e: e.noise_std)
     program._env = eqx.tree_at(field, program._env, np.float32(np.inf))
     options = RunOptions(runs_dir=str(tmp_path), run_name="x")
-    folder = trainer.RunFolder.create(config, options, "test")
-    run = trainer._Run(plan, options, folder, program, quiet)
+    record = RunRecord(config=config, options=options, scenario={}, initial={}, extended=())
+    folder = RunFolder.create(record, "test", lambda folder: None)
+    run = Run(plan, options, folder, program, quiet, {}, "")
+    start = Start(program.init(), 0, None, fresh=True)
     with pytest.raises(TrainingError, match=f"the {broken} of the rollout is not finite"):
-        run.execute(None)
+        run.execute(start)
     assert folder.checkpoint.exists()
     assert not folder.model.exists()

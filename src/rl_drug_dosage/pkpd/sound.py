@@ -15,6 +15,8 @@ from rl_drug_dosage.pkpd.population import individual_parameters
 __all__ = ["check_parameters", "check_typical_parameters", "parameter_unit"]
 
 _RESERVED = {"cl": "L/h", "v1": "L", "q2": "L/h", "v2": "L", "q3": "L/h", "v3": "L", "ka": "1/h", "ke0": "1/h"}
+_POSITIVE = {"cl", "v1", "v2", "v3", "ka", "ke0"}
+"""Without these nothing is eliminated, distributed or absorbed."""
 _PREFIXES = {"f_": "1", "lag_": "h", "duration_": "h"}
 
 
@@ -28,9 +30,9 @@ def check_parameters(
 ) -> None:
     """Refuse parameters with which no course may be computed.
 
-    All must be finite. Those that the structure reads must be above 0 if the typical patient's are: a clearance or a
-    volume below 0 comes from covariates that the model's equations were not made for. Bioavailability, lag and duration
-    must be at least 0.
+    All must be finite. Clearances, volumes and rate constants must be above 0, and so must every other parameter that
+    the structure reads if the typical patient's is: a clearance below 0 comes from covariates that the model's
+    equations were not made for. Bioavailability, lag and duration must be at least 0.
 
     Args:
         model: the drug.
@@ -46,7 +48,7 @@ def check_parameters(
         values = np.atleast_2d(np.asarray(given))
         good = np.isfinite(values)
         with np.errstate(invalid="ignore"):
-            if name in model.structure.parameters and typical[name] > 0:
+            if name in model.structure.parameters and (name in _POSITIVE or typical[name] > 0):
                 good &= values > 0
             elif name.startswith(tuple(_PREFIXES)):
                 good &= values >= 0

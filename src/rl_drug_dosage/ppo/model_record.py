@@ -107,7 +107,7 @@ _SECTIONS: Mapping[str, Mapping[str, tuple[bool, _Check]]] = {
 _WHOLE: Mapping[str, tuple[bool, _Check]] = {
     "training": (True, _SCALARS),
     "training_sha256": (False, _of(_is_digest, "a SHA-256")),
-    "progress": (False, _SCALARS),
+    "progress": (False, _PLAIN),
     "versions": (False, _NAMES),
     "intended_use": (False, _of(lambda v: isinstance(v, str) and len(v) <= _LONGEST_TEXT, "a text")),
 }

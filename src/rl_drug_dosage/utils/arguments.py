@@ -26,10 +26,7 @@ _KINDS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "bool": (lambda value: isinstance(value, bool), "True or False"),
     "str": (lambda value: isinstance(value, str), "a text"),
     "str | Path": (lambda value: isinstance(value, str | os.PathLike), "a path"),
-    "Mapping[str, float]": (
-        lambda value: isinstance(value, Mapping) and all(map(_is_number, value.values())),
-        "a mapping of names to numbers",
-    ),
+    "Mapping[str, float]": (lambda value: isinstance(value, Mapping), "a mapping of names to numbers"),
     "Sequence[str]": (
         lambda value: isinstance(value, list | tuple) and all(isinstance(v, str) for v in value),
         "a list of texts",

@@ -151,7 +151,7 @@ def plausible(at: Curvature, z: Float[Array, "z"], sd: Float[Array, "z"], levels
     """Whether an estimate needs no second look.
 
     No random effect is beyond 4 prior standard deviations, no measured level is predicted to be 0, and the misfit is
-    at most n + 5 sqrt(2 n) + 10 for n levels, where n is expected: a chance of about 3 in 100,000 for a single level if
+    at most n + 5 sqrt(2 n) + 10 for n levels, where n is expected: a chance of about 2 in 100,000 for a single level if
     the model is right.
 
     Args:
