@@ -26,6 +26,7 @@ DRUG, SCENARIO = "vancomycin-goti2018", "vancomycin"
         (lambda: rldd.evaluate(None), "model_path must be a path, not None"),
         (lambda: rldd.explain("x.pt", seed="1"), "seed must be a whole number, not '1'"),
         (lambda: rldd.train(SCENARIO, decisions=1.5), "decisions must be a whole number, not 1.5"),
+        (lambda: rldd.train(env_id="Nope-v0"), "env_id is given as the environment itself: train.'Nope-v0'"),
         (lambda: rldd.check_drug(DRUG, level="deep"), "level must be one of declared, quick, thorough, not 'deep'"),
         (lambda: rldd.load_policy("models/agent.pt").start({"a": 1}), "uses no covariates"),
         (lambda: rldd.export_onnx(None, "x.onnx"), "model must be a loaded model, a file or a folder, not None"),

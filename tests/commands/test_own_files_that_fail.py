@@ -18,6 +18,7 @@ class P(Policy):
 
 POLICY = PolicyDefinition(title="p", build=lambda setting: P())
 """
+TEMPLATE = EXITS_IN_ACT.replace("        raise SystemExit(0)", "        return {answer}")
 DRUG_LINE = "    return {"
 
 
@@ -147,14 +148,30 @@ def test_training_names_what_is_wrong_with_the_drug_file(run, option):
     assert not Path("runs").exists()
 
 
-def test_a_clearance_in_mg_per_l_is_found(run):
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            'Param(4.0, "L/h"',
+            'Param(4.0, "mg/L"',
+            "thetas.cl.unit is 'mg/L'; allowed: L/h or L/h/kg, as a clearance has",
+        ),
+        ('kind="cv_exact"', 'kind="cv_exct"', "eta on 'cl': kind is 'cv_exct'; allowed: var, sd, cv_exact, cv_approx"),
+        ('Param(30.0, "%"', 'Param(30.0, "L"', "eta on 'cl': size is a coefficient of variation in 'L'; allowed: %, 1"),
+    ],
+)
+@pytest.mark.parametrize("command", [("check",), ("simulate", "--patients", "2", "--output-dir", "out", "--drug")])
+def test_a_unit_that_does_not_fit_is_refused_at_every_door(run, command, before, after, said):
     assert run("new", "drug", "mine").code == 0
     text = Path("mine.py").read_text()
-    Path("mine.py").write_text(text.replace('Param(4.0, "L/h"', 'Param(4.0, "mg/L"'))
-    found = run("check", "./mine.py", "--no-figure")
+    assert before in text
+    Path("mine.py").write_text(text.replace(before, after, 1))
+    found = run(*command, "./mine.py")
 
-    assert found.code == 1
-    assert "thetas.cl.unit: 'mg/L'; allowed: L/h or L/h/kg, as a clearance has" in found.out
+    assert found.code == 2
+    assert said in found.err
+    assert len(found.err.strip().splitlines()) == 1
+    assert not Path("out").exists()
 
 
 def test_checking_what_is_no_file_of_ours(run):
@@ -181,3 +198,51 @@ def test_a_new_file_does_not_take_a_built_in_name(run, kind, name):
     assert found.code == 2
     assert "exists already" in found.err
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("700.0 * float('nan'), memory", "gave nan at"),
+        ("__import__('jax').numpy.zeros(3), memory", "policy 'p' fails: "),
+        ("700.0", "policy 'p' fails: "),
+    ],
+)
+def test_a_definition_whose_answer_is_no_dose_is_refused(run, answer, said):
+    found = tasked(run, TEMPLATE.format(answer=answer))
+
+    assert found.code == 2
+    assert said in found.err
+    assert len(found.err.strip().splitlines()) == 1
+    assert not Path("benchmark-task").exists()
+
+
+def test_a_build_that_gives_no_policy_is_refused(run):
+    found = tasked(run, EXITS_IN_ACT.replace("lambda setting: P()", "lambda setting: None"))
+
+    assert found.code == 2
+    assert "build(setting) gave NoneType, not a Policy" in found.err
+
+
+@pytest.mark.parametrize("answer", ["[float('nan')] * len(observation)", "[1.0, 2.0]"])
+def test_the_check_of_a_function_sees_what_it_gives(run, answer):
+    assert run("new", "drug", "mine").code == 0
+    assert run("new", "scenario", "task", "--drug", "mine.py").code == 0
+    Path("p.py").write_text(f"import numpy as np\n\n\ndef POLICY(observation):\n    return np.array({answer})\n")
+    found = run("check", "p.py", "--scenario", "task.toml", "--no-figure")
+
+    assert found.code == 1
+    assert "FAILED" in found.out
+
+
+def test_training_that_exits_leaves_no_folder(run):
+    assert run("new", "drug", "mine").code == 0
+    assert run("new", "scenario", "task", "--drug", "mine.py").code == 0
+    Path("rw.py").write_text("def r(judged):\n    raise SystemExit(3)\n")
+    text = Path("task.toml").read_text()
+    Path("task.toml").write_text(text.replace('reward = "goal"', 'reward = "rw.py:r"'))
+    found = run("train", "--scenario", "task.toml", "--total-timesteps", "128", "--num-envs", "2", "--num-steps", "32")
+
+    assert found.code == 2
+    assert "rw.py, line 2" in found.err
+    assert not Path("runs").exists()

@@ -26,7 +26,7 @@ from rl_drug_dosage.checks.report import (
     sourced,
     wrong,
 )
-from rl_drug_dosage.checks.units import fits_name, is_known
+from rl_drug_dosage.checks.units import is_known
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
@@ -123,8 +123,6 @@ def _numbers_have_unit_source_and_meaning(drug: DrugModel) -> Iterable[Finding]:
             yield wrong(f"{at}.value", str(p.value), "a finite number", "give it")
         if not is_known(p.unit):
             yield wrong(f"{at}.unit", repr(p.unit), "a known unit such as L/h, %, 1", "correct it")
-        elif at.startswith("thetas.") and (asked := fits_name(at.removeprefix("thetas."), p.unit)):
-            yield wrong(f"{at}.unit", repr(p.unit), asked, "correct it, or rename the parameter")
         yield from sourced(f"{at}.source", p.source)
         if not p.meaning:
             yield wrong(f"{at}.meaning", "empty", "what the number means", "write it")

@@ -88,7 +88,9 @@ class Bench:
         policy = self.policy if policy is None else policy
         _ = self._copy  # recorded before the first call
         keys = jax.random.split(jax.random.key(seed), _PATIENTS)
-        return np.asarray(_replay(jax.tree.map(jnp.asarray, policy), charts, truth, keys), np.float32)
+        doses = np.asarray(_replay(jax.tree.map(jnp.asarray, policy), charts, truth, keys), np.float32)
+        policy.check()
+        return doses
 
     @property
     def _given(self) -> Truth | None:

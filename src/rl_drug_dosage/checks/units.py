@@ -1,8 +1,8 @@
-"""Known units, and the units implied by parameter names."""
+"""The units that contracts know."""
 
 import re
 
-__all__ = ["fits_name", "is_known"]
+__all__ = ["is_known"]
 
 _ATOM = (
     r"(?:1\.73m2|10\^9|10\^6|1|%|kg|g|mg|ug|ng|pg|mol|mmol|umol|nmol|pmol|L|dL|mL|uL|U|mU|IU|mIU|s|min|h|day|d|weeks"
@@ -11,28 +11,7 @@ _ATOM = (
 _QUOTIENT = rf"{_ATOM}(?: {_ATOM})*(?:/{_ATOM})*"
 _KNOWN = re.compile(rf"0/1|ln\({_QUOTIENT}\)|{_QUOTIENT}(?: per {_QUOTIENT})?")
 
-_VOLUME, _TIME = r"(?:L|dL|mL|uL)", r"(?:s|min|h|day|d|weeks?|month|y)"
-_SIZE = r"(?:/(?:kg|g|cm|m2|1\.73m2))?"
-_ASKED = (
-    (r"(?:cl|q)\d*", rf"{_VOLUME}/{_TIME}{_SIZE}|{_VOLUME}{_SIZE}/{_TIME}", "L/h or L/h/kg, as a clearance has"),
-    (r"v(?:\d|c|p|ss)?", rf"{_VOLUME}{_SIZE}", "L or L/kg, as a volume of distribution has"),
-    (r"(?:ka|ke|kel|k\d\d|ke0)", rf"1/{_TIME}", "1/h, as a rate constant has"),
-    (r"(?:mtt|lag|tlag|mat)", _TIME, "h, as a time has"),
-)
-"""Usual parameter names -> pattern and description of the unit. A suffix after an underscore marks sexes or alleles. An
-effect on a parameter ("age_on_cl") has its own unit, and a factor has unit 1."""
-
 
 def is_known(unit: str) -> bool:
     """Whether a unit is a quotient of known units, the logarithm of one, or an indicator; ``1`` is dimensionless."""
     return bool(_KNOWN.fullmatch(unit))
-
-
-def fits_name(name: str, unit: str) -> str:
-    """The unit implied by a parameter's name, if the parameter has another one; otherwise empty."""
-    if "_on_" in name or unit == "1":
-        return ""
-    for names, units, words in _ASKED:
-        if re.fullmatch(rf"{names}(?:_.+)?", name):
-            return "" if re.fullmatch(units, unit) else words
-    return ""

@@ -5,7 +5,7 @@ These classes hold data only. `rl_drug_dosage.pkpd.model` shows how a drug file 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from jaxtyping import Array
 
@@ -83,6 +83,17 @@ class Eta:
     size: Param
     kind: EtaKind
     form: EtaForm = "lognormal"
+
+    def __post_init__(self) -> None:
+        kinds, forms = get_args(EtaKind), get_args(EtaForm)
+        for name, value, known in (("kind", self.kind, kinds), ("form", self.form, forms)):
+            if value not in known:
+                self._refuse(f"{name} is {value!r}", ", ".join(known))
+        if self.kind.startswith("cv") and self.size.unit not in {"%", "CV%", "1"}:
+            self._refuse(f"size is a coefficient of variation in {self.size.unit!r}", "%, 1")
+
+    def _refuse(self, came: str, allowed: str) -> None:
+        raise DrugModelError(f"eta on {self.parameter!r}: {came}; allowed: {allowed}; correct it")
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ from jaxtyping import Array
 
 from rl_drug_dosage.pkpd._errors import CovariateError, DrugModelError
 from rl_drug_dosage.pkpd.description import Correlation, Covariate, DosingOptions, Eta, Output, Param, Target, Values
+from rl_drug_dosage.pkpd.parameter_units import fits_name
 from rl_drug_dosage.pkpd.structure import Structure
 from rl_drug_dosage.utils.by_value import ByValue
 
@@ -134,6 +135,9 @@ class DrugModel(ByValue):
     second_source: str = ""
 
     def __post_init__(self) -> None:
+        for name, theta in self.thetas.items():
+            if asked := fits_name(name, theta.unit):
+                self._refuse(f"thetas.{name}.unit is {theta.unit!r}", asked, "correct it, or rename the parameter")
         self._check_parameters()
         self._check_dosing()
         names = [output.name for output in self.outputs]

@@ -55,6 +55,8 @@ def start(
         raise ConfigError(f"a run trains on one thing: give --env-id {env} or --scenario {scenario}, not both")
     if preset and preset not in {*PRESETS, SCENARIO_PRESET}:
         raise ConfigError(f"preset must be one of {', '.join((*PRESETS, SCENARIO_PRESET))}, not {preset!r}")
+    if "env_id" in settings:
+        raise ConfigError(f"env_id is given as the environment itself: train({settings['env_id']!r})")
     known = {*_RUN_FIELDS, *(o.name for o in options_of(TrainConfig))}
     if strangers := sorted(set(settings) - known):
         raise UnknownNameError("setting of training", strangers[0], known)

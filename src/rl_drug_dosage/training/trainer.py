@@ -99,7 +99,7 @@ def _first_run(
         run = Run(plan, record.options, folder, program, progress, record.history(), named)
         try:
             return run.execute(Start(state, 0, first, fresh=True))
-        except Exception:
+        except (Exception, SystemExit):
             if not run.updates:
                 folder.remove()
             raise

@@ -29,7 +29,7 @@ from rl_drug_dosage.clinic.doubt import in_doubt
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.errors import BadPluginError, ConfigError
 from rl_drug_dosage.pkpd import DrugModel, Fixed, plain_number
 from rl_drug_dosage.policies.adapters.learnt import dosing_policy, model_path
 from rl_drug_dosage.ppo.model_file import load_model
@@ -395,6 +395,8 @@ class Course:
             dose, memory = self._bedside.advise(self._bedside.policy, self._memory, self._record, keys)
             dose = jax.block_until_ready(dose)
             self._bedside.policy.check()
+            if not np.isfinite(np.asarray(dose)).all():
+                raise BadPluginError(f"the policy gave {np.asarray(dose)[~np.isfinite(dose)][0]}: allowed are numbers")
             self._advice = (self.decision, np.asarray(dose, np.float64), memory)
         dose = self._advice[1]
         return float(dose[0]) if self._single else dose.copy()

@@ -22,10 +22,10 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.shield import Shield, shield_of
 from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.clinic.stress import STRESSES, stressed
-from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.errors import BadPluginError, ConfigError
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.trials.benchmark_record import record_of
-from rl_drug_dosage.trials.entrants import Candidate, Entrant, candidates
+from rl_drug_dosage.trials.entrants import Candidate, Entrant, candidates, faults_of
 from rl_drug_dosage.trials.setting import setting_for, task_of
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
 from rl_drug_dosage.trials.trial import Cohort, Trial, prepare_trial, run_trial
@@ -225,7 +225,8 @@ def _enter_all(setting: Setting, entering: Sequence[Candidate], seed: int, steps
         start = time.perf_counter()
         with steps.step(f"compiling {candidate.name}"):
             entrant = candidate.enter(setting, seed=seed)
-            prepare_trial(setting.scenario, setting.simulator, entrant.policy, sees_truth=entrant.sees_truth)
+            with faults_of(entrant.name, own=entrant.own):
+                prepare_trial(setting.scenario, setting.simulator, entrant.policy, sees_truth=entrant.sees_truth)
         return entrant, time.perf_counter() - start
 
     with ThreadPoolExecutor(2) as pool:
@@ -237,7 +238,8 @@ def _run(
 ) -> tuple[Trial, float]:
     """The trial and its duration without compilation."""
     clock: dict[str, float] = {}
-    with steps.step(f"running {entrant.name} on {options.patients:,} patients"):
+    running = steps.step(f"running {entrant.name} on {options.patients:,} patients")
+    with running, faults_of(entrant.name, own=entrant.own):
         trial = run_trial(
             setting.scenario,
             setting.simulator,
@@ -246,6 +248,12 @@ def _run(
             shield=shield,
             sees_truth=entrant.sees_truth,
             clock=clock,
+        )
+    lost = trial.alive & ~np.isfinite(trial.proposal)
+    if entrant.own and lost.any():
+        raise BadPluginError(
+            f"policy {entrant.name!r} gave {trial.proposal[lost][0]} at {lost.sum():,} of {trial.alive.sum():,} "
+            "decisions: allowed are numbers"
         )
     if trial.failed.all():
         raise ConfigError(

@@ -1,17 +1,18 @@
 """Prepares policies for a trial: resolves references, assigns unique names, builds and tunes."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.registry import POLICY, find, label_of, load_policy_definition, names
+from rl_drug_dosage.errors import BadPluginError, ConfigError, RlDrugDosageError, in_one_line
+from rl_drug_dosage.registry import POLICY, find, label_of, load_policy_definition, names, user_fault
 from rl_drug_dosage.trials.tuning import tuned
 
-__all__ = ["Candidate", "Entrant", "candidate", "candidates", "default_policies", "enter"]
+__all__ = ["Candidate", "Entrant", "candidate", "candidates", "default_policies", "enter", "faults_of"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Entrant:
         sees_truth: whether it is an oracle.
         chosen: values chosen by tuning.
         card: the record of a model file.
+        own: whether it comes from outside of the package.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Entrant:
     sees_truth: bool = False
     chosen: Mapping[str, Any] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,33 @@ class Candidate:
 
     name: str
     definition: PolicyDefinition
+    own: bool = False
 
     def enter(self, setting: Setting, *, seed: int) -> Entrant:
         """Build and tune the policy."""
         definition = self.definition
-        policy, chosen = tuned(definition, setting, seed=seed)
-        return Entrant(self.name, definition.title, policy, definition.sees_truth, chosen, definition.card)
+        with faults_of(self.name, own=self.own):
+            policy, chosen = tuned(definition, setting, seed=seed)
+            if not isinstance(policy, Policy):
+                raise BadPluginError(f"policy {self.name!r}: build(setting) gave {type(policy).__name__}, not a Policy")
+        return Entrant(self.name, definition.title, policy, definition.sees_truth, chosen, definition.card, self.own)
+
+
+@contextlib.contextmanager
+def faults_of(name: str, *, own: bool) -> Iterator[None]:
+    """Turn whatever a user's policy raises into one line that names it; errors of the package's own code pass.
+
+    Raises:
+        BadPluginError: the policy fails.
+    """
+    try:
+        yield
+    except RlDrugDosageError:
+        raise
+    except (Exception, SystemExit) as error:
+        if not own:
+            raise
+        raise BadPluginError(f"policy {name!r} fails: {user_fault(error) or in_one_line(error)}") from error
 
 
 def default_policies(scenario: Scenario) -> tuple[str, ...]:
@@ -75,7 +99,7 @@ def candidate(setting: Setting, reference: object, name: str = "") -> Candidate:
     definition: PolicyDefinition = found.value
     if reason := definition.refuses(setting.scenario):
         raise ConfigError(f"policy {found.name!r} cannot be used in {setting.task.name!r}: {reason}")
-    return Candidate(name or found.name, definition)
+    return Candidate(name or found.name, definition, not found.where.startswith(f"{POLICY.room}."))
 
 
 def candidates(setting: Setting, policies: Sequence[object] | Mapping[str, object]) -> list[Candidate]:
@@ -91,7 +115,7 @@ def candidates(setting: Setting, policies: Sequence[object] | Mapping[str, objec
     """
     if isinstance(policies, str | Path):
         policies = [policies]
-    if isinstance(policies, Mapping):
+    if isinstance(policies, Mapping) and policies:
         pairs = list(policies.items())
     else:
         asked = list(policies) or list(default_policies(setting.scenario))

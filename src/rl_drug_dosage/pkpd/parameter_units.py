@@ -1,0 +1,26 @@
+"""The units that the usual names of parameters ask for: a clearance in mg/L would be a wrong dose."""
+
+import re
+
+__all__ = ["fits_name"]
+
+_VOLUME, _TIME = r"(?:L|dL|mL|uL)", r"(?:s|min|h|day|d|weeks?|month|y)"
+_SIZE = r"(?:/(?:kg|g|cm|m2|1\.73m2))?"
+_ASKED = (
+    (r"(?:cl|q)\d*", rf"{_VOLUME}/{_TIME}{_SIZE}|{_VOLUME}{_SIZE}/{_TIME}", "L/h or L/h/kg, as a clearance has"),
+    (r"v(?:\d|c|p|ss)?", rf"{_VOLUME}{_SIZE}", "L or L/kg, as a volume of distribution has"),
+    (r"(?:ka|ke|kel|k\d\d|ke0)", rf"1/{_TIME}", "1/h, as a rate constant has"),
+    (r"(?:mtt|lag|tlag|mat)", _TIME, "h, as a time has"),
+)
+"""Usual parameter names -> pattern and description of the unit. A suffix after an underscore marks sexes or alleles. An
+effect on a parameter ("age_on_cl") has its own unit, and a factor has unit 1."""
+
+
+def fits_name(name: str, unit: str) -> str:
+    """The unit implied by a parameter's name, if the parameter has another one; otherwise empty."""
+    if "_on_" in name or unit == "1":
+        return ""
+    for names, units, words in _ASKED:
+        if re.fullmatch(rf"{names}(?:_.+)?", name):
+            return "" if re.fullmatch(units, unit) else words
+    return ""
