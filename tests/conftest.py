@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.trials import trial
 from rl_drug_dosage.utils import runtime
+from rl_drug_dosage.utils.tensor_archive import read_archive
 
 # Before the first use of JAX: a second run of the suite compiles nothing.
 runtime.configure("cpu")
@@ -108,3 +110,25 @@ def torch_python() -> str:
     if importlib.util.find_spec("torch") is None:
         pytest.skip("no torch: install the extra, or name a Python that has it in RLDD_TORCH_PYTHON")
     return sys.executable
+
+
+def _metrics(folder: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in {"time_s", "charts/SPS"}} for row in rows]
+
+
+def _same_runs(a: Path, b: Path) -> None:
+    files = sorted(p.relative_to(a) for p in a.rglob("*.pt"))
+    assert files == sorted(p.relative_to(b) for p in b.rglob("*.pt"))
+    for name in files:
+        first, second = (read_archive(f / name, kind=name.stem).tensors for f in (a, b))
+        assert first.keys() == second.keys()
+        for key, tensor in first.items():
+            np.testing.assert_array_equal(second[key], tensor, err_msg=f"{name} {key}")
+    assert _metrics(a) == _metrics(b)
+
+
+@pytest.fixture(scope="session")
+def same_runs() -> Callable[[Path, Path], None]:
+    """Asserts that two run folders hold the same tensors in the same files, and the same metrics but for times."""
+    return _same_runs

@@ -1,6 +1,5 @@
 """A resumed run is, bit for bit, the run that was never stopped."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,10 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-from rl_drug_dosage.utils.tensor_archive import read_archive
 
 OURS = [
     *("--num-envs", "4", "--num-steps", "64", "--num-minibatches", "4", "--update-epochs", "4"),
@@ -40,20 +36,6 @@ def _finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def _rows(folder: Path) -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if k not in {"time_s", "charts/SPS"}} for row in rows]
-
-
-def _same(a: Path, b: Path) -> None:
-    for name, kind in (("agent.pt", "agent"), ("checkpoint.pt", "checkpoint")):
-        first, second = read_archive(a / name, kind=kind), read_archive(b / name, kind=kind)
-        assert first.tensors.keys() == second.tensors.keys()
-        for key, tensor in first.tensors.items():
-            np.testing.assert_array_equal(second.tensors[key], tensor, err_msg=f"{name} {key}")
-    assert _rows(a) == _rows(b)
-
-
 def _uninterrupted(folder: Path, args: list[str]) -> Path:
     _finish(_start(folder, *args, "--run-name", "full"))
     return folder
@@ -78,7 +60,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _uninterrupted(tmp_path_factory.mktemp("ours"), OURS)
 
 
-def _stop_and_resume(folder: Path, args: list[str], number: signal.Signals, lines: int) -> None:
+def _stop_and_resume(same_runs, folder: Path, args: list[str], number: signal.Signals, lines: int) -> None:
     """Stop a run once it has written so many lines of metrics, resume it, compare it with the one never stopped."""
     name = f"stopped-{number.name}-{lines}"
     metrics, config = folder / name / "metrics.jsonl", folder / name / "config.toml"
@@ -97,7 +79,7 @@ def _stop_and_resume(folder: Path, args: list[str], number: signal.Signals, line
         if number is not signal.SIGKILL:
             assert f"--resume {folder / name}" in out
         _finish(_start(folder, "--resume", str(folder / name)))
-    _same(folder / "full", folder / name)
+    same_runs(folder / "full", folder / name)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +87,14 @@ def _stop_and_resume(folder: Path, args: list[str], number: signal.Signals, line
     [(signal.SIGKILL, 0), (signal.SIGKILL, 5), (signal.SIGTERM, 4), (signal.SIGINT, 2)],
     ids=["kill-at-start", "kill", "term", "ctrl-c"],
 )
-def test_a_stopped_run_goes_on_as_if_nothing_had_happened(ours, number, lines):
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(same_runs, ours, number, lines):
     """Weights, optimiser, normaliser, keys, environments and step axis, after every way of being stopped."""
-    _stop_and_resume(ours, OURS, number, lines)
+    _stop_and_resume(same_runs, ours, OURS, number, lines)
 
 
-def test_a_run_on_a_foreign_environment_goes_on_as_well(tmp_path):
+def test_a_run_on_a_foreign_environment_goes_on_as_well(same_runs, tmp_path):
     """Its episodes are replayed from their seeds and actions."""
-    _stop_and_resume(_uninterrupted(tmp_path, THEIRS), THEIRS, signal.SIGKILL, 5)
+    _stop_and_resume(same_runs, _uninterrupted(tmp_path, THEIRS), THEIRS, signal.SIGKILL, 5)
 
 
 def test_resuming_a_finished_run_changes_nothing(ours):
@@ -123,7 +105,7 @@ def test_resuming_a_finished_run_changes_nothing(ours):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.15, 0.4, 0.75, 1.0])
-def test_a_kill_at_any_touch_of_the_disk_costs_nothing(scenario, share):
+def test_a_kill_at_any_touch_of_the_disk_costs_nothing(same_runs, scenario, share):
     """Of a scenario's run: from the first file to the last one, resumed or, if it never began, started again."""
     folder, touches = scenario
     number = 1 + round(share * (touches - 1))
@@ -134,4 +116,4 @@ def test_a_kill_at_any_touch_of_the_disk_costs_nothing(scenario, share):
     # What is not there yet may be started under its name; what is there can be resumed.
     again = ["--resume", str(folder / name)] if (folder / name).exists() else [*SCENARIO, "--run-name", name]
     _finish(_start(folder, *again))
-    _same(folder / "full", folder / name)
+    same_runs(folder / "full", folder / name)

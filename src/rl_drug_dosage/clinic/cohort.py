@@ -1,7 +1,7 @@
 """The covariates of a scenario's patients: those of its drug models, with what the cohort has of its own."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from rl_drug_dosage.registry import load_drug
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.scenario import Scenario
 
-__all__ = ["Drawn", "completed", "drawn"]
+__all__ = ["Drawn", "completed", "covariates_of", "drawn"]
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,22 @@ def drawn(
     Raises:
         UnknownNameError: a name that no model has, without a whole `Covariate`.
     """
-    known = _known([load_drug(model) for model in models])
+    known = covariates_of(models)
     return tuple(_own(name, value, known) for name, value in own.items())
 
 
-def _known(models: Sequence[DrugModel]) -> dict[str, Covariate]:
+def covariates_of(models: Sequence[str | DrugModel], without: Collection[str] = ()) -> dict[str, Covariate]:
+    """The covariates of several drug models by name; of one that several have, that of the first.
+
+    Args:
+        models: names or values.
+        without: names that are left out: clocks are computed, not asked for.
+    """
     found: dict[str, Covariate] = {}
     for model in models:
-        for covariate in model.covariates:
-            found.setdefault(covariate.name, covariate)
+        for covariate in load_drug(model).covariates:
+            if covariate.name not in without:
+                found.setdefault(covariate.name, covariate)
     return found
 
 
@@ -78,9 +85,8 @@ def completed(scenario: "Scenario") -> tuple[Covariate, ...]:
 
     A covariate that a model also has inherits the model's words and aliases, unless it defines its own.
     """
-    clocks = {c.name for c in scenario.clocks}
     models = [scenario.drug(name) for name in scenario.models]
-    known = {name: covariate for name, covariate in _known(models).items() if name not in clocks}
+    known = covariates_of(models, without={c.name for c in scenario.clocks})
     given: Any = scenario.covariates
     if isinstance(given, Mapping):
         given = [_own(name, value, known) for name, value in given.items()]

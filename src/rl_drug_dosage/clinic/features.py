@@ -129,7 +129,9 @@ def parts_of(observer: "Observer") -> tuple[Part, ...]:
     if scenario.monitoring.baseline:
         name, unit = _output(scenario)
         before = Feature(f"{name}_before", _logarithm(unit))
-        typical = _typical_baseline(scenario)
+        # An observer may be made while a program is traced.
+        with jax.ensure_compile_time_eval():
+            typical = scenario.drug(scenario.models[0]).undosed(scenario.monitoring.output)
 
         def first(view: View) -> Array:
             known = view.record.baseline
@@ -153,16 +155,6 @@ def _output(scenario: Scenario) -> tuple[str, str]:
     """Name and unit of what is monitored."""
     model, name = scenario.drug(scenario.models[0]), scenario.monitoring.output
     return name, model.outputs[model.output_index(name)].unit
-
-
-def _typical_baseline(scenario: Scenario) -> float:
-    """The monitored output of the typical patient before the first dose."""
-    model = scenario.drug(scenario.models[0])
-    # An observer may be made while a program is traced.
-    with jax.ensure_compile_time_eval():
-        p = {name: jnp.asarray(value) for name, value in model.typical().items()}
-        state = model.structure.contents(model.structure.initial(p))
-        return float(model.outputs[model.output_index(scenario.monitoring.output)].value(state, p))
 
 
 def _logarithm(unit: str) -> str:

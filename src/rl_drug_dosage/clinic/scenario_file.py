@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rl_drug_dosage.clinic.adjust import decisions_of, function_of, reward_of
+from rl_drug_dosage.clinic.cohort import covariates_of
 from rl_drug_dosage.clinic.cohort_file import read_cohort
 from rl_drug_dosage.clinic.label_rules import LabelRule, usual_dose
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Scenario, whole_days
@@ -285,11 +286,7 @@ class _File:
         """The covariates given in the file: modified ones of the drugs, and its own; all of them if it names a CSV."""
         if not isinstance(table, dict):
             self.tables.refuse("[cohort] must be a table")
-        known: dict[str, Covariate] = {}
-        for model in models:
-            for covariate in (model if isinstance(model, DrugModel) else load_drug(model)).covariates:
-                if covariate.name not in clocks:
-                    known.setdefault(covariate.name, covariate)
+        known = covariates_of(models, without=clocks)
         given: dict[str, Covariate] = {}
         for name, own in table.items():
             if name != "csv":

@@ -262,8 +262,7 @@ def _at_levels(
     nobody, own = jax.vmap(run)(jnp.array([0.0, 1.0]))
     error, log_variance, _ = residual_moments(model, output, own, jnp.asarray(levels.value), levels.weight)
     weighted = -error * jnp.exp(-0.5 * log_variance)
-    seen = jnp.asarray(levels.used) & ~jnp.asarray(levels.below)
-    seen = seen if levels.above is None else seen & ~jnp.asarray(levels.above)
+    seen = jnp.asarray(levels.used) & ~jnp.asarray(levels.censored)
     return jnp.take_along_axis(nobody, output[:, None], axis=1)[:, 0], jnp.where(seen, weighted, jnp.nan)
 
 

@@ -23,6 +23,8 @@ PREDICTED_PLOT, COURSES_PLOT = "predicted_vs_measured.png", "courses_{}.png"
 _SHOWN = 12
 """Patients whose course is drawn."""
 _POINTS = 241
+_ENTRY_IN = 1.4
+"""Width of an entry of the legend, inches."""
 _DECADES = 20.0
 """Levels that span more than this factor are drawn on log axes."""
 
@@ -44,20 +46,24 @@ def draw_predicted_vs_measured(model: DrugModel, patients: Sequence[PatientResul
     for axes_pair, output in zip(rows, outputs, strict=False):
         name, unit = model.outputs[output].name, model.outputs[output].unit
         columns = [
-            (p.levels.value, p.population, p.fitted.predicted, _censored(p), p.levels.used, p.levels.output == output)
+            (
+                p.levels.value,
+                p.population,
+                p.fitted.predicted,
+                p.levels.below,
+                p.levels.censored & ~p.levels.below,
+                p.levels.used,
+                p.levels.output == output,
+            )
             for p in patients
         ]
-        value, population, individual, below, used, own = (np.concatenate(c) for c in zip(*columns, strict=True))
+        value, population, individual, below, above, used, own = (np.concatenate(c) for c in zip(*columns, strict=True))
         both = np.concatenate([x[own & used] for x in (value, population, individual)])
         for axes, predicted, kind in zip(
             axes_pair, (population, individual), ("population", "individual (MAP)"), strict=True
         ):
             _identity(axes, both)
-            for shown, style in (
-                (own & used & ~below, {"marker": "o", "label": "level"}),
-                (own & used & below, {"marker": "v", "mfc": "none", "label": "outside quantification, at the limit"}),
-                (own & ~used, {"marker": "x", "color": "tab:gray", "label": "not used"}),
-            ):
+            for shown, style in _markers(own, used, below, above):
                 if shown.any():
                     axes.plot(
                         predicted[shown], value[shown], ls="", **({"color": "tab:blue", "ms": 5, "alpha": 0.7} | style)
@@ -145,17 +151,24 @@ def _panel(
     axes.plot(
         time, courses[1], color="tab:red" if failed else "tab:blue", lw=1.4, label=None if failed else "individual"
     )
-    own, censored = np.asarray(levels.output) == output, _censored(patient)
-    for shown, style in (
-        (own & levels.used & ~censored, {"marker": "o", "color": "black", "label": "level"}),
-        (own & levels.used & censored, {"marker": "v", "color": "black", "mfc": "none", "label": "outside limits"}),
-        (own & ~levels.used, {"marker": "x", "color": "tab:gray", "label": "not used"}),
-    ):
+    own = np.asarray(levels.output) == output
+    for shown, style in _markers(own, levels.used, levels.below, levels.censored & ~levels.below):
         if shown.any():
-            axes.plot(levels.time_h[shown], levels.value[shown], ls="", ms=4, **style)
+            axes.plot(levels.time_h[shown], levels.value[shown], ls="", **({"color": "black", "ms": 4} | style))
     axes.set_title(_plain(f"{patient.fitted.name}{': not converged' if failed else ''}"), fontsize=9)
     axes.tick_params(labelsize=8)
     axes.set_ylim(bottom=0)
+
+
+def _markers(own: Any, used: Any, below: Any, above: Any) -> list[tuple[Any, dict[str, str]]]:
+    """Which levels have which marker; those outside the limits of quantification are drawn at the limit."""
+    seen = own & used
+    return [
+        (seen & ~below & ~above, {"marker": "o", "label": "level"}),
+        (seen & below, {"marker": "v", "mfc": "none", "label": "below the limit"}),
+        (seen & above, {"marker": "^", "mfc": "none", "label": "above the limit"}),
+        (own & ~used, {"marker": "x", "color": "tab:gray", "label": "not used"}),
+    ]
 
 
 def _grids(regimens: Regimen, levels: Levels) -> Float[np.ndarray, "patient time"]:
@@ -179,7 +192,8 @@ def _legend(figure: Any, panels: Any) -> None:
     """One for all panels, below them."""
     pairs = (pair for axes in panels.flat for pair in zip(*axes.get_legend_handles_labels(), strict=True))
     by_label = {label: handle for handle, label in pairs}
-    figure.legend(by_label.values(), by_label.keys(), loc="outside lower center", ncols=6, fontsize=8)
+    columns = max(int(figure.get_figwidth() / _ENTRY_IN), 1)
+    figure.legend(by_label.values(), by_label.keys(), loc="outside lower center", ncols=columns, fontsize=8)
 
 
 def _plain(text: str, longest: int = 60) -> str:
@@ -190,12 +204,6 @@ def _plain(text: str, longest: int = 60) -> str:
 
 def _with_unit(name: str, unit: str) -> str:
     return name if unit == "1" else f"{name} ({unit})"
-
-
-def _censored(patient: PatientResult) -> Any:
-    """Which levels are below or above quantification."""
-    levels = patient.levels
-    return levels.below if levels.above is None else levels.below | levels.above
 
 
 def _measured(patients: Sequence[PatientResult]) -> list[int]:

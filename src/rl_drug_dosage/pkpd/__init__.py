@@ -32,6 +32,7 @@ from rl_drug_dosage.pkpd.grid import GridPropagator, chunks, course_on_grid, gri
 from rl_drug_dosage.pkpd.linear import LinearSystem, Mammillary
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.ode import Adaptive, FixedStep, OdeSystem, choose_step
+from rl_drug_dosage.pkpd.parameter_units import parameter_unit
 from rl_drug_dosage.pkpd.population import (
     Patient,
     draw_patient,
@@ -49,7 +50,7 @@ from rl_drug_dosage.pkpd.residual import (
     stack_levels,
 )
 from rl_drug_dosage.pkpd.simulate import Solution, outputs_of, predict, solve
-from rl_drug_dosage.pkpd.sound import check_parameters, check_typical_parameters, parameter_unit
+from rl_drug_dosage.pkpd.sound import check_parameters, check_typical_parameters
 from rl_drug_dosage.pkpd.steady_state import check_delivery
 from rl_drug_dosage.pkpd.structure import Structure
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import re
 from typing import Literal
 
 import numpy as np
@@ -14,12 +13,11 @@ from rl_drug_dosage.pkpd._nonmem_times import moment
 from rl_drug_dosage.pkpd.covariates import Covariates, make_covariates
 from rl_drug_dosage.pkpd.description import Covariate
 from rl_drug_dosage.pkpd.model import DrugModel
+from rl_drug_dosage.pkpd.quantities import is_nines
 
 __all__ = ["Interpolation", "covariate_records", "filled_covariates", "separate"]
 
 type Interpolation = Literal["nocb", "locf"]
-
-_CODE = re.compile(r"-?9+(\.[09]*)?")
 
 
 def filled_covariates(group: list[Line], model: DrugModel, carry: Interpolation) -> Float[np.ndarray, "line covariate"]:
@@ -56,7 +54,7 @@ def _carried(group: list[Line], values: list[float | None], i: int, back: bool) 
 
 def _refuse_code(line: Line, covariate: Covariate, value: float) -> None:
     """-9, -99, -999 and the like, and 99, 999 above the published range, are codes for a missing value."""
-    coded = _CODE.fullmatch(line.cells[covariate.name].strip()) is not None
+    coded = is_nines(value)
     if (value < 0 <= covariate.low) or (coded and value >= 99 and value > 1.5 * covariate.high):
         what = "is this a code for a missing value?" if coded else "below 0, which no patient has"
         line.refuse(CovariateError, covariate.name, what, "write . for a missing value, or give the patient's own")

@@ -210,6 +210,12 @@ class DrugModel(ByValue):
         values = {**self._typical_covariates(), **given}
         return {k: float(v) for k, v in self.finish(self.parameters(self.theta_values(), values), values).items()}
 
+    def undosed(self, output: str) -> float:
+        """An output of the typical patient before the first dose."""
+        p = {name: jnp.asarray(value) for name, value in self.typical().items()}
+        state = self.structure.contents(self.structure.initial(p))
+        return float(self.outputs[self.output_index(output)].value(state, p))
+
     def output_index(self, name: str) -> int:
         """Position of an output.
 

@@ -37,7 +37,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 
 from rl_drug_dosage.errors import ConfigError
@@ -295,7 +294,8 @@ def _levels(
         if evid != 0 or line.whole("MDV", ObservationError, (0, 1)):
             continue
         (value, side), name, after = _level(line), _output(line, model), given_h == line.time_h
-        early = line.time_h < first_h or (line.time_h == first_h and not after and _empty(model, name))
+        # A level of an output that is 0 before the first dose carries no information.
+        early = line.time_h < first_h or (line.time_h == first_h and not after and model.undosed(name) == 0.0)
         found.append((line, name, after, value, side, _weight(line)))
         flags.append(f"line {line.number_in_file}: a level before any dose is not used" if early else "")
     lines, names, afters, values, sides, weights = zip(*found, strict=True) if found else ((), (), (), (), (), ())
@@ -323,10 +323,3 @@ def _weight(line: Line) -> float:
     if weight == 0:
         line.refuse(ObservationError, "DV_WEIGHT", "a level without weight", "give a weight > 0, or MDV 1")
     return 1.0 if weight is None else weight
-
-
-def _empty(model: DrugModel, output: str) -> bool:
-    """Whether an output is 0 before the first dose; a level then carries no information."""
-    p = {name: jnp.asarray(value) for name, value in model.typical().items()}
-    state = model.structure.contents(model.structure.initial(p))
-    return float(model.outputs[model.output_index(output)].value(state, p)) == 0.0

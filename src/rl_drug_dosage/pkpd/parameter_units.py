@@ -1,8 +1,13 @@
-"""The units that the usual names of parameters ask for: a clearance in mg/L would be a wrong dose."""
+"""Units of parameters by their names: those of the engine, and those that a drug file may use."""
 
 import re
 
-__all__ = ["fits_name"]
+__all__ = ["PREFIXES", "RESERVED", "fits_name", "parameter_unit"]
+
+RESERVED = {"cl": "L/h", "v1": "L", "q2": "L/h", "v2": "L", "q3": "L/h", "v3": "L", "ka": "1/h", "ke0": "1/h"}
+"""Names that the engine reads, with its units."""
+PREFIXES = {"f_": "1", "lag_": "h", "duration_": "h"}
+"""The same for each compartment: ``lag_depot``."""
 
 _VOLUME, _TIME = r"(?:L|dL|mL|uL)", r"(?:s|min|h|day|d|weeks?|month|y)"
 _SIZE = r"(?:/(?:kg|g|cm|m2|1\.73m2))?"
@@ -14,6 +19,11 @@ _ASKED = (
 )
 """Usual parameter names -> pattern and description of the unit. A suffix after an underscore marks sexes or alleles. An
 effect on a parameter ("age_on_cl") has its own unit, and a factor has unit 1."""
+
+
+def parameter_unit(name: str) -> str:
+    """The engine's unit of a parameter, by its reserved name; empty for any other."""
+    return RESERVED.get(name) or next((unit for prefix, unit in PREFIXES.items() if name.startswith(prefix)), "")
 
 
 def fits_name(name: str, unit: str) -> str:

@@ -9,7 +9,16 @@ import math
 import re
 from collections.abc import Mapping
 
-__all__ = ["POSSIBLE", "POSSIBLE_LEVELS", "SYNONYMS", "missing_code", "possible_level", "possible_range", "usual_level"]
+__all__ = [
+    "POSSIBLE",
+    "POSSIBLE_LEVELS",
+    "SYNONYMS",
+    "is_nines",
+    "missing_code",
+    "possible_level",
+    "possible_range",
+    "usual_level",
+]
 
 SYNONYMS: Mapping[str, frozenset[str]] = {
     "WT": frozenset({"WEIGHT", "BW", "BWT", "BODYWEIGHT", "TBW"}),
@@ -74,9 +83,9 @@ _USUAL_LEVELS: Mapping[tuple[str, str], tuple[float, float]] = {
 _DENSEST = {"g/l": 1e3, "mg/l": 1e6, "ug/ml": 1e6, "mg/dl": 1e5, "ug/l": 1e9, "ng/ml": 1e9, "ng/l": 1e12}
 """Unit -> one kilogram in a litre: no solution holds more."""
 
-_MISSING = frozenset({-9.0, -99.0, -999.0, -9999.0, -99999.0, -99.9, -999.9})
-_DOUBTFUL = _MISSING | {-1.0, -8.0, -88.0, 99.0, 999.0, 9999.0, 99999.0, 99.9, 999.9}
-"""Also used for a value that nobody has, but more often a value."""
+_NINES = re.compile(r"-?9+(\.9+)?")
+_OTHER_CODES = frozenset({-1.0, -8.0, -88.0})
+"""Also used for a missing value, but more often a value."""
 
 
 def possible_range(column: str, name: str, unit: str) -> tuple[float, float]:
@@ -105,6 +114,11 @@ def usual_level(output: str, unit: str) -> tuple[float, float]:
     return _USUAL_LEVELS.get((output, _plain(unit)), (-math.inf, math.inf))
 
 
+def is_nines(value: float) -> bool:
+    """Whether a number is written in nines, as codes for missing are: -9, 99, -999.9."""
+    return _NINES.fullmatch(f"{value:.12g}") is not None
+
+
 def missing_code(value: float, *, impossible: bool) -> str:
     """The question whether a number is a code for missing; empty where it is none.
 
@@ -112,7 +126,8 @@ def missing_code(value: float, *, impossible: bool) -> str:
         value: the number, outside the published range.
         impossible: it is outside the possible range as well.
     """
-    asked = value in (_DOUBTFUL if impossible else _MISSING)
+    asked = is_nines(value) and (impossible or value < 0)
+    asked = asked or (impossible and value in _OTHER_CODES)
     return f"is {value:g} a code for missing? " if asked else ""
 
 

@@ -50,6 +50,11 @@ class Levels(eqx.Module):
     weight: Float[Array, "level"] | None = None
     """The variance of the residual error is divided by it; None where every weight is 1."""
 
+    @property
+    def censored(self) -> Bool[Array, "level"]:
+        """Levels outside the limits of quantification, on either side."""
+        return self.below if self.above is None else self.below | self.above
+
 
 def _checked(model: DrugModel, where: str, time_h: float, read: float | None, name: str, censored: bool) -> float:
     """The value of one level, or its limit of quantification."""

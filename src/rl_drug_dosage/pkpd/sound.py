@@ -10,19 +10,13 @@ from jaxtyping import ArrayLike
 from rl_drug_dosage.pkpd._errors import CovariateError
 from rl_drug_dosage.pkpd.covariates import Covariates, stack_covariates
 from rl_drug_dosage.pkpd.model import DrugModel
+from rl_drug_dosage.pkpd.parameter_units import PREFIXES, RESERVED, parameter_unit
 from rl_drug_dosage.pkpd.population import individual_parameters
 
-__all__ = ["check_parameters", "check_typical_parameters", "parameter_unit"]
+__all__ = ["check_parameters", "check_typical_parameters"]
 
-_RESERVED = {"cl": "L/h", "v1": "L", "q2": "L/h", "v2": "L", "q3": "L/h", "v3": "L", "ka": "1/h", "ke0": "1/h"}
-_POSITIVE = {"cl", "v1", "v2", "v3", "ka", "ke0"}
+_POSITIVE = {name for name in RESERVED if not name.startswith("q")}
 """Without these nothing is eliminated, distributed or absorbed."""
-_PREFIXES = {"f_": "1", "lag_": "h", "duration_": "h"}
-
-
-def parameter_unit(name: str) -> str:
-    """The engine's unit of a parameter, by its reserved name; empty for any other."""
-    return _RESERVED.get(name) or next((unit for prefix, unit in _PREFIXES.items() if name.startswith(prefix)), "")
 
 
 def check_parameters(
@@ -50,7 +44,7 @@ def check_parameters(
         with np.errstate(invalid="ignore"):
             if name in model.structure.parameters and (name in _POSITIVE or typical[name] > 0):
                 good &= values > 0
-            elif name.startswith(tuple(_PREFIXES)):
+            elif name.startswith(tuple(PREFIXES)):
                 good &= values >= 0
         if good.all():
             continue

@@ -10,8 +10,8 @@ import gymnasium
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rl_drug_dosage.errors import BadPluginError, RlDrugDosageError
-from rl_drug_dosage.training.gym_spaces import NotInSpaceError, to_vector
+from rl_drug_dosage.errors import BadPluginError, RlDrugDosageError, in_one_line
+from rl_drug_dosage.training.gym_spaces import NotInSpaceError, short_repr, to_vector
 
 __all__ = ["Contract", "Step", "in_range"]
 
@@ -119,7 +119,7 @@ class Contract:
             raise
         except Exception as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
-            text = "".join(traceback.format_exception_only(error)).strip().splitlines()[0]
+            text = in_one_line(error)
             if _is_of_gymnasium(frame.filename):
                 # A wrapper that cannot make sense of what came: its own words say little of the environment.
                 contract = _STEP if method == "step" else _RESET
@@ -186,8 +186,7 @@ def _shape_of(value: Any) -> str:
 
 
 def _described(value: Any) -> str:
-    text = " ".join(repr(value).split())
     kind = type(value).__name__
     if isinstance(value, np.ndarray):
         kind += f" of shape {value.shape} and type {value.dtype}"
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({kind})"
+    return f"{short_repr(value)} ({kind})"

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.ppo.action_space import ActionSpace
 
-__all__ = ["NotInSpaceError", "action_space_of", "flat_size", "to_vector"]
+__all__ = ["NotInSpaceError", "action_space_of", "flat_size", "short_repr", "to_vector"]
 
 _OBSERVATIONS = "Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of these"
 
@@ -131,5 +131,10 @@ def _checked(space: gymnasium.spaces.Box, value: Any, where: str) -> np.ndarray:
 
 
 def _described(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+    return f"{type(value).__name__} {short_repr(value)}"
+
+
+def short_repr(value: Any) -> str:
+    """A value as Python writes it, in one line of at most 60 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -184,8 +184,10 @@ def _compared(
         entrants.append(entrant)
         trials[entrant.name], run_s = _run(setting, entrant, options, steps)
         timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, "run_s": run_s}
+        doubtful = trials[entrant.name].doubtful.sum()
         steps.note(
             f"{entrant.name}: {options.patients:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
+            + (f", {doubtful:,} decisions on estimates that had not converged" if doubtful else "")
         )
     if options.shield:
         entrants += _shielded(setting, entrants, trials, options, steps)

@@ -5,11 +5,11 @@ fraction marks a permanent message, such as ``"mipd: 200 patients in 0.9 s"``. A
 one updated line, and a pipe a plain line for every step longer than two seconds.
 """
 
+import contextlib
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -43,7 +43,7 @@ class Steps:
         self._running: list[str] = []
         self._lock = threading.Lock()
 
-    @contextmanager
+    @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
         """Report one step for the duration of the block."""
         with self._lock:
@@ -177,8 +177,9 @@ class _Plain:
         print(printable(text), flush=True)  # noqa: T201 - output of a command
 
     def _break_silence(self) -> None:
+        # Of a closed pipe the main thread hears at its next line, and ends the command.
         while not self._over.wait(0.1):
-            with self._lock:
+            with self._lock, contextlib.suppress(BrokenPipeError):
                 if time.monotonic() - self._said_at >= self._patience_s:
                     self._say(f"{self._text} ({_clock(time.monotonic() - self._begin)})")
                     self._patience_s = _PLAIN_EVERY_S
@@ -195,14 +196,14 @@ def _in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-@contextmanager
+@contextlib.contextmanager
 def printed() -> Iterator[Progress]:
     """The display of a command: a bar on a terminal, plain lines elsewhere."""
     with _bar_or(_Plain) as display:
         yield display
 
 
-@contextmanager
+@contextlib.contextmanager
 def shown(progress: "Progress | bool") -> Iterator[Progress]:
     """The progress of a function of the Python API.
 
