@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from rl_drug_dosage.clinic.areas import added, no_area
 from rl_drug_dosage.clinic.interval import (
+    AtLimitedRate,
     Outcome,
     Propagators,
     administered,
@@ -115,7 +116,10 @@ class Player:
             zero = jnp.zeros((), jnp.int32)
             self.fixed = interval_parameters(model, scenario, facts_at(covariates, zero), eta, None, jnp.zeros(()))
             if model.structure.linear and scenario.intake is None:
-                self.own = propagators(model, scenario, self.fixed)
+                self.own = propagators(model, scenario, self.fixed, area=area)
+                # Areas are wanted for plans, which try many more doses than a grid has.
+                if area and isinstance(self.own.slow, AtLimitedRate):
+                    self.own = eqx.tree_at(lambda own: own.slow, self.own, self.own.slow.tabulated())
 
     def parameters(self, j: Array) -> dict[str, Array]:
         """Individual parameters in interval ``j``."""
@@ -214,6 +218,7 @@ def estimate(
     start: Float[Array, " z"],
     *,
     max_evaluations: int = _EVALUATIONS,
+    wanted: Bool[Array, ""] | bool = True,
 ) -> Belief:
     """MAP estimate from a record, by the search of `map_estimate`.
 
@@ -226,6 +231,7 @@ def estimate(
         record: the patient's record.
         start: initial value: the last estimate.
         max_evaluations: of each of the two descents.
+        wanted: see `search`.
     """
     occasions = occasions_of(model, scenario)
     objective, precision, used = _objective(model, scenario, record)
@@ -249,6 +255,7 @@ def estimate(
         accept=accept,
         tolerance=_TOLERANCE,
         max_evaluations=max_evaluations,
+        wanted=wanted,
     )
     good = jnp.all(jnp.isfinite(found.z)) & jnp.isfinite(found.at.value)
     covariance = jnp.linalg.inv(jnp.where(good, found.at.hessian, precision))

@@ -7,7 +7,7 @@ end of a dose move while the grid times stay.
 
 import itertools
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -308,18 +308,62 @@ class AtLimitedRate(eqx.Module):
     """Contents after a bolus of 1 mg."""
     run_h: Float[Array, "grid at"]
     """Time from the start of each dose to each grid time."""
+    area: bool = eqx.field(static=True)
+    """Whether to compute the AUC, which costs more than all contents; it is 0 otherwise."""
+
+    @property
+    def times(self) -> int:
+        """How many doses an interval has."""
+        return self.run_h.shape[1]
 
     def __call__(self, dose: Float[Array, " at"]) -> tuple[Float[Array, "grid n"], Float[Array, ""]]:
         """Contents at the grid times, and AUC of the interval, from the mg of each dose."""
+        each, swept = self.each(dose)
+        return jnp.sum(each, axis=1), jnp.sum(swept)
+
+    def each(self, dose: Float[Array, " at"]) -> tuple[Float[Array, "grid at n"], Float[Array, " at"]]:
+        """The same from each dose alone."""
         dosage = self.scenario.dosage
         assert dosage.highest_rate_per_h is not None
         long_h = jnp.maximum(dosage.duration_h, dose / (dosage.highest_rate_per_h * dosage.mg_per_unit))
 
-        def one(run_h: Array, long_h: Array) -> tuple[Array, Array]:
-            return _since(self.model, self.prepared, self.unit, run_h, long_h, area=True)
+        def one(run_h: Array, long_h: Array, area: bool) -> tuple[Array, Array]:
+            return _since(self.model, self.prepared, self.unit, run_h, long_h, area=area)
 
-        gain, swept = jax.vmap(jax.vmap(one), in_axes=(0, None))(self.run_h, long_h)
-        return jnp.einsum("gan,a->gn", gain, dose), swept[-1] @ dose
+        gain, _ = jax.vmap(jax.vmap(partial(one, area=False)), in_axes=(0, None))(self.run_h, long_h)
+        swept = jax.vmap(partial(one, area=True))(self.run_h[-1], long_h)[1] if self.area else jnp.zeros(dose.shape)
+        return gain * dose[:, None], swept * dose
+
+    def tabulated(self) -> "Tabulated":
+        """The same for the amounts of the grid, computed once."""
+        dosage = self.scenario.dosage
+        doses = jnp.asarray(dosage.amounts, dtype=float) * dosage.mg_per_unit
+        given, swept = jax.vmap(lambda dose: self.each(jnp.broadcast_to(dose, (self.times,))))(doses)
+        return Tabulated(doses, jnp.moveaxis(given, 2, 0), swept.T)
+
+
+class Tabulated(eqx.Module):
+    """`AtLimitedRate` of many doses: exact for amounts of the grid, linear between them, where only plans lie."""
+
+    doses: Float[Array, " amount"]
+    given: Float[Array, "at amount grid n"]
+    swept: Float[Array, "at amount"]
+
+    @property
+    def times(self) -> int:
+        """How many doses an interval has."""
+        return self.swept.shape[0]
+
+    def __call__(self, dose: Float[Array, " at"]) -> tuple[Float[Array, "grid n"], Float[Array, ""]]:
+        """Contents at the grid times, and AUC of the interval, from the mg of each dose."""
+        below = jnp.clip(jnp.searchsorted(self.doses, dose, side="right") - 1, 0, self.doses.size - 2)
+        share = (dose - self.doses[below]) / (self.doses[below + 1] - self.doses[below])
+
+        def between(values: Array, below: Array, share: Array) -> Array:
+            return values[below] + share * (values[below + 1] - values[below])
+
+        given, swept = (jax.vmap(between)(values, below, share) for values in (self.given, self.swept))
+        return jnp.sum(given, axis=0), jnp.sum(swept)
 
 
 class Propagators(eqx.Module):
@@ -330,7 +374,7 @@ class Propagators(eqx.Module):
     """Of a unit dose; of one at each of the timetable's times, where there are intervals to choose."""
     area_keep: Float[Array, " n"]
     area_gain: Float[Array, "*at"]
-    slow: AtLimitedRate | None = None
+    slow: AtLimitedRate | Tabulated | None = None
     """In place of both gains, where the rate of infusions is limited."""
 
 
@@ -362,7 +406,7 @@ def propagators(
     shift = own.get(f"lag_{dosage.compartment}", zero) + (zero if late_h is None else late_h)
     run = grid[:, None] - jnp.asarray(timetable(scenario.schedule, dosage).at_h, dtype=float)[None] - shift
     if dosage.highest_rate_per_h is not None:
-        slow = AtLimitedRate(model, scenario, prepared, unit, run)
+        slow = AtLimitedRate(model, scenario, prepared, unit, run, area)
         none = jnp.zeros(())
         return Propagators(jnp.moveaxis(keep, 0, -1), none, area_keep[:, -1], none, slow)
     gain, area_gain = jax.vmap(jax.vmap(since))(run)
@@ -394,7 +438,7 @@ def play_with(own: Propagators, x: Float[Array, " n"], dose: Float[Array, "..."]
     """`play` of a linear model, from its propagators."""
     n = x.shape[0]
     if own.slow is not None:
-        given, swept = own.slow(jnp.broadcast_to(dose, own.slow.run_h.shape[1:]))
+        given, swept = own.slow(jnp.broadcast_to(dose, (own.slow.times,)))
     else:
         given = jnp.einsum("gan,a->gn", own.gain, dose) if dose.ndim else own.gain * dose
         swept = own.area_gain @ dose if dose.ndim else own.area_gain * dose

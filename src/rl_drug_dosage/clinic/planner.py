@@ -74,7 +74,7 @@ def player_of(model: DrugModel, scenario: Scenario, record: Record, z: Array) ->
 def update(model: DrugModel, scenario: Scenario, belief: Belief, record: Record) -> Belief:
     """The estimate updated with the results since the last decision; skipped if there are none."""
     fresh = jnp.asarray(new_results(scenario))[record.k]
-    return jax.lax.cond(fresh, lambda: estimate(model, scenario, record, belief.z), lambda: belief)
+    return jax.lax.cond(fresh, lambda: estimate(model, scenario, record, belief.z, wanted=fresh), lambda: belief)
 
 
 def advise(model: DrugModel, scenario: Scenario, memory: Planned, record: Record) -> tuple[Answer, Planned]:
