@@ -343,7 +343,10 @@ class AtLimitedRate(eqx.Module):
 
 
 class Tabulated(eqx.Module):
-    """`AtLimitedRate` of many doses: exact for amounts of the grid, linear between them, where only plans lie."""
+    """`AtLimitedRate` of many doses: exact for amounts of the grid, linear between them, where only plans lie.
+
+    The linear part is worst at times within an infusion, where the levels bend with the dose.
+    """
 
     doses: Float[Array, " amount"]
     given: Float[Array, "at amount grid n"]
