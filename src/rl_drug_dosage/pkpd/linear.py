@@ -95,6 +95,9 @@ class Mammillary(Structure):
 
     def prepare(self, p: Values) -> _Prepared:
         """Disposition rates and Newton's matrices."""
+        return _prepared(self, {name: p[name] for name in self.parameters})
+
+    def _prepare(self, p: Values) -> _Prepared:
         v1 = jnp.asarray(p["v1"], dtype=float)
         couplings = [(p[f"q{i}"] / v1, p[f"q{i}"] / p[f"v{i}"]) for i in range(2, self.peripherals + 2)]
         # The barrier stops the compiler from repeating this work at every use.
@@ -128,7 +131,16 @@ class Mammillary(Structure):
         auc: bool = False,
     ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
         """Exact solution over ``dt_h`` by the closed form."""
-        dt_h = jnp.asarray(dt_h, dtype=float)
+        return _advanced(self, prepared, x, rate_mg_per_h, jnp.asarray(dt_h, dtype=float), auc)
+
+    def _advance(
+        self,
+        prepared: _Prepared,
+        x: Float[Array, "n"],
+        rate_mg_per_h: Float[Array, "n"] | None,
+        dt_h: Float[Array, ""],
+        auc: bool,
+    ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
         zero = jnp.zeros_like(dt_h)
         inputs = self._inputs(prepared, x, rate_mg_per_h, zero)
         # The core itself, the effect compartment behind it, and the integrator behind it.
@@ -155,6 +167,12 @@ class Mammillary(Structure):
             effect = next(weights) * x[-1] + prepared.ke0 * responses[1][0] / prepared.v1
             contents = jnp.concatenate([contents, effect[None]])
         return contents, responses[-1][0] / prepared.v1 if auc else jnp.zeros(())
+
+
+# A program simulates intervals in many places (history, plans, tangents of both). Compiled functions are traced once for
+# all of them: most of the waiting before a first dose was tracing.
+_prepared = jax.jit(Mammillary._prepare, static_argnums=0)
+_advanced = jax.jit(Mammillary._advance, static_argnums=(0, 5))
 
 
 @dataclass(frozen=True)
