@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import rl_drug_dosage  # noqa: F401 - registers the environments
 
-SCENARIO = "Vancomycin-v1"
+SCENARIO = "Vancomycin-v2"
 
 
 def rescaled(env: gymnasium.Env) -> gymnasium.Env:

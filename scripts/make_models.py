@@ -48,7 +48,7 @@ TOGETHER = ("chemotherapy", "paclitaxel", "t1d")
 """Scenarios whose seeds are trained side by side, because starting takes as long as training."""
 TOO_SLOW = ("chemotherapy", "warfarin-90d", "tacrolimus", "propofol")
 """Scenarios without `mipd-average`, which integrates long courses again for every posterior draw."""
-_TRAINED = re.compile(r"trained ([\d,]+) steps in ([\d.]+) s, after ([\d.]+) s of compiling")
+_TRAINED = re.compile(r"trained ([\d,]+) steps in ([\d.]+) s, after ([\d.]+) s of compilation")
 
 
 def train(scenario: str, env_id: str) -> list[tuple[Path, dict[str, float]]]:

@@ -19,7 +19,7 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.ppo.networks import init_actor_critic
 from rl_drug_dosage.ppo.normalizer import RunningMoments
 from rl_drug_dosage.ppo.policy import PpoPolicy
-from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
+from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.trials import trial
 from rl_drug_dosage.utils import runtime
@@ -55,6 +55,8 @@ def ward() -> Scenario:
         SCENARIO,
         schedule=dataclasses.replace(SCENARIO.schedule, decisions=4),
         monitoring=dataclasses.replace(SCENARIO.monitoring, intervals=(0, 2)),
+        # Tests change durations and models freely; the limited rate has its own.
+        dosage=dataclasses.replace(SCENARIO.dosage, highest_rate_per_h=None),
     )
 
 

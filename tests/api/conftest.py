@@ -10,7 +10,7 @@ import rl_drug_dosage as rldd
 TASK = """
 import dataclasses
 
-from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO as BUILT_IN
+from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO as BUILT_IN
 
 SCENARIO = dataclasses.replace(
     BUILT_IN,

@@ -88,8 +88,8 @@ MODELS = [
     ({"id": "evil.py"}, "not known here"),
     ({"id": "DosingScenario-v0", "options": {"env": "./evil.py"}}, "not known here"),
     ({"id": "DosingScenario-v0", "options": {"env": "evil:SCENARIO"}}, "not known here"),
-    ({"id": "Vancomycin-v1", "options": {"simulator": "./evil.py"}}, "simulator=FILE"),
-    ({"id": "Vancomycin-v1", "options": {"belief": "evil:DRUG"}}, "controller=FILE"),
+    ({"id": "Vancomycin-v2", "options": {"simulator": "./evil.py"}}, "simulator=FILE"),
+    ({"id": "Vancomycin-v2", "options": {"belief": "evil:DRUG"}}, "controller=FILE"),
     ({"id": "task", "source": {"file": "evil.py", "sha256": "0" * 64}}, "scenario='evil.py'"),
     ({"id": "Pendulum-v1", "options": {"render_mode": "evil"}}, "give them yourself (env_kwargs="),
     ({"id": "Pendulum-v1", "options": {"g": [{"x": "./evil.py"}]}}, "give them yourself (env_kwargs="),
@@ -115,8 +115,8 @@ RUNS = [
     ({"env_id": "./evil.py"}, "not known here"),
     ({"env_id": "DosingScenario-v0", "env_kwargs": '{"env": "./evil.py"}'}, "not known here"),
     ({"env_id": "Pendulum-v1", "env_kwargs": '{"render_mode": "evil"}'}, "give them yourself (env_kwargs="),
-    ({"env_id": "Vancomycin-v1", "env_kwargs": '{"simulator": "./evil.py"}'}, "needs the drug model"),
-    ({"env_id": "Vancomycin-v1", "env_kwargs": '{"mixture": [{"simulator": "evil:DRUG"}]}'}, "needs the drug model"),
+    ({"env_id": "Vancomycin-v2", "env_kwargs": '{"simulator": "./evil.py"}'}, "needs the drug model"),
+    ({"env_id": "Vancomycin-v2", "env_kwargs": '{"mixture": [{"simulator": "evil:DRUG"}]}'}, "needs the drug model"),
 ]
 
 

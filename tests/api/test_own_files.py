@@ -93,7 +93,7 @@ def test_a_changed_drug_model_is_refused_unless_it_is_accepted(own):
 
 
 def test_a_built_in_scenario_of_the_same_length_is_not_the_models(own):
-    with pytest.raises(ModelFileError, match="trained for task, not for Vancomycin-v1"):
+    with pytest.raises(ModelFileError, match="trained for task, not for Vancomycin-v2"):
         rldd.evaluate("runs/a", scenario="vancomycin", **QUIET)
 
 
@@ -142,7 +142,7 @@ def test_a_run_goes_on_with_its_files_and_only_with_them(own):
         rldd.train(resume="runs/half", scenario="task.py", **QUIET)
     with pytest.raises(CheckpointError, match="give env_kwargs as when it was started"):
         rldd.train(resume="runs/half", scenario="task.py", env_kwargs={"simulator": "mine.py", "history": 2}, **QUIET)
-    with pytest.raises(CheckpointError, match="trains on task, not on Vancomycin-v1"):
+    with pytest.raises(CheckpointError, match="trains on task, not on Vancomycin-v2"):
         rldd.train(resume="runs/half", scenario="vancomycin", **QUIET)
     again = rldd.train(resume="runs/half", scenario="task.py", env_kwargs={"simulator": "mine.py"}, **QUIET)
 

@@ -17,7 +17,7 @@ from rl_drug_dosage.clinic.scenario import ShieldLimits, TrainingSettings
 from rl_drug_dosage.drugs.vancomycin_goti2018 import DRUG
 from rl_drug_dosage.errors import BadPluginError, RlDrugDosageError
 from rl_drug_dosage.pkpd import Correlation, Eta, LinearSystem, OdeSystem, Output, Param, Residual, Route
-from rl_drug_dosage.scenarios.aminoglycoside_v1 import SCENARIO
+from rl_drug_dosage.scenarios.aminoglycoside_v2 import SCENARIO
 
 
 def messages(check, make):
@@ -230,13 +230,13 @@ SCENARIO_FAULTS = {
     "a dose limit beyond the grid": (lambda: scenario(shield=ShieldLimits(dose=10 * TOP)), "shield.dose"),
     "a limit that lets no dose rise": (lambda: scenario(shield=ShieldLimits(factor=1.0)), "shield.factor"),
     "a daily limit below the usual dose": (lambda: scenario(shield=ShieldLimits(day=20.0)), "shield.day"),
-    "a window in the wrong unit": (lambda: window(unit="mg h/L"), "goal.targets[0].unit"),
+    "a window in the wrong unit": (lambda: window(unit="mg/L"), "goal.targets[0].unit"),
     "an empty window": (lambda: window(low=10.0, high=7.0), "target"),
     "an aim outside of its window": (lambda: window(aim=20.0), "aim"),
     "an unknown output in the goal": (lambda: window(output="inr"), "inr"),
     "an unknown output in the monitoring": (lambda: part("monitoring", output="glucose"), "glucose"),
     "a metric that no goal can have": (lambda: window(metric="average"), "average"),
-    "a harm that takes the whole window": (lambda: harm(metric="peak", above=5.0), "goal.harms[0].above"),
+    "a harm that takes the whole window": (lambda: harm(metric="auc24", above=50.0), "goal.harms[0].above"),
     "a label dose off the grid": (
         lambda: scenario(label=lambda facts, record: 3.0 * TOP + 0.0 * facts["wt_kg"]),
         "label",

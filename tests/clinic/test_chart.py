@@ -75,7 +75,7 @@ def test_levels_are_measured_with_the_published_error(ward):
     def one(key):
         course = admit(ward, model, key)
         _, turn = treat(ward, model, course, jnp.asarray(1500.0), jnp.asarray(0))
-        return turn.level, turn.values[jnp.asarray([1, 4])]
+        return turn.level, turn.values[jnp.asarray([2, 4])]
 
     level, truth = (np.asarray(a) for a in jax.jit(jax.vmap(one))(keys))
 

@@ -139,8 +139,9 @@ def test_settings_that_are_not_allowed(settings, said):
 def _judged(metric, low, high, aim, harms=()):
     f = jnp.float32
     metrics, edges = (jnp.asarray(metric, f),), ((f(low),), (f(high),))
-    nothing = jnp.zeros((), jnp.int32)
-    return Judged({}, {}, metrics, *edges, f(0), nothing, jnp.asarray(False), (f(aim),), jnp.asarray(harms, f))
+    # The second interval: the first one is no whole day, and does not count.
+    second = jnp.ones((), jnp.int32)
+    return Judged({}, {}, metrics, *edges, f(0), second, jnp.asarray(False), (f(aim),), jnp.asarray(harms, f))
 
 
 def test_rewards_by_name_by_hand():

@@ -30,7 +30,7 @@ def reward(judged):
     """As in the built-in one."""
     auc, low, high = judged.metrics[0][0], judged.low[0], judged.high[0]
     outside = jnp.where((auc < low) | (auc > high), jnp.abs(auc - 500.0) / 100.0, 0.0)
-    return -outside - jnp.where(auc > high, 0.5, 0.0)
+    return jnp.where(judged.interval > 0, -outside - jnp.where(auc > high, 0.5, 0.0), 0.0)
 
 
 def label(facts, record):
@@ -68,23 +68,24 @@ distribution = {kind = "fixed", value = 0}
 [schedule]
 interval_h = 12
 horizon_h = 168
-output_times_h = [1, 2, 4, 8, 11, 12]
+output_times_h = [1, 3, 6, 8, 11, 12]
 
 [dosage]
 amounts = {from = 0, to = 5000, step = 250}
 duration_h = 1
+highest_rate_per_h = 600
 usual = 1000
 source = "the test"
 
 [monitoring]
-at_h = [2, 11]
+at_h = [6, 11]
 intervals = [0, 2, 6, 10]
 turnaround_h = 1
 lloq = 0.5
 source = "the test"
 
 [goal]
-title = "proportion of 12-h intervals with AUC24 in 400-600 mg h/L (%)"
+title = "proportion of 12-h intervals, from the second on, whose last 24 h have an AUC of 400-600 mg h/L (%)"
 
 [[goal.targets]]
 metric = "auc24"
@@ -287,10 +288,14 @@ source = "the test"
         ),
         ("usual = 1000", 'usual = 1000\nunit = "g"', "1 g is 1000 mg: give mg_per_unit = 1000"),
         ("usual = 1000", 'usual = 1000\nunit = "mg/kg"', "a dose in mg/kg needs `per`"),
-        ("usual = 1000", 'usual = 1000\nunit = "mg/kg"\nper = "crcl_ml_per_min"', "a unit per mL/min"),
+        (
+            "highest_rate_per_h = 600\nusual = 1000",
+            'usual = 1000\nunit = "mg/kg"\nper = "crcl_ml_per_min"',
+            "a unit per mL/min",
+        ),
         ("usual = 1000", "usual = 6000", "usual is 6000.*: allowed is a dose from 0 to 5000"),
         ("to = 5000", "to = 5100", "must be a whole number of steps"),
-        ("at_h = [2, 11]", "at_h = [3]", r"monitoring.at_h \[3.0\] h; allowed: output times"),
+        ("at_h = [6, 11]", "at_h = [2]", r"monitoring.at_h \[2.0\] h; allowed: output times"),
         ("low = 400", "low = 700", "from 700.0 to 600.0 at 0 h"),
         ("low = 400", "lo = 400", r"key in \[goal\] targets\[0\] of task.toml: 'lo': did you mean 'low'"),
         ('metric = "auc24"\nlow', 'metric = "auc"\nlow', "metric must be one of trough"),

@@ -21,7 +21,7 @@ from rl_drug_dosage.pkpd import Dose, Fixed, Target, every, make_covariates, mak
 from rl_drug_dosage.policies import label, mipd, oracle, random
 from rl_drug_dosage.policies.adapters.learnt import PpoDosing
 from rl_drug_dosage.registry import find_scenario
-from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
+from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.trials.statistics import endpoints
 from rl_drug_dosage.trials.trial import Cohort, run_trial
 from rl_drug_dosage.utils.seeding import Stream, key_for
@@ -38,7 +38,7 @@ def ward_with(**changes):
             SCENARIO.schedule, interval_h=24.0, decisions=4, output_times_h=(2.0, 6.0, 12.0, 20.0, 24.0)
         ),
         monitoring=dataclasses.replace(SCENARIO.monitoring, at_h=(2.0, 24.0), intervals=None, turnaround_h=0.0),
-        dosage=dataclasses.replace(SCENARIO.dosage, intervals_h=INTERVALS_H),
+        dosage=dataclasses.replace(SCENARIO.dosage, intervals_h=INTERVALS_H, highest_rate_per_h=None),
     )
     return dataclasses.replace(scenario, **changes)
 
@@ -94,7 +94,7 @@ def test_a_model_without_closed_form_gives_the_same_levels(choosing):
     p = interval_parameters(model, choosing, facts, truth.eta, None, zero)
     start = jnp.asarray([300.0, 200.0])[: len(model.structure.compartments)]
     for choice in range(5):
-        mg = administered(choosing, Prescription(jnp.asarray(500.0), jnp.asarray(choice)), facts)
+        mg = administered(choosing, Prescription(jnp.asarray(500.0), jnp.asarray(choice)), facts, jnp.asarray(0))
         exact = play(model, choosing, p, start, mg, zero)
         # a late dose of 0 h keeps the interval from being propagated in one go
         rows = {name: jnp.repeat(value, len(segment_ends(choosing)), axis=0) for name, value in p.items()}

@@ -100,7 +100,7 @@ def test_a_model_of_another_task_says_which(run, tiny_run):
     line = _one_line(run("benchmark", "--scenario", "vancomycin", "--policy", tiny_run / "agent.pt"))
 
     assert "DrugDose-v0" in line
-    assert "Vancomycin-v1" in line
+    assert "Vancomycin-v2" in line
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

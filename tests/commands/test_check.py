@@ -12,7 +12,7 @@ from rl_drug_dosage.errors import BadPluginError, ConfigError, UnknownNameError
 GOOD = """
 import dataclasses
 from rl_drug_dosage.drugs.gentamicin_staatz2005 import DRUG as published
-from rl_drug_dosage.scenarios.aminoglycoside_v1 import SCENARIO as task
+from rl_drug_dosage.scenarios.aminoglycoside_v2 import SCENARIO as task
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition
 """
 
@@ -73,7 +73,7 @@ def test_a_scenario_is_checked_and_drawn(check, tmp_path):
     result = check("aminoglycoside")
 
     assert result.exit_code == 0
-    assert "scenario aminoglycoside (rl_drug_dosage.scenarios.aminoglycoside_v1)" in result.stdout
+    assert "scenario aminoglycoside (rl_drug_dosage.scenarios.aminoglycoside_v2)" in result.stdout
     assert picture(tmp_path, "aminoglycoside").std() > 0
 
 

@@ -11,7 +11,7 @@ import pytest
 from rl_drug_dosage.clinic.observation import Observer
 from rl_drug_dosage.explain import explanation as explain
 from rl_drug_dosage.ppo.model_file import save_model
-from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
+from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 
 FILES = ["explain.csv", "explain.md", "explain_covariates.png", "explain_inputs.png", "explain_levels.png"]
 
@@ -23,7 +23,7 @@ def model(tmp_path, make_policy) -> Path:
     policy = dataclasses.replace(policy, low=np.zeros(1, np.float32), high=np.full(1, 5000.0, np.float32))
     path = tmp_path / "model" / "agent.pt"
     path.parent.mkdir()
-    env = {"id": "Vancomycin-v1", "options": {}, "frame_stack": 1, "units": {}}
+    env = {"id": "Vancomycin-v2", "options": {}, "frame_stack": 1, "units": {}}
     save_model(path, policy, env=env, training={}, progress={})
     return path
 

@@ -90,7 +90,7 @@ def test_decisions_from_the_command_line(run):
         "0",
     )
     told = ("--total-timesteps", "64", "--run-name", "a", "--decisions", "4")
-    assert run("train", "--env-id", "Vancomycin-v1", *small, *told).code == 0
+    assert run("train", "--env-id", "Vancomycin-v2", *small, *told).code == 0
     assert '"decisions": 4' in run("info", "--model-path", "runs/a/agent.pt").out
     policies = ("--policy", "runs/a/agent.pt", "--policy", "label")
     found = run("benchmark", "--scenario", "vancomycin", "--decisions", "4", "--patients", "20", *policies)

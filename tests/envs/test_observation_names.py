@@ -17,8 +17,8 @@ PARTS = [{"simulator": "warfarin-hamberg2007"}, {"randomise": 0.5}]
     ("env_id", "options"),
     [
         ("DrugDose-v0", {}),
-        ("Vancomycin-v1", {}),
-        ("T1d-v1", {"history": 2}),
+        ("Vancomycin-v2", {}),
+        ("T1d-v2", {"history": 2}),
         ("Warfarin-v1", {"ratio": True, "action": "label"}),
         ("Warfarin-v1", {"mixture": PARTS}),
     ],

@@ -35,7 +35,7 @@ COHORT = Cohort(3, 20)
 
 
 def env(**options: Any) -> FunctionalEnv:
-    found = find_env("Vancomycin-v1")
+    found = find_env("Vancomycin-v2")
     assert isinstance(found, Env)
     return make(found, {"history": 2, **options})
 

@@ -96,7 +96,7 @@ def explained(ward, simulator, names, learnt):
     judged = ask(ward, simulator, (learnt, policy_of(ward, names, pages)), FRESH)
     return Explanation(
         options=ExplainOptions(model_path=Path("agent.pt"), patients=250, seed=3),
-        env_id="Vancomycin-v1",
+        env_id="Vancomycin-v2",
         setting=setting,
         names=names,
         pages=pages,

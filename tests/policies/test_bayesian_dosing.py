@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 
 from rl_drug_dosage.clinic.patient import admit, chart, treat
 from rl_drug_dosage.clinic.planner import FACTORS
@@ -22,15 +22,22 @@ from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.pkpd import Dose, make_covariates, make_levels, make_regimen
 from rl_drug_dosage.pkpd.bayes import map_estimate
 from rl_drug_dosage.registry import find_scenario, load_policy_definition
+from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.trials.trial import Cohort, run_trial
 
 MODEL = "vancomycin-thomson2009"
-DOSES = (2000.0, 1250.0, 1000.0)
+DOSES = (1500.0, 750.0, 500.0)
 OMEGA = np.diag([0.0729, 0.0225, 0.2401, 1.69])
 OMEGA[0, 1] = OMEGA[1, 0] = 0.01
-INTERVAL_H, INFUSION_H = 12.0, 1.0
+INTERVAL_H = 12.0
 LOW, HIGH = 400.0, 600.0
 AIM = (LOW * HIGH) ** 0.5
+
+
+@pytest.fixture(scope="module")
+def ward(ward):
+    """With the label's limit of 10 mg/min, which the closed form below has as well."""
+    return dataclasses.replace(ward, dosage=SCENARIO.dosage)
 
 
 @pytest.fixture(scope="module")
@@ -81,27 +88,36 @@ class TwoCompartments:
         self.rates = np.stack([fast, slow])
         self.shares = np.stack([(fast - k21) / (fast - slow), (k21 - slow) / (fast - slow)]) / v1
 
-    def level(self, since_h: float) -> np.ndarray:
-        """mg/L per mg, ``since_h`` after the start of an infusion."""
+    def level(self, dose: float, since_h: float) -> np.ndarray:
+        """mg/L, ``since_h`` after the start of an infusion."""
         if since_h <= 0.0:
             return np.zeros(self.rates.shape[1:])
-        on, off = min(since_h, INFUSION_H), max(since_h - INFUSION_H, 0.0)
+        long = infusion_h(dose)
+        on, off = min(since_h, long), max(since_h - long, 0.0)
         rise = (1.0 - np.exp(-self.rates * on)) / self.rates
-        return np.sum(self.shares / INFUSION_H * rise * np.exp(-self.rates * off), axis=0)
+        return dose * np.sum(self.shares / long * rise * np.exp(-self.rates * off), axis=0)
 
-    def area(self, since_h: float) -> np.ndarray:
-        """mg h/L per mg, from the start of an infusion to ``since_h`` after it, at least its length."""
+    def area(self, dose: float, since_h: float) -> np.ndarray:
+        """mg h/L, from the start of an infusion to ``since_h`` after it, at least its length."""
         if since_h <= 0.0:
             return np.zeros(self.rates.shape[1:])
-        risen = (1.0 - np.exp(-self.rates * INFUSION_H)) / self.rates
-        fallen = (1.0 - np.exp(-self.rates * (since_h - INFUSION_H))) / self.rates
-        return np.sum(self.shares / INFUSION_H * ((INFUSION_H - risen) / self.rates + risen * fallen), axis=0)
+        long = infusion_h(dose)
+        risen = (1.0 - np.exp(-self.rates * long)) / self.rates
+        fallen = (1.0 - np.exp(-self.rates * (since_h - long))) / self.rates
+        return dose * np.sum(self.shares / long * ((long - risen) / self.rates + risen * fallen), axis=0)
 
     def auc24(self, doses: tuple[float, ...] | list[float], interval: int) -> np.ndarray:
-        """Twice the area of a 12-h interval."""
-        start, end = INTERVAL_H * interval, INTERVAL_H * (interval + 1)
-        parts = [d * (self.area(end - INTERVAL_H * j) - self.area(start - INTERVAL_H * j)) for j, d in enumerate(doses)]
-        return 2.0 * np.sum(parts, axis=0)
+        """The area of the 24 h that end with a 12-h interval."""
+        start, end = INTERVAL_H * (interval - 1), INTERVAL_H * (interval + 1)
+        return np.sum(
+            [self.area(d, end - INTERVAL_H * j) - self.area(d, start - INTERVAL_H * j) for j, d in enumerate(doses)],
+            axis=0,
+        )
+
+
+def infusion_h(dose: float) -> float:
+    """1 h, or longer for at most 10 mg/min."""
+    return max(1.0, dose / 600.0)
 
 
 def log_posterior(record: Record, ward, z: np.ndarray) -> np.ndarray:
@@ -110,7 +126,7 @@ def log_posterior(record: Record, ward, z: np.ndarray) -> np.ndarray:
     log = -0.5 * np.einsum("...i,ij,...j->...", z, np.linalg.inv(OMEGA), z)
     for k, slot in np.argwhere(np.asarray(record.known)):
         at_h = INTERVAL_H * k + ward.monitoring.at_h[slot]
-        level = sum(d * patient.level(at_h - INTERVAL_H * j) for j, d in enumerate(DOSES))
+        level = sum(patient.level(d, at_h - INTERVAL_H * j) for j, d in enumerate(DOSES))
         variance = (0.15 * level) ** 2 + 1.6**2
         log = log - 0.5 * (np.log(variance) + (float(record.level[k, slot]) - level) ** 2 / variance)
     return log
@@ -153,7 +169,8 @@ def test_the_engine_s_map_estimate_is_scipy_s(ward, record):
     known = np.asarray(record.known)
     times = (np.arange(4)[:, None] * INTERVAL_H + np.asarray(ward.monitoring.at_h))[known]
     regimen = make_regimen(
-        [Dose(INTERVAL_H * k, d, compartment="central", duration_h=1.0) for k, d in enumerate(DOSES)], model.structure
+        [Dose(INTERVAL_H * k, d, compartment="central", duration_h=infusion_h(d)) for k, d in enumerate(DOSES)],
+        model.structure,
     )
     facts = {c.name: float(record.covariates[c.name][0]) for c in model.covariates}
     levels = make_levels(model, times, np.asarray(record.level)[known])
@@ -161,7 +178,8 @@ def test_the_engine_s_map_estimate_is_scipy_s(ward, record):
 
     assert len(times) == 4
     assert bool(engine.converged)
-    np.testing.assert_allclose(engine.eta, map_by_scipy(record, ward)[0], atol=2e-3)
+    best, sd = map_by_scipy(record, ward)
+    assert (np.abs((engine.eta - best) / sd) < 0.02).all()
 
 
 @pytest.fixture(scope="module")
@@ -180,9 +198,9 @@ def test_mipd_believes_the_map_estimate_of_every_patient(off):
     assert off.max() < 0.1
 
 
-@pytest.mark.parametrize("toxic", [80.0, 100.0, 120.0])
+@pytest.mark.parametrize("toxic", [60.0, 80.0, 100.0])
 def test_after_a_toxic_level_mipd_believes_it_and_gives_nothing(mipd, clinic, ward, toxic):
-    """A trough of 80 to 120 mg/L after ordinary doses: far from what the first two levels said."""
+    """A trough of 60 to 100 mg/L after ordinary doses: far from what the first two levels said."""
     seen = charts(clinic, 5)
     last = int(np.flatnonzero(np.asarray(seen[-1].known).any(1))[-1])
     seen[-1] = eqx.tree_at(lambda r: r.level, seen[-1], seen[-1].level.at[last, -1].set(toxic))
@@ -197,11 +215,10 @@ def test_after_a_toxic_level_mipd_believes_it_and_gives_nothing(mipd, clinic, wa
 
 
 def test_mipd_gives_the_dose_that_meets_the_aim_in_the_patient_that_it_believes_in(ward, record, advice):
-    """One interval is left: AUC24 of it is affine in its dose, and sqrt(400 x 600) = 489.9 mg h/L is met exactly."""
+    """One interval is left, and sqrt(400 x 600) = 489.9 mg h/L is met exactly, between amounts of the grid to 0.5 %."""
     dose, memory = advice
     patient = TwoCompartments(record, np.asarray(memory.belief.z, np.float64))
-    none, more = patient.auc24([*DOSES, 0.0], 3), patient.auc24([*DOSES, 1000.0], 3)
-    exact = 1000.0 * (AIM - none) / (more - none)
+    exact = brentq(lambda d: float(patient.auc24([*DOSES, d], 3)) - AIM, 1.0, 5000.0)
     grid = np.asarray(ward.dosage.amounts)
     missed = np.abs(np.log([patient.auc24([*DOSES, d], 3) / AIM for d in grid]))
 
@@ -310,8 +327,8 @@ def test_the_oracle_beats_bayesian_dosing_which_beats_the_label(setting, ward):
         trial = run_trial(
             ward, setting.simulator, definition.build(setting), Cohort(4, 40), sees_truth=definition.sees_truth
         )
-        found[name] = trial.inside.mean(1)
+        found[name] = trial.inside[:, ward.judged()].mean(1)
 
-    assert found["oracle"].mean() > found["mipd"].mean() + 0.05
+    assert found["oracle"].mean() > found["mipd"].mean() + 0.02
     assert found["mipd"].mean() > found["label"].mean()
     assert found["oracle"].mean() > 0.95

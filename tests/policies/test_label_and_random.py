@@ -79,18 +79,19 @@ def test_vancomycin_by_weight_and_renal_function(crcl, wt, load, keep):
 @pytest.mark.parametrize(
     ("given", "troughs", "expected"),
     [
-        # 5 mg/kg x 80 kg = 400 mg; outside of 5-10 mg/L the dose behind the trough x 50^0.5 / trough, 0.5 to 2 times
-        ([], {}, 400.0),
-        ([400.0], {0: 5.0}, 400.0),
-        ([400.0], {0: 10.0}, 400.0),
-        ([400.0], {0: 4.0}, 700.0),  # x 7.0711 / 4 = 1.7678: 707 mg, vials of 100 mg
-        ([400.0], {0: 2.0}, 800.0),  # x 3.54, at most 2; 10 mg/kg is 800 mg as well
-        ([700.0], {0: 4.0}, 800.0),  # 1237 mg, at most 10 mg/kg
-        ([400.0], {0: 12.0}, 200.0),  # x 0.5893: 235.7 mg
-        ([800.0], {0: 40.0}, 400.0),  # x 0.177, at least 0.5
-        ([400.0, 700.0], {0: 4.0}, 700.0),  # no trough since: the dose behind the last one again
-        ([400.0, 700.0], {0: 4.0, 1: 7.0}, 700.0),  # in range: the dose behind it goes on
-        ([400.0, 700.0], {0: 4.0, 1: 14.0}, 400.0),  # 700 x 0.5051 = 353.6 mg
+        # Outside of 5-10 mg/L the dose behind the trough x 50^0.5 / trough, 0.5 to 2 times, in mg/kg, from week 14 on
+        ([], {}, 5.0),
+        ([5.0], {0: 40.0}, 5.0),  # the trough after weeks 0 and 2: still induction
+        ([5.0, 5.0], {1: 5.0}, 5.0),
+        ([5.0, 5.0], {1: 10.0}, 5.0),
+        ([5.0, 5.0], {1: 4.0}, 9.0),  # x 7.0711 / 4 = 1.7678: 8.84 mg/kg
+        ([5.0, 5.0], {1: 2.0}, 10.0),  # x 3.54, at most 2; 10 mg/kg as well
+        ([5.0, 9.0], {1: 4.0}, 10.0),  # 15.9, at most 10 mg/kg
+        ([5.0, 8.0], {1: 12.0}, 4.5),  # x 0.5893: 4.71
+        ([5.0, 10.0], {1: 40.0}, 5.0),  # x 0.177, at least 0.5
+        ([5.0, 4.0, 7.0], {1: 4.0}, 7.0),  # no trough since: the dose behind the last one again
+        ([5.0, 4.0, 7.0], {1: 4.0, 2: 7.0}, 7.0),  # in range: the dose behind it goes on
+        ([5.0, 4.0, 7.0], {1: 4.0, 2: 14.0}, 3.5),  # 7 x 0.5051 = 3.54
     ],
 )
 def test_infliximab_by_weight_and_then_by_troughs(given, troughs, expected):

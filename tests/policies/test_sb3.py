@@ -24,7 +24,7 @@ POLICY = Column()
 MAKE = """
 import sys, gymnasium, numpy as np, stable_baselines3
 import rl_drug_dosage
-env = gymnasium.make("Vancomycin-v1")
+env = gymnasium.make("Vancomycin-v2")
 off = dict(learning_starts=10) if sys.argv[1] == "SAC" else dict(n_steps=16, batch_size=16)
 make = getattr(stable_baselines3, sys.argv[1])
 agent = make("MlpPolicy", env, device="cpu", seed=1, policy_kwargs={"net_arch": [8]}, **off)

@@ -196,8 +196,10 @@ def test_rules_that_steer_follow_a_goal_that_changes(day, factor):
 def thomson_interval(dose_mg: float, *, crcl: float, wt: float) -> tuple[float, float]:
     """(AUC24, trough 11 h after the dose) of the 14th dose every 12 h, by SciPy's ODE solver.
 
-    Thomson 2009: CL 2.99 (1 + 0.0154 (CRCL - 66)) L/h, V1 0.675 L/kg, Q 2.28 L/h, V2 0.732 L/kg; 1-h infusions.
+    Thomson 2009: CL 2.99 (1 + 0.0154 (CRCL - 66)) L/h, V1 0.675 L/kg, Q 2.28 L/h, V2 0.732 L/kg; infusions of 1 h, or
+    longer for at most 10 mg/min.
     """
+    long_h = max(1.0, dose_mg / 600.0)
     cl, v1, q, v2 = 2.99 * (1.0 + 0.0154 * (crcl - 66.0)), 0.675 * wt, 2.28, 0.732 * wt
 
     def slope(rate):
@@ -210,8 +212,8 @@ def thomson_interval(dose_mg: float, *, crcl: float, wt: float) -> tuple[float, 
     x, trough, auc = np.zeros(3), np.nan, np.nan
     for _ in range(14):
         before = x[2]
-        x = solve_ivp(slope(dose_mg), (0.0, 1.0), x, rtol=1e-9, atol=1e-9).y[:, -1]
-        x = solve_ivp(slope(0.0), (1.0, 11.0), x, rtol=1e-9, atol=1e-9).y[:, -1]
+        x = solve_ivp(slope(dose_mg / long_h), (0.0, long_h), x, rtol=1e-9, atol=1e-9).y[:, -1]
+        x = solve_ivp(slope(0.0), (long_h, 11.0), x, rtol=1e-9, atol=1e-9).y[:, -1]
         trough = x[0] / v1
         x = solve_ivp(slope(0.0), (11.0, 12.0), x, rtol=1e-9, atol=1e-9).y[:, -1]
         auc = 2.0 * (x[2] - before)

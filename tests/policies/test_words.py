@@ -25,7 +25,7 @@ from rl_drug_dosage.registry import POLICY, find, is_file_reference
         ("30 mg/min then 10 mg/min", "propofol", [30, 10, 10]),
         ("5 mg q12h", "tacrolimus", [5, 5, 5]),
         ("0.2 units every 30 min", "t1d", [0.2, 0.2]),
-        ("400 mg q8w", "infliximab", [400, 400]),
+        ("5 mg/kg q8w", "infliximab", [5, 5]),
         ("3.2 mg/kg daily", "busulfan", [3.2, 3.2]),
         ("1 x 320 mg every 3 weeks", "paclitaxel", [1, 1]),
         ("0.5 1/d every 2 days", "chemotherapy", [0.5, 0.5]),

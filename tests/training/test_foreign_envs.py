@@ -490,7 +490,7 @@ def test_the_command_that_goes_on_names_what_a_run_s_record_may_not(tmp_path):
     assert again(Task("a:B-v0", gym_id="a:B-v0")) == "--env-id a:B-v0"
     assert not again(Task("B-v0", gym_id="B-v0"))
     file = tmp_path / "my task.py"
-    file.write_text("from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO\n")
+    file.write_text("from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO\n")
     assert again(find_task(str(file))) == f"--scenario '{file}'"
     assert not again(find_task("vancomycin"))
 

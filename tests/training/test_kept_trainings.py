@@ -10,7 +10,7 @@ from rl_drug_dosage.training.recipe import recipe
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "scripts").exists(), reason="a source distribution has no scripts")
-ENV = "Vancomycin-v1"
+ENV = "Vancomycin-v2"
 # `train` refuses this at once, so that a training that is not kept shows.
 OPTIONS = ["--total-timesteps", "many"]
 

@@ -171,7 +171,7 @@ def test_a_user_s_reward_that_raises_leaves_no_folder(tmp_path):
     """It is traced when the training is compiled, long after the folder was made."""
     (tmp_path / "mine.py").write_text(
         "import dataclasses\n"
-        "from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO as V\n"
+        "from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO as V\n"
         "def reward(outcome):\n"
         "    raise RuntimeError('my reward')\n"
         "SCENARIO = dataclasses.replace(V, reward=reward)\n"

@@ -11,7 +11,7 @@ from rl_drug_dosage import load_policy
 from rl_drug_dosage.clinic.patient import admit, treat
 from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
-from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
+from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.trials.trial import Cohort, run_trial
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
@@ -59,13 +59,13 @@ def test_a_list_of_patients_is_each_of_them(mipd):
     levels = [25.0, None, 40.0]
     many = mipd.start([{**FACTS, "wt_kg": 60.0 + 10 * i} for i in range(3)])
     many.given(many.recommend())
-    many.observe(2.0, levels)
+    many.observe(6.0, levels)
     together = many.recommend()
 
     for i, level in enumerate(levels):
         one = mipd.start({**FACTS, "wt_kg": 60.0 + 10 * i})
         one.given(one.recommend())
-        one.observe(2.0, level)
+        one.observe(6.0, level)
         assert one.recommend() == together[i]
 
 
@@ -89,7 +89,7 @@ def test_what_was_given_counts_not_what_was_recommended(mipd):
     followed.given(dose)
     halved.given(dose / 2)
     for course in (followed, halved):
-        course.observe(2.0, 20.0)
+        course.observe(6.0, 20.0)
         course.observe(11.0, 8.0)
 
     assert halved.recommend() < followed.recommend()
@@ -119,12 +119,12 @@ def test_unusable_levels_and_doses_are_refused(label):
     course = label.start(FACTS)
     course.given(1000.0)
 
-    with pytest.raises(ConfigError, match="plans samples at 2, 11 h"):
+    with pytest.raises(ConfigError, match="plans samples at 6, 11 h"):
         course.observe(5.0, 10.0)
     with pytest.raises(ConfigError, match="decision due is at 12 h"):
         course.observe(23.0, 10.0)
     with pytest.raises(ConfigError, match="level -3"):
-        course.observe(2.0, -3.0)
+        course.observe(6.0, -3.0)
     with pytest.raises(ConfigError, match="dose -1"):
         course.given(-1.0)
 

@@ -25,13 +25,13 @@ def test_a_dataset_holds_the_courses(result, tmp_path, monkeypatch):
     assert "5 episodes" in line
     assert dataset.total_episodes == 5
     trial = result.trials["label"]
-    env = gymnasium.make("Vancomycin-v1")
+    env = gymnasium.make("Vancomycin-v2")
     for i, episode in enumerate(dataset.iterate_episodes()):
         np.testing.assert_allclose(episode.actions[:, 0], trial.dose[i])
         np.testing.assert_allclose(episode.rewards, trial.reward[i], rtol=1e-4, atol=1e-4)
         assert episode.observations.shape == (15, *env.observation_space.shape)
         assert episode.truncations.tolist() == [False] * 13 + [True]
-    assert dataset.recover_environment().spec.id == "Vancomycin-v1"
+    assert dataset.recover_environment().spec.id == "Vancomycin-v2"
 
 
 def test_a_policy_that_did_not_take_part_is_refused(result, tmp_path):

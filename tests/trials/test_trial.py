@@ -136,7 +136,7 @@ def test_a_patient_faster_than_the_step_has_no_glucose_left_and_leaves():
     """Insulin that takes glucose up within seconds: Runge-Kutta would swing to where there are no numbers."""
     found = find_scenario("t1d").value
     short = dataclasses.replace(adjusted(found, decisions=8), intake=None)
-    plain = simulator_of(short, "insulin-hovorka2004")
+    plain = simulator_of(short, short.models[0])
     quick = dataclasses.replace(
         plain, finish=lambda p, c: plain.finish(p, c) | {"sit": 500.0 * plain.finish(p, c)["sit"]}
     )
@@ -164,7 +164,7 @@ def ladder(ward):
     for name in ("random", "label", "mipd", "oracle"):
         one = agent(name)
         policy = one.build(setting(ward))
-        found[name] = trial(ward, policy, Cohort(1, 300), sees_truth=one.sees_truth).inside.mean()
+        found[name] = trial(ward, policy, Cohort(1, 300), sees_truth=one.sees_truth).inside[:, ward.judged()].mean()
     return found
 
 
@@ -179,7 +179,8 @@ def test_no_dose_does_nothing_and_the_highest_harms(ward):
 
     assert none.inside.max() == 0.0
     assert (none.values == 0.0).all()
-    assert most.harms[:, :, 0].mean() > 0.9
+    # From the second interval on: the area over 24 h of the first one is that of a single dose.
+    assert most.harms[:, 1:, 0].mean() > 0.9
 
 
 def test_policies_are_values(ward):

@@ -73,8 +73,8 @@ def _doses_are_sound(scenario: Scenario) -> Iterable[Finding]:
         yield wrong("dosage.at_h", f"{dosage.at_h} h", f"ascending, from 0 h, below {interval_h:g} h", "correct it")
         return
     room = min(b - a for a, b in zip(times, [*times[1:], interval_h], strict=True))
-    if dosage.duration_h > room + 1e-9:
-        came = f"{dosage.duration_h:g} h: an infusion runs into the next one"
+    if dosage.longest_h > room + 1e-9:
+        came = f"{dosage.longest_h:g} h: an infusion runs into the next one"
         yield wrong("dosage.duration_h", came, f"at most {room:g} h", "shorten it, or change at_h")
 
 

@@ -43,7 +43,7 @@ def adjusted(
     if decisions is not None and decisions != scenario.schedule.decisions:
         scenario = _lasting(scenario, decisions)
     if reward is not None:
-        function, text = reward_of(reward, scenario.goal)
+        function, text = reward_of(reward, scenario.whole_days())
         scenario = dataclasses.replace(scenario, reward=function, reward_text=text)
     return scenario
 

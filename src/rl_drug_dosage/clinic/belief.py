@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from rl_drug_dosage.clinic.areas import added, no_area
 from rl_drug_dosage.clinic.interval import (
+    AtLimitedRate,
     Outcome,
     Propagators,
     administered,
@@ -114,7 +116,10 @@ class Player:
             zero = jnp.zeros((), jnp.int32)
             self.fixed = interval_parameters(model, scenario, facts_at(covariates, zero), eta, None, jnp.zeros(()))
             if model.structure.linear and scenario.intake is None:
-                self.own = propagators(model, scenario, self.fixed)
+                self.own = propagators(model, scenario, self.fixed, area=area)
+                # Areas are wanted for plans, which try many more doses than a grid has.
+                if area and isinstance(self.own.slow, AtLimitedRate):
+                    self.own = eqx.tree_at(lambda own: own.slow, self.own, self.own.slow.tabulated())
 
     def parameters(self, j: Array) -> dict[str, Array]:
         """Individual parameters in interval ``j``."""
@@ -133,7 +138,7 @@ class Player:
     def interval(self, x: Array, amount: Answer, j: Array, intake_mg: Array) -> tuple[Outcome, Array]:
         """Play interval ``j``: its outcome, and all outputs ``[grid, output]``."""
         p = self.parameters(j)
-        mg = administered(self.scenario, amount, facts_at(self.covariates, j))
+        mg = administered(self.scenario, amount, facts_at(self.covariates, j), j)
         mg = mg if self.taken is None else mg * self.taken[j]
         if self.own is not None:
             out = play_with(self.own, x, mg)
@@ -157,7 +162,8 @@ class Past(eqx.Module):
     """A patient's simulated history for one set of random effects."""
 
     contents: Float[Array, " n"]
-    area: Float[Array, ""]
+    area: Float[Array, "*kept"]
+    """See `clinic.areas`."""
     predicted: Float[Array, "decision sample"]
     """The monitored output at the sampling times; 0 from now on."""
     baseline: Float[Array, ""]
@@ -177,11 +183,10 @@ def past(player: Player, record: Record) -> Past:
     def step(j: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         x, area, predicted = carry
         out, values = player.interval(x, record.prescription(j), j, record.intake_mg[j])
-        return out.contents, area + out.area, predicted.at[j].set(values[slots, at])
+        return out.contents, added(area, out.area), predicted.at[j].set(values[slots, at])
 
-    zero = jnp.zeros(())
     contents, area, predicted = jax.lax.fori_loop(
-        0, record.k, step, (first, zero, jnp.zeros(record.level.shape, dtype=float))
+        0, record.k, step, (first, no_area(scenario), jnp.zeros(record.level.shape, dtype=float))
     )
     return Past(contents, area, predicted, start)
 
@@ -213,6 +218,7 @@ def estimate(
     start: Float[Array, " z"],
     *,
     max_evaluations: int = _EVALUATIONS,
+    wanted: Bool[Array, ""] | bool = True,
 ) -> Belief:
     """MAP estimate from a record, by the search of `map_estimate`.
 
@@ -225,6 +231,7 @@ def estimate(
         record: the patient's record.
         start: initial value: the last estimate.
         max_evaluations: of each of the two descents.
+        wanted: see `search`.
     """
     occasions = occasions_of(model, scenario)
     objective, precision, used = _objective(model, scenario, record)
@@ -248,6 +255,7 @@ def estimate(
         accept=accept,
         tolerance=_TOLERANCE,
         max_evaluations=max_evaluations,
+        wanted=wanted,
     )
     good = jnp.all(jnp.isfinite(found.z)) & jnp.isfinite(found.at.value)
     covariance = jnp.linalg.inv(jnp.where(good, found.at.hessian, precision))

@@ -7,7 +7,7 @@ end of a dose move while the grid times stay.
 
 import itertools
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,6 +22,7 @@ from rl_drug_dosage.pkpd import DrugModel, Values, individual_parameters
 from rl_drug_dosage.pkpd.covariates import Covariates
 
 __all__ = [
+    "AtLimitedRate",
     "Outcome",
     "Propagators",
     "administered",
@@ -174,13 +175,14 @@ def dose_mg(scenario: Scenario, amount: Array, facts: Values) -> Array:
     return amount * scenario.dosage.mg_per_unit * scale
 
 
-def administered(scenario: Scenario, prescription: Answer, facts: Values) -> Float[Array, "..."]:
-    """Engine mg of a prescription: of one administration, or of each of the timetable's times."""
+def administered(scenario: Scenario, prescription: Answer, facts: Values, k: Array) -> Float[Array, "..."]:
+    """Engine mg of the prescription of decision ``k``: of one administration, or of each of the timetable's times."""
     mg = dose_mg(scenario, amount_of(prescription), facts)
-    if not scenario.dosage.intervals_h:
+    if not scenario.dosage.separate:
         return mg
-    given = jnp.asarray(timetable(scenario.schedule, scenario.dosage).given, dtype=float)
-    return mg * given[choice_of(prescription)]
+    table = timetable(scenario.schedule, scenario.dosage)
+    given = jnp.asarray(table.given, dtype=float)[choice_of(prescription)]
+    return mg * (given if table.first is None else jnp.where(k == 0, jnp.asarray(table.first, dtype=float), given))
 
 
 def row_of[T](tree: T, i: Any) -> T:
@@ -217,6 +219,11 @@ def play(  # noqa: PLR0913 - what an interval depends on
     rows = next(iter(p.values())).shape[0]
     if structure.linear and rows == 1 and scenario.intake is None:
         return play_with(propagators(model, scenario, p, late_h=late_h, area=area), x, dose)
+    if dosage.highest_rate_per_h is not None:
+        raise ConfigError(
+            f"{scenario.title}: dosage.highest_rate_per_h needs a linear drug model with constant parameters over an "
+            f"interval, without an intake, and {model.name} is not: leave it out"
+        )
     into = structure.compartments.index(dosage.compartment)
     n = len(structure.compartments)
     lag = p.get(f"lag_{dosage.compartment}")
@@ -291,6 +298,77 @@ def disturbance_at(scenario: Scenario, t_h: Array) -> Float[Array, " grid"]:
     return jnp.interp(t_h + jnp.asarray(scenario.schedule.output_times_h, dtype=float), at, height)
 
 
+class AtLimitedRate(eqx.Module):
+    """How doses act whose infusion lasts longer the larger they are; see `Dosage.highest_rate_per_h`."""
+
+    model: DrugModel = eqx.field(static=True)
+    scenario: Scenario = eqx.field(static=True)
+    prepared: Any
+    unit: Float[Array, " n"]
+    """Contents after a bolus of 1 mg."""
+    run_h: Float[Array, "grid at"]
+    """Time from the start of each dose to each grid time."""
+    area: bool = eqx.field(static=True)
+    """Whether to compute the AUC, which costs more than all contents; it is 0 otherwise."""
+
+    @property
+    def times(self) -> int:
+        """How many doses an interval has."""
+        return self.run_h.shape[1]
+
+    def __call__(self, dose: Float[Array, " at"]) -> tuple[Float[Array, "grid n"], Float[Array, ""]]:
+        """Contents at the grid times, and AUC of the interval, from the mg of each dose."""
+        each, swept = self.each(dose)
+        return jnp.sum(each, axis=1), jnp.sum(swept)
+
+    def each(self, dose: Float[Array, " at"]) -> tuple[Float[Array, "grid at n"], Float[Array, " at"]]:
+        """The same from each dose alone."""
+        dosage = self.scenario.dosage
+        assert dosage.highest_rate_per_h is not None
+        long_h = jnp.maximum(dosage.duration_h, dose / (dosage.highest_rate_per_h * dosage.mg_per_unit))
+
+        def one(run_h: Array, long_h: Array, area: bool) -> tuple[Array, Array]:
+            return _since(self.model, self.prepared, self.unit, run_h, long_h, area=area)
+
+        gain, _ = jax.vmap(jax.vmap(partial(one, area=False)), in_axes=(0, None))(self.run_h, long_h)
+        swept = jax.vmap(partial(one, area=True))(self.run_h[-1], long_h)[1] if self.area else jnp.zeros(dose.shape)
+        return gain * dose[:, None], swept * dose
+
+    def tabulated(self) -> "Tabulated":
+        """The same for the amounts of the grid, computed once."""
+        dosage = self.scenario.dosage
+        doses = jnp.asarray(dosage.amounts, dtype=float) * dosage.mg_per_unit
+        given, swept = jax.vmap(lambda dose: self.each(jnp.broadcast_to(dose, (self.times,))))(doses)
+        return Tabulated(doses, jnp.moveaxis(given, 2, 0), swept.T)
+
+
+class Tabulated(eqx.Module):
+    """`AtLimitedRate` of many doses: exact for amounts of the grid, linear between them, where only plans lie.
+
+    The linear part is worst at times within an infusion, where the levels bend with the dose.
+    """
+
+    doses: Float[Array, " amount"]
+    given: Float[Array, "at amount grid n"]
+    swept: Float[Array, "at amount"]
+
+    @property
+    def times(self) -> int:
+        """How many doses an interval has."""
+        return self.swept.shape[0]
+
+    def __call__(self, dose: Float[Array, " at"]) -> tuple[Float[Array, "grid n"], Float[Array, ""]]:
+        """Contents at the grid times, and AUC of the interval, from the mg of each dose."""
+        below = jnp.clip(jnp.searchsorted(self.doses, dose, side="right") - 1, 0, self.doses.size - 2)
+        share = (dose - self.doses[below]) / (self.doses[below + 1] - self.doses[below])
+
+        def between(values: Array, below: Array, share: Array) -> Array:
+            return values[below] + share * (values[below + 1] - values[below])
+
+        given, swept = (jax.vmap(between)(values, below, share) for values in (self.given, self.swept))
+        return jnp.sum(given, axis=0), jnp.sum(swept)
+
+
 class Propagators(eqx.Module):
     """One interval of a linear model with constant parameters: contents and AUC are affine in (x, dose)."""
 
@@ -299,6 +377,8 @@ class Propagators(eqx.Module):
     """Of a unit dose; of one at each of the timetable's times, where there are intervals to choose."""
     area_keep: Float[Array, " n"]
     area_gain: Float[Array, "*at"]
+    slow: AtLimitedRate | Tabulated | None = None
+    """In place of both gains, where the rate of infusions is limited."""
 
 
 def propagators(
@@ -324,29 +404,47 @@ def propagators(
     keep, area_keep = jax.vmap(lambda e: jax.vmap(lambda t: move(e, None, t))(grid))(jnp.eye(n))
 
     def since(run_h: Array) -> tuple[Array, Array]:
-        going = run_h > 1e-6
-        run_h = jnp.maximum(run_h, 0.0)
-        if dosage.duration_h == 0:
-            x, below = move(unit, None, run_h)
-        else:
-            x, during = move(jnp.zeros(n), unit / dosage.duration_h, jnp.minimum(run_h, dosage.duration_h))
-            x, after = move(x, None, jnp.maximum(run_h - dosage.duration_h, 0.0))
-            below = during + after
-        return jnp.where(going, x, 0.0), jnp.where(going, below, 0.0)
+        return _since(model, prepared, unit, run_h, dosage.duration_h, area=area)
 
     shift = own.get(f"lag_{dosage.compartment}", zero) + (zero if late_h is None else late_h)
     run = grid[:, None] - jnp.asarray(timetable(scenario.schedule, dosage).at_h, dtype=float)[None] - shift
+    if dosage.highest_rate_per_h is not None:
+        slow = AtLimitedRate(model, scenario, prepared, unit, run, area)
+        none = jnp.zeros(())
+        return Propagators(jnp.moveaxis(keep, 0, -1), none, area_keep[:, -1], none, slow)
     gain, area_gain = jax.vmap(jax.vmap(since))(run)
-    if dosage.intervals_h:
+    if dosage.separate:
         return Propagators(jnp.moveaxis(keep, 0, -1), gain, area_keep[:, -1], area_gain[-1])
     return Propagators(jnp.moveaxis(keep, 0, -1), gain.sum(1), area_keep[:, -1], area_gain.sum(1)[-1])
+
+
+def _since(
+    model: DrugModel, prepared: Any, unit: Array, run_h: Array, duration_h: Array | float, *, area: bool
+) -> tuple[Array, Array]:
+    """Contents and AUC ``run_h`` after the start of a dose of 1 mg; 0 if it has not started."""
+
+    def move(x: Array, rate: Array | None, dt: Array) -> tuple[Array, Array]:
+        return model.structure.advance(prepared, x, rate, jnp.zeros(()), dt, auc=area)
+
+    going = run_h > 1e-6
+    run_h = jnp.maximum(run_h, 0.0)
+    if isinstance(duration_h, int | float) and duration_h == 0:
+        x, below = move(unit, None, run_h)
+    else:
+        x, during = move(jnp.zeros(unit.shape), unit / duration_h, jnp.minimum(run_h, duration_h))
+        x, after = move(x, None, jnp.maximum(run_h - duration_h, 0.0))
+        below = during + after
+    return jnp.where(going, x, 0.0), jnp.where(going, below, 0.0)
 
 
 def play_with(own: Propagators, x: Float[Array, " n"], dose: Float[Array, "..."]) -> Outcome:
     """`play` of a linear model, from its propagators."""
     n = x.shape[0]
-    given = jnp.einsum("gan,a->gn", own.gain, dose) if dose.ndim else own.gain * dose
-    swept = own.area_gain @ dose if dose.ndim else own.area_gain * dose
+    if own.slow is not None:
+        given, swept = own.slow(jnp.broadcast_to(dose, (own.slow.times,)))
+    else:
+        given = jnp.einsum("gan,a->gn", own.gain, dose) if dose.ndim else own.gain * dose
+        swept = own.area_gain @ dose if dose.ndim else own.area_gain * dose
     # Written out: a batched matrix product over patients would not vectorise.
     at_times = sum((own.keep[:, :, i] * x[i] for i in range(n)), given)
     area = sum((own.area_keep[i] * x[i] for i in range(n)), swept)

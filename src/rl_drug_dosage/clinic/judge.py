@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.scenario import Scenario, intervals_before
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.description import Metric
@@ -41,7 +41,7 @@ def metric_of(
         model: the model whose outputs are the columns of ``values``.
         scenario: the task, for the interval's length.
         values: outputs, ``[grid, output]``.
-        area: AUC of this interval, mg h/L.
+        area: AUC of this interval, or of the 24 h that end with it (`clinic.areas.last_day`), mg h/L.
         total: AUC since the start, including this interval, mg h/L.
     """
     at = model.output_index(output)
@@ -56,7 +56,8 @@ def metric_of(
         case "nadir":
             return jnp.min(column, keepdims=True)
         case "auc24":
-            return jnp.reshape(area * (model.outputs[at].auc_scale or jnp.nan) * 24.0 / scenario.schedule.interval_h, 1)
+            covered_h = (1 + intervals_before(scenario.schedule, scenario.goal)) * scenario.schedule.interval_h
+            return jnp.reshape(area * (model.outputs[at].auc_scale or jnp.nan) * 24.0 / covered_h, 1)
         case "auc_total":
             return jnp.reshape(total * (model.outputs[at].auc_scale or jnp.nan), 1)
         case "average" | "time_above":

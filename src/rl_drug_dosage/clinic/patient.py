@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from rl_drug_dosage.clinic.areas import added, last_day, no_area, since_start
 from rl_drug_dosage.clinic.interval import administered, disturbance_at, interval_parameters, outputs_at_times, play
 from rl_drug_dosage.clinic.judge import Verdict, harmed, judge, needs_area, window_metrics
 from rl_drug_dosage.clinic.record import Record, Truth, empty_record, facts_at, result_times
@@ -30,8 +31,8 @@ class VirtualPatient(eqx.Module):
     key: PRNGKeyArray
     truth: Truth
     contents: Float[Array, " n"]
-    area: Float[Array, ""]
-    """AUC since the start, mg h/L."""
+    area: Float[Array, "*kept"]
+    """AUC since the start, and of the last intervals where needed, mg h/L; see `clinic.areas`."""
     start: Float[Array, " output"]
     """Outputs before the first dose."""
     missing: Float[Array, ""]
@@ -155,7 +156,7 @@ def admit(scenario: Scenario, model: DrugModel, key: PRNGKeyArray) -> VirtualPat
         key=key,
         truth=Truth(drawn.eta, kappa, table, disturbance, eaten, _taken(scenario, key, missing)),
         contents=first,
-        area=jnp.zeros(()),
+        area=no_area(scenario),
         start=start,
         missing=missing,
         error=error,
@@ -227,7 +228,7 @@ def treat(
     t_h = k * jnp.asarray(schedule.interval_h, dtype=float)
     p = interval_parameters(model, scenario, facts, course.truth.eta, course.truth.kappa[k], t_h)
     amount = amount_of(prescription)
-    mg = administered(scenario, prescription, facts) * taken
+    mg = administered(scenario, prescription, facts, k) * taken
     out = play(
         model,
         scenario,
@@ -239,7 +240,8 @@ def treat(
         intake_mg=course.truth.intake_mg[k],
         area=needs_area(scenario),
     )
-    total = course.area + out.area
+    areas = added(course.area, out.area)
+    day, total = last_day(course.area, out.area), since_start(areas)
     values = outputs_at_times(model, scenario, p, out.at_times)
     at = model.output_index(monitoring.output)
     contents = out.contents
@@ -270,8 +272,8 @@ def treat(
     if scenario.dosage.intervals_h:
         record = _written(scenario, record, choice_of(prescription), k)
     low, high, aim = (jnp.asarray(e)[k] for e in scenario.edges())
-    harms = harmed(model, scenario, values, out.area, total, t_h)
-    metrics = window_metrics(model, scenario, values, out.area, total)
+    harms = harmed(model, scenario, values, day, total, t_h)
+    metrics = window_metrics(model, scenario, values, day, total)
     last = k == schedule.decisions - 1
     names = [output.name for output in model.outputs]
     judged = Judged(
@@ -300,7 +302,7 @@ def treat(
     course = eqx.tree_at(
         lambda c: (c.contents, c.area, c.record, c.breaches, c.alive),
         course,
-        (contents, total, record, high_now, alive),
+        (contents, areas, record, high_now, alive),
     )
     return course, turn
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from rl_drug_dosage.clinic.areas import added, last_day, since_start
 from rl_drug_dosage.clinic.belief import Belief, Past, Player, estimate, new_results, occasions_of, past, prior
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.doubt import cautious
@@ -73,7 +74,7 @@ def player_of(model: DrugModel, scenario: Scenario, record: Record, z: Array) ->
 def update(model: DrugModel, scenario: Scenario, belief: Belief, record: Record) -> Belief:
     """The estimate updated with the results since the last decision; skipped if there are none."""
     fresh = jnp.asarray(new_results(scenario))[record.k]
-    return jax.lax.cond(fresh, lambda: estimate(model, scenario, record, belief.z), lambda: belief)
+    return jax.lax.cond(fresh, lambda: estimate(model, scenario, record, belief.z, wanted=fresh), lambda: belief)
 
 
 def advise(model: DrugModel, scenario: Scenario, memory: Planned, record: Record) -> tuple[Answer, Planned]:
@@ -166,10 +167,10 @@ def outlook(
                 wait = jnp.asarray(timetable(scenario.schedule, scenario.dosage).waits)[chosen]
                 amount = Prescription(jnp.where(ahead % wait == 0, amount, 0.0), chosen)
             out, values = player.interval(x, amount, j, record.intake_mg[j])
-            total = area + out.area
-            metrics = window_metrics(model, scenario, values, out.area, total)
+            areas = added(area, out.area)
+            metrics = window_metrics(model, scenario, values, last_day(area, out.area), since_start(areas))
             d = deviations(scenario, metrics, low[j], high[j], aim[j])
-            return (out.contents, total), jnp.where(counts, d, 0.0)
+            return (out.contents, areas), jnp.where(counts, d, 0.0)
 
         start = (seen.contents, seen.area)
         return jax.lax.scan(step, start, jnp.arange(min(scenario.look_ahead, steps)))[1].ravel()

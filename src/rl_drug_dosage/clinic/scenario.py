@@ -4,6 +4,7 @@ A scenario file is ``scenarios/<name>_v<version>.py`` with one attribute, ``SCEN
 equal decision intervals; a dose is chosen at the start of each. A changed number is a new version.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -47,6 +48,8 @@ __all__ = [
     "Scenario",
     "ShieldLimits",
     "TrainingSettings",
+    "intervals_before",
+    "whole_days",
 ]
 
 
@@ -83,7 +86,8 @@ class Goal:
         title: the primary endpoint in words, with its unit.
         targets: all must be met.
         harms: events that are counted.
-        judged: decision intervals that count; None means all.
+        judged: decision intervals that count; None means all, or, with AUC24 and shorter intervals, all that end a
+            whole day.
     """
 
     title: str
@@ -317,9 +321,10 @@ class Scenario(ByValue):
         strangers = sorted(set(self.monitoring.at_h) - set(schedule.output_times_h))
         if strangers:
             self._refuse(f"monitoring.at_h {strangers} h", f"output times, {schedule.output_times_h} h")
-        if self.dosage.at_h[-1] + self.dosage.duration_h > schedule.interval_h * (1.0 + 1e-9):
+        longest_h, last_h = self.dosage.longest_h, timetable(schedule, self.dosage).at_h[-1]
+        if last_h + longest_h > schedule.interval_h * (1.0 + 1e-9):
             self._refuse(
-                f"dosage.duration_h {self.dosage.duration_h:g} h from {self.dosage.at_h[-1]:g} h on",
+                f"dosage.duration_h: an infusion of {longest_h:g} h from {last_h:g} h on",
                 f"one that ends within the interval of {schedule.interval_h:g} h",
             )
         listed = {
@@ -400,10 +405,15 @@ class Scenario(ByValue):
     def judged(self) -> np.ndarray:
         """Which intervals count, ``[decision]``."""
         at = np.ones(self.schedule.decisions, bool)
-        if self.goal.judged is not None:
+        judged = self.whole_days().judged
+        if judged is not None:
             at[:] = False
-            at[list(self.goal.judged)] = True
+            at[list(judged)] = True
         return at
+
+    def whole_days(self) -> Goal:
+        """See `whole_days`."""
+        return whole_days(self.schedule, self.goal)
 
     def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Low and high edge and aim of every target in every interval, ``[decision, target]``."""
@@ -418,6 +428,22 @@ class Scenario(ByValue):
             if w.aim is not None:
                 aim[:, i] = w.aim
         return low.astype(np.float32), high.astype(np.float32), aim.astype(np.float32)
+
+
+def intervals_before(schedule: Schedule, goal: Goal) -> int:
+    """How many intervals before an interval belong to the 24 h that end with it; 0 where no AUC24 is judged."""
+    wanted = "auc24" in [*(t.metric for t in goal.targets), *(h.metric for h in goal.harms)]
+    count = round(24.0 / schedule.interval_h)
+    whole = count > 1 and math.isclose(count * schedule.interval_h, 24.0, rel_tol=1e-6)
+    return count - 1 if wanted and whole else 0
+
+
+def whole_days(schedule: Schedule, goal: Goal) -> Goal:
+    """The goal, with the intervals that end a whole day as those that count, where that is its default."""
+    back = intervals_before(schedule, goal)
+    if not back or goal.judged is not None:
+        return goal
+    return dataclasses.replace(goal, judged=tuple(range(back, schedule.decisions)))
 
 
 def _edges(target: Target, ends_h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from rl_drug_dosage.clinic.adjust import decisions_of, function_of, reward_of
 from rl_drug_dosage.clinic.cohort import covariates_of
 from rl_drug_dosage.clinic.cohort_file import read_cohort
 from rl_drug_dosage.clinic.label_rules import LabelRule, usual_dose
-from rl_drug_dosage.clinic.scenario import Goal, Harm, Scenario
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Scenario, whole_days
 from rl_drug_dosage.clinic.toml_values import TableReader, keys_of
 from rl_drug_dosage.clinic.ward import Disturbance, Dosage, Intake, Monitoring, Schedule
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
@@ -104,7 +104,7 @@ class _File:
         dosage = self.dosage(table.get("dosage", {}), drug)
         monitoring = self.tables.make(Monitoring, table["monitoring"], "[monitoring]", output=drug.outputs[0].name)
         goal = self.goal(table["goal"], monitoring.output)
-        reward, reward_text = self.reward(table.get("reward", "goal"), goal)
+        reward, reward_text = self.reward(table.get("reward", "goal"), whole_days(schedule, goal))
         label, label_text = self.label(table.get("label", "usual"), dosage)
         done = {"drug", "drugs", "cohort", "schedule", "dosage", "monitoring", "goal", "reward", "label"}
         rest = {

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rl_drug_dosage.clinic.areas import added, last_day, no_area, since_start
 from rl_drug_dosage.clinic.belief import Player
 from rl_drug_dosage.clinic.judge import window_metrics
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -65,10 +66,12 @@ def reference(model: DrugModel, scenario: Scenario) -> Reference:
         def step(carry: tuple[Array, Array], j: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
             x, area = carry
             out, values = player.interval(x, amount, j, jnp.zeros(()))
-            metric = window_metrics(model, scenario, values, out.area, area + out.area)[0].mean()
-            return (out.contents, area + out.area), (metric, values[slot, player_at])
+            areas = added(area, out.area)
+            day, total = last_day(area, out.area), since_start(areas)
+            metric = window_metrics(model, scenario, values, day, total)[0].mean()
+            return (out.contents, areas), (metric, values[slot, player_at])
 
-        (_, _), (metric, level) = jax.lax.scan(step, (first, jnp.zeros(())), jnp.arange(steps))
+        (_, _), (metric, level) = jax.lax.scan(step, (first, no_area(scenario)), jnp.arange(steps))
         return metric[-1], level[-1], level[0]
 
     grid = scenario.dosage.grid()

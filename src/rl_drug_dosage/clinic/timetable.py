@@ -44,6 +44,7 @@ class Timetable:
     Args:
         at_h: all possible times of administration.
         given: 1 where an interval has an administration at that time, ``[interval, time]``.
+        first: 1 where the first interval has an administration, ``[time]``; None: as the others.
         waits: decisions from one prescription to the next, ``[interval]``: 2 for every 48 h with decisions
             every 24 h.
     """
@@ -51,6 +52,7 @@ class Timetable:
     at_h: tuple[float, ...]
     given: np.ndarray
     waits: np.ndarray
+    first: np.ndarray | None = None
 
     @property
     def counts(self) -> np.ndarray:
@@ -66,6 +68,10 @@ def timetable(schedule: Schedule, dosage: Dosage) -> Timetable:
         ConfigError: a dosing interval that neither divides the decision interval nor is a multiple of it, or a first
             one that is longer than that; overlapping infusions.
     """
+    if dosage.first_at_h:
+        at_h = tuple(sorted({*dosage.at_h, *dosage.first_at_h}))
+        usual, first = (np.asarray([float(t in own) for t in at_h]) for own in (dosage.at_h, dosage.first_at_h))
+        return Timetable(at_h, usual[None], np.ones(1, int), first)
     if not dosage.intervals_h:
         return Timetable(dosage.at_h, np.ones((1, len(dosage.at_h))), np.ones(1, int))
     decision_h = schedule.interval_h
@@ -85,9 +91,10 @@ def timetable(schedule: Schedule, dosage: Dosage) -> Timetable:
             )
     times = [[i * e for i in range(max(round(decision_h / e), 1))] for e in dosage.intervals_h]
     at_h = tuple(sorted({round(t, 9) for row in times for t in row}))
-    if dosage.duration_h > 0 and min(np.diff([*at_h, decision_h]), default=decision_h) < dosage.duration_h - 1e-9:
+    if dosage.duration_h > 0 and min(np.diff([*at_h, decision_h]), default=decision_h) < dosage.longest_h - 1e-9:
+        shortest_h = np.diff([*at_h, decision_h]).min()
         raise ConfigError(
-            f"dosage.duration_h {dosage.duration_h:g} h is longer than the {np.diff([*at_h, decision_h]).min():g} h "
+            f"dosage.duration_h: an infusion of {dosage.longest_h:g} h is longer than the {shortest_h:g} h "
             f"between two times of dosage.intervals_h {dosage.intervals_h}: infusions would overlap"
         )
     given = np.asarray([[float(round(t, 9) in {round(u, 9) for u in row}) for t in at_h] for row in times])

@@ -69,13 +69,14 @@ class Dosage:
         amounts: the grid, ascending, in ``unit``.
         unit: of an amount: ``"mg"``, ``"mg/kg"``, ``"mg/min"``.
         compartment: where it goes.
-        duration_h: of the infusion; 0 for a bolus or an oral dose.
+        duration_h: of the infusion, at least; 0 for a bolus or an oral dose.
         at_h: when it is given, after the decision.
+        first_at_h: when it is given in the first interval, if not ``at_h``.
+        highest_rate_per_h: in ``unit`` per h; a dose that would be faster is infused for longer than ``duration_h``.
         intervals_h: dosing intervals that a policy may choose between, the default first; in place of ``at_h``. See
             `clinic.timetable`.
         per: a covariate that an amount is multiplied by (``"wt_kg"``).
-        mg_per_unit: engine mg of one administration of one unit. For units of mass, or of mass per time of an infusion,
-            the value follows from the unit and is checked.
+        mg_per_unit: engine mg of one administration of one unit; checked where it follows from the unit.
         source: where the grid comes from.
         usual: the label's dose for a typical patient, in ``unit``; fallback doses derive from it.
     """
@@ -90,6 +91,8 @@ class Dosage:
     per: str | None = None
     mg_per_unit: float = 1.0
     intervals_h: tuple[float, ...] = ()
+    first_at_h: tuple[float, ...] = ()
+    highest_rate_per_h: float | None = None
 
     def __post_init__(self) -> None:
         grid = self.amounts
@@ -98,12 +101,30 @@ class Dosage:
         _require(0 <= self.duration_h < math.inf, "duration_h", self.duration_h, "a time of at least 0 h")
         _require(_ascends(self.at_h) and self.at_h[0] >= 0, "at_h", self.at_h, "ascending times of at least 0 h")
         _require(0 < self.mg_per_unit < math.inf, "mg_per_unit", self.mg_per_unit, "a number above 0")
+        if self.first_at_h:
+            ok = _ascends(self.first_at_h) and self.first_at_h[0] >= 0 and not self.intervals_h
+            _require(ok, "first_at_h", self.first_at_h, "ascending times of at least 0 h, and none with intervals_h")
+        if self.highest_rate_per_h is not None:
+            fine = 0 < self.highest_rate_per_h < math.inf and self.duration_h > 0
+            _require(fine, "highest_rate_per_h", self.highest_rate_per_h, "above 0, and only with duration_h above 0 h")
+            _require(self.per is None, "per", self.per, "none where highest_rate_per_h is given: it is a rate in unit")
         right = mg_per_unit(self.unit, self.duration_h, per=self.per)
         if right is not None and not math.isclose(right, self.mg_per_unit, rel_tol=1e-6):
             raise ConfigError(
                 f"mg_per_unit is {self.mg_per_unit:g}, but one administration of 1 {self.unit} is {right:g} mg: "
                 f"give mg_per_unit = {right:g}, or another unit"
             )
+
+    @property
+    def longest_h(self) -> float:
+        """Duration of the infusion of the largest amount."""
+        limited = self.highest_rate_per_h
+        return self.duration_h if limited is None else max(self.duration_h, self.amounts[-1] / limited)
+
+    @property
+    def separate(self) -> bool:
+        """Whether the times of an interval may have different amounts, 0 among them."""
+        return bool(self.intervals_h or self.first_at_h)
 
     def grid(self) -> np.ndarray:
         """The amounts, ``[amount]``."""

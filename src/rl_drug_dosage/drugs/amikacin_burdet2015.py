@@ -46,7 +46,7 @@ DRUG = DrugModel(
         "ill patients with suspected ventilator-associated pneumonia. Eur J Clin Pharmacol 2015;71(1):75-83."
     ),
     doi="10.1007/s00228-014-1766-y",
-    population="critically ill adults with suspected ventilator-associated pneumonia, one dose",
+    population="60 critically ill adults with suspected ventilator-associated pneumonia, one dose",
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(4.3, "L/h", _SOURCE, "clearance at CRCL 82 mL/min"),
@@ -154,7 +154,10 @@ DRUG = DrugModel(
             "residual variances are added (combined2), as in posologyr's test against nlmixr; posologyr's case "
             "study adds the standard deviations (combined1)"
         ),
-        "population size and covariate ranges are not given in any source that was read",
+        (
+            "population size, and ranges of 45-126 kg and 4-412 mL/min, come from a public mrgsolve file of the "
+            "paper's model without covariates; the ranges here are narrower or wider, see the covariates"
+        ),
         "pages and DOI are unverified: no record of the paper was read",
     ),
     second_source="none: one transcription, whose MAP estimates against nlmixr are reproduced",

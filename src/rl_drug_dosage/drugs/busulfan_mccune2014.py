@@ -28,17 +28,19 @@ from rl_drug_dosage.pkpd import (
 __all__ = ["DRUG"]
 
 _SOURCE = "McCune 2014 and its supplement, as transcribed in InsightRX/PKPDsim pk_busulfan_mccune.json5"
+_ABSTRACT = "McCune 2014, abstract: 12.4 L/h for a man with 62 kg of normal fat mass, 70 kg of body weight"
 
 
 def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
-    """With normal fat mass NFM = FFM + f (WT - FFM): clearances (NFM/70)^0.75, volumes NFM/70.
+    """With normal fat mass NFM = FFM + f (WT - FFM): clearances (NFM/62)^0.75, volumes NFM/59.
 
     CL also matures with postmenstrual age PMA, 1 / (1 + (PMA/45.7)^-2.3), and decreases during treatment.
     """
     wt, female = covariates["wt_kg"], covariates["female"]
     ffm = fat_free_mass_kg(wt, covariates["height_cm"], female)
-    on_flow = ((ffm + theta["fat_on_cl"] * (wt - ffm)) / 70.0) ** 0.75
-    volume = (ffm + theta["fat_on_v"] * (wt - ffm)) / 70.0 * jnp.where(female > 0.5, theta["female_on_v"], 1.0)
+    on_flow = ((ffm + theta["fat_on_cl"] * (wt - ffm)) / theta["nfm_of_cl"]) ** 0.75
+    mass = (ffm + theta["fat_on_v"] * (wt - ffm)) / theta["nfm_of_v"]
+    volume = mass * jnp.where(female > 0.5, theta["female_on_v"], 1.0)
     pma_weeks = covariates["age_y"] * 52.1775 + 40.0
     maturation = 1.0 / (1.0 + (pma_weeks / theta["tm50"]) ** -theta["hill"])
     hours = covariates["time_h"]
@@ -64,10 +66,18 @@ DRUG = DrugModel(
     population="1,610 transplant recipients aged 0.1-66 years, 12,380 levels",
     structure=Mammillary(peripherals=1),
     thetas={
-        "cl": Param(11.4, "L/h", _SOURCE, "clearance at 70 kg of normal fat mass in the first 6 h"),
-        "v1": Param(13.9, "L", _SOURCE, "central volume at 70 kg of normal fat mass"),
-        "q2": Param(135.2, "L/h", _SOURCE, "intercompartmental clearance at 70 kg of normal fat mass"),
-        "v2": Param(29.9, "L", _SOURCE, "peripheral volume at 70 kg of normal fat mass"),
+        "cl": Param(12.4, "L/h", _ABSTRACT, "clearance at 62 kg of normal fat mass in the first 6 h"),
+        "v1": Param(13.9, "L", _SOURCE, "central volume at 59 kg of normal fat mass"),
+        "q2": Param(135.2, "L/h", _SOURCE, "intercompartmental clearance at 62 kg of normal fat mass"),
+        "v2": Param(29.9, "L", _SOURCE, "peripheral volume at 59 kg of normal fat mass"),
+        "nfm_of_cl": Param(62.0, "kg", _ABSTRACT, "normal fat mass that the clearances refer to"),
+        "nfm_of_v": Param(
+            59.0,
+            "kg",
+            "computed: that of the abstract's man, 70 kg and 176 cm, with 0.203 of his fat (58.9 kg)",
+            "normal fat mass that the volumes refer to",
+            unverified=True,
+        ),
         "fat_on_cl": Param(0.509, "1", _SOURCE, "fraction of fat mass that counts for clearances"),
         "fat_on_v": Param(0.203, "1", _SOURCE, "fraction of fat mass that counts for volumes"),
         "female_on_v": Param(1.07, "1", _SOURCE, "factor on both volumes in women"),
@@ -128,9 +138,12 @@ DRUG = DrugModel(
             low=3.0,
             high=160.0,
             typical=70.0,
-            source="McCune 2014, abstract: man of 70 kg; range unverified and virtual cohort: this project's choice",
+            source=(
+                "McCune 2014, abstract: man of 70 kg; range unverified, and virtual cohort around the CDC's medians: "
+                "this project's choice"
+            ),
             meaning="total body weight",
-            distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"]), 0.15),
+            distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"], c["female"]), 0.15),
             column="WT",
             aliases=WEIGHT,
         ),
@@ -140,9 +153,14 @@ DRUG = DrugModel(
             low=45.0,
             high=205.0,
             typical=176.0,
-            source="range unverified; typical value and virtual cohort: this project's choice",
+            source=(
+                "range unverified; typical value, and virtual cohort around the CDC's medians: this project's choice"
+            ),
             meaning="height",
-            distribution=Normal(lambda c: growth_height_cm(c["age_y"]), lambda c: 0.04 * growth_height_cm(c["age_y"])),
+            distribution=Normal(
+                lambda c: growth_height_cm(c["age_y"], c["female"]),
+                lambda c: 0.04 * growth_height_cm(c["age_y"], c["female"]),
+            ),
             column="HT",
             aliases=HEIGHT,
         ),
@@ -202,16 +220,26 @@ DRUG = DrugModel(
     ),
     ambiguities=(
         (
-            "clearance: PKPDsim has 11.4 L/h at 70 kg of normal fat mass, 10.6 for a man of 70 kg; the abstract "
-            "gives 12.4 L/h for that man (62 kg of normal fat mass). PKPDsim is followed, the only complete "
-            "transcription read: with it the published dose table of Bartelink 2012 for 90 mg h/L gives 87-104 in "
-            "16-65 kg; with 12.4 L/h it would give 74-88"
+            "clearance: the abstract gives 12.4 L/h at 62 kg of normal fat mass, PKPDsim 11.4 L/h at 70 kg, with the "
+            "decrease during treatment on top. 12.4 x 0.919 is 11.4, so PKPDsim seems to hold the value from 36 h on "
+            "and to apply the decrease twice. The abstract is followed: 56 mg give a man of 70 kg 1,180 uM min at "
+            "steady state, the product information of 0.8 mg/kg 1,167 (CV 20 %); with PKPDsim's it would be 1,405"
+        ),
+        (
+            "volumes: PKPDsim divides by 70 kg, which gives 0.53 L/kg in that man; here by 59 kg, his own normal fat "
+            "mass for volumes, as clearance refers to his own 62 kg: 0.62 L/kg. The paper's table was not read"
+        ),
+        (
+            "the published dose table of Bartelink 2012 for 90 mg h/L gives 74-88 mg h/L here in 16-65 kg, and 87-104 "
+            "with PKPDsim's clearance"
         ),
         "inter-occasion CVs are read as log-scale standard deviations, as in PKPDsim; V2 has none",
         "the factors on clearance are not cumulative: 0.919 replaces 0.932",
         "postmenstrual age is computed as age plus 40 weeks",
     ),
     second_source=(
-        "McCune 2014, abstract: 95 % of adult clearance at 2.5 years, 62 kg of normal fat mass in a man of 70 kg; agree"
+        "McCune 2014, abstract: clearance, and 95 % of adult clearance at 2.5 years, agree; 62 kg of normal fat mass "
+        "in a man of 70 kg is 63.2 kg at 176 cm. PKPDsim: the abstract contradicts its clearance and reference mass, "
+        "see the ambiguities; nothing but PKPDsim was read for the volumes, Q and all variances"
     ),
 )

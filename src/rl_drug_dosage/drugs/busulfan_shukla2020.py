@@ -109,9 +109,9 @@ DRUG = DrugModel(
             low=3.0,
             high=101.0,
             typical=22.0,
-            source=f"{_RANGE}; virtual cohort: this project's choice",
+            source=f"{_RANGE}; virtual cohort around the CDC's medians: this project's choice",
             meaning="body weight",
-            distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"]), 0.15),
+            distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"], c["female"]), 0.15),
             column="WT",
             aliases=WEIGHT,
         ),
@@ -121,9 +121,14 @@ DRUG = DrugModel(
             low=45.0,
             high=205.0,
             typical=122.0,
-            source="range unverified; typical value and virtual cohort: this project's choice",
+            source=(
+                "range unverified; typical value, and virtual cohort around the CDC's medians: this project's choice"
+            ),
             meaning="height",
-            distribution=Normal(lambda c: growth_height_cm(c["age_y"]), lambda c: 0.04 * growth_height_cm(c["age_y"])),
+            distribution=Normal(
+                lambda c: growth_height_cm(c["age_y"], c["female"]),
+                lambda c: 0.04 * growth_height_cm(c["age_y"], c["female"]),
+            ),
             column="HT",
             aliases=HEIGHT,
         ),

@@ -148,7 +148,10 @@ DRUG = DrugModel(
         ),
         "nlmixr2lib omits the change term (slope 0.0150 for every change); here it is kept, as published",
         "63 mL/min is the median of the model-building data; Table 4 does not give it for all data",
-        "CVs are read as exact (nlmixr2lib); read as omega itself V2 would have omega^2 = 0.706, not 0.455",
+        (
+            "CVs are read as exact: V2's 84 % is omega^2 = ln(1 + 0.84^2) = 0.534 (nlmixr2lib prints 0.455, a slip). "
+            "Read as omega itself, as the same group does in Thomson 2009, it would be 0.706"
+        ),
     ),
     second_source="authors' abstract at PAGE: form of the clearance model; no second copy of the numbers was read",
 )

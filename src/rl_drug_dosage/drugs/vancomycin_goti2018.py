@@ -138,7 +138,10 @@ DRUG = DrugModel(
             "V2 is not scaled with weight, as Tucuxi, PKPDsim and posologyr transcribe Table 2; nlmixr2lib scales it "
             "by WT/70 based on a sentence in the Methods"
         ),
-        "CVs are read as exact (omega^2 = ln(1 + CV^2): nlmixr2lib, posologyr); PKPDsim takes omega^2 = CV^2",
+        (
+            "CVs are read as exact (omega^2 = ln(1 + CV^2): nlmixr2lib, posologyr), 0.510 for V1; PKPDsim takes "
+            "omega^2 = CV^2, 0.666: two against one, and the paper does not say"
+        ),
         (
             "residual error is the paper's 22.7 % and 3.4 mg/L, variances added; PKPDsim deliberately lowers it to "
             "19.7 % and 1.42 mg/L"

@@ -111,7 +111,8 @@ DRUG = DrugModel(
         intervals_h=(24.0,),
         usual_dose_mg=2500.0,
         source=(
-            "Roberts 2011: loading dose 35 mg/kg over 3 h, then 35 mg/kg a day; the grid of vial sizes is this "
+            "Roberts 2011 proposes a loading dose of 35 mg/kg over 3 h, then 35 mg/kg a day (its patients had 15 "
+            "mg/kg, then 30 mg/kg a day); the grid of vial sizes is this "
             "project's choice"
         ),
     ),

@@ -195,5 +195,8 @@ DRUG = DrugModel(
             "the mean and 1.15"
         ),
     ),
-    second_source="ReiL, DavAug/mipd-warfarin and nlmixr2lib Xia_2024_warfarin.R: thetas agree",
+    second_source=(
+        "ReiL, DavAug/mipd-warfarin and nlmixr2lib Xia_2024_warfarin.R: kinetics agree; gamma and transit times agree "
+        "in the first two, Xia has another column of the same table"
+    ),
 )

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from rl_drug_dosage.clinic.adjust import adjusted
+from rl_drug_dosage.clinic.areas import since_start
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.fit import with_models
 from rl_drug_dosage.clinic.observation import Observer, check_options, observer_of
@@ -90,7 +91,7 @@ class ScenarioEnv(FunctionalEnv):
     @property
     def windows(self) -> tuple[Window, ...]:
         low, high, _ = self.scenario.edges()
-        goal = self.scenario.goal
+        goal = self.scenario.whole_days()
         return tuple(
             Window.of_course(Quantity(t.output, t.metric, t.unit), low[:, i], high[:, i], goal.judged)
             for i, t in enumerate(goal.targets)
@@ -178,7 +179,7 @@ class ScenarioEnv(FunctionalEnv):
         one = [
             k / self.scenario.schedule.decisions,
             state.now,
-            jnp.log1p(patient.area),
+            jnp.log1p(since_start(patient.area)),
             truth.disturbance,
             patient.missing,
             patient.error,

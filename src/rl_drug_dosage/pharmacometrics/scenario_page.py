@@ -71,12 +71,16 @@ def _covariates(scenario: Scenario) -> Section:
 def _dosage(scenario: Scenario) -> tuple[str, ...]:
     dosage = scenario.dosage
     per = f", times {dosage.per}" if dosage.per else ""
-    times = ", ".join(f"{t:.4g}" for t in dosage.at_h)
+    times = ", ".join(f"{t:.4g}" for t in dosage.at_h) + " h"
     given = f"given over {dosage.duration_h:.4g} h" if dosage.duration_h else "given at once"
+    if dosage.highest_rate_per_h is not None:
+        given += f" or longer, at most {dosage.highest_rate_per_h:g} {dosage.unit} per h"
+    if dosage.first_at_h:
+        times += " (in the first interval at " + ", ".join(f"{t:.4g}" for t in dosage.first_at_h) + " h)"
     return (
         f"{len(dosage.amounts)} amounts from {dosage.amounts[0]:g} to {dosage.amounts[-1]:g} {dosage.unit}{per}: "
         + ", ".join(f"{a:g}" for a in dosage.amounts),
-        f"usual {dosage.usual:g} {dosage.unit}; into {dosage.compartment}, {given}, at {times} h after the decision",
+        f"usual {dosage.usual:g} {dosage.unit}; into {dosage.compartment}, {given}, at {times} after the decision",
         f"Source: {dosage.source}",
     )
 

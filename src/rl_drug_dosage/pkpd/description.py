@@ -38,9 +38,9 @@ Metric = Literal["trough", "peak", "nadir", "average", "auc24", "auc_total", "va
 """Summary of an output over one dosing interval, on which a target is defined.
 
 ``trough``: value at the end of the interval, just before the next dose, for any output (also an INR). ``peak`` and
-``nadir``: highest and lowest value. ``average``: AUC over the interval divided by its length. ``auc24``: AUC over the
-interval, scaled to 24 h. ``auc_total``: AUC since the first dose. ``value``: value at every time. ``time_above``:
-fraction of the interval above ``low``.
+``nadir``: highest and lowest value. ``average``: AUC over the interval divided by its length. ``auc24``: AUC over 24 h;
+over the interval, scaled to 24 h, where intervals do not add up to a day. ``auc_total``: AUC since the first dose.
+``value``: value at every time. ``time_above``: fraction of the interval above ``low``.
 """
 
 

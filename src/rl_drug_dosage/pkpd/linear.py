@@ -13,6 +13,7 @@ infusion adds the rate 0, the AUC another 0, and an effect compartment ke0. Noth
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -95,27 +96,7 @@ class Mammillary(Structure):
 
     def prepare(self, p: Values) -> _Prepared:
         """Disposition rates and Newton's matrices."""
-        v1 = jnp.asarray(p["v1"], dtype=float)
-        couplings = [(p[f"q{i}"] / v1, p[f"q{i}"] / p[f"v{i}"]) for i in range(2, self.peripherals + 2)]
-        # The barrier stops the compiler from repeating this work at every use.
-        rates, basis = jax.lax.optimization_barrier(disposition(p["cl"] / v1, couplings))
-        return _Prepared(rates, basis, p["ka"] if self.depot else None, p["ke0"] if self.effect else None, v1)
-
-    def _inputs(
-        self, prepared: _Prepared, x: Float[Array, "n"], rate: Float[Array, "n"] | None, zero: Array
-    ) -> list[tuple[tuple[Array, ...], Float[Array, "core"]]]:
-        """Inputs into the core, as (rates passed on the way, amounts or infusion rates per core compartment)."""
-        first = int(self.depot)
-        core = slice(first, first + self.peripherals + 1)
-        into_central = (jnp.arange(self.peripherals + 1) == 0).astype(x.dtype)
-        inputs: list[tuple[tuple[Array, ...], Array]] = [((), x[core])]
-        if rate is not None:
-            inputs.append(((zero,), rate[core]))
-        if prepared.ka is not None:
-            inputs.append(((prepared.ka,), prepared.ka * x[0] * into_central))
-            if rate is not None:
-                inputs.append(((prepared.ka, zero), prepared.ka * rate[0] * into_central))
-        return inputs
+        return _prepared(self, {name: p[name] for name in self.parameters})
 
     def advance(
         self,
@@ -128,33 +109,74 @@ class Mammillary(Structure):
         auc: bool = False,
     ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
         """Exact solution over ``dt_h`` by the closed form."""
-        dt_h = jnp.asarray(dt_h, dtype=float)
-        zero = jnp.zeros_like(dt_h)
-        inputs = self._inputs(prepared, x, rate_mg_per_h, zero)
-        # The core itself, the effect compartment behind it, and the integrator behind it.
-        behind = [(), *([(prepared.ke0,)] if prepared.ke0 is not None else []), *([(zero,)] if auc else [])]
-        orders = range(len(prepared.basis))
-        asked = [(*prepared.rates[: j + 1], *passed, *then) for then in behind for j in orders for passed, _ in inputs]
-        if prepared.ka is not None:
-            asked += [(prepared.ka,), (prepared.ka, zero)]
-        if prepared.ke0 is not None:
-            asked.append((prepared.ke0,))
-        weights = iter(convolved_exponentials_at(asked, dt_h))
-        responses = []
-        for _ in behind:
-            response = jnp.zeros(self.peripherals + 1)
-            for matrix in prepared.basis:
-                response = response + matrix @ sum(next(weights) * amounts for _, amounts in inputs)
-            responses.append(response)
-        contents = responses[0]
-        if prepared.ka is not None:
-            kept, infused = next(weights) * x[0], next(weights)
-            depot = kept if rate_mg_per_h is None else kept + infused * rate_mg_per_h[0]
-            contents = jnp.concatenate([depot[None], contents])
-        if prepared.ke0 is not None:
-            effect = next(weights) * x[-1] + prepared.ke0 * responses[1][0] / prepared.v1
-            contents = jnp.concatenate([contents, effect[None]])
-        return contents, responses[-1][0] / prepared.v1 if auc else jnp.zeros(())
+        return _advanced(self, prepared, x, rate_mg_per_h, jnp.asarray(dt_h, dtype=float), auc)
+
+
+# A program simulates intervals in many places: the history, plans, and the tangents of both. Compiled functions are
+# traced once for all of them; tracing was most of the wait before a first dose.
+
+
+@partial(jax.jit, static_argnums=0)
+def _prepared(structure: Mammillary, p: Values) -> _Prepared:
+    v1 = jnp.asarray(p["v1"], dtype=float)
+    couplings = [(p[f"q{i}"] / v1, p[f"q{i}"] / p[f"v{i}"]) for i in range(2, structure.peripherals + 2)]
+    # The barrier stops the compiler from repeating this work at every use.
+    rates, basis = jax.lax.optimization_barrier(disposition(p["cl"] / v1, couplings))
+    return _Prepared(rates, basis, p["ka"] if structure.depot else None, p["ke0"] if structure.effect else None, v1)
+
+
+def _inputs(
+    structure: Mammillary, prepared: _Prepared, x: Float[Array, "n"], rate: Float[Array, "n"] | None, zero: Array
+) -> list[tuple[tuple[Array, ...], Float[Array, "core"]]]:
+    """Inputs into the core, as (rates passed on the way, amounts or infusion rates per core compartment)."""
+    first = int(structure.depot)
+    core = slice(first, first + structure.peripherals + 1)
+    into_central = (jnp.arange(structure.peripherals + 1) == 0).astype(x.dtype)
+    inputs: list[tuple[tuple[Array, ...], Array]] = [((), x[core])]
+    if rate is not None:
+        inputs.append(((zero,), rate[core]))
+    if prepared.ka is not None:
+        inputs.append(((prepared.ka,), prepared.ka * x[0] * into_central))
+        if rate is not None:
+            inputs.append(((prepared.ka, zero), prepared.ka * rate[0] * into_central))
+    return inputs
+
+
+@partial(jax.jit, static_argnums=(0, 5))
+def _advanced(
+    structure: Mammillary,
+    prepared: _Prepared,
+    x: Float[Array, "n"],
+    rate_mg_per_h: Float[Array, "n"] | None,
+    dt_h: Float[Array, ""],
+    auc: bool,
+) -> tuple[Float[Array, "n"], Float[Array, ""]]:
+    zero = jnp.zeros_like(dt_h)
+    inputs = _inputs(structure, prepared, x, rate_mg_per_h, zero)
+    # The core itself, the effect compartment behind it, and the integrator behind it.
+    behind = [(), *([(prepared.ke0,)] if prepared.ke0 is not None else []), *([(zero,)] if auc else [])]
+    orders = range(len(prepared.basis))
+    asked = [(*prepared.rates[: j + 1], *passed, *then) for then in behind for j in orders for passed, _ in inputs]
+    if prepared.ka is not None:
+        asked += [(prepared.ka,), (prepared.ka, zero)]
+    if prepared.ke0 is not None:
+        asked.append((prepared.ke0,))
+    weights = iter(convolved_exponentials_at(asked, dt_h))
+    responses = []
+    for _ in behind:
+        response = jnp.zeros(structure.peripherals + 1)
+        for matrix in prepared.basis:
+            response = response + matrix @ sum(next(weights) * amounts for _, amounts in inputs)
+        responses.append(response)
+    contents = responses[0]
+    if prepared.ka is not None:
+        kept, infused = next(weights) * x[0], next(weights)
+        depot = kept if rate_mg_per_h is None else kept + infused * rate_mg_per_h[0]
+        contents = jnp.concatenate([depot[None], contents])
+    if prepared.ke0 is not None:
+        effect = next(weights) * x[-1] + prepared.ke0 * responses[1][0] / prepared.v1
+        contents = jnp.concatenate([contents, effect[None]])
+    return contents, responses[-1][0] / prepared.v1 if auc else jnp.zeros(())
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ haematocrit, albumin, creatinine, the prednisolone dose. The trough is drawn bef
 week and three times a week after that; its result is known from the next morning. The morning and evening doses are
 equal.
 
+**The windows** are those of one centre, Rotterdam. Others aim lower: with basiliximab and mycophenolate, trials aimed
+at 3-7 ug/L.
+
 **Patients** follow Andrews 2019 by default. While the graft starts to work, creatinine falls, haematocrit and albumin
 recover, and prednisolone is tapered. The rates are this project's choice: only the size of each effect is published.
 """

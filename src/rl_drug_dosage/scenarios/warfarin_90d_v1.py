@@ -90,7 +90,8 @@ SCENARIO = Scenario(
         ("age", "age_y", (60.0, 75.0)),
     ),
     look_ahead=8,
-    shield=ShieldLimits(dose=15.0, factor=2.0, level=4.5),
+    # See warfarin_v1 for the cap.
+    shield=ShieldLimits(dose=10.0, factor=2.0, level=4.5),
     training=TrainingSettings(
         total_timesteps=3_000_000,
         num_envs=512,

@@ -9,7 +9,7 @@ end under Bayesian dosing, 66 % under reinforcement learning. The closest settin
 Hamberg 2010 while patients follow Hamberg 2007.
 
 **Doses up to 30 mg** are allowed, as in the trial, and a planner gives most patients that on day one. No clinic
-would: labels warn against loading doses. The scenario's shield caps a dose at 15 mg.
+would: labels warn against loading doses. The scenario's shield caps a dose at 10 mg, the usual largest first dose.
 """
 
 from jaxtyping import Array
@@ -86,8 +86,9 @@ SCENARIO = Scenario(
         ("age", "age_y", (45.0, 55.0)),
     ),
     look_ahead=8,
-    # The caps are this project's choice: nomograms start with at most 10 mg.
-    shield=ShieldLimits(dose=15.0, factor=2.0, level=4.5),
+    # At most 10 mg: "10 mg daily for the first 2 days" (ACCP, Holbrook A et al. Chest 2012;141 Suppl:e152S-e184S), and
+    # no larger loading doses. Factor and level are this project's choice.
+    shield=ShieldLimits(dose=10.0, factor=2.0, level=4.5),
     # Treatment continues after the trial, so the policy does not observe the day.
     training=TrainingSettings(
         total_timesteps=8_000_000,

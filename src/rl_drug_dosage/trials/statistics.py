@@ -55,8 +55,10 @@ def _blocks(resamples: int, n: int) -> list[int]:
 
 def _total(scenario: Scenario, trial: Trial) -> np.ndarray:
     """Sum of all administrations of each patient, in the dosage's unit."""
-    if not scenario.dosage.intervals_h:
-        return trial.dose.sum(1) * len(scenario.dosage.at_h)
+    dosage = scenario.dosage
+    if not dosage.intervals_h:
+        more = len(dosage.first_at_h) - len(dosage.at_h) if dosage.first_at_h else 0
+        return trial.dose.sum(1) * len(dosage.at_h) + trial.dose[:, 0] * more
     return (trial.dose * np.maximum(scenario.schedule.interval_h / trial.every_h, 1.0)).sum(1)
 
 

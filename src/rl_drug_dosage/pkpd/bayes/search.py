@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.pkpd.bayes.objective import Curvature
 from rl_drug_dosage.pkpd.bayes.small_systems import solve_positive
+from rl_drug_dosage.utils.while_each import while_each
 
 __all__ = ["Minimum", "bends_upwards", "minimise", "plausible", "search", "starting_points"]
 
@@ -190,10 +191,11 @@ def search(
     accept: Callable[[Curvature, Float[Array, "z"]], Bool[Array, ""]],
     tolerance: float,
     max_evaluations: int,
+    wanted: Bool[Array, ""] | bool = True,
 ) -> Minimum:
     """A descent from ``z0``, and where its end is not acceptable another from the best of other points.
 
-    All in one loop, so that a batch of patients runs as long as its slowest one and `curvature` is compiled once.
+    All in one loop, so that `curvature` is compiled once, and in which a batch does not wait for its slowest patient.
 
     Args:
         curvature: OBJ / 2, see `make_objective`.
@@ -203,6 +205,7 @@ def search(
         accept: (OBJ, z) at the end of the first descent -> whether it needs no second look.
         tolerance: in posterior standard deviations.
         max_evaluations: of each of the two descents.
+        wanted: False for a patient of a batch whose result is not used: the batch does not wait for them.
 
     Returns:
         The lower of the ends, whether or not it has been accepted. An end that leaves fewer levels without a prediction
@@ -230,8 +233,8 @@ def search(
 
     first, zero = _begin(z0), jnp.zeros((), jnp.int32)
     empty = Minimum(z0, first.at, jnp.asarray(False), zero)
-    begin = (first, zero, empty, empty, zero, jnp.asarray(False))
-    _, _, best, _, total, _ = jax.lax.while_loop(lambda state: ~state[-1], step, begin)
+    begin = (first, zero, empty, empty, zero, ~jnp.asarray(wanted))
+    _, _, best, _, total, _ = while_each(lambda state: state[-1], step, begin)
     return Minimum(best.z, best.at, best.converged, total)
 
 

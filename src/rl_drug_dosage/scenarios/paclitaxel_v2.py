@@ -2,8 +2,8 @@
 
 **What the clinic knows.** The leukocyte count before therapy, and in each cycle the counts on day 10, on day 15 and on
 the morning of the next dose, all before that dose is chosen. Nothing else: neither size nor sex nor concentrations
-enter the model of Friberg 2002, whose kinetics are those of a typical patient. Patients differ in their baseline count,
-the maturation time of the cells and their sensitivity.
+enter the model of Friberg 2002. Patients differ in clearance, in their baseline count, the maturation time of the cells
+and their sensitivity. The spread of clearance is unverified, see the drug file.
 
 **The goal** follows Maier 2021 with leukocytes instead of neutrophils, because the model describes leukocytes: no fall
 at all indicates too little drug, a fall to grade 4 endangers the patient.
@@ -57,15 +57,15 @@ SCENARIO = Scenario(
         step_h=12.0,
     ),
     dosage=Dosage(
-        amounts=(*(tenth / 10.0 for tenth in range(21)), 2.25, 2.5),
+        amounts=tuple(step / 20.0 for step in range(29)),
         unit="x 320 mg",
         compartment="central",
         duration_h=3.0,
         mg_per_unit=320.0,
         usual=1.0,
         source=(
-            "320 mg is 175 mg/m2 (product information) at 1.83 m2. Tenths up to twice that and 2.5 are this "
-            "project's choice: courses of DDMODEL00000186 had 160-450 mg, with no fall in one patient in seven"
+            "320 mg is 175 mg/m2 (product information) at 1.83 m2. Twentieths up to 1.4 times that, 448 mg or 245 "
+            "mg/m2, are this project's choice: courses of DDMODEL00000186 had 160-450 mg"
         ),
     ),
     monitoring=Monitoring(
@@ -88,5 +88,5 @@ SCENARIO = Scenario(
     label=_label,
     label_text=f"the full dose, reduced by one fifth after a cycle with a count below 1.0 x 10^9/L ({_LABEL})",
     look_ahead=3,
-    shield=ShieldLimits(dose=2.0, factor=2.0, level=1.0, lowers=True),
+    shield=ShieldLimits(dose=1.4, factor=2.0, level=1.0, lowers=True),
 )

@@ -5,20 +5,24 @@ eaten), and a glucose sensor that reads every 15 min, the last reading at the ti
 bolus combined, is injected subcutaneously at once.
 
 **Patients** follow Hovorka 2004 with 13 random effects, some of them large. At 06:00 each is at the steady state of
-their own basal rate, which is not observed. One in sixteen produces less glucose than they use and needs no basal
-insulin at all: they are hypoglycaemic between meals whatever the pump does, stay in the cohort, and lower the result of
-every policy equally. There are no rescue carbohydrates; a patient who falls below 2 mmol/L goes to hospital and counts
-as out of range to the end.
+their own basal rate, which is not observed and above 0 in all. There are no rescue carbohydrates; a patient who falls
+below 2 mmol/L goes to hospital and counts as out of range to the end.
 
 Doses far above the requirement drive glucose below 0 in this model, because insulin can make production negative
 without a floor. The largest dose and the end in hospital keep the equations in their valid range. If insulin-driven
 uptake is faster than Runge-Kutta with 24 steps per hour can resolve (above 66 per h), glucose would oscillate to
 thousands of mmol/L instead of reaching 0: such a patient counts as having no glucose, and leaves.
 
+**Sensitivity.** Hovorka's six men need 0.42 U/h of basal insulin, less than half of a clinic's patients. Here the three
+insulin sensitivities are 0.42 times theirs, which gives 0.99 U/h at 76.3 kg: the basal part, 56 %, of 42.3 U a day, the
+average of the clinical data behind Resalat 2019, whose virtual patients are scaled in the same way.
+
 **A controller** estimates the eight random effects with most influence on glucose and sets the other five to their
 typical values: they cannot be identified from a day of glucose, and each costs another solution of the equations.
 Patients have all 13.
 """
+
+import dataclasses
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -27,17 +31,21 @@ from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Dosage, Dropout, Intake, Monitoring, Schedule
-from rl_drug_dosage.pkpd import Param, Residual, Target, Uniform, Values
+from rl_drug_dosage.drugs.insulin_hovorka2004 import DRUG as HOVORKA
+from rl_drug_dosage.pkpd import DrugModel, Param, Residual, Target, Uniform, Values
 
 __all__ = ["SCENARIO"]
-
-_MODELS = ("insulin-hovorka2004",)
 
 _RANGES = "time in, below and above range: Battelino T et al. Diabetes Care 2019;42:1593-1603"
 _MEALS = "jxx123/simglucose scenario_gen.py: means of breakfast, lunch and dinner, 45, 70 and 80 g at 7, 12 and 18 h"
 _RULES = "half of the daily insulin is basal, 500 rule, 100 rule (1800 rule in mg/dL): usual starting rules of pumps"
-_BASAL = 0.0055
-"""U/kg/h that keeps the typical patient of Hovorka 2004 at 6 mmol/L (0.41 U/h at 75 kg, by `basal_mg_per_h`)."""
+_RESALAT = (
+    "Resalat N et al. 2019, A statistical virtual patient population for the glucoregulatory system in type 1 "
+    "diabetes, Create_SH_VPP.m: 42.3 U a day at 76.3 kg, of which 56 % are basal"
+)
+_BASAL = 0.013
+"""U/kg/h: 0.99 U/h at 76.3 kg (Resalat 2019), which keeps the typical patient here at 6 mmol/L."""
+_SENSITIVITY = 0.42
 _PER_DAY = 48
 
 
@@ -60,6 +68,23 @@ def _reward(judged: Judged) -> Array:
     high = jnp.clip(glucose - 10.0, 0.0, 20.0)
     return jnp.mean(jnp.where((low + high) == 0.0, 1.0, 0.0) - low - 0.1 * high)
 
+
+def _less_sensitive(model: DrugModel) -> DrugModel:
+    """The model with all three insulin sensitivities scaled."""
+    thetas = dict(model.thetas)
+    for name in ("sit", "sid", "sie"):
+        was = thetas[name]
+        source = f"{was.source}, times {_SENSITIVITY:g} to need the basal insulin of {_RESALAT}"
+        thetas[name] = dataclasses.replace(was, value=was.value * _SENSITIVITY, source=source)
+    return dataclasses.replace(
+        model,
+        name="insulin-hovorka2004-clinic",
+        title="Insulin, meals and glucose in type 1 diabetes (Hovorka 2004), sensitivity of a clinic's patients",
+        thetas=thetas,
+    )
+
+
+_MODELS = (_less_sensitive(HOVORKA),)
 
 SCENARIO = Scenario(
     title="insulin every 30 min for a day with three meals, glucose 3.9-10 mmol/L",
@@ -89,13 +114,14 @@ SCENARIO = Scenario(
             *(0.05 * i for i in range(21)),
             *(0.1 * i for i in range(11, 21)),
             *(0.25 * i for i in range(9, 13)),
+            *(0.5 * i for i in range(7, 25)),
         ),
         unit="U",
         compartment="subcutaneous1",
         mg_per_unit=0.035,
-        usual=0.2,
+        usual=0.5,
         source=(
-            "steps of 0.05 U as of a pump, coarser above 1 and 2 U, at most 3 U at once: this project's choice; "
+            "steps of 0.05 U as of a pump, coarser above 1, 2 and 3 U, at most 12 U at once: this project's choice; "
             "0.035 mg per unit (product information of insulin lispro)"
         ),
     ),
@@ -129,7 +155,7 @@ SCENARIO = Scenario(
     ),
     label=_label,
     label_text=(
-        "basal 0.0055 U/kg/h (the typical patient's), none below 4.4 mmol/L; with a meal 1 U per 500 / daily dose "
+        f"basal 0.013 U/kg/h ({_RESALAT}), none below 4.4 mmol/L; with a meal 1 U per 500 / daily dose "
         f"grams and 1 U per 100 / daily dose mmol/L above 6 ({_RULES})"
     ),
     intake=Intake(
@@ -155,7 +181,7 @@ SCENARIO = Scenario(
     look_ahead=10,
     estimated=("egp0", "f01", "ka1", "sit", "sid", "sie", "tmax_insulin", "tmax_gut"),
     estimated_at=(*range(2, 13, 2), *range(15, 48, 3)),
-    shield=ShieldLimits(dose=3.0, level=3.5, lowers=True),
+    shield=ShieldLimits(dose=12.0, level=3.5, lowers=True),
     training=TrainingSettings(
         total_timesteps=3_000_000,
         # Few patients per update, so that there are many updates.

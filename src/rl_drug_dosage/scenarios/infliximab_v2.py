@@ -1,4 +1,4 @@
-"""Infliximab in ulcerative colitis: an infusion every 8 weeks for a year, targeting a trough of 5-10 mg/L.
+"""Infliximab in ulcerative colitis: induction, then every 8 weeks for a year, targeting a trough of 5-10 mg/L.
 
 **What the clinic knows.** Before each infusion: sex, weight, antibodies to infliximab, today's albumin. The trough is
 drawn before the infusion and measured by a rapid test during the visit, so it is known for that infusion. Its residual
@@ -7,9 +7,11 @@ error is large, 40 %.
 **Patients** follow Fasanmade 2009, the only model here. Albumin starts low and recovers, and clearance falls with it;
 the rate is this project's choice.
 
-**One dose every 8 weeks** is the action. Decisions are equally spaced, so the induction at weeks 0, 2 and 6 is omitted,
-as in the mipdtrial vignette. The interval cannot be shortened, as a clinic would do in patients with fast elimination:
-a quarter of all patients cannot reach 5 mg/L with 1,600 mg, not even under the oracle.
+**Induction** at weeks 0, 2 and 6, then a dose every 8 weeks, as in the label. Decisions are 8 weeks apart, and the
+first is made at week -2: its dose is given at weeks 0 and 2, the next one at week 6. Troughs count from week 14 on.
+
+**At most 10 mg/kg**, the highest dose of the label. The interval cannot be shortened, as a clinic would do in patients
+with fast elimination: some patients cannot reach 5 mg/L, not even under the oracle.
 """
 
 import jax.numpy as jnp
@@ -29,27 +31,33 @@ _VIGNETTE = "InsightRX/mipdtrial vignettes/infliximab_interval_adaptation.Rmd"
 _FASANMADE = "Fasanmade 2009 (nlmixr2lib Fasanmade_2009_infliximab.R)"
 _WEEK_H = 168.0
 _INTERVAL_H = 8.0 * _WEEK_H
+_DECISIONS = 8
 _LOW, _HIGH = 5.0, 10.0
+_LABEL = (
+    "product information: 5 mg/kg at weeks 0, 2 and 6, then every 8 weeks (NICE TA163); 10 mg/kg after loss of "
+    "response in Crohn's disease"
+)
 
 
 def _label(facts: Values, record: Record) -> Array:
-    """5 mg/kg; a trough outside the window changes its dose in proportion, up to 10 mg/kg."""
-    at = jnp.max(jnp.where(record.known[:, -1], jnp.arange(record.known.shape[0]), -1))
+    """5 mg/kg; from week 14 on a trough outside the window changes its dose in proportion, up to 10 mg/kg."""
+    order = jnp.arange(record.known.shape[0])
+    at = jnp.max(jnp.where(record.known[:, -1] & (order > 0), order, -1))
     trough = jnp.maximum(record.level[jnp.maximum(at, 0), -1], 0.1)
     behind = record.dose[jnp.maximum(at, 0)]
-    new = jnp.minimum(behind * jnp.clip((_LOW * _HIGH) ** 0.5 / trough, 0.5, 2.0), 10.0 * facts["wt_kg"])
+    new = jnp.minimum(behind * jnp.clip((_LOW * _HIGH) ** 0.5 / trough, 0.5, 2.0), 10.0)
     acts = (trough < _LOW) | (trough > _HIGH)
-    return jnp.where(at >= 0, jnp.where(acts, new, behind), 5.0 * facts["wt_kg"])
+    return jnp.where(at >= 0, jnp.where(acts, new, behind), 5.0)
 
 
 def _reward(judged: Judged) -> Array:
     trough = jnp.maximum(judged.metrics[0][0], 0.1)
     off = jnp.abs(jnp.log(trough / (_LOW * _HIGH) ** 0.5)) / (0.5 * jnp.log(_HIGH / _LOW))
-    return -jnp.where(off > 1.0, jnp.minimum(off, 5.0), 0.0)
+    return jnp.where(judged.interval > 0, -jnp.where(off > 1.0, jnp.minimum(off, 5.0), 0.0), 0.0)
 
 
 SCENARIO = Scenario(
-    title="infliximab every 8 weeks for a year, trough 5-10 mg/L",
+    title="infliximab at weeks 0, 2, 6, then every 8 weeks for a year, trough 5-10 mg/L",
     models=_MODELS,
     covariates=drawn(
         _MODELS,
@@ -70,14 +78,17 @@ SCENARIO = Scenario(
             ),
         },
     ),
-    schedule=Schedule(interval_h=_INTERVAL_H, decisions=7, output_times_h=(4.0 * _WEEK_H, _INTERVAL_H)),
+    schedule=Schedule(interval_h=_INTERVAL_H, decisions=_DECISIONS, output_times_h=(4.0 * _WEEK_H, _INTERVAL_H)),
     dosage=Dosage(
-        amounts=tuple(100.0 * vials for vials in range(17)),
-        unit="mg",
+        amounts=tuple(0.5 * step for step in range(21)),
+        unit="mg/kg",
         compartment="central",
         duration_h=2.0,
-        usual=400.0,
-        source=f"{_FASANMADE}: 5 mg/kg over 2 h every 8 weeks; vials of 100 mg, up to 1,600 mg as in the drug file",
+        at_h=(0.0,),
+        first_at_h=(2.0 * _WEEK_H, 4.0 * _WEEK_H),
+        usual=5.0,
+        per="wt_kg",
+        source=f"{_LABEL}, over 2 h; 0-10 mg/kg in steps of 0.5 is this project's choice",
     ),
     monitoring=Monitoring(
         output="concentration",
@@ -86,7 +97,7 @@ SCENARIO = Scenario(
         source=f"{_VIGNETTE}: at the trough of each dose; rapid test and limit of 0.4 mg/L: this project's choice",
     ),
     goal=Goal(
-        title="proportion of infusion intervals that end with a trough of 5-10 mg/L (%)",
+        title="proportion of infusion intervals, from week 6 on, that end with a trough of 5-10 mg/L (%)",
         targets=(Target("concentration", "trough", _LOW, _HIGH, "mg/L", f"{_VIGNETTE}: 5-10"),),
         harms=(
             Harm(
@@ -95,19 +106,28 @@ SCENARIO = Scenario(
                 "concentration",
                 "lower limit of 3-7 mg/L (TAXIT: Vande Casteele N et al. Gastroenterology 2015;148:1320-1329)",
                 below=3.0,
+                from_h=_INTERVAL_H,
             ),
-            Harm("trough > 20 mg/L", "trough", "concentration", "waste: this project's choice", above=20.0),
+            Harm(
+                "trough > 20 mg/L",
+                "trough",
+                "concentration",
+                "waste: this project's choice",
+                above=20.0,
+                from_h=_INTERVAL_H,
+            ),
         ),
+        judged=tuple(range(1, _DECISIONS)),
     ),
     reward=_reward,
     reward_text=(
-        "0 inside the window, outside it minus the distance of ln C from its middle in half-widths, at most 5 (this "
-        "project's choice)"
+        "0 inside the window, outside it minus the distance of ln C from its middle in half-widths, at most 5; 0 "
+        "during the induction (this project's choice)"
     ),
     label=_label,
     label_text=(
-        f"5 mg/kg ({_FASANMADE}); if a trough is outside 5-10 mg/L, its dose times 7.1 / trough "
-        "(0.5-2), at most 10 mg/kg, the highest dose of the label (proactive monitoring; the rule is this project's "
+        f"5 mg/kg ({_LABEL}); if a trough from week 14 on is outside 5-10 mg/L, its dose times 7.1 / trough "
+        "(0.5-2), at most 10 mg/kg (proactive monitoring; the rule is this project's "
         "choice)"
     ),
     drifts=(
@@ -126,7 +146,7 @@ SCENARIO = Scenario(
     ),
     look_ahead=3,
     # This project's choice: the level is that of a typical patient at week 4 and before the next infusion.
-    shield=ShieldLimits(dose=1600.0, factor=2.0, level=60.0),
+    shield=ShieldLimits(dose=10.0, factor=2.0, level=60.0),
     training=TrainingSettings(
         total_timesteps=1_000_000,
         num_envs=1024,

@@ -6,6 +6,8 @@ Levels are drawn 3.5, 4, 6 and 8 h after the start of each infusion and are know
 **Patients** follow McCune 2014 by default: children and young adults of 0.1-24 years, the ages of Shukla 2020, so a
 controller may assume either model. In both, clearance decreases during treatment, at different times.
 
+**The window** is that of the EBMT, 78-101 mg h/L. More is harm, and never success as well.
+
 **The AUC is taken to 96 h**, a day after the last dose, not to 192 h as in the protocol: the remainder is 0.1 % of it
 on average under McCune 2014 (0.2 % under Shukla 2020), and below 1.4 % in 99 of 100 patients.
 """
@@ -27,12 +29,16 @@ _MODELS = ("busulfan-mccune2014", "busulfan-shukla2020")
 
 _PROTOCOL = "InsightRX/mipdtrial vignettes/busulfan_mipd.Rmd"
 _RANGE = "ages and sizes as in the drug file busulfan_shukla2020 (Long-Boyle 2015, same centre)"
+_WINDOW = (
+    "cumulative AUC of 78-101 mg h/L with better survival (Lawson R et al. Clin Pharmacokinet 2020, abstract); also "
+    "the EBMT's window"
+)
 _EMA = "EMA, as in the footnote of Table 3 in McCune JS et al. Clin Cancer Res 2014;20(3):754-763"
 
 _SAMPLES_H = (3.5, 4.0, 6.0, 8.0)
 _INFUSION_H = 3.0
 _DOSES = 4
-_AIM = 90.0
+_AIM, _LOW, _HIGH = 90.0, 78.0, 101.0
 _LLOQ = 0.05
 
 
@@ -66,7 +72,7 @@ def _reward(judged: Judged) -> Array:
 
 
 SCENARIO = Scenario(
-    title="busulfan once daily for 4 days in children, cumulative AUC 72-108 mg h/L",
+    title="busulfan once daily for 4 days in children, cumulative AUC 78-101 mg h/L",
     models=_MODELS,
     covariates=drawn(
         _MODELS,
@@ -83,17 +89,18 @@ SCENARIO = Scenario(
                 meaning="age",
             ),
             "wt_kg": Drawn(
-                distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"]), 0.15),
-                source=f"{_RANGE}; around a growth curve: this project's choice",
+                distribution=LogNormal(lambda c: growth_weight_kg(c["age_y"], c["female"]), 0.15),
+                source=f"{_RANGE}; around the CDC's median for age and sex: this project's choice",
                 high=101.0,
                 typical=22.0,
                 meaning="body weight",
             ),
             "height_cm": Drawn(
                 distribution=Normal(
-                    lambda c: growth_height_cm(c["age_y"]), lambda c: 0.04 * growth_height_cm(c["age_y"])
+                    lambda c: growth_height_cm(c["age_y"], c["female"]),
+                    lambda c: 0.04 * growth_height_cm(c["age_y"], c["female"]),
                 ),
-                source="around a growth curve: this project's choice, as in the drug file busulfan_shukla2020",
+                source="around the CDC's median for age and sex: this project's choice, as in busulfan_shukla2020",
                 typical=122.0,
             ),
             "clofarabine": Drawn(
@@ -121,15 +128,15 @@ SCENARIO = Scenario(
         source=f"{_PROTOCOL}; results after 8 h and the limit of 0.05 mg/L are this project's choice",
     ),
     goal=Goal(
-        title="proportion of patients with a cumulative AUC of 72-108 mg h/L at 96 h (%)",
+        title="proportion of patients with a cumulative AUC of 78-101 mg h/L at 96 h (%)",
         targets=(
             Target(
                 "concentration",
                 "auc_total",
-                0.8 * _AIM,
-                1.2 * _AIM,
+                _LOW,
+                _HIGH,
                 "mg h/L",
-                f"{_PROTOCOL}: 90 +- 20 %",
+                f"{_WINDOW}; aim 90: {_PROTOCOL}",
                 aim=_AIM,
             ),
         ),
@@ -138,8 +145,8 @@ SCENARIO = Scenario(
                 "AUC > 101 mg h/L",
                 "auc_total",
                 "concentration",
-                "upper limit of 78-101 mg h/L (Lawson R et al. 2020, as cited in the drug files)",
-                above=101.0,
+                _WINDOW,
+                above=_HIGH,
             ),
         ),
         judged=(_DOSES - 1,),

@@ -1,0 +1,64 @@
+"""A loop that ends for each element of a batch on its own: the batch does not wait for its slowest element."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+__all__ = ["while_each"]
+
+_TOGETHER = 128
+"""Elements that iterate together. Of 32 to 512, measured on 1,024 patients on two cores, one of the two fastest."""
+_ROUND = 4
+"""Iterations between two looks at which elements have ended."""
+
+
+def while_each[S](ended: Callable[[S], Bool[Array, ""]], step: Callable[[S], S], state: S) -> S:
+    """``step`` until ``ended``: `jax.lax.while_loop`, but for `jax.vmap`.
+
+    Batched, an ordinary loop takes every element through as many iterations as the slowest needs. Here 128 elements
+    iterate together, and the places of those that have ended go to others every 4 iterations.
+
+    Args:
+        ended: of a state, whether it is final.
+        step: the next state.
+        state: the first state, of arrays.
+    """
+    # Hoists what ``step`` closes over, so that the batching rule sees it as arguments.
+    arrays, static = eqx.partition(eqx.filter_closure_convert(step, state), eqx.is_array)
+
+    def one(arrays: Any, state: S) -> S:
+        body = eqx.combine(arrays, static)
+        return jax.lax.while_loop(lambda s: ~ended(s), lambda s: body(s), state)  # noqa: PLW0108 - a module has no hash
+
+    run = jax.custom_batching.custom_vmap(one)
+
+    @run.def_vmap
+    def _batched(size: int, axes: Any, arrays: Any, state: S) -> tuple[S, Any]:
+        own, first = axes
+        first_state = jax.tree.map(lambda x, b: x if b else jnp.broadcast_to(x, (size, *jnp.shape(x))), state, first)
+        out = jax.tree.map(lambda _: True, state)
+        if size <= _TOGETHER:
+            return jax.vmap(one, in_axes=(jax.tree.map(lambda b: 0 if b else None, own), 0))(arrays, first_state), out
+        each = jax.vmap(ended)
+
+        def masked(arrays: Any, state: S) -> S:
+            over, after = ended(state), eqx.combine(arrays, static)(state)
+            return jax.tree.map(lambda new, old: jnp.where(over, old, new), after, state)
+
+        advance = jax.vmap(masked, in_axes=(jax.tree.map(lambda b: 0 if b else None, own), 0))
+
+        def some(states: S) -> S:
+            # Stable: an element stays until it has ended, and the next ones move up.
+            at = jnp.argsort(each(states), stable=True)[:_TOGETHER]
+            theirs = jax.tree.map(lambda x, b: x[at] if b else x, arrays, own)
+            group = jax.tree.map(lambda x: x[at], states)
+            group = jax.lax.fori_loop(0, _ROUND, lambda _, s: advance(theirs, s), group)
+            return jax.tree.map(lambda x, new: x.at[at].set(new, unique_indices=True), states, group)
+
+        return jax.lax.while_loop(lambda s: ~jnp.all(each(s)), some, first_state), out
+
+    return run(arrays, state)
