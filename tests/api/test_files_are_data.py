@@ -62,7 +62,7 @@ import gymnasium
 
 pathlib.Path("was_run").touch()
 gymnasium.register("Evil-v0", entry_point="gymnasium.envs.classic_control:PendulumEnv", max_episode_steps=5)
-from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
+from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.drugs.vancomycin_thomson2009 import DRUG
 """
 

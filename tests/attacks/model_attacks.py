@@ -32,7 +32,7 @@ HOSTILE: tuple[Any, ...] = (
     "\u202eevil", "\x00", "a\nb\r\tc", "\x9b2J", "\ud800".encode("utf-8", "surrogatepass").decode("latin1"),
     f"{BAIT}:Env-v0", f"{BAIT}:SCENARIO", BAIT, f"./{BAIT}.py", "bait.py", "bait.toml", "./bait.toml", "../bait.py",
     "/etc/passwd", "~/bait.py", "file:///etc/passwd", "os:system", "subprocess:Popen", "__import__('os')", "antigravity",
-    "this:s", "Pendulum-v1", "DrugDose-v0", "Vancomycin-v1", "vancomycin", "DosingScenario-v0", "GymV26Environment-v0",
+    "this:s", "Pendulum-v1", "DrugDose-v0", "Vancomycin-v2", "vancomycin", "DosingScenario-v0", "GymV26Environment-v0",
     "CartPole-v1", "gymnasium.envs.classic_control:PendulumEnv", "vancomycin-goti2018", "=cmd|' /C calc'!A0", "<script>",
     "%s%n", "{0.__class__}", "[bold]x[/nope]", "tanh-gaussian", "gaussian-raw", "residual", "grid", "goal", "cuda", "Ω",
     "<nan>", "<1e999>", "<huge>", "<deep>",
