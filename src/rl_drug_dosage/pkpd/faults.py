@@ -1,0 +1,196 @@
+"""What is wrong with a drug model: its parts do not fit together, or its functions do not answer with numbers.
+
+`DrugModel` asks when it is made, so that a model is refused in the same words wherever it comes from.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rl_drug_dosage.pkpd.answers import Fault, mapping_fault, not_finite, number_fault
+from rl_drug_dosage.pkpd.covariate import Covariate
+from rl_drug_dosage.pkpd.description import Values, central_concentration
+from rl_drug_dosage.pkpd.distributions import functions_of
+from rl_drug_dosage.pkpd.parameter_units import fits_name
+from rl_drug_dosage.pkpd.quantities import fits_output
+from rl_drug_dosage.pkpd.units import metric_unit, per_mg_per_l, same_unit
+
+if TYPE_CHECKING:
+    from rl_drug_dosage.pkpd.model import DrugModel
+
+__all__ = ["covariate_faults", "drug_faults"]
+
+
+def drug_faults(model: "DrugModel") -> Iterator[Fault]:
+    """Each fault, in the order in which its correction helps; a later one may follow from an earlier one."""
+    yield from _numbers(model)
+    yield from covariate_faults(model.covariates)
+    yield from _outputs(model)
+    yield from _targets(model)
+    yield from _dosing(model)
+    # Under `jax.jit`, too, the answers are numbers.
+    with jax.ensure_compile_time_eval():
+        yield from _functions(model)
+
+
+def covariate_faults(covariates: tuple[Covariate, ...]) -> Iterator[Fault]:
+    """Of the covariates of a drug or a scenario: names, typical values, and the functions of their distributions."""
+    for read in ("name", "column"):
+        values = [getattr(c, read) for c in covariates]
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                first = values.index(value)
+                came = f"covariates[{i}].{read} is {value!r}, and so is covariates[{first}].{read}"
+                yield Fault(came, f"each {read} once", "rename one of them, or leave it out")
+    for i, c in enumerate(covariates):
+        if not c.low <= c.typical <= c.high:
+            came = f"covariates[{i}].typical of {c.name!r} is {c.typical:g}"
+            yield Fault(came, f"from {c.low:g} to {c.high:g} {c.unit}", "correct it, or the range")
+    with jax.ensure_compile_time_eval():
+        drawn: dict[str, Any] = {}
+        for i, c in enumerate(covariates):
+            for field, function in functions_of(c.distribution):
+                at = f"covariates[{i}].distribution.{field} of {c.name!r}"
+                value, fault = _answer(at, lambda f=function: f(drawn), list(drawn))
+                fault = fault or number_fault(at, value)
+                if fault is None and not_finite(value):
+                    fault = Fault(f"{at} gives {value} for typical patients", "a finite number", "correct the function")
+                if fault is not None:
+                    yield fault
+            drawn[c.name] = jnp.asarray(c.typical, dtype=float)
+
+
+def _answer(what: str, ask: Callable[[], Any], known: list[str]) -> tuple[Any, Fault | None]:
+    """What a function of the file answers; a name that it does not find is a fault."""
+    try:
+        return ask(), None
+    except KeyError as error:
+        return None, Fault(f"{what} reads {error}, which nothing is called", ", ".join(known) or "nothing", "correct it")
+
+
+def _numbers(model: "DrugModel") -> Iterator[Fault]:
+    for name, theta in model.thetas.items():
+        if asked := fits_name(name, theta.unit):
+            yield Fault(f"thetas.{name}.unit is {theta.unit!r}", asked, "correct it, or rename the parameter")
+    for at, number in model.numbers():
+        if isinstance(number.value, bool) or not isinstance(number.value, Real) or not math.isfinite(number.value):
+            yield Fault(f"{at}.value is {number.value!r}", "a finite number", "correct it")
+
+
+def _outputs(model: "DrugModel") -> Iterator[Fault]:
+    if not model.outputs:
+        yield Fault("outputs is empty", "at least one", "add it")
+    names = [output.name for output in model.outputs]
+    for i, output in enumerate(model.outputs):
+        at, unit = f"outputs[{i}]", output.unit
+        if output.name in names[:i]:
+            yield Fault(f"{at}.name is {output.name!r} again", "each name once", "rename one of them")
+        if asked := fits_output(output.name, unit):
+            yield Fault(f"{at}.unit is {unit!r}", asked, "correct it, or rename the output")
+        scale, asked_scale = output.auc_scale, per_mg_per_l(unit)
+        if output.value is central_concentration and asked_scale not in {None, 1.0}:
+            came = f"{at}.unit is {unit!r}, and its value is the central concentration in mg/L"
+            yield Fault(came, "mg/L", f"correct it, or give a `value` in {unit} and auc_scale={asked_scale:g}")
+        elif scale is not None and asked_scale is not None and not math.isclose(scale, asked_scale, rel_tol=1e-6):
+            came = f"{at}.auc_scale is {scale:g}, and {output.name!r} is in {unit}"
+            yield Fault(came, f"{asked_scale:g}, what 1 mg/L is in {unit}", "correct it, or the unit")
+        if output.residual is None:
+            continue
+        additive, proportional = output.residual.additive, output.residual.proportional
+        if additive is not None and not same_unit(additive.unit, unit):
+            came = f"{at}.residual.additive.unit is {additive.unit!r}"
+            yield Fault(came, f"{unit}, the output's", "convert the error to the output's unit")
+        if proportional is not None and proportional.unit not in {"%", "CV%", "1"}:
+            yield Fault(f"{at}.residual.proportional.unit is {proportional.unit!r}", "%, 1", "correct it")
+
+
+def _targets(model: "DrugModel") -> Iterator[Fault]:
+    outputs = {output.name: output for output in model.outputs}
+    for i, target in enumerate(model.targets):
+        output = outputs.get(target.output)
+        if output is None:
+            yield Fault(f"targets[{i}].output is {target.output!r}", ", ".join(outputs), "correct it")
+            continue
+        asked = metric_unit(target.metric, output.unit)
+        if not same_unit(target.unit, asked) and not (target.metric == "time_above" and target.unit == "%"):
+            came = f"targets[{i}].unit is {target.unit!r}, of the {target.metric} of {output.name!r}"
+            yield Fault(came, asked, "convert the window, or correct the unit")
+
+
+def _dosing(model: "DrugModel") -> Iterator[Fault]:
+    dosing = model.dosing
+    for place, part in {"routes": dosing.routes, "intervals_h": dosing.intervals_h}.items():
+        if not part:
+            yield Fault(f"dosing.{place} is empty", "at least one", "add it")
+    for i, route in enumerate(dosing.routes):
+        if route.compartment not in model.structure.dosable:
+            came = f"dosing.routes[{i}].compartment of {route.name!r} is {route.compartment!r}"
+            yield Fault(came, ", ".join(model.structure.dosable), "correct it")
+    grid = dosing.amounts_mg
+    if not grid or list(grid) != sorted(set(grid)) or grid[0] < 0:
+        yield Fault(f"dosing.amounts_mg is {grid}", "ascending amounts from 0 mg on", "sort it")
+
+
+def _functions(model: "DrugModel") -> Iterator[Fault]:
+    """Of ``parameters``, ``finish``, the structure and the outputs, asked for the typical patient."""
+    covariates = {c.name: jnp.asarray(c.typical, dtype=float) for c in model.covariates}
+    known = [*model.thetas, *covariates]
+    typical, fault = _answer("parameters", lambda: model.parameters(model.theta_values(), covariates), known)
+    if fault := fault or _mapping("parameters", typical):
+        yield fault
+        return
+    yield from _etas(model, typical)
+    p, fault = _answer("finish", lambda: model.finish(typical, covariates), [*typical, *covariates])
+    if fault := fault or _mapping("finish", p):
+        yield fault
+        return
+    missing = sorted(set(model.structure.parameters) - set(p))
+    if missing:
+        came, allowed = f"parameters gives no {', '.join(map(repr, missing))}", ", ".join(sorted(model.structure.parameters))
+        yield Fault(came, allowed, "return it from `parameters` or `finish`")
+        return
+    yield from _evaluated(model, {name: jnp.asarray(value, dtype=float) for name, value in p.items()})
+
+
+def _mapping(what: str, answer: Any) -> Fault | None:
+    if fault := mapping_fault(what, answer):
+        return fault
+    for name, value in answer.items():
+        if not_finite(value):
+            return Fault(f"{what} gives {name} = {value} for the typical patient", "finite numbers", "correct the formula")
+    return None
+
+
+def _etas(model: "DrugModel", typical: Values) -> Iterator[Fault]:
+    for group in ("etas", "occasion_etas"):
+        names = [eta.parameter for eta in getattr(model, group)]
+        for i, name in enumerate(names):
+            if name not in typical:
+                came, remedy = f"{group}[{i}].parameter is {name!r}", "name a parameter that `parameters` returns"
+                yield Fault(came, ", ".join(sorted(typical)), remedy)
+            if name in names[:i]:
+                yield Fault(f"{group}[{i}].parameter is {name!r} again", "one eta each", "leave one out")
+
+
+def _evaluated(model: "DrugModel", p: Values) -> Iterator[Fault]:
+    """With the usual dose in every compartment that can be dosed."""
+    structure, dose_mg = model.structure, model.dosing.usual_dose_mg
+    fault, missing = _answer("structure", lambda: structure.fault(p, dose_mg), [*structure.compartments, *p])
+    if fault := fault or missing:
+        yield fault
+        return
+    state = structure.contents(structure.dosed(p, dose_mg))
+    for i, output in enumerate(model.outputs):
+        at = f"outputs[{i}].value of {output.name!r}"
+        value, fault = _answer(at, lambda o=output: o.value(state, p), [*state, *p])
+        fault = fault or number_fault(at, value)
+        if fault is None and not_finite(value):
+            came = f"{at} gives {np.asarray(value)} with the usual dose in every compartment"
+            fault = Fault(came, "a finite number", "correct the function")
+        if fault is not None:
+            yield fault
