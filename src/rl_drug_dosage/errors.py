@@ -16,6 +16,7 @@ allowed and what to do.
 """
 
 import difflib
+import re
 import traceback
 from collections.abc import Iterable
 
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 _LONGEST = 400
+_MODULE = re.compile(r"\brldd_user_[0-9a-f]{12}_")
+_FILTERED = " -------------------- For simplicity, JAX has removed"
+"""What JAX adds to errors about their traceback, which is not shown."""
 
 
 class RlDrugDosageError(Exception):
@@ -63,7 +67,8 @@ class UnknownNameError(RlDrugDosageError):
     ) -> None:
         names = sorted(known)
         if near is None:
-            near = next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.4)), "")
+            # Below a similarity of 0.6 a suggestion is far-fetched ("auc" for "squared").
+            near = next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.6)), "")
         hint = f"did you mean {near!r}? " if near else ""
         shown = ", ".join(names) if len(names) <= 12 else ", ".join(names[:12]) + f" and {len(names) - 12} more"
         more = f"; {remedy}" if remedy else ""
@@ -102,8 +107,15 @@ class TrainingError(RlDrugDosageError):
 
 
 def in_one_line(error: BaseException) -> str:
-    """Type and message of an error in foreign code, as at the end of a traceback, in one line of limited length."""
+    """Type and message of an error in foreign code, as at the end of a traceback, in one line of limited length.
+
+    An error of this package is told by its message, and a class of a user's file without the name that the file's
+    module has here.
+    """
+    if isinstance(error, RlDrugDosageError):
+        return " ".join(str(error).split())
     lines = "".join(traceback.format_exception_only(error)).split("\n")
     # For a syntax error, the lines before show its location, which callers report themselves.
     text = " ".join(" ".join(lines[-2:] if isinstance(error, SyntaxError) else lines).split())
+    text = _MODULE.sub("", text).partition(_FILTERED)[0].strip()
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl_drug_dosage.checks.declared import covariates_of, sourced_target, area_of_target, windows_of
+from rl_drug_dosage.checks.declared import area_of_target, covariates_of, sourced_target, windows_of
 from rl_drug_dosage.checks.drug_laws import QUICK_LAWS, THOROUGH_LAWS
 from rl_drug_dosage.checks.report import (
     OWN,

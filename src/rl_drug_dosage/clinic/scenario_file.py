@@ -15,9 +15,9 @@ from rl_drug_dosage.clinic.cohort import covariates_of
 from rl_drug_dosage.clinic.cohort_file import read_cohort
 from rl_drug_dosage.clinic.label_rules import LabelRule, usual_dose
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Scenario
-from rl_drug_dosage.clinic.toml_values import TableReader, keys_of
+from rl_drug_dosage.clinic.toml_values import TOP_LEVEL, TableReader, keys_of
 from rl_drug_dosage.clinic.ward import Disturbance, Dosage, Intake, Monitoring, Schedule
-from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
+from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
@@ -83,7 +83,12 @@ def read_scenario(path: Path) -> tuple[Scenario, tuple[Path, ...]]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is no TOML: {error}") from error
     file = _File(path)
-    return file.scenario(table), (path, *dict.fromkeys(file.others))
+    try:
+        return file.scenario(table), (path, *dict.fromkeys(file.others))
+    except RlDrugDosageError as error:
+        if path.name not in str(error):
+            error.args = (f"{path.name}: {error}",)
+        raise
 
 
 class _File:
@@ -96,7 +101,7 @@ class _File:
 
     def scenario(self, table: dict[str, Any]) -> Scenario:
         """The whole file."""
-        self.tables.check_keys(table, TOP, "the top level")
+        self.tables.check_keys(table, TOP, TOP_LEVEL)
         models = self.models(table)
         drug = models[0] if isinstance(models[0], DrugModel) else load_drug(models[0])
         self.need(table, "title", "schedule", "monitoring", "goal")
@@ -108,7 +113,7 @@ class _File:
         label, label_text = self.label(table.get("label", "usual"), dosage)
         done = {"drug", "drugs", "cohort", "schedule", "dosage", "monitoring", "goal", "reward", "label"}
         rest = {
-            key: self.tables.value(TOP[key], value, "the top level", key, Scenario)
+            key: self.tables.value(TOP[key], value, TOP_LEVEL, key, Scenario)
             for key, value in table.items()
             if key not in done
         }
@@ -169,7 +174,7 @@ class _File:
         if ("drug" in table) == ("drugs" in table):
             self.tables.refuse("give drug, a name or a .py file beside this one, or drugs, a list of them")
         key = "drug" if "drug" in table else "drugs"
-        named = self.tables.value(TOP[key], table[key], "the top level", key)
+        named = self.tables.value(TOP[key], table[key], TOP_LEVEL, key)
         found: list[Any] = []
         for text in [named] if key == "drug" else named:
             if is_file_reference(DRUG, text):
@@ -264,7 +269,7 @@ class _File:
 
     def reward(self, value: Any, goal: Goal) -> tuple[Any, str]:
         """A name, or ``file.py:function``."""
-        text = self.tables.value(str, value, "the top level", "reward")
+        text = self.tables.value(str, value, TOP_LEVEL, "reward")
         if ":" not in text:
             return reward_of(text, goal)
         return reward_of(self.function(text), goal)
@@ -274,10 +279,13 @@ class _File:
         if isinstance(value, dict):
             rule = self.tables.make(LabelRule, value, "[label]")
             return rule, rule.text
-        text = self.tables.value(str, value, "the top level", "label")
+        text = self.tables.value(str, value, TOP_LEVEL, "label")
         if text == "usual":
             rule = usual_dose(dosage)
             return rule, rule.text
+        if ":" not in text:
+            remedy = "or give file.py:function, with a Python file beside this one, or a table [label]"
+            raise UnknownNameError("label", text, ("usual",), remedy=remedy)
         function = self.function(text)
         said = " ".join((function.__doc__ or "").split())
         return function, said or text
@@ -323,7 +331,7 @@ class _File:
 
 def _homes() -> dict[str, tuple[str, ...]]:
     """Key -> the tables that have it."""
-    tables = {"the top level": TOP, "[schedule]": {**keys_of(Schedule), "horizon_h": float}}
+    tables = {TOP_LEVEL: TOP, "[schedule]": {**keys_of(Schedule), "horizon_h": float}}
     tables |= {"[dosage]": {**keys_of(Dosage), "route": str}, "[monitoring]": keys_of(Monitoring)}
     tables |= {"[goal]": keys_of(Goal), "[[goal.targets]]": keys_of(Target), "[[goal.harms]]": keys_of(Harm)}
     found: dict[str, tuple[str, ...]] = {}

@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from rl_drug_dosage.pkpd.units import metric_unit, per_mg_per_l, same_unit
 if TYPE_CHECKING:
     from rl_drug_dosage.pkpd.model import DrugModel
 
-__all__ = ["covariate_faults", "drug_faults"]
+__all__ = ["answer_of", "covariate_faults", "drug_faults"]
 
 
 def drug_faults(model: "DrugModel") -> Iterator[Fault]:
@@ -56,7 +57,7 @@ def covariate_faults(covariates: tuple[Covariate, ...]) -> Iterator[Fault]:
         for i, c in enumerate(covariates):
             for field, function in functions_of(c.distribution):
                 at = f"covariates[{i}].distribution.{field} of {c.name!r}"
-                value, fault = _answer(at, lambda f=function: f(drawn), list(drawn))
+                value, fault = answer_of(at, partial(function, drawn), list(drawn))
                 fault = fault or number_fault(at, value)
                 if fault is None and not_finite(value):
                     fault = Fault(f"{at} gives {value} for typical patients", "a finite number", "correct the function")
@@ -65,12 +66,14 @@ def covariate_faults(covariates: tuple[Covariate, ...]) -> Iterator[Fault]:
             drawn[c.name] = jnp.asarray(c.typical, dtype=float)
 
 
-def _answer(what: str, ask: Callable[[], Any], known: list[str]) -> tuple[Any, Fault | None]:
+def answer_of(what: str, ask: Callable[[], Any], known: list[str]) -> tuple[Any, Fault | None]:
     """What a function of the file answers; a name that it does not find is a fault."""
     try:
         return ask(), None
     except KeyError as error:
-        return None, Fault(f"{what} reads {error}, which nothing is called", ", ".join(known) or "nothing", "correct it")
+        return None, Fault(
+            f"{what} reads {error}, which nothing is called", ", ".join(known) or "nothing", "correct the name"
+        )
 
 
 def _numbers(model: "DrugModel") -> Iterator[Fault]:
@@ -140,18 +143,21 @@ def _functions(model: "DrugModel") -> Iterator[Fault]:
     """Of ``parameters``, ``finish``, the structure and the outputs, asked for the typical patient."""
     covariates = {c.name: jnp.asarray(c.typical, dtype=float) for c in model.covariates}
     known = [*model.thetas, *covariates]
-    typical, fault = _answer("parameters", lambda: model.parameters(model.theta_values(), covariates), known)
+    typical, fault = answer_of("parameters", lambda: model.parameters(model.theta_values(), covariates), known)
     if fault := fault or _mapping("parameters", typical):
         yield fault
         return
     yield from _etas(model, typical)
-    p, fault = _answer("finish", lambda: model.finish(typical, covariates), [*typical, *covariates])
+    p, fault = answer_of("finish", lambda: model.finish(typical, covariates), [*typical, *covariates])
     if fault := fault or _mapping("finish", p):
         yield fault
         return
     missing = sorted(set(model.structure.parameters) - set(p))
     if missing:
-        came, allowed = f"parameters gives no {', '.join(map(repr, missing))}", ", ".join(sorted(model.structure.parameters))
+        came, allowed = (
+            f"parameters gives no {', '.join(map(repr, missing))}",
+            ", ".join(sorted(model.structure.parameters)),
+        )
         yield Fault(came, allowed, "return it from `parameters` or `finish`")
         return
     yield from _evaluated(model, {name: jnp.asarray(value, dtype=float) for name, value in p.items()})
@@ -162,7 +168,9 @@ def _mapping(what: str, answer: Any) -> Fault | None:
         return fault
     for name, value in answer.items():
         if not_finite(value):
-            return Fault(f"{what} gives {name} = {value} for the typical patient", "finite numbers", "correct the formula")
+            return Fault(
+                f"{what} gives {name} = {value} for the typical patient", "finite numbers", "correct the formula"
+            )
     return None
 
 
@@ -180,14 +188,14 @@ def _etas(model: "DrugModel", typical: Values) -> Iterator[Fault]:
 def _evaluated(model: "DrugModel", p: Values) -> Iterator[Fault]:
     """With the usual dose in every compartment that can be dosed."""
     structure, dose_mg = model.structure, model.dosing.usual_dose_mg
-    fault, missing = _answer("structure", lambda: structure.fault(p, dose_mg), [*structure.compartments, *p])
+    fault, missing = answer_of("structure", lambda: structure.fault(p, dose_mg), [*structure.compartments, *p])
     if fault := fault or missing:
         yield fault
         return
     state = structure.contents(structure.dosed(p, dose_mg))
     for i, output in enumerate(model.outputs):
         at = f"outputs[{i}].value of {output.name!r}"
-        value, fault = _answer(at, lambda o=output: o.value(state, p), [*state, *p])
+        value, fault = answer_of(at, partial(output.value, state, p), [*state, *p])
         fault = fault or number_fault(at, value)
         if fault is None and not_finite(value):
             came = f"{at} gives {np.asarray(value)} with the usual dose in every compartment"

@@ -192,7 +192,7 @@ class LinearSystem(Structure):
         """Superposition holds."""
         return True
 
-    def fault(self, p: Values, given_mg: float) -> Fault | None:  # noqa: ARG002 - the matrix does not depend on it
+    def fault(self, p: Values, given_mg: float) -> Fault | None:
         """The matrix is one of real, finite numbers."""
         matrix, n = self.matrix(p), len(self.names)
         if found := number_fault("structure.matrix", matrix, (n, n)):

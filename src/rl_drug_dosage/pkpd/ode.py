@@ -85,7 +85,9 @@ class OdeSystem(Structure):
             raise DrugModelError(f"doses_into names {unknown}: the states are {self.states}")
         twice = [name for i, name in enumerate(self.compartments) if name in self.compartments[:i]]
         if twice:
-            raise DrugModelError(f"states names {twice[0]!r} twice: the compartments are {self.compartments}; rename one")
+            raise DrugModelError(
+                f"states names {twice[0]!r} twice: the compartments are {self.compartments}; rename one"
+            )
 
     @property
     def compartments(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -66,7 +66,7 @@ class Structure(abc.ABC):
             Contents at the end, and the integral of the concentration over the interval in mg h/L (0 unless ``auc``).
         """
 
-    def fault(self, p: Values, given_mg: float) -> Fault | None:  # noqa: ARG002 - for structures with functions
+    def fault(self, p: Values, given_mg: float) -> Fault | None:
         """What is wrong with the answers of the structure's own functions for a patient; None if nothing is.
 
         Args:

@@ -37,7 +37,24 @@ def metric_unit(metric: str, unit: str) -> str:
 
 
 _KINDS = {
-    "substance": ("kg", "g", "mg", "ug", "ng", "pg", "lb", "mol", "mmol", "umol", "nmol", "pmol", "U", "mU", "IU", "mIU"),
+    "substance": (
+        "kg",
+        "g",
+        "mg",
+        "ug",
+        "ng",
+        "pg",
+        "lb",
+        "mol",
+        "mmol",
+        "umol",
+        "nmol",
+        "pmol",
+        "U",
+        "mU",
+        "IU",
+        "mIU",
+    ),
     "volume": ("L", "dL", "mL", "uL"),
     "area": ("m2", "1.73m2"),
     "length": ("m", "cm"),
@@ -47,7 +64,16 @@ _KINDS = {
 }
 _KIND_OF = {part: kind for kind, parts in _KINDS.items() for part in parts}
 """Mass, amount and activity are one kind: which of them a substance is counted in is the source's choice."""
-_MG_PER_L = {"mg/L": 1.0, "ug/mL": 1.0, "g/L": 1e-3, "mg/mL": 1e-3, "mg/dL": 0.1, "ug/L": 1e3, "ng/mL": 1e3, "ng/L": 1e6}
+_MG_PER_L = {
+    "mg/L": 1.0,
+    "ug/mL": 1.0,
+    "g/L": 1e-3,
+    "mg/mL": 1e-3,
+    "mg/dL": 0.1,
+    "ug/L": 1e3,
+    "ng/mL": 1e3,
+    "ng/L": 1e6,
+}
 """Unit -> one mg/L in it."""
 
 
