@@ -12,7 +12,6 @@ from rl_drug_dosage.clinic.record import empty_record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.scenario_faults import beyond
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
-from rl_drug_dosage.clinic.units import same_unit
 from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.pkpd import DrugModel
@@ -36,17 +35,6 @@ def _clocks_are_read(scenario: Scenario) -> Iterable[Finding]:
         if clock.name not in read:
             came = f"{clock.name!r}, which no model reads"
             yield wrong(f"clocks[{i}].name", came, "a model's covariate", "rename it")
-
-
-@check("monitoring.error")
-def _assay_error_is_in_the_unit_of_the_level(scenario: Scenario) -> Iterable[Finding]:
-    error = scenario.monitoring.error
-    if error is None or error.additive is None:
-        return
-    for drug in _drugs(scenario):
-        unit = drug.outputs[drug.output_index(scenario.monitoring.output)].unit
-        if not same_unit(error.additive.unit, unit):
-            yield wrong("monitoring.error.additive.unit", repr(error.additive.unit), repr(unit), "convert the error")
 
 
 @check("models")
@@ -142,7 +130,6 @@ def _label_doses_are_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
 
 FIT = (
     _clocks_are_read,
-    _assay_error_is_in_the_unit_of_the_level,
     _models_have_the_named_parameters,
     _simulator_and_controller_can_be_made,
     _label_doses_are_on_the_grid,

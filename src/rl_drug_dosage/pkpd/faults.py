@@ -15,7 +15,7 @@ import numpy as np
 
 from rl_drug_dosage.pkpd.answers import Fault, mapping_fault, not_finite, number_fault
 from rl_drug_dosage.pkpd.covariate import Covariate
-from rl_drug_dosage.pkpd.description import Values, central_concentration
+from rl_drug_dosage.pkpd.description import Residual, Values, central_concentration
 from rl_drug_dosage.pkpd.distributions import functions_of
 from rl_drug_dosage.pkpd.parameter_units import fits_name
 from rl_drug_dosage.pkpd.quantities import fits_output
@@ -24,7 +24,7 @@ from rl_drug_dosage.pkpd.units import metric_unit, per_mg_per_l, same_unit
 if TYPE_CHECKING:
     from rl_drug_dosage.pkpd.model import DrugModel
 
-__all__ = ["answer_of", "covariate_faults", "drug_faults"]
+__all__ = ["answer_of", "covariate_faults", "drug_faults", "residual_faults"]
 
 
 def drug_faults(model: "DrugModel") -> Iterator[Fault]:
@@ -102,14 +102,24 @@ def _outputs(model: "DrugModel") -> Iterator[Fault]:
         elif scale is not None and asked_scale is not None and not math.isclose(scale, asked_scale, rel_tol=1e-6):
             came = f"{at}.auc_scale is {scale:g}, and {output.name!r} is in {unit}"
             yield Fault(came, f"{asked_scale:g}, what 1 mg/L is in {unit}", "correct it, or the unit")
-        if output.residual is None:
-            continue
-        additive, proportional = output.residual.additive, output.residual.proportional
-        if additive is not None and not same_unit(additive.unit, unit):
-            came = f"{at}.residual.additive.unit is {additive.unit!r}"
-            yield Fault(came, f"{unit}, the output's", "convert the error to the output's unit")
-        if proportional is not None and proportional.unit not in {"%", "CV%", "1"}:
-            yield Fault(f"{at}.residual.proportional.unit is {proportional.unit!r}", "%, 1", "correct it")
+        if output.residual is not None:
+            yield from residual_faults(f"{at}.residual", output.residual, unit)
+
+
+def residual_faults(at: str, residual: Residual, unit: str) -> Iterator[Fault]:
+    """Of the units of a residual error.
+
+    Args:
+        at: its place.
+        residual: the error.
+        unit: of the output that it belongs to.
+    """
+    additive, proportional = residual.additive, residual.proportional
+    if additive is not None and not same_unit(additive.unit, unit):
+        came = f"{at}.additive.unit is {additive.unit!r}"
+        yield Fault(came, f"{unit}, the output's", "convert the error to the output's unit")
+    if proportional is not None and proportional.unit not in {"%", "CV%", "1"}:
+        yield Fault(f"{at}.proportional.unit is {proportional.unit!r}", "%, 1", "correct it")
 
 
 def _targets(model: "DrugModel") -> Iterator[Fault]:
