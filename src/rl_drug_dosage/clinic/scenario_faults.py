@@ -3,7 +3,8 @@
 `Scenario` asks when it is made, so that a function is refused in the same words wherever it comes from.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -58,23 +59,35 @@ def _clocks(scenario: "Scenario") -> Iterator[Fault]:
 
 
 def _label(scenario: "Scenario") -> Iterator[Fault]:
-    """For the typical patient at admission, the dose is a number on the grid, or at most half a step beyond it."""
+    """At admission, the dose is a number; for the typical patient it is on the grid, or at most half a step beyond it.
+
+    Patients are the typical one, and those with one covariate at an end of its range.
+    """
     if getattr(scenario.label, "__module__", "").startswith(f"{SCENARIO.room}."):
         return  # held to their contract by the tests; a protocol of many rules takes a quarter of a second to ask
-    facts = {c.name: jnp.full(scenario.records, c.typical, dtype=float) for c in scenario.covariates}
-    record = empty_record(scenario, facts, jnp.zeros(()))
-    ask: Callable[[], Any] = lambda: scenario.label(record.facts(), record)  # noqa: E731 - asked there
-    dose, fault = answer_of("label", ask, list(facts))
+    typical = {c.name: c.typical for c in scenario.covariates}
+    dose, fault = answer_of("label", partial(_asked, scenario, typical), list(typical))
     if fault := fault or number_fault("label", dose):
         yield fault
         return
     grid, unit = scenario.dosage.amounts, scenario.dosage.unit
-    if not_finite(dose) or beyond(scenario, np.asarray(dose)):
-        yield Fault(
-            f"label gives {float(dose):g} {unit} for the typical patient at admission",
-            f"from {grid[0]:g} to {grid[-1]:g} {unit}, the grid of doses",
-            "correct the rule, or dosage.amounts",
-        )
+    allowed, remedy = f"from {grid[0]:g} to {grid[-1]:g} {unit}, the grid of doses", "correct the rule"
+    if not_finite(dose) or beyond(scenario, dose):
+        came = f"label gives {float(dose):g} {unit} for the typical patient at admission"
+        yield Fault(came, allowed, f"{remedy}, or dosage.amounts")
+        return
+    for c in scenario.covariates:
+        for end in (c.low, c.high):
+            dose = _asked(scenario, {**typical, c.name: end})
+            if not_finite(dose):
+                came = f"label gives {float(dose):g} {unit} for {c.name} = {end:g} {c.unit} at admission"
+                yield Fault(came, allowed, remedy)
+
+
+def _asked(scenario: "Scenario", covariates: Mapping[str, float]) -> Any:
+    table = {name: jnp.full(scenario.records, value, dtype=float) for name, value in covariates.items()}
+    record = empty_record(scenario, table, jnp.zeros(()))
+    return scenario.label(record.facts(), record)
 
 
 def _reward(scenario: "Scenario") -> Iterator[Fault]:
