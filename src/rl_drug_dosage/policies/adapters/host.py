@@ -102,8 +102,8 @@ class Host:
         if not np.isfinite(action).all():
             bad = action[~np.isfinite(action)]
             raise BadPluginError(
-                f"policy {name!r} returned {bad[0]} for {len(bad)} of the {count} observations of one call: allowed "
-                f"are numbers from {self.low:g} to {self.high:g}"
+                f"policy {name!r} returned {bad[0]} for {len(bad)} of the {count} patients of one call, which may be "
+                f"more than were asked for: allowed are numbers from {self.low:g} to {self.high:g}"
             )
         # float32 rounding may slightly exceed the limits.
         slack = 1e-5 * (self.high - self.low)
