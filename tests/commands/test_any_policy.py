@@ -37,10 +37,7 @@ def test_a_function_a_network_words_and_a_model_file_stand_in_one_table(run, tmp
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (
-            "np.nan",
-            "policy 'Column' returned nan for 250 of the 250 patients of one call",
-        ),
+        ("np.nan", "policy 'Column' returned nan for 250 of 250 patients: allowed are numbers from 0 to 30"),
         ("99.0", "policy 'Column' returned the action 99: allowed are numbers from 0 to 30"),
         ("1 / 0", "policy 'Column' fails: ZeroDivisionError: division by zero"),
     ],
