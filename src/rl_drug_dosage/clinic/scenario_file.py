@@ -15,7 +15,7 @@ from rl_drug_dosage.clinic.cohort import covariates_of
 from rl_drug_dosage.clinic.cohort_file import read_cohort
 from rl_drug_dosage.clinic.label_rules import LabelRule, usual_dose
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Scenario
-from rl_drug_dosage.clinic.toml_values import TOP_LEVEL, TableReader, keys_of
+from rl_drug_dosage.clinic.toml_values import TableReader, keys_of
 from rl_drug_dosage.clinic.ward import Disturbance, Dosage, Intake, Monitoring, Schedule
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError
 from rl_drug_dosage.pkpd import (
@@ -101,7 +101,7 @@ class _File:
 
     def scenario(self, table: dict[str, Any]) -> Scenario:
         """The whole file."""
-        self.tables.check_keys(table, TOP, TOP_LEVEL)
+        self.tables.check_keys(table, TOP, "the top level")
         models = self.models(table)
         drug = models[0] if isinstance(models[0], DrugModel) else load_drug(models[0])
         self.need(table, "title", "schedule", "monitoring", "goal")
@@ -113,7 +113,7 @@ class _File:
         label, label_text = self.label(table.get("label", "usual"), dosage)
         done = {"drug", "drugs", "cohort", "schedule", "dosage", "monitoring", "goal", "reward", "label"}
         rest = {
-            key: self.tables.value(TOP[key], value, TOP_LEVEL, key, Scenario)
+            key: self.tables.value(TOP[key], value, "the top level", key, Scenario)
             for key, value in table.items()
             if key not in done
         }
@@ -174,7 +174,7 @@ class _File:
         if ("drug" in table) == ("drugs" in table):
             self.tables.refuse("give drug, a name or a .py file beside this one, or drugs, a list of them")
         key = "drug" if "drug" in table else "drugs"
-        named = self.tables.value(TOP[key], table[key], TOP_LEVEL, key)
+        named = self.tables.value(TOP[key], table[key], "the top level", key)
         found: list[Any] = []
         for text in [named] if key == "drug" else named:
             if is_file_reference(DRUG, text):
@@ -269,7 +269,7 @@ class _File:
 
     def reward(self, value: Any, goal: Goal) -> tuple[Any, str]:
         """A name, or ``file.py:function``."""
-        text = self.tables.value(str, value, TOP_LEVEL, "reward")
+        text = self.tables.value(str, value, "the top level", "reward")
         if ":" not in text:
             return reward_of(text, goal)
         return reward_of(self.function(text), goal)
@@ -279,7 +279,7 @@ class _File:
         if isinstance(value, dict):
             rule = self.tables.make(LabelRule, value, "[label]")
             return rule, rule.text
-        text = self.tables.value(str, value, TOP_LEVEL, "label")
+        text = self.tables.value(str, value, "the top level", "label")
         if text == "usual":
             rule = usual_dose(dosage)
             return rule, rule.text
@@ -331,7 +331,7 @@ class _File:
 
 def _homes() -> dict[str, tuple[str, ...]]:
     """Key -> the tables that have it."""
-    tables = {TOP_LEVEL: TOP, "[schedule]": {**keys_of(Schedule), "horizon_h": float}}
+    tables = {"the top level": TOP, "[schedule]": {**keys_of(Schedule), "horizon_h": float}}
     tables |= {"[dosage]": {**keys_of(Dosage), "route": str}, "[monitoring]": keys_of(Monitoring)}
     tables |= {"[goal]": keys_of(Goal), "[[goal.targets]]": keys_of(Target), "[[goal.harms]]": keys_of(Harm)}
     found: dict[str, tuple[str, ...]] = {}

@@ -23,13 +23,12 @@ from rl_drug_dosage.clinic.shield import Shield, shield_of
 from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.clinic.stress import STRESSES, stressed
 from rl_drug_dosage.errors import BadPluginError, ConfigError
-from rl_drug_dosage.policies.label import Label
-from rl_drug_dosage.registry import SCENARIO, Found
+from rl_drug_dosage.registry import Found
 from rl_drug_dosage.trials.benchmark_record import record_of
 from rl_drug_dosage.trials.entrants import Candidate, Entrant, candidates, faults_of
 from rl_drug_dosage.trials.setting import setting_for, task_of
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
-from rl_drug_dosage.trials.trial import Cohort, Trial, prepare_trial, run_trial
+from rl_drug_dosage.trials.trial import Cohort, Trial, check_label, prepare_trial, run_trial
 from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.lock import locked
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
@@ -263,25 +262,8 @@ def _run(
             f"policy {entrant.name!r}: levels or rewards of all {options.patients:,} patients are not finite: check "
             f"{'the reward' if np.isfinite(trial.values).all() else 'the drug model'} of {setting.task.where}"
         )
-    _check_label(setting, entrant, trial)
+    check_label(setting.task, entrant.policy, trial)
     return trial, clock["run_s"]
-
-
-def _check_label(setting: Setting, entrant: Entrant, trial: Trial) -> None:
-    """Refuse a scenario of the user's whose label dose is no number for some patients; others go by it, too.
-
-    Raises:
-        ConfigError: a proposal of the label that is not a number.
-    """
-    lost = trial.alive & ~np.isfinite(trial.proposal)
-    if isinstance(entrant.policy, Label) and lost.any() and not setting.task.where.startswith(f"{SCENARIO.room}."):
-        patient, decision = np.argwhere(lost)[0]
-        facts = ", ".join(f"{name} = {values[patient]:g}" for name, values in trial.covariates.items())
-        raise ConfigError(
-            f"{setting.task.where}: label gives {trial.proposal[patient, decision]} {setting.scenario.dosage.unit} at "
-            f"{lost.sum():,} of {trial.alive.sum():,} decisions, first for patient {trial.first + patient + 1} "
-            f"({facts or 'no covariates'}) at decision {decision}; allowed: numbers; correct the rule"
-        )
 
 
 def _shielded(
