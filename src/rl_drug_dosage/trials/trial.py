@@ -232,8 +232,8 @@ def check_label(task: Found[Scenario], policy: Policy, trial: Trial) -> None:
     facts = ", ".join(f"{name} = {values[patient]:g}" for name, values in trial.covariates.items())
     raise ConfigError(
         f"{task.where}: label gives {trial.proposal[patient, decision]} {task.value.dosage.unit} at {lost.sum():,} of "
-        f"{trial.alive.sum():,} decisions, first for patient {trial.first + patient + 1} ({facts or 'no covariates'}) at "
-        f"decision {decision}; allowed: numbers; correct the rule"
+        f"{trial.alive.sum():,} decisions, first for patient {trial.first + patient + 1} ({facts or 'no covariates'}) "
+        f"at decision {decision}; allowed: numbers; correct the rule"
     )
 
 
