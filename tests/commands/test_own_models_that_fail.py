@@ -13,7 +13,7 @@ import pytest
 import rl_drug_dosage as rldd
 from rl_drug_dosage.clinic.ward import Clock
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError, in_one_line
-from rl_drug_dosage.pkpd import Covariate, Fixed, Param, Residual
+from rl_drug_dosage.pkpd import Covariate, Derived, Fixed, Param, Residual
 from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
 
 CLEARANCE = 'theta["cl"] * (covariates["crcl_ml_per_min"] / 100.0) ** theta["crcl_on_cl"]'
@@ -288,6 +288,11 @@ def nothing(*_):
             {"clocks": (Clock("time_h", lambda h: 3.0),)},
             r"clocks\[0\].value of 'time_h' gives one number; allowed: real",
         ),
+        (
+            {"reward": lambda judged: judged.values["inr"][-1]},
+            "reward reads 'inr', which nothing is called; allowed: conc",
+        ),
+        ({"elsewhere": {"wt_kg": Derived(nothing)}}, "elsewhere.function of 'wt_kg' gives nothing"),
         (
             {"covariates": (*SCENARIO.covariates, SCENARIO.covariates[0])},
             r"covariates\[3\].name is .*, and so is covariates\[0\].name",

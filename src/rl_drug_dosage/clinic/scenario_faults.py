@@ -14,7 +14,7 @@ from jaxtyping import ArrayLike
 
 from rl_drug_dosage.clinic.record import empty_record
 from rl_drug_dosage.pkpd.answers import Fault, not_finite, number_fault, unlike_numbers
-from rl_drug_dosage.pkpd.faults import answer_of, covariate_faults
+from rl_drug_dosage.pkpd.faults import answer_of, covariate_faults, distribution_faults
 from rl_drug_dosage.registry import SCENARIO
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ __all__ = ["beyond", "reward_fault", "scenario_faults"]
 def scenario_faults(scenario: "Scenario") -> Iterator[Fault]:
     """Each fault, in the order in which its correction helps."""
     yield from covariate_faults(scenario.covariates)
+    drawn: dict[str, float] = {}
+    for c in scenario.covariates:
+        if c.name in scenario.elsewhere:
+            yield from distribution_faults("elsewhere", c, scenario.elsewhere[c.name], drawn)
+        drawn[c.name] = c.typical
     # Under `jax.jit`, too, the answers are numbers.
     with jax.ensure_compile_time_eval():
         yield from _clocks(scenario)
@@ -108,8 +113,8 @@ def _reward(scenario: "Scenario") -> Iterator[Fault]:
         "interval": jnp.zeros((), jnp.int32),
         "harms": jnp.zeros(len(goal.harms)),
     }
-    jax.eval_shape(ask, given)
-    yield from (fault for fault in found if fault is not None)
+    _, fault = answer_of("reward", lambda: jax.eval_shape(ask, given), [output.name for output in model.outputs])
+    yield from (one for one in (fault, *found) if one is not None)
 
 
 def _judged(scenario: "Scenario", given: Mapping[str, Any]) -> "Judged":

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import numpy as np
 from rl_drug_dosage.pkpd.answers import Fault, mapping_fault, not_finite, number_fault
 from rl_drug_dosage.pkpd.covariate import Covariate
 from rl_drug_dosage.pkpd.description import Residual, Values, central_concentration
-from rl_drug_dosage.pkpd.distributions import functions_of
+from rl_drug_dosage.pkpd.distributions import Distribution, functions_of
 from rl_drug_dosage.pkpd.parameter_units import fits_name
 from rl_drug_dosage.pkpd.quantities import fits_output
 from rl_drug_dosage.pkpd.units import metric_unit, per_mg_per_l, same_unit
@@ -24,7 +24,7 @@ from rl_drug_dosage.pkpd.units import metric_unit, per_mg_per_l, same_unit
 if TYPE_CHECKING:
     from rl_drug_dosage.pkpd.model import DrugModel
 
-__all__ = ["answer_of", "covariate_faults", "drug_faults", "residual_faults"]
+__all__ = ["answer_of", "covariate_faults", "distribution_faults", "drug_faults", "residual_faults"]
 
 
 def drug_faults(model: "DrugModel") -> Iterator[Fault]:
@@ -52,18 +52,33 @@ def covariate_faults(covariates: tuple[Covariate, ...]) -> Iterator[Fault]:
         if not c.low <= c.typical <= c.high:
             came = f"covariates[{i}].typical of {c.name!r} is {c.typical:g}"
             yield Fault(came, f"from {c.low:g} to {c.high:g} {c.unit}", "correct it, or the range")
+    drawn: dict[str, float] = {}
+    for i, c in enumerate(covariates):
+        yield from distribution_faults(f"covariates[{i}].distribution", c, c.distribution, drawn)
+        drawn[c.name] = c.typical
+
+
+def distribution_faults(
+    at: str, covariate: Covariate, distribution: Distribution, drawn: Mapping[str, float]
+) -> Iterator[Fault]:
+    """Of the functions of a distribution.
+
+    Args:
+        at: its place.
+        covariate: that is drawn from it.
+        distribution: of the covariate.
+        drawn: typical values of the covariates that are drawn before.
+    """
     with jax.ensure_compile_time_eval():
-        drawn: dict[str, Any] = {}
-        for i, c in enumerate(covariates):
-            for field, function in functions_of(c.distribution):
-                at = f"covariates[{i}].distribution.{field} of {c.name!r}"
-                value, fault = answer_of(at, partial(function, drawn), list(drawn))
-                fault = fault or number_fault(at, value)
-                if fault is None and not_finite(value):
-                    fault = Fault(f"{at} gives {value} for typical patients", "a finite number", "correct the function")
-                if fault is not None:
-                    yield fault
-            drawn[c.name] = jnp.asarray(c.typical, dtype=float)
+        before = {name: jnp.asarray(value, dtype=float) for name, value in drawn.items()}
+        for field, function in functions_of(distribution):
+            what = f"{at}.{field} of {covariate.name!r}"
+            value, fault = answer_of(what, partial(function, before), list(before))
+            fault = fault or number_fault(what, value)
+            if fault is None and not_finite(value):
+                fault = Fault(f"{what} gives {value} for typical patients", "a finite number", "correct the function")
+            if fault is not None:
+                yield fault
 
 
 def answer_of(what: str, ask: Callable[[], Any], known: list[str]) -> tuple[Any, Fault | None]:
