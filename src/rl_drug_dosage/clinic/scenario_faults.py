@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,8 +12,8 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from rl_drug_dosage.clinic.record import empty_record
-from rl_drug_dosage.pkpd.answers import Fault, not_finite, number_fault, unlike_numbers
-from rl_drug_dosage.pkpd.faults import answer_of, covariate_faults, distribution_faults
+from rl_drug_dosage.pkpd.answers import Fault, answer_of, call_fault, not_finite, number_fault, unlike_numbers
+from rl_drug_dosage.pkpd.faults import covariate_faults, distribution_faults
 from rl_drug_dosage.registry import SCENARIO
 
 if TYPE_CHECKING:
@@ -55,8 +54,8 @@ def _clocks(scenario: "Scenario") -> Iterator[Fault]:
     hours = jnp.asarray(scenario.schedule.output_times_h, dtype=float)
     for i, clock in enumerate(scenario.clocks):
         at = f"clocks[{i}].value of {clock.name!r}"
-        value = clock.value(hours)
-        fault = number_fault(at, value, hours.shape)
+        value, fault = answer_of(at, clock.value, {"hours": hours}, ())
+        fault = fault or number_fault(at, value, hours.shape)
         if fault is None and not_finite(value):
             fault = Fault(f"{at} gives {np.asarray(value)} at {hours} h", "finite numbers", "correct the function")
         if fault is not None:
@@ -71,7 +70,7 @@ def _label(scenario: "Scenario") -> Iterator[Fault]:
     if getattr(scenario.label, "__module__", "").startswith(f"{SCENARIO.room}."):
         return  # held to their contract by the tests; a protocol of many rules takes a quarter of a second to ask
     typical = {c.name: c.typical for c in scenario.covariates}
-    dose, fault = answer_of("label", partial(_asked, scenario, typical), list(typical))
+    dose, fault = _asked(scenario, typical)
     if fault := fault or number_fault("label", dose):
         yield fault
         return
@@ -83,16 +82,16 @@ def _label(scenario: "Scenario") -> Iterator[Fault]:
         return
     for c in scenario.covariates:
         for end in (c.low, c.high):
-            dose = _asked(scenario, {**typical, c.name: end})
+            dose, _ = _asked(scenario, {**typical, c.name: end})
             if not_finite(dose):
                 came = f"label gives {float(dose):g} {unit} for {c.name} = {end:g} {c.unit} at admission"
                 yield Fault(came, allowed, remedy)
 
 
-def _asked(scenario: "Scenario", covariates: Mapping[str, float]) -> Any:
+def _asked(scenario: "Scenario", covariates: Mapping[str, float]) -> tuple[Any, Fault | None]:
     table = {name: jnp.full(scenario.records, value, dtype=float) for name, value in covariates.items()}
     record = empty_record(scenario, table, jnp.zeros(()))
-    return scenario.label(record.facts(), record)
+    return answer_of("label", scenario.label, {"covariates": record.facts(), "record": record}, list(covariates))
 
 
 def _reward(scenario: "Scenario") -> Iterator[Fault]:
@@ -113,7 +112,11 @@ def _reward(scenario: "Scenario") -> Iterator[Fault]:
         "interval": jnp.zeros((), jnp.int32),
         "harms": jnp.zeros(len(goal.harms)),
     }
-    _, fault = answer_of("reward", lambda: jax.eval_shape(ask, given), [output.name for output in model.outputs])
+    fault = call_fault("reward", scenario.reward, ("judged",))
+    if fault is None:
+        _, fault = answer_of(
+            "reward", jax.eval_shape, {"function": ask, "judged": given}, [output.name for output in model.outputs]
+        )
     yield from (one for one in (fault, *found) if one is not None)
 
 

@@ -4,13 +4,14 @@ Each function is called once, when the value that holds it is made: on one typic
 simulation is neither slower nor compiled in another way.
 """
 
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["Fault", "mapping_fault", "not_finite", "number_fault", "unlike_numbers"]
+__all__ = ["Fault", "answer_of", "call_fault", "mapping_fault", "not_finite", "number_fault", "unlike_numbers"]
 
 
 class Fault(NamedTuple):
@@ -19,6 +20,44 @@ class Fault(NamedTuple):
     came: str
     allowed: str
     remedy: str
+
+
+def call_fault(what: str, function: object, arguments: Collection[str]) -> Fault | None:
+    """What is wrong with a function that cannot be called with these arguments.
+
+    Args:
+        what: the function, as the message calls it.
+        function: what was given for it.
+        arguments: in words.
+    """
+    try:
+        inspect.signature(function).bind(*arguments)  # type: ignore[arg-type]
+    except TypeError as error:
+        came = f"{what} cannot be called with {', '.join(arguments)}: {error}"
+        return Fault(came, "a function of these, in this order", "correct its arguments")
+    except ValueError:  # a function of another language, without a signature
+        return None
+    return None
+
+
+def answer_of(
+    what: str, function: Callable[..., Any], arguments: Mapping[str, Any], known: Collection[str]
+) -> tuple[Any, Fault | None]:
+    """What a function answers; that it cannot be called, or looks up a name in vain, is a fault.
+
+    Args:
+        what: the function, as the message calls it.
+        function: of the file.
+        arguments: by what they are, in order.
+        known: the names that it can look up.
+    """
+    if fault := call_fault(what, function, arguments):
+        return None, fault
+    try:
+        return function(*arguments.values()), None
+    except KeyError as error:
+        allowed = ", ".join(known) or "nothing"
+        return None, Fault(f"{what} reads {error}, which nothing is called", allowed, "correct the name")
 
 
 def unlike_numbers(value: object, shape: tuple[int, ...] = ()) -> str:

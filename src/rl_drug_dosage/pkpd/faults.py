@@ -4,8 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl_drug_dosage.pkpd.answers import Fault, mapping_fault, not_finite, number_fault
+from rl_drug_dosage.pkpd.answers import Fault, answer_of, mapping_fault, not_finite, number_fault
 from rl_drug_dosage.pkpd.covariate import Covariate
 from rl_drug_dosage.pkpd.description import Residual, Values, central_concentration
 from rl_drug_dosage.pkpd.distributions import Distribution, functions_of
-from rl_drug_dosage.pkpd.parameter_units import fits_name
+from rl_drug_dosage.pkpd.parameter_units import POSITIVE, PREFIXES, fits_name, parameter_unit
 from rl_drug_dosage.pkpd.quantities import fits_output
 from rl_drug_dosage.pkpd.units import metric_unit, per_mg_per_l, same_unit
 
 if TYPE_CHECKING:
     from rl_drug_dosage.pkpd.model import DrugModel
 
-__all__ = ["answer_of", "covariate_faults", "distribution_faults", "drug_faults", "residual_faults"]
+__all__ = ["covariate_faults", "distribution_faults", "drug_faults", "residual_faults"]
 
 
 def drug_faults(model: "DrugModel") -> Iterator[Fault]:
@@ -73,22 +72,12 @@ def distribution_faults(
         before = {name: jnp.asarray(value, dtype=float) for name, value in drawn.items()}
         for field, function in functions_of(distribution):
             what = f"{at}.{field} of {covariate.name!r}"
-            value, fault = answer_of(what, partial(function, before), list(before))
+            value, fault = answer_of(what, function, {"covariates": before}, before)
             fault = fault or number_fault(what, value)
             if fault is None and not_finite(value):
                 fault = Fault(f"{what} gives {value} for typical patients", "a finite number", "correct the function")
             if fault is not None:
                 yield fault
-
-
-def answer_of(what: str, ask: Callable[[], Any], known: list[str]) -> tuple[Any, Fault | None]:
-    """What a function of the file answers; a name that it does not find is a fault."""
-    try:
-        return ask(), None
-    except KeyError as error:
-        return None, Fault(
-            f"{what} reads {error}, which nothing is called", ", ".join(known) or "nothing", "correct the name"
-        )
 
 
 def _numbers(model: "DrugModel") -> Iterator[Fault]:
@@ -152,28 +141,40 @@ def _targets(model: "DrugModel") -> Iterator[Fault]:
 
 def _dosing(model: "DrugModel") -> Iterator[Fault]:
     dosing = model.dosing
+    for i, route in enumerate(dosing.routes):
+        at = f"dosing.routes[{i}]"
+        if route.compartment not in model.structure.dosable:
+            came = f"{at}.compartment of {route.name!r} is {route.compartment!r}"
+            yield Fault(came, ", ".join(model.structure.dosable), "correct it")
+        if not 0 <= route.duration_h < math.inf:
+            yield Fault(f"{at}.duration_h is {route.duration_h}", "0 h, a bolus, or longer", "correct it")
+    for i, interval_h in enumerate(dosing.intervals_h):
+        if not 0 < interval_h < math.inf:
+            yield Fault(f"dosing.intervals_h[{i}] is {interval_h}", "a time above 0 h", "correct it")
     for place, part in {"routes": dosing.routes, "intervals_h": dosing.intervals_h}.items():
         if not part:
             yield Fault(f"dosing.{place} is empty", "at least one", "add it")
-    for i, route in enumerate(dosing.routes):
-        if route.compartment not in model.structure.dosable:
-            came = f"dosing.routes[{i}].compartment of {route.name!r} is {route.compartment!r}"
-            yield Fault(came, ", ".join(model.structure.dosable), "correct it")
     grid = dosing.amounts_mg
-    if not grid or list(grid) != sorted(set(grid)) or grid[0] < 0:
+    if not grid or list(grid) != sorted(set(grid)) or not 0 <= grid[0] <= grid[-1] < math.inf:
         yield Fault(f"dosing.amounts_mg is {grid}", "ascending amounts from 0 mg on", "sort it")
+    if not 0 <= dosing.usual_dose_mg < math.inf:
+        yield Fault(f"dosing.usual_dose_mg is {dosing.usual_dose_mg}", "an amount of at least 0 mg", "correct it")
 
 
 def _functions(model: "DrugModel") -> Iterator[Fault]:
     """Of ``parameters``, ``finish``, the structure and the outputs, asked for the typical patient."""
     covariates = {c.name: jnp.asarray(c.typical, dtype=float) for c in model.covariates}
     known = [*model.thetas, *covariates]
-    typical, fault = answer_of("parameters", lambda: model.parameters(model.theta_values(), covariates), known)
+    typical, fault = answer_of(
+        "parameters", model.parameters, {"thetas": model.theta_values(), "covariates": covariates}, known
+    )
     if fault := fault or _mapping("parameters", typical):
         yield fault
         return
     yield from _etas(model, typical)
-    p, fault = answer_of("finish", lambda: model.finish(typical, covariates), [*typical, *covariates])
+    p, fault = answer_of(
+        "finish", model.finish, {"parameters": typical, "covariates": covariates}, [*typical, *covariates]
+    )
     if fault := fault or _mapping("finish", p):
         yield fault
         return
@@ -185,6 +186,13 @@ def _functions(model: "DrugModel") -> Iterator[Fault]:
         )
         yield Fault(came, allowed, "return it from `parameters` or `finish`")
         return
+    for name in p:
+        needed = name in POSITIVE and name in model.structure.parameters
+        value = float(p[name]) if needed or name.startswith(tuple(PREFIXES)) else 1.0
+        if value < 0 or (needed and value == 0):
+            came = f"parameters gives {name} = {value:g} for the typical patient"
+            unit = parameter_unit(name).removesuffix("1")
+            yield Fault(came, f"{'above' if needed else 'at least'} 0 {unit}".strip(), "correct the formula")
     yield from _evaluated(model, {name: jnp.asarray(value, dtype=float) for name, value in p.items()})
 
 
@@ -213,14 +221,16 @@ def _etas(model: "DrugModel", typical: Values) -> Iterator[Fault]:
 def _evaluated(model: "DrugModel", p: Values) -> Iterator[Fault]:
     """With the usual dose in every compartment that can be dosed."""
     structure, dose_mg = model.structure, model.dosing.usual_dose_mg
-    fault, missing = answer_of("structure", lambda: structure.fault(p, dose_mg), [*structure.compartments, *p])
+    fault, missing = answer_of(
+        "structure", structure.fault, {"parameters": p, "given_mg": dose_mg}, [*structure.compartments, *p]
+    )
     if fault := fault or missing:
         yield fault
         return
     state = structure.contents(structure.dosed(p, dose_mg))
     for i, output in enumerate(model.outputs):
         at = f"outputs[{i}].value of {output.name!r}"
-        value, fault = answer_of(at, partial(output.value, state, p), [*state, *p])
+        value, fault = answer_of(at, output.value, {"contents": state, "parameters": p}, [*state, *p])
         fault = fault or number_fault(at, value)
         if fault is None and not_finite(value):
             came = f"{at} gives {np.asarray(value)} with the usual dose in every compartment"

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from rl_drug_dosage.pkpd._disposition import disposition
 from rl_drug_dosage.pkpd._divided import convolved_exponentials_at
 from rl_drug_dosage.pkpd._errors import DrugModelError
-from rl_drug_dosage.pkpd.answers import Fault, not_finite, number_fault
+from rl_drug_dosage.pkpd.answers import Fault, call_fault, not_finite, number_fault
 from rl_drug_dosage.pkpd.description import Values
 from rl_drug_dosage.pkpd.structure import Structure
 
@@ -194,6 +194,8 @@ class LinearSystem(Structure):
 
     def fault(self, p: Values, given_mg: float) -> Fault | None:
         """The matrix is one of real, finite numbers."""
+        if found := call_fault("structure.matrix", self.matrix, ("parameters",)):
+            return found
         matrix, n = self.matrix(p), len(self.names)
         if found := number_fault("structure.matrix", matrix, (n, n)):
             return found

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.pkpd._errors import DrugModelError, SolverError
-from rl_drug_dosage.pkpd.answers import Fault, mapping_fault, not_finite
+from rl_drug_dosage.pkpd.answers import Fault, call_fault, mapping_fault, not_finite
 from rl_drug_dosage.pkpd.covariates import Covariates
 from rl_drug_dosage.pkpd.description import Values, central_concentration
 from rl_drug_dosage.pkpd.linear import Mammillary
@@ -126,7 +126,11 @@ class OdeSystem(Structure):
     def fault(self, p: Values, given_mg: float) -> Fault | None:
         """``start`` gives states, and ``rhs`` the derivative of every state and of nothing else, as finite numbers."""
         answers: list[tuple[str, Mapping[str, Any]]] = []
+        if found := call_fault("structure.rhs", self.rhs, ("t_h", "states", "parameters", "pk")):
+            return found
         if self.start is not None:
+            if found := call_fault("structure.start", self.start, ("parameters",)):
+                return found
             start = self.start(p)
             if found := mapping_fault("structure.start", start, self.states, complete=False):
                 return found
