@@ -59,6 +59,17 @@ DRUGS = {
         f"a parameter that is {came}": (CLEARANCE, answer, f"parameters, 'cl', gives {came}; allowed: one real number")
         for answer, came in LENGTHS
     },
+    "a clearance below 0": (
+        CLEARANCE,
+        f"-{CLEARANCE}",
+        "parameters gives cl = -4 for the typical patient; allowed: above 0",
+    ),
+    "parameters of one argument": (
+        "def parameters(theta, covariates):",
+        "def parameters(theta, covariates={}, *, unit):",
+        "parameters cannot be called with thetas, covariates: missing a required",
+    ),
+    "a usual dose that is no number": ("usual_dose_mg=700.0", "usual_dose_mg=jnp.nan", "dosing.usual_dose_mg is nan"),
     "a parameter that is nan": (CLEARANCE, "jnp.nan", "parameters gives cl = nan for the typical patient"),
     "parameters that are nothing": (
         "    return {",
@@ -282,6 +293,8 @@ def nothing(*_):
         ({"label": nothing}, "label gives nothing"),
         ({"label": lambda facts, record: facts["wt_kg"] * jnp.nan}, "label gives nan mg for the typical patient"),
         ({"reward": nothing}, "reward gives nothing"),
+        ({"reward": lambda: 1.0}, "reward cannot be called with judged: too many positional arguments"),
+        ({"label": 500.0}, "label cannot be called with covariates, record: 500.0 is not a callable object"),
         ({"reward": lambda judged: judged.metrics[0]}, r"reward gives an array of shape \(1,\)"),
         ({"clocks": (Clock("time_h", nothing),)}, r"clocks\[0\].value of 'time_h' gives nothing"),
         (
