@@ -14,8 +14,8 @@ import rl_drug_dosage as rldd
 from rl_drug_dosage.clinic.ward import Clock
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError, in_one_line
 from rl_drug_dosage.pkpd import Covariate, Derived, Fixed, Param, Residual
-from rl_drug_dosage.scenarios.vancomycin_v1 import SCENARIO
 
+SCENARIO = rldd.load_scenario("vancomycin")
 CLEARANCE = 'theta["cl"] * (covariates["crcl_ml_per_min"] / 100.0) ** theta["crcl_on_cl"]'
 VALUE = 'meaning="mine in serum"'
 SLOPES = 'return {"central": -eliminated - moved, "peripheral1": moved}'
