@@ -173,7 +173,7 @@ def train(
         init_from: model file or run folder whose weights and observation normaliser the new run starts with.
         resume: the folder of a run to resume, bit-identically. A task that is not built in must be given again. With
             ``total_timesteps`` it is trained longer, and its learning rate is annealed over the new total.
-        accept_changed: resume although the scenario file has changed since.
+        accept_changed: resume, or start from ``init_from``, although a scenario or drug file has changed since.
         command: the command line recorded in the run folder.
         progress: True, False or a callback, see `utils.progress`.
         **settings: see `training.config`; ``train --help`` explains each.
@@ -192,6 +192,7 @@ def train(
                 preset=preset,
                 decisions=decisions,
                 init_from=init_from,
+                accept_changed=accept_changed,
                 command=command,
                 progress=tell,
             )

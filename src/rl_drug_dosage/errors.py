@@ -18,7 +18,7 @@ allowed and what to do.
 import difflib
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "BadPluginError",
@@ -67,7 +67,7 @@ class UnknownNameError(RlDrugDosageError):
     ) -> None:
         names = sorted(known)
         if near is None:
-            near = next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.4)), "")
+            near = _nearest(name, names)
         hint = f"did you mean {near!r}? " if near else ""
         shown = ", ".join(names) if len(names) <= 12 else ", ".join(names[:12]) + f" and {len(names) - 12} more"
         more = f"; {remedy}" if remedy else ""
@@ -103,6 +103,15 @@ class TrainingError(RlDrugDosageError):
     """A training run that cannot continue."""
 
     exit_code = 3
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    """The name of the most similar spelling, or one that begins with what was given; empty where none is near.
+
+    Below a similarity of 0.6 a suggestion is far-fetched: "warfarin" for "aspirin".
+    """
+    begin = [known for known in names if len(name) > 1 and known.casefold().startswith(name.casefold())]
+    return next(iter((*difflib.get_close_matches(name, names, n=1, cutoff=0.6), *begin)), "")
 
 
 def in_one_line(error: BaseException) -> str:

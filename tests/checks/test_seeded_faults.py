@@ -116,7 +116,7 @@ DRUG_FAULTS = {
         lambda: drug(parameters=lambda theta, covariates: {"cl": theta["clearence"]}),
         "parameters reads 'clearence'",
     ),
-    "a window in the wrong unit": (lambda: target(unit="mg/L"), "targets[0].unit: 'mg/L'"),
+    "a window in the wrong unit": (lambda: target(unit="mg/L"), "targets[0].unit is 'mg/L'"),
     "an empty window": (lambda: target(low=600.0, high=400.0), "targets[0].low"),
     "an aim outside of its window": (lambda: target(aim=700.0), "targets[0].aim"),
     "an unknown output in a target": (lambda: target(output="inr"), "targets[0].output is 'inr'"),

@@ -190,7 +190,7 @@ def test_a_reward_by_name_counts_judged_intervals_only():
     [
         (
             {"covariates": (Covariate("x", "1", 0.0, 1.0, 2.0, "", "", Fixed(0.0), "X"),)},
-            r"covariates\[3\].typical of x, 2",
+            r"covariates\[3\].typical of 'x' is 2; allowed: from 0 to 1",
         ),
         ({"strata": (("weight", "weight", (70.0,)),)}, r"strata\[0\] 'weight'; allowed: its covariates"),
         ({"elsewhere": {"wt": Uniform(1.0, 2.0)}}, "elsewhere 'wt'"),

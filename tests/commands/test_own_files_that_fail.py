@@ -70,7 +70,7 @@ def test_a_reward_that_raises_is_named_and_leaves_no_folder(run):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("pass", "the reward function returns nothing"),
+        ("pass", "reward gives nothing"),
         ("return jnp.zeros(2)", "an array of shape (2,)"),
         ("return jnp.nan * judged.amount", "of all 5 patients are not finite"),
     ],

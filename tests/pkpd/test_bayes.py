@@ -75,7 +75,7 @@ def changing(toy, number):
         omega_sd={"cl": 0.4, "v1": 0.3},
         correlations=(Correlation("cl", "v1", number(0.05), "cov"),),
         occasion_etas=(Eta("cl", number(0.25), "sd"),),
-        outputs=(Output("concentration", "mg/L", Residual("combined1", number(0.8), number(0.1))),),
+        outputs=(Output("concentration", "mg/L", Residual("combined1", number(0.8, "mg/L"), number(0.1))),),
     )
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from rl_drug_dosage.drugs.vancomycin_goti2018 import DRUG
 from rl_drug_dosage.pkpd import (
+    Covariate,
     Dose,
+    Fixed,
     Mammillary,
     RegimenError,
     SolverError,
@@ -75,8 +77,13 @@ def test_a_patient_does_not_depend_on_chunks_or_range():
 
 
 def test_a_simulation_that_is_not_finite_names_the_patient(toy):
-    """A volume of 0 makes infinite concentrations: an error, not a number."""
-    broken = toy(Mammillary(0), {"cl": 1.0, "v1": 0.0})
+    """A volume of 0, at 20 kg, makes infinite concentrations: an error, not a number."""
+    broken = toy(
+        Mammillary(0),
+        {"cl": 1.0, "v1": 1.0},
+        parameters=lambda theta, c: {**theta, "v1": theta["v1"] * (c["wt_kg"] - 20.0)},
+        covariates=(Covariate("wt_kg", "kg", 10, 120, 70, "invented", "body weight", Fixed(20.0), "WT"),),
+    )
     with pytest.raises(SolverError, match="patient 0 is not finite"):
         next(
             simulate_cohort(

@@ -26,7 +26,7 @@ HEAD = "ID,TIME,AMT,DV,WT\n"
 @pytest.fixture(scope="module")
 def drug(toy, number):
     """An oral drug with a weight effect on clearance, inter-occasion variability and two assays."""
-    error = Residual("combined2", number(0.5), number(15.0, "%"))
+    error = Residual("combined2", number(0.5, "mg/L"), number(15.0, "%"))
     return toy(
         Mammillary(0, depot=True),
         {"cl": 4.0, "v1": 40.0, "ka": 1.0},

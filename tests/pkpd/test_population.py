@@ -98,8 +98,10 @@ def test_each_form_of_random_effect(toy, number, form, want):
 def test_covariates_of_a_cohort_stay_in_range_and_depend_on_each_other(toy):
     """Truncation, categories and derived covariates, over 4,000 patients."""
 
+    units = {"ht_cm": "cm", "wt_kg": "kg", "age_y": "y", "bmi": "kg/m2"}
+
     def covariate(name, low, high, distribution):
-        return Covariate(name, "1", low, high, low, "invented", "invented", distribution, name.upper())
+        return Covariate(name, units.get(name, "1"), low, high, low, "invented", "invented", distribution, name.upper())
 
     drug = toy(
         ONE, TYPICAL,
@@ -167,7 +169,7 @@ def test_a_covariate_outside_the_published_range_is_said_and_kept():
     ("changes", "message"),
     [
         ({"etas": lambda number: (Eta("q9", number(0.1), "var"),)}, r"etas\[0\]\.parameter is 'q9'"),
-        ({"structure": lambda number: Mammillary(1)}, "parameters returns no 'q2', 'v2'"),
+        ({"structure": lambda number: Mammillary(1)}, "parameters gives no 'q2', 'v2'"),
         (
             {"dosing": lambda number: dataclasses.replace(DRUG.dosing, routes=(Route("oral", "depot"),))},
             r"dosing\.routes\[0\]\.compartment of 'oral' is 'depot'",

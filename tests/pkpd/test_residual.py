@@ -28,7 +28,7 @@ ONE = Mammillary(0)
 def drug(toy, number):
     """Two outputs: one with combined error, one that nobody measures."""
     outputs = (
-        Output("concentration", "mg/L", Residual("combined2", number(0.5), number(15.0, "%"))),
+        Output("concentration", "mg/L", Residual("combined2", number(0.5, "mg/L"), number(15.0, "%"))),
         Output("amount", "mg", None, lambda state, p: state["central"]),
     )
     return toy(ONE, {"cl": 1.0, "v1": 10.0}, omega_sd={"cl": 0.3}, outputs=outputs)
@@ -46,7 +46,7 @@ def drug(toy, number):
 )
 def test_variance_and_simulated_spread(toy, number, kind, a, b, want):
     """At f = 10 with a = 0.5 and b = 0.1; measurements scatter with that variance (log-normal: on the log scale)."""
-    residual = Residual(kind, a and number(a), b and number(b))
+    residual = Residual(kind, a and number(a, "mg/L"), b and number(b))
     np.testing.assert_allclose(variance(residual, jnp.array(10.0)), want, rtol=1e-6)
 
     model = toy(ONE, {"cl": 1.0, "v1": 10.0}, outputs=(Output("concentration", "mg/L", residual),))

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.pkpd import Dose, LinearSystem, Mammillary, RegimenError, every, make_regimen, no_covariates, solve
+from rl_drug_dosage.pkpd import (
+    Covariate,
+    Dose,
+    Fixed,
+    LinearSystem,
+    Mammillary,
+    RegimenError,
+    every,
+    make_regimen,
+    no_covariates,
+    solve,
+)
 from rl_drug_dosage.pkpd.bayes import fit_patients
 from rl_drug_dosage.pkpd.nonmem_data import read_nonmem
 from rl_drug_dosage.pkpd.ode_models import michaelis_menten
@@ -113,9 +124,15 @@ def test_rates_and_durations_of_the_model(toy, tmp_path, rate, extra):
 
 
 def test_parameters_that_no_patient_has_are_refused(toy, tmp_path):
-    """Of a clearance of -1 L/h: patient, time and parameter."""
-    drug = toy(Mammillary(0), P, omega_sd={"cl": 0.1}, parameters=lambda theta, c: {**theta, "cl": theta["cl"] - 6.0})
+    """Of a clearance of -1 L/h at 20 kg: patient, time and parameter."""
+    drug = toy(
+        Mammillary(0),
+        P,
+        omega_sd={"cl": 0.1},
+        parameters=lambda theta, c: {**theta, "cl": theta["cl"] + 0.12 * (c["wt_kg"] - 70.0)},
+        covariates=(Covariate("wt_kg", "kg", 10, 120, 70, "invented", "body weight", Fixed(70.0), "WT"),),
+    )
     path = tmp_path / "d.csv"
-    path.write_text(HEAD + "p,0,100,,,,,1,\np,3,,,,,,0,2\n")
+    path.write_text(HEAD.replace("\n", ",WT\n") + "p,0,100,,,,,1,,20\np,3,,,,,,0,2,20\n")
     with pytest.raises(ConfigError, match=r"patient p: .* gives cl = -1 L/h .* must be finite and positive"):
         fit_patients(drug, read_nonmem(path, drug).patients)

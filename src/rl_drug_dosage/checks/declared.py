@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 
 from rl_drug_dosage.checks.report import Finding, sourced, wrong
 from rl_drug_dosage.checks.units import is_known
-from rl_drug_dosage.clinic.units import is_substance, metric_unit, same_unit
+from rl_drug_dosage.clinic.units import is_substance
 from rl_drug_dosage.pkpd import Covariate, Output, Target
 
-__all__ = ["covariates_of", "sourced_target", "unit_of_target", "windows_of"]
+__all__ = ["area_of_target", "covariates_of", "sourced_target", "windows_of"]
 
 
 def covariates_of(covariates: Sequence[Covariate], *, source: int) -> Iterable[Finding]:
@@ -32,11 +32,6 @@ def covariates_of(covariates: Sequence[Covariate], *, source: int) -> Iterable[F
         elif not c.low <= c.typical <= c.high:
             came = f"{c.name} is typically {c.typical:g} {c.unit}"
             yield wrong(f"{at}.typical", came, f"{c.low:g} to {c.high:g}", "correct the value or the range")
-    for read in ("name", "column"):
-        values = [getattr(c, read) for c in covariates]
-        for i, value in enumerate(values):
-            if value in values[:i]:
-                yield wrong(f"covariates[{i}].{read}", f"{value!r} a second time", "distinct ones", "rename one")
 
 
 def windows_of(at: str, target: Target) -> Iterable[Finding]:
@@ -60,15 +55,11 @@ def windows_of(at: str, target: Target) -> Iterable[Finding]:
         yield wrong(f"{at}.later", f"times {[h for h, _, _ in target.later]}", "ascending", "sort them")
 
 
-def unit_of_target(at: str, target: Target, output: Output) -> Iterable[Finding]:
-    """The metric exists for this output, and the target has the metric's unit."""
+def area_of_target(at: str, target: Target, output: Output) -> Iterable[Finding]:
+    """The metric exists for this output."""
     if target.metric in {"auc24", "auc_total"} and output.auc_scale is None:
         came = f"{target.metric} of {output.name!r}, which has no AUC"
         yield wrong(f"{at}.metric", came, "an output with auc_scale", "give its auc_scale, or use another metric")
-    asked = metric_unit(target.metric, output.unit)
-    if not same_unit(target.unit, asked) and not (target.metric == "time_above" and target.unit == "%"):
-        came = f"{target.unit!r} for the {target.metric} of {output.name!r}"
-        yield wrong(f"{at}.unit", came, f"{asked!r}", "convert the window, or correct the unit")
 
 
 def sourced_target(at: str, target: Target, least: int) -> Iterable[Finding]:

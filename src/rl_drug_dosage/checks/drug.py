@@ -3,14 +3,14 @@
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl_drug_dosage.checks.declared import covariates_of, sourced_target, unit_of_target, windows_of
+from rl_drug_dosage.checks.declared import area_of_target, covariates_of, sourced_target, windows_of
 from rl_drug_dosage.checks.drug_laws import QUICK_LAWS, THOROUGH_LAWS
 from rl_drug_dosage.checks.report import (
     OWN,
@@ -32,7 +32,6 @@ from rl_drug_dosage.pkpd import (
     Covariate,
     DrugModel,
     Fixed,
-    Param,
     draw_covariates,
     draw_patients,
     individual_parameters,
@@ -107,22 +106,9 @@ def _paper_is_cited(drug: DrugModel) -> Iterable[Finding]:
         )
 
 
-def _params(drug: DrugModel) -> Iterator[tuple[str, Param]]:
-    """Every published number has a value, a unit, a meaning and a source."""
-    yield from ((f"thetas.{name}", p) for name, p in drug.thetas.items())
-    for group in ("etas", "occasion_etas", "correlations", "occasion_correlations"):
-        yield from ((f"{group}[{i}].size", each.size) for i, each in enumerate(getattr(drug, group)))
-    for i, output in enumerate(drug.outputs):
-        for part in ("additive", "proportional") if output.residual else ():
-            if (p := getattr(output.residual, part)) is not None:
-                yield f"outputs[{i}].residual.{part}", p
-
-
 @check("thetas")
 def _numbers_have_unit_source_and_meaning(drug: DrugModel) -> Iterable[Finding]:
-    for at, p in _params(drug):
-        if not math.isfinite(p.value):
-            yield wrong(f"{at}.value", str(p.value), "a finite number", "give it")
+    for at, p in drug.numbers():
         if not is_known(p.unit):
             yield wrong(f"{at}.unit", repr(p.unit), "a known unit such as L/h, %, 1", "correct it")
         yield from sourced(f"{at}.source", p.source)
@@ -142,21 +128,15 @@ def _covariates_are_described(drug: DrugModel) -> Iterable[Finding]:
 def _outputs_and_targets_fit(drug: DrugModel) -> Iterable[Finding]:
     names = [output.name for output in drug.outputs]
     for i, output in enumerate(drug.outputs):
-        if output.name in names[:i]:
-            yield wrong(f"outputs[{i}].name", f"{output.name!r} a second time", "distinct names", "rename one")
         if not is_known(output.unit):
             yield wrong(f"outputs[{i}].unit", repr(output.unit), "a known unit such as mg/L, 1", "correct it")
-        additive = output.residual.additive if output.residual else None
-        if additive is not None and is_known(additive.unit) and additive.unit != output.unit:
-            field = f"outputs[{i}].residual.additive.unit"
-            yield wrong(field, repr(additive.unit), repr(output.unit), "convert the error to the output's unit")
     if not drug.targets:
         yield wrong("targets", "empty", "at least one", "add a target")
     for i, target in enumerate(drug.targets):
         at = f"targets[{i}]"
         yield from sourced_target(at, target, 1)
         yield from windows_of(at, target)
-        yield from unit_of_target(at, target, drug.outputs[names.index(target.output)])
+        yield from area_of_target(at, target, drug.outputs[names.index(target.output)])
 
 
 @check("etas")

@@ -10,8 +10,8 @@ from jaxtyping import Array
 from rl_drug_dosage.checks.report import Finding, check, doubt, wrong
 from rl_drug_dosage.clinic.record import empty_record
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.scenario_faults import beyond
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
-from rl_drug_dosage.clinic.units import same_unit
 from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.pkpd import DrugModel
@@ -35,17 +35,6 @@ def _clocks_are_read(scenario: Scenario) -> Iterable[Finding]:
         if clock.name not in read:
             came = f"{clock.name!r}, which no model reads"
             yield wrong(f"clocks[{i}].name", came, "a model's covariate", "rename it")
-
-
-@check("monitoring.error")
-def _assay_error_is_in_the_unit_of_the_level(scenario: Scenario) -> Iterable[Finding]:
-    error = scenario.monitoring.error
-    if error is None or error.additive is None:
-        return
-    for drug in _drugs(scenario):
-        unit = drug.outputs[drug.output_index(scenario.monitoring.output)].unit
-        if not same_unit(error.additive.unit, unit):
-            yield wrong("monitoring.error.additive.unit", repr(error.additive.unit), repr(unit), "convert the error")
 
 
 @check("models")
@@ -88,7 +77,7 @@ def _simulator_and_controller_can_be_made(scenario: Scenario) -> Iterable[Findin
         yield wrong("training.env", str(error), "options that fit", "correct them")
 
 
-def asks_beyond(scenario: Scenario, asked: np.ndarray, who: str, most: float = 0.0) -> Iterable[Finding]:
+def asks_beyond(scenario: Scenario, asked: np.ndarray, who: str, most: float) -> Iterable[Finding]:
     """The label doses can be given: they are finite, and at most half a step beyond the ends of the grid.
 
     Otherwise the nearest amount is given. If this is rare, it is a warning.
@@ -99,17 +88,14 @@ def asks_beyond(scenario: Scenario, asked: np.ndarray, who: str, most: float = 0
         who: the patients, for the message.
         most: fraction of doses that may be off the grid.
     """
-    grid = np.asarray(scenario.dosage.amounts, float)
-    steps = np.diff(grid) if grid.size > 1 else np.zeros(1)
-    low, high = grid[0] - 0.5 * steps[0], grid[-1] + 0.5 * steps[-1]
-    unit, asked = scenario.dosage.unit, np.atleast_1d(asked)
+    grid, unit, asked = scenario.dosage.amounts, scenario.dosage.unit, np.atleast_1d(asked)
     allowed = f"{grid[0]:g} to {grid[-1]:g} {unit}"
     if not np.isfinite(asked).all():
         yield wrong("label", f"gives {asked[~np.isfinite(asked)][0]} for {who}", allowed, "correct the rule")
         return
-    off = (asked < low) | (asked > high)
+    off = beyond(scenario, asked)
     if off.any():
-        worst = asked.max() if asked.max() > high else asked.min()
+        worst = asked.max() if beyond(scenario, asked.max()) else asked.min()
         came = f"gives {worst:.4g} {unit} for {who}, off the grid ({100 * off.mean():.3g} % of its doses are)"
         make = wrong if off.mean() > most else doubt
         yield make("label", came, allowed, "extend dosage.amounts or limit the rule: the nearest amount is given")
@@ -117,19 +103,12 @@ def asks_beyond(scenario: Scenario, asked: np.ndarray, who: str, most: float = 0
 
 @check("label")
 def _label_doses_are_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
-    """Label doses at admission, for the typical patient and for 50 drawn ones."""
+    """Label doses at admission for 50 drawn patients; `Scenario` itself checks that of the typical one."""
 
     def ask(values: dict[str, Array]) -> Array:
         table = {name: jnp.full(scenario.records, value) for name, value in values.items()}
         record = empty_record(scenario, table, jnp.zeros(()))
         return jnp.asarray(scenario.label(record.facts(), record), dtype=float)
-
-    typical = {c.name: jnp.asarray(c.typical, dtype=float) for c in scenario.covariates}
-    dose = ask(typical)
-    if jnp.shape(dose) != ():
-        yield wrong("label", f"an array of shape {jnp.shape(dose)}", "one number", "return a scalar")
-        return
-    yield from asks_beyond(scenario, np.asarray(dose), "the typical patient")
 
     def draw(key: Array) -> dict[str, Array]:
         drawn: dict[str, Array] = {}
@@ -151,7 +130,6 @@ def _label_doses_are_on_the_grid(scenario: Scenario) -> Iterable[Finding]:
 
 FIT = (
     _clocks_are_read,
-    _assay_error_is_in_the_unit_of_the_level,
     _models_have_the_named_parameters,
     _simulator_and_controller_can_be_made,
     _label_doses_are_on_the_grid,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rl_drug_dosage.clinic.units import metric_unit, same_unit
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, Target
+from rl_drug_dosage.pkpd.faults import residual_faults
 from rl_drug_dosage.registry import DRUG, find
 
 if TYPE_CHECKING:
@@ -112,6 +113,9 @@ def _outputs(scenario: "Scenario", model: DrugModel) -> list[str]:
     measured = outputs.get(monitoring.output)
     if measured is not None and measured.residual is None and monitoring.error is None:
         found.append(f"{measured.name!r} is measured, it publishes no residual error and monitoring gives none")
+    if measured is not None and monitoring.error is not None:
+        faults = residual_faults("monitoring.error", monitoring.error, measured.unit)
+        found += [f"{fault.came}, and allowed is {fault.allowed}" for fault in faults]
     for judged in all_judged:
         output = outputs.get(judged.output)
         if output is None:

@@ -17,6 +17,7 @@ from rl_drug_dosage.clinic.interval import administered, disturbance_at, interva
 from rl_drug_dosage.clinic.judge import Verdict, harmed, judge, needs_area, window_metrics
 from rl_drug_dosage.clinic.record import Record, Truth, empty_record, facts_at, result_times
 from rl_drug_dosage.clinic.scenario import Judged, Scenario
+from rl_drug_dosage.clinic.scenario_faults import reward_fault
 from rl_drug_dosage.clinic.timetable import Answer, amount_of, choice_of, timetable
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, draw_patient
@@ -314,9 +315,8 @@ def _reward(scenario: Scenario, judged: Judged) -> Float[Array, ""]:
         ConfigError: it is something else.
     """
     value = scenario.reward(judged)
-    if value is None or jnp.shape(value) != ():
-        came = "nothing" if value is None else f"an array of shape {jnp.shape(value)}"
-        raise ConfigError(f"{scenario.title}: the reward function returns {came}: return one number for an interval")
+    if fault := reward_fault(value):
+        raise ConfigError(f"{scenario.title}: {fault.came}; allowed: {fault.allowed}; {fault.remedy}")
     return value
 
 

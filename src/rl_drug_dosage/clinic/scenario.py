@@ -311,6 +311,7 @@ class Scenario(ByValue):
         for name in self.models:
             if wrong := misfits(self, self.drug(name)):
                 raise ConfigError(f"{self.title}: drug model {name!r} does not fit: {'; '.join(wrong)}")
+        self._check_functions()
 
     def _check_times(self) -> None:
         schedule = self.schedule
@@ -345,8 +346,6 @@ class Scenario(ByValue):
 
     def _check_covariates(self) -> None:
         names = [c.name for c in self.covariates]
-        if len(set(names)) != len(names):
-            self._refuse(f"covariates {names}", "each once")
         wanted = [(f"drifts[{i}].name", d.name) for i, d in enumerate(self.drifts)]
         wanted += [("elsewhere", name) for name in self.elsewhere]
         wanted += [(f"strata[{i}]", name) for i, (_, name, _) in enumerate(self.strata)]
@@ -360,12 +359,12 @@ class Scenario(ByValue):
             self._refuse(f"dosage.unit {self.dosage.unit} times {per.name}", f"a unit per {per.unit}")
         if isinstance(self.label, LabelRule):
             self.label.check(self.dosage, self.covariates)
-        for i, covariate in enumerate(self.covariates):
-            if not covariate.low <= covariate.typical <= covariate.high:
-                self._refuse(
-                    f"covariates[{i}].typical of {covariate.name}, {covariate.typical:g}",
-                    f"one within its range, {covariate.low:g} to {covariate.high:g}",
-                )
+
+    def _check_functions(self) -> None:
+        from rl_drug_dosage.clinic.scenario_faults import scenario_faults  # it is about records, and those about this
+
+        for fault in scenario_faults(self):
+            self._refuse(fault.came, f"{fault.allowed}; {fault.remedy}")
 
     def _refuse(self, came: str, allowed: str) -> None:
         raise ConfigError(f"{self.title}: {came}; allowed: {allowed}")

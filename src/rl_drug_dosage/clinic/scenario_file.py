@@ -17,7 +17,7 @@ from rl_drug_dosage.clinic.label_rules import LabelRule, usual_dose
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Scenario, whole_days
 from rl_drug_dosage.clinic.toml_values import TableReader, keys_of
 from rl_drug_dosage.clinic.ward import Disturbance, Dosage, Intake, Monitoring, Schedule
-from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
+from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
@@ -83,7 +83,12 @@ def read_scenario(path: Path) -> tuple[Scenario, tuple[Path, ...]]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is no TOML: {error}") from error
     file = _File(path)
-    return file.scenario(table), (path, *dict.fromkeys(file.others))
+    try:
+        return file.scenario(table), (path, *dict.fromkeys(file.others))
+    except RlDrugDosageError as error:
+        if path.name not in str(error):
+            error.args = (f"{path.name}: {error}",)
+        raise
 
 
 class _File:
@@ -278,6 +283,9 @@ class _File:
         if text == "usual":
             rule = usual_dose(dosage)
             return rule, rule.text
+        if ":" not in text:
+            remedy = "or give file.py:function, with a Python file beside this one, or a table [label]"
+            raise UnknownNameError("label", text, ("usual",), remedy=remedy)
         function = self.function(text)
         said = " ".join((function.__doc__ or "").split())
         return function, said or text

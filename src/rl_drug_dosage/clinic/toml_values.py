@@ -10,7 +10,10 @@ from typing import Any, Literal, NoReturn, TypeAliasType, Union, get_args, get_o
 
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError
 
-__all__ = ["TableReader", "keys_of"]
+__all__ = ["TOP_LEVEL", "TableReader", "keys_of"]
+
+TOP_LEVEL = "the top level"
+"""Where the keys are that stand before the first table."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ class TableReader:
         """One value of a type, or refused."""
         while isinstance(hint, TypeAliasType):
             hint = hint.__value__
-        place = f"{where} {key}"
         origin, args = get_origin(hint), get_args(hint)
+        place = _place(where, key, table=dataclasses.is_dataclass(hint) or origin is collections.abc.Mapping)
         if origin in {Union, types.UnionType}:
             return self._one_of(args, value, where, key, owner)
         if origin is Literal:
@@ -153,6 +156,15 @@ class TableReader:
 def keys_of(kind: type) -> dict[str, Any]:
     """The fields of a dataclass with their types."""
     return {f.name: f.type for f in dataclasses.fields(kind)}
+
+
+def _place(where: str, key: str, *, table: bool) -> str:
+    """A key as a file has it: ``[shield]``, ``[monitoring.error]``, ``[[goal.harms]] number 1``, ``[goal] title``."""
+    if not table:
+        return f"{where} {key}"
+    name, _, index = key.removesuffix("]").partition("[")
+    above = "" if where == TOP_LEVEL else f"{where.strip('[]')}."
+    return f"[[{above}{name}]] number {int(index) + 1}" if index else f"[{above}{name}]"
 
 
 def _needed(kind: type) -> list[str]:

@@ -1,55 +1,23 @@
-"""Units as they are written, compared: nothing is converted here, since a wrong guess would be a wrong dose."""
-
-import re
-from collections import Counter
+"""Units of doses: whether they are per something, whether they count a substance, how many mg they are."""
 
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pkpd.units import metric_unit, parts_of, same_unit
 
 __all__ = ["is_per", "is_substance", "metric_unit", "mg_per_unit", "same_unit"]
 
 _MG = {"kg": 1e6, "g": 1e3, "mg": 1.0, "ug": 1e-3, "ng": 1e-6}
 _HOURS = {"d": 24.0, "day": 24.0, "h": 1.0, "min": 1.0 / 60.0, "s": 1.0 / 3600.0}
 
-_SPELLINGS = {"µg": "ug", "μg": "ug", "mcg": "ug", "l": "L", "ml": "mL", "hr": "h", "hour": "h", "hours": "h"}
-_SIGNS = re.compile(r"\s*([/*·])\s*|\s+")
-
-
-def _parts(unit: str) -> Counter[str]:
-    """``"mg h/L"`` as ``{"mg": 1, "h": 1, "L": -1}``; only the unit right behind a slash is below the line."""
-    found: Counter[str] = Counter()
-    sign = 1
-    for piece in _SIGNS.split(unit.strip()):
-        if piece in {None, "", "*", "·", "/"}:
-            sign = -1 if piece == "/" else sign
-            continue
-        if piece != "1":
-            found[_SPELLINGS.get(piece, piece)] += sign
-        sign = 1
-    return Counter({part: power for part, power in found.items() if power})
-
-
-def same_unit(one: str, other: str) -> bool:
-    """Whether two texts mean one unit: ``"mg h/L"`` is ``"mg/L*h"``; ``"mg/L"`` is not ``"ug/mL"``."""
-    return _parts(one) == _parts(other)
-
 
 def is_per(unit: str, what: str) -> bool:
     """Whether a unit counts once for each of another: ``"mg/kg/h"`` is per ``"kg"``."""
-    parts = _parts(unit)
-    return all(parts[part] == -power for part, power in _parts(what).items())
+    parts = parts_of(unit)
+    return all(parts[part] == -power for part, power in parts_of(what).items())
 
 
 def is_substance(unit: str) -> bool:
     """Whether a unit counts a substance (``"mg/L"``, ``"ug h/L"``, ``"mmol/L"``): such a value is never negative."""
-    return any(power > 0 and (part in _MG or part.endswith("mol")) for part, power in _parts(unit).items())
-
-
-def metric_unit(metric: str, unit: str) -> str:
-    """The unit of a metric (see `rl_drug_dosage.pkpd.Target`) of an output in ``unit``."""
-    if metric in {"auc24", "auc_total"}:
-        above, slash, below = unit.partition("/")
-        return f"{above} h{slash}{below}"
-    return "1" if metric == "time_above" else unit
+    return any(power > 0 and (part in _MG or part.endswith("mol")) for part, power in parts_of(unit).items())
 
 
 def mg_per_unit(unit: str, duration_h: float, *, per: str | None = None) -> float | None:
@@ -67,7 +35,7 @@ def mg_per_unit(unit: str, duration_h: float, *, per: str | None = None) -> floa
         ConfigError: a unit per something of the patient without the covariate, or the other way round; a rate without
             an infusion.
     """
-    parts = _parts(unit)
+    parts = parts_of(unit)
     mass = [part for part, power in parts.items() if power == 1 and part in _MG]
     below = [part for part, power in parts.items() if power == -1]
     if len(mass) != 1 or len(parts) != 1 + len(below):

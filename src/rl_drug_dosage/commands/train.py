@@ -98,7 +98,7 @@ def _signature() -> inspect.Signature:
             "accept_changed",
             bool,
             _DEFAULT["accept_changed"],
-            "resume although the scenario file has changed since",
+            "resume, or start from --init-from, although the scenario file (or a drug file) has changed since",
             "Run",
         ),
     ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_drug_dosage.pkpd._errors import CovariateError
 from rl_drug_dosage.pkpd.distributions import Categorical, Distribution, Fixed
-from rl_drug_dosage.pkpd.quantities import missing_code, possible_range
+from rl_drug_dosage.pkpd.quantities import fits_quantity, missing_code, possible_range
 from rl_drug_dosage.utils.frozen import FrozenMapping
 
 __all__ = ["Covariate", "plain_number"]
@@ -59,7 +59,8 @@ class Covariate:
             quantity, this project's own bounds of plausibility (`pkpd.quantities`).
 
     Raises:
-        CovariateError: a published range or a fixed value that is not possible.
+        CovariateError: a unit that the quantity does not have; a published range, or a fixed value, that is not
+            possible.
     """
 
     name: str
@@ -80,6 +81,16 @@ class Covariate:
         possible = self.possible
         if possible is not None and (len(possible) != 2 or not possible[0] < possible[1]):
             raise CovariateError(f"possible of covariate {self.name!r} is {possible}: give the lowest and the highest")
+        if asked := fits_quantity(self.column, self.name, self.unit):
+            raise CovariateError(
+                f"unit of covariate {self.name!r} (column {self.column}) is {self.unit!r}; allowed: {asked}; correct "
+                "it, or rename the covariate and its column"
+            )
+        if not self.low <= self.high:
+            raise CovariateError(
+                f"low of covariate {self.name!r} is {self.low:g} {self.unit}, above its high, {self.high:g}; allowed: "
+                "a low up to the high; correct one of them"
+            )
         low, high = self.bounds
         # A published range that begins at 0 is how people write "positive".
         named = {"low": self.low or low, "high": self.high}

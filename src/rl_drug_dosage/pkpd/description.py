@@ -85,15 +85,18 @@ class Eta:
     form: EtaForm = "lognormal"
 
     def __post_init__(self) -> None:
-        kinds, forms = get_args(EtaKind), get_args(EtaForm)
-        for name, value, known in (("kind", self.kind, kinds), ("form", self.form, forms)):
-            if value not in known:
-                self._refuse(f"{name} is {value!r}", ", ".join(known))
+        at = f"eta on {self.parameter!r}"
+        _require_one_of(at, "kind", self.kind, get_args(EtaKind))
+        _require_one_of(at, "form", self.form, get_args(EtaForm))
         if self.kind.startswith("cv") and self.size.unit not in {"%", "CV%", "1"}:
-            self._refuse(f"size is a coefficient of variation in {self.size.unit!r}", "%, 1")
+            came = f"size is a coefficient of variation in {self.size.unit!r}"
+            raise DrugModelError(f"{at}: {came}; allowed: %, 1; correct it")
 
-    def _refuse(self, came: str, allowed: str) -> None:
-        raise DrugModelError(f"eta on {self.parameter!r}: {came}; allowed: {allowed}; correct it")
+
+def _require_one_of(at: str, field: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is none of those known."""
+    if value not in known:
+        raise DrugModelError(f"{at}: {field} is {value!r}; allowed: {', '.join(known)}; correct it")
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,9 @@ class Correlation:
     second: str
     size: Param
     kind: Literal["cov", "corr"]
+
+    def __post_init__(self) -> None:
+        _require_one_of(f"correlation of {self.first!r} and {self.second!r}", "kind", self.kind, ("cov", "corr"))
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,7 @@ class Residual:
     proportional: Param | None = None
 
     def __post_init__(self) -> None:
+        _require_one_of("residual error", "kind", self.kind, get_args(ResidualKind))
         needs_a = self.kind in {"additive", "combined1", "combined2"}
         needs_b = self.kind != "additive"
         if needs_a != (self.additive is not None) or needs_b != (self.proportional is not None):
@@ -195,6 +202,9 @@ class Target:
     aim: float | None = None
     log: bool = True
     later: tuple[tuple[float, float | None, float | None], ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_one_of(f"target on {self.output!r}", "metric", self.metric, get_args(Metric))
 
 
 @dataclass(frozen=True)

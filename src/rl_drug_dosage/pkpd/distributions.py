@@ -4,8 +4,8 @@ Covariates are drawn in the order of the drug file, and each may depend on those
 replaced by a function of the covariates drawn so far (height given sex, lean mass given weight).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,18 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.pkpd._errors import DrugModelError
 
-__all__ = ["Categorical", "Derived", "Distribution", "Fixed", "LogNormal", "Normal", "Number", "Resampled", "Uniform"]
+__all__ = [
+    "Categorical",
+    "Derived",
+    "Distribution",
+    "Fixed",
+    "LogNormal",
+    "Normal",
+    "Number",
+    "Resampled",
+    "Uniform",
+    "functions_of",
+]
 
 type Number = float | Callable[[Mapping[str, Array]], Array]
 """A constant, or a function of the covariates drawn so far."""
@@ -136,3 +147,11 @@ class Resampled:
 
 
 type Distribution = Normal | LogNormal | Uniform | Categorical | Fixed | Derived | Resampled
+
+
+def functions_of(distribution: Distribution) -> Iterator[tuple[str, Callable[[Mapping[str, Array]], Array]]]:
+    """The functions of the covariates drawn before it that a distribution holds, with the names of their fields."""
+    for each in fields(distribution):
+        value = getattr(distribution, each.name)
+        if callable(value):
+            yield each.name, value

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float
 from rl_drug_dosage.pkpd._disposition import disposition
 from rl_drug_dosage.pkpd._divided import convolved_exponentials_at
 from rl_drug_dosage.pkpd._errors import DrugModelError
+from rl_drug_dosage.pkpd.answers import Fault, call_fault, not_finite, number_fault
 from rl_drug_dosage.pkpd.description import Values
 from rl_drug_dosage.pkpd.structure import Structure
 
@@ -212,6 +213,17 @@ class LinearSystem(Structure):
     def linear(self) -> bool:  # type: ignore[override]
         """Superposition holds."""
         return True
+
+    def fault(self, p: Values, given_mg: float) -> Fault | None:
+        """The matrix is one of real, finite numbers."""
+        if found := call_fault("structure.matrix", self.matrix, ("parameters",)):
+            return found
+        matrix, n = self.matrix(p), len(self.names)
+        if found := number_fault("structure.matrix", matrix, (n, n)):
+            return found
+        if not_finite(matrix):
+            return Fault("structure.matrix gives nan or infinity", "finite numbers", "correct the function")
+        return None
 
     def initial(self, p: Values) -> Float[Array, "n"]:
         """All compartments empty."""

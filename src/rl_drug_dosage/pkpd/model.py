@@ -69,16 +69,16 @@ Targets, figures and dose search use the first output by default.
 **Unverified numbers** are marked ``Param(..., unverified=True)``. No number is invented.
 '''
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.pkpd._errors import CovariateError, DrugModelError
 from rl_drug_dosage.pkpd.description import Correlation, Covariate, DosingOptions, Eta, Output, Param, Target, Values
-from rl_drug_dosage.pkpd.parameter_units import fits_name
+from rl_drug_dosage.pkpd.faults import drug_faults
 from rl_drug_dosage.pkpd.structure import Structure
 from rl_drug_dosage.utils.by_value import ByValue
 
@@ -109,7 +109,8 @@ class DrugModel(ByValue):
 
     Raises:
         DrugModelError: inconsistent parts, by the name of the field: an eta on a parameter that is not returned, a
-            missing parameter of the structure, a route into an unknown compartment, an empty or unsorted dose grid.
+            missing parameter of the structure, a route into an unknown compartment, an empty or unsorted dose grid, a
+            unit that does not fit, two covariates of one name, a function that does not answer with numbers.
     """
 
     name: str
@@ -135,66 +136,21 @@ class DrugModel(ByValue):
     second_source: str = ""
 
     def __post_init__(self) -> None:
-        for name, theta in self.thetas.items():
-            if asked := fits_name(name, theta.unit):
-                self._refuse(f"thetas.{name}.unit is {theta.unit!r}", asked, "correct it, or rename the parameter")
-        self._check_parameters()
-        self._check_dosing()
-        names = [output.name for output in self.outputs]
-        for i, target in enumerate(self.targets):
-            if target.output not in names:
-                self._refuse(f"targets[{i}].output is {target.output!r}", names, "correct it")
-        for i, covariate in enumerate(self.covariates):
-            if not covariate.low <= covariate.typical <= covariate.high:
-                came = f"covariates[{i}].typical of {covariate.name!r} is {covariate.typical}"
-                self._refuse(came, f"[{covariate.low}, {covariate.high}]", "correct it, or the range")
+        for fault in drug_faults(self):
+            raise DrugModelError(f"drug {self.name!r}: {fault.came}; allowed: {fault.allowed}; {fault.remedy}")
 
-    def _check_parameters(self) -> None:
-        typical = self._evaluated("parameters", self._typical_before_finish)
-        for group in ("etas", "occasion_etas"):
-            names = [eta.parameter for eta in getattr(self, group)]
-            for i, name in enumerate(names):
-                if name not in typical:
-                    came = f"{group}[{i}].parameter is {name!r}"
-                    self._refuse(came, sorted(typical), "name a parameter that `parameters` returns")
-                if name in names[:i]:
-                    self._refuse(f"{group}[{i}].parameter is {name!r} again", "one eta each", "leave one out")
-        finished = self._evaluated("finish", lambda: self.finish(typical, self._typical_covariates()))
-        missing = sorted(set(self.structure.parameters) - set(finished))
-        if missing:
-            came = f"parameters returns no {', '.join(map(repr, missing))}"
-            self._refuse(came, sorted(self.structure.parameters), "return it from `parameters` or `finish`")
-
-    def _evaluated(self, field: str, evaluate: Callable[[], Values]) -> Values:
-        """What a function of the file returns for the typical patient; a name that it does not find is said."""
-        try:
-            return evaluate()
-        except KeyError as error:
-            known = [*self.thetas, *(covariate.name for covariate in self.covariates)]
-            self._refuse(f"{field} reads {error}, which nothing is called", known, "correct the name, or add it")
-
-    def _check_dosing(self) -> None:
-        dosing = self.dosing
-        parts = {"outputs": self.outputs, "dosing.routes": dosing.routes, "dosing.intervals_h": dosing.intervals_h}
-        for place, part in parts.items():
-            if not part:
-                self._refuse(f"{place} is empty", "at least one", "add it")
-        for i, route in enumerate(dosing.routes):
-            if route.compartment not in self.structure.dosable:
-                came = f"dosing.routes[{i}].compartment of {route.name!r} is {route.compartment!r}"
-                self._refuse(came, self.structure.dosable, "correct it")
-        grid = dosing.amounts_mg
-        if not grid or list(grid) != sorted(set(grid)) or grid[0] < 0:
-            self._refuse(f"dosing.amounts_mg is {grid}", "ascending amounts from 0 mg on", "sort it")
-
-    def _refuse(self, came: str, allowed: object, remedy: str) -> NoReturn:
-        raise DrugModelError(f"drug {self.name!r}: {came}; allowed: {allowed}; {remedy}")
+    def numbers(self) -> Iterator[tuple[str, Param]]:
+        """Every published number, with its place."""
+        yield from ((f"thetas.{name}", p) for name, p in self.thetas.items())
+        for group in ("etas", "occasion_etas", "correlations", "occasion_correlations"):
+            yield from ((f"{group}[{i}].size", each.size) for i, each in enumerate(getattr(self, group)))
+        for i, output in enumerate(self.outputs):
+            for part in ("additive", "proportional") if output.residual else ():
+                if (p := getattr(output.residual, part)) is not None:
+                    yield f"outputs[{i}].residual.{part}", p
 
     def _typical_covariates(self) -> dict[str, Array]:
         return {covariate.name: jnp.asarray(covariate.typical, dtype=float) for covariate in self.covariates}
-
-    def _typical_before_finish(self) -> Values:
-        return self.parameters(self.theta_values(), self._typical_covariates())
 
     def theta_values(self) -> dict[str, Any]:
         """The thetas as plain numbers, in the source's units."""

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.pkpd._errors import DrugModelError, SolverError
+from rl_drug_dosage.pkpd.answers import Fault, call_fault, mapping_fault, not_finite
 from rl_drug_dosage.pkpd.covariates import Covariates
 from rl_drug_dosage.pkpd.description import Values, central_concentration
 from rl_drug_dosage.pkpd.linear import Mammillary
@@ -82,6 +83,11 @@ class OdeSystem(Structure):
         unknown = sorted(set(self.doses_into) - set(self.states))
         if unknown:
             raise DrugModelError(f"doses_into names {unknown}: the states are {self.states}")
+        twice = [name for i, name in enumerate(self.compartments) if name in self.compartments[:i]]
+        if twice:
+            raise DrugModelError(
+                f"states names {twice[0]!r} twice: the compartments are {self.compartments}; rename one"
+            )
 
     @property
     def compartments(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -117,16 +123,43 @@ class OdeSystem(Structure):
         front = [jnp.zeros(())] * self._front
         return jnp.stack([*front, *(jnp.asarray(given.get(name, 0.0), dtype=float) for name in self.states)])
 
+    def fault(self, p: Values, given_mg: float) -> Fault | None:
+        """``start`` gives states, and ``rhs`` the derivative of every state and of nothing else, as finite numbers."""
+        answers: list[tuple[str, Mapping[str, Any]]] = []
+        if found := call_fault("structure.rhs", self.rhs, ("t_h", "states", "parameters", "pk")):
+            return found
+        if self.start is not None:
+            if found := call_fault("structure.start", self.start, ("parameters",)):
+                return found
+            start = self.start(p)
+            if found := mapping_fault("structure.start", start, self.states, complete=False):
+                return found
+            answers.append(("structure.start", start))
+        x = self.dosed(p, given_mg)
+        front, y = x[: self._front], x[self._front :]
+        slopes = self._slopes(jnp.zeros(()), y, front, p)
+        if found := mapping_fault("structure.rhs", slopes, self.states):
+            return found
+        for what, values in (*answers, ("structure.rhs", slopes)):
+            for name, value in values.items():
+                if not_finite(value):
+                    came = f"{what} gives {value} for {name!r}, for the typical patient"
+                    return Fault(came, "finite numbers", "correct the function")
+        return None
+
     def prepare(self, p: Values) -> tuple[Any, dict[str, Array]]:
         """Eigenvalues of the linear part, and the parameters themselves."""
         return (self.pk.prepare(p) if self.pk else None), {k: jnp.asarray(v, dtype=float) for k, v in p.items()}
 
-    def _derivative(self, t_h: Array, y: Array, front: Array, p: Values, rate: Array) -> Array:
+    def _slopes(self, t_h: Array, y: Array, front: Array, p: Values) -> Mapping[str, Array]:
         pk: dict[str, Array] = {}
         if self.pk is not None:
             pk = self.pk.contents(front)
             pk["concentration"] = central_concentration(pk, p)
-        slopes = self.rhs(t_h, {name: y[i] for i, name in enumerate(self.states)}, p, pk)
+        return self.rhs(t_h, {name: y[i] for i, name in enumerate(self.states)}, p, pk)
+
+    def _derivative(self, t_h: Array, y: Array, front: Array, p: Values, rate: Array) -> Array:
+        slopes = self._slopes(t_h, y, front, p)
         return jnp.stack([jnp.asarray(slopes[name], dtype=float) for name in self.states]) + rate
 
     def advance(

@@ -2,10 +2,12 @@
 
 import re
 
-__all__ = ["PREFIXES", "RESERVED", "fits_name", "parameter_unit"]
+__all__ = ["POSITIVE", "PREFIXES", "RESERVED", "fits_name", "parameter_unit"]
 
 RESERVED = {"cl": "L/h", "v1": "L", "q2": "L/h", "v2": "L", "q3": "L/h", "v3": "L", "ka": "1/h", "ke0": "1/h"}
 """Names that the engine reads, with its units."""
+POSITIVE = frozenset(name for name in RESERVED if not name.startswith("q"))
+"""Without these nothing is eliminated, distributed or absorbed."""
 PREFIXES = {"f_": "1", "lag_": "h", "duration_": "h"}
 """The same for each compartment: ``lag_depot``."""
 

@@ -9,10 +9,14 @@ import math
 import re
 from collections.abc import Mapping
 
+from rl_drug_dosage.pkpd.units import same_dimension
+
 __all__ = [
     "POSSIBLE",
     "POSSIBLE_LEVELS",
     "SYNONYMS",
+    "fits_output",
+    "fits_quantity",
     "is_nines",
     "missing_code",
     "possible_level",
@@ -63,6 +67,20 @@ POSSIBLE: Mapping[str, Mapping[str, tuple[float, float]]] = {
 }
 """Column -> unit -> lowest and highest possible value, both included. A size is never 0."""
 
+_ALSO: Mapping[str, tuple[str, ...]] = {
+    "CRCL": ("mL/min/kg",),
+    "EGFR": ("mL/min/kg",),
+    "DCRCL": ("mL/min/1.73m2", "mL/min/kg"),
+    "PRED": ("mg", "mg/kg", "mg/kg/day"),
+}
+"""Units of a kind that no entry of `POSSIBLE` has: a quantity may be per size of the body."""
+_CATEGORIES = frozenset({"0/1", "code", "count"})
+"""A category may be of any quantity."""
+_UNIT_IN_NAME = re.compile(
+    r"(?:_(?:kg|g|mg|ug|ng|pg|lb|mmol|umol|nmol|l|dl|ml|ul|m2|cm|m|min|h|day|days|d|weeks|months|years|year|y|mmhg"
+    r"|per|percent|1|73m2))+$"
+)
+
 POSSIBLE_LEVELS: Mapping[tuple[str, str], tuple[float, float]] = {
     ("inr", "1"): (0.3, 30),
     ("bis", "1"): (0, 100),
@@ -104,6 +122,31 @@ def possible_range(column: str, name: str, unit: str) -> tuple[float, float]:
     return -math.inf, math.inf
 
 
+def fits_quantity(column: str, name: str, unit: str) -> str:
+    """The units that the quantity of a covariate can have, if it has none of that kind; otherwise empty.
+
+    Args:
+        column: its NONMEM-style column.
+        name: its key, for a column that is not listed; a unit at its end is left out.
+        unit: its unit. One that is not known here, or of a category, fits.
+    """
+    for written in (column, name, _UNIT_IN_NAME.sub("", name.lower())):
+        quantity = _quantity(written)
+        if quantity in POSSIBLE and unit not in _CATEGORIES:
+            units = [_spelt(known) for known in POSSIBLE[quantity] if known != _ANY]
+            fits = any(same_dimension(unit, known) for known in (*units, *_ALSO.get(quantity, ())))
+            return "" if fits else f"{' or '.join(units)}, as {quantity} has"
+    return ""
+
+
+def fits_output(name: str, unit: str) -> str:
+    """The unit implied by the name of an output, if its own is of another kind; otherwise empty."""
+    units = [_spelt(known) for output, known in POSSIBLE_LEVELS if output == name]
+    units += ["mg/L"] if re.fullmatch("concentration(_.+)?", name) else []
+    fits = not units or any(same_dimension(unit, known) for known in units)
+    return "" if fits else f"{' or '.join(units)}, as {name} has"
+
+
 def possible_level(output: str, unit: str) -> tuple[float, float]:
     """The bounds of a measured level: never below 0, never denser than a solution can be."""
     return POSSIBLE_LEVELS.get((output, _plain(unit)), (0.0, _DENSEST.get(_plain(unit), math.inf)))
@@ -134,6 +177,12 @@ def missing_code(value: float, *, impossible: bool) -> str:
 def _quantity(text: str) -> str:
     letters = re.sub(r"[^A-Z0-9]", "", text.upper())
     return next((column for column, others in SYNONYMS.items() if letters in others), letters)
+
+
+def _spelt(unit: str) -> str:
+    """A unit of the tables above in its usual spelling."""
+    parts = {"l": "L", "ml": "mL", "dl": "dL", "mmhg": "mmHg"}
+    return "/".join(parts.get(part, part) for part in unit.split("/"))
 
 
 def _plain(unit: str) -> str:

@@ -10,13 +10,10 @@ from jaxtyping import ArrayLike
 from rl_drug_dosage.pkpd._errors import CovariateError
 from rl_drug_dosage.pkpd.covariates import Covariates, stack_covariates
 from rl_drug_dosage.pkpd.model import DrugModel
-from rl_drug_dosage.pkpd.parameter_units import PREFIXES, RESERVED, parameter_unit
+from rl_drug_dosage.pkpd.parameter_units import POSITIVE, PREFIXES, parameter_unit
 from rl_drug_dosage.pkpd.population import individual_parameters
 
 __all__ = ["check_parameters", "check_typical_parameters"]
-
-_POSITIVE = {name for name in RESERVED if not name.startswith("q")}
-"""Without these nothing is eliminated, distributed or absorbed."""
 
 
 def check_parameters(
@@ -42,7 +39,7 @@ def check_parameters(
         values = np.atleast_2d(np.asarray(given))
         good = np.isfinite(values)
         with np.errstate(invalid="ignore"):
-            if name in model.structure.parameters and (name in _POSITIVE or typical[name] > 0):
+            if name in model.structure.parameters and (name in POSITIVE or typical[name] > 0):
                 good &= values > 0
             elif name.startswith(tuple(PREFIXES)):
                 good &= values >= 0

@@ -3,8 +3,10 @@
 import abc
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rl_drug_dosage.pkpd.answers import Fault
 from rl_drug_dosage.pkpd.description import Values
 
 __all__ = ["Structure"]
@@ -63,6 +65,19 @@ class Structure(abc.ABC):
         Returns:
             Contents at the end, and the integral of the concentration over the interval in mg h/L (0 unless ``auc``).
         """
+
+    def fault(self, p: Values, given_mg: float) -> Fault | None:
+        """What is wrong with the answers of the structure's own functions for a patient; None if nothing is.
+
+        Args:
+            p: individual parameters.
+            given_mg: in every compartment that can be dosed.
+        """
+        return None
+
+    def dosed(self, p: Values, given_mg: float) -> Float[Array, "n"]:
+        """Contents before the first event, with an amount in every compartment that can be dosed."""
+        return self.initial(p) + given_mg * jnp.asarray([float(name in self.dosable) for name in self.compartments])
 
     def contents(self, x: Float[Array, "n"]) -> dict[str, Array]:
         """The state vector by compartment name, as used by output functions."""

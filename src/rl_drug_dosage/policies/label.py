@@ -4,6 +4,7 @@ Each scenario defines the rule and cites its source.
 """
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import snap
@@ -23,7 +24,9 @@ class Label(Policy):
         return ()
 
     def act(self, memory: tuple[()], observation: Record, key: PRNGKeyArray | None) -> tuple[Array, tuple[()]]:
-        return snap(self.scenario, self.scenario.label(observation.facts(), observation)), memory
+        dose = jnp.asarray(self.scenario.label(observation.facts(), observation))
+        # What is not a number has no nearest amount.
+        return jnp.where(jnp.isnan(dose), jnp.nan, snap(self.scenario, dose)), memory
 
 
 def build(setting: Setting) -> Label:

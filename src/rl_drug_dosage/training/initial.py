@@ -12,12 +12,13 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_drug_dosage.errors import ModelFileError
-from rl_drug_dosage.policies.adapters.learnt import model_path
+from rl_drug_dosage.policies.adapters.learnt import check_drugs, check_source, model_path
 from rl_drug_dosage.ppo.learner import Learner
 from rl_drug_dosage.ppo.model_file import Model, load_model
 from rl_drug_dosage.ppo.normalizer import RunningMoments
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.training.task import Task
 
 __all__ = ["Initial"]
 
@@ -46,6 +47,21 @@ class Initial:
         file = model_path(path)
         model = load_model(file)
         return cls(file, hashlib.sha256(file.read_bytes()).hexdigest(), model)
+
+    def check_files(self, task: Task, *, accept_changed: bool) -> None:
+        """Check that the files of the user's are those that the model was trained on; another task is told in a note.
+
+        Args:
+            task: what the new run trains on.
+            accept_changed: accept changed files.
+
+        Raises:
+            ModelFileError: a file differs.
+        """
+        if task.found is not None and task.env_id == self.model.env_id:
+            check_source(self.model.source, task.found, self.path, accept_changed=accept_changed)
+        drugs = self.model.record["env"].get("drugs") or {}
+        check_drugs(drugs, task.drugs, self.path, ModelFileError, accept_changed=accept_changed)
 
     def record(self) -> dict[str, str]:
         """What the new run says of it."""

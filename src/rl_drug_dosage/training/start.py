@@ -25,7 +25,7 @@ _WITH_RESUME = {"device", "env_kwargs", "total_timesteps"}
 """A resumed run is what it was: only where it runs and how long may differ, and files of the user's are given again."""
 
 
-def start(
+def start(  # noqa: PLR0913 - what a run is started with
     env: object,
     settings: Mapping[str, Any],
     *,
@@ -33,6 +33,7 @@ def start(
     preset: str = "",
     decisions: int = 0,
     init_from: str | Path | None = None,
+    accept_changed: bool = False,
     command: str = "",
     progress: Progress = quiet,
 ) -> RunResult:
@@ -45,6 +46,7 @@ def start(
         preset: defaults in place of the usual ones: of `PRESETS`, or ``"scenario"``.
         decisions: of a course, an option of every scenario's environment; 0: the scenario's own.
         init_from: model file or run folder whose weights and normaliser the run starts with.
+        accept_changed: start from it although the file of the scenario, or of a drug model, has changed since.
         command: the command line that is recorded.
         progress: reports where the run is.
 
@@ -74,6 +76,8 @@ def start(
         options_json = json.dumps({**config.env_options(), "decisions": decisions})
         config = dataclasses.replace(config, env_kwargs=options_json)
     initial = None if init_from is None else Initial.read(Path(init_from))
+    if initial is not None:
+        initial.check_files(task, accept_changed=accept_changed)
     return trainer.train(config, options, task=task, initial=initial, command=command, progress=progress)
 
 

@@ -29,7 +29,7 @@ from rl_drug_dosage.trials.benchmark_record import record_of
 from rl_drug_dosage.trials.entrants import Candidate, Entrant, candidates, guard_of
 from rl_drug_dosage.trials.setting import setting_for, task_of
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
-from rl_drug_dosage.trials.trial import Cohort, Trial, prepare_trial, run_trial
+from rl_drug_dosage.trials.trial import Cohort, Trial, check_label, prepare_trial, run_trial
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.lock import locked
@@ -264,8 +264,9 @@ def _run(
     if trial.failed.all():
         raise ConfigError(
             f"policy {entrant.name!r}: levels or rewards of all {options.patients:,} patients are not finite: check "
-            "the drug model and the reward of the scenario"
+            f"{'the reward' if np.isfinite(trial.values).all() else 'the drug model'} of {setting.task.where}"
         )
+    check_label(setting.task, entrant.policy, trial)
     return trial, clock["run_s"]
 
 

@@ -24,9 +24,11 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.shield import Shield
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.policies.label import Label
+from rl_drug_dosage.registry import SCENARIO, Found
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
-__all__ = ["Cohort", "Trial", "merge", "prepare_trial", "run_trial"]
+__all__ = ["Cohort", "Trial", "check_label", "merge", "prepare_trial", "run_trial"]
 
 _CHUNK = 250
 """Patients in one compiled call, small enough for the caches; two calls run in parallel on two cores. Calls start at
@@ -210,6 +212,29 @@ def run_trial(
     if clock is not None:
         clock.update(compile_s=compiled - begin, run_s=time.perf_counter() - compiled)
     return _cut(merge(parts), first, count)
+
+
+def check_label(task: Found[Scenario], policy: Policy, trial: Trial) -> None:
+    """Refuse a scenario of the user's whose label dose is no number for some patients; other policies go by it, too.
+
+    Args:
+        task: the scenario, and where it is from.
+        policy: that was tried.
+        trial: its results.
+
+    Raises:
+        ConfigError: a proposal of the label that is not a number.
+    """
+    lost = trial.alive & ~np.isfinite(trial.proposal)
+    if not isinstance(policy, Label) or not lost.any() or task.where.startswith(f"{SCENARIO.room}."):
+        return
+    patient, decision = np.argwhere(lost)[0]
+    facts = ", ".join(f"{name} = {values[patient]:g}" for name, values in trial.covariates.items())
+    raise ConfigError(
+        f"{task.where}: label gives {trial.proposal[patient, decision]} {task.value.dosage.unit} at {lost.sum():,} of "
+        f"{trial.alive.sum():,} decisions, first for patient {trial.first + patient + 1} ({facts or 'no covariates'}) "
+        f"at decision {decision}; allowed: numbers; correct the rule"
+    )
 
 
 def _cut(trial: Trial, first: int, count: int) -> Trial:

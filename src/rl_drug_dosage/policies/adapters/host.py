@@ -103,9 +103,10 @@ class Host:
         action = action.reshape(count)
         if not np.isfinite(action).all():
             bad = action[~np.isfinite(action)]
+            together = f" ({count} patients are computed at a time, however few are asked for)" if count > 1 else ""
             raise BadPluginError(
                 f"policy {name!r} returned {bad[0]} for {len(bad)} of {count} patients: allowed are numbers from "
-                f"{self.low:g} to {self.high:g}"
+                f"{self.low:g} to {self.high:g}{together}"
             )
         # float32 rounding may slightly exceed the limits.
         slack = 1e-5 * (self.high - self.low)
