@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 
 from rl_drug_dosage.clinic.areas import added, last_day, no_area, since_start
 from rl_drug_dosage.clinic.belief import Player
-from rl_drug_dosage.clinic.interval import propagators
+from rl_drug_dosage.clinic.propagators import propagators
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import draw_patient
 from rl_drug_dosage.registry import load_drug, load_scenario

@@ -16,18 +16,14 @@ from jaxtyping import Array, Bool, Float
 
 from rl_drug_dosage.clinic.areas import added, no_area
 from rl_drug_dosage.clinic.interval import (
-    AtLimitedRate,
-    Outcome,
-    Propagators,
     administered,
     disturbance_at,
     interval_parameters,
     outputs_at_times,
     play,
-    play_with,
-    propagators,
     varies,
 )
+from rl_drug_dosage.clinic.propagators import AtLimitedRate, Outcome, Propagators, play_with, propagators
 from rl_drug_dosage.clinic.record import Record, facts_at, result_times
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer

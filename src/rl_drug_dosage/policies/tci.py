@@ -21,8 +21,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.belief import Player
 from rl_drug_dosage.clinic.dose_grid import snap
-from rl_drug_dosage.clinic.interval import dose_mg, row_of
+from rl_drug_dosage.clinic.interval import dose_mg
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
+from rl_drug_dosage.clinic.propagators import row_of
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
