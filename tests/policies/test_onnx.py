@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.observation import observer_of
 from rl_drug_dosage.errors import BadPluginError, DependencyError, ModelFileError, OutputError
 from rl_drug_dosage.policies.adapters.onnx import METADATA
@@ -52,6 +53,22 @@ def test_every_policy_that_comes_with_the_package_exports(path):
         action, *after = session.run(None, {"observation": seen, **own})
         own = {"memory": after[0]} if after else {}
         assert np.abs(action - expected).max() <= 1e-5 * float((policy.high - policy.low).max())
+
+
+def test_the_file_holds_what_never_varied_in_training():
+    """Warfarin's baseline INR was 1.0 in every patient: 1.3 is taken for 1.0, as the policy itself does."""
+    model = load_model(MODELS / "warfarin.pt")
+    constants = model.policy.constants()
+    held = np.flatnonzero(np.isfinite(constants))
+    assert held.size
+    names = [Feature(f"input{i}", "1") for i in range(model.policy.obs_size)]
+    session = onnxruntime.InferenceSession(onnx_bytes(model, names))
+    seen = np.tile(model.policy.obs_norm.mean[: model.policy.obs_size].astype(np.float32), (2, 1))
+    seen[:, held] = constants[held]
+    seen[1, held] += 0.3
+    action = session.run(["action"], {"observation": seen})[0]
+
+    np.testing.assert_array_equal(action[0], action[1])
 
 
 @pytest.mark.parametrize("kind", POLICIES)

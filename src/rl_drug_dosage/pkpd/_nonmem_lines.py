@@ -93,7 +93,7 @@ class Line:
             return 1
         if self.number("RATE", RegimenError) and self.whole("SS", RegimenError, (0, 1, 2)):
             return 1
-        return 0 if self.has("DV") or self.whole("CENS", ObservationError, (0, 1)) else 2
+        return 0 if self.has("DV") or self.whole("CENS", ObservationError, (-1, 0, 1)) else 2
 
 
 def read_lines(path: Path, model: DrugModel) -> tuple[list[Line], list[str]]:

@@ -28,6 +28,7 @@ __all__ = [
     "dosing_policy",
     "model_path",
     "read_policy",
+    "tolerance_of",
 ]
 
 
@@ -53,7 +54,7 @@ class PpoDosing(Policy):
         if self.held:
             constant = jnp.asarray([jnp.nan if value is None else value for value in self.held], vector.dtype)
             # Compared, and not replaced: a value that is the constant keeps its bits.
-            vector = jnp.where(jnp.abs(vector - constant) > _tolerance(constant), constant, vector)
+            vector = jnp.where(jnp.abs(vector - constant) > tolerance_of(constant), constant, vector)
         arrays = jax.tree.map(jnp.asarray, self.policy)
         action, recalled = arrays.act(memory[1], vector, key if self.samples else None)
         return self.observer.prescribe(seen, action), (seen, recalled)
@@ -65,11 +66,11 @@ class PpoDosing(Policy):
         return tuple(
             f"{name} = {value:g} was always {held[name]:g} in training: the policy takes {held[name]:g} in its place"
             for name, value in facts.items()
-            if name in held and abs(value - held[name]) > _tolerance(held[name])
+            if name in held and abs(value - held[name]) > tolerance_of(held[name])
         )
 
 
-def _tolerance(constant: Any) -> Any:
+def tolerance_of(constant: Any) -> Any:
     """How far from its constant an input is still that constant."""
     return 1e-5 * (1.0 + abs(constant))
 

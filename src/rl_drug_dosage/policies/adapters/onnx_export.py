@@ -1,6 +1,7 @@
 """Trained policies as ONNX files: observation vector (and memory) in, action (and memory) out.
 
-The file contains the normaliser, the network, its GRU and the action transform. Its metadata contain the task and the
+The file contains the normaliser, the network, its GRU and the action transform, and holds inputs constant that never
+varied in the training of a scenario's policy, as `adapters.learnt` does. Its metadata contain the task and the
 names of all observation components. The observation of a record (`clinic.observation`) and the rounding of an action to
 the dose grid stay in Python, because they may need a belief or a Bayesian dose.
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.errors import DependencyError
+from rl_drug_dosage.policies.adapters.learnt import tolerance_of
 from rl_drug_dosage.policies.adapters.onnx import METADATA
 from rl_drug_dosage.ppo.model_file import Model
 from rl_drug_dosage.ppo.networks import Gru, Mlp
@@ -34,7 +36,7 @@ def onnx_bytes(model: Model, names: Sequence[Feature] = ()) -> bytes:
 
     Args:
         model: the policy and its record.
-        names: names of the observation components, for the metadata.
+        names: names of the observation components, for the metadata; given for the policies of scenarios.
 
     Raises:
         DependencyError: the package onnx is not installed.
@@ -46,7 +48,8 @@ def onnx_bytes(model: Model, names: Sequence[Feature] = ()) -> bytes:
         raise DependencyError("exporting needs onnx: install it with `pip install rl-drug-dosage[onnx]`") from None
     policy, graph = model.policy, _Graph()
     gru = policy.networks.actor_memory
-    action = _policy(graph, policy)
+    seen = _held(graph, policy, "observation") if names else "observation"
+    action = _policy(graph, policy, seen)
     graph.nodes.append(helper.make_node("Identity", [action], ["action"]))
 
     def shaped(name: str, size: int) -> Any:
@@ -100,9 +103,21 @@ class _Graph:
         return self.add("Slice", x, *edges)
 
 
-def _policy(graph: _Graph, policy: PpoPolicy) -> str:
-    """Add the output of `PpoPolicy.act` without sampling; the new memory is called ``memory_after``."""
-    n, x = policy.obs_size, "observation"
+def _held(graph: _Graph, policy: PpoPolicy, x: str) -> str:
+    """`PpoDosing.held`."""
+    constants = policy.constants()
+    varied = np.isnan(constants)
+    if varied.all():
+        return x
+    constant = graph.constant(np.where(varied, 0.0, constants))
+    tolerance = graph.constant(np.where(varied, np.inf, tolerance_of(constants)))
+    differs = graph.add("Greater", graph.add("Abs", graph.add("Sub", x, constant)), tolerance)
+    return graph.add("Where", differs, constant, x)
+
+
+def _policy(graph: _Graph, policy: PpoPolicy, x: str) -> str:
+    """Add the output of `PpoPolicy.act` for ``x``, without sampling; the new memory is called ``memory_after``."""
+    n = policy.obs_size
     if policy.norm_obs:
         moments, clip = policy.obs_norm, graph.constant(policy.clip_obs)
         x = graph.add("Sub", x, graph.constant(moments.mean[:n]))
