@@ -122,6 +122,13 @@ def test_levels_below_quantification(read):
     assert list(levels.below) == [True] * 4 + [False]
 
 
+def test_a_level_above_quantification_needs_no_dv(read):
+    levels = read("ID,TIME,AMT,DV,CENS,ULOQ,WT\n1,0,100,.,.,.,70\n1,2,.,.,-1,40,70\n").patients[0].levels
+
+    assert list(levels.value) == [40.0]
+    assert list(levels.above) == [True]
+
+
 @pytest.mark.parametrize(("carry", "wt_kg"), [("nocb", [60, 80, 80, 90, 90]), ("locf", [60, 60, 80, 80, 90])])
 def test_covariates_hold_backward_or_forward(read, carry, wt_kg):
     """At 0, 1, 2, 9 and 10 h, from records 60 (0 h), missing (1 h), 80 (2 h) and 90 (10 h)."""
