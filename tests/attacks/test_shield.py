@@ -35,7 +35,7 @@ def test_no_cap_is_crossed(name):
 
 def test_no_cap_is_crossed_where_dosing_intervals_are_chosen():
     ward = load_scenario("vancomycin")
-    dosage = dataclasses.replace(ward.dosage, intervals_h=(12.0, 6.0, 24.0, 48.0))
+    dosage = dataclasses.replace(ward.dosage, intervals_h=(12.0, 6.0, 24.0, 48.0), highest_rate_per_h=None)
 
     stand(dataclasses.replace(ward, dosage=dosage), CHUNK, 2)
 

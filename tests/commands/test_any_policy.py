@@ -70,7 +70,7 @@ def test_info_shows_a_scenario_with_what_each_number_of_an_observation_is(run):
     assert done.code == 0, done.err
     for part in (
         "14 decisions, one every 0.5 d", "vancomycin-goti2018: ", "wt_kg: unit kg, range 40 to 160",
-        "21 amounts from 0 to", "concentration (mg/L) at 2, 11 h of an interval, in 4 of 14",
+        "21 amounts from 0 to", "concentration (mg/L) at 6, 11 h of an interval, in 4 of 14",
         "window 400 to 600, unit mg h/L", "-|AUC24 - 500|/100", "25 mg/kg, then 15 mg/kg",
         "dose: 3000 mg per administration", "mipd: Bayesian dosing", "not tci: effect-site",
         "33 numbers with default options", "crcl_ml_per_min (mL/min), wt_kg (kg)", "dose_1_ago, dose_2_ago",

@@ -253,6 +253,15 @@ def test_what_is_not_asked_for_comes_from_the_drug():
     assert propofol.grid.after_dose.sum() == propofol.course.dose_times_h.size
 
 
+def test_covariates_go_by_column_and_alias_too():
+    named = plan_of(BUELGA, covariates={"wt_kg": 70.0, "crcl_ml_per_min": 80.0})
+    called = plan_of(BUELGA, covariates={"weight": 70.0, "CrCl": 80.0})
+
+    assert named.model == called.model
+    with pytest.raises(ConfigError, match="given twice"):
+        plan_of(BUELGA, covariates={"WT": 70.0, "wt_kg": 80.0})
+
+
 def test_covariates_that_depend_on_a_given_one_are_drawn_from_it():
     """Height given age (Shukla 2020's cohort draws it so): 300 patients of 15 years are taller than 300 of 3 years."""
     heights = {}

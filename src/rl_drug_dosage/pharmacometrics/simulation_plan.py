@@ -12,7 +12,7 @@ from jaxtyping import Float
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pharmacometrics.simulation_course import SampleTimes, Treatment, default_step_h, make_sample_times
 from rl_drug_dosage.pkpd import Covariate, DrugModel, Fixed, Route, make_covariates, outside_range
-from rl_drug_dosage.pkpd.same_quantity import likely_covariate
+from rl_drug_dosage.pkpd.same_quantity import read_covariates
 
 __all__ = ["Plan", "SimulationOptions", "make_plan"]
 
@@ -108,7 +108,7 @@ def make_plan(model: DrugModel, options: SimulationOptions) -> Plan:
         raise ConfigError(
             f"--sample-every {step:g} h makes more than {MOST_SAMPLES:,} samples a patient: choose a longer one"
         )
-    given = _read_covariates(model, options.covariates)
+    given = read_covariates(model.covariates, options.covariates, f"covariate of {model.name}")
     asked = _with_covariates(model, given, variability=options.variability)
     records = _record_times(asked, given, course.total_h)
     return Plan(
@@ -134,17 +134,6 @@ def _find_route(model: DrugModel, name: str | None) -> Route:
     if len(found) > 1:
         raise ConfigError(f"--route {name!r} fits {', '.join(repr(r.name) for r in found)}: write one of them out")
     return found[0]
-
-
-def _read_covariates(model: DrugModel, given: Mapping[str, object]) -> dict[str, float]:
-    known = {covariate.name: covariate for covariate in model.covariates}
-    read = {}
-    for name, value in given.items():
-        if name not in known:
-            near = likely_covariate(name, model.covariates) or ""
-            raise UnknownNameError(f"covariate of {model.name}", name, known, near=near)
-        read[name] = known[name].number(value)
-    return read
 
 
 def _with_covariates(model: DrugModel, given: Mapping[str, float], *, variability: bool) -> DrugModel:

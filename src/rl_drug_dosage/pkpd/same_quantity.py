@@ -7,12 +7,13 @@ needed.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd.description import Covariate
 from rl_drug_dosage.pkpd.quantities import SYNONYMS
 
-__all__ = ["likely_covariate", "likely_title"]
+__all__ = ["likely_covariate", "likely_title", "read_covariates"]
 
 _OTHERS = {"AAG", "ALP", "ALT", "AST", "BILI", "BMI", "BUN", "DCRCL", "EGFR", "GFR", "IBW", "PMA", "PNA", "UCR", "WBC"}
 """Columns of other quantities that data files often have."""
@@ -29,6 +30,35 @@ def likely_title(covariate: Covariate, titles: Iterable[str]) -> str | None:
 def likely_covariate(title: str, covariates: Iterable[Covariate]) -> str | None:
     """The name of the covariate that a title means."""
     return next((c.name for c in covariates if _means(title, c)), None)
+
+
+def read_covariates(
+    covariates: Sequence[Covariate], given: Mapping[str, object], kind: str = "covariate"
+) -> dict[str, float]:
+    """The covariates that were given, as numbers under their own names.
+
+    Args:
+        covariates: those that are known.
+        given: by name, column or alias, in any case; numbers or words.
+        kind: what an unknown name is none of, in the message.
+
+    Raises:
+        UnknownNameError: a covariate that is not known.
+        ConfigError: one that is given twice, under two names.
+        CovariateError: no number, or one that no patient has.
+    """
+    known = {c.name: c for c in covariates}
+    found: dict[str, float] = {}
+    spelt: dict[str, str] = {}
+    for raw, value in given.items():
+        called = [known[raw]] if raw in known else [c for c in covariates if c.is_called(raw)]
+        if len(called) != 1:
+            raise UnknownNameError(kind, raw, known, near=likely_covariate(raw, covariates) or "")
+        name = called[0].name
+        if name in found:
+            raise ConfigError(f"covariate {name!r} was given twice, as {spelt[name]!r} and {raw!r}: leave one out")
+        found[name], spelt[name] = called[0].number(value), raw
+    return found
 
 
 def _means(title: str, covariate: Covariate) -> bool:

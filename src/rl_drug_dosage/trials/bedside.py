@@ -34,11 +34,12 @@ from rl_drug_dosage.clinic.record import Record, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, Fixed, plain_number
+from rl_drug_dosage.pkpd.same_quantity import read_covariates
 from rl_drug_dosage.policies.adapters.learnt import dosing_policy, model_path
 from rl_drug_dosage.ppo.model_file import load_model
 from rl_drug_dosage.registry import POLICY, Found, is_file_reference
 from rl_drug_dosage.trials.entrants import enter
-from rl_drug_dosage.trials.plausible import check_controller, check_levels, finite_number, read_covariates
+from rl_drug_dosage.trials.plausible import check_controller, check_levels, finite_number
 from rl_drug_dosage.trials.setting import refuse_models, scenario_of, setting_for, setting_of
 from rl_drug_dosage.trials.step_policy import StepPolicy
 from rl_drug_dosage.utils.arguments import checked

@@ -1,49 +1,22 @@
 """What somebody at the bedside may tell of a patient: impossible is refused, unusual is a warning."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.units import same_unit
-from rl_drug_dosage.errors import ConfigError, UnknownNameError
-from rl_drug_dosage.pkpd import Covariate, DrugModel, check_typical_parameters, make_covariates, plain_number
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pkpd import DrugModel, check_typical_parameters, make_covariates, plain_number
 from rl_drug_dosage.pkpd.quantities import missing_code, possible_level, usual_level
 
-__all__ = ["check_controller", "check_levels", "finite_number", "level_ranges", "read_covariates"]
+__all__ = ["check_controller", "check_levels", "finite_number", "level_ranges"]
 
 _OF_LEVELS = frozenset({"trough", "peak", "nadir", "value"})
 """Metrics in the unit of the output."""
 _MANY_TIMES = 10.0
 """Times the highest limit that a scenario names, a level is probably in another unit: this project's choice."""
-
-
-def read_covariates(covariates: Sequence[Covariate], given: Mapping[str, Any]) -> dict[str, float]:
-    """The covariates that were given, as numbers under their own names.
-
-    Args:
-        covariates: what the scenario knows.
-        given: by name, column or alias; numbers or words.
-
-    Raises:
-        UnknownNameError: a covariate that the scenario does not have.
-        ConfigError: one that is given twice, under two names.
-        CovariateError: no number, or one that no patient has.
-    """
-    known = {c.name: c for c in covariates}
-    found: dict[str, float] = {}
-    spelt: dict[str, str] = {}
-    for raw, value in given.items():
-        called = [known[raw]] if raw in known else [c for c in covariates if c.is_called(raw)]
-        if len(called) != 1:
-            raise UnknownNameError("covariate", raw, known)
-        name = called[0].name
-        if name in found:
-            raise ConfigError(f"covariate {name!r} was given twice, as {spelt[name]!r} and {raw!r}: leave one out")
-        found[name], spelt[name] = called[0].number(value), raw
-    return found
 
 
 def check_controller(
