@@ -210,6 +210,8 @@ WRONG = [
     ("ID,TIME,AMT,RATE,DV,WT\n1,0,100,-2,.,70\n", RegimenError, "line 2, RATE = '-2'"),
     ("ID,TIME,AMT,RATE,DUR,DV,WT\n1,0,100,25,4,.,70\n", RegimenError, "both a rate and a duration; give one"),
     ("ID,TIME,AMT,II,ADDL,DV,WT\n1,0,100,.,3,.,70\n", RegimenError, "additional doses without an interval"),
+    ("ID,TIME,AMT,II,ADDL,DV,WT\n1,0,100,12,1e308,.,70\n", RegimenError, "give at most 100,000"),
+    ("ID,TIME,AMT,RATE,II,SS,DV,WT\n1,0,1000,0.001,0.001,1,.,70\n", RegimenError, "1e+09 infusions run at one time"),
     ("ID,TIME,AMT,II,ADDL,DV,WT\n1,0,100,12,1.5,.,70\n", RegimenError, "line 2, ADDL = '1.5': allowed are whole"),
     ("ID,TIME,AMT,II,ADDL,DV,WT\n1,0,100,12,0,.,70\n", RegimenError, "line 2, II = '12': an interval without ADDL"),
     ("ID,TIME,AMT,II,SS,DV,WT\n1,0,100,12,3,.,70\n", RegimenError, "line 2, SS = '3': allowed are 0, 1, 2"),

@@ -46,6 +46,14 @@ def test_what_lies_in_the_folder_stays_and_files_of_the_same_name_are_replaced(t
     assert (tmp_path / "out" / "a.json").read_bytes() == b"1"
 
 
+def test_what_a_killed_process_left_is_no_file_of_the_user_s(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".0123456789abcdef.tmp").write_text("half")
+    (tmp_path / "out" / ".mine.tmp").write_text("mine")
+    publish(tmp_path / "out", FILES)
+    assert _names(tmp_path / "out") == {*FILES, ".mine.tmp"}
+
+
 def test_a_folder_keeps_its_access_rights(tmp_path):
     """What nobody else may read stays so."""
     (tmp_path / "out").mkdir(mode=0o700)

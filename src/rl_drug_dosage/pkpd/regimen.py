@@ -88,6 +88,10 @@ _ROW_FIELDS = (
 _MARK_FIELDS = ("mark_row", "mark_reset", "mark_steady")
 
 
+_MOST_ROWS = 100_000
+"""Doses that one record may stand for: one a minute for ten weeks. More is a slip, and would fill the memory."""
+
+
 def every(dose: Dose, interval_h: float, count: int) -> tuple[Dose, ...]:
     """The same dose ``count`` times, one every ``interval_h``, as separate records."""
     return tuple(dataclasses.replace(dose, time_h=dose.time_h + i * interval_h) for i in range(count))
@@ -133,6 +137,16 @@ def _check(dose: Dose, row: int, structure: Structure) -> None:
             "additional doses without an interval",
             "give interval_h > 0",
         ),
+        (
+            dose.additional > _MOST_ROWS,
+            f"additional is {dose.additional:g}",
+            f"give at most {_MOST_ROWS:,}",
+        ),
+        (
+            steady and not constant and _running_h(dose) > _MOST_ROWS * dose.interval_h > 0,
+            f"at steady state {_running_h(dose) / (dose.interval_h or 1.0):.3g} infusions run at one time",
+            f"give an interval of which at most {_MOST_ROWS:,} fit into an infusion",
+        ),
         (dose.steady_state not in {0, 1, 2}, f"steady_state is {dose.steady_state}", "allowed are 0, 1 and 2"),
         (
             steady and not constant and (dose.interval_h == 0 or dose.amount_mg == 0),
@@ -150,12 +164,16 @@ def _check(dose: Dose, row: int, structure: Structure) -> None:
             refuse(what, remedy)
 
 
+def _running_h(dose: Dose) -> float:
+    """How long its infusion lasts; 0 for a bolus."""
+    return dose.duration_h or (dose.amount_mg / dose.rate_mg_per_h if dose.rate_mg_per_h else 0.0)
+
+
 def _rows(dose: Dose, cutoff_h: float) -> list[tuple[float, int]]:
     """(time, cycle) of every row that a record expands to: the dose, steady-state remainders, additional doses."""
     rows = [(dose.time_h, 0)]
     if dose.steady_state and dose.interval_h > 0:
-        infusion_h = dose.duration_h or (dose.amount_mg / dose.rate_mg_per_h if dose.rate_mg_per_h else 0.0)
-        rows += [(dose.time_h, c) for c in range(1, math.ceil(infusion_h / dose.interval_h) + 1)]
+        rows += [(dose.time_h, c) for c in range(1, math.ceil(_running_h(dose) / dose.interval_h) + 1)]
     times = (dose.time_h + (i + 1) * dose.interval_h for i in range(int(dose.additional)))
     return rows + [(time, 0) for time in times if time < cutoff_h]
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from rl_drug_dosage.errors import OutputError
 
-__all__ = ["atomic_write", "flush_folder", "prepare_folder", "swept"]
+__all__ = ["atomic_write", "flush_folder", "prepare_folder", "remove_leftovers", "swept"]
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
@@ -38,6 +41,14 @@ def prepare_folder(folder: Path, names: Iterable[str] = ()) -> Path:
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"cannot write to output folder {folder}: {reason}; choose another --output-dir") from None
     return folder
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the hidden files that killed processes left; only for a folder in which nobody else writes."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                path.unlink()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rl_drug_dosage.errors import OutputError
-from rl_drug_dosage.utils.files import atomic_write, flush_folder
+from rl_drug_dosage.utils.files import atomic_write, flush_folder, remove_leftovers
 from rl_drug_dosage.utils.lock import LOCK_FILE
 
 __all__ = ["publish"]
@@ -17,8 +17,9 @@ __all__ = ["publish"]
 def publish(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     """Put all files into a folder.
 
-    They are written beside it first. A folder that is new, or that holds nothing but its lock, is then renamed to its
-    place, all files at once. In a folder that holds something else they are renamed one right after the other.
+    The caller holds the folder's lock. Files are written beside it first. A folder that is new, or that holds nothing
+    but its lock, is then renamed to its place, all files at once. In a folder that holds something else they are
+    renamed one right after the other. What killed processes have left goes.
 
     Args:
         folder: made where it is missing; files of these names are replaced.
@@ -32,6 +33,7 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     """
     staged = folder.parent / f".{secrets.token_hex(8)}.tmp"
     try:
+        remove_leftovers(folder)
         staged.mkdir(parents=True)
         for name, content in files.items():
             atomic_write(staged / name, content)
