@@ -149,10 +149,10 @@ DRUGS = {
         '8.0, 15.0, "mg h/L"',
         "targets[0].unit is 'mg h/L', of the trough",
     ),
-    "an error of no kind": ('"combined2"', '"combined3"', "residual error: kind is 'combined3'; allowed: additive"),
+    "an error of no kind": ('"combined2"', '"combined3"', "Residual: kind is 'combined3'; allowed: additive"),
     "a target on no metric": ('"trough"', '"through"', "metric is 'through'; allowed: trough"),
-    "a number that is a text": ("Param(4.0,", 'Param("4.0",', "thetas.cl.value is '4.0'; allowed: a finite number"),
-    "a number that is complex": ("Param(4.0,", "Param(4j,", "thetas.cl.value is 4j; allowed: a finite number"),
+    "a number that is a text": ("Param(4.0,", 'Param("4.0",', "Param: value is '4.0'; allowed: a number"),
+    "a number that is complex": ("Param(4.0,", "Param(4j,", "Param: value is 4j; allowed: a number"),
     "two covariates of one name": (
         'name="wt_kg"',
         'name="crcl_ml_per_min"',
@@ -294,7 +294,7 @@ def nothing(*_):
         ({"label": lambda facts, record: facts["wt_kg"] * jnp.nan}, "label gives nan mg for the typical patient"),
         ({"reward": nothing}, "reward gives nothing"),
         ({"reward": lambda: 1.0}, "reward cannot be called with judged: too many positional arguments"),
-        ({"label": 500.0}, "label cannot be called with covariates, record: 500.0 is not a callable object"),
+        ({"label": 500.0}, "label is 500.0; allowed: a function"),
         ({"reward": lambda judged: judged.metrics[0]}, r"reward gives an array of shape \(1,\)"),
         ({"clocks": (Clock("time_h", nothing),)}, r"clocks\[0\].value of 'time_h' gives nothing"),
         (

@@ -10,6 +10,7 @@ from rl_drug_dosage.pkpd._errors import CovariateError
 from rl_drug_dosage.pkpd.distributions import Categorical, Distribution, Fixed
 from rl_drug_dosage.pkpd.quantities import fits_quantity, missing_code, possible_range
 from rl_drug_dosage.utils.frozen import FrozenMapping
+from rl_drug_dosage.utils.typed_fields import typed_fields
 
 __all__ = ["Covariate", "plain_number"]
 
@@ -40,6 +41,7 @@ def _open(low: float, unit: str) -> str:
     return f"at least 0 {unit}" if low == 0 else f"above 0 {unit}"
 
 
+@typed_fields(CovariateError)
 @dataclass(frozen=True)
 class Covariate:
     """A patient covariate used by the model.

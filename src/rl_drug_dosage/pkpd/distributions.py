@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.pkpd._errors import DrugModelError
+from rl_drug_dosage.utils.typed_fields import typed_fields
 
 __all__ = [
     "Categorical",
@@ -34,6 +35,7 @@ def _resolve(number: Number, drawn: Mapping[str, Array]) -> Array:
     return jnp.asarray(number(drawn) if callable(number) else number, dtype=float)
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Normal:
     """N(mean, sd^2), truncated."""
@@ -48,6 +50,7 @@ class Normal:
         return jnp.clip(mean + sd * standard, low, high)
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class LogNormal:
     """ln x ~ N(ln median, log_sd^2), truncated."""
@@ -62,6 +65,7 @@ class LogNormal:
         return jnp.clip(median * jnp.exp(log_sd * jax.random.truncated_normal(key, edges[0], edges[1])), low, high)
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Uniform:
     """Uniform over [low, high]: the covariate's range, or narrower limits if given."""
@@ -76,6 +80,7 @@ class Uniform:
         return jax.random.uniform(key, (), minval=low, maxval=high)
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Categorical:
     """One of ``values`` with ``probabilities``."""
@@ -96,6 +101,7 @@ class Categorical:
         return jax.random.choice(key, jnp.asarray(self.values, dtype=float), p=weights / weights.sum())
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Fixed:
     """Always the same value."""
@@ -107,6 +113,7 @@ class Fixed:
         return jnp.asarray(self.value, dtype=float)
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Derived:
     """Computed from the covariates drawn before it, clipped to the published range."""
@@ -118,6 +125,7 @@ class Derived:
         return jnp.clip(jnp.asarray(self.function(drawn), dtype=float), low, high)
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Resampled:
     """A column of a table of patients: all columns of a patient come from one row, each row as likely as another.

@@ -137,6 +137,11 @@ def _targets(model: "DrugModel") -> Iterator[Fault]:
         if not same_unit(target.unit, asked) and not (target.metric == "time_above" and target.unit == "%"):
             came = f"targets[{i}].unit is {target.unit!r}, of the {target.metric} of {output.name!r}"
             yield Fault(came, asked, "convert the window, or correct the unit")
+        for place, low, high in target.edges():
+            given = [edge for edge in (low, high) if edge is not None]
+            if not all(map(math.isfinite, given)) or given != sorted(set(given)):
+                came = f"targets[{i}].{place}low is {low}, and {place}high is {high} {target.unit}"
+                yield Fault(came, "finite edges, the lower one first", "correct them")
 
 
 def _dosing(model: "DrugModel") -> Iterator[Fault]:
@@ -157,8 +162,9 @@ def _dosing(model: "DrugModel") -> Iterator[Fault]:
     grid = dosing.amounts_mg
     if not grid or list(grid) != sorted(set(grid)) or not 0 <= grid[0] <= grid[-1] < math.inf:
         yield Fault(f"dosing.amounts_mg is {grid}", "ascending amounts from 0 mg on", "sort it")
-    if not 0 <= dosing.usual_dose_mg < math.inf:
-        yield Fault(f"dosing.usual_dose_mg is {dosing.usual_dose_mg}", "an amount of at least 0 mg", "correct it")
+    elif not grid[0] <= dosing.usual_dose_mg <= grid[-1]:
+        allowed = f"from {grid[0]:g} to {grid[-1]:g} mg, the amounts of amounts_mg"
+        yield Fault(f"dosing.usual_dose_mg is {dosing.usual_dose_mg}", allowed, "correct it, or add it to them")
 
 
 def _functions(model: "DrugModel") -> Iterator[Fault]:
