@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_drug_dosage.pkpd._errors import DrugModelError
 from rl_drug_dosage.pkpd.answers import Fault, answer_of, mapping_fault, not_finite, number_fault
 from rl_drug_dosage.pkpd.covariate import Covariate
 from rl_drug_dosage.pkpd.description import Residual, Values, central_concentration
-from rl_drug_dosage.pkpd.distributions import Distribution, functions_of
+from rl_drug_dosage.pkpd.distributions import Distribution, functions_of, misplaced
 from rl_drug_dosage.pkpd.parameter_units import POSITIVE, PREFIXES, fits_name, parameter_unit
 from rl_drug_dosage.pkpd.quantities import fits_output
 from rl_drug_dosage.pkpd.units import metric_unit, per_mg_per_l, same_unit
@@ -70,6 +71,7 @@ def distribution_faults(
     """
     with jax.ensure_compile_time_eval():
         before = {name: jnp.asarray(value, dtype=float) for name, value in drawn.items()}
+        numbers: dict[str, float] = {}
         for field, function in functions_of(distribution):
             what = f"{at}.{field} of {covariate.name!r}"
             value, fault = answer_of(what, function, {"covariates": before}, before)
@@ -78,6 +80,17 @@ def distribution_faults(
                 fault = Fault(f"{what} gives {value} for typical patients", "a finite number", "correct the function")
             if fault is not None:
                 yield fault
+                return
+            numbers[field] = float(value)
+    try:
+        came, part = misplaced(distribution, numbers, covariate.low, covariate.high)
+    except DrugModelError as error:
+        came, _, allowed = str(error).partition("; allowed: ")
+        yield Fault(f"{at} of {covariate.name!r} gives for typical patients a {came}", *allowed.split("; ", 1))
+        return
+    if came:
+        within = f"{part} from {covariate.low:g} to {covariate.high:g} {covariate.unit}"
+        yield Fault(f"{at} of {covariate.name!r} is {came}", within, "correct it, or the covariate's low and high")
 
 
 def _numbers(model: "DrugModel") -> Iterator[Fault]:
