@@ -392,6 +392,47 @@ def test_a_label_that_is_no_number_for_some_patients_is_told_by_the_trial(run):
     assert not Path("benchmark-task").exists()
 
 
+NAN = """import jax.numpy as jnp
+
+
+def mine(judged):
+    return jnp.where(judged.interval == 1, jnp.nan, 0.0)
+"""
+
+
+def test_a_reward_that_is_no_number_later_on_is_named_by_train(run):
+    assert run("new", "drug", "mine").code == 0
+    assert run("new", "scenario", "task", "--drug", "mine.py").code == 0
+    Path("own.py").write_text(NAN)
+    changed("task.toml", 'reward = "goal"', 'reward = "own.py:mine"')
+
+    found = run("train", "--scenario", "task.toml", *TINY)
+    assert found.code == 3
+    said = "the reward of the rollout is not finite (the function 'mine' of own.py, line 4)"
+    assert said in found.err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("body", ["1.0 if judged.amount > 3 else 0.0", "np.log(judged.amount)", "float(judged.amount)"])
+def test_a_function_that_looks_at_a_traced_number_is_told_what_to_use(run, body):
+    assert run("new", "drug", "mine").code == 0
+    assert run("new", "scenario", "task", "--drug", "mine.py").code == 0
+    Path("own.py").write_text(f"import numpy as np\n\n\ndef mine(judged):\n    return {body}\n")
+    changed("task.toml", 'reward = "goal"', 'reward = "own.py:mine"')
+
+    found = run("check", "task.toml")
+    refused(found, "own.py", "use jax.numpy and jnp.where in place of numpy and if")
+    assert "VmapTracer" not in found.err
+    assert "DynamicJaxprTracer" not in found.err
+
+
+def test_parameters_that_look_at_a_covariate_are_told_what_to_use(run):
+    assert run("new", "drug", "mine").code == 0
+    changed("mine.py", CLEARANCE, f"{CLEARANCE} if covariates['wt_kg'] > 3 else 4.0")
+    found = run("simulate", "--drug", "./mine.py", "--patients", "2", "--output-dir", "out")
+    refused(found, "mine.py", "use jax.numpy and jnp.where in place of numpy and if")
+    assert "VmapTracer" not in found.err
+
+
 def nothing(*_):
     return None
 
