@@ -38,6 +38,9 @@ _LONGEST = 400
 _MODULE = re.compile(r"\brldd_user_[0-9a-f]{12}_")
 _FILTERED = " -------------------- For simplicity, JAX has removed"
 """What JAX adds to errors about their traceback, which is not shown."""
+_TRACED = frozenset({"ConcretizationTypeError", "TracerArrayConversionError", "TracerIntegerConversionError"})
+"""Classes of JAX's errors about a number that a compiled function cannot look at."""
+_JARGON = re.compile(r"\s+(?:This \w*Tracer|The problem arose|The error occurred|See https?:)")
 
 
 class RlDrugDosageError(Exception):
@@ -126,4 +129,6 @@ def in_one_line(error: BaseException) -> str:
     # For a syntax error, the lines before show its location, which callers report themselves.
     text = " ".join(" ".join(lines[-2:] if isinstance(error, SyntaxError) else lines).split())
     text = _MODULE.sub("", text).partition(_FILTERED)[0].strip()
+    if _TRACED & {kind.__name__ for kind in type(error).__mro__}:
+        return f"{_JARGON.split(text)[0].rstrip('.')}; use jax.numpy and jnp.where in place of numpy and if"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

@@ -291,6 +291,34 @@ def test_a_fault_of_a_scenario_is_caught(fault):
     assert_said(check_scenario, make, field)
 
 
+@pytest.mark.parametrize(
+    ("unit", "value", "factor", "said"),
+    [
+        ("mL/min", 75.0, 1.0, "about 4.5 L/h"),
+        ("mL/min", 75.0, 0.06, ""),
+        ("L/day", 108.0, 1.0, "about 4.5 L/h"),
+        ("L/day", 108.0, 1.0 / 24.0, ""),
+        ("L/h/kg", 0.06, 4.5 / DRUG.typical()["cl"], "a number in L/h"),
+        ("L/h/kg", 0.06, 70.0, ""),
+        ("L/h", 4.5, 1.0, ""),
+    ],
+)
+def test_a_clearance_that_is_not_converted_is_a_warning(unit, value, factor, said):
+    """Creatinine clearance changes that of the typical patient by two fifths, which does not hide it."""
+    assert DRUG.thetas["cl"].value == 4.5
+    thetas = {**DRUG.thetas, "cl": Param(value, unit, "Table 2", "clearance")}
+    report = check_drug(drug(thetas=thetas, parameters=parameters_times(lambda covariates: factor)), level="declared")
+    found = [str(warning) for warning in report.warnings if warning.field == "thetas.cl.unit"]
+    assert len(found) == bool(said)
+    assert all(said in warning for warning in found)
+
+
+def test_a_variation_in_percent_called_a_fraction_is_a_warning():
+    size = Param(30.0, "1", "Table 2", "between-subject variability")
+    report = check_drug(drug(etas=(Eta("cl", size, "cv_exact"),), correlations=()), level="declared")
+    assert "etas[0].size: 30 1, a coefficient of variation of 3000%" in str(report.warnings[0])
+
+
 def test_the_scenario_without_a_fault_passes():
     assert check_scenario(SCENARIO).ok
 

@@ -50,7 +50,7 @@ def test_a_drug_of_ones_own_is_checked_and_drawn(check, file, tmp_path):
     assert result.exit_code == 0
     assert "drug gentamicin-mine (" in result.stdout
     assert "passed  mass balance holds" in result.stdout
-    assert "15 passed, 0 failed, 0 warnings, 0 not run" in result.stdout
+    assert "16 passed, 0 failed, 0 warnings, 0 not run" in result.stdout
     assert result.stdout.splitlines()[-1].endswith("check-gentamicin-mine.png")
     assert picture(tmp_path, "gentamicin-mine").std() > 0
 

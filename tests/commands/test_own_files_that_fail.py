@@ -156,7 +156,7 @@ def test_training_names_what_is_wrong_with_the_drug_file(run, option):
             'Param(4.0, "mg/L"',
             "thetas.cl.unit is 'mg/L'; allowed: L/h or L/h/kg, as a clearance has",
         ),
-        ('kind="cv_exact"', 'kind="cv_exct"', "eta on 'cl': kind is 'cv_exct'; allowed: var, sd, cv_exact, cv_approx"),
+        ('kind="cv_exact"', 'kind="cv_exct"', "Eta 'cl': kind is 'cv_exct'; allowed: var, sd, cv_exact, cv_approx"),
         ('Param(30.0, "%"', 'Param(30.0, "L"', "eta on 'cl': size is a coefficient of variation in 'L'; allowed: %, 1"),
     ],
 )

@@ -149,10 +149,10 @@ DRUGS = {
         '8.0, 15.0, "mg h/L"',
         "targets[0].unit is 'mg h/L', of the trough",
     ),
-    "an error of no kind": ('"combined2"', '"combined3"', "residual error: kind is 'combined3'; allowed: additive"),
+    "an error of no kind": ('"combined2"', '"combined3"', "Residual: kind is 'combined3'; allowed: additive"),
     "a target on no metric": ('"trough"', '"through"', "metric is 'through'; allowed: trough"),
-    "a number that is a text": ("Param(4.0,", 'Param("4.0",', "thetas.cl.value is '4.0'; allowed: a finite number"),
-    "a number that is complex": ("Param(4.0,", "Param(4j,", "thetas.cl.value is 4j; allowed: a finite number"),
+    "a number that is a text": ("Param(4.0,", 'Param("4.0",', "Param: value is '4.0'; allowed: a number"),
+    "a number that is complex": ("Param(4.0,", "Param(4j,", "Param: value is 4j; allowed: a number"),
     "two covariates of one name": (
         'name="wt_kg"',
         'name="crcl_ml_per_min"',
@@ -164,6 +164,113 @@ DRUGS = {
         "low=200.0",
         "low of covariate 'crcl_ml_per_min' is 200 mL/min, above its high, 150",
     ),
+    "a weight drawn with an sd below 0": (
+        WEIGHT,
+        "Normal(75.0, -15.0)",
+        "Normal: sd is -15; allowed: a number above 0",
+    ),
+    "a weight drawn far from its range": (
+        WEIGHT,
+        "Normal(8000.0, 15.0)",
+        "covariates[1].distribution of 'wt_kg' is a Normal with mean = 8000, sd = 15; allowed: at least 0.1% of it",
+    ),
+    "a weight drawn with an sd below 0 given others": (
+        WEIGHT,
+        "Normal(75.0, lambda drawn: -0.15 * drawn['crcl_ml_per_min'])",
+        "distribution of 'wt_kg' gives for typical patients a Normal: sd is -15; allowed: a number above 0",
+    ),
+    "a weight drawn far from its range given others": (
+        WEIGHT,
+        "Normal(lambda drawn: 80.0 * drawn['crcl_ml_per_min'], 15.0)",
+        "'wt_kg' is a Normal with mean = 8000, sd = 15; allowed: at least 0.1% of it from 40 to 150 kg",
+    ),
+    "a weight drawn between edges upside down": (
+        WEIGHT,
+        "Uniform(90.0, 60.0)",
+        "Uniform: low is 90, and high is 60; allowed: low below high",
+    ),
+    "a weight drawn between edges beyond its range": (
+        WEIGHT,
+        "Uniform(200.0, 300.0)",
+        "'wt_kg' is a Uniform with low = 200, high = 300; allowed: some of it from 40 to 150 kg",
+    ),
+    "a weight drawn with a log-scale sd in percent": (
+        WEIGHT,
+        "LogNormal(75.0, 40.0)",
+        "LogNormal: log_sd is 40; allowed: a number above 0, at most 3",
+    ),
+    "a weight drawn around a median below 0": (
+        WEIGHT,
+        "LogNormal(-90.0, 0.4)",
+        "LogNormal: median is -90; allowed: a number above 0",
+    ),
+    "a weight drawn far from its range on the log scale": (
+        WEIGHT,
+        "LogNormal(75000.0, 0.4)",
+        "'wt_kg' is a LogNormal with median = 75000, log_sd = 0.4; allowed: at least 0.1%",
+    ),
+    "categories with a probability below 0": (
+        WEIGHT,
+        "Categorical((60.0, 90.0), (1.5, -0.5))",
+        "Categorical: probabilities[0] is 1.5; allowed: from 0 to 1",
+    ),
+    "categories whose probabilities are not whole": (
+        WEIGHT,
+        "Categorical((60.0, 90.0), (0.5, 0.6))",
+        "give one for each, adding up to 1",
+    ),
+    "a category beyond the range": (
+        WEIGHT,
+        "Categorical((60.0, 900.0), (0.5, 0.5))",
+        "'wt_kg' is a Categorical with the value 900; allowed: values from 40 to 150 kg",
+    ),
+    "a covariate in the column of levels": (
+        'column="WT"',
+        'column="dv"',
+        "column of covariate 'wt_kg' is 'dv', a column that data files have for something else; allowed: any but ADDL",
+    ),
+    "a covariate called as a column that is written": ('column="WT"', 'column="IPRED"', "allowed: any but ADDL"),
+    "a usual dose above the grid": (
+        "usual_dose_mg=700.0",
+        "usual_dose_mg=7000.0",
+        "dosing.usual_dose_mg is 7000.0; allowed: from 0 to 2000 mg",
+    ),
+    "a target upside down": (
+        '8.0, 15.0, "mg/L"',
+        '15.0, 8.0, "mg/L"',
+        "targets[0].low is 15.0, and high is 8.0 mg/L; allowed: finite edges, the lower one first",
+    ),
+    "a target without an edge": (
+        '8.0, 15.0, "mg/L"',
+        'None, None, "mg/L"',
+        "target on 'concentration': low and high are None; allowed: an edge",
+    ),
+    "a target whose edge is a text": (
+        '8.0, 15.0, "mg/L"',
+        '"8", 15.0, "mg/L"',
+        "Target 'concentration': low is '8'; allowed: a number or None",
+    ),
+    "an eta below 0": ('Param(30.0, "%"', 'Param(-30.0, "%"', "eta on 'cl': size is -30 %; allowed: above 0"),
+    "an error below 0": (
+        'Param(15.0, "%"',
+        'Param(-15.0, "%"',
+        "residual error 'combined2': proportional is -15 %; allowed: at least 0",
+    ),
+    "a theta that is a bare number": (
+        '"q": Param(',
+        '"q": 3.0, "q_not": Param(',
+        "thetas['q'] is 3.0; allowed: a Param",
+    ),
+    "limits of use that are a text": (
+        'limits_of_use=("invented numbers: not for any patient",)',
+        'limits_of_use=("invented numbers: not for any patient")',
+        "limits_of_use is 'invented numbers: not for any patient'; allowed: a tuple of texts",
+    ),
+    "a field that there is not": (
+        'column="WT"',
+        'colum="WT"',
+        "unknown field of Covariate 'colum': did you mean 'column'?",
+    ),
     "a typical value beyond its range": ("typical=100.0", "typical=160.0", "is 160; allowed: from 20 to 150 mL/min"),
 }
 
@@ -174,7 +281,9 @@ def test_a_drug_file_is_refused_at_every_door(run, fault):
     assert run("new", "drug", "mine").code == 0
     assert run("new", "scenario", "task", "--drug", "mine.py").code == 0
     changed("mine.py", before, after)
-    changed("mine.py", "    Covariate,", "    Covariate,\n    Derived,\n    LinearSystem,")
+    changed(
+        "mine.py", "    Covariate,", "    Categorical,\n    Covariate,\n    Derived,\n    LinearSystem,\n    Uniform,"
+    )
     changed("mine.py", "SOURCE =", "import jax.numpy as jnp\n\nSOURCE =")
     doors = [
         ("simulate", "--drug", "./mine.py", "--patients", "2", "--output-dir", "out"),
@@ -283,6 +392,47 @@ def test_a_label_that_is_no_number_for_some_patients_is_told_by_the_trial(run):
     assert not Path("benchmark-task").exists()
 
 
+NAN = """import jax.numpy as jnp
+
+
+def mine(judged):
+    return jnp.where(judged.interval == 1, jnp.nan, 0.0)
+"""
+
+
+def test_a_reward_that_is_no_number_later_on_is_named_by_train(run):
+    assert run("new", "drug", "mine").code == 0
+    assert run("new", "scenario", "task", "--drug", "mine.py").code == 0
+    Path("own.py").write_text(NAN)
+    changed("task.toml", 'reward = "goal"', 'reward = "own.py:mine"')
+
+    found = run("train", "--scenario", "task.toml", *TINY)
+    assert found.code == 3
+    said = "the reward of the rollout is not finite (the function 'mine' of own.py, line 4)"
+    assert said in found.err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("body", ["1.0 if judged.amount > 3 else 0.0", "np.log(judged.amount)", "float(judged.amount)"])
+def test_a_function_that_looks_at_a_traced_number_is_told_what_to_use(run, body):
+    assert run("new", "drug", "mine").code == 0
+    assert run("new", "scenario", "task", "--drug", "mine.py").code == 0
+    Path("own.py").write_text(f"import numpy as np\n\n\ndef mine(judged):\n    return {body}\n")
+    changed("task.toml", 'reward = "goal"', 'reward = "own.py:mine"')
+
+    found = run("check", "task.toml")
+    refused(found, "own.py", "use jax.numpy and jnp.where in place of numpy and if")
+    assert "VmapTracer" not in found.err
+    assert "DynamicJaxprTracer" not in found.err
+
+
+def test_parameters_that_look_at_a_covariate_are_told_what_to_use(run):
+    assert run("new", "drug", "mine").code == 0
+    changed("mine.py", CLEARANCE, f"{CLEARANCE} if covariates['wt_kg'] > 3 else 4.0")
+    found = run("simulate", "--drug", "./mine.py", "--patients", "2", "--output-dir", "out")
+    refused(found, "mine.py", "use jax.numpy and jnp.where in place of numpy and if")
+    assert "VmapTracer" not in found.err
+
+
 def nothing(*_):
     return None
 
@@ -294,7 +444,7 @@ def nothing(*_):
         ({"label": lambda facts, record: facts["wt_kg"] * jnp.nan}, "label gives nan mg for the typical patient"),
         ({"reward": nothing}, "reward gives nothing"),
         ({"reward": lambda: 1.0}, "reward cannot be called with judged: too many positional arguments"),
-        ({"label": 500.0}, "label cannot be called with covariates, record: 500.0 is not a callable object"),
+        ({"label": 500.0}, "label is 500.0; allowed: a function"),
         ({"reward": lambda judged: judged.metrics[0]}, r"reward gives an array of shape \(1,\)"),
         ({"clocks": (Clock("time_h", nothing),)}, r"clocks\[0\].value of 'time_h' gives nothing"),
         (
@@ -378,6 +528,31 @@ def test_units_of_quantities(column, unit, fits):
         ("# [shield]\n# factor = 2", '[shield]\nfactor = "x"', "task.toml: [shield] factor must be a number, not 'x'"),
         ("[schedule]", "shield = 3\n[schedule]", "task.toml: [shield] must be a table, not 3"),
         ('harms]]\nname = "above 15 mg/L"', "harms]]\nname = 3", "[[goal.harms]] number 1 name must be a text"),
+        *(
+            ("# [cohort]\n", f"[cohort]\nwt_kg = {{distribution = {{{drawn}}}}}\n", said)
+            for drawn, said in (
+                (
+                    'kind = "uniform", low = 90, high = 60',
+                    "[cohort.wt_kg] distribution: Uniform: low is 90, and high is 60",
+                ),
+                (
+                    'kind = "uniform", low = 200, high = 300',
+                    "'wt_kg' is a Uniform with low = 200, high = 300; allowed: some",
+                ),
+                ('kind = "normal", mean = 80, sd = -15', "Normal: sd is -15; allowed: a number above 0"),
+                (
+                    'kind = "normal", mean = 8000, sd = 15',
+                    "'wt_kg' is a Normal with mean = 8000, sd = 15; allowed: at least",
+                ),
+                ('kind = "categorical", values = [60, 90], probabilities = [1.5, -0.5]', "probabilities[0] is 1.5"),
+                (
+                    'kind = "categorical", values = [6, 90], probabilities = [0.5, 0.5]',
+                    "with the value 6; allowed: values",
+                ),
+                ('kind = "log-normal", median = 80, log_sd = 40', "log_sd is 40; allowed: a number above 0, at most 3"),
+                ('kind = "log-normal", median = -90, log_sd = 0.4', "median is -90; allowed: a number above 0"),
+            )
+        ),
         ("# [cohort]\n", "[cohort.wt_kg]\ntypical = 500\n", "of 'wt_kg' is 500; allowed: from 40 to 150 kg"),
     ],
 )

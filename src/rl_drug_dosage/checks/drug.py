@@ -12,6 +12,7 @@ import numpy as np
 
 from rl_drug_dosage.checks.declared import area_of_target, covariates_of, sourced_target, windows_of
 from rl_drug_dosage.checks.drug_laws import QUICK_LAWS, THOROUGH_LAWS
+from rl_drug_dosage.checks.drug_units import typical_values_are_converted
 from rl_drug_dosage.checks.report import (
     OWN,
     Check,
@@ -46,6 +47,8 @@ __all__ = ["check_drug"]
 
 _DRAWN = 200
 _KEY = 3
+_HIGHEST_CV = 3.0
+"""This project's own: beyond it, a number in percent was given as a fraction."""
 
 
 @checked
@@ -145,6 +148,9 @@ def _random_effects_are_positive_definite(drug: DrugModel) -> Iterable[Finding]:
         for i, eta in enumerate(getattr(drug, group)):
             if not eta.size.value > 0:
                 yield wrong(f"{group}[{i}].size", f"{eta.size.value:g}", "above 0", "leave the eta out")
+            if eta.kind.startswith("cv") and eta.size.fraction() > _HIGHEST_CV:
+                came = f"{eta.size.value:g} {eta.size.unit}, a coefficient of variation of {eta.size.fraction():.0%}"
+                yield doubt(f"{group}[{i}].size", came, f"up to {_HIGHEST_CV:.0%}", "give the unit %, or a fraction")
         matrix = matrix_of(drug)
         if matrix.size and not np.linalg.eigvalsh(matrix).min() > 0:
             field = group.replace("etas", "correlations")
@@ -268,4 +274,9 @@ _DECLARED = (
     _random_effects_are_positive_definite,
     _doses_can_be_prescribed,
 )
-_COMPUTED = (_parameters_are_positive_everywhere, _drawn_patients_are_sensible, _outputs_read_what_the_model_holds)
+_COMPUTED = (
+    typical_values_are_converted,
+    _parameters_are_positive_everywhere,
+    _drawn_patients_are_sensible,
+    _outputs_read_what_the_model_holds,
+)

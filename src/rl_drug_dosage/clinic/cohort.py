@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rl_drug_dosage.errors import UnknownNameError
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import Covariate, DrugModel
 from rl_drug_dosage.pkpd.distributions import Distribution
 from rl_drug_dosage.registry import load_drug
+from rl_drug_dosage.utils.typed_fields import typed_fields
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.scenario import Scenario
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Drawn", "completed", "covariates_of", "drawn"]
 
 
+@typed_fields(ConfigError)
 @dataclass(frozen=True)
 class Drawn:
     """What a cohort has of its own in a covariate of a drug model; None: as in the drug's file.

@@ -10,6 +10,7 @@ from rl_drug_dosage.clinic.units import is_per, same_unit
 from rl_drug_dosage.clinic.ward import Dosage
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Covariate, Values
+from rl_drug_dosage.utils.typed_fields import typed_fields
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.record import Record
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["LabelRule", "usual_dose"]
 
 
+@typed_fields(ConfigError)
 @dataclass(frozen=True)
 class LabelRule:
     """The same dose at every decision, with an optional different first dose.

@@ -37,6 +37,7 @@ from rl_drug_dosage.pkpd.description import Metric
 from rl_drug_dosage.pkpd.distributions import Distribution
 from rl_drug_dosage.registry import DRUG, is_file_reference, load_drug
 from rl_drug_dosage.utils.by_value import ByValue
+from rl_drug_dosage.utils.typed_fields import ALSO, typed_fields
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.record import Record
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 
+@typed_fields(ConfigError)
 @dataclass(frozen=True)
 class Harm:
     """An event to be counted: a metric beyond a limit in an interval.
@@ -78,6 +80,7 @@ class Harm:
             raise ConfigError(f"harm {self.name!r} needs above or below, not {self.above} and {self.below}")
 
 
+@typed_fields(ConfigError)
 @dataclass(frozen=True)
 class Goal:
     """What the task is about. A patient's attainment is the share of judged intervals (or points) in every window.
@@ -157,6 +160,7 @@ Reward = Callable[[Judged], Array]
 Rule = Callable[[Values, "Record"], Array]
 
 
+@typed_fields(ConfigError)
 @dataclass(frozen=True)
 class ShieldLimits:
     """Limits of the safety shield (`clinic.shield`); None: no such limit.
@@ -202,6 +206,7 @@ def _is_limit(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
 
 
+@typed_fields(ConfigError)
 @dataclass(frozen=True)
 class TrainingSettings:
     """Settings of `train` that suit a task, in place of those of ``--preset scenario``; None: as usual.
@@ -233,6 +238,7 @@ class TrainingSettings:
         return {name: value for name, value in values.items() if value is not None}
 
 
+@typed_fields(ConfigError)
 @dataclass(frozen=True, eq=False)
 class Scenario(ByValue):
     """One dosing task. Compared by value, so that equal tasks share their compiled programs.
@@ -278,7 +284,7 @@ class Scenario(ByValue):
     reward_text: str
     label: Rule
     label_text: str
-    covariates: tuple[Covariate, ...] = ()
+    covariates: tuple[Covariate, ...] = field(default=(), metadata={ALSO: Mapping})
     adherence: Adherence = field(default_factory=Adherence)
     drifts: tuple[Drift, ...] = ()
     clocks: tuple[Clock, ...] = ()

@@ -12,19 +12,13 @@ from typing import NoReturn
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd._errors import CovariateError, ObservationError, RegimenError
+from rl_drug_dosage.pkpd._nonmem_columns import ALIASES, COLUMNS, WEIGHTS
 from rl_drug_dosage.pkpd._nonmem_text import read_table
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.same_quantity import likely_title
 
 __all__ = ["Line", "read_lines"]
 
-_ALIASES = {"CONC": "DV", "OUTPUT": "DVID"}
-_WEIGHTS = {"W": "DV_WEIGHT", "WEIGHT": "DV_WEIGHT"}
-"""Titles that a covariate may have instead."""
-_COLUMNS = (
-    "ID", "TIME", "AMT", "RATE", "DUR", "II", "ADDL", "SS", "CMT", "EVID", "DV", "MDV", "CENS", "LLOQ", "ULOQ",
-    "DV_WEIGHT", "DVID", "OCC", "DATE", "DAT1", "DAT2", "DAT3",
-)  # fmt: skip
 _NEEDED = {"ID": "patients", "TIME": "hours", "AMT": "doses in mg", "DV": "levels, also called CONC"}
 _MISSING = {"", ".", "NA"}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
@@ -161,7 +155,7 @@ def _one_name_each(lines: list[Line], notes: list[str]) -> list[Line]:
 def _names(model: DrugModel) -> dict[str, str]:
     """The standard name of every title that is read, in capitals."""
     own = {title.upper(): c.name for c in model.covariates for title in (c.column, c.name)}
-    return _WEIGHTS | own | _ALIASES | {name: name for name in _COLUMNS}
+    return WEIGHTS | own | ALIASES | {name: name for name in COLUMNS}
 
 
 def _columns(line: Line, header: list[str], model: DrugModel, names: dict[str, str]) -> list[str]:

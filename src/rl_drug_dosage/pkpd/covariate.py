@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rl_drug_dosage.pkpd._errors import CovariateError
+from rl_drug_dosage.pkpd._nonmem_columns import RESERVED_TITLES
 from rl_drug_dosage.pkpd.distributions import Categorical, Distribution, Fixed
 from rl_drug_dosage.pkpd.quantities import fits_quantity, missing_code, possible_range
 from rl_drug_dosage.utils.frozen import FrozenMapping
+from rl_drug_dosage.utils.typed_fields import typed_fields
 
 __all__ = ["Covariate", "plain_number"]
 
@@ -40,6 +42,7 @@ def _open(low: float, unit: str) -> str:
     return f"at least 0 {unit}" if low == 0 else f"above 0 {unit}"
 
 
+@typed_fields(CovariateError)
 @dataclass(frozen=True)
 class Covariate:
     """A patient covariate used by the model.
@@ -81,6 +84,13 @@ class Covariate:
         possible = self.possible
         if possible is not None and (len(possible) != 2 or not possible[0] < possible[1]):
             raise CovariateError(f"possible of covariate {self.name!r} is {possible}: give the lowest and the highest")
+        for written in ("column", "name"):
+            title = getattr(self, written)
+            if title.strip().upper() in RESERVED_TITLES:
+                raise CovariateError(
+                    f"{written} of covariate {self.name!r} is {title!r}, a column that data files have for something "
+                    f"else; allowed: any but {', '.join(sorted(RESERVED_TITLES))}; rename it"
+                )
         if asked := fits_quantity(self.column, self.name, self.unit):
             raise CovariateError(
                 f"unit of covariate {self.name!r} (column {self.column}) is {self.unit!r}; allowed: {asked}; correct "

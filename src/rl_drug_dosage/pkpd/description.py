@@ -3,14 +3,15 @@
 These classes hold data only. `rl_drug_dosage.pkpd.model` shows how a drug file combines them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from jaxtyping import Array
 
 from rl_drug_dosage.pkpd._errors import DrugModelError
 from rl_drug_dosage.pkpd.covariate import Covariate, plain_number
+from rl_drug_dosage.utils.typed_fields import typed_fields
 
 __all__ = [
     "Correlation",
@@ -44,6 +45,7 @@ over the interval, scaled to 24 h, where intervals do not add up to a day. ``auc
 """
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Param:
     """A published number.
@@ -67,6 +69,7 @@ class Param:
         return self.value / 100.0 if self.unit in {"%", "CV%"} else self.value
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Eta:
     """A random effect on one individual parameter.
@@ -86,19 +89,14 @@ class Eta:
 
     def __post_init__(self) -> None:
         at = f"eta on {self.parameter!r}"
-        _require_one_of(at, "kind", self.kind, get_args(EtaKind))
-        _require_one_of(at, "form", self.form, get_args(EtaForm))
+        if self.size.value < 0:
+            raise DrugModelError(f"{at}: size is {self.size.value:g} {self.size.unit}; allowed: above 0; correct it")
         if self.kind.startswith("cv") and self.size.unit not in {"%", "CV%", "1"}:
             came = f"size is a coefficient of variation in {self.size.unit!r}"
             raise DrugModelError(f"{at}: {came}; allowed: %, 1; correct it")
 
 
-def _require_one_of(at: str, field: str, value: str, known: tuple[str, ...]) -> None:
-    """Refuse a word that is none of those known."""
-    if value not in known:
-        raise DrugModelError(f"{at}: {field} is {value!r}; allowed: {', '.join(known)}; correct it")
-
-
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Correlation:
     """A covariance (``kind="cov"``) or correlation (``kind="corr"``) between the etas of two parameters."""
@@ -108,10 +106,8 @@ class Correlation:
     size: Param
     kind: Literal["cov", "corr"]
 
-    def __post_init__(self) -> None:
-        _require_one_of(f"correlation of {self.first!r} and {self.second!r}", "kind", self.kind, ("cov", "corr"))
 
-
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Residual:
     """Residual error of one output, with f the prediction in the output's unit.
@@ -126,7 +122,6 @@ class Residual:
     proportional: Param | None = None
 
     def __post_init__(self) -> None:
-        _require_one_of("residual error", "kind", self.kind, get_args(ResidualKind))
         needs_a = self.kind in {"additive", "combined1", "combined2"}
         needs_b = self.kind != "additive"
         if needs_a != (self.additive is not None) or needs_b != (self.proportional is not None):
@@ -134,6 +129,12 @@ class Residual:
                 f"residual error {self.kind!r} came with additive={self.additive is not None}, "
                 f"proportional={self.proportional is not None}: give exactly the numbers that this error model uses"
             )
+        for name, size in {"additive": self.additive, "proportional": self.proportional}.items():
+            if size is not None and size.value < 0:
+                raise DrugModelError(
+                    f"residual error {self.kind!r}: {name} is {size.value:g} {size.unit}; allowed: at least 0, a "
+                    "standard deviation; correct it"
+                )
 
     @property
     def a(self) -> float:
@@ -151,6 +152,7 @@ def central_concentration(state: Values, p: Values) -> Array:
     return state["central"] / p["v1"]
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Output:
     """A quantity that is measured or plotted.
@@ -177,6 +179,7 @@ class Output:
             object.__setattr__(self, "auc_scale", 1.0)
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Target:
     """A therapeutic window on a metric of an output.
@@ -204,9 +207,20 @@ class Target:
     later: tuple[tuple[float, float | None, float | None], ...] = ()
 
     def __post_init__(self) -> None:
-        _require_one_of(f"target on {self.output!r}", "metric", self.metric, get_args(Metric))
+        for place, low, high in self.edges():
+            if low is None and high is None:
+                raise DrugModelError(
+                    f"target on {self.output!r}: {place}low and {place}high are None; allowed: an edge; give it"
+                )
+
+    def edges(self) -> Iterator[tuple[str, float | None, float | None]]:
+        """Place, low and high of the window, and of each later one."""
+        yield "", self.low, self.high
+        for i, (_, low, high) in enumerate(self.later):
+            yield f"later[{i}].", low, high
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Route:
     """A route of administration. ``duration_h`` 0 is a bolus, or an oral dose if the compartment is a depot."""
@@ -216,6 +230,7 @@ class Route:
     duration_h: float = 0.0
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class DosingOptions:
     """The doses that can be prescribed.

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_drug_dosage.pkpd._errors import DrugModelError
 from rl_drug_dosage.pkpd.answers import Fault, answer_of, mapping_fault, not_finite, number_fault
 from rl_drug_dosage.pkpd.covariate import Covariate
 from rl_drug_dosage.pkpd.description import Residual, Values, central_concentration
-from rl_drug_dosage.pkpd.distributions import Distribution, functions_of
+from rl_drug_dosage.pkpd.distributions import Distribution, functions_of, misplaced
 from rl_drug_dosage.pkpd.parameter_units import POSITIVE, PREFIXES, fits_name, parameter_unit
 from rl_drug_dosage.pkpd.quantities import fits_output
 from rl_drug_dosage.pkpd.units import metric_unit, per_mg_per_l, same_unit
@@ -70,6 +71,7 @@ def distribution_faults(
     """
     with jax.ensure_compile_time_eval():
         before = {name: jnp.asarray(value, dtype=float) for name, value in drawn.items()}
+        numbers: dict[str, float] = {}
         for field, function in functions_of(distribution):
             what = f"{at}.{field} of {covariate.name!r}"
             value, fault = answer_of(what, function, {"covariates": before}, before)
@@ -78,6 +80,17 @@ def distribution_faults(
                 fault = Fault(f"{what} gives {value} for typical patients", "a finite number", "correct the function")
             if fault is not None:
                 yield fault
+                return
+            numbers[field] = float(value)
+    try:
+        came, part = misplaced(distribution, numbers, covariate.low, covariate.high)
+    except DrugModelError as error:
+        came, _, allowed = str(error).partition("; allowed: ")
+        yield Fault(f"{at} of {covariate.name!r} gives for typical patients a {came}", *allowed.split("; ", 1))
+        return
+    if came:
+        within = f"{part} from {covariate.low:g} to {covariate.high:g} {covariate.unit}"
+        yield Fault(f"{at} of {covariate.name!r} is {came}", within, "correct it, or the covariate's low and high")
 
 
 def _numbers(model: "DrugModel") -> Iterator[Fault]:
@@ -137,6 +150,11 @@ def _targets(model: "DrugModel") -> Iterator[Fault]:
         if not same_unit(target.unit, asked) and not (target.metric == "time_above" and target.unit == "%"):
             came = f"targets[{i}].unit is {target.unit!r}, of the {target.metric} of {output.name!r}"
             yield Fault(came, asked, "convert the window, or correct the unit")
+        for place, low, high in target.edges():
+            given = [edge for edge in (low, high) if edge is not None]
+            if not all(map(math.isfinite, given)) or given != sorted(set(given)):
+                came = f"targets[{i}].{place}low is {low}, and {place}high is {high} {target.unit}"
+                yield Fault(came, "finite edges, the lower one first", "correct them")
 
 
 def _dosing(model: "DrugModel") -> Iterator[Fault]:
@@ -157,8 +175,9 @@ def _dosing(model: "DrugModel") -> Iterator[Fault]:
     grid = dosing.amounts_mg
     if not grid or list(grid) != sorted(set(grid)) or not 0 <= grid[0] <= grid[-1] < math.inf:
         yield Fault(f"dosing.amounts_mg is {grid}", "ascending amounts from 0 mg on", "sort it")
-    if not 0 <= dosing.usual_dose_mg < math.inf:
-        yield Fault(f"dosing.usual_dose_mg is {dosing.usual_dose_mg}", "an amount of at least 0 mg", "correct it")
+    elif not grid[0] <= dosing.usual_dose_mg <= grid[-1]:
+        allowed = f"from {grid[0]:g} to {grid[-1]:g} mg, the amounts of amounts_mg"
+        yield Fault(f"dosing.usual_dose_mg is {dosing.usual_dose_mg}", allowed, "correct it, or add it to them")
 
 
 def _functions(model: "DrugModel") -> Iterator[Fault]:

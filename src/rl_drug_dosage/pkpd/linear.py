@@ -27,6 +27,7 @@ from rl_drug_dosage.pkpd._errors import DrugModelError
 from rl_drug_dosage.pkpd.answers import Fault, call_fault, not_finite, number_fault
 from rl_drug_dosage.pkpd.description import Values
 from rl_drug_dosage.pkpd.structure import Structure
+from rl_drug_dosage.utils.typed_fields import typed_fields
 
 __all__ = ["LinearSystem", "Mammillary"]
 
@@ -44,6 +45,7 @@ class _Prepared(eqx.Module):
     v1: Array
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Mammillary(Structure):
     """One, two or three compartments, with or without a depot and an effect compartment, in closed form.
@@ -180,6 +182,7 @@ def _advanced(
     return contents, responses[-1][0] / prepared.v1 if auc else jnp.zeros(())
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class LinearSystem(Structure):
     """dx/dt = A(p) x + infusions for any matrix, by matrix exponential (Pade with scaling and squaring).

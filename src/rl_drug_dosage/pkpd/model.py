@@ -81,6 +81,7 @@ from rl_drug_dosage.pkpd.description import Correlation, Covariate, DosingOption
 from rl_drug_dosage.pkpd.faults import drug_faults
 from rl_drug_dosage.pkpd.structure import Structure
 from rl_drug_dosage.utils.by_value import ByValue
+from rl_drug_dosage.utils.typed_fields import typed_fields
 
 __all__ = ["DrugModel"]
 
@@ -89,6 +90,7 @@ def _keep(p: Values, covariates: Values) -> Values:
     return p
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True, eq=False)
 class DrugModel(ByValue):
     """One published model. Compared by value, so that equal models share their compiled programs.

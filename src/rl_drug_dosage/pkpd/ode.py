@@ -24,12 +24,14 @@ from rl_drug_dosage.pkpd.linear import Mammillary
 from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.simulate import solve
 from rl_drug_dosage.pkpd.structure import Structure
+from rl_drug_dosage.utils.typed_fields import typed_fields
 
 __all__ = ["Adaptive", "FixedStep", "OdeSystem", "choose_step"]
 
 type Rhs = Callable[[Array, Values, Values, Values], Mapping[str, Array]]
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Adaptive:
     """Error-controlled integration: Tsitouras 5(4), or Kvaerno's ESDIRK 5(4) for stiff systems.
@@ -46,6 +48,7 @@ class Adaptive:
     """Differentiate by checkpointed backpropagation instead of forward mode, which estimation uses."""
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class FixedStep:
     """Classical Runge-Kutta with substeps no longer than ``step_h``."""
@@ -53,6 +56,7 @@ class FixedStep:
     step_h: float
 
 
+@typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class OdeSystem(Structure):
     """Named states with a right-hand side, optionally driven by exact linear pharmacokinetics.
@@ -60,8 +64,7 @@ class OdeSystem(Structure):
     Args:
         states: state names.
         rhs: (t_h, states, parameters, pk) -> derivative per hour of every state. ``pk`` holds the contents of the
-            linear part and ``"concentration"`` in mg/L; it is empty if there is no linear part. The engine adds
-            infusions into a state.
+            linear part and ``"concentration"`` in mg/L; empty without one. The engine adds infusions into a state.
         required: parameter names that ``rhs`` and ``start`` read.
         start: parameters -> initial values of the states that do not start at 0.
         pk: linear pharmacokinetics that drive the system.
@@ -85,9 +88,7 @@ class OdeSystem(Structure):
             raise DrugModelError(f"doses_into names {unknown}: the states are {self.states}")
         twice = [name for i, name in enumerate(self.compartments) if name in self.compartments[:i]]
         if twice:
-            raise DrugModelError(
-                f"states names {twice[0]!r} twice: the compartments are {self.compartments}; rename one"
-            )
+            raise DrugModelError(f"states names {twice[0]!r} twice: compartments are {self.compartments}; rename one")
 
     @property
     def compartments(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -1,8 +1,11 @@
 """Units of parameters by their names: those of the engine, and those that a drug file may use."""
 
+import math
 import re
 
-__all__ = ["POSITIVE", "PREFIXES", "RESERVED", "fits_name", "parameter_unit"]
+from rl_drug_dosage.pkpd.units import parts_of
+
+__all__ = ["POSITIVE", "PREFIXES", "RESERVED", "engine_factor", "fits_name", "parameter_unit"]
 
 RESERVED = {"cl": "L/h", "v1": "L", "q2": "L/h", "v2": "L", "q3": "L/h", "v3": "L", "ka": "1/h", "ke0": "1/h"}
 """Names that the engine reads, with its units."""
@@ -22,6 +25,12 @@ _ASKED = (
 """Usual parameter names -> pattern and description of the unit. A suffix after an underscore marks sexes or alleles. An
 effect on a parameter ("age_on_cl") has its own unit, and a factor has unit 1."""
 
+_IN_ENGINE = {
+    "L": 1.0, "dL": 1e-1, "mL": 1e-3, "uL": 1e-6,
+    "s": 1.0 / 3600.0, "min": 1.0 / 60.0, "h": 1.0, "day": 24.0, "d": 24.0, "week": 168.0, "weeks": 168.0,
+}  # fmt: skip
+"""Volumes in L and times in h."""
+
 
 def parameter_unit(name: str) -> str:
     """The engine's unit of a parameter, by its reserved name; empty for any other."""
@@ -36,3 +45,11 @@ def fits_name(name: str, unit: str) -> str:
         if re.fullmatch(rf"{names}(?:_.+)?", name):
             return "" if re.fullmatch(units, unit) else words
     return ""
+
+
+def engine_factor(unit: str) -> float | None:
+    """What 1 of a unit made of volumes and times is in L and h: 0.06 for mL/min; None for any other unit."""
+    parts = parts_of(unit)
+    if not parts or not all(part in _IN_ENGINE for part in parts):
+        return None
+    return math.prod(_IN_ENGINE[part] ** power for part, power in parts.items())

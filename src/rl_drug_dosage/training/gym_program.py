@@ -69,6 +69,7 @@ class GymProgram:
             if getattr(config, option) != default:
                 raise ConfigError(f"--{option.replace('_', '-')} is for our compiled environments, not {config.env_id}")
         self.compiles_evaluation = False
+        self.reward = ""
         self.seeds: tuple[int, ...] = (config.seed,)
         self.env_record: Mapping[str, Any] = env_record(config, config.env_options())
         self.observation_names: Sequence[str] = ()

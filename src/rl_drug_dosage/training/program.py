@@ -1,6 +1,7 @@
 """The compiled training iteration: rollout and update in one call, for one seed or many."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -112,6 +113,17 @@ def make_policy(
     return PpoPolicy(networks, obs_norm, *bounds, clip, settings.policy, config.norm_obs, settings.choices)
 
 
+def _reward_of(env: Any) -> str:
+    """The function that gives a scenario's reward and where it is written; empty where there is no such function."""
+    while not hasattr(env, "scenario") and hasattr(env, "inner"):
+        env = env.inner
+    function = None if getattr(env, "by_goal", False) else getattr(getattr(env, "scenario", None), "reward", None)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    return f"the function {code.co_name!r} of {Path(code.co_filename).name}, line {code.co_firstlineno}"
+
+
 class CompiledProgram:
     """Training on one of our environments.
 
@@ -140,6 +152,7 @@ class CompiledProgram:
         drugs: Mapping[str, str] | None = None,
     ) -> None:
         self.compiles_evaluation = True
+        self.reward = _reward_of(env)
         self.actions: ActionSpace | None = None  # float32 within the bounds
         self.seeds: tuple[int, ...] = tuple(config.seed + i for i in range(config.seeds))
         own = {"source": dict(source)} if source else {}

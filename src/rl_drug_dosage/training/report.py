@@ -42,21 +42,28 @@ def mean_over_seeds(values: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([one[name] for one in values if name in one])) for name in names}
 
 
-def culprit(report: Report, seeds: Sequence[int]) -> str:
-    """What was first not finite, in words; empty if everything is finite."""
+def culprit(report: Report, seeds: Sequence[int], reward: str = "") -> str:
+    """What was first not finite, in words; empty if everything is finite.
+
+    Args:
+        report: of an update.
+        seeds: that were trained.
+        reward: the function that gives it, in words; empty where it is not known.
+    """
     for index, seed in enumerate(seeds):
         update: Any = report.update
         if len(seeds) > 1:
             update = jax.tree.map(lambda x, i=index: np.asarray(x)[i], update)
-        if reason := _first(update):
+        if reason := _first(update, reward):
             return f"{reason} (seed {seed})"
     return ""
 
 
-def _first(update: Any) -> str:
+def _first(update: Any, reward: str) -> str:
     for name, fine in zip(INPUT_NAMES, update.inputs_finite, strict=True):
         if not fine:
-            return f"the {name} of the rollout is not finite"
+            by = f" ({reward})" if reward and name == "reward" else ""
+            return f"the {name} of the rollout is not finite{by}"
     flags = np.asarray(update.losses_finite)
     if not flags.all():
         epoch, minibatch, term = np.argwhere(~flags)[0]

@@ -42,6 +42,7 @@ class Program(Protocol):
     learner: Learner
     actions: ActionSpace | None
     compiles_evaluation: bool
+    reward: str
 
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]: ...
@@ -182,7 +183,7 @@ class Run:
                     self._kept(state, update)
                 raise
             report = jax.device_get(report)
-            if reason := culprit(report, self.program.seeds):
+            if reason := culprit(report, self.program.seeds, self.program.reward):
                 raise TrainingError(
                     f"update {update + 1}: {reason}; the update was not applied, {self._kept(state, update)}: lower "
                     "--learning-rate, or look at the environment's numbers"
