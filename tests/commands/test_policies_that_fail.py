@@ -178,6 +178,26 @@ def test_a_bedside_refuses_the_same(tmp_path):
             course.recommend()
 
 
+def test_a_bedside_gives_the_dose_of_a_trial_and_tells_the_proposal(tmp_path):
+    path = tmp_path / "p.py"
+    path.write_text(
+        defined("return jnp.where(observation.k == 0, 7e8, jnp.where(observation.k == 1, 730.0, 750.0)), memory")
+    )
+    bedside = rldd.load_policy(path, "vancomycin")
+    trial = rldd.benchmark("vancomycin", policies=[path], patients=3, progress=False).trials["p"]
+    facts = {c.name: c.typical for c in bedside.scenario.covariates}
+    course, several = bedside.start(facts), bedside.start([facts, facts])
+    for k, said in enumerate(["proposed 7e+08 mg", "proposed 730 mg", ""]):
+        dose = course.recommend()
+        assert dose == trial.dose[0, k] == several.recommend()[1]
+        told = [w for w in course.warnings if "proposed" in w]
+        assert len(told) == bool(said)
+        assert all(said in w and "policy 'p'" in w and f"{dose:g} mg is recommended" in w for w in told)
+        assert any(w.startswith("patient 2: policy 'p' proposed") for w in several.warnings) == bool(said)
+        course.given(dose)
+        several.given([dose, dose])
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
