@@ -142,8 +142,9 @@ class CompiledProgram:
         self.compiles_evaluation = True
         self.actions: ActionSpace | None = None  # float32 within the bounds
         self.seeds: tuple[int, ...] = tuple(config.seed + i for i in range(config.seeds))
-        own = {"source": dict(source)} if source else {}
+        own: dict[str, Any] = {"source": dict(source)} if source else {}
         own |= {"drugs": dict(drugs)} if drugs else {}
+        own["observations"] = [[f.name, f.unit] for f in (evaluated or env).observation_names]
         self.env_record: Mapping[str, Any] = env_record(config, options) | describe(env) | own
         self.observation_names: Sequence[str] = tuple(f.name for f in env.observation_names)
         self._evaluated = env if evaluated is None else evaluated

@@ -16,7 +16,7 @@ from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.errors import ModelFileError, RlDrugDosageError
-from rl_drug_dosage.ppo.model_file import Model, check_bounds, load_model, source_in
+from rl_drug_dosage.ppo.model_file import Model, check_bounds, check_observations, load_model, source_in
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.registry import Found
 
@@ -106,7 +106,8 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     """Make a model's policy for a scenario; with ``samples`` its actions are sampled, as in training.
 
     Raises:
-        ModelFileError: the model was trained for another task, or another version of the scenario file.
+        ModelFileError: the model was trained for another task, another version of the scenario file, or other
+            observations; these are refused also where a changed file is accepted.
     """
     task, options = setting.task, model.env_options
     check_trained_for(model.record["env"], setting, path)
@@ -117,6 +118,7 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
             f"{path} takes {model.policy.obs_size} observations, but {task.env_id} has {observer.size}: "
             "it was trained for another version of that scenario"
         )
+    check_observations(model, [(f.name, f.unit) for f in observer.names], path)
     check_bounds(model, *observer.action_bounds)
     constants = model.policy.constants()
     held = tuple(float(value) if np.isfinite(value) else None for value in constants)
