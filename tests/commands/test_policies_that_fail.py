@@ -264,6 +264,24 @@ def test_doses_above_the_largest_are_counted_and_told(run):
     assert "42 doses off the grid, the nearest amount was given" in found.out + found.err
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def POLICY(obs):\n    return np.full(len(obs), 0.7)\n",
+        "class A:\n    def predict(self, obs):\n        return np.full(len(obs), 0.7)\n\n\nPOLICY = A()\n",
+    ],
+)
+def test_actions_off_the_grid_are_counted_and_told(run, text):
+    """Such as grams where the scenario doses in milligrams."""
+    Path("p.py").write_text(f"import numpy as np\n\n\n{text}")
+    found = run(*BENCHMARK)
+    assert found.code == 0
+    assert "42 doses off the grid, the nearest amount was given" in found.out + found.err
+    checked = run(*CHECK)
+    assert checked.code == 0
+    assert "0.7 mg, off the grid (100 % of decisions)" in checked.out
+
+
 @pytest.mark.parametrize("command", [("evaluate",), ("explain",), ("info",), ("export", "--output", "x.onnx")])
 def test_a_python_file_is_no_model_file(run, command):
     Path("p.py").write_text(defined())
