@@ -82,7 +82,8 @@ def save_model(
     Args:
         path: the file to write.
         policy: the policy.
-        env: ``id``, ``options``, ``frame_stack``, the name and unit of each of the ``observations``, and the ``units`` of time, concentration and dose.
+        env: ``id``, ``options``, ``frame_stack``, name and unit of each of the ``observations``, and the ``units`` of
+            time, concentration and dose.
         training: the configuration, as plain values.
         progress: seed, update and environment steps so far.
         actions: what ``step`` of somebody else's environment takes.
