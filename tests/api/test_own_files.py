@@ -206,3 +206,29 @@ def test_a_model_without_recorded_observations_is_taken(own):
     env = {name: value for name, value in old.record["env"].items() if name != "observations"}
     save_model(Path("old.pt"), old.policy, env=env, training=old.training, progress={})
     assert rldd.load_policy("old.pt", "task.py").dose_unit == "mg"
+
+
+def test_the_same_file_under_another_name_is_the_models(own):
+    shutil.move("task.py", "other.py")
+    by_hand = rldd.load_policy("runs/a", "other.py")
+    assert by_hand.named.name == "other"
+    assert rldd.evaluate("runs/a", scenario="other.py", num_episodes=4, **QUIET).record["policies"]
+    result = rldd.benchmark("other.py", policies=["runs/a"], patients=20, **QUIET)
+    assert list(result.trials) == ["a"]
+    assert rldd.train(resume="runs/a", scenario="other.py", **QUIET).complete
+
+    with Path("other.py").open("a") as file:
+        file.write("# another word\n")
+    with pytest.raises(ModelFileError, match=r"trained for task, not for other: give its own file .*task\.py"):
+        rldd.load_policy("runs/a", "other.py")
+
+
+def test_the_file_that_has_changed_is_named(own):
+    Path("beside.py").write_text("TITLE = 1\n")
+    Path("task.py").write_text(f"import beside\n{Path('task.py').read_text()}")
+    rldd.train(scenario="task.py", run_name="two", **TINY, **QUIET)
+    Path("beside.py").write_text("TITLE = 2\n")
+    with pytest.raises(ModelFileError, match=r"trained on task\.py, and beside\.py has changed since \(SHA") as raised:
+        rldd.load_policy("runs/two", "task.py")
+    assert "task.py has changed" not in str(raised.value)
+    assert rldd.load_policy("runs/two", "task.py", accept_changed=True).dose_unit == "mg"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rl_drug_dosage.checks.policy_trials import Bench, Doses, abstract_act, constants_of, other_simulator, same
@@ -171,7 +172,7 @@ def _doses_are_numbers(bench: Bench) -> Iterable[Finding]:
         came = f"{bench.usual[negative][0]:.4g} {unit} ({100 * negative.mean():.3g} % of decisions)"
         yield wrong("act", came, f"at least 0 {unit}", "clip the dose in the policy")
         return
-    off = ~np.asarray(on_grid(bench.setting.scenario, bench.usual))
+    off = ~np.asarray(on_grid(bench.setting.scenario, jnp.asarray(bench.usual)))
     if off.any():
         came = f"{bench.usual[off][0]:.4g} {unit}, off the grid ({100 * off.mean():.3g} % of decisions)"
         yield doubt(

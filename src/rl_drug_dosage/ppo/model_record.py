@@ -100,6 +100,7 @@ _ENVIRONMENT: Mapping[str, tuple[bool, _Check]] = {
     "window": (False, _of(lambda v: _EDGES(v) == "" and len(v) == 2, "two numbers")),
     "window_of": (False, _NAMES),
     "drugs": (False, _of(_is_map_of(_is_digest), "an object of SHA-256s")),
+    "files": (False, _of(_is_map_of(_is_digest), "an object of SHA-256s")),
     "observations": (False, _of(_are_features, "a list of pairs, the name and the unit of each observation")),
     "source": (False, _of(_is_source, "the name and SHA-256 of a file")),
 }

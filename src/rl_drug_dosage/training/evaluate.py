@@ -212,7 +212,7 @@ def _scenario(model: Model, path: Path, options: EvaluationOptions, given: Task 
     if model.env_id not in {given.env_id, given.env_id.rpartition(":")[2]}:
         raise ModelFileError(f"{path} was trained for {model.env_id!r}, not for {given.env_id!r}: leave --env-id out")
     if given.found is not None:
-        check_source(model.source, given.found, path, accept_changed=options.accept_changed)
+        check_source(model.record["env"], given.found, path, accept_changed=options.accept_changed)
     return None
 
 

@@ -59,7 +59,7 @@ class Initial:
             ModelFileError: a file differs.
         """
         if task.found is not None and task.env_id == self.model.env_id:
-            check_source(self.model.source, task.found, self.path, accept_changed=accept_changed)
+            check_source(self.model.record["env"], task.found, self.path, accept_changed=accept_changed)
         drugs = self.model.record["env"].get("drugs") or {}
         check_drugs(drugs, task.drugs, self.path, ModelFileError, accept_changed=accept_changed)
 
