@@ -257,6 +257,29 @@ def test_what_a_policy_file_may_hold_is_said(run, text, said):
     assert run(*CHECK).code != 0
 
 
+def test_no_name_at_all_is_an_unknown_name(run):
+    found = run("benchmark", "--scenario", "vancomycin", "--policy", "")
+    assert found.code == 2
+    assert "unknown policy '': known: " in found.err
+
+
+def test_only_what_a_file_itself_defines_is_listed(run):
+    Path("p.py").write_text(
+        "from rl_drug_dosage.clinic.observation import ACTIONS\nfrom rl_drug_dosage.clinic.shield import REASONS\n"
+        "LIMIT = 3\nif LIMIT:\n    first, (second, *_) = 1, (2, 3)\n\n\ndef mine():\n    inner = 1\n    return inner\n"
+    )
+    refused(run("info", "--scenario", "p.py"), "must define SCENARIO (a Scenario); it has LIMIT, first, second, mine")
+
+
+def test_an_unknown_simulator_is_answered_with_the_scenarios_own(run):
+    found = run("benchmark", "--scenario", "vancomycin", "--policy", "label", "--simulator", "nope")
+    assert found.code == 2
+    models = sorted(rldd.load_scenario("vancomycin").models)
+    assert f"'nope': known: {', '.join(models)}; or give another drug model that fits" in found.err
+    near = run("benchmark", "--scenario", "vancomycin", "--policy", "label", "--simulator", "warfarin-hamberg2011")
+    assert "did you mean 'warfarin-hamberg2010'?" in near.err
+
+
 def test_doses_above_the_largest_are_counted_and_told(run):
     Path("p.py").write_text(defined("return jnp.asarray(1e9), memory"))
     found = run(*BENCHMARK)
