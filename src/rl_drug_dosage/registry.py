@@ -163,6 +163,16 @@ class Source:
     path: Path
     files: tuple[Path, ...]
     sha256: str
+    digests: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Name and SHA-256 of each file."""
+
+    def is_same(self, name: str, sha256: str) -> bool:
+        """Whether these are the contents of a hash that was made when the file given had a certain name."""
+        if self.sha256 == sha256:
+            return True
+        own = self.path.resolve()
+        renamed = {(own.with_name(name) if file == own else file): self.digests[file.name] for file in self.files}
+        return _digest_of(renamed) == sha256
 
 
 @dataclass(frozen=True)
@@ -289,6 +299,8 @@ def find(kind: Kind, reference: object) -> Found[Any]:
         name = getattr(value, "name", "") or getattr(reference, "name", "") or getattr(reference, "__name__", "")
         return Found(str(name or type(reference).__name__.lower()), value, "given in Python")
     text = str(reference)
+    if isinstance(reference, str) and not text.strip():
+        raise UnknownNameError(kind.word, text, names(kind), remedy=_other_forms(kind))
     # Before files, because "15 mg/kg q12h" contains a slash.
     if kind.words and isinstance(reference, str) and (value := _imported(kind.words)(text)) is not None:
         return Found(text, value, "given as text")
@@ -395,10 +407,16 @@ def source_of(path: Path, others: tuple[Path, ...] = ()) -> Source:
         UnknownNameError: the file cannot be read.
     """
     files = sorted({*_with_siblings(path.resolve()), *(f for o in others for f in _with_siblings(o.resolve()))})
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return Source(path, tuple(files), digest.hexdigest())
+    digests = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return Source(path, tuple(files), _digest_of(digests), {file.name: digests[file] for file in files})
+
+
+def _digest_of(digests: Mapping[Path, str]) -> str:
+    """Hash of the names and contents of files."""
+    whole = hashlib.sha256()
+    for file in sorted(digests):
+        whole.update(file.name.encode() + b"\0" + bytes.fromhex(digests[file]))
+    return whole.hexdigest()
 
 
 def _with_siblings(path: Path) -> set[Path]:
@@ -494,16 +512,39 @@ def _last_line(error: BaseException, path: Path | None = None) -> str:
 
 
 def contents_of(module: ModuleType) -> str:
-    """The public objects of a module, for messages."""
+    """The public objects that a module itself defines, for messages."""
+    defined = _defined_in(module)
     known = [f"{k.attribute} ({k.a_word})" for k in _KINDS if hasattr(module, k.attribute)]
     own = [
         n
         for n, v in vars(module).items()
         if not n.startswith("_")
+        and (defined is None or n in defined)
         and not isinstance(v, ModuleType)
         and getattr(v, "__module__", module.__name__) == module.__name__
     ]
     return ", ".join([*known, *(n for n in own if n not in {k.attribute for k in _KINDS})][:12]) or "nothing public"
+
+
+def _defined_in(module: ModuleType) -> set[str] | None:
+    """The names that the text of a module binds at its top level other than by an import; None: it has no text."""
+    path = Path(getattr(module, "__file__", None) or "")
+    if path.suffix != ".py":
+        return None
+    try:
+        waiting: list[ast.AST] = list(ast.parse(path.read_bytes()).body)
+    except (OSError, SyntaxError, ValueError):
+        return None
+    bound: set[str] = set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return bound
 
 
 def _attribute(kind: Kind, module: ModuleType, where: str) -> Any:

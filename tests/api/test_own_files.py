@@ -10,12 +10,16 @@ import pytest
 
 import rl_drug_dosage as rldd
 from rl_drug_dosage.errors import CheckpointError, ConfigError, ModelFileError, UnknownNameError
-from rl_drug_dosage.ppo.model_file import load_model
+from rl_drug_dosage.ppo.model_file import load_model, save_model
 from rl_drug_dosage.registry import source_of
 from rl_drug_dosage.training.recipe import recipe
 from rl_drug_dosage.utils.tensor_archive import read_archive
 
 QUIET = {"progress": False}
+TINY = {
+    "num_envs": 8, "num_steps": 4, "num_minibatches": 2, "update_epochs": 1, "total_timesteps": 64, "eval_freq": 0,
+    "hidden_size": 4,
+}  # fmt: skip
 
 
 def test_a_model_file_and_a_run_keep_the_name_and_the_digest_of_the_scenarios_file(own):
@@ -166,3 +170,65 @@ def test_the_scenario_preset_knows_a_scenario_of_ones_own(own):
     assert {**mine, "num_steps": 0, "env_kwargs": ""} == {**built_in, "num_steps": 0, "env_kwargs": ""}
     with pytest.raises(ConfigError, match="not DrugDose-v0"):
         recipe("DrugDose-v0")
+
+
+SWAPPED = """
+order = list(BUILT_IN.covariates)
+order[0], order[1] = order[1], order[0]
+SCENARIO = dataclasses.replace(SCENARIO, covariates=tuple(order))
+"""
+
+
+def test_a_changed_file_with_other_observations_is_refused_although_it_is_accepted(own):
+    model = load_model(own / "runs/a/agent.pt")
+    recorded = model.record["env"]["observations"]
+    assert len(recorded) == model.policy.obs_size
+    before = dict(recorded)
+    first, second = (c.name for c in rldd.load_scenario("task.py").covariates[:2])
+    assert (first in before, second in before) == (True, True)
+    with Path("task.py").open("a") as file:
+        file.write(SWAPPED)
+    accepted = {"accept_changed": True}
+    said = rf"runs/a.*was {first} \(.*\) and is {second} \("
+    for call in (
+        lambda: rldd.load_policy("runs/a", "task.py", **accepted),
+        lambda: rldd.evaluate("runs/a", scenario="task.py", **accepted, **QUIET),
+        lambda: rldd.benchmark("task.py", policies=["runs/a"], patients=20, **accepted, **QUIET),
+        lambda: rldd.train(scenario="task.py", init_from="runs/a", run_name="c", **TINY, **accepted, **QUIET),
+    ):
+        with pytest.raises(ModelFileError, match=said):
+            call()
+    assert not Path("runs/c").exists()
+
+
+def test_a_model_without_recorded_observations_is_taken(own):
+    old = load_model(own / "runs/a/agent.pt")
+    env = {name: value for name, value in old.record["env"].items() if name != "observations"}
+    save_model(Path("old.pt"), old.policy, env=env, training=old.training, progress={})
+    assert rldd.load_policy("old.pt", "task.py").dose_unit == "mg"
+
+
+def test_the_same_file_under_another_name_is_the_models(own):
+    shutil.move("task.py", "other.py")
+    by_hand = rldd.load_policy("runs/a", "other.py")
+    assert by_hand.named.name == "other"
+    assert rldd.evaluate("runs/a", scenario="other.py", num_episodes=4, **QUIET).record["policies"]
+    result = rldd.benchmark("other.py", policies=["runs/a"], patients=20, **QUIET)
+    assert list(result.trials) == ["a"]
+    assert rldd.train(resume="runs/a", scenario="other.py", **QUIET).complete
+
+    with Path("other.py").open("a") as file:
+        file.write("# another word\n")
+    with pytest.raises(ModelFileError, match=r"trained for task, not for other: give its own file .*task\.py"):
+        rldd.load_policy("runs/a", "other.py")
+
+
+def test_the_file_that_has_changed_is_named(own):
+    Path("beside.py").write_text("TITLE = 1\n")
+    Path("task.py").write_text(f"import beside\n{Path('task.py').read_text()}")
+    rldd.train(scenario="task.py", run_name="two", **TINY, **QUIET)
+    Path("beside.py").write_text("TITLE = 2\n")
+    with pytest.raises(ModelFileError, match=r"trained on task\.py, and beside\.py has changed since \(SHA") as raised:
+        rldd.load_policy("runs/two", "task.py")
+    assert "task.py has changed" not in str(raised.value)
+    assert rldd.load_policy("runs/two", "task.py", accept_changed=True).dose_unit == "mg"

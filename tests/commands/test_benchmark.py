@@ -111,3 +111,14 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(run, tmp_pat
     line = _one_line(run(*SMALL, "--output-dir", locked))
 
     assert "locked" in line
+
+
+def test_a_dataset_of_a_policy_that_takes_no_part_is_refused_before_anything_runs(run, tmp_path):
+    pytest.importorskip("minari")
+    for asked in ("zzz", "label+shield"):
+        found = run(*SMALL, "--minari", asked)
+        assert found.code == 2
+        assert f"unknown policy of this benchmark '{asked}'" in found.err
+        assert "known: label, random" in found.err
+        assert "compiling" not in found.out + found.err
+        assert not list(tmp_path.iterdir())

@@ -188,6 +188,26 @@ def test_a_bedside_refuses_the_same(tmp_path):
             course.recommend()
 
 
+def test_a_bedside_gives_the_dose_of_a_trial_and_tells_the_proposal(tmp_path):
+    path = tmp_path / "p.py"
+    path.write_text(
+        defined("return jnp.where(observation.k == 0, 7e8, jnp.where(observation.k == 1, 730.0, 750.0)), memory")
+    )
+    bedside = rldd.load_policy(path, "vancomycin")
+    trial = rldd.benchmark("vancomycin", policies=[path], patients=3, progress=False).trials["p"]
+    facts = {c.name: c.typical for c in bedside.scenario.covariates}
+    course, several = bedside.start(facts), bedside.start([facts, facts])
+    for k, said in enumerate(["proposed 7e+08 mg", "proposed 730 mg", ""]):
+        dose = course.recommend()
+        assert dose == trial.dose[0, k] == several.recommend()[1]
+        told = [w for w in course.warnings if "proposed" in w]
+        assert len(told) == bool(said)
+        assert all(said in w and "policy 'p'" in w and f"{dose:g} mg is recommended" in w for w in told)
+        assert any(w.startswith("patient 2: policy 'p' proposed") for w in several.warnings) == bool(said)
+        course.given(dose)
+        several.given([dose, dose])
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -247,11 +267,52 @@ def test_what_a_policy_file_may_hold_is_said(run, text, said):
     assert run(*CHECK).code != 0
 
 
+def test_no_name_at_all_is_an_unknown_name(run):
+    found = run("benchmark", "--scenario", "vancomycin", "--policy", "")
+    assert found.code == 2
+    assert "unknown policy '': known: " in found.err
+
+
+def test_only_what_a_file_itself_defines_is_listed(run):
+    Path("p.py").write_text(
+        "from rl_drug_dosage.clinic.observation import ACTIONS\nfrom rl_drug_dosage.clinic.shield import REASONS\n"
+        "LIMIT = 3\nif LIMIT:\n    first, (second, *_) = 1, (2, 3)\n\n\ndef mine():\n    inner = 1\n    return inner\n"
+    )
+    refused(run("info", "--scenario", "p.py"), "must define SCENARIO (a Scenario); it has LIMIT, first, second, mine")
+
+
+def test_an_unknown_simulator_is_answered_with_the_scenarios_own(run):
+    found = run("benchmark", "--scenario", "vancomycin", "--policy", "label", "--simulator", "nope")
+    assert found.code == 2
+    models = sorted(rldd.load_scenario("vancomycin").models)
+    assert f"'nope': known: {', '.join(models)}; or give another drug model that fits" in found.err
+    near = run("benchmark", "--scenario", "vancomycin", "--policy", "label", "--simulator", "warfarin-hamberg2011")
+    assert "did you mean 'warfarin-hamberg2010'?" in near.err
+
+
 def test_doses_above_the_largest_are_counted_and_told(run):
     Path("p.py").write_text(defined("return jnp.asarray(1e9), memory"))
     found = run(*BENCHMARK)
     assert found.code == 0
     assert "42 doses off the grid, the nearest amount was given" in found.out + found.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def POLICY(obs):\n    return np.full(len(obs), 0.7)\n",
+        "class A:\n    def predict(self, obs):\n        return np.full(len(obs), 0.7)\n\n\nPOLICY = A()\n",
+    ],
+)
+def test_actions_off_the_grid_are_counted_and_told(run, text):
+    """Such as grams where the scenario doses in milligrams."""
+    Path("p.py").write_text(f"import numpy as np\n\n\n{text}")
+    found = run(*BENCHMARK)
+    assert found.code == 0
+    assert "42 doses off the grid, the nearest amount was given" in found.out + found.err
+    checked = run(*CHECK)
+    assert checked.code == 0
+    assert "0.7 mg, off the grid (100 % of decisions)" in checked.out
 
 
 @pytest.mark.parametrize("command", [("evaluate",), ("explain",), ("info",), ("export", "--output", "x.onnx")])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rl_drug_dosage.checks.policy_trials import Bench, Doses, abstract_act, constants_of, other_simulator, same
@@ -21,6 +22,7 @@ from rl_drug_dosage.checks.report import (
     run_checks,
     wrong,
 )
+from rl_drug_dosage.clinic.dose_grid import on_grid
 from rl_drug_dosage.clinic.faults import half_step, not_a_dose, not_stacked
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -151,7 +153,7 @@ def _same_memory(before: object, after: object) -> Iterable[Finding]:
 
 @check("act")
 def _doses_are_numbers(bench: Bench) -> Iterable[Finding]:
-    """Doses are finite and within the grid: with all levels, with half of them missing, and with none."""
+    """Doses are finite and on the grid: with all levels, with half of them missing, and with none."""
     grid = bench.setting.scenario.dosage.grid()
     slack, unit = half_step(bench.setting.scenario), bench.setting.scenario.dosage.unit
     for doses, when in (
@@ -170,11 +172,14 @@ def _doses_are_numbers(bench: Bench) -> Iterable[Finding]:
         came = f"{bench.usual[negative][0]:.4g} {unit} ({100 * negative.mean():.3g} % of decisions)"
         yield wrong("act", came, f"at least 0 {unit}", "clip the dose in the policy")
         return
-    off = (bench.usual < grid[0] - slack) | (bench.usual > grid[-1] + slack)
+    off = ~np.asarray(on_grid(bench.setting.scenario, jnp.asarray(bench.usual)))
     if off.any():
         came = f"{bench.usual[off][0]:.4g} {unit}, off the grid ({100 * off.mean():.3g} % of decisions)"
         yield doubt(
-            "act", came, f"{grid[0]:g} to {grid[-1]:g} {unit}", "the nearest amount is given instead, and counted"
+            "act",
+            came,
+            f"one of {len(grid)} amounts, {grid[0]:g} to {grid[-1]:g} {unit}",
+            "the nearest amount is given instead, and counted",
         )
 
 

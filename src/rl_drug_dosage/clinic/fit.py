@@ -1,13 +1,15 @@
 """Whether a drug model fits a scenario, and how to add a drug model to a scenario."""
 
 import dataclasses
+import difflib
 from typing import TYPE_CHECKING
 
 from rl_drug_dosage.clinic.units import metric_unit, same_unit
-from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel, Target
 from rl_drug_dosage.pkpd.faults import residual_faults
-from rl_drug_dosage.registry import DRUG, find
+from rl_drug_dosage.registry import DRUG, Found, find, is_file_reference
+from rl_drug_dosage.registry import names as names_of
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.scenario import Harm, Scenario
@@ -43,7 +45,7 @@ def with_models(scenario: "Scenario", *references: object) -> tuple["Scenario", 
         if isinstance(reference, str) and reference in scenario.models:
             names.append(reference)
             continue
-        found = find(DRUG, reference)
+        found = _drug(scenario, reference)
         model: DrugModel = found.value
         if model.name in scenario.models:
             if scenario.drug(model.name) != model:
@@ -58,6 +60,23 @@ def with_models(scenario: "Scenario", *references: object) -> tuple["Scenario", 
             scenario = dataclasses.replace(scenario, models=(*scenario.models, added))
         names.append(model.name)
     return scenario, tuple(names)
+
+
+def _drug(scenario: "Scenario", reference: object) -> Found[DrugModel]:
+    """A drug model; where its name is unknown, the scenario's own models are listed."""
+    try:
+        return find(DRUG, reference)
+    except UnknownNameError:
+        if not isinstance(reference, str) or is_file_reference(DRUG, reference) or ":" in reference:
+            raise
+    near = difflib.get_close_matches(reference, [*scenario.models, *names_of(DRUG)], n=1, cutoff=0.6)
+    raise UnknownNameError(
+        f"drug model for {scenario.title!r}",
+        reference,
+        scenario.models,
+        remedy="or give another drug model that fits (`rl-drug-dosage info --drugs`), or a file (./mine.py)",
+        near="".join(near),
+    )
 
 
 def digests(*references: object) -> dict[str, str]:

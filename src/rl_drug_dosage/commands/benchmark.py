@@ -86,7 +86,13 @@ def command(  # noqa: PLR0917 - the options of a command line
         from rl_drug_dosage.trials import minari_export
 
         minari_export.check()
-    folder = output_dir or Path(f"benchmark-{find_scenario(scenario).name}")
+    task = find_scenario(scenario)
+    if minari:
+        from rl_drug_dosage.trials.setting import setting_for
+
+        setting = setting_for(task, simulator, controller)
+        minari_export.check_policy(minari, setting, policy or (), shield=shield)
+    folder = output_dir or Path(f"benchmark-{task.name}")
     with printed() as progress:
         result = api.benchmark(
             scenario,

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.tensor_archive import Archive, read_archive, write_archive
 
-__all__ = ["RECORD_VERSION", "Model", "check_bounds", "load_model", "save_model", "source_in"]
+__all__ = ["RECORD_VERSION", "Model", "check_bounds", "check_observations", "load_model", "save_model", "source_in"]
 
 RECORD_VERSION = 1
 _KIND = "agent"
@@ -81,7 +82,8 @@ def save_model(
     Args:
         path: the file to write.
         policy: the policy.
-        env: ``id``, ``options``, ``frame_stack`` and the ``units`` of time, concentration and dose.
+        env: ``id``, ``options``, ``frame_stack``, name and unit of each of the ``observations``, and the ``units`` of
+            time, concentration and dose.
         training: the configuration, as plain values.
         progress: seed, update and environment steps so far.
         actions: what ``step`` of somebody else's environment takes.
@@ -127,6 +129,35 @@ def check_bounds(model: Model, low: np.ndarray, high: np.ndarray) -> None:
             f"the model's actions go from {own[0].tolist()} to {own[1].tolist()}, but those of {model.env_id} here go "
             f"from {here[0].tolist()} to {here[1].tolist()}: it was trained for another version of that environment"
         )
+
+
+def check_observations(model: Model, here: Sequence[tuple[str, str]], path: Path) -> None:
+    """Refuse a model whose observations are not those of its environment here, in the same order.
+
+    A model file without recorded names, which earlier versions wrote, is not checked.
+
+    Args:
+        model: contents of the model file.
+        here: name and unit of each observation.
+        path: path of the model file, for messages.
+
+    Raises:
+        ModelFileError: the name or unit of an observation differs.
+    """
+    own = [(name, unit) for name, unit in model.record["env"].get("observations") or ()]
+    if not own or own == list(here):
+        return
+    pairs = [(i, a, b) for i, (a, b) in enumerate(zip_longest(own, here), 1) if a != b]
+    shown = "; ".join(f"observation {i} was {_feature(a)} and is {_feature(b)} here" for i, a, b in pairs[:3])
+    more = f"; and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+    raise ModelFileError(
+        f"{path} was trained on other observations of {model.env_id} than it has now: {shown}{more}: give the "
+        "scenario that it was trained on, or train again"
+    )
+
+
+def _feature(feature: tuple[str, str] | None) -> str:
+    return "none" if feature is None else f"{feature[0]} ({feature[1]})"
 
 
 def load_model(path: Path) -> Model:

@@ -15,6 +15,7 @@ __all__ = ["check_record"]
 
 _LONGEST_NAME, _LONGEST_TEXT = 200, 20_000
 _MOST_ITEMS, _DEEPEST = 10_000, 16
+_MOST_FEATURES = 100_000
 _LARGEST = 2**53
 """The largest whole number that JSON's readers agree on."""
 
@@ -40,6 +41,14 @@ def _is_whole(low: int, high: int = _LARGEST) -> Callable[[Any], bool]:
 
 def _is_list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and len(value) <= _MOST_ITEMS and all(map(fits, value))
+
+
+def _is_feature(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_name, value))
+
+
+def _are_features(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= _MOST_FEATURES and all(map(_is_feature, value))
 
 
 def _is_map_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -91,6 +100,8 @@ _ENVIRONMENT: Mapping[str, tuple[bool, _Check]] = {
     "window": (False, _of(lambda v: _EDGES(v) == "" and len(v) == 2, "two numbers")),
     "window_of": (False, _NAMES),
     "drugs": (False, _of(_is_map_of(_is_digest), "an object of SHA-256s")),
+    "files": (False, _of(_is_map_of(_is_digest), "an object of SHA-256s")),
+    "observations": (False, _of(_are_features, "a list of pairs, the name and the unit of each observation")),
     "source": (False, _of(_is_source, "the name and SHA-256 of a file")),
 }
 """Of each field: whether there has to be one, and what it has to be."""

@@ -1,7 +1,7 @@
 """Start a run from a model: its weights and the statistics of its observations, if it fits."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from rl_drug_dosage.errors import ModelFileError
 from rl_drug_dosage.policies.adapters.learnt import check_drugs, check_source, model_path
 from rl_drug_dosage.ppo.learner import Learner
-from rl_drug_dosage.ppo.model_file import Model, load_model
+from rl_drug_dosage.ppo.model_file import Model, check_observations, load_model
 from rl_drug_dosage.ppo.normalizer import RunningMoments
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.training.config import TrainConfig
@@ -59,9 +59,22 @@ class Initial:
             ModelFileError: a file differs.
         """
         if task.found is not None and task.env_id == self.model.env_id:
-            check_source(self.model.source, task.found, self.path, accept_changed=accept_changed)
+            check_source(self.model.record["env"], task.found, self.path, accept_changed=accept_changed)
         drugs = self.model.record["env"].get("drugs") or {}
         check_drugs(drugs, task.drugs, self.path, ModelFileError, accept_changed=accept_changed)
+
+    def check_observations(self, env: Mapping[str, Any]) -> None:
+        """Check that a model of the same environment was trained on the same observations.
+
+        Args:
+            env: the new run's record of its environment.
+
+        Raises:
+            ModelFileError: the name or unit of an observation differs.
+        """
+        here = env.get("observations")
+        if here and env["id"] == self.model.env_id:
+            check_observations(self.model, [(name, unit) for name, unit in here], self.path)
 
     def record(self) -> dict[str, str]:
         """What the new run says of it."""

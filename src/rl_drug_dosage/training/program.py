@@ -134,6 +134,7 @@ class CompiledProgram:
         options: the environment's, for the model file.
         evaluated: what the policy is evaluated on; the environment itself unless told.
         source: ``file`` and ``sha256`` of a scenario that is not built in, for the model file.
+        files: names and SHA-256 of all files that define that scenario, for the model file.
         drugs: names and SHA-256 of drug models from the user's files, for the model file.
 
     Raises:
@@ -149,14 +150,17 @@ class CompiledProgram:
         evaluated: FunctionalEnv | None = None,
         *,
         source: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
         drugs: Mapping[str, str] | None = None,
     ) -> None:
         self.compiles_evaluation = True
         self.reward = _reward_of(env)
         self.actions: ActionSpace | None = None  # float32 within the bounds
         self.seeds: tuple[int, ...] = tuple(config.seed + i for i in range(config.seeds))
-        own = {"source": dict(source)} if source else {}
+        own: dict[str, Any] = {"source": dict(source)} if source else {}
+        own |= {"files": dict(files)} if files else {}
         own |= {"drugs": dict(drugs)} if drugs else {}
+        own["observations"] = [[f.name, f.unit] for f in (evaluated or env).observation_names]
         self.env_record: Mapping[str, Any] = env_record(config, options) | describe(env) | own
         self.observation_names: Sequence[str] = tuple(f.name for f in env.observation_names)
         self._evaluated = env if evaluated is None else evaluated

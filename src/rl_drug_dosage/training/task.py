@@ -77,6 +77,12 @@ class Task:
         source = self.found.source if self.found is not None else None
         return {} if source is None else {"file": source.path.name, "sha256": source.sha256}
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Name and SHA-256 of each file of the user's that defines it; empty where it is built in or installed."""
+        source = self.found.source if self.found is not None else None
+        return {} if source is None else dict(source.digests)
+
     def record(self) -> dict[str, str]:
         """What a run's configuration says of a task from a file of the user's."""
         return {**self.source, "given_as": self.typed} if self.source else {}
@@ -129,6 +135,9 @@ def task_of_run(
     if given is None:
         return _named(env_id, record, path)
     task = find_task(given)
+    source = task.found.source if task.found is not None else None
+    if record and source is not None and source.is_same(str(record.get("file")), str(record.get("sha256"))):
+        return dataclasses.replace(task, env_id=env_id)
     if env_id not in {task.env_id, task.env_id.rpartition(":")[2]}:
         raise CheckpointError(f"{path} trains on {env_id}, not on {task.env_id}: give the one that it was started with")
     if record and record.get("sha256") != task.source.get("sha256") and not accept_changed:
@@ -223,7 +232,14 @@ def make_program(plan: Plan, task: Task | None = None) -> "Program":
         given = (options, task.env.evaluation(options))
         trained, evaluated = (catalog.make(task.env, o, config.frame_stack) for o in given)
         return CompiledProgram(
-            trained, config, plan.num_updates, options, evaluated, source=task.source, drugs=task.drugs
+            trained,
+            config,
+            plan.num_updates,
+            options,
+            evaluated,
+            source=task.source,
+            files=task.files,
+            drugs=task.drugs,
         )
     from rl_drug_dosage.training.gym_program import GymProgram
 

@@ -68,6 +68,7 @@ def train(
     try:
         state = program.init()
         if initial is not None:
+            initial.check_observations(program.env_record)
             state = initial.applied(state, program.learner, program.bounds, plan.config, lambda t: progress(t, None))
         record = RunRecord(
             config=config,

@@ -27,11 +27,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rl_drug_dosage.clinic.dose_grid import on_grid
 from rl_drug_dosage.clinic.doubt import in_doubt
 from rl_drug_dosage.clinic.faults import check_amounts, decide, faults_of
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, record_axes
+from rl_drug_dosage.clinic.rollout import dispense
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import amount_of
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, Fixed, plain_number
 from rl_drug_dosage.pkpd.same_quantity import read_covariates
@@ -184,7 +187,10 @@ class Bedside:
         def act(policy: Policy, memory: Any, record: Record, keys: Any) -> Any:
             # Keys travel as plain numbers: making them on the host would cost more than the dose.
             own = jax.vmap(jax.random.wrap_key_data)(keys)
-            return jax.vmap(partial(decide, policy), in_axes=(0, axes, 0))(memory, record, own)
+            proposal, memory = jax.vmap(partial(decide, policy), in_axes=(0, axes, 0))(memory, record, own)
+            given, _ = jax.vmap(partial(dispense, self.scenario, None), in_axes=(axes, 0))(record, proposal)
+            asked = amount_of(proposal)
+            return amount_of(given), asked, on_grid(self.scenario, asked), memory
 
         self.advise = eqx.filter_jit(act)
 
@@ -303,7 +309,8 @@ class Course:
         self._bedside, self._record, self._single = bedside, record, single
         self._warnings = list(warnings)
         self._memory: Any = None
-        self._advice: tuple[int, np.ndarray, Any] | None = None
+        self._advice: tuple[np.ndarray, Any] | None = None
+        self._moved: tuple[str, ...] = ()
         self._key = np.random.default_rng(bedside.seed)
 
     @property
@@ -318,7 +325,7 @@ class Course:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is unusual about patient and levels, and doubtful about the recommended dose, one sentence each."""
+        """What is unusual about patient and levels, and doubtful about the dose last recommended, one sentence each."""
         scenario, said = self._bedside.scenario, list(self._warnings)
         unknown = self._record.baseline <= 0
         if scenario.monitoring.baseline and unknown.any():
@@ -327,11 +334,11 @@ class Course:
                 f"{whose}no {scenario.monitoring.output} before the first dose was observed: it counts as unknown; a "
                 "learnt policy sees that of the typical patient in its place"
             )
-        return tuple(dict.fromkeys((*said, *self._doubts())))
+        return tuple(dict.fromkeys((*said, *self._doubts(), *self._moved)))
 
     def _doubts(self) -> tuple[str, ...]:
         """Whether the estimate behind the dose that is recommended now has converged."""
-        memory = self._memory if self._advice is None else self._advice[2]
+        memory = self._memory if self._advice is None else self._advice[1]
         doubtful = np.atleast_1d(np.asarray(in_doubt(memory)))
         if not doubtful.any():
             return ()
@@ -403,10 +410,14 @@ class Course:
         self._forget()
 
     def recommend(self) -> float | Float[np.ndarray, " patient"]:
-        """The dose that the policy chooses now, in `Bedside.dose_unit`. Asking twice changes nothing.
+        """The dose to give now, in `Bedside.dose_unit`. Asking twice changes nothing.
+
+        As in a trial, a proposal of the policy off the dose grid is moved to the nearest amount; `warnings` then says
+        what was proposed.
 
         Raises:
             ConfigError: the course has ended.
+            BadPluginError: the policy fails, or proposes what is no dose.
         """
         steps = self._bedside.scenario.schedule.decisions
         if self.decision >= steps:
@@ -415,22 +426,32 @@ class Course:
             )
         if self._advice is None:
             with self._bedside.guard():
-                dose, memory = self._advised()
-            check_amounts(self._bedside.own or type(self._bedside.policy).__name__, dose, self._bedside.scenario)
-            self._advice = (self.decision, dose, memory)
-        dose = self._advice[1]
+                self._advice = self._advised()
+        dose = self._advice[0]
         return float(dose[0]) if self._single else dose.copy()
 
     def _advised(self) -> tuple[np.ndarray, Any]:
-        """The policy's doses now, and its memory after them."""
+        """The doses to give now, and the policy's memory after them."""
         bedside = self._bedside
         if self._memory is None:
             self._memory = bedside.first_memory(bedside.policy, self._record)
         keys = self._key.integers(2**32, size=(self._record.dose.shape[0], 2), dtype=np.uint32)
-        dose, memory = bedside.advise(bedside.policy, self._memory, self._record, keys)
-        dose = jax.block_until_ready(dose)
+        came = bedside.advise(bedside.policy, self._memory, self._record, keys)
+        dose, asked, fits, memory = jax.block_until_ready(came)
         bedside.policy.check()
-        return np.asarray(dose, np.float64), memory
+        given, proposed = np.asarray(dose, np.float64), np.asarray(asked, np.float64)
+        check_amounts(self._name, proposed, bedside.scenario)
+        self._moved = tuple(
+            f"{self._whose(i)}policy {self._name!r} proposed {proposed[i]:g} {bedside.dose_unit}, which is not on the "
+            f"dose grid of {bedside.named.name}: {given[i]:g} {bedside.dose_unit} is recommended, the nearest amount"
+            for i in np.flatnonzero(~np.asarray(fits)).tolist()
+        )
+        return given, memory
+
+    @property
+    def _name(self) -> str:
+        """Of the policy, for messages."""
+        return self._bedside.own or type(self._bedside.policy).__name__
 
     def given(self, dose: float | Sequence[float]) -> None:
         """What was given at the decision that was due, recommended or not; time moves on to the next one.
@@ -449,7 +470,7 @@ class Course:
         # The policy's memory moves on with every decision, asked or not.
         self.recommend()
         assert self._advice is not None
-        self._memory = self._advice[2]
+        self._memory = self._advice[1]
         self._record.dose[:, self.decision] = values
         self._record = eqx.tree_at(lambda r: r.k, self._record, np.asarray(self.decision + 1, np.int32))
         self._advice = None

@@ -7,6 +7,7 @@ episode ends are those that a learner would have seen.
 import importlib.util
 import os
 import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.envs.functional import FunctionalEnv
 from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import DependencyError, OutputError, UnknownNameError
 from rl_drug_dosage.trials.benchmark import Benchmark
+from rl_drug_dosage.trials.entrants import candidates
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
-__all__ = ["check", "export", "replay"]
+__all__ = ["check", "check_policy", "export", "replay"]
 
 
 def check() -> None:
@@ -31,6 +34,28 @@ def check() -> None:
             "a dataset needs Minari, which is not installed: run `uv sync --extra minari` (or pip install "
             "'rl-drug-dosage[minari]'), or leave --minari out"
         )
+
+
+def check_policy(policy: str, setting: Setting, policies: Sequence[object], *, shield: bool) -> None:
+    """Check before a benchmark that a policy will take part; nothing is built or run.
+
+    Args:
+        policy: name of the policy whose courses are exported.
+        setting: the setting of the benchmark.
+        policies: the policies of the benchmark, as given.
+        shield: every policy also runs behind the shield, as ``NAME+shield``.
+
+    Raises:
+        UnknownNameError: it will not take part.
+        ConfigError, BadPluginError, ModelFileError: see `trials.entrants.candidates`.
+    """
+    names = [one.name for one in candidates(setting, policies)]
+    _require(policy, [*names, *(f"{name}+shield" for name in names if shield)])
+
+
+def _require(policy: str, names: Iterable[str]) -> None:
+    if policy not in (known := list(names)):
+        raise UnknownNameError("policy of this benchmark", policy, known)
 
 
 def replay(
@@ -68,8 +93,7 @@ def export(result: Benchmark, policy: str, folder: Path) -> str:
         OutputError: the dataset cannot be written.
     """
     check()
-    if policy not in result.trials:
-        raise UnknownNameError("policy of this benchmark", policy, result.trials)
+    _require(policy, result.trials)
     place = Path(os.environ.get("MINARI_DATASETS_PATH") or (folder / "minari").resolve())
     os.environ["MINARI_DATASETS_PATH"] = str(place)
 

@@ -15,7 +15,7 @@ from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.errors import ConfigError, ModelFileError, UnknownNameError
-from rl_drug_dosage.policies.adapters.learnt import check_drugs, check_source
+from rl_drug_dosage.policies.adapters.learnt import check_drugs, check_source, same_contents
 from rl_drug_dosage.ppo.model_file import Model
 from rl_drug_dosage.registry import (
     ENVIRONMENT,
@@ -84,10 +84,11 @@ def scenario_of(model: Model, path: Path, scenario: object = None) -> Found[Scen
     """
     if scenario is not None:
         found: Found[Scenario] = task_of(scenario)
-        if found.env_id != model.env_id:
+        if found.env_id != model.env_id and not same_contents(model.record["env"], found):
+            own = Path(model.source["file"]).name if model.source else ""
+            remedy = f"give its own file (--scenario {own})" if own else "leave the scenario out"
             raise ModelFileError(
-                f"{path} was trained for {model.env_id}, not for {found.env_id}: leave the scenario out, or give "
-                "the one that it was trained on"
+                f"{path} was trained for {model.env_id}, not for {found.env_id}: {remedy}, or train a model on this one"
             )
         return found
     if model.source:
@@ -134,7 +135,7 @@ def setting_of(
         ModelFileError: the scenario file has changed, or a drug model used in training is unknown.
         UnknownNameError, BadPluginError, ConfigError: see `setting_for`.
     """
-    check_source(model.source, task, path, accept_changed=accept_changed)
+    check_source(model.record["env"], task, path, accept_changed=accept_changed)
     for option in ("simulator", "belief"):
         if not isinstance(model.env_options.get(option, ""), str):
             raise ModelFileError(f"{path}: the environment's option {option} is no name: train the policy again")

@@ -130,7 +130,11 @@ class Host:
 
 
 class HostPolicy(Policy):
-    """The agent as a policy. Its action is rounded to the dose grid, as in training."""
+    """The agent as a policy.
+
+    An action that is an amount is proposed as it is, so that one off the grid is counted. Actions of another meaning
+    change an amount continuously: the result is rounded to the grid, as in training.
+    """
 
     scenario: Scenario = eqx.field(static=True)
     observer: Observer = eqx.field(static=True)
@@ -149,7 +153,8 @@ class HostPolicy(Policy):
             observation.k == 0,
             vmap_method="broadcast_all",
         )
-        return snap(self.scenario, self.observer.dose(seen, action)), (seen, recalled)
+        dose = self.observer.dose(seen, action)
+        return dose if self.observer.action == "amount" else snap(self.scenario, dose), (seen, recalled)
 
     def check(self) -> None:
         self.host.check()

@@ -16,9 +16,9 @@ from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.errors import ModelFileError, RlDrugDosageError
-from rl_drug_dosage.ppo.model_file import Model, check_bounds, load_model, source_in
+from rl_drug_dosage.ppo.model_file import Model, check_bounds, check_observations, load_model, source_in
 from rl_drug_dosage.ppo.policy import PpoPolicy
-from rl_drug_dosage.registry import Found
+from rl_drug_dosage.registry import Found, Source
 
 __all__ = [
     "PpoDosing",
@@ -28,6 +28,7 @@ __all__ = [
     "dosing_policy",
     "model_path",
     "read_policy",
+    "same_contents",
     "tolerance_of",
 ]
 
@@ -106,7 +107,8 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     """Make a model's policy for a scenario; with ``samples`` its actions are sampled, as in training.
 
     Raises:
-        ModelFileError: the model was trained for another task, or another version of the scenario file.
+        ModelFileError: the model was trained for another task, another version of the scenario file, or other
+            observations; these are refused also where a changed file is accepted.
     """
     task, options = setting.task, model.env_options
     check_trained_for(model.record["env"], setting, path)
@@ -117,6 +119,7 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
             f"{path} takes {model.policy.obs_size} observations, but {task.env_id} has {observer.size}: "
             "it was trained for another version of that scenario"
         )
+    check_observations(model, [(f.name, f.unit) for f in observer.names], path)
     check_bounds(model, *observer.action_bounds)
     constants = model.policy.constants()
     held = tuple(float(value) if np.isfinite(value) else None for value in constants)
@@ -135,7 +138,7 @@ def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> N
         ModelFileError: another scenario, or another version of its file unless accepted.
     """
     task = setting.task
-    if env["id"] != task.env_id:
+    if env["id"] != task.env_id and not same_contents(env, task):
         raise ModelFileError(
             f"{path} was trained for {env['id']}, not for {task.env_id}: train a model with "
             f"`rl-drug-dosage train --env-id {task.env_id}`, or benchmark it in its own scenario"
@@ -146,15 +149,21 @@ def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> N
             f"{path} was trained on courses of {decisions} decisions, but {task.name} has "
             f"{task.value.schedule.decisions}: give --decisions {decisions}"
         )
-    check_source(source_in(env), task, path, accept_changed=setting.accept_changed)
+    check_source(env, task, path, accept_changed=setting.accept_changed)
     check_drugs(env.get("drugs") or {}, setting.drug_files, path, ModelFileError, accept_changed=setting.accept_changed)
 
 
-def check_source(recorded: Mapping[str, str], task: Found[Any], path: Path, *, accept_changed: bool) -> None:
+def same_contents(env: Mapping[str, Any], task: Found[Any]) -> bool:
+    """Whether a scenario's files are those of the training, perhaps under another name."""
+    recorded = source_in(env)
+    return bool(recorded) and task.source is not None and task.source.is_same(recorded["file"], recorded["sha256"])
+
+
+def check_source(env: Mapping[str, Any], task: Found[Any], path: Path, *, accept_changed: bool) -> None:
     """Check that the scenario file is the one that a model was trained on.
 
     Args:
-        recorded: the model's ``source``: file name and SHA-256, or nothing.
+        env: the environment's record in the model file.
         task: the scenario to use.
         path: path of the model file.
         accept_changed: accept a changed file.
@@ -162,13 +171,34 @@ def check_source(recorded: Mapping[str, str], task: Found[Any], path: Path, *, a
     Raises:
         ModelFileError: the file differs.
     """
-    here = task.source.sha256 if task.source else ""
-    if not recorded or recorded["sha256"] == here or accept_changed:
+    recorded = source_in(env)
+    if not recorded or accept_changed or same_contents(env, task):
         return
-    raise ModelFileError(
-        f"{path} was trained on {recorded['file']} with SHA-256 {recorded['sha256'][:12]}, but {task.where} has "
-        f"{here[:12] or 'none'}: the file has changed since; train again, or accept it with --accept-changed"
-    )
+    remedy = "train again, or accept it with --accept-changed"
+    if task.source is None:
+        raise ModelFileError(
+            f"{path} was trained on {recorded['file']} with SHA-256 {recorded['sha256'][:12]}, but {task.where} is no "
+            f"file: it has changed since; {remedy}"
+        )
+    changes = _changes(env.get("files") or {}, recorded, task.source)
+    raise ModelFileError(f"{path} was trained on {recorded['file']}, and {changes}; {remedy}")
+
+
+def _changes(before: Mapping[str, str], recorded: Mapping[str, str], source: Source) -> str:
+    """Which files of a scenario have changed; a model file of an earlier version does not say it."""
+    now = dict(source.digests)
+    if recorded["file"] != source.path.name:
+        # The file given may have another name, and is compared with the one that it stands for.
+        now[recorded["file"]] = now.pop(source.path.name)
+    if not before:
+        which = next(iter(now)) if len(now) == 1 else f"one of {', '.join(sorted(now))}"
+        return f"{which} has changed since (SHA-256 {recorded['sha256'][:12]}, now {source.sha256[:12]})"
+    said = [
+        f"{name} has changed since (SHA-256 {before.get(name, 'none')[:12]}, now {now.get(name, 'none')[:12]})"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+    return " and ".join(said) or "its files have changed since"
 
 
 def check_drugs(

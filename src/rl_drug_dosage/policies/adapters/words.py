@@ -57,6 +57,8 @@ _NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 _EVERY = re.compile(r"(?:q|every)\s*(\d+(?:\.\d+)?)?\s*([a-z]+)")
 _AMOUNT = re.compile(rf"({_NUMBER})(?:\s+(?=\S)|(?=[^\d\s.]))(.+)")
 _KNOWN = "|".join(sorted(_QUANTITIES, key=len, reverse=True))
+_COMMA = re.compile(rf"\s*(\d+(?:,\d+)+(?:\.\d+)?)\s*(?:{_KNOWN})(?=[\s/]|$)", re.IGNORECASE)
+_EXAMPLES = "such as '1000 mg q12h', '15 mg/kg every 2 days', '5 mg daily' or '2000 mg then 1000 mg twice daily'"
 _LOOKS_LIKE_ONE = re.compile(rf"\s*(?:{_NUMBER}(?:\s+\S|(?:{_KNOWN})(?=[\s/]|$))|fixed\s*:)", re.IGNORECASE)
 
 
@@ -113,6 +115,8 @@ def read_words(text: str) -> PolicyDefinition | None:
     Raises:
         ConfigError: a regimen that cannot be read.
     """
+    if (comma := _COMMA.match(text)) and not Path(text).exists():
+        raise _refuse(text, f"{comma.group(1)!r} is no number: write it without a comma, {_EXAMPLES}")
     if not _LOOKS_LIKE_ONE.match(text) or Path(text).exists():
         return None
     head, colon, rest = text.partition(":")
@@ -140,6 +144,9 @@ def _dose(text: str, part: str) -> _Dose:
         raise _refuse(
             text, f"{part.strip()!r} is not a dose: write an amount, a unit and an interval, such as '1000 mg q12h'"
         )
+    first, _, rest = match.group(2).strip().partition(" ")
+    if rest and _unit(first) is not None and not rest.startswith("/"):
+        raise _refuse(text, f"{rest!r} is not read as how often: write an amount, a unit and an interval, {_EXAMPLES}")
     return _Dose(float(match.group(1)), match.group(2).strip(), every_h, f"{match.group(1)} {match.group(2).strip()}")
 
 
@@ -223,7 +230,9 @@ def _same(text: str, rest: str, setting: Setting) -> Regimen:
     try:
         amount = float(rest)
     except ValueError:
-        raise _refuse(text, f"{rest.strip()!r} is not a number: write an amount in {scenario.dosage.unit}") from None
+        amount = math.nan
+    if not math.isfinite(amount):
+        raise _refuse(text, f"{rest.strip()!r} is not a finite number: write an amount in {scenario.dosage.unit}")
     amount = _on_grid(text, f"{amount:g} {scenario.dosage.unit}", amount, scenario)
     return Regimen(scenario, (), *_arrays([(0, amount, {})], 1, scenario, ()))
 
