@@ -329,7 +329,7 @@ def test_the_scenario_without_a_fault_passes():
 class Usual(Policy):
     """A policy without a fault, which the faulty ones differ from in one thing: 180 mg, less after a high level."""
 
-    factor: jax.Array = eqx.field(default_factory=lambda: jnp.asarray(0.5))
+    factor: jax.Array = eqx.field(default_factory=lambda: jnp.asarray(2 / 3))
 
     def init(self, record, truth=None):
         return jnp.zeros(())
@@ -403,7 +403,7 @@ class Random(Usual):
 
 class NeedsAKey(Usual):
     def act(self, memory, observation, key):
-        return 300.0 * jax.random.uniform(key), memory
+        return 20.0 * jnp.round(15.0 * jax.random.uniform(key)), memory
 
 
 class RandomWhileTraced(Usual):
@@ -515,15 +515,16 @@ def test_a_policy_that_says_that_it_draws_may_draw():
     assert not report.findings, str(report)
 
 
-def test_a_dose_beyond_the_grid_is_a_warning():
+@pytest.mark.parametrize(("dose_mg", "said"), [(1e4, "1e+04"), (0.7, "0.7"), (190.0, "190")])
+def test_a_dose_off_the_grid_is_a_warning(dose_mg, said):
     """It is put on the grid and counted in a trial: the policy is told, and takes part."""
 
     class TooMuch(Usual):
         def act(self, memory, observation, key):
-            return jnp.asarray(1e4), memory
+            return jnp.asarray(dose_mg), memory
 
     report = check_policy(TooMuch(), SCENARIO)
     assert report.ok
     (warning,) = report.warnings
     assert warning.field == "act"
-    assert "1e+04 mg, off the grid" in warning.came
+    assert f"{said} mg, off the grid" in warning.came

@@ -589,6 +589,6 @@ def test_a_start_from_a_model_of_a_changed_drug_file_has_to_be_accepted(run):
     assert run(*train, "same", "--init-from", "runs/a").code == 0
     changed("mine.py", "Param(4.0,", "Param(5.0,")
 
-    refused(run(*train, "b", "--init-from", "runs/a"), "runs/a", "the file has changed since", "--accept-changed")
+    refused(run(*train, "b", "--init-from", "runs/a"), "runs/a", "mine.py has changed since", "--accept-changed")
     assert not Path("runs/b").exists()
     assert run(*train, "c", "--init-from", "runs/a", "--accept-changed").code == 0
