@@ -42,13 +42,18 @@ def integrated(cl, v1, q, v2, infusions, until):
 
 
 def test_the_labels_load_of_vancomycin_is_not_toxic_over_24_h():
-    """25, then 4.5 mg/kg at 80 kg and 30 mL/min: twice the first 12 h is 613 with infusions of 1 h; 24 h have 531."""
+    """25, then 4.5 mg/kg at 80 kg and 30 mL/min: twice the first 12 h is 613 with infusions of 1 h; 24 h have 531.
+
+    With the label's 250 mg on the grid, in place of 360 mg, they have 514.
+    """
     cl = 2.99 * (1 + 0.0154 * (30 - 66))
     sizes = (cl, 0.675 * 80, 2.28, 0.732 * 80)
     fast = integrated(*sizes, [(0.0, 1.0, 2000.0), (12.0, 1.0, 360.0)], (12.0, 24.0))
     slow = integrated(*sizes, [(0.0, 2000 / 600, 2000.0), (12.0, 1.0, 360.0)], (12.0, 24.0))
     assert 2 * fast[0] == pytest.approx(613, rel=0.005)
     assert slow[1] == pytest.approx(531, rel=0.005)
+    label = integrated(*sizes, [(0.0, 2000 / 600, 2000.0), (12.0, 1.0, 250.0)], (12.0, 24.0))
+    assert label[1] == pytest.approx(514, rel=0.005)
 
     scenario, model = load_scenario("vancomycin"), load_drug("vancomycin-thomson2009")
     facts = {"crcl_ml_per_min": 30.0, "wt_kg": 80.0, "dialysis": 0.0}

@@ -70,6 +70,14 @@ def test_the_scenarios_own_limits_are_taken(ward, record):
     assert np.isinf(float(shield.on_board))
 
 
+def test_a_covariate_that_nobody_can_have_fails_safe(ward, record):
+    spoilt = eqx.tree_at(
+        lambda r: r.covariates["crcl_ml_per_min"], record, replace_fn=lambda c: jnp.full_like(c, -99.0)
+    )
+
+    assert ask(ward, spoilt, 3000.0) == (0.0, "not a number")
+
+
 @pytest.mark.parametrize("asked", [np.nan, np.inf, -np.inf])
 def test_a_proposal_that_is_not_a_number_becomes_the_safe_default(ward, record, asked):
     assert ask(ward, record, asked) == (0.0, "not a number")

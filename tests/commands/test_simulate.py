@@ -298,7 +298,7 @@ REFUSED = [
     (["--drug", "propofol-marsh1991", "--route", "in"], ["fits", "write one of them out"]),
     (["--drug", BUELGA, "--sample-every", "0"], ["--sample-every", "above 0"]),
     (["--drug", BUELGA, "--sample-every", "1e-5"], ["--sample-every", "20,000"]),
-    (["--drug", BUELGA, "--covariate", "crcl=60"], ["'crcl'", "did you mean 'crcl_ml_per_min'"]),
+    (["--drug", BUELGA, "--covariate", "crrcl=60"], ["'crrcl'", "did you mean 'crcl_ml_per_min'"]),
     (["--drug", BUELGA, "--covariate", "wt_kg"], ["'wt_kg'", "equals sign"]),
     (["--drug", BUELGA, "--covariate", "wt_kg=heavy"], ["'wt_kg=heavy'"]),
     (["--drug", BUELGA, "--covariate", "wt_kg=nan"], ["wt_kg", "finite"]),

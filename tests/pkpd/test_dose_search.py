@@ -60,7 +60,9 @@ def test_the_dose_that_reaches_a_target(x64, drug, metric):
     regimen = make_regimen([*history, *future], ONE)
 
     def at(dose):
-        return exposure(drug, with_dose(regimen, dose, 12.0), no_covariates(), ETA, None, target(metric), 24.0, 36.0)
+        return exposure(
+            drug, with_dose(regimen, dose, 12.0), no_covariates(), ETA, None, target(metric, 1.0), 24.0, 36.0
+        )
 
     none, unit = at(jnp.asarray(0.0)), at(jnp.asarray(1.0))
     aim = 7.0 if metric == "trough" else 300.0

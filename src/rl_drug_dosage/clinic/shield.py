@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from rl_drug_dosage.clinic.belief import Player, past
 from rl_drug_dosage.clinic.dose_grid import on_grid, snap
-from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.record import Record, facts_at
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, Prescription, amount_of, choice_of, timetable
 from rl_drug_dosage.pkpd import DrugModel
@@ -70,6 +70,13 @@ class Shield(eqx.Module):
         whole = jnp.all(jnp.where(before, jnp.isfinite(record.dose) & (record.dose >= 0), True))
         for column in record.covariates.values():
             whole &= jnp.all(jnp.isfinite(column))
+        facts = facts_at(record.covariates, record.k)
+        for covariate in scenario.covariates:
+            low, high = covariate.bounds
+            # With a value that nobody can have, a typical patient's level means nothing.
+            whole &= (facts[covariate.name] >= low - _ROUNDING * abs(low)) & (
+                facts[covariate.name] <= high + _ROUNDING * abs(high)
+            )
         choice, offered = choice_of(proposal), timetable(scenario.schedule, scenario.dosage).counts.size
         readable = jnp.isfinite(asked) & whole & (choice >= 0) & (choice < offered)
         limits = self._limits(record, choice, jnp.where(before & whole, record.dose, 0.0))

@@ -6,8 +6,8 @@ next dose, around doses 1 and 3 (as in the mipdtrial vignettes), and again aroun
 later, so a dose is chosen with the levels of all previous intervals.
 
 **AUC24** is the area over 24 h: at the end of every interval from the second one on, that of the last two intervals.
-The label's first two doses give a man of 80 kg with a creatinine clearance of 30 mL/min 531 mg h/L in 24 h, which is in
-the window. Twice the area of the first 12 h, with infusions of an hour, is 613, which would be called toxic.
+The label's first two doses, 2,000 and 250 mg, give a man of 80 kg with a creatinine clearance of 30 mL/min 514 mg h/L
+in 24 h, in the window. Twice the area of the first 12 h, with infusions of an hour, is 613, which would count as toxic.
 
 **Infusions** run at 10 mg/min at most, and for an hour at least: 1,000 mg take 1 h 40 min, 3,000 mg 5 h.
 
