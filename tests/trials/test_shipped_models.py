@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rl_drug_dosage import load_policy
-from rl_drug_dosage.ppo.model_file import load_model
+from rl_drug_dosage.errors import ModelFileError
+from rl_drug_dosage.ppo.model_file import load_model, save_model
 from rl_drug_dosage.registry import SCENARIO, find_scenario, names
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.recipe import recipe
@@ -58,6 +59,16 @@ def test_every_model_doses_at_the_bedside(name: str) -> None:
     if scenario.monitoring.baseline:
         course.observe(0.0, 1.0)
     assert np.abs(scenario.dosage.grid() - course.recommend()).min() < 1e-4
+
+
+def test_a_model_of_another_version_of_a_scenario_is_told_so(tmp_path: Path) -> None:
+    """It is no model of somebody else's environment, which doses from bare observations."""
+    model = load_model(MODELS / "vancomycin.pt")
+    old = {**model.record["env"], "id": "Vancomycin-v1"}
+    save_model(tmp_path / "old.pt", model.policy, env=old, training={}, progress={})
+
+    with pytest.raises(ModelFileError, match=r"trained for Vancomycin-v1.*this release has Vancomycin-v2"):
+        load_policy(tmp_path / "old.pt")
 
 
 def test_warfarin_as_somebody_elses_simulator_would_ask() -> None:

@@ -22,9 +22,11 @@ from rl_drug_dosage.registry import (
     SCENARIO,
     Found,
     Kind,
+    env_id_of,
     find,
     find_scenario,
     is_file_reference,
+    modules,
 )
 
 __all__ = ["by_name", "refuse_models", "scenario_of", "setting_for", "setting_of", "task_of"]
@@ -96,7 +98,19 @@ def scenario_of(model: Model, path: Path, scenario: object = None) -> Found[Scen
         raise ModelFileError(f"{path} was trained on a scenario of your own: give its file too (--scenario {file})")
     if by_name(ENVIRONMENT, model.env_id) is not None:
         return None
-    return by_name(SCENARIO, model.env_id)
+    known = by_name(SCENARIO, model.env_id)
+    if known is None and (now := _other_version(model.env_id)):
+        raise ModelFileError(
+            f"{path} was trained for {model.env_id}, which is not known here: this release has {now}, with other "
+            f"numbers; train a model with `rl-drug-dosage train --env-id {now}`, or use the release of the model"
+        )
+    return known
+
+
+def _other_version(env_id: str) -> str:
+    """The id of a built-in scenario that differs in its version only; empty if there is none."""
+    stem = env_id.rpartition("-v")[0]
+    return next((i for i in map(env_id_of, modules(SCENARIO.room)) if stem and i.rpartition("-v")[0] == stem), "")
 
 
 def refuse_models(model: Model, simulator: object, controller: object) -> None:
