@@ -36,16 +36,20 @@ _NAMED = re.compile(r"\Apolicy '[^']*'")
 
 
 @contextlib.contextmanager
-def faults_of(name: str, does: str = "fails") -> Iterator[None]:
+def faults_of(name: str, does: str = "fails", *, foreign: bool = True) -> Iterator[None]:
     """Turn whatever a policy from outside raises into one line that names it; errors of this package keep their text.
 
     Args:
         name: name of the policy.
         does: what it does, in the message.
+        foreign: False: it is one of this package's, whose errors pass as they are.
 
     Raises:
         BadPluginError: the policy fails.
     """
+    if not foreign:
+        yield
+        return
     whose = f"policy {name!r}"
     try:
         with guarded(lambda error: f"{whose} {does}: {blame(error)}", own=True):
@@ -98,7 +102,7 @@ def refusals(scenario: Scenario) -> tuple[dict[str, str], tuple[str, ...]]:
     reasons, failing = {}, list(broken)
     for one in found:
         try:
-            with faults_of(one.name) if one.is_foreign else contextlib.nullcontext():
+            with faults_of(one.name, foreign=one.is_foreign):
                 reasons[one.name] = refusal(one.value, scenario, one.name)
         except BadPluginError as error:
             failing.append(f"{error} (from {one.where})")

@@ -31,7 +31,7 @@ from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result
-from rl_drug_dosage.utils.seeding import Stream, generator
+from rl_drug_dosage.utils.seeding import Stream, check_seed, generator
 
 __all__ = ["PPO", "TABLE", "ExplainOptions", "Explanation", "explain"]
 
@@ -74,8 +74,7 @@ class ExplainOptions:
     def __post_init__(self) -> None:
         if not 50 <= self.patients <= 100_000:
             raise ConfigError(f"--patients must be from 50 to 100000, not {self.patients}")
-        if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True, repr=False)

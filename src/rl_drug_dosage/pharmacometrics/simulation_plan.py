@@ -13,6 +13,7 @@ from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pharmacometrics.simulation_course import SampleTimes, Treatment, default_step_h, make_sample_times
 from rl_drug_dosage.pkpd import Covariate, DrugModel, Fixed, Route, make_covariates, outside_range
 from rl_drug_dosage.pkpd.same_quantity import read_covariates
+from rl_drug_dosage.utils.seeding import check_seed
 
 __all__ = ["Plan", "SimulationOptions", "make_plan"]
 
@@ -60,8 +61,7 @@ class SimulationOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.patients <= MOST_PATIENTS:
             raise ConfigError(f"--patients must be from 1 to {MOST_PATIENTS}, not {self.patients}")
-        if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
+        check_seed(self.seed)
         for name in ("dose_mg", "interval_h", "duration_h", "days", "sample_every_h"):
             if isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is {getattr(self, name)}: give a number")

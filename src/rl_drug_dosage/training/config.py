@@ -14,6 +14,7 @@ from types import UnionType
 from typing import Any, Self, get_args, get_type_hints
 
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.utils.seeding import HIGHEST_SEED
 
 __all__ = ["EVAL_MAX_STEPS", "PRESETS", "TrainConfig", "json_options", "options_of"]
 
@@ -24,8 +25,6 @@ VECTORIZATIONS = ("sync", "async", "vector_entry_point")
 
 EVAL_MAX_STEPS = 2000
 """Where an environment declares no time limit: the longest that Gymnasium's own environments declare."""
-
-_SEED_MAX = 2**32 - 1
 
 
 def _option(
@@ -58,7 +57,7 @@ class TrainConfig:
     frame_stack: int = _option(
         1, "observe the last N observations and actions (compiled environments)", panel="Task", low=1, high=64
     )
-    seed: int = _option(1, "random seed", panel="Task", low=0, high=_SEED_MAX)
+    seed: int = _option(1, "random seed", panel="Task", low=0, high=HIGHEST_SEED)
     seeds: int = _option(
         1, "train N seeds (seed, seed + 1, ...) in parallel in one program", panel="Task", low=1, high=1024
     )
@@ -127,8 +126,10 @@ class TrainConfig:
         for f in fields(self):
             _check(f, types[f.name], getattr(self, f.name))
         self.env_options()
-        if self.seed + self.seeds - 1 > _SEED_MAX:
-            raise ConfigError(f"--seed {self.seed} with --seeds {self.seeds} exceeds {_SEED_MAX:,}: lower one of them")
+        if self.seed + self.seeds - 1 > HIGHEST_SEED:
+            raise ConfigError(
+                f"--seed {self.seed} with --seeds {self.seeds} exceeds {HIGHEST_SEED:,}: lower one of them"
+            )
         if self.target_kl and self.desired_kl:
             raise ConfigError("target_kl and desired_kl exclude each other: give one of them")
 

@@ -31,7 +31,7 @@ from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.loggers import Logger
 from rl_drug_dosage.utils.progress import Progress, quiet
 from rl_drug_dosage.utils.result import Result
-from rl_drug_dosage.utils.seeding import Stream
+from rl_drug_dosage.utils.seeding import Stream, check_seed
 from rl_drug_dosage.utils.wandb import WandbOptions, require_wandb, start_wandb
 
 __all__ = ["DATA_FILE", "REPORT_FILE", "Evaluation", "EvaluationOptions", "evaluate", "run_model"]
@@ -83,8 +83,7 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.num_episodes <= 1_000_000:
             raise ConfigError(f"--num-episodes must be from 1 to 1000000, not {self.num_episodes}")
-        if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
+        check_seed(self.seed)
         if not 0 <= self.eval_max_steps <= 10**9:
             raise ConfigError(f"--eval-max-steps must be from 0 to 1000000000, not {self.eval_max_steps}")
         if self.env_id is not None and self.scenario is not None:

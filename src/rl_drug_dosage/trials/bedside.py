@@ -47,6 +47,7 @@ from rl_drug_dosage.trials.setting import refuse_models, scenario_of, setting_fo
 from rl_drug_dosage.trials.step_policy import StepPolicy
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.runtime import keep_programs
+from rl_drug_dosage.utils.seeding import check_seed
 
 __all__ = ["Bedside", "Course", "load_policy"]
 
@@ -108,8 +109,7 @@ def load_policy(
         ConfigError: no scenario given, an oracle (which needs the truth), or a policy that does not fit.
         ModelFileError: a model of another scenario.
     """
-    if not 0 <= seed < 2**32:
-        raise ConfigError(f"--seed must be from 0 to 4294967295, not {seed}")
+    check_seed(seed)
     keep_programs()
     if (file := _model_file(policy)) is not None:
         model = load_model(file)
@@ -258,7 +258,7 @@ class Bedside:
 
     def guard(self) -> contextlib.AbstractContextManager[None]:
         """Turns what a policy from outside raises into one line that names it."""
-        return faults_of(self.own) if self.own else contextlib.nullcontext()
+        return faults_of(self.own, foreign=bool(self.own))
 
     def look(self, rows: Sequence[Mapping[str, float]], who: Sequence[str]) -> list[str]:
         """What is unusual about patients.

@@ -35,7 +35,7 @@ from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.lock import locked
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result, figure_of_size
-from rl_drug_dosage.utils.seeding import Stream, generator
+from rl_drug_dosage.utils.seeding import Stream, check_seed, generator
 
 __all__ = ["Benchmark", "BenchmarkOptions", "benchmark"]
 
@@ -79,8 +79,7 @@ class BenchmarkOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.patients <= 1_000_000:
             raise ConfigError(f"--patients must be from 1 to 1000000, not {self.patients}")
-        if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"--seed must be from 0 to 4294967295, not {self.seed}")
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True, repr=False)

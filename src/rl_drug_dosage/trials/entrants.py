@@ -57,7 +57,7 @@ class Candidate:
 
 def guard_of(one: Candidate | Entrant, does: str = "fails") -> contextlib.AbstractContextManager[None]:
     """Turns what a policy from outside raises into one line that names it; errors of the package's own code pass."""
-    return faults_of(one.name, does) if one.own else contextlib.nullcontext()
+    return faults_of(one.name, does, foreign=one.own)
 
 
 def default_policies(scenario: Scenario) -> tuple[str, ...]:

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     import jax
     import numpy as np
 
-__all__ = ["Stream", "generator", "key_for"]
+from rl_drug_dosage.errors import ConfigError
+
+__all__ = ["HIGHEST_SEED", "Stream", "check_seed", "generator", "key_for"]
+
+HIGHEST_SEED = 2**32 - 1
+"""Beyond it JAX wraps around."""
 
 
 class Stream(enum.IntEnum):
@@ -24,8 +29,18 @@ class Stream(enum.IntEnum):
     TUNE = 4
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a seed that no stream has.
+
+    Raises:
+        ConfigError: names the range.
+    """
+    if not 0 <= seed <= HIGHEST_SEED:
+        raise ConfigError(f"--seed must be from 0 to {HIGHEST_SEED}, not {seed}")
+
+
 def key_for(seed: int, stream: Stream) -> "jax.Array":
-    """The JAX key of a stream. Seeds run from 0 to 2**32 - 1; beyond that JAX wraps around."""
+    """The JAX key of a stream. See `check_seed`."""
     import jax
 
     return jax.random.fold_in(jax.random.key(seed), stream)
