@@ -116,7 +116,7 @@ class Mammillary(Structure):
 
 
 # A program simulates intervals in many places: the history, plans, and the tangents of both. Compiled functions are
-# traced once for all of them; tracing was most of the wait before a first dose.
+# traced once for all of them; with programs in the cache, tracing was most of the wait before a first dose.
 
 
 @partial(jax.jit, static_argnums=0)
