@@ -9,20 +9,11 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAliasType, Union, get_args, get_origin
 
+from rl_drug_dosage.clinic.events import Adherence, Clock, Disturbance, Drift, Dropout, Intake
 from rl_drug_dosage.clinic.label_rules import LabelRule
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.scenario_file import DISTRIBUTIONS, ROWS
-from rl_drug_dosage.clinic.ward import (
-    Adherence,
-    Clock,
-    Disturbance,
-    Dosage,
-    Drift,
-    Dropout,
-    Intake,
-    Monitoring,
-    Schedule,
-)
+from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.pkpd import Covariate, Eta, Param, Residual, Target
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "scenario-files.md"

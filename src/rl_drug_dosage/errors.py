@@ -32,6 +32,7 @@ __all__ = [
     "TrainingError",
     "UnknownNameError",
     "in_one_line",
+    "with_article",
 ]
 
 _LONGEST = 400
@@ -115,6 +116,11 @@ def _nearest(name: str, names: Sequence[str]) -> str:
     """
     begin = [known for known in names if len(name) > 1 and known.casefold().startswith(name.casefold())]
     return next(iter((*difflib.get_close_matches(name, names, n=1, cutoff=0.6), *begin)), "")
+
+
+def with_article(word: str) -> str:
+    """``"an environment"``, ``"a drug"``."""
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
 
 
 def in_one_line(error: BaseException) -> str:

@@ -32,7 +32,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rl_drug_dosage.errors import BadPluginError, UnknownNameError, in_one_line
+from rl_drug_dosage.errors import BadPluginError, UnknownNameError, in_one_line, with_article
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.foreign import blame, guarded, note_code
 
@@ -102,22 +102,18 @@ class Kind:
     @property
     def a_word(self) -> str:
         """The word with its article."""
-        return _with_article(self.word)
+        return with_article(self.word)
 
     @property
     def allowed(self) -> str:
         """What the attribute may be."""
-        return self.holds or _with_article(self.type_name.rpartition(":")[2])
+        return self.holds or with_article(self.type_name.rpartition(":")[2])
 
     @property
     def type(self) -> type:
         """The class of the value."""
         found: type = _imported(self.type_name)
         return found
-
-
-def _with_article(word: str) -> str:
-    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
 
 
 DRUG = Kind("drug", "rl_drug_dosage.drugs", "DRUG", "rl_drug_dosage.pkpd.model:DrugModel", "rl_drug_dosage.drugs")

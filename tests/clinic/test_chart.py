@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl_drug_dosage.clinic.events import Drift
 from rl_drug_dosage.clinic.patient import admit, chart, treat
 from rl_drug_dosage.clinic.simulators import simulator_of
-from rl_drug_dosage.clinic.ward import Drift
 
 MODEL = "vancomycin-thomson2009"
 

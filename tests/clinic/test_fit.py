@@ -12,10 +12,11 @@ from rl_drug_dosage.clinic.fit import misfits, with_models
 from rl_drug_dosage.clinic.label_rules import LabelRule
 from rl_drug_dosage.clinic.rewards import REWARDS
 from rl_drug_dosage.clinic.scenario import Judged
-from rl_drug_dosage.clinic.units import metric_unit, mg_per_unit, same_unit
+from rl_drug_dosage.clinic.units import mg_per_unit
 from rl_drug_dosage.envs.scenario_env import env_of, with_named_models
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pkpd import Covariate, Fixed, Uniform
+from rl_drug_dosage.pkpd.units import metric_unit, same_unit
 from rl_drug_dosage.registry import SCENARIO, load_drug, load_scenario, names
 
 GOTI = load_drug("vancomycin-goti2018")

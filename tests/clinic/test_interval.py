@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl_drug_dosage.clinic.events import Clock
 from rl_drug_dosage.clinic.interval import interval_parameters, outputs_at_times, play
 from rl_drug_dosage.clinic.propagators import play_with, propagators
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
-from rl_drug_dosage.clinic.ward import Clock
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import Dose, make_covariates, make_regimen, predict
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 import rl_drug_dosage as rldd
-from rl_drug_dosage.clinic.ward import Clock
+from rl_drug_dosage.clinic.events import Clock
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError, in_one_line
 from rl_drug_dosage.pkpd import Covariate, Derived, Fixed, Param, Residual
 

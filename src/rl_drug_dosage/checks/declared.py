@@ -12,7 +12,7 @@ __all__ = ["area_of_target", "covariates_of", "sourced_target", "windows_of"]
 
 
 def covariates_of(covariates: Sequence[Covariate], *, source: int) -> Iterable[Finding]:
-    """Units, ranges, typical values, sources, distinct names and columns.
+    """Units, meanings, sources and ranges; `DrugModel` and `Scenario` themselves check names and typical values.
 
     Args:
         covariates: covariates of a drug or a scenario.
@@ -29,16 +29,11 @@ def covariates_of(covariates: Sequence[Covariate], *, source: int) -> Iterable[F
         yield from sourced(f"{at}.source", c.source, source)
         if not (math.isfinite(c.low) and math.isfinite(c.high) and c.low < c.high):
             yield wrong(f"{at}.low", f"{c.name} from {c.low:g} to {c.high:g}", "low below high", "correct the range")
-        elif not c.low <= c.typical <= c.high:
-            came = f"{c.name} is typically {c.typical:g} {c.unit}"
-            yield wrong(f"{at}.typical", came, f"{c.low:g} to {c.high:g}", "correct the value or the range")
 
 
 def windows_of(at: str, target: Target) -> Iterable[Finding]:
     """The edges of a target, including later ones, and its aim."""
-    rows = [("", target.low, target.high)]
-    rows += [(f"later[{i}].", low, high) for i, (_, low, high) in enumerate(target.later)]
-    for place, low, high in rows:
+    for place, low, high in target.edges():
         edges = [edge for edge in (low, high) if edge is not None]
         if not edges or not all(map(math.isfinite, edges)):
             came = f"from {low} to {high}"

@@ -15,8 +15,8 @@ from rl_drug_dosage.clinic.policy import PolicyDefinition, Setting
 from rl_drug_dosage.clinic.rollout import Courses, Witness, rollout
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
-from rl_drug_dosage.clinic.units import metric_unit
 from rl_drug_dosage.pkpd import DrugModel, Output, Target
+from rl_drug_dosage.pkpd.units import metric_unit
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.seeding import Stream, key_for

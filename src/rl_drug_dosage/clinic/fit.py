@@ -4,10 +4,10 @@ import dataclasses
 import difflib
 from typing import TYPE_CHECKING
 
-from rl_drug_dosage.clinic.units import metric_unit, same_unit
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel, Target
 from rl_drug_dosage.pkpd.faults import residual_faults
+from rl_drug_dosage.pkpd.units import metric_unit, same_unit
 from rl_drug_dosage.registry import DRUG, Found, find, is_file_reference
 from rl_drug_dosage.registry import names as names_of
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.clinic.units import is_per, same_unit
+from rl_drug_dosage.clinic.units import is_per
 from rl_drug_dosage.clinic.ward import Dosage
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Covariate, Values
+from rl_drug_dosage.pkpd.units import same_unit
 from rl_drug_dosage.utils.typed_fields import typed_fields
 
 if TYPE_CHECKING:

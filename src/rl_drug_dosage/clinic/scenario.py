@@ -16,21 +16,12 @@ import numpy as np
 from jaxtyping import Array
 
 from rl_drug_dosage.clinic.cohort import completed
+from rl_drug_dosage.clinic.events import Adherence, Clock, Disturbance, Drift, Dropout, Intake
 from rl_drug_dosage.clinic.fit import misfits
 from rl_drug_dosage.clinic.label_rules import LabelRule
 from rl_drug_dosage.clinic.timetable import timetable
 from rl_drug_dosage.clinic.units import is_per, is_substance
-from rl_drug_dosage.clinic.ward import (
-    Adherence,
-    Clock,
-    Disturbance,
-    Dosage,
-    Drift,
-    Dropout,
-    Intake,
-    Monitoring,
-    Schedule,
-)
+from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import Covariate, DrugModel, Eta, Target, Values
 from rl_drug_dosage.pkpd.description import Metric

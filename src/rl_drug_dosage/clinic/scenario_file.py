@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 from rl_drug_dosage.clinic.adjust import decisions_of, function_of, reward_of
 from rl_drug_dosage.clinic.cohort import covariates_of
 from rl_drug_dosage.clinic.cohort_file import read_cohort
+from rl_drug_dosage.clinic.events import Disturbance, Intake
 from rl_drug_dosage.clinic.label_rules import LabelRule, usual_dose
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Scenario, whole_days
 from rl_drug_dosage.clinic.toml_values import TableReader, keys_of
-from rl_drug_dosage.clinic.ward import Disturbance, Dosage, Intake, Monitoring, Schedule
+from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError
 from rl_drug_dosage.pkpd import (
     Categorical,

@@ -1,9 +1,9 @@
 """Units of doses: whether they are per something, whether they count a substance, how many mg they are."""
 
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.pkpd.units import metric_unit, parts_of, same_unit
+from rl_drug_dosage.pkpd.units import parts_of
 
-__all__ = ["is_per", "is_substance", "metric_unit", "mg_per_unit", "same_unit"]
+__all__ = ["is_per", "is_substance", "mg_per_unit"]
 
 _MG = {"kg": 1e6, "g": 1e3, "mg": 1.0, "ug": 1e-3, "ng": 1e-6}
 _HOURS = {"d": 24.0, "day": 24.0, "h": 1.0, "min": 1.0 / 60.0, "s": 1.0 / 3600.0}

@@ -1,4 +1,4 @@
-"""How patients are treated and watched in a scenario: schedule, doses, laboratory, adherence and disturbances."""
+"""How patients are treated and watched in a scenario: schedule, doses and laboratory; see also `clinic.events`."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from typing import Literal
 
 import numpy as np
 
-from rl_drug_dosage.clinic.events import Adherence, Clock, Disturbance, Drift, Dropout, Intake, require
+from rl_drug_dosage.clinic.events import require
 from rl_drug_dosage.clinic.units import mg_per_unit
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Residual
 from rl_drug_dosage.utils.typed_fields import typed_fields
 
-__all__ = ["Adherence", "Clock", "Disturbance", "Dosage", "Drift", "Dropout", "Intake", "Monitoring", "Schedule"]
+__all__ = ["Dosage", "Monitoring", "Schedule"]
 
 _LONGEST = 10_000
 """Maximum number of decisions per course; more is taken as a typing error."""

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from rl_drug_dosage.pkpd.units import same_dimension
+from rl_drug_dosage.pkpd.units import per_mg_per_l, same_dimension
 
 __all__ = [
     "POSSIBLE",
@@ -98,8 +98,8 @@ _USUAL_LEVELS: Mapping[tuple[str, str], tuple[float, float]] = {
 }
 """(output, unit) -> outside this a level is possible, and a reason to look again."""
 
-_DENSEST = {"g/l": 1e3, "mg/l": 1e6, "ug/ml": 1e6, "mg/dl": 1e5, "ug/l": 1e9, "ng/ml": 1e9, "ng/l": 1e12}
-"""Unit -> one kilogram in a litre: no solution holds more."""
+_DENSEST_MG_PER_L = 1e6
+"""One kilogram in a litre: no solution holds more."""
 
 _NINES = re.compile(r"-?9+(\.9+)?")
 _OTHER_CODES = frozenset({-1.0, -8.0, -88.0})
@@ -149,7 +149,9 @@ def fits_output(name: str, unit: str) -> str:
 
 def possible_level(output: str, unit: str) -> tuple[float, float]:
     """The bounds of a measured level: never below 0, never denser than a solution can be."""
-    return POSSIBLE_LEVELS.get((output, _plain(unit)), (0.0, _DENSEST.get(_plain(unit), math.inf)))
+    in_unit = per_mg_per_l(_spelt(_plain(unit)))
+    densest = math.inf if in_unit is None else _DENSEST_MG_PER_L * in_unit
+    return POSSIBLE_LEVELS.get((output, _plain(unit)), (0.0, densest))
 
 
 def usual_level(output: str, unit: str) -> tuple[float, float]:

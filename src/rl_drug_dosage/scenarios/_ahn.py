@@ -21,9 +21,10 @@ enough to kill, but normal and immune cells stay low during treatment.
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.events import Dropout
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
-from rl_drug_dosage.clinic.ward import Dosage, Dropout, Monitoring, Schedule
+from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.pkpd import Eta, Param, Residual, Target, Values
 
 __all__ = ["chemotherapy"]

@@ -19,9 +19,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
+from rl_drug_dosage.clinic.events import Clock
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
-from rl_drug_dosage.clinic.ward import Clock, Dosage, Monitoring, Schedule
+from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.drugs.shared.body_size import growth_height_cm, growth_weight_kg
 from rl_drug_dosage.pkpd import Categorical, LogNormal, Normal, Target, Values
 

@@ -18,9 +18,10 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
+from rl_drug_dosage.clinic.events import Drift
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
-from rl_drug_dosage.clinic.ward import Dosage, Drift, Monitoring, Schedule
+from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.pkpd import Normal, Target, Values
 
 __all__ = ["SCENARIO"]

@@ -28,9 +28,10 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
+from rl_drug_dosage.clinic.events import Dropout, Intake
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
-from rl_drug_dosage.clinic.ward import Dosage, Dropout, Intake, Monitoring, Schedule
+from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.drugs.insulin_hovorka2004 import DRUG as HOVORKA
 from rl_drug_dosage.pkpd import DrugModel, Param, Residual, Target, Uniform, Values
 

@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
+from rl_drug_dosage.clinic.events import Clock, Drift
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
-from rl_drug_dosage.clinic.ward import Clock, Dosage, Drift, Monitoring, Schedule
+from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import Covariate, Derived, LogNormal, Normal, Target, Values
 

@@ -11,9 +11,10 @@ is trained.
 
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.events import Adherence, Dropout
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Scenario, ShieldLimits, TrainingSettings
-from rl_drug_dosage.clinic.ward import Adherence, Dropout, Monitoring, Schedule
+from rl_drug_dosage.clinic.ward import Monitoring, Schedule
 from rl_drug_dosage.pkpd import Normal, Values
 from rl_drug_dosage.scenarios._warfarin_cohort import (
     DAY_TO_DAY,

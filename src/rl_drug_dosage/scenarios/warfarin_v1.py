@@ -14,9 +14,10 @@ would: labels warn against loading doses. The scenario's shield caps a dose at 1
 
 from jaxtyping import Array
 
+from rl_drug_dosage.clinic.events import Adherence, Dropout
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Goal, Scenario, ShieldLimits, TrainingSettings
-from rl_drug_dosage.clinic.ward import Adherence, Dropout, Monitoring, Schedule
+from rl_drug_dosage.clinic.ward import Monitoring, Schedule
 from rl_drug_dosage.pkpd import LogNormal, Values
 from rl_drug_dosage.scenarios._warfarin_cohort import (
     DAY_TO_DAY,

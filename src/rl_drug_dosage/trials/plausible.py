@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.units import same_unit
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, check_typical_parameters, make_covariates, plain_number
 from rl_drug_dosage.pkpd.quantities import missing_code, possible_level, usual_level
+from rl_drug_dosage.pkpd.units import same_unit
 
 __all__ = ["check_controller", "check_levels", "finite_number", "level_ranges"]
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAliasType, Union, get_args, get_origin
 
 import numpy as np
 
-from rl_drug_dosage.errors import RlDrugDosageError, UnknownNameError
+from rl_drug_dosage.errors import RlDrugDosageError, UnknownNameError, with_article
 
 __all__ = ["ALSO", "typed_fields"]
 
@@ -200,12 +200,8 @@ def _words(hint: Any, *, many: bool = False) -> str:  # noqa: PLR0911 - one case
     elif hint in plain:
         words = plain[hint]
     else:
-        return f"{'values of ' if many else _article(hint.__name__)}{hint.__name__}"
+        return f"values of {hint.__name__}" if many else with_article(hint.__name__)
     return _MANY.get(words, words) if many else words
-
-
-def _article(name: str) -> str:
-    return "an " if name[0] in "AEIOUaeiou" else "a "
 
 
 def _shown(value: object) -> str:
@@ -213,4 +209,4 @@ def _shown(value: object) -> str:
         return repr(value)
     if callable(value) and not isinstance(value, type):
         return f"the function {getattr(value, '__name__', type(value).__name__)}"
-    return f"{_article(type(value).__name__)}{type(value).__name__}"
+    return with_article(type(value).__name__)
