@@ -15,7 +15,6 @@ from rl_drug_dosage.registry import SCENARIO, find_scenario, names
 EVERY = names(SCENARIO)
 
 CUT = {
-    "busulfan": "proportional dosing after a low level asks for more than 6.4 mg/kg",
     "propofol": "the heaviest patients' bolus is more than the pump gives",
     "t1d": "carbohydrates of a large meal ask for more than 3 U",
     "tacrolimus": "proportional dosing after a low level asks for more than 15 mg",
