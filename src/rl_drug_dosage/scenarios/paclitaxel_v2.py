@@ -6,7 +6,8 @@ enter the model of Friberg 2002. Patients differ in clearance, in their baseline
 and their sensitivity. The spread of clearance is unverified, see the drug file.
 
 **The goal** follows Maier 2021 with leukocytes instead of neutrophils, because the model describes leukocytes: no fall
-at all indicates too little drug, a fall to grade 4 endangers the patient.
+at all indicates too little drug, a fall to grade 4 endangers the patient. With doses capped at 1.4 times the label's,
+too little is the commoner failure: the cap for everybody attains more than the label, which only reduces.
 """
 
 import jax.numpy as jnp
