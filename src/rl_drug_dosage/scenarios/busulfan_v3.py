@@ -6,9 +6,8 @@ Levels are drawn 3.5, 4, 6 and 8 h after the start of each infusion and are know
 **Patients** follow McCune 2014 by default: children and young adults of 0.1-24 years, the ages of Shukla 2020, so a
 controller may assume either model. In both, clearance decreases during treatment, at different times.
 
-**The window** is that of the EBMT, 78-101 mg h/L. More is harm, and never success as well. Only the sum counts: no day
-has a limit of its own but the largest dose. The policy that comes with the repository makes use of that: it gives a man
-of 20 years and 70 kg 5.2 mg/kg on the first day, where `mipd` gives 3.6 and the label 3.2. A clinic would not.
+**The window** is that of the EBMT, 78-101 mg h/L. More is harm, and never success as well. The sum alone would allow
+any course of doses, so learners are rewarded for an even one.
 
 **The AUC is taken to 96 h**, a day after the last dose, not to 192 h as in the protocol: the remainder is 0.1 % of it
 on average under McCune 2014 (0.2 % under Shukla 2020), and below 1.4 % in 99 of 100 patients.
@@ -44,7 +43,7 @@ _DOSES = 4
 _AIM, _LOW, _HIGH = 90.0, 78.0, 101.0
 _LLOQ = 0.05
 _LARGEST = 6.4
-"""mg/kg, twice an adult's dose: this project's choice."""
+"""mg/kg, twice an adult's dose: this project's choice. With the label's largest, 4.8, one in five falls short."""
 
 
 def _label(facts: Values, record: Record) -> Array:
@@ -73,7 +72,8 @@ def _auc_by_hand(levels: Float[Array, " sample"]) -> Float[Array, ""]:
 
 
 def _reward(judged: Judged) -> Array:
-    return jnp.where(judged.last, -jnp.abs(judged.metrics[0][0] - _AIM) / _AIM, 0.0)
+    share = _AIM * (judged.interval + 1.0) / _DOSES
+    return -jnp.abs(judged.metrics[0][0] - share) / _AIM
 
 
 SCENARIO = Scenario(
@@ -157,7 +157,7 @@ SCENARIO = Scenario(
         judged=(_DOSES - 1,),
     ),
     reward=_reward,
-    reward_text="-|AUC - 90| / 90 after the last dose, 0 before (this project's choice)",
+    reward_text="after dose k of 4: -|AUC so far - 90 k / 4| / 90 (this project's choice)",
     label=_label,
     label_text=(
         f"1, 1.2, 1.1, 0.95, 0.8 mg/kg below 9, 16, 23, 34 kg and above, times 4, once daily ({_EMA}); then the rest "
