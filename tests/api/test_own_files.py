@@ -208,6 +208,32 @@ def test_a_model_without_recorded_observations_is_taken(own):
     assert rldd.load_policy("old.pt", "task.py").dose_unit == "mg"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("horizon", 7), ("units", {"time": "d"}), ("window", [1.0, 2.0])],
+)
+def test_a_record_that_contradicts_its_environment_is_refused(own, field, value):
+    """The seal of a file shows that it is whole, not that it is true."""
+    shipped = load_model(Path(__file__).parents[2] / "models/agent.pt")
+    assert field in shipped.record["env"]
+    env = {**shipped.record["env"], field: value}
+    save_model(Path("other.pt"), shipped.policy, env=env, training=shipped.training, progress={})
+    with pytest.raises(ModelFileError, match=f"other.pt records {field.replace('_', ' ')} .*, but DrugDose-v0 has"):
+        rldd.evaluate("other.pt", num_episodes=2, **QUIET)
+
+
+def test_a_record_of_another_horizon_is_refused_in_a_scenario(own):
+    model = load_model(own / "runs/a/agent.pt")
+    env = {**model.record["env"], "horizon": 3}
+    save_model(Path("other.pt"), model.policy, env=env, training=model.training, progress={})
+    for call in (
+        lambda: rldd.load_policy("other.pt", "task.py"),
+        lambda: rldd.evaluate("other.pt", scenario="task.py", **QUIET),
+    ):
+        with pytest.raises(ModelFileError, match="courses of 3 decisions, but task has 4"):
+            call()
+
+
 def test_the_same_file_under_another_name_is_the_models(own):
     shutil.move("task.py", "other.py")
     by_hand = rldd.load_policy("runs/a", "other.py")

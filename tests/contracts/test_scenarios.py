@@ -4,12 +4,15 @@ What is written down, and that a patient is its key alone, is checked of all of 
 label, Bayesian, oracle) of vancomycin. Everything takes minutes and is slow.
 """
 
+import dataclasses
+
 import pytest
 
 from rl_drug_dosage.checks import check_scenario
 from rl_drug_dosage.checks.report import run_checks
 from rl_drug_dosage.checks.scenario_ladder import LADDER
 from rl_drug_dosage.checks.scenario_laws import A_PATIENT_IS_ITS_KEY_ALONE
+from rl_drug_dosage.clinic.scenario import ShieldLimits
 from rl_drug_dosage.registry import SCENARIO, find_scenario, names
 
 EVERY = names(SCENARIO)
@@ -50,3 +53,15 @@ def test_it_keeps_the_laws(name):
     assert report.ok, str(report)
     assert not report.skipped
     assert {f.field for f in report.warnings} == ({"label"} if name in CUT else set()), str(report)
+
+
+@pytest.mark.slow
+def test_a_highest_dose_that_is_better_than_the_label_and_harms_hardly_more_is_refused():
+    """Paclitaxel with doses up to 1.1 times the usual one: whoever gives all patients that one has solved the task."""
+    found = find_scenario("paclitaxel")
+    dosage = found.value.dosage
+    few = dataclasses.replace(dosage, amounts=tuple(a for a in dosage.amounts if a < 1.11))
+    task = dataclasses.replace(found, value=dataclasses.replace(found.value, dosage=few, shield=ShieldLimits(dose=1.1)))
+    report = run_checks("scenario", "paclitaxel", task, [(LADDER[0],)])
+    assert [f.field for f in report.findings] == ["dosage.amounts"], str(report)
+    assert "points more patients than the label" in str(report)

@@ -183,6 +183,7 @@ WRONG = [
     (HEAD + "1,0,-100,.,70\n", RegimenError, "line 2, AMT = '-100': allowed are finite numbers >= 0"),
     (HEAD + "1,0,inf,.,70\n", RegimenError, "line 2, AMT = 'inf'"),
     (HEAD + "1,0,lots,.,70\n", RegimenError, "line 2, AMT = 'lots': not a number"),
+    (HEAD + "1,0,1_000,.,70\n", RegimenError, "line 2, AMT = '1_000': not a number"),
     (HEAD + "1,0,100,.,70\n1,9,.,2,70\n1,3,.,2,70\n", ConfigError, "line 4, TIME = '3': comes after 9 h; put"),
     (HEAD + "1,.,100,.,70\n", ConfigError, "line 2, TIME = '.': no time"),
     (HEAD + ".,0,100,.,70\n", ConfigError, "line 2, ID = '.': no patient"),

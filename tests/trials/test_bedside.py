@@ -150,3 +150,40 @@ def test_unknown_names_are_answered_with_the_nearest():
         load_policy("mipd", "vancomycine")
     with pytest.raises(ConfigError, match="needs a scenario"):
         load_policy("mipd")
+
+
+def test_a_second_level_for_one_sample_is_said_to_take_the_place_of_the_first(mipd):
+    course = mipd.start(FACTS)
+    course.given(1000.0)
+    course.observe(6.0, 20.0)
+    assert not [said for said in course.warnings if "takes the place" in said]
+    course.observe(6.4, 26.0)
+
+    assert [said for said in course.warnings if "6.4 h takes the place" in said and "planned at 6 h" in said]
+
+
+def test_a_model_that_does_not_know_dialysis_says_so(mipd):
+    """Thomson's model, the scenario's first, has the creatinine clearance only; Goti's knows haemodialysis."""
+    goti = load_policy("mipd", "vancomycin", controller="vancomycin-goti2018")
+    told = [said for said in mipd.start({**FACTS, "dialysis": 1.0}).warnings if "does not know it" in said]
+
+    assert len(told) == 1
+    assert "dialysis = 1" in told[0]
+    assert not [said for said in mipd.start(FACTS).warnings if "does not know it" in said]
+    assert not [said for said in goti.start({**FACTS, "dialysis": 1.0}).warnings if "does not know it" in said]
+
+
+def test_sizes_that_contradict_a_childs_age_are_asked_about():
+    busulfan = load_policy("label", "busulfan")
+    child = {"female": 0, "age_y": 0.2, "wt_kg": 5.6, "height_cm": 58.0}
+
+    assert not [said for said in busulfan.start(child).warnings if "children" in said]
+    heavy = busulfan.start({**child, "wt_kg": 40.0}).warnings
+    assert [said for said in heavy if "wt_kg = 40 kg at 0.2 y" in said]
+    assert [said for said in busulfan.start({**child, "height_cm": 110.0}).warnings if "height_cm = 110 cm" in said]
+
+
+@pytest.mark.parametrize("written", ["7_5", "\uff17\uff15", "\u0667\u0665"])
+def test_a_number_is_written_in_digits_alone(label, written):
+    with pytest.raises(ConfigError, match="wt_kg"):
+        label.start({**FACTS, "wt_kg": written})

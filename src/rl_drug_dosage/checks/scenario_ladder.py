@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -39,21 +40,32 @@ class _Says(Policy):
         return self.amount, memory
 
 
-def _attained(scenario: Scenario, policy: Policy, patients: int, *, sees_truth: bool = False) -> np.ndarray:
-    """Percentage of judged intervals inside the windows, per patient."""
+class _Tried(NamedTuple):
+    """What came of a policy, per patient.
+
+    Args:
+        attained: percentage of judged intervals inside the windows.
+        harmed: 100 where a harm of the goal happened at least once, otherwise 0; ``[patient, harm]``.
+    """
+
+    attained: np.ndarray
+    harmed: np.ndarray
+
+
+def _tried(scenario: Scenario, policy: Policy, patients: int, *, sees_truth: bool = False) -> _Tried:
     simulator = simulator_of(scenario, scenario.models[0])
     trial = run_trial(scenario, simulator, policy, Cohort(1, patients), sees_truth=sees_truth)
-    found: np.ndarray = 100.0 * trial.inside[:, scenario.judged()].mean(1)
-    return found
+    inside: np.ndarray = 100.0 * trial.inside[:, scenario.judged()].mean(1)
+    return _Tried(inside, 100.0 * (trial.harms > 0).any(1))
 
 
 @lru_cache(maxsize=4)
-def _by_name(task: Found[Scenario], name: str) -> np.ndarray:
+def _by_name(task: Found[Scenario], name: str) -> _Tried:
     scenario = task.value
     definition = load_policy_definition(name)
     first = scenario.models[0]
     setting = Setting(task, model_of(scenario, first), simulator_of(scenario, first))
-    return _attained(scenario, definition.build(setting), _PATIENTS, sees_truth=definition.sees_truth)
+    return _tried(scenario, definition.build(setting), _PATIENTS, sees_truth=definition.sees_truth)
 
 
 def _interval(column: np.ndarray) -> Interval:
@@ -63,7 +75,7 @@ def _interval(column: np.ndarray) -> Interval:
 @check("label")
 def _knowing_more_is_never_worse(task: Found[Scenario]) -> Iterable[Finding]:
     """Attainment is ordered random << label <= mipd << oracle; ``<<`` means clearly better."""
-    found = {name: _by_name(task, name) for name in ("random", "label", "mipd", "oracle")}
+    found = {name: _by_name(task, name).attained for name in ("random", "label", "mipd", "oracle")}
     means = ", ".join(f"{name} {column.mean():.1f} %" for name, column in found.items())
     label, random = _interval(found["label"]), _interval(found["random"])
     if not label.low > random.high:
@@ -78,14 +90,31 @@ def _knowing_more_is_never_worse(task: Found[Scenario]) -> Iterable[Finding]:
 
 @check("goal")
 def _no_dose_does_nothing_and_the_highest_dose_harms(task: Found[Scenario]) -> Iterable[Finding]:
-    scenario = task.value
-    label = _by_name(task, "label")[:_FEWER].mean()
+    """Both attain clearly less than the label.
+
+    A largest dose that is kept low by a toxicity outside of the models may attain more. Then it must cause one of the
+    goal's harms in clearly more patients, and still attain clearly less than Bayesian dosing.
+    """
+    scenario, label = task.value, _by_name(task, "label")
+    usual = label.attained[:_FEWER].mean()
     for amount, what in ((0.0, "no dose"), (scenario.dosage.amounts[-1], "the highest dose")):
-        share = _attained(scenario, _Says(jnp.asarray(amount, dtype=float)), _FEWER).mean()
-        if not share < label - _CLEARLY:
-            came = f"{what} attains {share:.1f} %, the label {label:.1f} %"
-            field = "goal.targets" if amount == 0 else "dosage.amounts"
-            yield wrong(field, came, f"at least {_CLEARLY:g} points less", "correct the goal, or extend the grid")
+        found = _tried(scenario, _Says(jnp.asarray(amount, dtype=float)), _FEWER)
+        share = found.attained.mean()
+        if share < usual - _CLEARLY:
+            continue
+        came = f"{what} attains {share:.1f} %, the label {usual:.1f} %"
+        if amount == 0:
+            yield wrong("goal.targets", came, f"at least {_CLEARLY:g} points less", "correct the goal")
+            continue
+        more = np.max((found.harmed - label.harmed[:_FEWER]).mean(0), initial=0.0)
+        best = _by_name(task, "mipd").attained[:_FEWER].mean()
+        if more < _CLEARLY or share > best - _CLEARLY:
+            yield wrong(
+                "dosage.amounts",
+                f"{came}, Bayesian dosing {best:.1f} %, and harms {more:.1f} points more patients than the label",
+                f"at least {_CLEARLY:g} points less than the label; or than Bayesian dosing, with as many more harmed",
+                "correct the goal, or extend the grid",
+            )
 
 
 @check("schedule")

@@ -1,5 +1,6 @@
 """Doses where a patient's estimate has not converged: how a caller learns of it, and what is given instead."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -10,8 +11,9 @@ from rl_drug_dosage.clinic.belief import Belief
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, Prescription, amount_of
+from rl_drug_dosage.pkpd import DrugModel
 
-__all__ = ["cautious", "in_doubt"]
+__all__ = ["cautious", "in_doubt", "unheeded"]
 
 
 def in_doubt(memory: Any) -> Bool[Array, ""]:
@@ -53,3 +55,13 @@ def cautious(scenario: Scenario, belief: Belief, record: Record, answer: Answer)
     before = jnp.where(record.k > 0, record.choice[jnp.maximum(record.k - 1, 0)], answer.choice)
     longer = jnp.where(every_h[before] > every_h[answer.choice], before, answer.choice)
     return Prescription(amount, jnp.where(belief.converged, answer.choice, longer))
+
+
+def unheeded(model: DrugModel, scenario: Scenario, facts: Mapping[str, float]) -> tuple[str, ...]:
+    """Categories of a patient, other than the usual one, that a drug model knows nothing of; one sentence each."""
+    known = {covariate.name for covariate in model.covariates}
+    return tuple(
+        f"{c.name} = {facts[c.name]:g} ({c.meaning}): {model.name} does not know it, nor does the dose"
+        for c in scenario.covariates
+        if c.codes and c.name in facts and c.name not in known and facts[c.name] != c.typical
+    )

@@ -90,11 +90,13 @@ def command(  # noqa: PLR0917 - the options of a command line
 
 
 def _parse(texts: list[str]) -> dict[str, float]:
+    from rl_drug_dosage.pkpd.covariate import plain_number
+
     values: dict[str, float] = {}
     for text in texts:
         name, equals, number = text.partition("=")
         try:
-            value = float(number)
+            value = plain_number(number)
         except ValueError:
             equals = ""
         if not equals or not name:

@@ -14,6 +14,7 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd._errors import CovariateError, ObservationError, RegimenError
 from rl_drug_dosage.pkpd._nonmem_columns import ALIASES, COLUMNS, WEIGHTS
 from rl_drug_dosage.pkpd._nonmem_text import read_table
+from rl_drug_dosage.pkpd.covariate import plain_number
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.same_quantity import likely_title
 
@@ -56,7 +57,7 @@ class Line:
         if not self.has(column):
             return None
         try:
-            value = float(self.cells[column])
+            value = plain_number(self.cells[column])
         except ValueError:
             self.refuse(kind, column, "not a number", "write digits with a decimal point, or . for a missing value")
         if not math.isfinite(value) or value < low:

@@ -24,11 +24,15 @@ _ROUNDING = 1e-6
 def plain_number(written: object) -> float:
     """A number, or a text that is one; True and False are none.
 
+    ``7_5`` is none either, nor are digits of other scripts: Python would read them, the writer meant something else.
+
     Raises:
         ValueError: anything else.
     """
     if isinstance(written, bool | np.bool_):
         raise ValueError("True and False are no numbers")
+    if isinstance(written, str) and ("_" in written or not written.strip().isascii()):
+        raise ValueError(f"could not convert string to float: {written!r}")
     try:
         return float(written)  # type: ignore[arg-type]
     except TypeError as error:

@@ -4,9 +4,12 @@ The MAP estimate is treated as the true patient (certainty equivalence), as in b
 averages over the posterior instead. See `clinic.planner` for the search and `clinic.belief` for the estimate.
 """
 
+from collections.abc import Mapping
+
 import equinox as eqx
 from jaxtyping import PRNGKeyArray
 
+from rl_drug_dosage.clinic.doubt import unheeded
 from rl_drug_dosage.clinic.planner import Planned, advise, begin
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
@@ -28,6 +31,9 @@ class Mipd(Policy):
 
     def act(self, memory: Planned, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Planned]:
         return advise(self.model, self.scenario, memory, observation)
+
+    def remarks(self, facts: Mapping[str, float]) -> tuple[str, ...]:
+        return unheeded(self.model, self.scenario, facts)
 
 
 def build(setting: Setting) -> Mipd:

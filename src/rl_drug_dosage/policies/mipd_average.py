@@ -6,7 +6,7 @@ proposal. The loss of an interval is d^4 / (1 + d^4) plus 0.02 min(d^2, 25), whe
 half-widths: d = 1 at the edges of the target range (`clinic.planner.outside`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import equinox as eqx
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.belief import Belief, Past, log_posterior, past, prior
-from rl_drug_dosage.clinic.doubt import cautious
+from rl_drug_dosage.clinic.doubt import cautious, unheeded
 from rl_drug_dosage.clinic.planner import (
     FACTORS,
     Planned,
@@ -49,6 +49,9 @@ class MipdAverage(Policy):
 
     def init(self, record: Record, truth: Truth | None = None) -> Planned:
         return begin(self.model, self.scenario, self.scenario.label(record.facts(), record))
+
+    def remarks(self, facts: Mapping[str, float]) -> tuple[str, ...]:
+        return unheeded(self.model, self.scenario, facts)
 
     def act(self, memory: Planned, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Planned]:
         belief = update(self.model, self.scenario, memory.belief, observation)

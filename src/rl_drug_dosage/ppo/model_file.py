@@ -16,9 +16,19 @@ from rl_drug_dosage.ppo.action_space import ActionSpace
 from rl_drug_dosage.ppo.model_record import check_record
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.types import Array
+from rl_drug_dosage.utils.printable import excerpt
 from rl_drug_dosage.utils.tensor_archive import Archive, read_archive, write_archive
 
-__all__ = ["RECORD_VERSION", "Model", "check_bounds", "check_observations", "load_model", "save_model", "source_in"]
+__all__ = [
+    "RECORD_VERSION",
+    "Model",
+    "check_bounds",
+    "check_described",
+    "check_observations",
+    "load_model",
+    "save_model",
+    "source_in",
+]
 
 RECORD_VERSION = 1
 _KIND = "agent"
@@ -154,6 +164,27 @@ def check_observations(model: Model, here: Sequence[tuple[str, str]], path: Path
         f"{path} was trained on other observations of {model.env_id} than it has now: {shown}{more}: give the "
         "scenario that it was trained on, or train again"
     )
+
+
+def check_described(model: Model, here: Mapping[str, Any], path: Path) -> None:
+    """Refuse a model whose record contradicts its environment: units, window, what the window is of, or horizon.
+
+    Args:
+        model: contents of the model file; fields that an earlier version did not write are not checked.
+        here: the same fields of the environment as it is now.
+        path: path of the model file, for messages.
+
+    Raises:
+        ModelFileError: a field differs.
+    """
+    own = model.record["env"]
+    for name, now in here.items():
+        if name in own and own[name] != now:
+            raise ModelFileError(
+                f"{path} records {name.replace('_', ' ')} {excerpt(json.dumps(own[name]), 80)}, but {model.env_id} has "
+                f"{excerpt(json.dumps(now), 80)}: it was trained for another version of that environment, or its "
+                "record was changed; train again"
+            )
 
 
 def _feature(feature: tuple[str, str] | None) -> str:

@@ -15,7 +15,7 @@ from rl_drug_dosage.envs import catalog
 from rl_drug_dosage.envs.functional import Env
 from rl_drug_dosage.errors import ConfigError, ModelFileError, RlDrugDosageError
 from rl_drug_dosage.policies.adapters.learnt import check_source, model_path
-from rl_drug_dosage.ppo.model_file import Model, check_bounds, check_observations, load_model
+from rl_drug_dosage.ppo.model_file import Model, check_bounds, check_described, check_observations, load_model
 from rl_drug_dosage.registry import ENVIRONMENT, Found
 from rl_drug_dosage.reports.page import report_html
 from rl_drug_dosage.training.episodes import Episodes, cut_note, run_compiled, run_gymnasium
@@ -247,6 +247,7 @@ def run_model(model: Model, options: EvaluationOptions, given: Task | None = Non
         functional = catalog.make(env, env.evaluation(model.env_options), model.frame_stack)
         _check_fit(model, len(functional.observation_bounds[0]), len(functional.action_bounds[0]))
         check_observations(model, [(f.name, f.unit) for f in functional.observation_names], options.model_path)
+        check_described(model, catalog.describe(functional), options.model_path)
         check_bounds(model, *functional.action_bounds)
         return run_compiled(functional, model.policy, **chosen)
     env_id = _gymnasium_id(model) if given is None else given.gym_id

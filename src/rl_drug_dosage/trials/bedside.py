@@ -42,7 +42,7 @@ from rl_drug_dosage.policies.adapters.learnt import dosing_policy, model_path
 from rl_drug_dosage.ppo.model_file import load_model
 from rl_drug_dosage.registry import POLICY, Found, is_file_reference
 from rl_drug_dosage.trials.entrants import enter
-from rl_drug_dosage.trials.plausible import check_controller, check_levels, finite_number
+from rl_drug_dosage.trials.plausible import check_controller, check_levels, finite_number, unlike_age
 from rl_drug_dosage.trials.setting import refuse_models, scenario_of, setting_for, setting_of
 from rl_drug_dosage.trials.step_policy import StepPolicy
 from rl_drug_dosage.utils.arguments import checked
@@ -270,7 +270,8 @@ class Bedside:
         for row, whose in zip(rows, who, strict=True):
             outside = [c.outside(row[c.name], self.named.name) for c in self.scenario.covariates]
             with self.guard():
-                said += [whose + text for text in (*outside, *self.policy.remarks(row)) if text]
+                unlike = unlike_age(self.scenario.covariates, row)
+                said += [whose + text for text in (*outside, *unlike, *self.policy.remarks(row)) if text]
         if self.controller is not None:
             check_controller(self.scenario, self.controller, rows, who)
         return said
@@ -372,6 +373,12 @@ class Course:
             return self._forget()
         at, slot = self._slot(time_h, tolerance)
         self._warnings += said
+        if (before := seen & record.known[:, at, slot]).any():
+            whose = "" if self._single else f"{int(before.sum())} of {before.size} patients: "
+            self._warnings.append(
+                f"{whose}the level at {time_h:g} h takes the place of the one observed before for the sample planned "
+                f"at {at * self._bedside.interval_h + scenario.monitoring.at_h[slot]:g} h"
+            )
         limit = scenario.monitoring.lloq
         record.level[seen, at, slot] = np.maximum(values[seen], limit)
         record.below[seen, at, slot] = values[seen] < limit

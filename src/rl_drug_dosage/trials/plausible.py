@@ -6,15 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.drugs.shared.body_size import growth_height_cm, growth_weight_kg
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.pkpd import DrugModel, check_typical_parameters, make_covariates, plain_number
+from rl_drug_dosage.pkpd import Covariate, DrugModel, check_typical_parameters, make_covariates, plain_number
 from rl_drug_dosage.pkpd.quantities import missing_code, possible_level, usual_level
 from rl_drug_dosage.pkpd.units import same_unit
 
-__all__ = ["check_controller", "check_levels", "finite_number", "level_ranges"]
+__all__ = ["check_controller", "check_levels", "finite_number", "level_ranges", "unlike_age"]
 
 _OF_LEVELS = frozenset({"trough", "peak", "nadir", "value"})
 """Metrics in the unit of the output."""
+_GROWN_Y = 18.0
 _MANY_TIMES = 10.0
 """Times the highest limit that a scenario names, a level is probably in another unit: this project's choice."""
 
@@ -37,6 +39,31 @@ def check_controller(
     names = [c.name for c in model.covariates]
     tables = [make_covariates(model, {name: {**row, **start}[name] for name in names}) for row in rows]
     check_typical_parameters(model, tables, [whose.removesuffix(": ") or "the patient" for whose in who])
+
+
+def unlike_age(covariates: Sequence[Covariate], facts: Mapping[str, float]) -> list[str]:
+    """Sizes of a child that contradict its age: further from the CDC's medians than children are.
+
+    Args:
+        covariates: of the scenario.
+        facts: the patient's.
+    """
+    by_column = {c.column: c for c in covariates if c.name in facts}
+    age = by_column.get("AGE")
+    if age is None or age.unit != "y" or not facts[age.name] < _GROWN_Y:
+        return []
+    said, years = [], facts[age.name]
+    for column, unit, median, factor in (("WT", "kg", growth_weight_kg, 2.5), ("HT", "cm", growth_height_cm, 1.4)):
+        size = by_column.get(column)
+        if size is None or size.unit != unit:
+            continue
+        usual = 0.5 * sum(float(median(jnp.asarray(years), jnp.asarray(girl))) for girl in (0.0, 1.0))
+        if not usual / factor <= facts[size.name] <= usual * factor:
+            said.append(
+                f"{size.name} = {facts[size.name]:g} {unit} at {years:g} y: half of all children of that age have more "
+                f"than {usual:.3g} {unit}; is one of the two in another unit, or a slip?"
+            )
+    return said
 
 
 def level_ranges(scenario: Scenario) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -143,7 +143,7 @@ def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> N
             f"{path} was trained for {env['id']}, not for {task.env_id}: train a model with "
             f"`rl-drug-dosage train --env-id {task.env_id}`, or benchmark it in its own scenario"
         )
-    decisions = (env.get("options") or {}).get("decisions")
+    decisions = (env.get("options") or {}).get("decisions") or env.get("horizon")
     if decisions and decisions != task.value.schedule.decisions:
         raise ModelFileError(
             f"{path} was trained on courses of {decisions} decisions, but {task.name} has "
