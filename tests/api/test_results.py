@@ -152,7 +152,7 @@ def test_a_name_in_a_result_cannot_become_markup():
         (lambda: rldd.simulate("vancomycin-goti2081"), UnknownNameError, "did you mean 'vancomycin-goti2018'"),
         (lambda: rldd.benchmark("vancomycin", policies=["label", "label=random"]), ConfigError, "two policies"),
         (lambda: rldd.benchmark("vancomycin", patients=0), ConfigError, "patients must be from 1"),
-        (lambda: rldd.train(scenario="vancomycin", env="Busulfan-v2"), ConfigError, "one thing"),
+        (lambda: rldd.train(scenario="vancomycin", env="Busulfan-v3"), ConfigError, "one thing"),
         (lambda: rldd.train(gama=0.9), UnknownNameError, "did you mean 'gamma'"),
         (lambda: rldd.train(preset="fastest"), ConfigError, "preset must be one of"),
         (lambda: rldd.load_policy("mipd"), ConfigError, "needs a scenario"),

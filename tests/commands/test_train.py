@@ -144,7 +144,7 @@ def test_a_foreign_environment_trains_and_evaluates(run):
 
 def test_the_scenario_preset_trains_a_policy_that_the_benchmark_takes(run):
     """The recipe of busulfan, one update of 64 courses; what was given wins over it."""
-    args = ["--env-id", "Busulfan-v2", "--preset", "scenario", "--num-envs", "64", "--num-minibatches", "4"]
+    args = ["--env-id", "Busulfan-v3", "--preset", "scenario", "--num-envs", "64", "--num-minibatches", "4"]
     done = run("train", *args, "--total-timesteps", "256", "--run-name", "recipe")
     assert done.code == 0, done.err
     config = tomllib.loads(Path("runs/recipe/config.toml").read_text())["train"]
