@@ -42,6 +42,17 @@ _MANY_MAPS = 20_000
 def _few_memory_maps() -> Iterator[None]:
     """Drop compiled programs after a module, where there are many; the persistent cache still has them."""
     yield
+    _drop_programs()
+
+
+@pytest.fixture
+def few_memory_maps() -> Iterator[None]:
+    """The same after a test, for modules of tests that compile much."""
+    yield
+    _drop_programs()
+
+
+def _drop_programs() -> None:
     if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY_MAPS:
         trial._programs.clear()
         jax.clear_caches()

@@ -47,6 +47,7 @@ def test_knowing_more_is_never_worse():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
+@pytest.mark.usefixtures("few_memory_maps")
 def test_it_keeps_the_laws(name):
     """Courses are finite, Gymnasium accepts it, and the ladder holds."""
     report = check_scenario(name, level="thorough")
