@@ -177,7 +177,9 @@ class _Maker:
         moving = self.steps.needed(self.outputs, moving=True)
         clock = any(TIME in names_in(step.expr) for step in moving)
         rows = {c: self.forms.of(Name(name)) for c, name in self.slopes.items()}
-        linear = not self.starts and not clock and all(row is not None and row.constant == _NOTHING for row in rows.values())
+        linear = (
+            not self.starts and not clock and all(row is not None and row.constant == _NOTHING for row in rows.values())
+        )
         central = self.name_central()
         structure: Structure | None = None
         exact = {c: r for c, r in rows.items() if r is not None and r.constant == _NOTHING and c not in self.starts}
@@ -334,9 +336,7 @@ class _Maker:
         found: Matrix = replace(matrix, p=tuple((n, k) for n, k in self.draft.keys.items() if n in reads))
         return found
 
-    def ode(
-        self, driver: Mammillary | None, clock: bool, typical: Typical, individual: Individual
-    ) -> OdeSystem:
+    def ode(self, driver: Mammillary | None, clock: bool, typical: Typical, individual: Individual) -> OdeSystem:
         """Differential equations, those of a linear driver apart."""
         doses_into = tuple(n for n in self.names.values() if driver is None or n not in driver.compartments)
         still = tuple(own for c, own in self.names.items() if c not in self.slopes and own in doses_into)
@@ -358,7 +358,7 @@ class _Maker:
 
     def is_stiff(self, system: OdeSystem, typical: Typical, individual: Individual) -> bool:
         """Whether an explicit method would take very many steps a day: by the fastest rate of the typical patient."""
-        theta = {n.name: n.value for n in self.written.thetas}
+        theta = {n.name: jnp.asarray(n.value, dtype=float) for n in self.written.thetas}
         with jax.ensure_compile_time_eval():
             covariates = {
                 self.covariate_names[name]: jnp.asarray(value, dtype=float)
@@ -446,4 +446,3 @@ class _Maker:
 
 def _scaled(expr: Expr, factor: float) -> Expr:
     return expr if factor == 1.0 else Call("*", (Num(factor), expr))
-

@@ -343,7 +343,9 @@ class _Bridge:
             said = self.sidecar.outputs.get(output.name, OutputWords())
             residual = residual_of(self.written, self.steps, output, units[i], said.residual, covariates, self._source)
             meaning = said.meaning or output.name
-            found.append(Output(said.name or output.name, units[i], residual, parts.values[i], meaning, parts.auc_scale.get(i)))
+            found.append(
+                Output(said.name or output.name, units[i], residual, parts.values[i], meaning, parts.auc_scale.get(i))
+            )
         return tuple(found)
 
     def _target(self, target: Target) -> Target:
@@ -378,4 +380,3 @@ def _scaled_to_one(matrix: np.ndarray) -> np.ndarray:
 def _key(name: str) -> str:
     """A name as a TOML key."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
-
