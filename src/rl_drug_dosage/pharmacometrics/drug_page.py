@@ -1,6 +1,7 @@
 """What a drug file says, as sections of text and tables: the page that `info --drug` prints and `make docs` writes."""
 
 import itertools
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ _ERRORS = {
     "combined1": "sd = a + b f",
     "combined2": "variance = a^2 + (b f)^2",
     "lognormal": "ln y ~ N(ln f, b^2)",
+    "power": "sd = b f^c",
+    "logit": "logit y ~ N(logit f, a^2)",
 }
 _METRICS = {
     "trough": "trough of an interval",
@@ -136,7 +139,7 @@ def _params(model: DrugModel) -> Iterable[tuple[str, Param]]:
         yield f"{c.first} with {c.second}", c.size
     for output in model.outputs:
         if output.residual is not None:
-            named = (("additive", output.residual.additive), ("proportional", output.residual.proportional))
+            named = tuple((part, getattr(output.residual, part)) for part in ("additive", "proportional", "power"))
             yield from ((f"{kind} error of {output.name}", param) for kind, param in named if param is not None)
 
 
@@ -173,9 +176,14 @@ def _random_effects(model: DrugModel) -> Iterable[Section]:
         yield Section(heading, columns=columns, rows=tuple(rows))
 
 
+def _range(covariate: Covariate) -> str:
+    known = math.isfinite(covariate.low) and math.isfinite(covariate.high)
+    return f"{_number(covariate.low)} to {_number(covariate.high)}" if known else "not stated"
+
+
 def _covariates(covariates: tuple[Covariate, ...]) -> Section:
     rows = tuple(
-        (c.name, c.column, c.unit, f"{_number(c.low)} to {_number(c.high)}", _number(c.typical), _drawn(c), c.meaning,
+        (c.name, c.column, c.unit, _range(c), _number(c.typical), _drawn(c), c.meaning,
          c.source.replace("unverified", _UNVERIFIED))
         for c in covariates
     )  # fmt: skip
@@ -212,8 +220,14 @@ def _outputs(model: DrugModel) -> Section:
     def error(output: Output) -> str:
         if output.residual is None:
             return "none published"
-        parts = [_ERRORS[output.residual.kind]]
-        for letter, param in (("a", output.residual.additive), ("b", output.residual.proportional)):
+        residual = output.residual
+        said = _ERRORS[residual.kind]
+        if residual.power is not None and residual.kind != "power":
+            said = said.replace("b f", "b f^c")
+        if residual.kind == "logit":
+            said += f" between {_number(residual.low)} and {_number(residual.high)}"
+        parts = [said]
+        for letter, param in (("a", residual.additive), ("b", residual.proportional), ("c", residual.power)):
             if param is not None:
                 parts.append(f"{letter} = {_with_unit(param)} ({param.meaning}; {_cited(param)})")
         return "; ".join(parts)
@@ -230,6 +244,10 @@ def _targets(model: DrugModel) -> Section:
 def _dosing(model: DrugModel) -> Section:
     dosing = model.dosing
     amounts = dosing.amounts_mg
+    rows = tuple((r.name, r.compartment, f"{r.duration_h:.6g}" if r.duration_h else "bolus") for r in dosing.routes)
+    columns = ("route", "into", "duration (h)")
+    if not dosing.are_named:
+        return Section("Dosing", (f"Amounts and intervals: none. Source: {dosing.source}",), (), columns, rows)
     steps = {round(b - a, 9) for a, b in itertools.pairwise(amounts)}
     step = f" in steps of {_number(min(steps))}" if len(steps) == 1 else f", {len(amounts)} amounts"
     lines = (
@@ -237,8 +255,7 @@ def _dosing(model: DrugModel) -> Section:
         f"Intervals: {', '.join(f'{interval:.6g}' for interval in dosing.intervals_h)} h (the first is the default)",
         f"Source: {dosing.source}",
     )
-    rows = tuple((r.name, r.compartment, f"{r.duration_h:.6g}" if r.duration_h else "bolus") for r in dosing.routes)
-    return Section("Dosing", lines, columns=("route", "into", "duration (h)"), rows=rows)
+    return Section("Dosing", lines, columns=columns, rows=rows)
 
 
 def markdown(page: Page) -> str:

@@ -13,7 +13,7 @@ from rl_drug_dosage.pkpd.quantities import fits_quantity, missing_code, possible
 from rl_drug_dosage.utils.frozen import FrozenMapping
 from rl_drug_dosage.utils.typed_fields import typed_fields
 
-__all__ = ["Covariate", "plain_number"]
+__all__ = ["RESERVED_TITLES", "Covariate", "plain_number"]
 
 _CODES = frozenset({"0/1", "code", "count"})
 """Units of categories."""
@@ -54,7 +54,8 @@ class Covariate:
     Args:
         name: key in the covariates mapping, with its unit: ``"wt_kg"``, ``"crcl_ml_per_min"``.
         unit: unit inside the engine, used in tables and on axes.
-        low, high: range of the published population; values outside are flagged, never clipped.
+        low, high: range of the published population; values outside are flagged, never clipped. Infinite where the
+            source states none.
         typical: value of the typical patient, used by checks and figures.
         source: where range and typical value come from.
         meaning: description in words.
@@ -111,7 +112,7 @@ class Covariate:
         if isinstance(self.distribution, Fixed) and not self.codes:
             named["the fixed value"] = self.distribution.value
         for what, value in named.items():
-            if not low <= value <= high:
+            if math.isfinite(value) and not low <= value <= high:
                 raise CovariateError(
                     f"{what} of covariate {self.name!r} is {value:g} {self.unit}: possible is {low:g} to {high:g}; "
                     "correct it or the unit, or give `possible`"
