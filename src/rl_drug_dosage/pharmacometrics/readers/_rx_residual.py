@@ -1,0 +1,134 @@
+"""Residual errors of rxode2: what stands right of ``~`` in ``cp ~ add(a) + prop(b)``."""
+
+import math
+
+from rl_drug_dosage.pharmacometrics.readers._r_syntax import Node
+from rl_drug_dosage.pharmacometrics.readers._rx_constants import constant
+from rl_drug_dosage.pharmacometrics.readers._rx_expressions import Formulas
+from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, call
+from rl_drug_dosage.pharmacometrics.readers.written import WrittenError
+
+__all__ = ["is_residual", "residual"]
+
+_ADDITIVE = frozenset({"add", "norm", "dnorm"})
+_LOGNORMAL = frozenset({"lnorm", "dlnorm", "logn", "dlogn", "lognorm"})
+_COMBINED = {"combined1": "combined1", "comb1": "combined1", "combined2": "combined2", "comb2": "combined2"}
+_SUPPORTED = (
+    "residual errors are add(a), prop(b), pow(b, c), lnorm(a), logitNorm(a, low, high), and add() + prop() or "
+    "add() + pow() with or without combined1() or combined2()"
+)
+_READ = frozenset(
+    {"prop", "propT", "pow", "powT", "logitNorm", "dlogitNorm", "var", *_ADDITIVE, *_LOGNORMAL, *_COMBINED}
+)
+_REFUSED = frozenset(
+    {
+        "probitNorm", "dprobitNorm", "boxCox", "yeoJohnson", "propF", "powF", "dv", "t", "dt", "cauchy", "dcauchy", "pois",
+        "dpois", "binom", "dbinom", "nbinom", "nbinomMu", "dnbinom", "dnbinomMu", "bern", "dbern", "geom", "dgeom", "hyper",
+        "dhyper", "unif", "dunif", "weibull", "dweibull", "dbeta", "chisq", "dchisq", "dexp", "dgamma", "ll", "ordinal",
+        "ar", "lar",
+    }
+)  # fmt: skip
+_TWO = frozenset({"beta", "gamma", "f"})
+"""Functions of a formula that are distributions when they have two arguments."""
+
+
+def _terms(node: Node) -> list[Node]:
+    out = []
+    while node.is_call("+") and len(node.args) == 2:
+        out.append(node.args[1])
+        node = node.args[0]
+    return [node, *out[::-1]]
+
+
+def is_residual(node: Node) -> bool:
+    """Whether what stands right of ``~`` is a residual error, not a value that is kept out of the output."""
+    inner = node.args[0] if node.is_call("|", "||") else node
+    return any(
+        term.kind == "call"
+        and (
+            term.text in _READ
+            or term.text in _REFUSED
+            or (term.text in _TWO and len(term.args) > 1)
+            or term.text == "c"
+        )
+        for term in _terms(inner)
+    )
+
+
+def residual(node: Node, formulas: Formulas) -> tuple[WrittenError, str]:
+    """The error, and the name after ``|``; empty if there is none.
+
+    Raises:
+        ReadError: a distribution or a combination that is not supported.
+    """
+    source, condition = formulas.source, ""
+    if node.is_call("|", "||"):
+        if node.args[1].kind not in {"name", "string", "number"}:
+            source.refuse(node.args[1].place, "no name of an output", "write cp ~ add(a) | name")
+        condition, node = node.args[1].text, node.args[0]
+    parts: dict[str, Node] = {}
+    terms = _terms(node)
+    if len(terms) > 1:  # `add(a) + dnorm()` only names the distribution
+        terms = [term for term in terms if term.args or term.text not in {"norm", "dnorm"}]
+    for term in terms:
+        if term.kind != "call" or term.text not in _READ:
+            what = f"{term.text}()" if term.kind == "call" else "a residual error without a name"
+            source.refuse(term.place, f"{what} is not supported", _SUPPORTED)
+        role = _role(term.text)
+        if role in parts:
+            source.refuse(term.place, f"{term.text}() a second time", _SUPPORTED)
+        parts[role] = term
+    return _error(parts, formulas, node), condition
+
+
+def _role(function: str) -> str:
+    if function in _ADDITIVE:
+        return "add"
+    if function in _LOGNORMAL:
+        return "lnorm"
+    if function in _COMBINED:
+        return "combined"
+    return {"propT": "prop", "powT": "pow", "dlogitNorm": "logitNorm"}.get(function, function)
+
+
+def _error(parts: dict[str, Node], formulas: Formulas, node: Node) -> WrittenError:
+    source = formulas.source
+    as_variances = parts.pop("var", None) is not None
+    combined = parts.pop("combined", None)
+
+    def size(role: str, i: int = 0) -> Expr:
+        term = parts[role]
+        if not i < len(term.args):
+            source.refuse(term.place, f"{term.text}() with {len(term.args)} arguments", _SUPPORTED)
+        found = formulas.expression(term.args[i])
+        return call("sqrt", found) if as_variances and i == 0 else found
+
+    roles = frozenset(parts)
+    if roles == {"lnorm"}:
+        return WrittenError("lnorm", additive=size("lnorm"))
+    if roles == {"logitNorm"}:
+        low, high = _bounds(parts["logitNorm"], formulas)
+        return WrittenError("logit", additive=size("logitNorm"), low=low, high=high)
+    if roles == {"add"}:
+        return WrittenError("add", additive=size("add"))
+    if roles == {"prop"}:
+        return WrittenError("prop", proportional=size("prop"))
+    if roles == {"pow"}:
+        return WrittenError("pow", proportional=size("pow"), power=size("pow", 1))
+    kind = "combined1" if combined is not None and _COMBINED[combined.text] == "combined1" else "combined2"
+    if roles == {"add", "prop"}:
+        return WrittenError(kind, size("add"), size("prop"))  # type: ignore[arg-type]
+    if roles == {"add", "pow"}:
+        return WrittenError(kind, size("add"), size("pow"), size("pow", 1))  # type: ignore[arg-type]
+    came = " + ".join(f"{term.text}()" for term in parts.values()) or "no residual error"
+    source.refuse(node.place, f"{came} is not supported", _SUPPORTED)
+
+
+def _bounds(term: Node, formulas: Formulas) -> tuple[float, float]:
+    given = [constant(arg, formulas.source, {}) for arg in term.args[1:3]]
+    low, high = (*given, *(0.0, 1.0)[len(given) :])
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        formulas.source.refuse(
+            term.place, f"bounds {low:g} and {high:g}", "give logitNorm(a, low, high) with low < high"
+        )
+    return low, high
