@@ -40,7 +40,17 @@ from rl_drug_dosage.pharmacometrics.readers.sidecar import CovariateWords, Outpu
 from rl_drug_dosage.pharmacometrics.readers.written import WrittenModel
 from rl_drug_dosage.pkpd import Dose, DrugModel, make_covariates, make_regimen, predict
 
-HOURS = {"h": 1.0, "hr": 1.0, "hour": 1.0, "hours": 1.0, "min": 1 / 60, "d": 24.0, "day": 24.0, "days": 24.0, "week": 168.0}
+HOURS = {
+    "h": 1.0,
+    "hr": 1.0,
+    "hour": 1.0,
+    "hours": 1.0,
+    "min": 1 / 60,
+    "d": 24.0,
+    "day": 24.0,
+    "days": 24.0,
+    "week": 168.0,
+}
 MG = {"mg": 1.0, "g": 1e3, "ug": 1e-3, "mcg": 1e-3, "µg": 1e-3, "ng": 1e-6, "kg": 1e6}
 DOSE, DOSE_TIMES_H = 100.0, (0.0, 12.0)
 TIMES_H = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 11.5, 12.5, 14.0, 18.0, 24.0, 48.0, 96.0])
@@ -267,7 +277,10 @@ def _solved_rates(values: Mapping[str, Any]) -> tuple[float, float, float, list[
     numbered_from_2 = first("v", "vc", "v1") is None
     volume = first("v", "vc", "v1", "v2")
     if "cl" in low and volume is not None:
-        tissue = [first("v3") if numbered_from_2 else first("v2", "vp", "vp1", "vt", "vd"), first("v4" if numbered_from_2 else "v3", "vp2", "vt2", "vd2")]
+        tissue = [
+            first("v3") if numbered_from_2 else first("v2", "vp", "vp1", "vt", "vd"),
+            first("v4" if numbered_from_2 else "v3", "vp2", "vt2", "vd2"),
+        ]
         if "vss" in low:
             tissue = [low["vss"] - volume, None]
         flow = [first("q", "cld", "q1"), first("q2", "cld2")]
@@ -275,7 +288,11 @@ def _solved_rates(values: Mapping[str, Any]) -> tuple[float, float, float, list[
         return volume, ka, low["cl"] / volume, pairs
     kel = first("k", "ke", "kel", "k10", "k20")
     if kel is not None and volume is not None:
-        pairs = [(low[a], low[b]) for a, b in (("k12", "k21"), ("k13", "k31"), ("k23", "k32"), ("k24", "k42")) if a in low and b in low]
+        pairs = [
+            (low[a], low[b])
+            for a, b in (("k12", "k21"), ("k13", "k31"), ("k23", "k32"), ("k24", "k42"))
+            if a in low and b in low
+        ]
         return volume, ka, kel, pairs
     alpha, beta = low["alpha"], low.get("beta")
     if beta is None:
@@ -322,7 +339,9 @@ class Integration:
                 slopes["central"] += back * other - there * central
         return values, slopes, properties
 
-    def course(self, compartment: str, doses: Sequence[tuple[float, float]], times: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    def course(
+        self, compartment: str, doses: Sequence[tuple[float, float]], times: np.ndarray, names: Sequence[str]
+    ) -> np.ndarray:
         """Variables at times, after doses (time, amount) into a compartment."""
         zero = np.zeros(len(self.states))
         _, _, first = self.at(0.0, zero)
@@ -393,9 +412,7 @@ def _sidecar(written: WrittenModel) -> tuple[Sidecar, float, float]:
         for c in written.covariates
     }
     outputs = {o.name: OutputWords(unit=units["concentration"]) for o in written.outputs}
-    sidecar = Sidecar(
-        units={**units, "dose": dose_unit}, covariates=covariates, outputs=outputs, mg_per_dose_unit=own
-    )
+    sidecar = Sidecar(units={**units, "dose": dose_unit}, covariates=covariates, outputs=outputs, mg_per_dose_unit=own)
     return sidecar, HOURS[time_unit], mg
 
 
@@ -456,7 +473,9 @@ def _attempt(path: Path, row: Row) -> None:
         doses = [(t / hours, DOSE) for t in DOSE_TIMES_H]
         theirs = Integration(second, given, written.compartments).course(compartment, doses, TIMES_H / hours, names)
         if not row.simulated:
-            both = "the file's own equations are not finite" if not np.all(np.isfinite(theirs)) else "not finite here only"
+            both = (
+                "the file's own equations are not finite" if not np.all(np.isfinite(theirs)) else "not finite here only"
+            )
             raise ValueError(both)
         size = np.abs(theirs) + 1e-3 * np.abs(theirs).max(axis=0) + 1e-12
         worst = max(worst, float(np.max(np.abs(ours - theirs) / size)))
@@ -508,4 +527,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-

@@ -6,12 +6,11 @@ hybrid constants, and numbered volumes say which compartment is the central one.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
 
-from rl_drug_dosage.pharmacometrics.readers._r_syntax import Node
+from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, call
-from rl_drug_dosage.pharmacometrics.readers.written import Assign
+from rl_drug_dosage.pharmacometrics.readers.written import Assign, ReadError
 
 __all__ = ["LinearModel", "linear_model"]
 
@@ -78,7 +77,7 @@ def linear_model(node: Node, source: Source, assigned: Iterable[str], read: Iter
     change = call("-", into, out) if into else call("neg", out)
     derivatives += [Assign("central", change, line, "derivative"), *tissues]
     return LinearModel(
-        tuple([*statements, *derivatives]),
+        (*statements, *derivatives),
         tuple(derivative.target for derivative in derivatives),
         call("/", "central", "_lin_v"),
     )
@@ -91,7 +90,7 @@ class _Roles:
         self.node, self.source = node, source
         named = tuple(arg.text for arg in node.args)
         if any(arg.kind != "name" for arg in node.args):
-            source.refuse(node.place, "linCmt() with something that is no name", _SUPPORTED)
+            raise source.refused(node.place, "linCmt() with something that is no name", _SUPPORTED)
         self.places: list[Mapping[str, tuple[str, ...]]] = [
             self._by_spelling(names) for names in ((named,) if named else (assigned, read))
         ]
@@ -108,7 +107,7 @@ class _Roles:
         for place in self.places:
             found = [name for spelling in spellings for name in place.get(spelling, ())]
             if len(found) > 1:
-                self._refuse(f"linCmt() cannot tell which of {', '.join(found)} it is about")
+                raise self._refused(f"linCmt() cannot tell which of {', '.join(found)} it is about")
             if found:
                 return Name(found[0])
         return None
@@ -116,11 +115,11 @@ class _Roles:
     def _need(self, what: str, *spellings: str) -> Expr:
         found = self.get(*spellings)
         if found is None:
-            self._refuse(f"linCmt() finds no {what} ({' or '.join(spellings)})")
+            raise self._refused(f"linCmt() finds no {what} ({' or '.join(spellings)})")
         return found
 
-    def _refuse(self, came: str) -> NoReturn:
-        self.source.refuse(self.node.place, came, _SUPPORTED)
+    def _refused(self, came: str) -> ReadError:
+        return self.source.refused(self.node.place, came, _SUPPORTED)
 
     def rates(self) -> _Rates:
         if self.get("cl") or (self.get("cl1") and self.get("v", "vc", "v1")) or (self.get("cl2") and self.get("v2")):
@@ -129,7 +128,7 @@ class _Roles:
             return self._constants()
         if self.get("alpha"):
             return self._hybrids()
-        self._refuse("linCmt() finds neither a clearance nor a rate constant")
+        raise self._refused("linCmt() finds neither a clearance nor a rate constant")
 
     def _volumes(self) -> tuple[Expr, list[Expr], int]:
         """The central volume, the others, and the central compartment's number (0: not numbered)."""
@@ -168,10 +167,10 @@ class _Roles:
         steady = self.get("vss")
         if steady:
             if others or len(between) != 1:
-                self._refuse("linCmt() with vss takes one intercompartmental clearance and no other volume")
+                raise self._refused("linCmt() with vss takes one intercompartmental clearance and no other volume")
             others = [call("-", steady, volume)]
         if len(others) != len(between) or len(between) > 2:
-            self._refuse(
+            raise self._refused(
                 f"linCmt() finds {len(between)} intercompartmental clearances and {len(others)} peripheral volumes"
             )
         exchange = tuple((call("/", q, volume), call("/", q, other)) for q, other in zip(between, others, strict=True))
@@ -186,7 +185,7 @@ class _Roles:
             there = self.get(f"k{1 + shift}{i + shift}")
             back = self.get(f"k{i + shift}{1 + shift}")
             if (there is None) != (back is None):
-                self._refuse(f"linCmt() needs both k{1 + shift}{i + shift} and k{i + shift}{1 + shift}")
+                raise self._refused(f"linCmt() needs both k{1 + shift}{i + shift} and k{i + shift}{1 + shift}")
             if there and back:
                 exchange.append((there, back))
         return _Rates(volume, kel, tuple(exchange))

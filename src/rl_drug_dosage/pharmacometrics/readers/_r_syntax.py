@@ -4,59 +4,14 @@ Operators of one level are ordered with a stack, so that only brackets, blocks, 
 parser; both they and the tree's depth are limited to `DEEPEST`.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
+from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source, Token, tokens_of
 from rl_drug_dosage.pharmacometrics.readers.expressions import DEEPEST
+from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 
-__all__ = ["Node", "parse", "walk_nodes"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Node:
-    """A part of R code.
-
-    Args:
-        kind: ``number``, ``string``, ``name``, ``call`` (operators, `if`, `for` and `while` too, by their spelling),
-            ``block``, ``function`` (its body is the last of ``args``), ``apply`` (the called thing is ``args[0]``
-            and has no plain name) or ``missing``.
-        text: the name, the string, the number's spelling, or what is called.
-        args: parts.
-        names: of the arguments of a call; empty where an argument has none.
-        line, column: of the first character.
-        end: its last line.
-        depth: levels below, itself included.
-    """
-
-    kind: str
-    text: str
-    args: "tuple[Node, ...]"
-    names: tuple[str, ...]
-    line: int
-    column: int
-    end: int
-    depth: int
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Line and column."""
-        return self.line, self.column
-
-    def is_call(self, *functions: str) -> bool:
-        """Whether it calls one of them."""
-        return self.kind == "call" and self.text in functions
-
-
-def walk_nodes(node: Node) -> "list[Node]":
-    """Every part, the whole first, in the order of the text."""
-    out: list[Node] = []
-    waiting = [node]
-    while waiting:
-        part = waiting.pop()
-        out.append(part)
-        waiting += reversed(part.args)
-    return out
+__all__ = ["parse"]
 
 
 class _Operator(NamedTuple):
@@ -124,21 +79,23 @@ class _Parser:
         while self._peek().kind == "newline":
             self.at += 1
 
-    def _refuse(self, token: Token, what: str) -> NoReturn:
+    def _refused(self, token: Token, what: str) -> ReadError:
         came = "the end of the file" if token.kind == "end" else repr(token.text)
-        self.source.refuse((token.line, token.column), f"{came} cannot stand here, {what}", "the file must be R code")
+        return self.source.refused(
+            (token.line, token.column), f"{came} cannot stand here, {what}", "the file must be R code"
+        )
 
     def _node(
         self, kind: str, text: str, args: tuple[Node, ...], first: "Token | Node", names: tuple[str, ...] = ()
     ) -> Node:
         depth = 1 + max((arg.depth for arg in args), default=0)
         if depth > DEEPEST:
-            self._too_deep((first.line, first.column))
+            raise self._too_deep((first.line, first.column))
         end = max(self.tokens[max(self.at - 1, 0)].line, first.line)
         return Node(kind, text, args, names or ("",) * len(args), first.line, first.column, end, depth)
 
-    def _too_deep(self, place: tuple[int, int]) -> NoReturn:
-        self.source.refuse(
+    def _too_deep(self, place: tuple[int, int]) -> ReadError:
+        return self.source.refused(
             place,
             f"more than {DEEPEST} levels of nesting",
             f"at most {DEEPEST} are read; give parts of it names of their own",
@@ -153,7 +110,9 @@ class _Parser:
             token = self._peek()
             if token.kind == "end":
                 if closing != "end":
-                    self.source.refuse((first.line, first.column), "the '{' is never closed", "close it with '}'")
+                    raise self.source.refused(
+                        (first.line, first.column), "the '{' is never closed", "close it with '}'"
+                    )
                 return tuple(out)
             if closing == "}" and self._is("}"):
                 self.at += 1
@@ -161,14 +120,14 @@ class _Parser:
             out.append(self._expression(in_brackets=False))
             token = self._peek()
             if not (token.kind in {"newline", "end"} or self._is(";") or (closing == "}" and self._is("}"))):
-                self._refuse(token, "after the end of an expression")
+                raise self._refused(token, "after the end of an expression")
 
     def _expression(self, *, in_brackets: bool) -> Node:
         """Up to where no operator follows; inside brackets a line break is a space."""
         self.depth += 1
         if self.depth > DEEPEST:
             token = self._peek()
-            self._too_deep((token.line, token.column))
+            raise self._too_deep((token.line, token.column))
         operands: list[Node] = []
         waiting: list[tuple[Token, int, bool]] = []
         while True:
@@ -220,11 +179,8 @@ class _Parser:
         if token.kind in {"number", "string"}:
             return self._node(token.kind, token.text, (), token)
         if token.kind == "name":
-            if token.text == "if":
-                return self._if(token)
-            if token.text == "function":
-                return self._function(token)
-            return self._loop(token) if token.text in _WORDS else self._node("name", token.text, (), token)
+            special = {"if": self._if, "function": self._function}.get(token.text, self._loop)
+            return special(token) if token.text in _WORDS else self._node("name", token.text, (), token)
         if token.kind == "operator" and token.text == "(":
             inner = self._expression(in_brackets=True)
             self._close(")", token)
@@ -236,7 +192,7 @@ class _Parser:
             return self._node("block", "", statements, token)
         if token.kind == "operator" and token.text == "\\" and self._is("("):
             return self._function(token)
-        self._refuse(token, "where a value is expected")
+        raise self._refused(token, "where a value is expected")
 
     def _close(self, closing: str, opened: Token) -> None:
         self._skip_lines()
@@ -245,10 +201,10 @@ class _Parser:
             return
         token = self._peek()
         if token.kind == "end":
-            self.source.refuse(
+            raise self.source.refused(
                 (opened.line, opened.column), f"the {opened.text!r} is never closed", f"close it with {closing!r}"
             )
-        self._refuse(token, f"where {closing!r} is expected")
+        raise self._refused(token, f"where {closing!r} is expected")
 
     def _postfix(self, node: Node, *, in_brackets: bool) -> Node:
         """Calls and indices that follow; inside brackets a line break may stand before them."""
@@ -293,12 +249,12 @@ class _Parser:
             elif not self._is(closing):
                 token = self._peek()
                 if token.kind == "end":
-                    self.source.refuse(
+                    raise self.source.refused(
                         (opened.line, opened.column),
                         f"the {opened.text!r} is never closed",
                         f"close it with {closing!r}",
                     )
-                self._refuse(token, f"where ',' or {closing!r} is expected")
+                raise self._refused(token, f"where ',' or {closing!r} is expected")
 
     def _argument_name(self) -> str:
         """The ``name`` of ``name = value``; empty if there is none."""
@@ -327,12 +283,12 @@ class _Parser:
                 parts.append(self._expression(in_brackets=True))
             self._close(")", opened)
             return self._node("call", token.text, (*parts, self._expression(in_brackets=False)), token)
-        self._refuse(token, "where a value is expected")
+        raise self._refused(token, "where a value is expected")
 
     def _opened(self, token: Token) -> Token:
         self._skip_lines()
         if not self._is("("):
-            self._refuse(self._peek(), f"where '(' after {token.text!r} is expected")
+            raise self._refused(self._peek(), f"where '(' after {token.text!r} is expected")
         return self._next()
 
     def _if(self, token: Token) -> Node:

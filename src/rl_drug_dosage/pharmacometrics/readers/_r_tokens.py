@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 
@@ -58,9 +57,9 @@ class Source:
     text: str
     comments: Mapping[int, str]
 
-    def refuse(self, place: "tuple[int, int]", came: str, do: str) -> NoReturn:
-        """Raise what is said about a line and column: what came, and what is supported or to do."""
-        raise ReadError(f"{self.path}:{place[0]}:{place[1]}: {came}: {do}")
+    def refused(self, place: tuple[int, int], came: str, do: str) -> ReadError:
+        """The error about a line and column: what came, and what is supported or to do."""
+        return ReadError(f"{self.path}:{place[0]}:{place[1]}: {came}: {do}")
 
 
 def read_source(path: Path) -> Source:
@@ -112,7 +111,7 @@ def tokens_of(source: Source, start: tuple[int, int] = (1, 1)) -> tuple[list[Tok
         found = _TOKEN.match(text, at)
         place = (line, at - line_start + 1)
         if found is None:
-            _refuse_character(source, place, text[at])
+            raise _refused_character(source, place, text[at])
         kind, word = found.lastgroup or "", found.group()
         end = found.end()
         if kind == "raw":
@@ -127,7 +126,7 @@ def tokens_of(source: Source, start: tuple[int, int] = (1, 1)) -> tuple[list[Tok
         elif kind != "space":
             tokens.append(Token(kind, word, *place))
             if len(tokens) > MOST_TOKENS:
-                source.refuse(place, f"more than {MOST_TOKENS:,} words of R", "keep only the model in the file")
+                raise source.refused(place, f"more than {MOST_TOKENS:,} words of R", "keep only the model in the file")
         breaks = text.count("\n", at, end) if kind in {"newline", "string"} else 0
         if breaks:
             line += breaks
@@ -137,10 +136,10 @@ def tokens_of(source: Source, start: tuple[int, int] = (1, 1)) -> tuple[list[Tok
     return tokens, Source(source.path, text, comments)
 
 
-def _refuse_character(source: Source, place: tuple[int, int], letter: str) -> NoReturn:
+def _refused_character(source: Source, place: tuple[int, int], letter: str) -> ReadError:
     if letter in "\"'`":
-        source.refuse(place, f"the {letter} is never closed", "close the string")
-    source.refuse(place, f"R has no character {letter!r} here", "the file must be R code")
+        return source.refused(place, f"the {letter} is never closed", "close the string")
+    return source.refused(place, f"R has no character {letter!r} here", "the file must be R code")
 
 
 def _raw_string(source: Source, place: tuple[int, int], text: str, found: re.Match[str]) -> tuple[str, int]:
@@ -148,7 +147,7 @@ def _raw_string(source: Source, place: tuple[int, int], text: str, found: re.Mat
     closing = _CLOSES[found.group()[-1]] + found["dashes"] + found["quote"]
     end = text.find(closing, found.end())
     if end < 0:
-        source.refuse(place, "the raw string is never closed", f"close it with {closing}")
+        raise source.refused(place, "the raw string is never closed", f"close it with {closing}")
     return text[found.end() : end], end + len(closing)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from statistics import NormalDist
 
-from rl_drug_dosage.pharmacometrics.readers._r_syntax import Node
+from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source
 from rl_drug_dosage.pharmacometrics.readers._rx_expressions import Formulas
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num
@@ -71,9 +71,11 @@ def constant(node: Node, source: Source, known: Mapping[str, float]) -> float:
     try:
         value = value_of(expr)
     except KeyError as error:
-        source.refuse(node.place, f"{error.args[0]!r} has no value here", "write a number, or arithmetic with numbers")
+        raise source.refused(
+            node.place, f"{error.args[0]!r} has no value here", "write a number, or arithmetic with numbers"
+        ) from None
     except (ArithmeticError, ValueError) as error:
-        source.refuse(node.place, f"no value ({error})", "write a number, or arithmetic with numbers")
+        raise source.refused(node.place, f"no value ({error})", "write a number, or arithmetic with numbers") from None
     if math.isnan(value):
-        source.refuse(node.place, "not a number", "write a number, or arithmetic with numbers")
+        raise source.refused(node.place, "not a number", "write a number, or arithmetic with numbers")
     return value

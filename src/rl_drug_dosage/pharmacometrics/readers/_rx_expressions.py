@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rl_drug_dosage.pharmacometrics.readers._r_syntax import Node
+from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source
 from rl_drug_dosage.pharmacometrics.readers.expressions import FUNCTIONS, Call, Expr, Name, Num, call
 
@@ -105,6 +105,11 @@ def _probit_inverse(x: Expr, low: Expr, high: Expr | None = None) -> Expr:
     return call("+", low, call("*", _bounded(low, high or Num(1.0)), call("phi", x)))
 
 
+def _choose(n: Expr, k: Expr) -> Expr:
+    rest = call("+", call("lfactorial", k), call("lfactorial", call("-", n, k)))
+    return call("exp", call("-", call("lfactorial", n), rest))
+
+
 _BUILT: Mapping[str, tuple[range, Callable[..., Expr]]] = {
     "expit": (range(1, 4), _expit),
     "logit": (range(1, 4), _logit),
@@ -118,17 +123,18 @@ _BUILT: Mapping[str, tuple[range, Callable[..., Expr]]] = {
     "lgamma1p": (range(1, 2), lambda x: call("lfactorial", x)),
     "ReLU": (range(1, 2), lambda x: call("max", x, 0.0)),
     "square": (range(1, 2), lambda x: call("*", x, x)),
-    "choose": (
-        range(2, 3),
-        lambda n, k: call(
-            "exp",
-            call("-", call("-", call("lfactorial", n), call("lfactorial", k)), call("lfactorial", call("-", n, k))),
-        ),
-    ),
+    "choose": (range(2, 3), _choose),
 }
 """What is made of several functions, or takes several numbers of arguments."""
+_SIGNS: Mapping[tuple[str, int], Callable[..., Expr]] = {
+    ("+", 1): lambda x: x,
+    ("-", 1): lambda x: Num(-x.value) if isinstance(x, Num) else call("neg", x),
+    ("!", 1): lambda x: call("not", x),
+    ("if", 3): lambda condition, x, y: Call("if", (condition, x, y)),
+    ("%/%", 2): lambda x, y: call("floor", call("/", x, y)),
+}
 
-SUPPORTED = "+ - * / ^ ** %% %/%, comparisons, & | !, " + ", ".join(sorted({*_ALIASES, *_BUILT, "not"}))
+SUPPORTED = "+ - * / ^ ** %% %/%, comparisons, & | !, " + ", ".join(sorted({*_ALIASES, *_BUILT}))
 
 _EVENTS = (
     "a dose is not known to the equations here; write the absorption as compartments (a chain of them for a transit)"
@@ -137,7 +143,8 @@ _ROWS = "equations here cannot look at other rows of the data"
 _CHANCE = "the equations here have no random draws; write a variable after ~ in ini"
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(
-        ("tad", "tad0", "tafd", "tafd0", "tlast", "tlast0", "tfirst", "tfirst0", "podo", "podo0", "dose", "dosenum"), _EVENTS
+        ("tad", "tad0", "tafd", "tafd0", "tlast", "tlast0", "tfirst", "tfirst0", "podo", "podo0", "dose", "dosenum"),
+        _EVENTS,
     ),
     **dict.fromkeys(("transit",), _EVENTS),
     **dict.fromkeys(("lead", "diff", "first", "last", "lag", "lag0", "lead0", "dlag"), _ROWS),
@@ -190,10 +197,10 @@ class Formulas:
             found = self.special(node)
             return self._call(node) if found is None else found
         if node.kind == "string":
-            self.source.refuse(
+            raise self.source.refused(
                 node.place, f"the text {node.text!r}", "formulas have numbers only; code categories as numbers"
             )
-        self.source.refuse(node.place, "no formula", f"supported are {SUPPORTED}")
+        raise self.source.refused(node.place, "no formula", f"supported are {SUPPORTED}")
 
     def _name(self, node: Node) -> Expr:
         if node.text in _TIMES:
@@ -201,37 +208,36 @@ class Formulas:
         if self.constants and node.text in self.constants:
             return Num(self.constants[node.text])
         if node.text in {"tad", "podo", "dose", "tafd", "tlast", "dosenum", "tad0", "podo0"}:
-            self.source.refuse(node.place, f"{node.text} is not supported", REFUSED[node.text])
+            raise self.source.refused(node.place, f"{node.text} is not supported", REFUSED[node.text])
         if node.text in {"NA", "NULL", "NaN"} or node.text.startswith("NA_"):
-            self.source.refuse(node.place, f"{node.text} is no value", "give a number")
+            raise self.source.refused(node.place, f"{node.text} is no value", "give a number")
         return Num(_CONSTANTS[node.text]) if node.text in _CONSTANTS else Name(node.text)
 
     def _call(self, node: Node) -> Expr:
         name, count = node.text, len(node.args)
-        if count == 1 and name in {"+", "-", "!"}:
-            arg = self.expression(node.args[0])
-            if name == "+":
-                return arg
-            if name == "-":
-                return Num(-arg.value) if isinstance(arg, Num) else call("neg", arg)
-            return call("not", arg)
-        if name == "if" and count == 3:
-            return Call("if", tuple(self.expression(arg) for arg in node.args))
-        if name == "%/%" and count == 2:
-            return call("floor", call("/", *(self.expression(arg) for arg in node.args)))
         if name in REFUSED:
-            self.source.refuse(node.place, f"{name}() is not supported", REFUSED[name])
-        if name in _BUILT and count in _BUILT[name][0]:
-            return _BUILT[name][1](*(self.expression(arg) for arg in node.args))
+            raise self.source.refused(node.place, f"{name}() is not supported", REFUSED[name])
+        build = self._builder(name, count)
+        if build is not None:
+            return build(*(self.expression(arg) for arg in node.args))
         function = _OPERATORS.get(name) or _ALIASES.get(name)
         if function is None:
             near = difflib.get_close_matches(name, [*_ALIASES, *_BUILT], n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            self.source.refuse(node.place, f"{name}() is not supported", f"{hint}supported are {SUPPORTED}")
-        if count not in FUNCTIONS[function].count:
-            wanted = " or ".join(map(str, FUNCTIONS[function].count))
-            self.source.refuse(node.place, f"{name}() with {count} arguments", f"it takes {wanted}")
-        return Call(function, tuple(self.expression(arg) for arg in node.args))
+            raise self.source.refused(node.place, f"{name}() is not supported", f"{hint}supported are {SUPPORTED}")
+        wanted = " or ".join(map(str, FUNCTIONS[function].count))
+        raise self.source.refused(node.place, f"{name}() with {count} arguments", f"it takes {wanted}")
+
+    def _builder(self, name: str, count: int) -> Callable[..., Expr] | None:
+        """What makes the expression of a function with so many arguments; None if nothing does."""
+        if (name, count) in _SIGNS:
+            return _SIGNS[name, count]
+        if name in _BUILT and count in _BUILT[name][0]:
+            return _BUILT[name][1]
+        function = _OPERATORS.get(name) or _ALIASES.get(name)
+        if function is not None and count in FUNCTIONS[function].count:
+            return lambda *args: Call(function, args)
+        return None
 
 
 def number_of(text: str) -> float:

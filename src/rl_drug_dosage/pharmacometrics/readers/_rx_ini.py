@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rl_drug_dosage.pharmacometrics.readers._r_syntax import Node
+from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source
 from rl_drug_dosage.pharmacometrics.readers._rx_constants import constant
 from rl_drug_dosage.pharmacometrics.readers._rx_remarks import unit_in, variance_remarks
@@ -90,14 +90,14 @@ def read_ini(block: Node, source: Source, known: Mapping[str, float]) -> Ini:
         elif statement.is_call("label") and len(statement.args) == 1:
             _label(ini.thetas, last, statement)
         elif not statement.is_call(*_WITHOUT_VALUE):
-            source.refuse(statement.place, "no statement of ini", _SUPPORTED)
+            raise source.refused(statement.place, "no statement of ini", _SUPPORTED)
     _fill(ini, blocks, source)
     return ini
 
 
 def _once(names: dict[str, int], name: str, node: Node, source: Source) -> None:
     if name in names:
-        source.refuse(node.place, f"{name!r} has a value already, on line {names[name]}", "give it one value")
+        raise source.refused(node.place, f"{name!r} has a value already, on line {names[name]}", "give it one value")
     names[name] = node.line
 
 
@@ -123,17 +123,17 @@ def _theta(statement: Node, source: Source, known: Mapping[str, float]) -> Numbe
         parts = [part for part in node.args if not (part.kind == "name" and part.text in _FIX)]
         fixed |= len(parts) < len(node.args)
         if not 1 <= len(parts) <= 3:
-            source.refuse(node.place, f"{len(parts)} numbers for {target.text!r}", "give c(lower, start, upper)")
+            raise source.refused(node.place, f"{len(parts)} numbers for {target.text!r}", "give c(lower, start, upper)")
         node = parts[0] if len(parts) == 1 else parts[1]
         while node.is_call(*_FIX, *_UNFIX) and len(node.args) == 1:
             fixed |= node.text in _FIX
             node = node.args[0]
     node = _start_of(node)
     if node.kind == "name" and node.text in {"NA", "NULL"}:
-        source.refuse(node.place, f"{target.text!r} has no value", "give it a number")
+        raise source.refused(node.place, f"{target.text!r} has no value", "give it a number")
     value = constant(node, source, known)
     if not np.isfinite(value):
-        source.refuse(node.place, f"{target.text!r} is {value}", "give it a finite number")
+        raise source.refused(node.place, f"{target.text!r} is {value}", "give it a finite number")
     comment = _comment(statement, source)
     return Number(target.text, value, statement.line, comment, unit_in(comment), fixed)
 
@@ -154,7 +154,7 @@ def _summands(node: Node, source: Source) -> list[Node]:
     out.append(node)
     for part in out:
         if part.kind != "name":
-            source.refuse(part.place, "no name of a random effect", _SUPPORTED)
+            raise source.refused(part.place, "no name of a random effect", _SUPPORTED)
     return out[::-1]
 
 
@@ -164,7 +164,7 @@ def _eta(statement: Node, blocks: list[_Block], source: Source, known: Mapping[s
     if value.is_call("|", "||"):
         value, condition = value.args
         if condition.kind not in {"name", "call"}:
-            source.refuse(condition.place, "no level of a random effect", "write | occ, with the column's name")
+            raise source.refused(condition.place, "no level of a random effect", "write | occ, with the column's name")
         level = "" if condition.text.lower() == "id" else condition.text
     scales: set[str] = set()
     fixed = False
@@ -188,7 +188,7 @@ def _eta(statement: Node, blocks: list[_Block], source: Source, known: Mapping[s
         last.scales |= scales
         return
     if length != count * (count + 1) // 2:
-        source.refuse(
+        raise source.refused(
             statement.place,
             f"{length} numbers for {count} random effect{'s' * (count > 1)}",
             f"the lower triangle of their covariance has {count * (count + 1) // 2}, row by row",
@@ -211,7 +211,7 @@ def _covariance(block: _Block, source: Source) -> np.ndarray:
         sd = spread if "sd" in block.scales else np.sqrt(np.maximum(spread, 0.0))
         np.fill_diagonal(full, 1.0)
         if np.abs(full).max() > 1.0:
-            source.refuse(block.statement.place, "a correlation beyond 1", "give correlations between -1 and 1")
+            raise source.refused(block.statement.place, "a correlation beyond 1", "give correlations between -1 and 1")
         return full * np.outer(sd, sd)
     if "sd" in block.scales:
         np.fill_diagonal(full, spread**2)
@@ -225,7 +225,7 @@ def _fill(ini: Ini, blocks: list[_Block], source: Source) -> None:
         matrix = _covariance(block, source)
         _check(block, matrix, source)
         if block.level and ini.occasion not in {"", block.level}:
-            source.refuse(
+            raise source.refused(
                 block.statement.place,
                 f"random effects by {block.level!r} beside those by {ini.occasion!r}",
                 "one level below the subject is supported",
@@ -246,15 +246,17 @@ def _fill(ini: Ini, blocks: list[_Block], source: Source) -> None:
 def _check(block: _Block, matrix: np.ndarray, source: Source) -> None:
     names = ", ".join(block.names)
     if not np.all(np.isfinite(matrix)) or np.any(np.diag(matrix) < 0):
-        source.refuse(block.statement.place, f"a variance of {names} is negative or infinite", "give variances")
+        raise source.refused(block.statement.place, f"a variance of {names} is negative or infinite", "give variances")
     empty = np.diag(matrix) == 0
     if np.any(matrix[empty]):
-        source.refuse(block.statement.place, f"a covariance with a variance of 0 among {names}", "give variances")
+        raise source.refused(
+            block.statement.place, f"a covariance with a variance of 0 among {names}", "give variances"
+        )
     rest = matrix[~empty][:, ~empty]
     if rest.size:
         sd = np.sqrt(np.diag(rest))
         if np.linalg.eigvalsh(rest / np.outer(sd, sd)).min() < 1e-12:
-            source.refuse(
+            raise source.refused(
                 block.statement.place,
                 f"the covariance of {names} is singular or not positive definite",
                 "its correlations contradict each other; correct them, or give effects that are one only one name",

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from rl_drug_dosage.pharmacometrics.readers._lincmt import LinearModel, linear_model
-from rl_drug_dosage.pharmacometrics.readers._r_syntax import Node, walk_nodes
+from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node, walk_nodes
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source
-from rl_drug_dosage.pharmacometrics.readers._rx_expressions import REFUSED, Formulas
+from rl_drug_dosage.pharmacometrics.readers._rx_expressions import REFUSED, Formulas, number_of
 from rl_drug_dosage.pharmacometrics.readers._rx_residual import is_residual, residual
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Num
 from rl_drug_dosage.pharmacometrics.readers.written import Assign, AssignKind, WrittenOutput, merged
@@ -86,6 +87,11 @@ class _Reader:
             self.waiting = []
             self._keep(found)
         if self.linear is not None:
+            assert self.linear_node is not None
+            for name in set(self.linear.compartments) & set(self.out.compartments):
+                raise self.source.refused(
+                    self.linear_node.place, f"linCmt() has a compartment {name!r}, as d/dt({name})", "rename that one"
+                )
             self.out.compartments += self.linear.compartments
         if len(self.out.outputs) > 1:
             codes = self.codes if len(self.codes) == len(self.out.outputs) else range(1, len(self.out.outputs) + 1)
@@ -101,9 +107,11 @@ class _Reader:
     def _statement(self, node: Node) -> list[Assign]:
         self.count += 1
         if self.count > MOST_STATEMENTS:
-            self.source.refuse(node.place, f"more than {MOST_STATEMENTS:,} statements", "keep one model in the file")
+            raise self.source.refused(
+                node.place, f"more than {MOST_STATEMENTS:,} statements", "keep one model in the file"
+            )
         if node.kind == "block":
-            return self._statements(node)
+            return self._branch(node)
         if node.is_call("if"):
             return self._if(node)
         if node.is_call("<-", "="):
@@ -115,29 +123,23 @@ class _Reader:
             return self._assignment(node.args[0], node.args[1])
         if node.kind == "call":
             return self._call(node)
-        self.source.refuse(node.place, "no statement of a model", _SUPPORTED)
-
-    def _statements(self, node: Node) -> list[Assign]:
-        """Of a block or a single statement inside a branch."""
-        if node.kind != "block":
-            return self._statement(node)
-        return [assign for statement in node.args for assign in self._statement(statement)]
+        raise self.source.refused(node.place, "no statement of a model", _SUPPORTED)
 
     def _call(self, node: Node) -> list[Assign]:
         first = node.args[0] if node.args else None
         if node.text == "cmt" and first is not None and first.kind == "name":
             self._compartment(first.text)
         elif node.text == "dvid":
-            self.codes = [int(float(arg.text.removesuffix("L"))) for arg in node.args if arg.kind == "number"]
+            self.codes = [int(number_of(arg.text)) for arg in node.args if arg.kind == "number"]
         elif node.text in _INTERPOLATED:
             names = ", ".join(arg.text for arg in node.args if arg.kind == "name")
             self.out.remarks.append(
-                f"{self.source.path}:{node.line}: {node.text}({names}) is not followed: a covariate keeps its last value"
+                f"{self.source.path}:{node.line}: {node.text}({names}) is not followed; covariates keep their last value"
             )
         elif node.text in REFUSED and node.text not in _PROPERTIES:
-            self.source.refuse(node.place, f"{node.text}() is not supported", REFUSED[node.text])
+            raise self.source.refused(node.place, f"{node.text}() is not supported", REFUSED[node.text])
         elif node.text not in _SILENT:
-            self.source.refuse(node.place, f"{node.text}() is no statement of a model", _SUPPORTED)
+            raise self.source.refused(node.place, f"{node.text}() is no statement of a model", _SUPPORTED)
         return []
 
     def _if(self, node: Node) -> list[Assign]:
@@ -147,7 +149,9 @@ class _Reader:
         for branch in node.args[1:]:
             self.before = dict(outer)
             if any(part.is_call("~") and is_residual(part.args[-1]) for part in branch.args if part.kind == "call"):
-                self.source.refuse(branch.place, "a residual error inside if", "put it after the if, for all patients")
+                raise self.source.refused(
+                    branch.place, "a residual error inside if", "put it after the if, for all patients"
+                )
             branches.append(self._branch(branch))
         self.before = outer
         then, otherwise = branches[0], branches[1] if len(branches) > 1 else []
@@ -172,54 +176,58 @@ class _Reader:
     # What is assigned
 
     def _assignment(self, target: Node, value: Node) -> list[Assign]:
-        state = _derivative_of(target)
-        if state is not None:
-            if self.linear_node is not None and state.text in {"depot", "central", "peripheral1", "peripheral2"}:
-                self.source.refuse(
-                    target.place,
-                    f"d/dt({state.text}) beside linCmt(), which has that compartment",
-                    "write only one of them",
-                )
-            expr = self.formulas.expression(value)
-            self._compartment(state.text)
-            self.rates[state.text] = expr
-            return [Assign(state.text, expr, target.line, "derivative")]
+        name, kind = self._assigned(target)
+        if not kind:
+            return []
+        expr = self.formulas.expression(value)
+        if kind == "derivative":
+            self._compartment(name)
+            self.rates[name] = expr
+        return [Assign(name, expr, target.line, kind)]
+
+    def _assigned(self, target: Node) -> tuple[str, AssignKind | Literal[""]]:
+        """The variable or compartment that stands left of ``<-``, and which of its values; empty: nothing to keep."""
         if target.kind in {"name", "string"}:
-            state_0 = target.text.removesuffix("_0")
-            if state_0 != target.text and state_0 in self.states:  # rxode2's other spelling of x(0)
-                return [Assign(state_0, self.formulas.expression(value), target.line, "start")]
+            state = target.text.removesuffix("_0")
+            if state != target.text and state in self.states:  # rxode2's other spelling of x(0)
+                return state, "start"
             self._assignable(target)
-            return [Assign(target.text, self.formulas.expression(value), target.line)]
+            return target.text, "value"
+        state_node = _derivative_of(target)
+        if state_node is not None:
+            return state_node.text, "derivative"
         if target.kind == "call" and len(target.args) == 1:
             (inner,) = target.args
-            if inner.kind == "number" and float(inner.text.removesuffix("L")) == 0:
+            if inner.kind == "number" and number_of(inner.text) == 0:
                 self._known_state(target, target.text)
-                return [Assign(target.text, self.formulas.expression(value), target.line, "start")]
+                return target.text, "start"
             if target.text in _PROPERTIES and inner.kind == "name":
                 self._known_state(inner, inner.text)
-                return [Assign(inner.text, self.formulas.expression(value), target.line, _PROPERTIES[target.text])]
-            if target.text in REFUSED:
-                self.source.refuse(target.place, f"{target.text}() is not supported", REFUSED[target.text])
-        if target.is_call("ll"):
-            self.source.refuse(
-                target.place, "ll() is not supported", "a likelihood that is written out is not read; write cp ~ add(a)"
-            )
+                return inner.text, _PROPERTIES[target.text]
         if target.is_call("/") and target.args[0].is_call("df") and target.args[1].is_call("dy"):
-            return []  # a Jacobian, which follows from the equations
-        self.source.refuse(target.place, "nothing that can be assigned to", _SUPPORTED)
+            return "", ""  # a Jacobian, which follows from the equations
+        raise self.source.refused(target.place, *self._unassignable(target))
+
+    @staticmethod
+    def _unassignable(target: Node) -> tuple[str, str]:
+        if target.is_call("ll"):
+            return "ll() is not supported", "a likelihood that is written out is not read; write cp ~ add(a)"
+        if target.kind == "call" and target.text in REFUSED:
+            return f"{target.text}() is not supported", REFUSED[target.text]
+        return "nothing that can be assigned to", _SUPPORTED
 
     def _assignable(self, target: Node) -> None:
         if target.text in self.states:
-            self.source.refuse(
+            raise self.source.refused(
                 target.place, f"{target.text!r} is a compartment", f"write d/dt({target.text}) or {target.text}(0)"
             )
         if target.text in {"t", "time"}:
-            self.source.refuse(target.place, "the time cannot be assigned to", "give the variable another name")
+            raise self.source.refused(target.place, "the time cannot be assigned to", "give the variable another name")
 
     def _known_state(self, place: Node, name: str) -> None:
         if name not in self.states and not (self.linear_node is not None and name in self._linear().compartments):
             known = sorted(self.states | set(self.linear.compartments if self.linear else ()))
-            self.source.refuse(
+            raise self.source.refused(
                 place.place,
                 f"{name!r} is no compartment",
                 f"compartments are {', '.join(known) or 'none'}; write d/dt({name})",
@@ -237,7 +245,7 @@ class _Reader:
         state = _derivative_of(node)
         if state is not None:
             if state.text not in self.rates:
-                self.source.refuse(
+                raise self.source.refused(
                     node.place, f"d/dt({state.text}) is read before it has a value", "put it after the equation"
                 )
             return self.rates[state.text]
@@ -271,13 +279,13 @@ class _Reader:
         elif target.kind == "name":
             name, expr = target.text, self.formulas.expression(target)
         else:
-            self.source.refuse(
+            raise self.source.refused(
                 target.place, "no name of an output", "give the output a variable, and write cp ~ add(a)"
             )
         if any(output.name == name for output in self.out.outputs):
             name = condition or name
         if any(output.name == name for output in self.out.outputs):
-            self.source.refuse(node.place, f"{name!r} has a residual error already", "write cp ~ add(a) | other")
+            raise self.source.refused(node.place, f"{name!r} has a residual error already", "write cp ~ add(a) | other")
         self.out.outputs.append(WrittenOutput(name, expr, node.line, error))
 
 

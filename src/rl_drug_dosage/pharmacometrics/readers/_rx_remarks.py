@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rl_drug_dosage.pharmacometrics.readers._r_syntax import Node, parse
+from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node
+from rl_drug_dosage.pharmacometrics.readers._r_syntax import parse
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source
 from rl_drug_dosage.pharmacometrics.readers._rx_constants import constant
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError
@@ -63,7 +64,8 @@ def variance_remarks(
     printed = [next(text for text in found if text) for found in _CV.findall(comment)]
     if len(printed) == len(names):
         remarks += [
-            f"{where}: the variance of {name} is {variance:.4g}, a CV of {_cv(variance):.3g} %; the comment prints {text} %"
+            f"{where}: the variance of {name} is {variance:.4g}, a CV of {_cv(variance):.3g} %; "
+            f"the comment prints {text} %"
             for name, variance, text in zip(names, variances, printed, strict=True)
             if not _agrees(variance, text, _digits(value))
         ]

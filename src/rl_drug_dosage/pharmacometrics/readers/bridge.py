@@ -99,7 +99,9 @@ class _Bridge:
         unit = self._unit("time").strip()
         if unit.lower() in _HOURS:
             return _HOURS[unit.lower()]
-        self.lacking.append(("units", 'time = "h"', f"unit of time; the file says {unit!r}" if unit else "unit of time"))
+        self.lacking.append(
+            ("units", 'time = "h"', f"unit of time; the file says {unit!r}" if unit else "unit of time")
+        )
         return 1.0
 
     def _dose(self) -> float:
@@ -144,8 +146,11 @@ class _Bridge:
         return names | set(w.compartments) | {TIME}
 
     def _slope_names(self) -> dict[str, str]:
-        return {c: self.steps.properties["derivative", c] for c in self.written.compartments
-                if ("derivative", c) in self.steps.properties}
+        return {
+            c: self.steps.properties["derivative", c]
+            for c in self.written.compartments
+            if ("derivative", c) in self.steps.properties
+        }
 
     # Model
 
@@ -295,7 +300,9 @@ class _Parts:
         for (kind, compartment), name in properties.items():
             if compartment not in w.compartments:
                 line = next(s.line for s in self.steps.steps if s.name == name)
-                raise ReadError(f"{w.path}:{line}: {compartment!r} is no compartment; allowed: {', '.join(w.compartments)}")
+                raise ReadError(
+                    f"{w.path}:{line}: {compartment!r} is no compartment; allowed: {', '.join(w.compartments)}"
+                )
             if kind != "derivative" and name in self.steps.moving:
                 line = next(s.line for s in self.steps.steps if s.name == name)
                 raise ReadError(
@@ -308,7 +315,10 @@ class _Parts:
         linear = not starts and all(r is not None and r.constant == Num(0.0) for r in rows.values())
         output_names = [f"_output_{i}" for i in range(len(w.outputs))]
         moving_outputs = self.steps.needed(output_names, moving=True)
-        clock = any(TIME in names_in(s.expr) for s in (*moving_outputs, *(s for s in self.steps.steps if s.name in output_names)))
+        clock = any(
+            TIME in names_in(s.expr)
+            for s in (*moving_outputs, *(s for s in self.steps.steps if s.name in output_names))
+        )
         linear = linear and not clock
         self.names = {c: c for c in w.compartments}
         central = self._central(forms, units)
@@ -377,13 +387,20 @@ class _Parts:
             zero_slopes = [("_zero", c) for c in missing]
             del zero_slopes
             own = moment(self.steps.needed(roots, moving=True), roots)
-            rhs = Slopes(own, tuple((self.names[c], slopes[c]) for c in order if c in slopes), clock, tuple(self.names[c] for c in missing))
+            rhs = Slopes(
+                own,
+                tuple((self.names[c], slopes[c]) for c in order if c in slopes),
+                clock,
+                tuple(self.names[c] for c in missing),
+            )
             start_pairs: Pairs = tuple((self.names[c], self.out[name]) for c, name in starts)
             required = tuple(sorted({key for _, key in own.p} | {key for _, key in start_pairs}))
             start = Start(start_pairs, bridge.per_mg) if starts else None
             self.structure = OdeSystem(states, rhs, required, start, doses_into=tuple(self.names.values()))
         self.outputs = tuple(
-            self._output(i, output, units[i], moment(self.steps.needed([f"_output_{i}"], moving=True), (f"_output_{i}",)), clock)
+            self._output(
+                i, output, units[i], moment(self.steps.needed([f"_output_{i}"], moving=True), (f"_output_{i}",)), clock
+            )
             for i, output in enumerate(w.outputs)
         )
 
@@ -424,9 +441,7 @@ class _Parts:
         # Before the random effects: what they act on.
         first = chosen.needed(fixed)
         passed = tuple(t for t in thetas if t in reads)
-        self.typical = Typical(
-            Program([(s.name, s.expr) for s in first]), (*inside, *helpers), fixed, helpers, passed
-        )
+        self.typical = Typical(Program([(s.name, s.expr) for s in first]), (*inside, *helpers), fixed, helpers, passed)
         self.individual = Individual(
             Program([(s.name, s.expr) for s in needed]), inside, helpers, passed, fixed, tuple(self.out.items())
         )

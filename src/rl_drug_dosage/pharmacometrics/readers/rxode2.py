@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rl_drug_dosage.pharmacometrics.readers._r_syntax import Node, parse, walk_nodes
+from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node, walk_nodes
+from rl_drug_dosage.pharmacometrics.readers._r_syntax import parse
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source, read_source
 from rl_drug_dosage.pharmacometrics.readers._rx_facts import Said, centres, read_facts
 from rl_drug_dosage.pharmacometrics.readers._rx_ini import Ini, read_ini
@@ -74,7 +75,7 @@ def _chosen(found: list[_Found], source: Source, name: str) -> _Found:
     if name:
         found = [model for model in found if model.name == name] or found
     if not found:
-        source.refuse(
+        raise source.refused(
             (1, 1),
             "no model in this R code",
             "a model is a function() with ini({...}) and model({...}), or rxode2({...})",
@@ -113,10 +114,12 @@ def _model(name: str, node: Node, source: Source) -> _Found | None:
             return None
         if len(model) > 1 or len(ini) > 1:
             second = (model if len(model) > 1 else ini)[1]
-            source.refuse(second.place, f"a second {second.text}()", "a model function has one ini and one model")
+            raise source.refused(
+                second.place, f"a second {second.text}()", "a model function has one ini and one model"
+            )
         for part in (*ini, *model):
             if part.args[0].kind != "block":
-                source.refuse(part.place, f"{part.text}() without braces", f"write {part.text}({{...}})")
+                raise source.refused(part.place, f"{part.text}() without braces", f"write {part.text}({{...}})")
         facts = tuple(part for part in statements if part not in (*ini, *model))
         return _Found(name, node, ini[0].args[0] if ini else None, model[0].args[0], facts, source)
     if node.is_call(*_MINI) and node.args:
@@ -210,13 +213,13 @@ def _covariates(
                 elif said.covariates and name not in said.covariates:
                     _refuse_slip(found, name, [*known, *said.covariates])
                     statements.remarks.append(
-                        f"{found.source.path}:{line}: {name!r} is taken from the data, but covariateData does not have it"
+                        f"{found.source.path}:{line}: {name!r} is taken from the data; covariateData does not have it"
                     )
         known.add(target)
     centre = centres(statements.assigns, names)
+    described = {name: said.covariates.get(name, WrittenCovariate(name, line=line)) for name, line in names.items()}
     return tuple(
-        replace(said.covariates.get(name, WrittenCovariate(name, line=line)), reference=centre.get(name))
-        for name, line in names.items()
+        c if c.reference is not None else replace(c, reference=centre.get(name)) for name, c in described.items()
     )
 
 
@@ -227,7 +230,7 @@ def _refuse_slip(found: _Found, name: str, known: list[str]) -> None:
         node = next(
             (part for part in walk_nodes(found.model) if part.kind == "name" and part.text == name), found.model
         )
-        found.source.refuse(
+        raise found.source.refused(
             node.place,
             f"{name!r} has no value: it is neither in ini nor assigned nor in covariateData",
             f"did you mean {near[0]!r}? Otherwise describe it in covariateData",
@@ -248,7 +251,7 @@ def _outputs(found: _Found, statements: Statements) -> tuple[tuple[WrittenOutput
     used = {name for assign in statements.assigns if assign.kind != "value" for name in names_in(assign.expr)}
     shown = [name for name in named if name not in used] or list(named) or statements.compartments
     if not shown:
-        found.source.refuse(
+        raise found.source.refused(
             found.model.place, "nothing is predicted", "a model has compartments, d/dt(x) or linCmt(), and cp ~ add(a)"
         )
     lines: Mapping[str, int] = {name: assign.line for name, assign in named.items()}
