@@ -14,7 +14,7 @@ __all__ = ["LARGEST_BYTES", "LONGEST_LINE", "MOST_TOKENS", "Source", "Token", "r
 
 LARGEST_BYTES = 1_000_000
 LONGEST_LINE = 50_000
-MOST_TOKENS = 200_000
+MOST_TOKENS = 100_000
 
 _TOKEN = re.compile(
     r"""

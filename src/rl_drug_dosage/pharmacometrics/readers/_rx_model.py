@@ -14,7 +14,7 @@ from rl_drug_dosage.pharmacometrics.readers.written import Assign, AssignKind, W
 
 __all__ = ["MOST_STATEMENTS", "Statements", "read_statements"]
 
-MOST_STATEMENTS = 5000
+MOST_STATEMENTS = 3000
 _PROPERTIES: dict[str, AssignKind] = {
     "f": "bioavailability",
     "F": "bioavailability",
