@@ -31,6 +31,7 @@ class Typical:
         names: values to return.
         helpers: random effects that are parameters of their own.
         thetas: typical values that are passed on.
+        covariates: those that the program reads.
     """
 
     program: Program
@@ -38,11 +39,13 @@ class Typical:
     names: tuple[str, ...]
     helpers: tuple[str, ...]
     thetas: tuple[str, ...]
+    covariates: Pairs
 
     def __call__(self, theta: Values, covariates: Values) -> dict[str, Array]:
         """Parameters before the random effects."""
         zero = jnp.zeros(())
-        known = self.program.run({**covariates, **theta, **dict.fromkeys(self.effects, zero)})
+        own = {name: covariates[key] for name, key in self.covariates}
+        known = self.program.run({**own, **theta, **dict.fromkeys(self.effects, zero)})
         out = {name: jnp.asarray(known[name], dtype=float) for name in self.names}
         out |= dict.fromkeys(self.helpers, zero)
         return out | {f"{_THETA}{name}": jnp.asarray(theta[name], dtype=float) for name in self.thetas}
@@ -58,6 +61,7 @@ class Individual:
         helpers: random effects that are parameters of their own.
         thetas: typical values that are passed on.
         fixed: variables that come with their random effects.
+        covariates: those that the program reads.
         out: what to return, under which key.
     """
 
@@ -66,14 +70,17 @@ class Individual:
     helpers: tuple[str, ...]
     thetas: tuple[str, ...]
     fixed: tuple[str, ...]
+    covariates: Pairs
     out: Pairs
 
     def __call__(self, p: Values, covariates: Values) -> dict[str, Array]:
         """Individual parameters."""
-        given: dict[str, Any] = {**covariates, **dict.fromkeys(self.effects, jnp.zeros(()))}
+        given: dict[str, Any] = {name: covariates[key] for name, key in self.covariates}
+        given |= dict.fromkeys(self.effects, jnp.zeros(()))
         given |= {name: p[name] for name in self.helpers}
         given |= {name: p[f"{_THETA}{name}"] for name in self.thetas}
-        known = self.program.run(given, {name: p[name] for name in self.fixed})
+        given |= {name: p[name] for name in self.fixed}
+        known = self.program.run(given)
         return {key: jnp.asarray(known[name], dtype=float) for name, key in self.out}
 
 
@@ -156,14 +163,26 @@ class Start:
 
 @dataclass(frozen=True)
 class Matrix:
-    """``matrix`` of a `LinearSystem`: ``(row, column, key of the rate in 1/h)``, the rest 0."""
+    """``matrix`` of a `LinearSystem`.
 
-    size: int
+    Args:
+        program: the rates, in the file's unit, from individual parameters.
+        p: (name in the file, key among the parameters).
+        entries: row, column and name of each rate that is not always 0.
+        size: of the matrix.
+        unit_h: the file's unit of time, h.
+    """
+
+    program: Program
+    p: Pairs
     entries: tuple[tuple[int, int, str], ...]
+    size: int
+    unit_h: float
 
     def __call__(self, p: Values) -> Array:
         """Rates, 1/h."""
+        known = self.program.run({name: p[key] for name, key in self.p})
         a = jnp.zeros((self.size, self.size))
-        for row, column, key in self.entries:
-            a = a.at[row, column].set(p[key])
+        for row, column, name in self.entries:
+            a = a.at[row, column].set(known[name] / self.unit_h)
         return a

@@ -57,6 +57,10 @@ class AffineForms:
         found: Affine | None = folded(expr, self._leaf, _joined)
         return found
 
+    def written_out(self, expr: Expr) -> Expr:
+        """A coefficient without the name that it got here."""
+        return next((step.expr for step in self.more if expr == Name(step.name)), expr)
+
     def _leaf(self, part: Num | Name) -> Affine | None:
         if isinstance(part, Name) and part.name in self._moving:
             return self._forms.get(part.name)

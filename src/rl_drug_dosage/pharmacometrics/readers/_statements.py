@@ -11,7 +11,7 @@ from typing import Any
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, evaluate, names_in, substituted
 from rl_drug_dosage.pharmacometrics.readers.written import AssignKind, ReadError, WrittenModel
 
-__all__ = ["TIME", "Program", "Step", "Steps", "key_of", "single_assignment"]
+__all__ = ["TIME", "Program", "Step", "Steps", "key_of", "output_name", "single_assignment"]
 
 TIME = "t"
 
@@ -45,15 +45,24 @@ class Steps:
         """The steps by their names."""
         return {step.name: step for step in self.steps}
 
-    def needed(self, names: Iterable[str], moving: bool | None = None) -> tuple[Step, ...]:
+    def line(self, name: str) -> int:
+        """Where a name gets its value; 0 for a parameter or covariate."""
+        return next((step.line for step in self.steps if step.name == name), 0)
+
+    def needed(
+        self, names: Iterable[str], *, moving: bool | None = None, known: frozenset[str] = frozenset()
+    ) -> tuple[Step, ...]:
         """The steps that some names rest on, in order.
 
         Args:
             names: wanted.
             moving: only those that move, or that do not; the search stops at the others.
+            known: names whose values are there; the search stops at them too.
         """
         wanted, found = set(names), []
         for step in reversed(self.steps):
+            if step.name in known:
+                continue
             if step.name in wanted and moving in {None, step.name in self.moving}:
                 found.append(step)
                 wanted |= names_in(step.expr)
@@ -61,7 +70,7 @@ class Steps:
 
 
 def single_assignment(written: WrittenModel) -> Steps:
-    """The statements of a model in single-assignment form.
+    """The statements of a model, and its outputs, in single-assignment form.
 
     Raises:
         ReadError: a statement reads a variable that has no value there.
@@ -88,7 +97,17 @@ def single_assignment(written: WrittenModel) -> Steps:
         current[place] = name
         if statement.kind != "value":
             properties[statement.kind, statement.target] = name
+    for i, output in enumerate(written.outputs):
+        expr = _resolved(output.expr, current, inputs, written, output.line)
+        steps.append(Step(output_name(i), expr, output.line))
+        if names_in(expr) & moving:
+            moving.add(output_name(i))
     return Steps(tuple(steps), current, properties, frozenset(moving))
+
+
+def output_name(index: int) -> str:
+    """The name of an output's value among the steps."""
+    return f"_output_{index}"
 
 
 def _place(target: str, kind: AssignKind) -> str:
@@ -149,17 +168,25 @@ class Program:
     def __reduce__(self) -> tuple[Any, ...]:
         return _unflattened, (tuple((name, _flattened(expr)) for name, expr in self.steps),)
 
-    def run(self, values: Mapping[str, Any], fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """All values, those given included.
 
         Args:
             values: by the names that the steps read.
-            fixed: names whose step is not computed; the value here is taken.
         """
-        known, given = dict(values), fixed or {}
+        known = dict(values)
         for name, expr in self.steps:
-            known[name] = given[name] if name in given else evaluate(expr, known)
+            known[name] = evaluate(expr, known)
         return known
+
+    def reads(self) -> frozenset[str]:
+        """The names that have to be given."""
+        own: set[str] = set()
+        found: set[str] = set()
+        for name, expr in self.steps:
+            found |= names_in(expr) - own
+            own.add(name)
+        return frozenset(found)
 
 
 def _flattened(expr: Expr) -> tuple[Any, ...]:
