@@ -23,7 +23,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from scipy.stats import norm
 from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
 from rl_drug_dosage.pharmacometrics.readers.rxode2 import read
-from rl_drug_dosage.pharmacometrics.readers.sidecar import CovariateWords, OutputWords, Sidecar
+from rl_drug_dosage.pharmacometrics.readers.sidecar import CovariateWords, OutputWords, Sidecar, Units
 from rl_drug_dosage.pharmacometrics.readers.written import WrittenModel
 from rl_drug_dosage.pkpd import Dose, DrugModel, make_covariates, make_regimen, predict
 
@@ -399,21 +399,39 @@ class Row:
 def _sidecar(written: WrittenModel) -> tuple[Sidecar, float, float]:
     """What the file does not say; h per unit of time, mg per unit of dose."""
     time_unit = written.units.get("time", "h").strip().lower()
+    time_unit = time_unit if time_unit in HOURS else "h"
     dose_unit = written.units.get("dose", "mg").strip()
-    units = {"concentration": written.units.get("concentration", "mg/L")}
-    if time_unit not in HOURS:
-        time_unit = "h"
-    units["time"] = time_unit
-    mg, own = MG.get(dose_unit), None
-    if mg is None:
-        mg, own = 1.0, 1.0
+    own = None if dose_unit in MG else 1.0
+    concentration = written.units.get("concentration", "mg/L")
+    units = Units(time=time_unit, dose=dose_unit, concentration=concentration, mg_per_dose_unit=own)
     covariates = {
-        c.name: CovariateWords(unit=c.unit or "1", typical=c.reference if c.reference is not None else 1.0)
+        c.name: CovariateWords(
+            unit=c.unit or "1",
+            typical=c.reference if c.reference is not None else 1.0,
+            low=None if c.reference is None else min(0.0, c.reference),
+        )
         for c in written.covariates
     }
-    outputs = {o.name: OutputWords(unit=units["concentration"]) for o in written.outputs}
-    sidecar = Sidecar(units={**units, "dose": dose_unit}, covariates=covariates, outputs=outputs, mg_per_dose_unit=own)
-    return sidecar, HOURS[time_unit], mg
+    outputs = {o.name: OutputWords(unit=concentration, residual="typical") for o in written.outputs}
+    compartment = (written.dosed or written.compartments or ("",))[0]
+    return Sidecar(units=units, compartment=compartment, covariates=covariates, outputs=outputs), HOURS[time_unit], MG.get(dose_unit, 1.0)
+
+
+_UNIT = re.compile(r"unit of covariate '([^']+)'.*?allowed: (.+?)(?: or |, as |;)")
+
+
+def _bridged(written: WrittenModel, sidecar: Sidecar) -> DrugModel:
+    """The drug model; a covariate whose name asks for a certain unit gets that unit."""
+    for _ in range(30):
+        try:
+            return drug_model(written, sidecar)
+        except RlDrugDosageError as error:
+            found = _UNIT.search(str(error))
+            if not found:
+                raise
+            words = replace(sidecar.covariates[found[1]], unit=found[2])
+            sidecar = replace(sidecar, covariates={**sidecar.covariates, found[1]: words})
+    raise ValueError("no units fit")
 
 
 def _patient(model: DrugModel, written: WrittenModel, scale: float, seed: int) -> tuple[dict[str, float], np.ndarray]:
@@ -444,7 +462,7 @@ def _attempt(path: Path, row: Row) -> None:
     written = read(path)
     row.read = True
     sidecar, hours, mg = _sidecar(written)
-    model = drug_model(written, sidecar)
+    model = _bridged(written, sidecar)
     compartment = (written.dosed or written.compartments or ("",))[0]
     structure = model.structure
     place = written.compartments.index(compartment) if compartment else 0
