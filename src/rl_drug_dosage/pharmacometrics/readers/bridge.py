@@ -266,7 +266,12 @@ class _Bridge:
         """By the names of the file; only those that anything depends on."""
         roots = [output_name(i) for i in range(len(self.written.outputs))]
         roots += self.steps.properties.values()
-        read = {n for step in self.steps.needed(roots) for n in names_in(step.expr)}
+        for output in self.written.outputs:
+            if output.error is not None and self.sidecar.outputs.get(output.name, OutputWords()).residual == "typical":
+                sizes = (output.error.additive, output.error.proportional, output.error.power)
+                read_there = {n for size in sizes if size is not None for n in names_in(size)}
+                roots += [self.steps.last.get(n, n) for n in read_there]
+        read = set(roots) | {n for step in self.steps.needed(roots) for n in names_in(step.expr)}
         found = {}
         for written in self.written.covariates:
             if written.name in read and (covariate := self._covariate(written)) is not None:
