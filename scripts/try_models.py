@@ -414,7 +414,11 @@ def _sidecar(written: WrittenModel) -> tuple[Sidecar, float, float]:
     }
     outputs = {o.name: OutputWords(unit=concentration, residual="typical") for o in written.outputs}
     compartment = (written.dosed or written.compartments or ("",))[0]
-    return Sidecar(units=units, compartment=compartment, covariates=covariates, outputs=outputs), HOURS[time_unit], MG.get(dose_unit, 1.0)
+    return (
+        Sidecar(units=units, compartment=compartment, covariates=covariates, outputs=outputs),
+        HOURS[time_unit],
+        MG.get(dose_unit, 1.0),
+    )
 
 
 _UNIT = re.compile(r"unit of covariate '([^']+)'.*?allowed: (.+?)(?: or |, as |;)")

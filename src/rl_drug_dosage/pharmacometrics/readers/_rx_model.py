@@ -93,6 +93,10 @@ class _Reader:
                     self.linear_node.place, f"linCmt() has a compartment {name!r}, as d/dt({name})", "rename that one"
                 )
             self.out.compartments += self.linear.compartments
+        if not self.out.compartments:
+            raise self.source.refused(
+                self.block.place, "the model has no compartments", "doses need one: d/dt(x), or linCmt()"
+            )
         if len(self.out.outputs) > 1:
             codes = self.codes if len(self.codes) == len(self.out.outputs) else range(1, len(self.out.outputs) + 1)
             self.out.outputs = [

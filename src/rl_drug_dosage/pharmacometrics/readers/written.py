@@ -187,6 +187,8 @@ def merged(
         return []
     line = (then or otherwise)[0].line
     test = f"_if_{line}_{len(before)}"
+    while any(statement.target == test for statement in (*then, *otherwise)):  # of an `if` inside, on the same line
+        test += "_"
     out = [Assign(test, condition, line)]
     known = set(before)
     for branch, is_then in ((then, True), (otherwise, False)):
