@@ -97,7 +97,8 @@ def _pieces(text: str) -> list[str]:
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": abs, "log10": np.log10, "log2": np.log2, "log1p": np.log1p,
     "expm1": np.expm1, "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh, "atan": np.arctan,
-    "floor": math.floor, "ceiling": math.ceil, "pnorm": norm.cdf, "phi": norm.cdf, "qnorm": norm.ppf, "max": max, "min": min,
+    "floor": math.floor, "ceiling": math.ceil, "pnorm": norm.cdf, "phi": norm.cdf, "qnorm": norm.ppf, "max": max,
+    "min": min,
     "gammafn": lambda x: np.exp(gammaln(x)), "lgamma": gammaln, "lgammafn": gammaln, "fabs": abs,
     "gamma": lambda x: np.exp(gammaln(x)), "factorial": lambda x: np.exp(gammaln(x + 1)),
     "expit": lambda x, a=0.0, b=1.0: a + (b - a) / (1 + np.exp(-x)),
@@ -186,6 +187,16 @@ def _solved(_: str, second: Second) -> str:
     return "(v_central / SOLVED[0])"
 
 
+def _condition(text: str) -> tuple[str, str]:
+    """What stands in the bracket that a text begins with, and what follows it."""
+    depth = 0
+    for i, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return text[1:i], text[i + 1 :].strip()
+    raise ValueError("a bracket is never closed")
+
+
 def _block(pieces: list[str], second: Second) -> list[str]:
     """Statements up to the closing brace, as Python lines."""
     lines: list[str] = []
@@ -198,17 +209,11 @@ def _block(pieces: list[str], second: Second) -> list[str]:
             continue
         head = re.match(r"(else\s+if|if|else)\b\s*", piece)
         if not head:
-            if line := _statement(piece, second):
-                lines.append(line)
+            lines += [line for line in (_statement(piece, second),) if line]
             continue
         rest, condition = piece[head.end() :], ""
         if head[1] != "else":
-            depth = 0
-            for i, letter in enumerate(rest):
-                depth += (letter == "(") - (letter == ")")
-                if depth == 0:
-                    condition, rest = rest[1:i], rest[i + 1 :].strip()
-                    break
+            condition, rest = _condition(rest)
         if rest:
             after = re.match(r"(.*?)\s*\belse\b(.*)$", rest, re.DOTALL)
             if after:
@@ -353,11 +358,8 @@ class Integration:
         at = self.states.index(compartment)
         events: list[tuple[float, float, float]] = []
         for time_, amount in doses:
-            if duration > 0:
-                rate = amount * f / duration
-                events += [(time_ + lag, 0.0, rate), (time_ + lag + duration, 0.0, -rate)]
-            else:
-                events.append((time_ + lag, amount * f, 0.0))
+            rate = amount * f / duration if duration > 0 else 0.0
+            events += [(time_ + lag, 0.0 if rate else amount * f, rate), (time_ + lag + duration, 0.0, -rate)]
         stops = sorted({0.0, *(time_ for time_, _, _ in events), *times})
         rate, out = 0.0, {}
         for i, now in enumerate(stops):
@@ -512,7 +514,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=0, help="so many files, evenly spread")
     parser.add_argument("--table", type=Path, help="also write the table here")
     options = parser.parse_args()
-    jax.config.update("jax_enable_x64", True)  # noqa: FBT003
+    jax.config.update("jax_enable_x64", True)
     warnings.simplefilter("ignore")
     paths = [p for p in sorted(options.folder.rglob("*.[Rr]")) if options.only in str(p)]
     if options.sample and len(paths) > options.sample:
@@ -528,7 +530,8 @@ def main() -> None:
         rows.append(attempt(path))
         signal.alarm(0)
         row = rows[-1]
-        line = f"{row.name:50.50} {'read' if row.read else '-':5}{'sim' if row.simulated else '-':4}{row.difference:9.1e} {row.seconds:5.1f} s  {row.reason}"
+        words = f"{'read' if row.read else '-':5}{'sim' if row.simulated else '-':4}"
+        line = f"{row.name:50.50} {words}{row.difference:9.1e} {row.seconds:5.1f} s  {row.reason}"
         print(line, flush=True)
         if len(rows) % 20 == 0:
             jax.clear_caches()

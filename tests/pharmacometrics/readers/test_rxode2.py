@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rl_drug_dosage.pharmacometrics.readers.expressions import Name, Num, evaluate, to_python
+from rl_drug_dosage.pharmacometrics.readers.expressions import evaluate, to_python
 from rl_drug_dosage.pharmacometrics.readers.rxode2 import models_in, read
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError, WrittenModel
 
@@ -371,7 +371,7 @@ def test_what_is_not_supported_is_named_with_line_and_column(
 
 def test_a_slip_in_a_name_is_told_from_a_covariate(tmp_path: Path) -> None:
     listed = 'covariateData <- list(WT = list(units = "kg"))'
-    with pytest.raises(ReadError, match="'clearence' has no value.*did you mean 'clearance'"):
+    with pytest.raises(ReadError, match=r"'clearence' has no value.*did you mean 'clearance'"):
         written(tmp_path, "clearance <- 1", "d/dt(c) <- -clearence*WT*c\ny <- c", before=listed)
     model = written(tmp_path, "clearance <- 1", "d/dt(c) <- -AGE*clearance*WT*c\ny <- c", before=listed)
     assert "'AGE' is taken from the data" in model.remarks[0]
@@ -507,11 +507,10 @@ def test_mutated_models_are_read_or_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", errors="replace")
     try:
         model = read(path)
-    except ReadError as error:
-        assert str(path) in str(error)
-    else:
-        assert isinstance(model, WrittenModel)
-        assert all(isinstance(o.expr, Name | Num) or o.expr for o in model.outputs)
+    except ReadError:
+        return
+    assert model.outputs
+    assert model.compartments
 
 
 # Against an independent integration

@@ -137,9 +137,8 @@ class _Reader:
             self.codes = [int(number_of(arg.text)) for arg in node.args if arg.kind == "number"]
         elif node.text in _INTERPOLATED:
             names = ", ".join(arg.text for arg in node.args if arg.kind == "name")
-            self.out.remarks.append(
-                f"{self.source.path}:{node.line}: {node.text}({names}) is not followed; covariates keep their last value"
-            )
+            where = f"{self.source.path}:{node.line}"
+            self.out.remarks.append(f"{where}: {node.text}({names}) is not followed; covariates keep their last value")
         elif node.text in REFUSED and node.text not in _PROPERTIES:
             raise self.source.refused(node.place, f"{node.text}() is not supported", REFUSED[node.text])
         elif node.text not in _SILENT:
