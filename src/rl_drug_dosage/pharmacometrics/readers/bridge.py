@@ -297,7 +297,7 @@ class _Bridge:
         if typical is None or len(self.wanted) > before:
             return None
         # A name that data files have for something else gives way to that of the column.
-        name = column if written.name.strip().upper() in RESERVED_TITLES else written.name
+        name = said.name or (column if written.name.strip().upper() in RESERVED_TITLES else written.name)
         low, high = (0.0, 1.0) if unit == "0/1" else (-math.inf, math.inf)
         where = self._source(written.line)
         if self.sidecar.path is not None and written.name in self.sidecar.covariates:
@@ -336,11 +336,12 @@ class _Bridge:
             said = self.sidecar.outputs.get(output.name, OutputWords())
             residual = residual_of(self.written, self.steps, output, units[i], said.residual, covariates, self._source)
             meaning = said.meaning or output.name
-            found.append(Output(output.name, units[i], residual, parts.values[i], meaning, parts.auc_scale.get(i)))
+            found.append(Output(said.name or output.name, units[i], residual, parts.values[i], meaning, parts.auc_scale.get(i)))
         return tuple(found)
 
     def _target(self, target: Target) -> Target:
-        names = [output.name for output in self.written.outputs]
+        outputs = self.sidecar.outputs
+        names = [outputs.get(o.name, OutputWords()).name or o.name for o in self.written.outputs]
         if target.output not in names:
             file = self.sidecar.path.name if self.sidecar.path else "the sidecar"
             raise ConfigError(f"{file}: a target on {target.output!r}; allowed: {', '.join(names)}; correct it")
