@@ -31,7 +31,7 @@ import jax
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import gammaln
-from scipy.stats import norm
+from scipy.stats import gamma, norm
 
 from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
@@ -105,10 +105,18 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "logit": lambda x, a=0.0, b=1.0: -np.log(1 / ((x - a) / (b - a)) - 1),
     "probitInv": lambda x, a=0.0, b=1.0: a + (b - a) * norm.cdf(x),
     "probit": lambda x, a=0.0, b=1.0: norm.ppf((x - a) / (b - a)),
+    "transit": lambda tad, podo, n, mtt, f=1.0: _transit(tad, podo, n, mtt, f),
     "ifelse": lambda c, a, b: a if c else b, "pow": lambda a, b: a**b,
     "c": lambda *x: x[1] if len(x) > 2 else x[-1] if len(x) < 2 else x[1],
     "fix": lambda *x: x[1] if len(x) > 1 else x[0], "fixed": lambda *x: x[1] if len(x) > 1 else x[0],
 }  # fmt: skip
+
+
+def _transit(tad: float, podo: float, n: float, mtt: float, f: float) -> float:
+    """Savic's input: a gamma density."""
+    return float(f * podo * gamma.pdf(tad, n + 1, scale=mtt / (n + 1)))
+
+
 _ALLOWED = (
     ast.Module, ast.Expression, ast.Assign, ast.If, ast.Pass, ast.Expr, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare,
     ast.Call, ast.Name, ast.Constant, ast.Subscript, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
@@ -123,6 +131,7 @@ def _word(name: str) -> str:
 def _python(formula: str) -> str:
     """A formula of R in Python's spelling."""
     text = re.sub(r"d\s*/\s*dt\s*\(\s*([\w.]+)\s*\)", r"D[\1]", formula)
+    text = re.sub(r"\b(tad|podo)0?\s*\(\s*([\w.]*)\s*\)", lambda m: f'{m[1].upper()}["{m[2]}"]', text)
     text = re.sub(r"\b(\d+)L\b", r"\1", text)
     text = re.sub(r",\s*(?:FIXED|FIX|fixed|fix)\s*\)", ")", text)
 
@@ -136,7 +145,7 @@ def _python(formula: str) -> str:
             return "v_t"
         return f"f_{word.replace('.', '_dot_')}" if after == "(" else _word(word)
 
-    text = re.sub(r"(?<![\w.])[A-Za-z.][\w.]*", name, text)
+    text = re.sub(r"(?<![\w.\"])(?!(?:TAD|PODO)\[)[A-Za-z.][\w.]*(?!\")", name, text)
     text = re.sub(r"D\[v_([\w]+)\]", r'D["\1"]', text)
     text = text.replace("^", "**").replace("&&", " and ").replace("||", " or ")
     text = re.sub(r"(?<!&)&(?!&)", " and ", text)
@@ -171,9 +180,11 @@ def _statement(piece: str, second: Second) -> str:
         return "v_cp = " + _solved(target, second) if target.startswith("linCmt") else ""
     value = _python(re.sub(r"linCmt\s*\([^()]*\)", lambda m: "SOLVED", value))
     value = value.replace("v_SOLVED", _solved("linCmt()", second) if "SOLVED" in value else "")
+    target = re.sub(r"^mtime\s*\(\s*([\w.]+)\s*\)$", r"\1", target)
     if state := re.fullmatch(r"d\s*/\s*dt\s*\(\s*([\w.]+)\s*\)", target):
         if state[1] not in second.states:
             second.states.append(state[1])
+        value = re.sub(r"f_transit\(", f'f_transit(TAD["{state[1]}"], PODO["{state[1]}"], ', value)
         return f'D["{state[1]}"] = {value}'
     if start := re.fullmatch(r"([\w.]+)\s*\(\s*0\s*\)", target):
         return f'P["start", "{start[1]}"] = {value}'
@@ -249,7 +260,7 @@ def _only_arithmetic(tree: ast.AST) -> None:
     for node in ast.walk(tree):
         if not isinstance(node, _ALLOWED):
             raise ValueError(f"no arithmetic: {type(node).__name__}")
-        if isinstance(node, ast.Name) and not re.fullmatch(r"v_\w+|f_\w+|D|P|SOLVED", node.id):
+        if isinstance(node, ast.Name) and not re.fullmatch(r"v_\w+|f_\w+|D|P|SOLVED|TAD|PODO", node.id):
             raise ValueError(f"no name of a model: {node.id}")
         if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id.startswith("f_")):
             raise ValueError("no function of a model")
@@ -320,12 +331,15 @@ class Integration:
         self.second = second
         self.given = {_word(name): value for name, value in {**second.thetas, **given}.items()}
         self.states = list(compartments)
+        self.last: dict[str, tuple[float, float]] = {}
 
     def at(self, t: float, x: Sequence[float]) -> tuple[dict[str, Any], dict[str, Any], dict[Any, Any]]:
         """Variables, derivatives and properties at a time, in the file's units."""
         slopes: dict[str, Any] = {}
         properties: dict[Any, Any] = {}
         values = {**_names(), **self.given, "v_t": t, "D": slopes, "P": properties, "SOLVED": [math.nan]}
+        values["TAD"] = {name: t - when for name, (when, _) in self.last.items()}
+        values["PODO"] = {name: amount for name, (_, amount) in self.last.items()}
         values |= {_word(name): content for name, content in zip(self.states, x, strict=True)}
         exec(self.second.code, values)  # noqa: S102 - checked to be arithmetic
         if self.second.solved:
@@ -344,28 +358,37 @@ class Integration:
                 slopes["central"] += back * other - there * central
         return values, slopes, properties
 
-    def course(
-        self, compartment: str, doses: Sequence[tuple[float, float]], times: np.ndarray, names: Sequence[str]
-    ) -> np.ndarray:
-        """Variables at times, after doses (time, amount) into a compartment."""
-        zero = np.zeros(len(self.states))
-        _, _, first = self.at(0.0, zero)
+    def _events(
+        self, compartment: str, doses: Sequence[tuple[float, float]]
+    ) -> tuple[np.ndarray, float, list[tuple[float, float, float]]]:
+        """Contents at the start, bioavailability, and (time, bolus, change of the infusion rate)."""
+        _, _, first = self.at(0.0, np.zeros(len(self.states)))
         x = np.array([float(first.get(("start", name), 0.0)) for name in self.states])
         f, lag = float(first.get(("f", compartment), 1.0)), float(first.get(("lag", compartment), 0.0))
         duration = float(first.get(("dur", compartment), 0.0))
         if ("rate", compartment) in first:
             duration = DOSE * f / float(first["rate", compartment])
-        at = self.states.index(compartment)
         events: list[tuple[float, float, float]] = []
         for time_, amount in doses:
             rate = amount * f / duration if duration > 0 else 0.0
             events += [(time_ + lag, 0.0 if rate else amount * f, rate), (time_ + lag + duration, 0.0, -rate)]
+        return x, f, events
+
+    def course(
+        self, compartment: str, doses: Sequence[tuple[float, float]], times: np.ndarray, names: Sequence[str]
+    ) -> np.ndarray:
+        """Variables at times, after doses (time, amount) into a compartment."""
+        self.last = dict.fromkeys((compartment, *self.states, ""), (0.0, 0.0))
+        x, f, events = self._events(compartment, doses)
+        at = self.states.index(compartment)
         stops = sorted({0.0, *(time_ for time_, _, _ in events), *times})
         rate, out = 0.0, {}
         for i, now in enumerate(stops):
             out[now] = x.copy()
             for time_, bolus, change in events:
                 if time_ == now:
+                    seen = change >= 0 and (bolus or change or f == 0)
+                    self.last |= dict.fromkeys((compartment, ""), (now, DOSE)) if seen else {}
                     x = x + bolus * (np.arange(len(x)) == at)
                     rate += change
             if i + 1 == len(stops) or now >= times[-1]:
@@ -495,7 +518,9 @@ def _attempt(path: Path, row: Row) -> None:
         given = {**values, **{n.name: float(e) for n, e in zip(written.etas, eta, strict=True)}}
         given |= {n.name: 0.0 for n in written.occasion_etas}
         doses = [(t / hours, DOSE) for t in DOSE_TIMES_H]
-        theirs = Integration(second, given, written.compartments).course(compartment, doses, TIMES_H / hours, names)
+        hidden = {c for d in written.last_doses for c in (d.content, d.last_dose, d.time_after_dose)}
+        compartments = [c for c in written.compartments if c not in hidden]
+        theirs = Integration(second, given, compartments).course(compartment, doses, TIMES_H / hours, names)
         if not row.simulated:
             both = (
                 "the file's own equations are not finite" if not np.all(np.isfinite(theirs)) else "not finite here only"

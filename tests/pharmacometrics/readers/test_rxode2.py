@@ -104,6 +104,24 @@ def test_the_mini_language_has_numbers_as_parameters() -> None:
     assert model.statements[0].line == 6, "a line inside a string counts in the file"
 
 
+def test_a_last_dose_gets_compartments_of_its_own(tmp_path: Path) -> None:
+    model = read(HERE / "models" / "last_dose.R")
+    (last,) = model.last_doses
+    assert (last.inlet, last.passes_on) == ("depot", False)
+    assert model.compartments[:3] == ("depot", "central", "depot_content")
+    found = values(model, depot_last_dose=100.0, depot_time_after_dose=1.5, depot_content=3.0)
+    k, n = 7.58 / 1.2, 6.58
+    given = 0.7 * 100 * k * (k * 1.5) ** n * math.exp(-k * 1.5) / math.gamma(n + 1)
+    assert found["derivative depot_content"] == pytest.approx(given - 0.8 * 3, rel=1e-12)
+    assert found["derivative central"] == pytest.approx(0.8 * 3 + 0.3 * 100 / 2, rel=1e-12)
+    assert "bioavailability depot" not in found
+    part = written(tmp_path, "k <- 1", "d/dt(x) <- -k*x + podo(x)*tad()\nf(x) <- 0.5\ny <- x")
+    assert part.last_doses[0].passes_on
+    found = values(part, x_last_dose=8.0, x_time_after_dose=2.0)
+    assert found["derivative x_content"] == pytest.approx(32.0)  # 8 of 16 arrived
+    assert values(part, x_last_dose=8.0, x_time_after_dose=2.0, x_content=3.0)["y"] == 3.0
+
+
 def test_branches_are_if_else_chains() -> None:
     model = read(HERE / "models" / "saturable.R")
     for conc, slow in ((120.0, 0.5), (60.0, 0.8), (10.0, 1.0)):
@@ -329,7 +347,7 @@ def test_r_reads_a_power_before_a_sign_and_a_sign_before_a_product(tmp_path: Pat
 @pytest.mark.parametrize(
     ("ini", "model", "place", "words"),
     [
-        ("k <- 1", "x <- tad()", "6:6", "tad() is not supported"),
+        ("k <- 1", "x <- tafd()", "6:6", "tafd() is not supported"),
         ("k <- 1", "x <- k +* 2", "6:9", "cannot stand here"),
         ("k <- 1", "x <- hill(k)", "6:6", "supported are"),
         ("k <- 1", "x <- expp(k)", "6:6", "did you mean exp?"),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Node", "walk_nodes"]
+__all__ = ["Node", "derivative_of", "walk_nodes"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,3 +49,13 @@ def walk_nodes(node: Node) -> "list[Node]":
         out.append(part)
         waiting += reversed(part.args)
     return out
+
+
+def derivative_of(node: Node) -> Node | None:
+    """The compartment of ``d/dt(x)``."""
+    if node.is_call("/") and len(node.args) == 2:
+        top, bottom = node.args
+        if top.kind == "name" and top.text == "d" and bottom.is_call("dt") and len(bottom.args) == 1:
+            inner = bottom.args[0]
+            return inner if inner.kind == "name" else None
+    return None

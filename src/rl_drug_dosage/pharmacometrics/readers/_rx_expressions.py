@@ -136,22 +136,17 @@ _SIGNS: Mapping[tuple[str, int], Callable[..., Expr]] = {
 
 SUPPORTED = "+ - * / ^ ** %% %/%, comparisons, & | !, " + ", ".join(sorted({*_ALIASES, *_BUILT}))
 
-_EVENTS = (
-    "a dose is not known to the equations here; write the absorption as compartments (a chain of them for a transit)"
-)
+_EVENTS = "of doses, equations here see the last amount and the time since it: podo(x), tad(x), transit(n, mtt, f)"
 _ROWS = "equations here cannot look at other rows of the data"
 _CHANCE = "the equations here have no random draws; write a variable after ~ in ini"
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(
-        ("tad", "tad0", "tafd", "tafd0", "tlast", "tlast0", "tfirst", "tfirst0", "podo", "podo0", "dose", "dosenum"),
-        _EVENTS,
+        ("tafd", "tafd0", "tlast", "tlast0", "tfirst", "tfirst0", "dosenum", "tad", "podo", "transit"), _EVENTS
     ),
-    **dict.fromkeys(("transit",), _EVENTS),
     **dict.fromkeys(("lead", "diff", "first", "last", "lag", "lag0", "lead0", "dlag"), _ROWS),
     "delay": "equations with delays are not solved here; write the delay as a chain of compartments",
     "past": "equations with delays are not solved here; write the delay as a chain of compartments",
     "mix": "mixtures of subpopulations are not supported; keep one of them, or make it a covariate",
-    "mtime": "model times are not supported; write the change with if (t > ...)",
     "evid_": "the equations here cannot give doses",
     **dict.fromkeys(
         (
@@ -207,7 +202,7 @@ class Formulas:
             return Name("t")
         if self.constants and node.text in self.constants:
             return Num(self.constants[node.text])
-        if node.text in {"tad", "podo", "dose", "tafd", "tlast", "dosenum", "tad0", "podo0"}:
+        if node.text in {"tad", "podo"}:
             raise self.source.refused(node.place, f"{node.text} is not supported", REFUSED[node.text])
         if node.text in {"NA", "NULL", "NaN"} or node.text.startswith("NA_"):
             raise self.source.refused(node.place, f"{node.text} is no value", "give a number")

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rl_drug_dosage.pharmacometrics.readers._lincmt import LinearModel, linear_model
-from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node, walk_nodes
+from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node, derivative_of, walk_nodes
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source
 from rl_drug_dosage.pharmacometrics.readers._rx_expressions import REFUSED, Formulas, number_of
+from rl_drug_dosage.pharmacometrics.readers._rx_last_dose import LOOKING, LastDoses
 from rl_drug_dosage.pharmacometrics.readers._rx_residual import is_residual, residual
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Num
-from rl_drug_dosage.pharmacometrics.readers.written import Assign, AssignKind, WrittenOutput, merged
+from rl_drug_dosage.pharmacometrics.readers.written import Assign, AssignKind, LastDose, WrittenOutput, merged
 
 __all__ = ["MOST_STATEMENTS", "Statements", "read_statements"]
 
@@ -40,12 +41,14 @@ class Statements:
         assigns: without branches.
         compartments: in the order in which doses count them.
         outputs: with their residual errors.
+        last_doses: compartments whose last dose is looked at.
         remarks: what was left out.
     """
 
     assigns: list[Assign] = field(default_factory=list)
     compartments: list[str] = field(default_factory=list)
     outputs: list[WrittenOutput] = field(default_factory=list)
+    last_doses: list[LastDose] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
 
@@ -75,10 +78,13 @@ class _Reader:
         self.is_solved = False
         self.waiting: list[Assign] = []
         self.codes: list[int] = []
+        self.state = ""
         nodes = walk_nodes(block)
-        self.states = {state.text for node in nodes if (state := _derivative_of(node))}
+        self.states = {state.text for node in nodes if (state := derivative_of(node))}
         self.linear_node = next((node for node in nodes if node.is_call("linCmt")), None)
         self.nodes = nodes
+        first = next((state.text for node in nodes if (state := derivative_of(node))), "depot")
+        self.last_doses = LastDoses(source, self.formulas, first)
 
     def read(self) -> Statements:
         for statement in self.block.args:
@@ -93,6 +99,12 @@ class _Reader:
                     self.linear_node.place, f"linCmt() has a compartment {name!r}, as d/dt({name})", "rename that one"
                 )
             self.out.compartments += self.linear.compartments
+        for name in self.last_doses.looked:
+            self.out.assigns, self.out.outputs, last = self.last_doses.applied(
+                name, self.out.compartments, self.out.assigns, self.out.outputs
+            )
+            self.out.last_doses.append(last)
+            self.out.compartments += [last.content, last.last_dose, last.time_after_dose]
         if not self.out.compartments:
             raise self.source.refused(
                 self.block.place, "the model has no compartments", "doses need one: d/dt(x), or linCmt()"
@@ -182,6 +194,7 @@ class _Reader:
         name, kind = self._assigned(target)
         if not kind:
             return []
+        self.state = name if kind == "derivative" else ""
         expr = self.formulas.expression(value)
         if kind == "derivative":
             self._compartment(name)
@@ -196,20 +209,29 @@ class _Reader:
                 return state, "start"
             self._assignable(target)
             return target.text, "value"
-        state_node = _derivative_of(target)
+        state_node = derivative_of(target)
         if state_node is not None:
             return state_node.text, "derivative"
         if target.kind == "call" and len(target.args) == 1:
             (inner,) = target.args
-            if inner.kind == "number" and number_of(inner.text) == 0:
-                self._known_state(target, target.text)
-                return target.text, "start"
-            if target.text in _PROPERTIES and inner.kind == "name":
-                self._known_state(inner, inner.text)
-                return inner.text, _PROPERTIES[target.text]
+            kind = self._property(target, inner)
+            if kind:
+                return (target if kind == "start" else inner).text, kind
         if target.is_call("/") and target.args[0].is_call("df") and target.args[1].is_call("dy"):
             return "", ""  # a Jacobian, which follows from the equations
         raise self.source.refused(target.place, *self._unassignable(target))
+
+    def _property(self, target: Node, inner: Node) -> AssignKind | Literal[""]:
+        """Which value ``target(inner)`` is; empty if it is none."""
+        if target.text == "mtime" and inner.kind == "name":
+            return "value"  # where rxode2 stops a step; the steps here find such times themselves
+        if inner.kind == "number" and number_of(inner.text) == 0:
+            self._known_state(target, target.text)
+            return "start"
+        if target.text in _PROPERTIES and inner.kind == "name":
+            self._known_state(inner, inner.text)
+            return _PROPERTIES[target.text]
+        return ""
 
     @staticmethod
     def _unassignable(target: Node) -> tuple[str, str]:
@@ -245,7 +267,9 @@ class _Reader:
     def _special(self, node: Node) -> Expr | None:
         if node.text == "linCmt":
             return self._solved()
-        state = _derivative_of(node)
+        if node.text in LOOKING:
+            return self.last_doses.expression(node, self.state)
+        state = derivative_of(node)
         if state is not None:
             if state.text not in self.rates:
                 raise self.source.refused(
@@ -290,13 +314,3 @@ class _Reader:
         if any(output.name == name for output in self.out.outputs):
             raise self.source.refused(node.place, f"{name!r} has a residual error already", "write cp ~ add(a) | other")
         self.out.outputs.append(WrittenOutput(name, expr, node.line, error))
-
-
-def _derivative_of(node: Node) -> Node | None:
-    """The compartment of ``d/dt(x)``."""
-    if node.is_call("/") and len(node.args) == 2:
-        top, bottom = node.args
-        if top.kind == "name" and top.text == "d" and bottom.is_call("dt") and len(bottom.args) == 1:
-            inner = bottom.args[0]
-            return inner if inner.kind == "name" else None
-    return None

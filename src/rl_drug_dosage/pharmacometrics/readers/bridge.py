@@ -357,7 +357,8 @@ class _Bridge:
             routes = tuple(replace(r, compartment=names.get(r.compartment, r.compartment)) for r in said.routes)
             return replace(said, routes=routes)
         order = dict.fromkeys((*([first] if first else []), *self.written.dosed, *names))
-        routes = tuple(Route(f"into {c}", names[c], 0.0) for c in order if c in names)
+        hidden = {c for d in self.written.last_doses for c in (d.content, d.last_dose, d.time_after_dose)}
+        routes = tuple(Route(f"into {c}", names[c], 0.0) for c in order if c in names and c not in hidden)
         return DosingOptions(routes, (), (), 0.0, f"{Path(self.written.path).name} names no doses")
 
 

@@ -159,6 +159,7 @@ def _written(found: _Found, path: Path) -> WrittenModel:
         occasion_omega=ini.occasion_omega,
         occasion=ini.occasion,
         dosed=tuple(name for name in said.dosed if name in statements.compartments),
+        last_doses=tuple(statements.last_doses),
         units=said.units,
         facts=said.facts,
         remarks=(*ini.remarks, *statements.remarks, *remarks),
