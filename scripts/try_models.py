@@ -520,12 +520,16 @@ def _attempt(path: Path, row: Row) -> None:
         doses = [(t / hours, DOSE) for t in DOSE_TIMES_H]
         hidden = {c for d in written.last_doses for c in (d.content, d.last_dose, d.time_after_dose)}
         compartments = [c for c in written.compartments if c not in hidden]
-        theirs = Integration(second, given, compartments).course(compartment, doses, TIMES_H / hours, names)
+        patient = Integration(second, given, compartments)
+        try:
+            theirs = patient.course(compartment, doses, TIMES_H / hours, names)
+        except (ValueError, OverflowError, TimeoutError, ZeroDivisionError) as error:
+            if row.simulated:
+                raise
+            raise ValueError(f"the file's own equations have no solution at its own numbers ({error})") from error
         if not row.simulated:
-            both = (
-                "the file's own equations are not finite" if not np.all(np.isfinite(theirs)) else "not finite here only"
-            )
-            raise ValueError(both)
+            own = "the file's own equations have no solution at its own numbers"
+            raise ValueError("not finite here only" if np.all(np.isfinite(theirs)) else own)
         size = np.abs(theirs) + 1e-3 * np.abs(theirs).max(axis=0) + 1e-12
         worst = max(worst, float(np.max(np.abs(ours - theirs) / size)))
         row.difference = worst

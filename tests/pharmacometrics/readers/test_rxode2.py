@@ -104,6 +104,13 @@ def test_the_mini_language_has_numbers_as_parameters() -> None:
     assert model.statements[0].line == 6, "a line inside a string counts in the file"
 
 
+def test_a_model_without_compartments_is_one_that_doses_do_not_change(tmp_path: Path) -> None:
+    model = written(tmp_path, "k <- 0.2; s <- 1", "y <- DOSE * exp(-k * t)\ny ~ add(s)")
+    assert model.compartments == ("no_effect",)
+    assert "doses do not change it" in model.remarks[0]
+    assert values(model, DOSE=10.0, t=5.0)["y"] == pytest.approx(10 * math.exp(-1))
+
+
 def test_a_last_dose_gets_compartments_of_its_own(tmp_path: Path) -> None:
     model = read(HERE / "models" / "last_dose.R")
     (last,) = model.last_doses
@@ -375,7 +382,7 @@ def test_r_reads_a_power_before_a_sign_and_a_sign_before_a_product(tmp_path: Pat
         ("a ~ -1", "d/dt(c) <- -c", "3:1", "negative"),
         ("a ~ 1 | occ; b ~ 1 | site", "d/dt(c) <- -c", "3:14", "one level below"),
         ("print(1)", "d/dt(c) <- -c", "3:1", "no statement of ini"),
-        ("k <- 1", "x <- k", "5:7", "no compartments"),
+        ("k <- 1", "", "5:7", "nothing is predicted"),
     ],
 )
 def test_what_is_not_supported_is_named_with_line_and_column(

@@ -9,7 +9,7 @@ from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source
 from rl_drug_dosage.pharmacometrics.readers.expressions import FUNCTIONS, Call, Expr, Name, Num, call
 
-__all__ = ["REFUSED", "SUPPORTED", "Formulas", "number_of"]
+__all__ = ["FUNCTION_NAMES", "REFUSED", "SUPPORTED", "Formulas", "number_of"]
 
 _CONSTANTS: Mapping[str, float] = {
     "pi": math.pi,
@@ -134,7 +134,8 @@ _SIGNS: Mapping[tuple[str, int], Callable[..., Expr]] = {
     ("%/%", 2): lambda x, y: call("floor", call("/", x, y)),
 }
 
-SUPPORTED = "+ - * / ^ ** %% %/%, comparisons, & | !, " + ", ".join(sorted({*_ALIASES, *_BUILT}))
+FUNCTION_NAMES = frozenset({*_ALIASES, *_BUILT})
+SUPPORTED = "+ - * / ^ ** %% %/%, comparisons, & | !, " + ", ".join(sorted(FUNCTION_NAMES))
 
 _EVENTS = "of doses, equations here see the last amount and the time since it: podo(x), tad(x), transit(n, mtt, f)"
 _ROWS = "equations here cannot look at other rows of the data"

@@ -13,9 +13,11 @@ from rl_drug_dosage.pharmacometrics.readers._rx_residual import is_residual, res
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Num
 from rl_drug_dosage.pharmacometrics.readers.written import Assign, AssignKind, LastDose, WrittenOutput, merged
 
-__all__ = ["MOST_STATEMENTS", "Statements", "read_statements"]
+__all__ = ["MOST_STATEMENTS", "UNDOSED", "Statements", "read_statements"]
 
 MOST_STATEMENTS = 3000
+UNDOSED = "no_effect"
+"""The compartment of a model that has none."""
 _PROPERTIES: dict[str, AssignKind] = {
     "f": "bioavailability",
     "F": "bioavailability",
@@ -106,8 +108,10 @@ class _Reader:
             self.out.last_doses.append(last)
             self.out.compartments += [last.content, last.last_dose, last.time_after_dose]
         if not self.out.compartments:
-            raise self.source.refused(
-                self.block.place, "the model has no compartments", "doses need one: d/dt(x), or linCmt()"
+            self.out.compartments.append(UNDOSED)
+            self.out.assigns.append(Assign(UNDOSED, Num(0.0), self.block.line, "derivative"))
+            self.out.remarks.append(
+                f"{self.source.path}:{self.block.line}: the model has no compartments, so doses do not change it"
             )
         if len(self.out.outputs) > 1:
             codes = self.codes if len(self.codes) == len(self.out.outputs) else range(1, len(self.out.outputs) + 1)

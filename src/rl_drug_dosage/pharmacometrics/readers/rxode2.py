@@ -11,9 +11,10 @@ from pathlib import Path
 from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node, walk_nodes
 from rl_drug_dosage.pharmacometrics.readers._r_syntax import parse
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source, read_source
+from rl_drug_dosage.pharmacometrics.readers._rx_expressions import FUNCTION_NAMES
 from rl_drug_dosage.pharmacometrics.readers._rx_facts import Said, centres, read_facts
 from rl_drug_dosage.pharmacometrics.readers._rx_ini import Ini, read_ini
-from rl_drug_dosage.pharmacometrics.readers._rx_model import Statements, read_statements
+from rl_drug_dosage.pharmacometrics.readers._rx_model import UNDOSED, Statements, read_statements
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import (
     Assign,
@@ -206,6 +207,10 @@ def _covariates(
         for name in sorted(names_in(expr) - known - names.keys()):
             if not name.startswith("_"):
                 names[name] = line
+                if name in FUNCTION_NAMES:
+                    statements.remarks.append(
+                        f"{found.source.path}:{line}: {name!r} is a function, but is read like a column of data here"
+                    )
                 if name in later:
                     statements.remarks.append(
                         f"{found.source.path}:{line}: {name!r} is read before line {later[name]} assigns it, and "
@@ -224,15 +229,18 @@ def _covariates(
     )
 
 
+def _place(found: _Found, name: str) -> tuple[int, int]:
+    """Where the model reads a name first."""
+    nodes = walk_nodes(found.model)
+    return next((part for part in nodes if part.kind == "name" and part.text == name), found.model).place
+
+
 def _refuse_slip(found: _Found, name: str, known: list[str]) -> None:
     """Refuse a name without a value that is spelt almost like one that has one."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
     if near:
-        node = next(
-            (part for part in walk_nodes(found.model) if part.kind == "name" and part.text == name), found.model
-        )
         raise found.source.refused(
-            node.place,
+            _place(found, name),
             f"{name!r} has no value: it is neither in ini nor assigned nor in covariateData",
             f"did you mean {near[0]!r}? Otherwise describe it in covariateData",
         )
@@ -242,7 +250,8 @@ def _outputs(found: _Found, statements: Statements) -> tuple[tuple[WrittenOutput
     """The outputs; without residual errors, the variables that depend on compartments."""
     if statements.outputs:
         return tuple(statements.outputs), ()
-    moving = set(statements.compartments)
+    real = [name for name in statements.compartments if name != UNDOSED]
+    moving = set(real) or {"t"}
     named: dict[str, Assign] = {}
     for assign in statements.assigns:
         if assign.kind == "value" and names_in(assign.expr) & moving:
@@ -250,7 +259,7 @@ def _outputs(found: _Found, statements: Statements) -> tuple[tuple[WrittenOutput
             if not assign.target.startswith("_"):
                 named[assign.target] = assign
     used = {name for assign in statements.assigns if assign.kind != "value" for name in names_in(assign.expr)}
-    shown = [name for name in named if name not in used] or list(named) or statements.compartments
+    shown = [name for name in named if name not in used] or list(named) or real
     if not shown:
         raise found.source.refused(
             found.model.place, "nothing is predicted", "a model has compartments, d/dt(x) or linCmt(), and cp ~ add(a)"
