@@ -145,7 +145,7 @@ def _python(formula: str) -> str:
             return "v_t"
         return f"f_{word.replace('.', '_dot_')}" if after == "(" else _word(word)
 
-    text = re.sub(r"(?<![\w.\"])(?!(?:TAD|PODO)\[)[A-Za-z.][\w.]*(?!\")", name, text)
+    text = re.sub(r"(?<![\w.\"])(?!(?:TAD|PODO)\[)(?:[A-Za-z]|\.(?!\d))[\w.]*(?!\")", name, text)
     text = re.sub(r"D\[v_([\w]+)\]", r'D["\1"]', text)
     text = text.replace("^", "**").replace("&&", " and ").replace("||", " or ")
     text = re.sub(r"(?<!&)&(?!&)", " and ", text)
@@ -449,6 +449,9 @@ def _sidecar(written: WrittenModel) -> tuple[Sidecar, float, float]:
 _UNIT = re.compile(r"unit of covariate '([^']+)'.*?allowed: (.+?)(?: or |, as |;)")
 
 
+_COLUMN = re.compile(r"\[covariates\.\"?([\w.]+)\"?\]\s*column")
+
+
 def _bridged(written: WrittenModel, sidecar: Sidecar) -> DrugModel:
     """The drug model; a covariate whose name asks for a certain unit gets that unit."""
     for _ in range(30):
@@ -456,6 +459,10 @@ def _bridged(written: WrittenModel, sidecar: Sidecar) -> DrugModel:
             return drug_model(written, sidecar)
         except RlDrugDosageError as error:
             found = _UNIT.search(str(error))
+            if column := _COLUMN.search(str(error)):
+                words = replace(sidecar.covariates[column[1]], column=f"column_{column[1].lower()}")
+                sidecar = replace(sidecar, covariates={**sidecar.covariates, column[1]: words})
+                continue
             if not found:
                 raise
             words = replace(sidecar.covariates[found[1]], unit=found[2])

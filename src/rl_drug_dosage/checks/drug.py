@@ -194,7 +194,9 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
 @check("parameters")
 def _parameters_are_positive_everywhere(drug: DrugModel) -> Iterable[Finding]:
     """At the corners of the covariate ranges and inside them: a formula that fails there needs a narrower range."""
-    ends = [tuple(end if math.isfinite(end) else c.typical for end in (c.low, c.typical, c.high)) for c in drug.covariates]
+    ends = [
+        tuple(end if math.isfinite(end) else c.typical for end in (c.low, c.typical, c.high)) for c in drug.covariates
+    ]
     pick = (0, 2) if len(ends) > 4 else (0, 1, 2)
     names = [c.name for c in drug.covariates]
     rows = [*itertools.product(*([end[i] for i in pick] for end in ends)), tuple(end[1] for end in ends)]

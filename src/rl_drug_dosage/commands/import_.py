@@ -60,7 +60,12 @@ def _show(found: "ImportedModel") -> None:
         )
     if written.covariates:
         show_table(
-            [Column("covariate", "name", key=True), Column("unit", "name"), Column("centred at"), Column("meaning", "words")],
+            [
+                Column("covariate", "name", key=True),
+                Column("unit", "name"),
+                Column("centred at"),
+                Column("meaning", "words"),
+            ],
             [
                 (c.name, c.unit, "" if c.reference is None else f"{c.reference:g}", c.meaning)
                 for c in written.covariates

@@ -18,9 +18,10 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pharmacometrics.readers import _units
 from rl_drug_dosage.pharmacometrics.readers._effects import Effect, effects_of
 from rl_drug_dosage.pharmacometrics.readers._errors_of import residual_of
+from rl_drug_dosage.pharmacometrics.readers._linear import AffineForms
 from rl_drug_dosage.pharmacometrics.readers._statements import Steps, output_name, single_assignment
 from rl_drug_dosage.pharmacometrics.readers._structure import Parts, Scales, make_parts
-from rl_drug_dosage.pharmacometrics.readers.expressions import names_in
+from rl_drug_dosage.pharmacometrics.readers.expressions import Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.sidecar import (
     CovariateWords,
     MissingWordsError,
@@ -78,6 +79,7 @@ class _Bridge:
         if not written.outputs:
             raise ReadError(f"{written.path}: nothing is predicted; supported: models with at least one output; add it")
         self.steps: Steps = single_assignment(written)
+        self.forms = AffineForms(self.steps, written.compartments)
         self.zero = frozenset(e.name for e in (*written.etas, *written.occasion_etas) if e.value == 0)
 
     def model(self) -> DrugModel:
@@ -179,11 +181,21 @@ class _Bridge:
     def _output_unit(self, index: int) -> str:
         output = self.written.outputs[index]
         said = self.sidecar.outputs.get(output.name, OutputWords())
-        unit = said.unit or output.unit or self._said("concentration")
+        unit = said.unit or output.unit
+        if not unit and (len(self.written.outputs) == 1 or self._is_concentration(index)):
+            unit = self._said("concentration")
         if not unit:
             what = f'of {output.name}: "mg/L", "ng/mL", "%", "1" where it has none'
             self.wanted.append(Wanted(f"outputs.{_key(output.name)}", "unit", what))
         return _units.tidy(unit)
+
+    def _is_concentration(self, index: int) -> bool:
+        """Whether an output is the content of one compartment over something: the unit of concentrations is its own."""
+        form = self.forms.of(Name(output_name(index)))
+        if form is None or form.constant != Num(0.0) or len(form.coefficients) != 1:
+            return False
+        (factor,) = form.coefficients.values()
+        return not isinstance(factor, Num)
 
     def _ask_about_volume(self, model: DrugModel, parts: Parts, units: Sequence[str]) -> None:
         """A central volume that no drug has comes from units that do not fit; where a sidecar names them, it counts."""
@@ -336,7 +348,9 @@ class _Bridge:
             said = self.sidecar.outputs.get(output.name, OutputWords())
             residual = residual_of(self.written, self.steps, output, units[i], said.residual, covariates, self._source)
             meaning = said.meaning or output.name
-            found.append(Output(said.name or output.name, units[i], residual, parts.values[i], meaning, parts.auc_scale.get(i)))
+            found.append(
+                Output(said.name or output.name, units[i], residual, parts.values[i], meaning, parts.auc_scale.get(i))
+            )
         return tuple(found)
 
     def _target(self, target: Target) -> Target:
@@ -372,4 +386,3 @@ def _scaled_to_one(matrix: np.ndarray) -> np.ndarray:
 def _key(name: str) -> str:
     """A name as a TOML key."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
-
