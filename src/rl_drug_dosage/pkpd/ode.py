@@ -26,7 +26,7 @@ from rl_drug_dosage.pkpd.simulate import solve
 from rl_drug_dosage.pkpd.structure import Structure
 from rl_drug_dosage.utils.typed_fields import typed_fields
 
-__all__ = ["Adaptive", "FixedStep", "OdeSystem", "choose_step"]
+__all__ = ["Adaptive", "Arrival", "FixedStep", "OdeSystem", "choose_step"]
 
 type Rhs = Callable[[Array, Values, Values, Values], Mapping[str, Array]]
 
@@ -58,6 +58,26 @@ class FixedStep:
 
 @typed_fields(DrugModelError)
 @dataclass(frozen=True)
+class Arrival:
+    """States by which equations see the last dose into a compartment: how much it was, and how long ago.
+
+    Args:
+        inlet: state that doses enter; what is in it leaves it at the start of an interval.
+        content: state that gets it.
+        last_dose: state that keeps the amount of the last dose.
+        time_after_dose: state that is set to 0 then; its derivative is 1.
+        passes_on: False if ``content`` gets nothing, because the equations themselves give the dose over time.
+    """
+
+    inlet: str
+    content: str
+    last_dose: str
+    time_after_dose: str
+    passes_on: bool = True
+
+
+@typed_fields(DrugModelError)
+@dataclass(frozen=True)
 class OdeSystem(Structure):
     """Named states with a right-hand side, optionally driven by exact linear pharmacokinetics.
 
@@ -70,6 +90,7 @@ class OdeSystem(Structure):
         pk: linear pharmacokinetics that drive the system.
         doses_into: states (amounts in mg) that doses may enter.
         method: integration method.
+        arrivals: doses that the equations look at. An infusion goes on to the content and counts as no dose.
     """
 
     states: tuple[str, ...]
@@ -79,6 +100,7 @@ class OdeSystem(Structure):
     pk: Mammillary | None = None
     doses_into: tuple[str, ...] = ()
     method: Adaptive | FixedStep = Adaptive()
+    arrivals: tuple[Arrival, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.dosable:
@@ -176,6 +198,8 @@ class OdeSystem(Structure):
         """Integrate. The linear part and its AUC are exact; that of a state ``central`` is integrated numerically."""
         linear, p = prepared
         rate = jnp.zeros(len(self.compartments)) if rate_mg_per_h is None else rate_mg_per_h
+        if self.arrivals:
+            x, rate = self._arrived(x, rate)
         front, y = x[: self._front], x[self._front :]
         pk_rate = None if rate_mg_per_h is None else rate[: self._front]
 
@@ -200,6 +224,18 @@ class OdeSystem(Structure):
         if self.pk is not None:
             end, area = self.pk.advance(linear, front, pk_rate, t_h, dt_h, auc=auc)
         return jnp.concatenate([end, state[: len(self.states)]]), area
+
+    def _arrived(self, x: Array, rate: Array) -> tuple[Array, Array]:
+        """Contents and infusion rates after the doses in the inlets have been seen and moved on."""
+        place = self.compartments.index
+        for arrival in self.arrivals:
+            inlet, content = place(arrival.inlet), place(arrival.content)
+            dose, kept = x[inlet], float(arrival.passes_on)
+            for name, value in ((arrival.last_dose, dose), (arrival.time_after_dose, 0.0)):
+                x = x.at[place(name)].set(jnp.where(dose > 0, value, x[place(name)]))
+            x = x.at[content].add(kept * dose).at[inlet].set(0.0)
+            rate = rate.at[content].add(kept * rate[inlet]).at[inlet].set(0.0)
+        return x, rate
 
     def _fixed(
         self, method: FixedStep, slope: Any, state: Array, front: Array, linear: Any, pk_rate: Array | None, dt_h: Array

@@ -31,7 +31,7 @@ from rl_drug_dosage.pharmacometrics.readers._mammillary import around, mammillar
 from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Program, Step, Steps, output_name
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import AssignKind, ReadError, WrittenModel
-from rl_drug_dosage.pkpd import Adaptive, LinearSystem, Mammillary, OdeSystem
+from rl_drug_dosage.pkpd import Adaptive, Arrival, LinearSystem, Mammillary, OdeSystem
 from rl_drug_dosage.pkpd.parameter_units import PREFIXES
 from rl_drug_dosage.pkpd.structure import Structure
 
@@ -338,21 +338,33 @@ class _Maker:
 
     def ode(self, driver: Mammillary | None, clock: bool, typical: Typical, individual: Individual) -> OdeSystem:
         """Differential equations, those of a linear driver apart."""
-        doses_into = tuple(n for n in self.names.values() if driver is None or n not in driver.compartments)
-        still = tuple(own for c, own in self.names.items() if c not in self.slopes and own in doses_into)
+        states = tuple(n for n in self.names.values() if driver is None or n not in driver.compartments)
+        still = tuple(own for c, own in self.names.items() if c not in self.slopes and own in states)
         slopes: Pairs = tuple((self.names[c], name) for c, name in self.slopes.items())
         moment = self.moment(self.slopes.values())
         start: Start | None = None
         if self.starts:
             pairs: Pairs = tuple((self.names[c], self.draft.keys[name]) for c, name in self.starts.items())
             start = Start(pairs, self.scales.per_mg)
+        arrivals = tuple(
+            Arrival(
+                self.names[d.inlet],
+                self.names[d.content],
+                self.names[d.last_dose],
+                self.names[d.time_after_dose],
+                d.passes_on,
+            )
+            for d in self.written.last_doses
+        )
+        hidden = {name for a in arrivals for name in (a.content, a.last_dose, a.time_after_dose)}
         system = OdeSystem(
-            states=(*doses_into, CLOCK) if clock else doses_into,
+            states=(*states, CLOCK) if clock else states,
             rhs=Slopes(moment, slopes, clock, still),
             required=(),
             start=start,
             pk=driver,
-            doses_into=doses_into,
+            doses_into=tuple(name for name in states if name not in hidden),
+            arrivals=arrivals,
         )
         return system.with_method(Adaptive(stiff=self.is_stiff(system, typical, individual)))
 

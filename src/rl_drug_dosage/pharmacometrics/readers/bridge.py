@@ -278,7 +278,12 @@ class _Bridge:
         """By the names of the file; only those that anything depends on."""
         roots = [output_name(i) for i in range(len(self.written.outputs))]
         roots += self.steps.properties.values()
-        read = {n for step in self.steps.needed(roots) for n in names_in(step.expr)}
+        for output in self.written.outputs:
+            if output.error is not None and self.sidecar.outputs.get(output.name, OutputWords()).residual == "typical":
+                sizes = (output.error.additive, output.error.proportional, output.error.power)
+                read_there = {n for size in sizes if size is not None for n in names_in(size)}
+                roots += [self.steps.last.get(n, n) for n in read_there]
+        read = set(roots) | {n for step in self.steps.needed(roots) for n in names_in(step.expr)}
         found = {}
         for written in self.written.covariates:
             if written.name in read and (covariate := self._covariate(written)) is not None:
@@ -366,7 +371,8 @@ class _Bridge:
             routes = tuple(replace(r, compartment=names.get(r.compartment, r.compartment)) for r in said.routes)
             return replace(said, routes=routes)
         order = dict.fromkeys((*([first] if first else []), *self.written.dosed, *names))
-        routes = tuple(Route(f"into {c}", names[c], 0.0) for c in order if c in names)
+        hidden = {c for d in self.written.last_doses for c in (d.content, d.last_dose, d.time_after_dose)}
+        routes = tuple(Route(f"into {c}", names[c], 0.0) for c in order if c in names and c not in hidden)
         return DosingOptions(routes, (), (), 0.0, f"{Path(self.written.path).name} names no doses")
 
 

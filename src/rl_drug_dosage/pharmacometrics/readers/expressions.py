@@ -149,6 +149,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "factorial": Function((1,), lambda a: jnp.exp(gammaln(a + 1.0)), "jnp.exp(gammaln({0} + 1.0))"),
     "lfactorial": Function((1,), lambda a: gammaln(a + 1.0), "gammaln({0} + 1.0)"),
     "phi": Function((1,), norm.cdf, "norm.cdf({0})"),
+    "probit": Function((1,), norm.ppf, "norm.ppf({0})"),
     "expit": Function((1,), jax.nn.sigmoid, "jax.nn.sigmoid({0})"),
     "logit": Function((1,), lambda a: jnp.log(a / (1.0 - a)), "jnp.log({0} / (1.0 - {0}))"),
     "min": Function((2,), jnp.minimum, "jnp.minimum({0}, {1})"),

@@ -17,6 +17,7 @@ from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name,
 __all__ = [
     "Assign",
     "AssignKind",
+    "LastDose",
     "Number",
     "ReadError",
     "WrittenCovariate",
@@ -125,6 +126,17 @@ class WrittenOutput:
 
 
 @dataclass(frozen=True)
+class LastDose:
+    """Compartments by which the statements see the last dose into one; fields as in `rl_drug_dosage.pkpd.Arrival`."""
+
+    inlet: str
+    content: str
+    last_dose: str
+    time_after_dose: str
+    passes_on: bool
+
+
+@dataclass(frozen=True)
 class WrittenModel:
     """What a file says.
 
@@ -142,6 +154,7 @@ class WrittenModel:
         dosed: compartments that the file says are dosed; empty if it does not say.
         outputs: what is predicted.
         covariates: what is read from the data.
+        last_doses: compartments whose last dose the statements look at.
         units: "time", "dose" and "concentration", as far as the file says so.
         facts: description, reference, doi, population and the like, by name, in the file's words.
         remarks: what a reader should be warned about (a printed CV that contradicts an omega).
@@ -163,6 +176,7 @@ class WrittenModel:
     occasion_omega: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     occasion: str = ""
     dosed: tuple[str, ...] = ()
+    last_doses: tuple[LastDose, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
@@ -187,6 +201,8 @@ def merged(
         return []
     line = (then or otherwise)[0].line
     test = f"_if_{line}_{len(before)}"
+    while any(statement.target == test for statement in (*then, *otherwise)):  # of an `if` inside, on the same line
+        test += "_"
     out = [Assign(test, condition, line)]
     known = set(before)
     for branch, is_then in ((then, True), (otherwise, False)):
