@@ -243,3 +243,7 @@ def folded(expr: Expr, leaf: Callable[[Any], Any], join: Callable[[Call, Any], A
             waiting.append((part, True))
             waiting += ((arg, False) for arg in reversed(part.args))
     return done[0]
+
+
+folded = _folded
+"""A tree computed from its leaves up, without recursion: ``leaf(part)`` of a number or name, ``join(call, values)``."""
