@@ -12,33 +12,28 @@ from dataclasses import dataclass
 from rl_drug_dosage.pharmacometrics.readers._statements import Step, key_of
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, folded
 
-__all__ = ["MammillaryRates", "mammillary_rates"]
+__all__ = ["MammillaryForm", "mammillary_form", "simplified"]
 
 _MOST_TERMS = 64
 _ONE = Num(1.0)
 
-type _Product = tuple[tuple[tuple[str, int], ...], float]
-"""Factors with their powers, sorted, and a number."""
-type _Sum = dict[tuple[tuple[str, int], ...], float] | None
-"""Product -> its coefficient; None for a sum that is too long."""
+type _Terms = dict[tuple[tuple[str, int], ...], float]
+"""Product -> its coefficient."""
+type _Sum = _Terms | None
+"""None for a sum that is too long."""
 
 
 @dataclass(frozen=True)
-class MammillaryRates:
-    """Rates in the file's unit of time.
+class MammillaryForm:
+    """Parameters of a `Mammillary`, by its names, in the file's units of time and volume.
 
     Args:
-        depot: whether the first compartment is one.
-        absorption: out of the depot.
-        elimination: k10.
-        out, back: k12, k21, k13, k31.
+        flows: clearances and the absorption rate.
+        volumes: of the peripheral compartments.
     """
 
-    depot: bool
-    absorption: Expr | None
-    elimination: Expr
-    out: tuple[Expr, ...]
-    back: tuple[Expr, ...]
+    flows: Mapping[str, Expr]
+    volumes: Mapping[str, Expr]
 
 
 class _Expander:
@@ -63,12 +58,13 @@ class _Expander:
         if part.name not in self._steps:
             return self._atom(part)
         if part.name not in self._known:
-            found = self._expanded(self._steps[part.name])
+            found = self.expanded(self._steps[part.name])
             # A name for something that is no product stays a name.
             self._known[part.name] = found if found is not None else self._atom(part)
         return self._known[part.name]
 
-    def _expanded(self, expr: Expr) -> _Sum:
+    def expanded(self, expr: Expr) -> _Sum:
+        """The sum; None if it is too long."""
         whole, found = folded(expr, self._leaf, self._joined) if isinstance(expr, Call) else self._leaf(expr)
         del whole
         return found if found is None or len(found) <= _MOST_TERMS else None
@@ -90,12 +86,10 @@ class _Expander:
                 assert b is not None
                 return part, _multiplied(a, b)
             case "/" if b is not None and len(b) == 1:
-                ((factors, number),) = b.items()
-                inverse = {tuple((k, -n) for k, n in factors): 1.0 / number}
-                return part, _multiplied(a, inverse)
+                return part, _divided(a, b)
         return part, self._atom(part)
 
-    def tree(self, found: Mapping[tuple[tuple[str, int], ...], float]) -> Expr:
+    def tree(self, found: _Terms) -> Expr:
         """The sum as a tree again."""
         total: Expr | None = None
         for factors, number in found.items():
@@ -113,17 +107,17 @@ class _Expander:
         return total or Num(0.0)
 
 
-def _added(a: Mapping, b: Mapping, sign: float) -> dict:  # type: ignore[type-arg]
+def _added(a: _Terms, b: _Terms, sign: float) -> _Terms:
     out = dict(a)
     for factors, number in b.items():
         out[factors] = out.get(factors, 0.0) + sign * number
     return {k: v for k, v in out.items() if v != 0.0}
 
 
-def _multiplied(a: Mapping, b: Mapping) -> _Sum:  # type: ignore[type-arg]
+def _multiplied(a: _Terms, b: _Terms) -> _Sum:
     if len(a) * len(b) > _MOST_TERMS:
         return None
-    out: dict[tuple[tuple[str, int], ...], float] = {}
+    out: _Terms = {}
     for one, x in a.items():
         for other, y in b.items():
             powers = Counter(dict(one))
@@ -134,21 +128,31 @@ def _multiplied(a: Mapping, b: Mapping) -> _Sum:  # type: ignore[type-arg]
     return {k: v for k, v in out.items() if v != 0.0}
 
 
-def mammillary_rates(
+def _divided(a: _Terms, b: _Terms) -> _Sum:
+    """By a single product; None for a sum below the line."""
+    if len(b) != 1:
+        return None
+    ((factors, number),) = b.items()
+    return _multiplied(a, {tuple((k, -n) for k, n in factors): 1.0 / number})
+
+
+def mammillary_form(
     compartments: Sequence[str],
     central: str,
+    volume: Expr,
     rows: Mapping[str, Mapping[str, Expr]],
     steps: Sequence[Step],
     whole: frozenset[str],
-) -> MammillaryRates | None:
-    """The rates of a mammillary model in the engine's order: depot, central, peripheral compartments.
+) -> MammillaryForm | None:
+    """The parameters of a mammillary model whose compartments have the engine's order: depot, central, peripheral.
 
     Args:
         compartments: in the file's order.
         central: the one that concentrations are read from.
+        volume: of the central compartment.
         rows: compartment -> the contents that its derivative reads, with their rates.
         steps: definitions of the names in the rates.
-        whole: names that carry a random effect, and are not to be looked through.
+        whole: names that carry a random effect, and are not looked through.
 
     Returns:
         None if the system is another one, or has another order.
@@ -157,34 +161,75 @@ def mammillary_rates(
     first, others = compartments[:at], compartments[at + 1 :]
     if len(first) > 1 or len(others) > 2:
         return None
-    expander = _Expander(steps, whole)
+    for deep in (False, True):
+        expander = _Expander(steps, _whole(steps, whole, deep=deep))
+        if (found := _form(expander, first, central, others, rows)) is not None:
+            left, absorbed, exchanged = found
+            size = expander.expanded(volume)
+            if size is None:
+                return None
+            flows: dict[str, _Sum] = {"cl": _multiplied(left, size)}
+            volumes: dict[str, Expr] = {}
+            for i, (out, back) in enumerate(exchanged, start=2):
+                flow = flows[f"q{i}"] = _multiplied(out, size)
+                if flow is None:
+                    return None
+                own = _divided(flow, back)
+                one, other = expander.tree(flow), expander.tree(back)
+                volumes[f"v{i}"] = expander.tree(own) if own is not None else Call("/", (one, other))
+            if absorbed is not None:
+                flows["ka"] = absorbed
+            if any(flow is None for flow in flows.values()):
+                return None
+            return MammillaryForm({key: expander.tree(flow or {}) for key, flow in flows.items()}, volumes)
+    return None
 
-    def rate(row: str, column: str) -> _Sum:
-        expr = rows.get(row, {}).get(column)
-        return {} if expr is None else expander._expanded(expr)
 
-    sums = {(r, c): rate(r, c) for r in compartments for c in compartments}
-    if any(found is None for found in sums.values()):
-        return None
-    known: dict[tuple[str, str], dict] = sums  # type: ignore[assignment, type-arg]
-    allowed = {(c, c) for c in compartments} | {(central, c) for c in compartments} | {(c, central) for c in others}
-    if any(found and place not in allowed for place, found in known.items()):
+def simplified(expr: Expr, steps: Sequence[Step], whole: frozenset[str]) -> Expr:
+    """The tree by the file's own names, as far as they are products; see `mammillary_form`."""
+    expander = _Expander(steps, _whole(steps, whole, deep=False))
+    found = expander.expanded(expr)
+    return expr if found is None else expander.tree(found)
+
+
+def _whole(steps: Sequence[Step], whole: frozenset[str], *, deep: bool) -> frozenset[str]:
+    """The names that are not looked through: a parameter is one, a rate made of two parameters is none."""
+
+    def is_whole(step: Step) -> bool:
+        expr = step.expr
+        if isinstance(expr, Name) or step.name.startswith("_"):
+            return False
+        return not (deep and isinstance(expr, Call) and expr.function in {"/", "+", "-"})
+
+    return whole | {step.name for step in steps if is_whole(step)}
+
+
+def _form(
+    expander: _Expander, first: Sequence[str], central: str, others: Sequence[str], rows: Mapping[str, Mapping[str, Expr]]
+) -> tuple[_Terms, _Terms | None, list[tuple[_Terms, _Terms]]] | None:
+    """Rates of elimination, of absorption, and to and from each peripheral compartment."""
+    every = (*first, central, *others)
+    known: dict[tuple[str, str], _Terms] = {}
+    for row in every:
+        for column in every:
+            expr = rows.get(row, {}).get(column)
+            rate = {} if expr is None else expander.expanded(expr)
+            if rate is None:
+                return None
+            known[row, column] = rate
+    allowed = {(c, c) for c in every} | {(central, c) for c in every} | {(c, central) for c in others}
+    if any(rate and place not in allowed for place, rate in known.items()):
         return None
     for side in (*first, *others):
         # What leaves goes to the centre, all of it.
         if not known[central, side] or _added(known[side, side], known[central, side], 1.0):
             return None
-    left = {k: -v for k, v in known[central, central].items()}
+    left: _Terms = {k: -v for k, v in known[central, central].items()}
     for other in others:
         if not known[other, central]:
             return None
         left = _added(left, known[other, central], -1.0)
     if not left or any(number < 0 for number in left.values()):
         return None
-    return MammillaryRates(
-        depot=bool(first),
-        absorption=expander.tree(known[central, first[0]]) if first else None,
-        elimination=expander.tree(left),
-        out=tuple(expander.tree(known[other, central]) for other in others),
-        back=tuple(expander.tree(known[central, other]) for other in others),
-    )
+    absorbed = known[central, first[0]] if first else None
+    return left, absorbed, [(known[other, central], known[central, other]) for other in others]

@@ -27,7 +27,7 @@ from rl_drug_dosage.pharmacometrics.readers._callables import (
 )
 from rl_drug_dosage.pharmacometrics.readers._effects import Effect
 from rl_drug_dosage.pharmacometrics.readers._linear import Affine, AffineForms
-from rl_drug_dosage.pharmacometrics.readers._mammillary import mammillary_rates
+from rl_drug_dosage.pharmacometrics.readers._mammillary import mammillary_form, simplified
 from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Program, Step, Steps, output_name
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import AssignKind, ReadError, WrittenModel
@@ -241,7 +241,9 @@ class _Maker:
             compartment, coefficient = found
             self.names[compartment] = "central"
             # f = coefficient * content in the file's unit = scale * (content in mg / v1).
-            volume = _ratio(Num(scale / self.scales.per_mg), coefficient)
+            volume = simplified(
+                Call("/", (Num(scale / self.scales.per_mg), coefficient)), self.draft.steps, frozenset(self.fixed)
+            )
             self.draft.give("v1", volume)
             same = [j for j, other in enumerate(self.per_mg_l) if other == scale and self.concentration(j) == found]
             self.auc_scale = dict.fromkeys(same, scale)
@@ -264,28 +266,19 @@ class _Maker:
             return None
         compartment, volume = central
         rates = {c: row.coefficients for c, row in rows.items()}
-        found = mammillary_rates(
-            self.written.compartments, compartment, rates, self.draft.steps, frozenset(self.fixed)
+        found = mammillary_form(
+            self.written.compartments, compartment, volume, rates, self.draft.steps, frozenset(self.fixed)
         )
-        if found is None:
+        if found is None or self.clashes({**found.flows, **found.volumes, "v1": volume}):
             return None
-        flows: dict[str, Expr] = {"cl": _times(found.elimination, volume)}
-        volumes: dict[str, Expr] = {}
-        for i, (out, back) in enumerate(zip(found.out, found.back, strict=True), start=2):
-            flows[f"q{i}"] = _times(out, volume)
-            volumes[f"v{i}"] = _ratio(flows[f"q{i}"], back)
-        if found.absorption is not None:
-            flows["ka"] = found.absorption
-        if self.clashes({**flows, **volumes, "v1": volume}):
-            return None
-        for key, expr in flows.items():
+        for key, expr in found.flows.items():
             self.draft.give(key, expr, 1.0 / self.scales.unit_h)
-        for key, expr in volumes.items():
+        for key, expr in found.volumes.items():
             self.draft.give(key, expr)
-        peripherals = [f"peripheral{i + 1}" for i in range(len(found.out))]
-        own = [*(["depot"] if found.depot else []), "central", *peripherals]
+        peripherals, depot = [f"peripheral{i + 1}" for i in range(len(found.volumes))], "ka" in found.flows
+        own = [*(["depot"] if depot else []), "central", *peripherals]
         self.names = dict(zip(self.written.compartments, own, strict=True))
-        return Mammillary(peripherals=len(peripherals), depot=found.depot)
+        return Mammillary(peripherals=len(peripherals), depot=depot)
 
     def clashes(self, given: Mapping[str, Expr]) -> bool:
         """Whether the file calls something else by a name of the engine, in any case of letters."""
@@ -427,16 +420,3 @@ class _Maker:
 def _scaled(expr: Expr, factor: float) -> Expr:
     return expr if factor == 1.0 else Call("*", (Num(factor), expr))
 
-
-def _times(a: Expr, b: Expr) -> Expr:
-    """A product; what ``b`` divides is taken out of the fraction: ``(cl / v) * v`` is ``cl``."""
-    if isinstance(a, Call) and a.function == "/" and a.args[1] == b:
-        return a.args[0]
-    return Call("*", (a, b))
-
-
-def _ratio(a: Expr, b: Expr) -> Expr:
-    """A fraction; ``1 / (1 / v)`` is ``v``."""
-    if isinstance(b, Call) and b.function == "/" and b.args[0] == a:
-        return b.args[1]
-    return Call("/", (a, b))
