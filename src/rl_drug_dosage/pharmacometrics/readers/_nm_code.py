@@ -167,7 +167,7 @@ def _tokens(stream: Stream, text: str, number: int) -> list[_Token]:
     if bare.startswith("("):
         # A condition of the calls of a block, (OBSERVATION ONLY) or (ONLY OBSERVATIONS).
         return [_Token("verbatim", "", number, start)] if _is_call_protocol(bare) else _scan(stream, text, number)
-    if _IGNORED.match(bare.upper()):
+    if _IGNORED.match(bare.upper()) or re.fullmatch(r"include\s.*nonmem_reserved\w*", bare, re.IGNORECASE):
         return [_Token("ignored", bare.split()[0].upper(), number, start)]
     return _scan(stream, text, number)
 
@@ -230,6 +230,9 @@ class _Code:
             return [Opaque(f"CALL {row[1].text if len(row) > 1 else ''}", first.line, first.column)]
         if word in {"ELSE", "ELSEIF", "ENDIF", "ENDDO"}:
             self._refuse(first, f"{word} without its IF or DO", _SUPPORTED)
+        if re.fullmatch(r"R\d+ = RATE", " ".join(token.text for token in row)):
+            # The rate of a dose is the data's own.
+            return []
         try:
             return [self._assignment(row)]
         except ReadError as error:

@@ -52,6 +52,8 @@ class Compartments:
     flows: list[Flow] = field(default_factory=list)
     slopes: dict[int, Expr] = field(default_factory=dict)
     line: int = 0
+    output: int = 0
+    """Number of the output compartment; 0 if it is not read."""
 
     @property
     def has_equations(self) -> bool:
@@ -74,12 +76,13 @@ class Compartments:
         return Num(0.0) if found is None else found
 
 
-def compartments_of(stream: Stream, assigned: set[str]) -> Compartments:
+def compartments_of(stream: Stream, assigned: set[str], read: set[str]) -> Compartments:
     """The compartments of a control stream.
 
     Args:
         stream: the file.
         assigned: names that $PK gives a value to.
+        read: names that the code reads.
 
     Raises:
         ReadError: an ADVAN, a TRANS or a $MODEL that is not supported, or a parameter that $PK leaves out.
@@ -90,12 +93,31 @@ def compartments_of(stream: Stream, assigned: set[str]) -> Compartments:
         central = names.index("central")
         found = Compartments(advan, trans, names, 0, central, (), line=line)
         _transformed(stream, found, assigned)
+        _add_output(found, assigned, read)
         return found
     names, dose, observed, named = _model(stream)
     found = Compartments(advan, trans, names, dose, observed, named, line=line)
     if advan in _GENERAL:
         found.flows = _general_flows(stream, found, assigned)
+        _add_output(found, assigned, read)
     return found
+
+
+def _add_output(found: Compartments, assigned: set[str], read: set[str]) -> None:
+    """NONMEM's output compartment, which holds what was eliminated, where the code reads it."""
+    n = len(found.names) + 1
+    if f"A_{n}" not in read or not found.flows:
+        return
+    found.names = (*found.names, "output")
+    fraction = next((name for name in ("F0", "FO", f"F{n}") if name in assigned), None)
+    out: Expr | None = None
+    for source, to, rate in found.flows:
+        if to == 0:
+            flow = call("*", rate, found.names[source - 1])
+            out = flow if out is None else call("+", out, flow)
+    if out is not None:
+        found.slopes[n - 1] = call("*", fraction, out) if fraction else out
+        found.output = n
 
 
 def _subroutines(stream: Stream) -> tuple[int, int, int]:
@@ -280,10 +302,10 @@ def _model(stream: Stream) -> tuple[tuple[str, ...], int, int, tuple[int, ...]]:
             count = int(number)
             i += 2
         elif word.startswith("COMP"):
-            inside, i = _group(stream, words, i, at)
+            inside, i = _group(words, i)
             found.append((inside[0] if inside else f"COMP{len(found) + 1}", set(inside[1:])))
         elif word.startswith(("NPAR", "NEQUI", "LINK")):
-            _, i = _group(stream, words, i, at)
+            _, i = _group(words, i)
         elif word not in {",", "K"}:
             stream.refuse(repr(word), "NCOMPARTMENTS=n, COMPARTMENT=(NAME, ...)", "correct it", at.number)
     found += [(f"COMP{n + 1}", set()) for n in range(len(found), min(count, _MOST))]
@@ -298,12 +320,14 @@ def _model(stream: Stream) -> tuple[tuple[str, ...], int, int, tuple[int, ...]]:
     return _roles(found)
 
 
-def _group(stream: Stream, words: Sequence[tuple[str, Line]], i: int, at: Line) -> tuple[list[str], int]:
+def _group(words: Sequence[tuple[str, Line]], i: int) -> tuple[list[str], int]:
     """What follows a word: ``= NAME``, ``=(NAME, OPTION)`` or ``(NAME OPTION)``; and where it ends."""
     if i < len(words) and words[i][0] == "=":
         i += 1
     if i >= len(words):
-        stream.refuse("$MODEL ends after COMPARTMENT", "COMPARTMENT=(NAME, ...)", "complete it", at.number)
+        return [], i
+    if words[i][0].upper().startswith(("COMP", "NCOM")):
+        return [], i
     if words[i][0] != "(":
         return [words[i][0].upper()], i + 1
     inside = []

@@ -237,6 +237,10 @@ def _omega_words(reader: _Reader) -> tuple[_Options, list[_Value]]:
     while reader.more():
         word = reader.take()
         text = word.text
+        if reader.now() == "=" and _value(text) is None:
+            # A name before its number.
+            reader.take()
+            continue
         if text == "(":
             own = reader.brackets()
             numbers = [one for one in own if _value(one.text) is not None]

@@ -1,7 +1,7 @@
 """Outputs of $ERROR: what Y is for each value of the data items that say what was measured."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rl_drug_dosage.pharmacometrics.readers._nm_code import Statement
@@ -79,9 +79,10 @@ def outputs_of(code: Code) -> tuple[list[WrittenOutput], list[str]]:
     others = sorted((read & code.columns) - set(selectors) - code.known[0])
     reason = ""
     # Items with a usual name first; then one more at a time, where Y depends on it in a way that no output has.
-    for more in ([], *([name] for name in others), others):
+    tries = [(more, False) for more in ([], *([name] for name in others), others)]
+    for more, with_columns in (*tries, ([], True)):
         try:
-            cases = _cases(code, [*selectors, *more])
+            cases = _cases(code, [*selectors, *more], with_columns=with_columns)
         except NotAnError as error:
             reason = reason or str(error)
             continue
@@ -107,7 +108,7 @@ def _values_of(code: Code, name: str) -> list[float]:
     return [*found, other]
 
 
-def _cases(code: Code, selectors: Sequence[str]) -> list[_Case]:
+def _cases(code: Code, selectors: Sequence[str], *, with_columns: bool) -> list[_Case]:
     values = [_values_of(code, name) for name in selectors]
     if any(len(own) > _MOST_VALUES for own in values):
         raise NotAnError("a data item that is compared with more than 16 numbers")
@@ -121,7 +122,7 @@ def _cases(code: Code, selectors: Sequence[str]) -> list[_Case]:
     for values_now in every:
         own = dict(zip(selectors, values_now, strict=True))
         try:
-            case = _case(code, own)
+            case = _case(code, own, with_columns=with_columns)
         except NotAnError as error:
             problem = problem or error
             continue
@@ -167,7 +168,7 @@ def _flat(code: Code, values: Mapping[str, float]) -> Flattened:
     return state
 
 
-def _case(code: Code, values: Mapping[str, float]) -> _Case | None:
+def _case(code: Code, values: Mapping[str, float], *, with_columns: bool) -> _Case | None:
     state = _flat(code, values)
     env: dict[str, Expr] = {}
     line, compartments = 0, frozenset({*code.compartments.names, "t"})
@@ -187,7 +188,8 @@ def _case(code: Code, values: Mapping[str, float]) -> _Case | None:
     y = env.get("Y")
     if flag.value != 0 or y is None or isinstance(y, Num):
         return None
-    found = residual_of(y, [n.name for n in code.sigma.numbers], code.sigma.covariance, _sizes(code), frozenset(moving))
+    size = _sizes(code, code.columns if with_columns else frozenset())
+    found = residual_of(y, [n.name for n in code.sigma.numbers], code.sigma.covariance, size, frozenset(moving))
     selecting = set(_SELECTORS) & names_in(found.prediction)
     if selecting:
         raise NotAnError(f"a prediction that depends on {sorted(selecting)[0]}")
@@ -202,8 +204,8 @@ def _moving(statements: Sequence[Assign], start: frozenset[str]) -> set[str]:
     return found
 
 
-def _sizes(code: Code):  # noqa: ANN202
-    """A function from a size in the file's variables to one in typical values."""
+def _sizes(code: Code, allowed: frozenset[str]) -> Callable[[Expr], Expr]:
+    """A function from a size in the file's variables to one in typical values and some data items."""
     env: dict[str, Expr] = {}
     for statement in code.before:
         tree = inlined(statement.expr, env, _LARGEST)
@@ -216,7 +218,7 @@ def _sizes(code: Code):  # noqa: ANN202
             raise NotAnError("a residual error of a formula that is too long")
         etas = {name: Num(0.0) for name in names_in(whole) if name.startswith("eta_")}
         whole = inlined(whole, etas, _LARGEST) or whole
-        others = sorted(name for name in names_in(whole) if not name.startswith("theta_"))
+        others = sorted(name for name in names_in(whole) - allowed if not name.startswith("theta_"))
         if others:
             raise NotAnError(f"a residual error whose size depends on {others[0]}")
         return whole

@@ -47,6 +47,8 @@ class Residual:
     remarks: list[str] = field(default_factory=list)
 
 
+_GUARD = 0.001
+"""A number of the code, not an estimate, that is added to a prediction so that it is never 0."""
 _SMALL = 0.01
 """Numbers with which a prediction is compared to keep a logarithm or a quotient finite are below this one."""
 
@@ -284,6 +286,8 @@ def _joined(function: str, forms: list[_Form]) -> _Form | None:
         return _square_root(a.poly)
     if function == "neg" and a.poly is not None:
         return _Form({i: _op("neg", tree) for i, tree in a.poly.items()})
+    if function == "+" and (guarded := _guarded(forms, free)) is not None:
+        return guarded
     if function in {"+", "-"} and a.poly is not None and b.poly is not None:
         powers = sorted(set(a.poly) | set(b.poly))
         return _Form({i: _op(function, a.poly.get(i, Num(0.0)), b.poly.get(i, Num(0.0))) for i in powers})
@@ -296,10 +300,22 @@ def _joined(function: str, forms: list[_Form]) -> _Form | None:
     return None
 
 
+def _guarded(forms: list[_Form], free: list[Expr | None]) -> _Form | None:
+    """P + 0.0001, which keeps a quotient finite, is P."""
+    for one, form in ((0, forms[1]), (1, forms[0])):
+        number = free[one]
+        if isinstance(number, Num) and 0 <= number.value <= _GUARD and form.poly is not None and set(form.poly) == {1}:
+            return form
+    return None
+
+
 def _square_root(poly: Mapping[int, Expr]) -> _Form:
     own = {i: tree for i, tree in poly.items() if tree != Num(0.0)}
     if set(own) == {2}:
         return _Form({1: _root(own[2])})
+    if len(own) == 1 and 0 not in own:
+        ((power, tree),) = own.items()
+        return _Form(None, power=(_root(tree), Num(power / 2.0)))
     return _Form(None, root=own)
 
 

@@ -174,7 +174,7 @@ def names_in(expr: Expr) -> frozenset[str]:
 
 def substituted(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     """The tree with other trees in place of some names."""
-    return folded(
+    return _folded(
         expr,
         lambda leaf: values.get(leaf.name, leaf) if isinstance(leaf, Name) else leaf,
         lambda part, args: part if args == part.args else Call(part.function, args),
@@ -195,14 +195,14 @@ def evaluate(expr: Expr, values: Mapping[str, Any]) -> Array:
             raise ConfigError(f"{part.name!r} has no value: allowed are {', '.join(sorted(values)) or 'none'}")
         return values[part.name]
 
-    found: Array = folded(expr, leaf, lambda part, args: FUNCTIONS[part.function].compute(*args))
+    found: Array = _folded(expr, leaf, lambda part, args: FUNCTIONS[part.function].compute(*args))
     return found
 
 
 def to_python(expr: Expr, names: Mapping[str, str] | None = None) -> str:
     """Python code with `jax.numpy` as ``jnp``; ``names`` has what to write for a variable, its own name otherwise."""
     written = names or {}
-    text: str = folded(
+    text: str = _folded(
         expr,
         lambda part: repr(part.value) if isinstance(part, Num) else written.get(part.name, part.name),
         lambda part, args: FUNCTIONS[part.function].python.format(*args),
@@ -220,14 +220,8 @@ def _is_wrapped(text: str) -> bool:
     return False
 
 
-def folded(expr: Expr, leaf: Callable[[Any], Any], join: Callable[[Call, Any], Any]) -> Any:
-    """A value of a tree, from the leaves up and without recursion.
-
-    Args:
-        expr: the tree.
-        leaf: value of a number or a name.
-        join: value of a call, given the call and the values of its arguments.
-    """
+def _folded(expr: Expr, leaf: Callable[[Any], Any], join: Callable[[Call, Any], Any]) -> Any:
+    """From the leaves up, without recursion."""
     waiting: list[tuple[Expr, bool]] = [(expr, False)]
     done: list[Any] = []
     while waiting:

@@ -104,7 +104,7 @@ def _parts(path: Path) -> _Parts:
     level = ["DV", *(name for name, own in inputs.synonyms.items() if own == "DV")]
     error = within_quantification(error, level)
     assigned = names_of(pk)[1]
-    own = Compartments(0, 1, (_NOTHING,)) if stream.all("PRED") else compartments_of(stream, assigned)
+    own = Compartments(0, 1, (_NOTHING,)) if stream.all("PRED") else compartments_of(stream, assigned, names_of((*pk, *error))[0])
     parts = _Parts(
         stream,
         inputs,
@@ -263,7 +263,7 @@ def _of_compartments(parts: _Parts) -> list[Assign]:
         if f"A_0_{i}" in assigned:
             found.append(Assign(name, Name(f"A_0_{i}"), line_of(parts.pk, f"A_0_{i}"), "start"))
         for start, kind in _PROPERTIES.items():
-            if f"{start}{i}" in assigned:
+            if f"{start}{i}" in assigned and i != own.output:
                 found.append(Assign(name, Name(f"{start}{i}"), line_of(parts.pk, f"{start}{i}"), kind))
     return found
 
