@@ -88,7 +88,15 @@ _FUNCTIONS = {
     **{name: name.lower() for name in ("ATAN", "ATAN2", "SINH", "COSH", "TANH", "PHI", "GAMMA", "MIN", "MAX")},
     **{f"P{name}": name.lower() for name in ("EXP", "LOG", "LOG10", "SQRT", "SIN", "COS", "TAN", "ASIN", "ACOS")},
     **{f"D{name}": name.lower() for name in ("EXP", "LOG", "LOG10", "SQRT", "ABS", "SIN", "COS", "TAN")},
-    **{"PATAN": "atan", "PATAN2": "atan2", "INT": "trunc", "MOD": "%%", "GAMLN": "lgamma", "ALOG": "log", "FLOOR": "floor"},
+    **{
+        "PATAN": "atan",
+        "PATAN2": "atan2",
+        "INT": "trunc",
+        "MOD": "%%",
+        "GAMLN": "lgamma",
+        "ALOG": "log",
+        "FLOOR": "floor",
+    },
     **{"DMAX1": "max", "DMIN1": "min", "AMAX1": "max", "AMIN1": "min", "AINT": "trunc", "NINT": "round"},
 }
 _TOKEN = re.compile(
@@ -408,7 +416,9 @@ class _Expression:
         if token.text not in _FUNCTIONS:
             self.at -= 1
             shown = ", ".join(sorted(name for name in _FUNCTIONS if name[0] not in "DP" or name in {"PHI"}))
-            self.code.stream.refuse(f"{token.text}(...)", f"functions {shown}", "write it out", token.line, token.column)
+            self.code.stream.refuse(
+                f"{token.text}(...)", f"functions {shown}", "write it out", token.line, token.column
+            )
         return self._call(token, level)
 
     def _entry(self, token: _Token) -> Expr:

@@ -298,7 +298,9 @@ def _model(stream: Stream) -> tuple[tuple[str, ...], int, int, tuple[int, ...]]:
         if word.startswith("NCOM"):
             number = words[i + 1][0] if i + 1 < len(words) and words[i][0] == "=" else ""
             if not number.isdigit():
-                stream.refuse(f"{word} without a number", "NCOMPARTMENTS=n, COMPARTMENT=(NAME, ...)", "give it", at.number)
+                stream.refuse(
+                    f"{word} without a number", "NCOMPARTMENTS=n, COMPARTMENT=(NAME, ...)", "give it", at.number
+                )
             count = int(number)
             i += 2
         elif word.startswith("COMP"):
@@ -382,4 +384,3 @@ def _general_flows(stream: Stream, found: Compartments, assigned: set[str]) -> l
             "no rate constant in $PK", f"ADVAN{found.advan} with K12, K10, K1T12", "assign them in $PK", found.line
         )
     return flows
-

@@ -16,6 +16,8 @@ _FINAL = -1_000_000_000
 _LARGEST = 50_000_000
 _TABLE = re.compile(r"TABLE NO\.\s*\d+")
 _CELL = re.compile(r"(OMEGA|SIGMA)\((\d+),(\d+)\)")
+_BETWEEN = re.compile(r"\s*,\s*(?![^()]*\))|\s+")
+"""What separates cells: blanks, or commas that are not inside of OMEGA(1,1)."""
 _NUMBER = re.compile(r"[+-]?\d*\.?\d+(?:[ED][+-]?\d+)?")
 
 
@@ -29,7 +31,7 @@ class Estimates:
 
 def read_estimates(path: Path) -> Estimates | None:
     """The estimates of the last step in the .ext beside a control stream, or else in its .lst; None without them."""
-    for suffix, read in ((".ext", _ext), (".lst", _lst)):
+    for suffix, read in ((".ext", _ext), (".lst", _lst), (".res", _lst)):
         for beside in (path.with_suffix(suffix), path.with_suffix(suffix.upper())):
             text = _text(beside)
             if text and (values := read(text)):
@@ -48,7 +50,7 @@ def _ext(text: str) -> dict[str, float]:
     found: dict[str, float] = {}
     names: list[str] = []
     for line in text.splitlines():
-        cells = line.split()
+        cells = _cells(line)
         if not cells or _TABLE.match(line.strip()):
             continue
         if cells[0] == "ITERATION":
@@ -56,6 +58,10 @@ def _ext(text: str) -> dict[str, float]:
         elif len(cells) == len(names) and _floats(cells)[0] == _FINAL:
             found = dict(zip(names[1:], _floats(cells)[1:], strict=True))
     return {name: value for name, value in found.items() if name.startswith(("THETA", "OMEGA", "SIGMA"))}
+
+
+def _cells(line: str) -> list[str]:
+    return [cell for cell in _BETWEEN.split(line.strip()) if cell]
 
 
 def _floats(cells: list[str]) -> list[float]:
@@ -133,7 +139,7 @@ def read_phi(path: Path) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     names: list[str] = []
     for line in _text(path).splitlines():
-        cells = line.split()
+        cells = _cells(line)
         if not cells or _TABLE.match(line.strip()):
             found = {} if cells else found
         elif cells[0] == "SUBJECT_NO":

@@ -60,7 +60,9 @@ def read_inputs(stream: Stream) -> Inputs:
 
 
 _NAMED = re.compile(r"([A-Z_][A-Z0-9_]*)(?:\(([^()]*)\))?")
-_REPLACE = re.compile(r"REPLACE\s+([A-Za-z_][\w]*(?:\([^()]*\))?)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s,()]+(?:\([^()]*\))?)", re.I)
+_REPLACE = re.compile(
+    r"REPLACE\s+([A-Za-z_][\w]*(?:\([^()]*\))?)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s,()]+(?:\([^()]*\))?)", re.I
+)
 _MOST = 1000
 
 

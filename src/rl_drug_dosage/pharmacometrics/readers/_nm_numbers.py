@@ -312,9 +312,7 @@ def _grown(found: Effects, block: np.ndarray) -> None:
     found.covariance = new
 
 
-def _diagonal(
-    reader: _Reader, found: Effects, options: _Options, values: list[_Value], prefix: str
-) -> list[int]:
+def _diagonal(reader: _Reader, found: Effects, options: _Options, values: list[_Value], prefix: str) -> list[int]:
     own = []
     for value, word, flags in values:
         is_sd = options.scale == "SD" or bool(flags & {"SD", "STANDARD"})

@@ -67,9 +67,7 @@ def occasions_of(
     if own is None:
         return Occasions()
     reads = next(left for constants, left in live.values() if constants is own)
-    renamed: dict[str, Expr] = {
-        name: Name(chain[0]) for chain in chains if chain[0] in reads for name in chain[1:]
-    }
+    renamed: dict[str, Expr] = {name: Name(chain[0]) for chain in chains if chain[0] in reads for name in chain[1:]}
     later = next((constants for constants, left in live.values() if left and left <= seconds), None)
     column = found[0] if len(found) == 1 else "OCC"
     same = later is not None and _renamed(flatten(own), renamed) == _renamed(flatten(later), renamed)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rl_drug_dosage.pharmacometrics.readers._nm_code import Statement
 from rl_drug_dosage.pharmacometrics.readers._nm_compartments import Compartments
@@ -11,7 +11,7 @@ from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream
 from rl_drug_dosage.pharmacometrics.readers._nm_residual import NotAnError, Residual, residual_of
 from rl_drug_dosage.pharmacometrics.readers._nm_statements import Flattened, compared_with, names_of
 from rl_drug_dosage.pharmacometrics.readers._nm_trees import inlined, key_of
-from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, call, names_in, substituted
+from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, call, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import Assign, WrittenError, WrittenOutput
 
 __all__ = ["Code", "outputs_of"]
@@ -65,8 +65,8 @@ class _Case:
     line: int
 
 
-def outputs_of(code: Code) -> tuple[list[WrittenOutput], list[str]]:
-    """The outputs and remarks on them.
+def outputs_of(code: Code) -> tuple[list[WrittenOutput], list[str], dict[str, str]]:
+    """The outputs, remarks on them, and facts: the data item that says what was measured, outputs in logarithms.
 
     Raises:
         ReadError: $ERROR gives Y no value, or a residual error that is not supported.
@@ -177,7 +177,10 @@ def _case(code: Code, values: Mapping[str, float], *, with_columns: bool) -> _Ca
         tree = inlined(statement.expr, env, _LARGEST)
         if tree is None:
             code.stream.refuse(
-                f"{statement.target} is a formula of more than {_LARGEST} parts", "shorter ones", "shorten it", statement.line
+                f"{statement.target} is a formula of more than {_LARGEST} parts",
+                "shorter ones",
+                "shorten it",
+                statement.line,
             )
         else:
             env[statement.target] = tree
@@ -226,30 +229,25 @@ def _sizes(code: Code, allowed: frozenset[str]) -> Callable[[Expr], Expr]:
     return size
 
 
-def _outputs(code: Code, cases: Sequence[_Case]) -> tuple[list[WrittenOutput], list[str]]:
+def _outputs(code: Code, cases: Sequence[_Case]) -> tuple[list[WrittenOutput], list[str], dict[str, str]]:
     remarks: list[str] = []
-    outputs = []
-    read = names_of(code.error)[0]
+    outputs: list[WrittenOutput] = []
+    logs: list[str] = []
+    differing = [item for item in cases[0].values if len({one.values[item] for one in cases}) > 1]
     for case in cases:
         remarks += case.found.remarks
-        differing = [name for name in case.values if len({one.values[name] for one in cases}) > 1]
-        code_number, name = 0, "y"
+        name, number = "y", 0
         if len(cases) > 1:
             name = "_".join(["y", *(f"{item.lower()}{case.values[item]:g}" for item in differing)])
-            code_number = int(case.values[differing[0]]) if differing else 0
             name = name.replace("-", "minus").replace(".", "_")
-        outputs.append(WrittenOutput(name, case.found.prediction, case.line, case.found.error, "", code_number))
+            number = int(case.values[differing[0]])
+        outputs.append(WrittenOutput(name, case.found.prediction, case.line, case.found.error, "", number))
         if case.found.is_log:
+            logs.append(name)
             remarks.append(f"Y is the logarithm of {name}: data and tables of this model have logarithms")
     if "F_FLAG" in names_of(code.error)[1]:
         remarks.append("likelihoods of levels below quantification (F_FLAG) are not read: give CENS with the data")
-    if any(name.startswith("eta_") for name in _etas_of_errors(code)):
-        remarks.append("effects between subjects on the residual error are not read: it is that of the typical patient")
-    del read
-    return [replace(one) for one in outputs], remarks
-
-
-def _etas_of_errors(code: Code) -> set[str]:
-    """Effects that $ERROR reads."""
-    state = _flat(code, {})
-    return {name for one in state.statements for name in names_in(substituted(one.expr, {}))}
+    facts = {"logarithms": " ".join(logs)} if logs else {}
+    if len(cases) > 1:
+        facts["measured_by"] = differing[0]
+    return outputs, remarks, facts

@@ -428,4 +428,3 @@ def _root_of_squares(trees: list[Expr]) -> Expr:
     for tree in own[1:]:
         total = _op("+", total, _op("*", tree, tree))
     return _op("sqrt", total)
-

@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from rl_drug_dosage.pharmacometrics.readers._nm_code import Branch, If, Opaque, Set, Statement
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream
 from rl_drug_dosage.pharmacometrics.readers._nm_trees import key_of, simplified
-from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, folded, names_in, substituted, walk
+from rl_drug_dosage.pharmacometrics.readers.expressions import (
+    Call,
+    Expr,
+    Name,
+    Num,
+    folded,
+    names_in,
+    substituted,
+    walk,
+)
 from rl_drug_dosage.pharmacometrics.readers.written import Assign, ReadError, merged
 
 __all__ = [

@@ -4,7 +4,16 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 
-from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, folded, names_in, substituted, walk
+from rl_drug_dosage.pharmacometrics.readers.expressions import (
+    Call,
+    Expr,
+    Name,
+    Num,
+    folded,
+    names_in,
+    substituted,
+    walk,
+)
 
 __all__ = ["NotDerivable", "derivative", "inlined", "key_of", "simplified", "size_of"]
 

@@ -39,7 +39,13 @@ from rl_drug_dosage.pharmacometrics.readers.written import (
 
 __all__ = ["read"]
 
-_CALLS: Mapping[str, Num] = {"ICALL": Num(2.0), "A_0FLG": Num(1.0), "COMACT": Num(0.0), "IREP": Num(1.0), "NPDE_MODE": Num(0.0)}
+_CALLS: Mapping[str, Num] = {
+    "ICALL": Num(2.0),
+    "A_0FLG": Num(1.0),
+    "COMACT": Num(0.0),
+    "IREP": Num(1.0),
+    "NPDE_MODE": Num(0.0),
+}
 """Values of NONMEM's own variables while it predicts."""
 _PROPERTIES: Mapping[str, AssignKind] = {"F": "bioavailability", "ALAG": "lag", "D": "duration", "R": "rate"}
 _TIME = "t"
@@ -104,7 +110,11 @@ def _parts(path: Path) -> _Parts:
     level = ["DV", *(name for name, own in inputs.synonyms.items() if own == "DV")]
     error = within_quantification(error, level)
     assigned = names_of(pk)[1]
-    own = Compartments(0, 1, (_NOTHING,)) if stream.all("PRED") else compartments_of(stream, assigned, names_of((*pk, *error))[0])
+    own = (
+        Compartments(0, 1, (_NOTHING,))
+        if stream.all("PRED")
+        else compartments_of(stream, assigned, names_of((*pk, *error))[0])
+    )
     parts = _Parts(
         stream,
         inputs,
@@ -218,8 +228,9 @@ def _written(parts: _Parts, path: Path) -> WrittenModel:
         has_cmt="CMT" in parts.inputs.reserved,
         known=names_of((*parts.pk, *parts.des)),
     )
-    outputs, remarks = outputs_of(code)
+    outputs, remarks, facts = outputs_of(code)
     parts.remarks += remarks
+    parts.facts |= facts
     wanted = {name for output in outputs for name in _names_of_output(output)}
     statements, names = needed(body, wanted)
     _require_values(parts, statements, outputs, names)
@@ -293,14 +304,20 @@ def _require_values(
         if name in RESERVED or name in {"NEWIND", "NEWL2", "MIXNUM", "MIXEST", "TSTATE", "DOSTIM", "DOSREC"}:
             supported = "covariates, TIME, contents of compartments, THETA, ETA"
             what = "the data item" if name in RESERVED else "NONMEM's variable"
-            parts.stream.refuse(f"{what} {name} in a value that predictions rest on", supported, "write it without", line, column)
+            parts.stream.refuse(
+                f"{what} {name} in a value that predictions rest on", supported, "write it without", line, column
+            )
         if match := re.fullmatch(r"(theta|eta|eps|A|COM|P)_(\d+)", name):
             word = match[1] if match[1].isupper() else match[1].upper()
             count = {"THETA": len(parts.thetas), "ETA": len(parts.omega.numbers), "A": len(parts.compartments.names)}
             supported = f"{word}(1) to {word}({count.get(word, 0)})"
             parts.stream.refuse(f"{word}({match[2]}), which is not there", supported, "correct it", line)
         parts.stream.refuse(
-            f"{name} has no value", "variables that are assigned above, and data items of $INPUT", "assign it", line, column
+            f"{name} has no value",
+            "variables that are assigned above, and data items of $INPUT",
+            "assign it",
+            line,
+            column,
         )
     for number in parts.thetas:
         if number.name in names and not np.isfinite(number.value):
@@ -343,7 +360,9 @@ def _assembled(
         occasion_etas=tuple(late),
         occasion_omega=covariance(late),
         occasion=parts.occasions.column if late else "",
-        dosed=tuple(sorted(dosed, key=lambda n: (n != compartments.names[compartments.dose], compartments.names.index(n)))),
+        dosed=tuple(
+            sorted(dosed, key=lambda n: (n != compartments.names[compartments.dose], compartments.names.index(n)))
+        ),
         facts=parts.facts,
         remarks=tuple(dict.fromkeys(parts.remarks)),
         files=tuple(parts.files),
