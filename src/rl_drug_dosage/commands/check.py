@@ -21,7 +21,7 @@ _BROKEN = 1
 """Exit code if a check fails; errors such as a missing file have another one."""
 
 
-def command(
+def command(  # noqa: PLR0917 - the options of a command line
     reference: Annotated[
         str,
         typer.Argument(

@@ -28,16 +28,27 @@ from rl_drug_dosage.pharmacometrics.readers._nm_estimates import read_phi
 from rl_drug_dosage.pharmacometrics.readers.files import READERS, read_written
 from rl_drug_dosage.pharmacometrics.readers.sidecar import read_sidecar
 from rl_drug_dosage.pharmacometrics.readers.written import WrittenModel
-from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels, Regimen, make_regimen, omega, predict
-from rl_drug_dosage.pkpd import stack_covariates, stack_levels, stack_regimens
+from rl_drug_dosage.pkpd import (
+    Covariates,
+    DrugModel,
+    Levels,
+    Regimen,
+    make_regimen,
+    omega,
+    predict,
+    stack_covariates,
+    stack_levels,
+    stack_regimens,
+)
 from rl_drug_dosage.pkpd.nonmem_data import NonmemData, read_nonmem
 from rl_drug_dosage.pkpd.residual import variance
 
 __all__ = ["ColumnAgreement", "TableComparison", "compare_with_table"]
 
 _EVENTS = ("ID", "TIME", "AMT", "RATE", "II", "ADDL", "SS", "CMT", "EVID", "MDV")
-_ESTIMATES = 1e-5
-"""Relative; .ext files have the estimates with seven digits, and tables may have more."""
+_ESTIMATES, _ESTIMATES_OF_LST = 3e-5, 0.01
+"""Relative: what the printed digits of the estimates allow. An .ext has seven, on a logarithmic scale perhaps; a listing
+three."""
 _CWRES_TOLERANCE = 0.01
 """Weighted residuals are compared absolutely: they rest on derivatives, which NONMEM takes numerically."""
 
@@ -264,7 +275,8 @@ class _Comparison:
     def typical(self) -> list[np.ndarray]:
         """Typical predictions of all levels of each patient, on the table's scale."""
         if self._typical is None:
-            run = jax.jit(jax.vmap(lambda *one: self._predicted(*one, jnp.zeros(len(self.model.etas)))))
+            nobody = jnp.zeros(len(self.model.etas))
+            run = jax.jit(jax.vmap(lambda a, b, c: self._predicted(a, b, c, nobody)))
             whole = np.asarray(jax.device_get(run(*self.tables)))
             self._typical = [whole[i, : len(rows)] for i, rows in enumerate(self.rows)]
         return self._typical
@@ -317,8 +329,13 @@ class _Comparison:
         theirs = np.array([self.records.number(row, title) for row in rows])
         digits = np.array([self.records.digit(row, title) for row in rows])
         if self.tolerance is None:
-            allowed = np.maximum(digits, _ESTIMATES * np.abs(theirs)) + slack
+            rounded = (
+                any(file.lower().endswith((".lst", ".res")) for file in self.written.files) if self.written else False
+            )
+            least = _ESTIMATES_OF_LST if rounded else _ESTIMATES
+            allowed = np.maximum(digits, least * np.abs(theirs)) + slack
             words = "one unit of the last printed digit"
+            words += f" or {100 * least:g} %, since the estimates of a listing have three digits" if rounded else ""
         else:
             allowed, words = self.tolerance * np.abs(theirs) + digits / 2.0, f"{self.tolerance:g} of the table's value"
         gap = np.abs(ours - theirs)

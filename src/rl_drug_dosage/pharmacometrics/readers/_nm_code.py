@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Line, Record, Stream
-from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 from rl_drug_dosage.pharmacometrics.readers.expressions import DEEPEST, Call, Expr, Name, Num
+from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 
 __all__ = ["Branch", "If", "Opaque", "Set", "Statement", "parse_code"]
 
@@ -88,16 +88,19 @@ _FUNCTIONS = {
     **{name: name.lower() for name in ("ATAN", "ATAN2", "SINH", "COSH", "TANH", "PHI", "GAMMA", "MIN", "MAX")},
     **{f"P{name}": name.lower() for name in ("EXP", "LOG", "LOG10", "SQRT", "SIN", "COS", "TAN", "ASIN", "ACOS")},
     **{f"D{name}": name.lower() for name in ("EXP", "LOG", "LOG10", "SQRT", "ABS", "SIN", "COS", "TAN")},
-    **{
-        "PATAN": "atan",
-        "PATAN2": "atan2",
-        "INT": "trunc",
-        "MOD": "%%",
-        "GAMLN": "lgamma",
-        "ALOG": "log",
-        "FLOOR": "floor",
-    },
-    **{"DMAX1": "max", "DMIN1": "min", "AMAX1": "max", "AMIN1": "min", "AINT": "trunc", "NINT": "round"},
+    "PATAN": "atan",
+    "PATAN2": "atan2",
+    "INT": "trunc",
+    "AINT": "trunc",
+    "NINT": "round",
+    "FLOOR": "floor",
+    "MOD": "%%",
+    "GAMLN": "lgamma",
+    "ALOG": "log",
+    "DMAX1": "max",
+    "DMIN1": "min",
+    "AMAX1": "max",
+    "AMIN1": "min",
 }
 _TOKEN = re.compile(
     r"""[ \t]*(?:
@@ -220,24 +223,18 @@ class _Code:
 
     def _statement(self, row: list[_Token], depth: int) -> list[Statement]:
         first = row[0]
-        if first.kind == "verbatim":
-            harmless = _HARMLESS.fullmatch(first.text) is not None
+        if first.kind in {"verbatim", "ignored"}:
+            harmless = first.kind == "ignored" or _HARMLESS.fullmatch(first.text) is not None
             return [] if harmless else [Opaque(f'verbatim code ("{first.text})', first.line, first.column)]
-        if first.kind == "ignored":
-            return []
         if depth > _BLOCKS:
             self._refuse(first, f"blocks in blocks, more than {_BLOCKS} levels", _SUPPORTED)
         word = _keyword(row)
         if word == "IF":
             return self._if(row, depth)
-        if word == "DO":
-            self.block(depth + 1, frozenset({"ENDDO"}))
-            self.at += 1
-            return [Opaque("a loop (DO)", first.line, first.column)]
-        if word == "CALL":
-            return [Opaque(f"CALL {row[1].text if len(row) > 1 else ''}", first.line, first.column)]
         if word in {"ELSE", "ELSEIF", "ENDIF", "ENDDO"}:
             self._refuse(first, f"{word} without its IF or DO", _SUPPORTED)
+        if word in {"DO", "CALL"}:
+            return [self._not_read(row, depth)]
         if re.fullmatch(r"R\d+ = RATE", " ".join(token.text for token in row)):
             # The rate of a dose is the data's own.
             return []
@@ -245,6 +242,15 @@ class _Code:
             return [self._assignment(row)]
         except ReadError as error:
             return [Opaque(first.text, first.line, first.column, str(error))]
+
+    def _not_read(self, row: list[_Token], depth: int) -> Opaque:
+        """A loop or a call."""
+        first = row[0]
+        if first.text == "DO":
+            self.block(depth + 1, frozenset({"ENDDO"}))
+            self.at += 1
+            return Opaque("a loop (DO)", first.line, first.column)
+        return Opaque(f"CALL {row[1].text if len(row) > 1 else ''}", first.line, first.column)
 
     def _if(self, row: list[_Token], depth: int) -> list[Statement]:
         expression = _Expression(self, row, 1)
@@ -415,13 +421,13 @@ class _Expression:
             return Name(f"{_INDEXED.get(token.text, token.text)}_{int(inside[0].text)}")
         if token.text not in _FUNCTIONS:
             self.at -= 1
-            shown = ", ".join(sorted(name for name in _FUNCTIONS if name[0] not in "DP" or name in {"PHI"}))
+            shown = ", ".join(sorted(name for name in _FUNCTIONS if name[0] not in "DP" or name == "PHI"))
             self.code.stream.refuse(
                 f"{token.text}(...)", f"functions {shown}", "write it out", token.line, token.column
             )
         return self._call(token, level)
 
-    def _entry(self, token: _Token) -> Expr:
+    def _entry(self, token: _Token) -> Name:
         """SIGMA(1,1): a name whose number is known."""
         inside = self.row[self.at + 1 : self.at + 5]
         texts = [one.text for one in inside]
@@ -477,11 +483,6 @@ class _Expression:
     def _refuse(self, came: str) -> NoReturn:
         token = self.row[min(self.at, len(self.row) - 1)]
         self.code.stream.refuse(came, _SUPPORTED, "correct it", token.line, token.column)
-
-
-def no_replacements(name: str, index: str) -> Expr | None:
-    """No abbreviation."""
-    return None
 
 
 def replacements(table: Mapping[tuple[str, str], Expr]) -> Replace:

@@ -120,45 +120,43 @@ def _add_output(found: Compartments, assigned: set[str], read: set[str]) -> None
         found.output = n
 
 
+def _subroutine_words(stream: Stream) -> list[tuple[str, Line]]:
+    """Words of $SUBROUTINES, with ADVAN=6 and ADVAN 6 as ADVAN6."""
+    found: list[tuple[str, Line]] = []
+    for written, at in stream.words("SUBROUTINES"):
+        word = written.upper()
+        if word in {"(", ")", ","}:
+            continue
+        if word.isdigit() and [w for w, _ in found[-2:]] in (["ADVAN", "="], ["TRANS", "="]):
+            found.pop()
+        if word.isdigit() and found and found[-1][0] in {"ADVAN", "TRANS"}:
+            found[-1] = (found[-1][0] + word, at)
+            continue
+        found.append((word, at))
+    return found
+
+
+_OWN = frozenset({"OTHER", "PK", "ERROR", "DES", "MODEL", "MIX", "INFN", "CONTR", "CCONTR", "PRIOR", "AES"})
+"""Options of $SUBROUTINES that name a file of the user's."""
+
+
 def _subroutines(stream: Stream) -> tuple[int, int, int]:
-    advan, trans, line = 0, 1, 0
-    every = [(word.upper(), at) for word, at in stream.words("SUBROUTINES") if word not in {"(", ")", ","}]
-    words: list[tuple[str, Line]] = []
-    for word, at in every:
-        # ADVAN=6 and ADVAN 6 are ADVAN6.
-        if word.isdigit() and words and words[-1][0] in {"=", "ADVAN", "TRANS"}:
-            if words[-1][0] == "=":
-                words.pop()
-            if words and words[-1][0] in {"ADVAN", "TRANS"}:
-                words[-1] = (words[-1][0] + word, at)
-                continue
-        words.append((word, at))
+    """ADVAN, TRANS, and the line of the record."""
+    numbers = {"ADVAN": 0, "TRANS": 1}
+    words = _subroutine_words(stream)
+    line = words[0][1].number if words else stream.records[0].line
     for i, (word, at) in enumerate(words):
-        line = line or at.number
-        name = word if word != "=" else ""
-        if match := re.fullmatch(r"ADVAN(\d+)", name):
-            advan, line = int(match[1]), at.number
-        elif match := re.fullmatch(r"TRANS(\d+)", name):
-            trans = int(match[1])
-        elif name in {"OTHER", "PK", "ERROR", "DES", "MODEL", "MIX", "INFN", "CONTR", "CCONTR", "PRIOR", "AES"}:
-            after = words[i + 2 : i + 3] if words[i + 1 : i + 2] and words[i + 1][0] == "=" else ()
-            if after and not after[0][0].startswith(("ADVAN", "TRANS")):
-                stream.refuse(
-                    f"{name}={after[0][0]}, a subroutine of the user's own",
-                    _SUPPORTED,
-                    "write it as abbreviated code",
-                    at.number,
-                )
-    if not advan:
-        stream.refuse(
-            "no ADVAN in $SUBROUTINES",
-            _SUPPORTED,
-            "name the model's ADVAN",
-            line or (stream.records[0].line if stream.records else 1),
-        )
+        if match := re.fullmatch(r"(ADVAN|TRANS)(\d+)", word):
+            numbers[match[1]] = int(match[2])
+        after = [w for w, _ in words[i + 1 : i + 3]]
+        if word in _OWN and len(after) == 2 and after[0] == "=" and not after[1].startswith(("ADVAN", "TRANS")):
+            came = f"{word}={after[1]}, a subroutine of the user's own"
+            stream.refuse(came, _SUPPORTED, "write it as abbreviated code", at.number)
+    advan = numbers["ADVAN"]
     if advan not in {*_LINEAR, *_GENERAL, *_EQUATIONS}:
-        stream.refuse(f"ADVAN{advan}", _SUPPORTED, "write the model with one of them", line)
-    return advan, trans, line
+        came = f"ADVAN{advan}" if advan else "no ADVAN in $SUBROUTINES"
+        stream.refuse(came, _SUPPORTED, "write the model with one of them", line)
+    return advan, numbers["TRANS"], line
 
 
 def _transformed(stream: Stream, found: Compartments, assigned: set[str]) -> None:

@@ -10,7 +10,10 @@ from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name,
 __all__ = ["RESERVED", "Inputs", "read_inputs", "read_replacements"]
 
 RESERVED = frozenset(
-    "ID L1 L2 DV MDV RAW_ MRG_ RPT_ TIME DATE DAT1 DAT2 DAT3 EVID AMT RATE SS II ADDL CMT PCMT CALL CONT XVID1".split()
+    (
+        *("ID", "L1", "L2", "DV", "MDV", "RAW_", "MRG_", "RPT_", "TIME", "DATE", "DAT1", "DAT2", "DAT3", "EVID"),
+        *("AMT", "RATE", "SS", "II", "ADDL", "CMT", "PCMT", "CALL", "CONT", "XVID1"),
+    )
 )
 """Data items with a meaning of their own."""
 
@@ -61,7 +64,7 @@ def read_inputs(stream: Stream) -> Inputs:
 
 _NAMED = re.compile(r"([A-Z_][A-Z0-9_]*)(?:\(([^()]*)\))?")
 _REPLACE = re.compile(
-    r"REPLACE\s+([A-Za-z_][\w]*(?:\([^()]*\))?)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s,()]+(?:\([^()]*\))?)", re.I
+    r"REPLACE\s+([A-Za-z_][\w]*(?:\([^()]*\))?)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s,()]+(?:\([^()]*\))?)", re.IGNORECASE
 )
 _MOST = 1000
 
@@ -107,7 +110,7 @@ def _stands(right: str, left_index: str) -> Expr | None:
     if len(numbers) == 1:
         return Name(f"{base}_{numbers[0]}")
     # OCC_CL: the data item OCC chooses.
-    item = left_index.split("_")[0]
+    item = left_index.partition("_")[0]
     expr: Expr = Num(0.0)
     for count, number in reversed(list(enumerate(numbers, start=1))):
         if number:

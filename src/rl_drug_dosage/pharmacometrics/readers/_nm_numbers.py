@@ -233,48 +233,56 @@ type _Value = tuple[float, _Word, frozenset[str]]
 
 
 def _omega_words(reader: _Reader) -> tuple[_Options, list[_Value]]:
+    """Options and numbers of a record."""
     options, values = _Options(), list[_Value]()
     while reader.more():
         word = reader.take()
-        text = word.text
-        if reader.now() == "=" and _value(text) is None:
+        number = _value(word.text)
+        if reader.now() == "=" and number is None:
             # A name before its number.
             reader.take()
-            continue
-        if text == "(":
-            own = reader.brackets()
-            numbers = [one for one in own if _value(one.text) is not None]
-            flags = frozenset(one.text for one in own if _value(one.text) is None and one.text != ",")
-            for _ in range(min(reader.repeats(), _MOST + 1)):
-                values += [(float(_value(one.text) or 0.0), one, flags) for one in numbers]
-            for one in own:
-                if one in numbers or one.text == ",":
-                    continue
-                _set_option(reader, options, one, alone=False)
-        elif (number := _value(text)) is not None:
-            values.append((number, word, frozenset()))
-            for _ in range(min(reader.repeats(), _MOST + 1) - 1):
-                values.append((number, word, frozenset()))
-        elif text == "BLOCK":
-            options.block = reader.option(1)
-        elif text == "SAME":
-            options.same = reader.option(1)
-            options.block = max(options.block, 1)
-        elif text in {"DIAG", "DIAGONAL"}:
-            reader.option(1)
-        elif text in {"NAMES", "VALUES"} and reader.now() == "(":
-            reader.take()
-            inside = reader.brackets()
-            if text == "VALUES":
-                values += _filled(reader, options, inside, word)
-        elif text in {"FIX", "FIXED", "SD", "STANDARD"} and values and not options.block:
+        elif word.text == "(":
+            values += _bracketed(reader, options)
+        elif number is not None:
+            values += [(number, word, frozenset[str]())] * min(reader.repeats(), _MOST + 1)
+        elif word.text in {"FIX", "FIXED", "SD", "STANDARD"} and values and not options.block:
             value, where, flags = values[-1]
-            values[-1] = (value, where, flags | {text})
+            values[-1] = (value, where, flags | {word.text})
         else:
-            _set_option(reader, options, word, alone=True)
+            values += _omega_option(reader, options, word)
     if len(values) > _MOST:
         reader.refuse(values[-1][1], f"{len(values)} numbers in one record")
     return options, values
+
+
+def _bracketed(reader: _Reader, options: _Options) -> list[_Value]:
+    """The numbers of ``(0.1 FIX)`` or ``(0.1)x3``; FIX and SD belong to these numbers."""
+    own = reader.brackets()
+    numbers = [one for one in own if _value(one.text) is not None]
+    words = [one for one in own if one not in numbers and one.text != ","]
+    for one in words:
+        _set_option(reader, options, one, alone=False)
+    flags = frozenset(one.text for one in words)
+    return [(float(_value(one.text) or 0.0), one, flags) for one in numbers] * min(reader.repeats(), _MOST + 1)
+
+
+def _omega_option(reader: _Reader, options: _Options, word: _Word) -> list[_Value]:
+    """Take note of a word that is no number; VALUES(...) stands for numbers."""
+    match word.text:
+        case "BLOCK":
+            options.block = reader.option(1)
+        case "SAME":
+            options.same = reader.option(1)
+            options.block = max(options.block, 1)
+        case "DIAG" | "DIAGONAL":
+            reader.option(1)
+        case "NAMES" | "VALUES" if reader.now() == "(":
+            reader.take()
+            inside = reader.brackets()
+            return _filled(reader, options, inside, word) if word.text == "VALUES" else []
+        case _:
+            _set_option(reader, options, word, alone=True)
+    return []
 
 
 def _filled(reader: _Reader, options: _Options, inside: list[_Word], word: _Word) -> list[_Value]:
@@ -355,10 +363,7 @@ def _covariance(lower: np.ndarray, options: _Options) -> np.ndarray:
         return lower @ lower.T
     matrix = lower + lower.T - np.diag(np.diag(lower))
     sd = np.diag(matrix).copy() if options.scale == "SD" else np.sqrt(np.maximum(np.diag(matrix), 0.0))
-    if options.off_diagonal == "CORRELATION":
-        off = matrix * np.outer(sd, sd)
-    else:
-        off = matrix
+    off = matrix * np.outer(sd, sd) if options.off_diagonal == "CORRELATION" else matrix
     return off - np.diag(np.diag(off)) + np.diag(sd * sd if options.scale == "SD" else np.diag(matrix))
 
 

@@ -87,9 +87,8 @@ def outputs_of(code: Code) -> tuple[list[WrittenOutput], list[str], dict[str, st
             reason = reason or str(error)
             continue
         return _outputs(code, cases)
-    line = _line_of_y(code)
     supported = "additive, proportional, combined, power, exponential and log-normal errors of THETA and EPS"
-    code.stream.refuse(reason, supported, "write Y in one of these forms", line)
+    return code.stream.refuse(reason, supported, "write Y in one of these forms", _line_of_y(code))
 
 
 def _line_of_y(code: Code) -> int:
@@ -195,7 +194,7 @@ def _case(code: Code, values: Mapping[str, float], *, with_columns: bool) -> _Ca
     found = residual_of(y, [n.name for n in code.sigma.numbers], code.sigma.covariance, size, frozenset(moving))
     selecting = set(_SELECTORS) & names_in(found.prediction)
     if selecting:
-        raise NotAnError(f"a prediction that depends on {sorted(selecting)[0]}")
+        raise NotAnError(f"a prediction that depends on {min(selecting)}")
     return _Case(values, found, line)
 
 

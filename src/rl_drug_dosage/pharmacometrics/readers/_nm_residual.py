@@ -1,7 +1,7 @@
 """Residual error of NONMEM's Y: which of the package's kinds it is, and its sizes.
 
-Y is a tree of the prediction and of residual effects (EPS). Its value without them is the prediction P, and the slope by
-each of them a standard deviation, which is split into what is constant and what grows with P.
+Y is a tree of the prediction and of residual effects (EPS). Its value without them is the prediction P, and the slope
+by each of them a standard deviation, which is split into what is constant and what grows with P.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ from rl_drug_dosage.pharmacometrics.readers.written import WrittenError
 __all__ = ["NotAnError", "Residual", "residual_of"]
 
 
-class NotAnError(Exception):  # noqa: N818
+class NotAnError(Exception):
     """A residual error that is none of the package's kinds; the message says why."""
 
 
@@ -47,6 +47,7 @@ class Residual:
     remarks: list[str] = field(default_factory=list)
 
 
+_ZERO = Num(0.0)
 _GUARD = 0.001
 """A number of the code, not an estimate, that is added to a prediction so that it is never 0."""
 _SMALL = 0.01
@@ -109,7 +110,7 @@ def _refuse_correlation(active: list[str], effects: Sequence[str], covariance: n
 
 
 def _logarithm(prediction: Expr) -> Expr | None:
-    """f where the prediction is log f."""
+    """What the prediction is the logarithm of; None if it is none."""
     if isinstance(prediction, Call) and prediction.function == "log":
         return prediction.args[0]
     return None
@@ -164,8 +165,8 @@ def _compared(condition: Expr) -> list[Expr]:
 class _Part:
     """A standard deviation: additive + proportional P; sqrt(additive^2 + proportional^2 P^2); proportional P^power."""
 
-    additive: Expr = Num(0.0)
-    proportional: Expr = Num(0.0)
+    additive: Expr = _ZERO
+    proportional: Expr = _ZERO
     is_root: bool = False
     power: Expr | None = None
 
@@ -175,7 +176,7 @@ class _Part:
 
     @property
     def is_additive(self) -> bool:
-        return self.proportional == Num(0.0)
+        return self.proportional == Num(0.0) and self.power is None
 
 
 type _Poly = dict[int, Expr]
@@ -218,8 +219,7 @@ class _Split:
             raise NotAnError("a residual error that is no known function of the prediction")
 
         def scaled(tree: Expr) -> Expr:
-            own = self.size(_op("*", tree, Num(sd)))
-            return own
+            return self.size(_op("*", tree, Num(sd)))
 
         if form.power is not None:
             return _Part(proportional=scaled(form.power[0]), power=self.size(form.power[1]))
@@ -277,7 +277,7 @@ class _Split:
         return folded(tree, leaf, join)[1]
 
 
-def _joined(function: str, forms: list[_Form]) -> _Form | None:
+def _joined(function: str, forms: list[_Form]) -> _Form | None:  # noqa: PLR0911 - one case an operator
     free = [form.free() for form in forms]
     if all(one is not None for one in free):
         return _Form({0: _op(function, *(one for one in free if one is not None))})
@@ -333,30 +333,27 @@ def _root(tree: Expr) -> Expr:
 
 
 def _product(a: _Form, b: _Form) -> _Form | None:
-    for one, other in ((a, b), (b, a)):
-        factor = one.free()
-        if factor is not None:
-            if other.root is not None:
-                square = _op("*", factor, factor)
-                return _Form(None, root={i: _op("*", tree, square) for i, tree in other.root.items()})
-            if other.power is not None:
-                return _Form(None, power=(_op("*", other.power[0], factor), other.power[1]))
+    """A product, where one factor does not depend on P, or both are polynomials, or one is a multiple of P."""
     if a.poly is not None and b.poly is not None:
         out: _Poly = {}
-        for i, one in a.poly.items():
-            for j, other in b.poly.items():
-                out[i + j] = _op("+", out.get(i + j, Num(0.0)), _op("*", one, other))
-        return _Form({i: tree for i, tree in out.items() if tree != Num(0.0)})
+        for i, first in a.poly.items():
+            for j, second in b.poly.items():
+                out[i + j] = _op("+", out.get(i + j, _ZERO), _op("*", first, second))
+        return _Form({i: tree for i, tree in out.items() if tree != _ZERO})
     for one, other in ((a, b), (b, a)):
-        # P sqrt(a^2/P^2 + b^2) is a root again; P^c P is a power.
-        if one.poly is not None and set(one.poly) == {1}:
-            factor = one.poly[1]
-            if other.root is not None:
-                square = _op("*", factor, factor)
-                return _Form(None, root={i + 2: _op("*", tree, square) for i, tree in other.root.items()})
-            if other.power is not None:
-                power = _op("+", other.power[1], Num(1.0))
-                return _Form(None, power=(_op("*", other.power[0], factor), power))
+        if one.poly is not None and len(one.poly) == 1 and set(one.poly) <= {0, 1}:
+            ((power, factor),) = one.poly.items()
+            return _stretched(other, factor, power)
+    return None
+
+
+def _stretched(form: _Form, factor: Expr, power: int) -> _Form | None:
+    """A root or a power of P, times ``factor P^power``."""
+    if form.root is not None:
+        square = _op("*", factor, factor)
+        return _Form(None, root={i + 2 * power: _op("*", tree, square) for i, tree in form.root.items()})
+    if form.power is not None:
+        return _Form(None, power=(_op("*", form.power[0], factor), _op("+", form.power[1], Num(float(power)))))
     return None
 
 
@@ -371,44 +368,46 @@ def _quotient(a: _Form, b: _Form) -> _Form | None:
 
 
 def _power_of(poly: Mapping[int, Expr], exponent: Expr) -> _Form | None:
-    if isinstance(exponent, Num) and exponent.value in {1.0, 2.0}:
-        one = _Form(poly)
-        return one if exponent.value == 1.0 else _product(one, one)
-    if isinstance(exponent, Num) and exponent.value == 0.5:
+    """A polynomial to a constant power."""
+    number = exponent.value if isinstance(exponent, Num) else None
+    one = _Form(poly)
+    if number in {1.0, 2.0}:
+        return one if number == 1.0 else _product(one, one)
+    if number == 0.5:
         return _square_root(poly)
-    if set(poly) == {1}:
-        if isinstance(exponent, Num) and exponent.value == int(exponent.value):
-            return _Form({int(exponent.value): _op("^", poly[1], exponent)})
-        return _Form(None, power=(_op("^", poly[1], exponent), exponent))
-    return None
+    if set(poly) != {1}:
+        return None
+    factor = _op("^", poly[1], exponent)
+    whole = number is not None and number == int(number)
+    return _Form({int(number or 0): factor}) if whole else _Form(None, power=(factor, exponent))
+
+
+def _of_one(part: _Part) -> WrittenError:
+    if part.power is not None:
+        return WrittenError("pow", proportional=part.proportional, power=part.power)
+    if part.is_additive:
+        return WrittenError("add", additive=part.additive)
+    if part.is_proportional:
+        return WrittenError("prop", proportional=part.proportional)
+    return WrittenError("combined2" if part.is_root else "combined1", part.additive, part.proportional)
 
 
 def _of_parts(parts: list[_Part]) -> WrittenError:
+    """Independent parts: their variances add up."""
     if len(parts) == 1:
-        (part,) = parts
-        if part.power is not None:
-            return WrittenError("pow", proportional=part.proportional, power=part.power)
-        if part.is_additive:
-            return WrittenError("add", additive=part.additive)
-        if part.is_proportional:
-            return WrittenError("prop", proportional=part.proportional)
-        return WrittenError("combined2" if part.is_root else "combined1", part.additive, part.proportional)
+        return _of_one(parts[0])
     powers = [part for part in parts if part.power is not None]
+    others = [part for part in parts if part.power is None]
     if powers:
-        others = [part for part in parts if part.power is None]
-        if len(powers) == 1 and all(part.is_additive for part in others):
-            additive = _root_of_squares([part.additive for part in others])
-            return WrittenError("combined2", additive, powers[0].proportional, powers[0].power)
-        raise NotAnError("several residual effects with powers of the prediction")
-    if any(not (part.is_additive or part.is_proportional or part.is_root) for part in parts):
+        if len(powers) > 1 or not all(part.is_additive for part in others):
+            raise NotAnError("several residual effects with powers of the prediction")
+        additive = _root_of_squares([part.additive for part in others])
+        return WrittenError("combined2", additive, powers[0].proportional, powers[0].power)
+    if any(not (part.is_additive or part.is_proportional or part.is_root) for part in others):
         raise NotAnError("a residual effect with two parts beside another one")
-    additive = _root_of_squares([part.additive for part in parts])
-    proportional = _root_of_squares([part.proportional for part in parts])
-    if additive == Num(0.0):
-        return WrittenError("prop", proportional=proportional)
-    if proportional == Num(0.0):
-        return WrittenError("add", additive=additive)
-    return WrittenError("combined2", additive, proportional)
+    additive = _root_of_squares([part.additive for part in others])
+    proportional = _root_of_squares([part.proportional for part in others])
+    return _of_one(_Part(additive, proportional, is_root=True))
 
 
 def _of_logarithm(parts: list[_Part], found: Residual) -> WrittenError:

@@ -71,10 +71,10 @@ class Flattened:
             elif isinstance(statement, Set):
                 self.add(Assign(statement.target, substituted(statement.expr, renamed), statement.line))
             else:
-                self._branch(statement, 0, renamed)
+                self.branch(statement, 0, renamed)
 
-    def _branch(self, statement: If, at: int, renamed: Mapping[str, Expr]) -> None:
-        """The branches from one on."""
+    def branch(self, statement: If, at: int, renamed: Mapping[str, Expr]) -> None:
+        """Add the branches of a condition from one on, as assignments without branches."""
         if at >= len(statement.branches):
             return
         branch = statement.branches[at]
@@ -86,11 +86,11 @@ class Flattened:
             if condition.value != 0:
                 self.run(branch.body, renamed)
             else:
-                self._branch(statement, at + 1, renamed)
+                self.branch(statement, at + 1, renamed)
             return
         then, otherwise = self._inside(), self._inside()
         then.run(branch.body, renamed)
-        otherwise._branch(statement, at + 1, renamed)
+        otherwise.branch(statement, at + 1, renamed)
         for one in merged(condition, then.statements, otherwise.statements, frozenset(self.places)):
             self.add(one)
 

@@ -67,29 +67,36 @@ def _reduced(call: Call) -> Expr:
             return call
     first = args[0].value if isinstance(args[0], Num) else None
     second = args[1].value if len(args) > 1 and isinstance(args[1], Num) else None
-    match function:
-        case "+" if first == 0:
-            return args[1]
-        case "+" | "-" if second == 0:
-            return args[0]
-        case "-" if first == 0:
-            return Call("neg", (args[1],))
-        case "*" if 0 in (first, second):
-            return Num(0.0)
-        case "*" if first == 1:
-            return args[1]
-        case "*" | "/" | "^" if second == 1:
-            return args[0]
-        case "/" if first == 0:
-            return Num(0.0)
-        case "^" if second == 0:
-            return Num(1.0)
-        case "if" if first is not None:
-            return args[1] if first != 0 else args[2]
-        case "and" | "or":
-            return _logic(function, args, first, second)
-        case _:
-            return call
+    if first is None and second is None:
+        return call
+    if function in {"and", "or"}:
+        return _logic(function, args, first, second)
+    if function == "if":
+        return call if first is None else args[1] if first != 0 else args[2]
+    found = _without_unit(function, args, first, second)
+    return call if found is None else found
+
+
+def _without_unit(function: str, args: tuple[Expr, ...], first: float | None, second: float | None) -> Expr | None:
+    """What is left of a sum with 0 or a product with 1 or 0; None if there is none."""
+    known: dict[tuple[str, int, float], Expr] = {
+        ("+", 0, 0.0): args[-1],
+        ("+", 1, 0.0): args[0],
+        ("-", 1, 0.0): args[0],
+        ("-", 0, 0.0): Call("neg", (args[-1],)),
+        ("*", 0, 0.0): Num(0.0),
+        ("*", 1, 0.0): Num(0.0),
+        ("*", 0, 1.0): args[-1],
+        ("*", 1, 1.0): args[0],
+        ("/", 1, 1.0): args[0],
+        ("/", 0, 0.0): Num(0.0),
+        ("^", 1, 1.0): args[0],
+        ("^", 1, 0.0): Num(1.0),
+    }
+    for place, value in ((0, first), (1, second)):
+        if value is not None and (function, place, value) in known:
+            return known[function, place, value]
+    return None
 
 
 def _logic(function: str, args: tuple[Expr, ...], first: float | None, second: float | None) -> Expr:
@@ -143,7 +150,7 @@ def inlined(expr: Expr, values: Mapping[str, Expr], largest: int) -> Expr | None
 
 
 def derivative(expr: Expr, by: str, among: Iterable[str]) -> Expr:
-    """d expr / d by, simplified.
+    """The derivative of a tree by a name, simplified.
 
     Args:
         expr: the tree.
@@ -174,7 +181,9 @@ def _op(function: str, *args: Expr) -> Expr:
     return _reduced(Call(function, args))
 
 
-def _chain(function: str, whole: Expr, args: tuple[tuple[Expr, Expr, bool], ...]) -> Expr:
+def _chain(  # noqa: PLR0911 - one case a function
+    function: str, whole: Expr, args: tuple[tuple[Expr, Expr, bool], ...]
+) -> Expr:
     a, da, _ = args[0]
     b, db, b_reads = args[1] if len(args) > 1 else (Num(0.0), Num(0.0), False)
     match function:

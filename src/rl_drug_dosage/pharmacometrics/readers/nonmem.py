@@ -5,7 +5,7 @@ The text is parsed, never run. `docs/model-readers.md` lists what is read and wh
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from rl_drug_dosage.pharmacometrics.readers._nm_statements import (
     on_first_records,
     within_quantification,
 )
-from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, call, names_in, substituted
+from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import (
     Assign,
     AssignKind,
