@@ -101,17 +101,16 @@ class _Draft:
         if factor == 1.0 and isinstance(expr, Name):
             self.same[expr.name] = key
 
-    def keep(self, name: str, *, plain: bool, shown: bool) -> None:
+    def keep(self, name: str, *, plain: bool) -> None:
         """A value of the file; its key is its own name, unless the engine means something else by it.
 
         Args:
             name: among the steps.
             plain: whether the engine may find it under its own name.
-            shown: whether results should have it under the file's name.
         """
         if name in self.keys:
             return
-        if name in self.same and (not shown or self.same[name] == name.lower()):
+        if name in self.same:
             self.keys[name] = self.same[name]
             return
         taken = name in self.keys.values() or not plain or name.startswith((*PREFIXES, "rate_"))
@@ -186,7 +185,7 @@ class _Maker:
             structure = self.mammillary(known, central)
         for name in self.fixed:
             if self.scales.unit_h == 1.0 or name.lower() not in self.draft.keys.values():
-                self.keep(name, shown=True)
+                self.keep(name)
         if linear and structure is None:
             structure = self.linear(known)
         for (kind, compartment), name in self.steps.properties.items():
@@ -227,10 +226,10 @@ class _Maker:
         )
         return expr if factor == 1.0 else Call("*", (Num(factor), expr))
 
-    def keep(self, name: str, *, shown: bool = False) -> None:
+    def keep(self, name: str) -> None:
         """A value of the file under its own name, where the engine means the same by it."""
         hourly = name not in _ENGINE_OF_TIME or self.scales.unit_h == 1.0
-        self.draft.keep(name, plain=hourly and name != "v1", shown=shown)
+        self.draft.keep(name, plain=hourly and name != "v1")
 
     def name_central(self) -> tuple[str, Expr] | None:
         """The compartment of an output that is a concentration becomes ``central``, and gets its volume ``v1``."""

@@ -44,7 +44,6 @@ from rl_drug_dosage.pkpd import (
 )
 from rl_drug_dosage.pkpd.covariate import RESERVED_TITLES
 from rl_drug_dosage.pkpd.parameter_units import NOT_STATED, fits_name
-from rl_drug_dosage.pkpd.quantities import possible_range
 
 __all__ = ["drug_model"]
 
@@ -278,6 +277,8 @@ class _Bridge:
         said = self.sidecar.covariates.get(written.name, CovariateWords())
         table, called = f"covariates.{_key(written.name)}", written.meaning or written.name
         unit = _units.category(said.unit or written.unit)
+        if not said.unit and written.facts.get("type") == "binary":
+            unit = "0/1"
         typical = written.reference if said.typical is None else said.typical
         column = said.column or written.name
         before = len(self.wanted)
@@ -291,16 +292,16 @@ class _Bridge:
         if typical is None or len(self.wanted) > before:
             return None
         # A name that data files have for something else gives way to that of the column.
-        name = column if written.name.strip().upper() in RESERVED_TITLES else written.name
-        low, high = possible_range(column, name, unit)
+        name = said.name or (column if written.name.strip().upper() in RESERVED_TITLES else written.name)
+        low, high = (0.0, 1.0) if unit == "0/1" else (-math.inf, math.inf)
         where = self._source(written.line)
         if self.sidecar.path is not None and written.name in self.sidecar.covariates:
             where = f"{self.sidecar.path.name}; {where}"
         return Covariate(
             name=name,
             unit=unit,
-            low=(0.0 if unit == "0/1" else low) if said.low is None else said.low,
-            high=(1.0 if unit == "0/1" else high) if said.high is None else said.high,
+            low=low if said.low is None else said.low,
+            high=high if said.high is None else said.high,
             typical=typical,
             source=said.source or where,
             meaning=said.meaning or called,
@@ -314,7 +315,7 @@ class _Bridge:
         file = Path(self.written.path).name
         found = [f"read from {file}, not compared with its publication"]
         fixed = [
-            f"{c.name} = {c.typical:g} {c.unit}".strip()
+            f"{c.name} = {c.typical:g} {c.unit}".removesuffix(" 1").removesuffix(" 0/1")
             for name, c in covariates.items()
             if self.sidecar.covariates.get(name, CovariateWords()).distribution is None
         ]
@@ -330,11 +331,12 @@ class _Bridge:
             said = self.sidecar.outputs.get(output.name, OutputWords())
             residual = residual_of(self.written, self.steps, output, units[i], said.residual, covariates, self._source)
             meaning = said.meaning or output.name
-            found.append(Output(output.name, units[i], residual, parts.values[i], meaning, parts.auc_scale.get(i)))
+            found.append(Output(said.name or output.name, units[i], residual, parts.values[i], meaning, parts.auc_scale.get(i)))
         return tuple(found)
 
     def _target(self, target: Target) -> Target:
-        names = [output.name for output in self.written.outputs]
+        outputs = self.sidecar.outputs
+        names = [outputs.get(o.name, OutputWords()).name or o.name for o in self.written.outputs]
         if target.output not in names:
             file = self.sidecar.path.name if self.sidecar.path else "the sidecar"
             raise ConfigError(f"{file}: a target on {target.output!r}; allowed: {', '.join(names)}; correct it")

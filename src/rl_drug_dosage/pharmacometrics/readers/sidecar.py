@@ -50,9 +50,12 @@ class Units:
 
 @dataclass(frozen=True)
 class CovariateWords:
-    """What a sidecar says of a covariate; the fields of `rl_drug_dosage.pkpd.Covariate`, each of which may be left
-    out."""
+    """What a sidecar says of a covariate; the fields of `rl_drug_dosage.pkpd.Covariate`, each of which may be left out.
 
+    A ``name`` is what scenarios and options call it, if that is not what the model file does.
+    """
+
+    name: str = ""
     unit: str = ""
     low: float | None = None
     high: float | None = None
@@ -70,12 +73,14 @@ class OutputWords:
     """What a sidecar says of an output.
 
     Args:
+        name: what scenarios and options call it, if that is not what the model file does.
         unit: of its values.
         meaning: in words.
         residual: ``"typical"`` takes a residual error that depends on covariates or random effects at its typical
             value; ``"none"`` leaves it out.
     """
 
+    name: str = ""
     unit: str = ""
     meaning: str = ""
     residual: str = ""
