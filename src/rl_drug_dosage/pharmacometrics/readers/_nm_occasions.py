@@ -1,12 +1,14 @@
 """Effects between occasions: a set of effects that SAME ties together, of which a data item chooses one."""
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rl_drug_dosage.pharmacometrics.readers._nm_code import If, Set, Statement
 from rl_drug_dosage.pharmacometrics.readers._nm_statements import compared_with
-from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, names_in
+from rl_drug_dosage.pharmacometrics.readers._nm_trees import key_of
+from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, names_in, substituted
 
 __all__ = ["Occasions", "occasions_of"]
 
@@ -70,18 +72,31 @@ def occasions_of(
     renamed: dict[str, Expr] = {name: Name(chain[0]) for chain in chains if chain[0] in reads for name in chain[1:]}
     later = next((constants for constants, left in live.values() if left and left <= seconds), None)
     column = found[0] if len(found) == 1 else "OCC"
-    same = later is not None and _renamed(flatten(own), renamed) == _renamed(flatten(later), renamed)
+    table: dict[tuple[object, ...], int] = {}
+    same = later is not None and _renamed(flatten(own), renamed, table) == _renamed(flatten(later), renamed, table)
     first = tuple(chain[0] for chain in chains if chain[0] in reads)
     return Occasions(column, renamed, first, own if same else {})
 
 
-def _renamed(statements: Sequence[tuple[str, Expr]], renamed: Mapping[str, Expr]) -> list[tuple[str, frozenset[str]]]:
-    """A short form of the statements in which effects of different occasions are equal."""
-    short = []
+_OF_DOSES = re.compile(r"(?:F|ALAG|D|R|S|A_0_)\d+")
+
+
+def _renamed(
+    statements: Sequence[tuple[str, Expr]], renamed: Mapping[str, Expr], table: dict[tuple[object, ...], int]
+) -> tuple[list[tuple[str, int]], dict[str, int]]:
+    """The statements with effects of all occasions called as those of the first one.
+
+    Constants have been put into what reads them. Only those that say something of doses count by themselves.
+    """
+    found: list[tuple[str, int]] = []
+    constants: dict[str, int] = {}
     for target, expr in statements:
-        names = {getattr(renamed.get(name), "name", name) for name in names_in(expr)}
-        short.append((target, frozenset(names)))
-    return short
+        key = key_of(substituted(expr, renamed), table)
+        if not isinstance(expr, Num):
+            found.append((target, key))
+        elif _OF_DOSES.fullmatch(target):
+            constants[target] = key
+    return found, constants
 
 
 def _choosers(code: Sequence[Statement], used: set[str], columns: frozenset[str]) -> set[str]:
