@@ -47,7 +47,7 @@ __all__ = ["ColumnAgreement", "TableComparison", "compare_with_table"]
 
 _EVENTS = ("ID", "TIME", "AMT", "RATE", "II", "ADDL", "SS", "CMT", "EVID", "MDV")
 _ESTIMATES, _ESTIMATES_OF_LST = 3e-5, 0.01
-"""Relative: what the printed digits of the estimates allow. An .ext has seven, on a logarithmic scale perhaps; a listing
+"""Relative: what the printed digits of the estimates allow. An .ext has seven, perhaps of a logarithm; a listing
 three."""
 _CWRES_TOLERANCE = 0.01
 """Weighted residuals are compared absolutely: they rest on derivatives, which NONMEM takes numerically."""

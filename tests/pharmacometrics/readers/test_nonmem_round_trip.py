@@ -55,7 +55,16 @@ V2 = THETA(4)*EXP(ETA(3))
 S1 = V1"""
     error = "IPRED = F\nY = IPRED*(1+EPS(1)) + EPS(2)"
     names = ("cl", "v1", "q2", "v2", "crcl_on_cl", "dialysis_on_cl", "dialysis_on_v1")
-    return stream("vancomycin", "CRCL WT DIAL", "ADVAN3 TRANS4", pk, error, thetas(drug, *names), block(omega(drug)), sigma(drug, 2))
+    return stream(
+        "vancomycin",
+        "CRCL WT DIAL",
+        "ADVAN3 TRANS4",
+        pk,
+        error,
+        thetas(drug, *names),
+        block(omega(drug)),
+        sigma(drug, 2),
+    )
 
 
 def sigma(drug, count):

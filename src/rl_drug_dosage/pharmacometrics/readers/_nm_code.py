@@ -438,7 +438,7 @@ class _Expression:
             self.at += 3
             return Name(f"{token.text.lower()}_{int(texts[0])}_{int(texts[0])}")
         self.at -= 1
-        self._refuse(f"{token.text}(...) without a row and a column")
+        return self._refuse(f"{token.text}(...) without a row and a column")
 
     def _call(self, token: _Token, level: int) -> Expr:
         self._take("(")
