@@ -19,7 +19,7 @@ from rl_drug_dosage.registry import (
     require_file,
 )
 
-__all__ = ["KINDS", "find_any", "kind_of"]
+__all__ = ["KINDS", "file_of", "find_any", "kind_of"]
 
 KINDS = {"drug": DRUG, "scenario": SCENARIO, "policy": POLICY}
 
@@ -51,6 +51,12 @@ def find_any(reference: str, kind: str = "") -> tuple[Kind, Found[object]]:
     wanted = kind_of(kind) if kind else _kind_of_reference(text)
     found = find(wanted, text)
     return wanted, Found(name, found.value, found.where, found.source) if name else found
+
+
+def file_of(reference: str) -> Path | None:
+    """The file that a reference names; None for a name or a module."""
+    path = Path(label_of(reference)[1])
+    return path if path.is_file() else None
 
 
 def _kind_of_reference(text: str) -> Kind:

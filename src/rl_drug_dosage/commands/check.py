@@ -21,7 +21,7 @@ _BROKEN = 1
 """Exit code if a check fails; errors such as a missing file have another one."""
 
 
-def command(
+def command(  # noqa: PLR0917 - the options of a command line
     reference: Annotated[
         str,
         typer.Argument(
@@ -39,10 +39,23 @@ def command(
     ] = False,
     figure: Annotated[bool, typer.Option(help="Draw the typical patient.")] = True,
     output_dir: Annotated[Path, typer.Option(help="Folder for the figure.")] = Path(),
+    against: Annotated[
+        Path | None,
+        typer.Option(help="NONMEM's table of a run (sdtab): compare PRED, and IPRED and CWRES, with a drug model's."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data of that run, with a header, where the table lacks doses or covariates.")
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Relative tolerance of --against.", show_default="one unit of the last printed digit"),
+    ] = None,
 ) -> None:
     """Check a drug model, a scenario or a policy, and draw a typical patient.
 
     Example: rl-drug-dosage check ./mine.py
+
+    Example: rl-drug-dosage check ./run1.mod --against sdtab1 --data clinic.csv
     """
     from rl_drug_dosage.utils.runtime import configure
 
@@ -59,15 +72,41 @@ def command(
                 f"`rl-drug-dosage check {shlex.quote(reference)} --scenario vancomycin`"
             )
         raise ConfigError(f"{reference} is {what.a_word}; only a policy is checked in a scenario: leave --scenario out")
+    _require_drug(reference, what, against, data, tolerance)
     task = _task(scenario)
     _make_folder(output_dir)
+    agrees = against is None or _compare(found, reference, against, data, tolerance)
     report = _check(what, found, task, "thorough" if thorough else "quick")
     _show(report, found.where)
     if figure and report.ok:
         path = output_dir / f"check-{report.name.replace(' ', '-').replace('/', '-')}.png"
         _draw(what, found, task, path)
         say(path)
-    raise typer.Exit(0 if report.ok else _BROKEN)
+    raise typer.Exit(0 if report.ok and agrees else _BROKEN)
+
+
+def _require_drug(
+    reference: str, kind: "Kind", against: Path | None, data: Path | None, tolerance: float | None
+) -> None:
+    if against is not None and kind.word != "drug":
+        raise ConfigError(f"{reference} is {kind.a_word}; only a drug is compared with a table: leave --against out")
+    if against is None and (data is not None or tolerance is not None):
+        option = "--data" if data is not None else "--tolerance"
+        raise ConfigError(f"{option} belongs to --against: name the table that NONMEM wrote, or leave {option} out")
+
+
+def _compare(found: "Found[Any]", reference: str, against: Path, data: Path | None, tolerance: float | None) -> bool:
+    """Print how the predictions agree with a table; whether they do."""
+    from rl_drug_dosage.checks.reference import file_of
+    from rl_drug_dosage.pharmacometrics.table_check import compare_with_table
+
+    result = compare_with_table(found.value, against, file=file_of(reference), data=data, tolerance=tolerance)
+    say(f"predictions beside {against}", bold=True)
+    for column in result.columns:
+        say(f"  {column}", fg=None if column.ok else "red")
+    for note in result.notes:
+        say(f"  {note}")
+    return result.ok
 
 
 def _trained_for(reference: str, kind: "Kind", found: "Found[Any]") -> str | None:
