@@ -9,8 +9,8 @@ __all__ = ["ode_code_of"]
 _STRUCTURE = re.compile(r"([123])cmt_(iv|oral)")
 
 
-def ode_code_of(structure: str, names: AbstractSet[str]) -> tuple[str, tuple[str, ...]] | str:
-    """The statements of a named structure, and what its compartments hold; a sentence if there is none.
+def ode_code_of(structure: str, names: AbstractSet[str]) -> tuple[str, str]:
+    """The statements of a named structure, or what it lacks; one of them is empty.
 
     Args:
         structure: ``"1cmt_iv"`` to ``"3cmt_oral"``.
@@ -18,19 +18,13 @@ def ode_code_of(structure: str, names: AbstractSet[str]) -> tuple[str, tuple[str
     """
     match = _STRUCTURE.fullmatch(structure)
     if match is None:
-        return f"the structure {structure!r} has no equations" if structure else "no structure is named"
+        return "", f"the structure {structure!r} has no equations" if structure else "no structure is named"
     size, oral = int(match[1]), match[2] == "oral"
-    wanted = [
-        "CL",
-        "V",
-        *(["Q", "V2"] if size > 1 else []),
-        *(["Q2", "V3"] if size > 2 else []),
-        *(["KA"] if oral else []),
-    ]
+    wanted = ["CL", "V", "Q", "V2", "Q2", "V3"][: 2 * size] + (["KA"] if oral else [])
     found = {each: _spelt(each, names) for each in wanted}
     if missing := [each for each in wanted if not found[each]]:
-        return f"{structure} needs {', '.join(missing)}"
-    return "\n".join(_equations(size, oral, found)), (*(["depot"] if oral else []), *("central", "V2", "V3")[:size])
+        return "", f"{structure} needs {', '.join(missing)}"
+    return "\n".join(_equations(size, oral, found)), ""
 
 
 def _spelt(name: str, names: AbstractSet[str]) -> str:
