@@ -89,7 +89,7 @@ class Outputs:
         if ltbs is not None and ltbs.value is True:
             if "prop" in sizes:
                 raise self.parts.wrong(ltbs, "ltbs with a proportional error", "ltbs with ruv.add", "leave one out")
-            sizes = {"exp": size for size in sizes.values()}
+            sizes = {"exp": sizes["add"]} if "add" in sizes else sizes
         match sizes:
             case {"exp": size} if len(sizes) == 1:
                 return WrittenError("lnorm", additive=size)

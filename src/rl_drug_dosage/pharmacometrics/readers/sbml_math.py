@@ -266,8 +266,8 @@ def _of_many(kind: str, args: Sequence[Expr]) -> Expr | None:
     if kind in {"MIN", "MAX"} and args:
         return balanced(kind.lower(), args)
     if kind == "XOR":
-        truths = [call("!=", arg, 0.0) for arg in args] or [Num(0.0)]
-        return call("!=", call("%%", balanced("+", truths), 2.0), 0.0)
+        truths: list[Expr] = [call("!=", arg, 0.0) for arg in args]
+        return call("!=", call("%%", balanced("+", [*truths, Num(0.0)]), 2.0), 0.0)
     return _piecewise(args) if kind == "PIECEWISE" and args else None
 
 
