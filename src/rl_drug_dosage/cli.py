@@ -73,7 +73,7 @@ def main() -> None:
     except typer.TyperException as error:
         _fail(f"{_explain(error)} (see --help)", 2)
     except RlDrugDosageError as error:
-        _fail(str(error), error.exit_code)
+        _fail(str(error.args[0]) if error.below else str(error), error.exit_code, error.below)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except BrokenPipeError:
@@ -104,8 +104,10 @@ def _place(error: BaseException) -> str:
     return f"cannot use {str(error.filename)!r}: {error.strerror or error}; name another file or folder"
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def _fail(message: str, code: int, below: tuple[str, ...] = ()) -> NoReturn:
     # A message quotes what it refuses, which may be a whole file's worth, or hold a terminal's escape sequences.
     line = printable(excerpt(" ".join(message.split()), _LONGEST))
     typer.echo(f"rl-drug-dosage: error: {line}", err=True)
+    for more in below:
+        typer.echo(printable(more), err=True)
     raise SystemExit(code)

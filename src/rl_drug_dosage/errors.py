@@ -48,6 +48,8 @@ class RlDrugDosageError(Exception):
     """Base class of all errors of this package."""
 
     exit_code = 2
+    below: tuple[str, ...] = ()
+    """Lines of a file to write, shown as they are under the message, which is then ``args[0]``."""
 
 
 class ConfigError(RlDrugDosageError):

@@ -116,7 +116,15 @@ class Kind:
         return found
 
 
-DRUG = Kind("drug", "rl_drug_dosage.drugs", "DRUG", "rl_drug_dosage.pkpd.model:DrugModel", "rl_drug_dosage.drugs")
+_READ_DRUG = "rl_drug_dosage.pharmacometrics.readers.files:read_drug"
+DRUG = Kind(
+    "drug",
+    "rl_drug_dosage.drugs",
+    "DRUG",
+    "rl_drug_dosage.pkpd.model:DrugModel",
+    "rl_drug_dosage.drugs",
+    readers=dict.fromkeys((".R", ".r", ".mod", ".ctl", ".json5", ".xml", ".sbml"), _READ_DRUG),
+)
 SCENARIO = Kind(
     "scenario",
     "rl_drug_dosage.scenarios",

@@ -160,6 +160,10 @@ def _random_effects_are_positive_definite(drug: DrugModel) -> Iterable[Finding]:
 @check("dosing")
 def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
     dosing = drug.dosing
+    if not dosing.are_named:
+        came = "no amounts and intervals: the checks give 100 mg every 24 h"
+        yield doubt("dosing", came, "the doses that can be prescribed", "name them, for figures and dose searches")
+        return
     grid = np.asarray(dosing.amounts_mg, float)
     if not np.isfinite(grid).all() or (np.diff(grid) <= 0).any() or grid[0] < 0:
         yield wrong("dosing.amounts_mg", str(dosing.amounts_mg), "finite, ascending, from 0 mg on", "sort them")
@@ -255,7 +259,7 @@ def _outputs_read_what_the_model_holds(drug: DrugModel) -> Iterable[Finding]:
     p = individual_parameters(drug, table, jnp.zeros(len(drug.etas)))
     own = {name: values[0] for name, values in p.items()}
     contents = drug.structure.contents(drug.structure.initial(own))
-    contents |= {name: contents[name] + drug.dosing.usual_dose_mg for name in drug.structure.dosable}
+    contents |= {name: contents[name] + drug.dosing.tried[0] for name in drug.structure.dosable}
     got = [float(output.value(contents, own)) for output in drug.outputs]
     for i, (output, value) in enumerate(zip(drug.outputs, got, strict=True)):
         if not (math.isfinite(value) and value >= 0):

@@ -57,8 +57,8 @@ def typical_course(drug: DrugModel, doses: int = _DOSES, points: int = 12) -> Ty
         doses: number of doses.
         points: number of times per interval.
     """
-    route, interval_h = drug.dosing.routes[0], drug.dosing.intervals_h[0]
-    dose = Dose(0.0, drug.dosing.usual_dose_mg, compartment=route.compartment, duration_h=route.duration_h)
+    route, (dose_mg, interval_h) = drug.dosing.routes[0], drug.dosing.tried
+    dose = Dose(0.0, dose_mg, compartment=route.compartment, duration_h=route.duration_h)
     regimen = make_regimen(every(dose, interval_h, doses), drug.structure)
     table = make_covariates(drug, {c.name: c.typical for c in drug.covariates})
     times = np.linspace(0.0, doses + 2.0, (doses + 2) * points + 1) * interval_h
@@ -139,7 +139,7 @@ def _mass_balance_holds(drug: DrugModel) -> Iterable[Finding]:
     course = typical_course(drug)
     held = course.contents[1][:, _held(drug)].sum(-1)
     lost = float(course.parameters["cl"]) * course.area[1]
-    route, interval_h = drug.dosing.routes[0], drug.dosing.intervals_h[0]
+    route, interval_h = drug.dosing.routes[0], drug.dosing.tried[1]
     lag_h = float(course.parameters.get(f"lag_{route.compartment}", 0.0))
     last_in_h = (
         (_DOSES - 1) * interval_h
@@ -206,8 +206,9 @@ def _closed_form_and_ode_agree(drug: DrugModel) -> Iterable[Finding]:
         return {name: slope[i] for i, name in enumerate(names)}
 
     ode = OdeSystem(states=names, rhs=rhs, required=structure.parameters, doses_into=structure.dosable)
-    start = drug.dosing.usual_dose_mg * jnp.eye(len(names))
-    after_h = drug.dosing.intervals_h[0] * jnp.asarray([0.02, 0.2, 1.0])
+    dose_mg, interval_h = drug.dosing.tried
+    start = dose_mg * jnp.eye(len(names))
+    after_h = interval_h * jnp.asarray([0.02, 0.2, 1.0])
 
     def moved(system: Any) -> np.ndarray:
         def move(x: Array, dt_h: Array) -> Array:
@@ -217,7 +218,7 @@ def _closed_form_and_ode_agree(drug: DrugModel) -> Iterable[Finding]:
         return np.asarray(jax.jit(jax.vmap(jax.vmap(move, in_axes=(None, 0)), in_axes=(0, None)))(start, after_h))
 
     exact, integrated = moved(structure), moved(ode)
-    scale = np.maximum(np.abs(integrated).max(axis=(0, 1)), drug.dosing.usual_dose_mg * 1e-6)
+    scale = np.maximum(np.abs(integrated).max(axis=(0, 1)), dose_mg * 1e-6)
     gap = np.abs(exact - integrated).max(axis=(0, 1)) / scale
     for i, name in enumerate(names):
         if not gap[i] < _TOLERANCE:

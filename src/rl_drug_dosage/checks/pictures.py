@@ -83,12 +83,12 @@ def _finish(axes: Sequence[Any]) -> None:
 def draw_drug(drug: DrugModel) -> Any:
     """Draw the typical patient at the usual dose: every output over time, every target on an axis of its quantity."""
     course = typical_course(drug, _DOSES, 24)
-    interval_h, route = drug.dosing.intervals_h[0], drug.dosing.routes[0]
+    (dose_mg, interval_h), route = drug.dosing.tried, drug.dosing.routes[0]
     areas = [t for t in drug.targets if t.metric in _AREAS]
     scale, unit = _time(course.time_h[-1])
     title = (
         f"{drug.name}: the typical patient, without random effects and residual error\n"
-        f"{_DOSES} doses of {drug.dosing.usual_dose_mg:g} mg every {interval_h:.4g} h ({route.name})"
+        f"{_DOSES} doses of {dose_mg:g} mg every {interval_h:.4g} h ({route.name})"
     )
     figure, axes = _figure(title, len(drug.outputs) + len(areas))
     for i, (output, ax) in enumerate(zip(drug.outputs, axes, strict=False)):

@@ -21,7 +21,7 @@ from rl_drug_dosage.clinic.scenario_faults import reward_fault
 from rl_drug_dosage.clinic.timetable import Answer, amount_of, choice_of, timetable
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, draw_patient
-from rl_drug_dosage.pkpd.residual import variance
+from rl_drug_dosage.pkpd.residual import variance, with_error
 
 __all__ = ["Turn", "VirtualPatient", "admit", "chart", "treat"]
 
@@ -177,7 +177,7 @@ def _measured(scenario: Scenario, model: DrugModel, value: Array, scale: Array, 
     residual = scenario.monitoring.error or model.outputs[model.output_index(scenario.monitoring.output)].residual
     assert residual is not None, f"{scenario.title}: monitoring needs an error, its model publishes none"
     shift = scale * jnp.sqrt(variance(residual, value)) * noise
-    return value * jnp.exp(shift) if residual.kind == "lognormal" else value + shift
+    return with_error(residual, value, shift)
 
 
 def chart(scenario: Scenario, course: VirtualPatient, k: Int[Array, ""]) -> Record:

@@ -173,17 +173,15 @@ class _File:
     def models(self, table: Mapping[str, Any]) -> tuple[Any, ...]:
         """The drug models: names, and those of files as values."""
         if ("drug" in table) == ("drugs" in table):
-            self.tables.refuse("give drug, a name or a .py file beside this one, or drugs, a list of them")
+            self.tables.refuse("give drug, a name or a file beside this one, or drugs, a list of them")
         key = "drug" if "drug" in table else "drugs"
         named = self.tables.value(TOP[key], table[key], "the top level", key)
         found: list[Any] = []
         for text in [named] if key == "drug" else named:
             if is_file_reference(DRUG, text):
-                if not text.endswith(".py"):
-                    self.tables.refuse(f"{key} {text!r}: a drug is a name or a .py file beside this one")
                 found.append(load_drug(self.beside(text, key)))
             elif ":" in text:
-                self.tables.refuse(f"{key} {text!r}: a file may not name modules; give a name or a .py file beside it")
+                self.tables.refuse(f"{key} {text!r}: a file may not name modules; give a name or a file beside it")
             else:
                 found.append(load_drug(text).name)
         if not found:
@@ -221,7 +219,7 @@ class _File:
             "unit": "mg",
             "source": options.source,
         }
-        if table.get("unit", "mg") == "mg":
+        if table.get("unit", "mg") == "mg" and options.are_named:
             defaults |= {"amounts": options.amounts_mg, "usual": options.usual_dose_mg}
         if isinstance(table.get("amounts"), dict):
             table["amounts"] = self.grid(table["amounts"])

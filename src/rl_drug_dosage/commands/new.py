@@ -102,6 +102,8 @@ def _proposed(model: "DrugModel") -> dict[str, str]:
     measured = [output for output in model.outputs if output.residual is not None]
     if not measured:
         raise ConfigError(f"{model.name} publishes no residual error, so levels cannot be simulated: use another one")
+    if not model.dosing.are_named:
+        raise ConfigError(f"{model.name} names no doses and intervals: use another one, or add them to its file")
     output, route = measured[0], model.dosing.routes[0]
     interval_h = model.dosing.intervals_h[0]
     usable = [t for t in model.targets if t.output == output.name and t.metric not in {"average", "time_above"}]

@@ -46,6 +46,8 @@ _ERRORS = {
     "combined1": "sd = a + b f",
     "combined2": "variance = a^2 + (b f)^2",
     "lognormal": "ln y ~ N(ln f, b^2)",
+    "power": "sd = b f^c",
+    "logit": "logit y ~ N(logit f, a^2)",
 }
 _METRICS = {
     "trough": "trough of an interval",
@@ -136,7 +138,7 @@ def _params(model: DrugModel) -> Iterable[tuple[str, Param]]:
         yield f"{c.first} with {c.second}", c.size
     for output in model.outputs:
         if output.residual is not None:
-            named = (("additive", output.residual.additive), ("proportional", output.residual.proportional))
+            named = tuple((part, getattr(output.residual, part)) for part in ("additive", "proportional", "power"))
             yield from ((f"{kind} error of {output.name}", param) for kind, param in named if param is not None)
 
 
@@ -212,8 +214,14 @@ def _outputs(model: DrugModel) -> Section:
     def error(output: Output) -> str:
         if output.residual is None:
             return "none published"
-        parts = [_ERRORS[output.residual.kind]]
-        for letter, param in (("a", output.residual.additive), ("b", output.residual.proportional)):
+        residual = output.residual
+        said = _ERRORS[residual.kind]
+        if residual.power is not None and residual.kind != "power":
+            said = said.replace("b f", "b f^c")
+        if residual.kind == "logit":
+            said += f" between {_number(residual.low)} and {_number(residual.high)}"
+        parts = [said]
+        for letter, param in (("a", residual.additive), ("b", residual.proportional), ("c", residual.power)):
             if param is not None:
                 parts.append(f"{letter} = {_with_unit(param)} ({param.meaning}; {_cited(param)})")
         return "; ".join(parts)
@@ -230,6 +238,10 @@ def _targets(model: DrugModel) -> Section:
 def _dosing(model: DrugModel) -> Section:
     dosing = model.dosing
     amounts = dosing.amounts_mg
+    rows = tuple((r.name, r.compartment, f"{r.duration_h:.6g}" if r.duration_h else "bolus") for r in dosing.routes)
+    columns = ("route", "into", "duration (h)")
+    if not dosing.are_named:
+        return Section("Dosing", (f"Amounts and intervals: none named. Source: {dosing.source}",), columns, rows)
     steps = {round(b - a, 9) for a, b in itertools.pairwise(amounts)}
     step = f" in steps of {_number(min(steps))}" if len(steps) == 1 else f", {len(amounts)} amounts"
     lines = (
@@ -237,8 +249,7 @@ def _dosing(model: DrugModel) -> Section:
         f"Intervals: {', '.join(f'{interval:.6g}' for interval in dosing.intervals_h)} h (the first is the default)",
         f"Source: {dosing.source}",
     )
-    rows = tuple((r.name, r.compartment, f"{r.duration_h:.6g}" if r.duration_h else "bolus") for r in dosing.routes)
-    return Section("Dosing", lines, columns=("route", "into", "duration (h)"), rows=rows)
+    return Section("Dosing", lines, columns=columns, rows=rows)
 
 
 def markdown(page: Page) -> str:

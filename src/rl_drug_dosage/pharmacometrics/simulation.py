@@ -194,7 +194,9 @@ def courses(plan: Plan, seed: int, count: int) -> Iterator[Chunk]:
         who = [f"patient {number + 1}" for number in block]
         check_parameters(plan.model, {k: np.asarray(v)[:n] for k, v in look(patients).items()}, given, who)
         predicted, measured, area = (np.asarray(a)[:n] for a in run(patients, draw_keys(block.start)))
-        finite = [np.isfinite(a).reshape(n, -1).all(axis=1) for a in (predicted, measured, area)]
+        # A model without an AUC has none to be finite.
+        needed = (predicted, measured, *([area] if any(o.auc_scale is not None for o in plan.model.outputs) else []))
+        finite = [np.isfinite(a).reshape(n, -1).all(axis=1) for a in needed]
         bad = np.flatnonzero(~np.logical_and.reduce(finite))
         if bad.size:
             raise SolverError(

@@ -92,6 +92,9 @@ def make_plan(model: DrugModel, options: SimulationOptions) -> Plan:
         ConfigError: a number, a name or a combination that is not allowed.
     """
     route = _find_route(model, options.route)
+    for option, value in (("--dose", options.dose_mg), ("--interval", options.interval_h)):
+        if value is None and not model.dosing.are_named:
+            raise ConfigError(f"{option} is missing, and {model.name} names no doses: give {option}, or its [dosing]")
     interval = model.dosing.intervals_h[0] if options.interval_h is None else options.interval_h
     usual = min(max(168.0, 3 * interval), 1000 * interval)
     course = Treatment(

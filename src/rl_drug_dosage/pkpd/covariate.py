@@ -13,7 +13,7 @@ from rl_drug_dosage.pkpd.quantities import fits_quantity, missing_code, possible
 from rl_drug_dosage.utils.frozen import FrozenMapping
 from rl_drug_dosage.utils.typed_fields import typed_fields
 
-__all__ = ["Covariate", "plain_number"]
+__all__ = ["RESERVED_TITLES", "Covariate", "plain_number"]
 
 _CODES = frozenset({"0/1", "code", "count"})
 """Units of categories."""

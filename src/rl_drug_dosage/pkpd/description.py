@@ -34,7 +34,7 @@ type Values = Mapping[str, Array]
 
 EtaKind = Literal["var", "sd", "cv_exact", "cv_approx"]
 EtaForm = Literal["lognormal", "proportional", "additive", "logit"]
-ResidualKind = Literal["additive", "proportional", "combined1", "combined2", "lognormal"]
+ResidualKind = Literal["additive", "proportional", "combined1", "combined2", "lognormal", "power", "logit"]
 Metric = Literal["trough", "peak", "nadir", "average", "auc24", "auc_total", "value", "time_above"]
 """Summary of an output over one dosing interval, on which a target is defined.
 
@@ -113,17 +113,31 @@ class Residual:
     """Residual error of one output, with f the prediction in the output's unit.
 
     ``additive`` sd = a; ``proportional`` sd = b f; ``combined1`` sd = a + b f; ``combined2`` var = a^2 + b^2 f^2;
-    ``lognormal`` ln y ~ N(ln f, b^2). ``additive`` and ``proportional`` are standard deviations; the latter may be
-    in %.
+    ``lognormal`` ln y ~ N(ln f, b^2); ``power`` sd = b f^c; ``logit`` logit y ~ N(logit f, a^2), where the logit is
+    that of the place between ``low`` and ``high``. ``additive`` and ``proportional`` are standard deviations; the
+    latter may be in %. With a ``power`` c, the two combined errors have f^c in place of f.
     """
 
     kind: ResidualKind
     additive: Param | None = None
     proportional: Param | None = None
+    power: Param | None = None
+    low: float = 0.0
+    high: float = 1.0
 
     def __post_init__(self) -> None:
-        needs_a = self.kind in {"additive", "combined1", "combined2"}
-        needs_b = self.kind != "additive"
+        needs_a = self.kind in {"additive", "combined1", "combined2", "logit"}
+        needs_b = self.kind not in {"additive", "logit"}
+        if (self.power is None) if self.kind == "power" else (self.power is not None and not (needs_a and needs_b)):
+            raise DrugModelError(
+                f"residual error {self.kind!r} came with power={self.power is not None}; allowed: a power for 'power', "
+                "'combined1' and 'combined2'; correct it"
+            )
+        if not self.low < self.high:
+            raise DrugModelError(
+                f"residual error {self.kind!r}: low is {self.low:g}, and high is {self.high:g}; allowed: low below "
+                "high; correct them"
+            )
         if needs_a != (self.additive is not None) or needs_b != (self.proportional is not None):
             raise DrugModelError(
                 f"residual error {self.kind!r} came with additive={self.additive is not None}, "
@@ -140,6 +154,11 @@ class Residual:
     def a(self) -> float:
         """The additive standard deviation, in the output's unit."""
         return 0.0 if self.additive is None else self.additive.value
+
+    @property
+    def c(self) -> float:
+        """The power of the prediction, 1 where none is given."""
+        return 1.0 if self.power is None else self.power.value
 
     @property
     def b(self) -> float:
@@ -237,9 +256,10 @@ class DosingOptions:
 
     Args:
         routes: routes of administration; the first is the default.
-        amounts_mg: the allowed amounts, ascending (usually ``tuple(range(250, 3001, 250))``).
+        amounts_mg: the allowed amounts, ascending (usually ``tuple(range(250, 3001, 250))``). Empty, together with
+            ``intervals_h``: the source of the model names no doses.
         intervals_h: the allowed dosing intervals; the first is the default.
-        usual_dose_mg: label dose of the typical patient, used by figures and as a fallback.
+        usual_dose_mg: label dose of the typical patient, used by figures and as a fallback; 0 where none is named.
         source: where the dose grid comes from.
     """
 
@@ -248,3 +268,13 @@ class DosingOptions:
     intervals_h: tuple[float, ...]
     usual_dose_mg: float
     source: str
+
+    @property
+    def are_named(self) -> bool:
+        """Whether there are doses and intervals to choose from."""
+        return bool(self.amounts_mg)
+
+    @property
+    def tried(self) -> tuple[float, float]:
+        """A dose in mg and an interval in h for checks and figures: round numbers, no dosage, where none is named."""
+        return (self.usual_dose_mg, self.intervals_h[0]) if self.are_named else (100.0, 24.0)

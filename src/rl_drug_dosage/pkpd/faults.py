@@ -132,10 +132,15 @@ def residual_faults(at: str, residual: Residual, unit: str) -> Iterator[Fault]:
         unit: of the output that it belongs to.
     """
     additive, proportional = residual.additive, residual.proportional
-    if additive is not None and not same_unit(additive.unit, unit):
+    if additive is not None and residual.kind == "logit":
+        if additive.unit != "1":
+            yield Fault(f"{at}.additive.unit is {additive.unit!r}", "1, of a logit", "correct it")
+    elif additive is not None and not same_unit(additive.unit, unit):
         came = f"{at}.additive.unit is {additive.unit!r}"
         yield Fault(came, f"{unit}, the output's", "convert the error to the output's unit")
-    if proportional is not None and proportional.unit not in {"%", "CV%", "1"}:
+    if residual.power is not None and residual.power.unit != "1":
+        yield Fault(f"{at}.power.unit is {residual.power.unit!r}", "1", "correct it")
+    if proportional is not None and residual.power is None and proportional.unit not in {"%", "CV%", "1"}:
         yield Fault(f"{at}.proportional.unit is {proportional.unit!r}", "%, 1", "correct it")
 
 
@@ -159,6 +164,7 @@ def _targets(model: "DrugModel") -> Iterator[Fault]:
 
 def _dosing(model: "DrugModel") -> Iterator[Fault]:
     dosing = model.dosing
+    unnamed = not dosing.amounts_mg and not dosing.intervals_h and dosing.usual_dose_mg == 0
     for i, route in enumerate(dosing.routes):
         at = f"dosing.routes[{i}]"
         if route.compartment not in model.structure.dosable:
@@ -170,8 +176,10 @@ def _dosing(model: "DrugModel") -> Iterator[Fault]:
         if not 0 < interval_h < math.inf:
             yield Fault(f"dosing.intervals_h[{i}] is {interval_h}", "a time above 0 h", "correct it")
     for place, part in {"routes": dosing.routes, "intervals_h": dosing.intervals_h}.items():
-        if not part:
+        if not part and not (unnamed and place == "intervals_h"):
             yield Fault(f"dosing.{place} is empty", "at least one", "add it")
+    if unnamed:
+        return
     grid = dosing.amounts_mg
     if not grid or list(grid) != sorted(set(grid)) or not 0 <= grid[0] <= grid[-1] < math.inf:
         yield Fault(f"dosing.amounts_mg is {grid}", "ascending amounts from 0 mg on", "sort it")
@@ -239,7 +247,7 @@ def _etas(model: "DrugModel", typical: Values) -> Iterator[Fault]:
 
 def _evaluated(model: "DrugModel", p: Values) -> Iterator[Fault]:
     """With the usual dose in every compartment that can be dosed."""
-    structure, dose_mg = model.structure, model.dosing.usual_dose_mg
+    structure, dose_mg = model.structure, model.dosing.tried[0]
     fault, missing = answer_of(
         "structure", structure.fault, {"parameters": p, "given_mg": dose_mg}, [*structure.compartments, *p]
     )

@@ -188,7 +188,7 @@ class LinearSystem(Structure):
     """dx/dt = A(p) x + infusions for any matrix, by matrix exponential (Pade with scaling and squaring).
 
     Args:
-        names: compartment names; one must be ``central``.
+        names: compartment names; AUCs are those of ``central``, and not a number without one.
         matrix: individual parameters -> A, 1/h, [n, n].
         required: names of the parameters it reads, with ``v1`` if AUCs are needed.
     """
@@ -251,9 +251,9 @@ class LinearSystem(Structure):
         n = len(self.names)
         rate = jnp.zeros(n) if rate_mg_per_h is None else rate_mg_per_h
         augmented = jnp.zeros((n + 2, n + 2)).at[:n, :n].set(matrix).at[:n, n].set(rate)
-        if auc:
+        if auc and "central" in self.names:
             augmented = augmented.at[n + 1, self.names.index("central")].set(1.0 / v1)
         end = jax.scipy.linalg.expm(augmented * dt_h, max_squarings=_SQUARINGS) @ jnp.concatenate(
             [x, jnp.ones(1), jnp.zeros(1)]
         )
-        return end[:n], end[n + 1]
+        return end[:n], jnp.full((), jnp.nan) if auc and "central" not in self.names else end[n + 1]

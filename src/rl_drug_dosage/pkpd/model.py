@@ -147,7 +147,7 @@ class DrugModel(ByValue):
         for group in ("etas", "occasion_etas", "correlations", "occasion_correlations"):
             yield from ((f"{group}[{i}].size", each.size) for i, each in enumerate(getattr(self, group)))
         for i, output in enumerate(self.outputs):
-            for part in ("additive", "proportional") if output.residual else ():
+            for part in ("additive", "proportional", "power") if output.residual else ():
                 if (p := getattr(output.residual, part)) is not None:
                     yield f"outputs[{i}].residual.{part}", p
 

@@ -5,8 +5,10 @@ import re
 
 from rl_drug_dosage.pkpd.units import parts_of
 
-__all__ = ["POSITIVE", "PREFIXES", "RESERVED", "engine_factor", "fits_name", "parameter_unit"]
+__all__ = ["NOT_STATED", "POSITIVE", "PREFIXES", "RESERVED", "engine_factor", "fits_name", "parameter_unit"]
 
+NOT_STATED = "not stated"
+"""The unit of a number whose file does not say it."""
 RESERVED = {"cl": "L/h", "v1": "L", "q2": "L/h", "v2": "L", "q3": "L/h", "v3": "L", "ka": "1/h", "ke0": "1/h"}
 """Names that the engine reads, with its units."""
 POSITIVE = frozenset(name for name in RESERVED if not name.startswith("q"))
@@ -39,7 +41,7 @@ def parameter_unit(name: str) -> str:
 
 def fits_name(name: str, unit: str) -> str:
     """The unit implied by a parameter's name, if the parameter has another one; otherwise empty."""
-    if "_on_" in name or unit == "1":
+    if "_on_" in name or unit in {"1", NOT_STATED}:
         return ""
     for names, units, words in _ASKED:
         if re.fullmatch(rf"{names}(?:_.+)?", name):

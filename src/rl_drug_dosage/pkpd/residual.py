@@ -4,7 +4,9 @@ Each level contributes -2 log likelihood without the constant ln 2 pi, as in NON
 
     observed            ln v + (y - f)^2 / v                          v = variance of the residual error at f
     log-normal          ln b^2 + (ln y - ln f)^2 / b^2
-    below the limit L   -2 ln Phi((L - f) / sqrt v)                   Beal 2001, method M3 (log-normal: ln L, ln f)
+    logit               ln a^2 + (logit y - logit f)^2 / a^2
+    below the limit L   -2 ln Phi((L - f) / sqrt v)                   Beal 2001, method M3 (log-normal: ln L, ln f;
+                                                                      logit: logit L, logit f)
 """
 
 import itertools
@@ -32,6 +34,7 @@ __all__ = [
     "residual_moments",
     "stack_levels",
     "variance",
+    "with_error",
 ]
 
 
@@ -69,6 +72,11 @@ def _checked(model: DrugModel, where: str, time_h: float, read: float | None, na
         raise ObservationError(f"{where} is {read}: give a finite time and a finite level >= 0")
     if read == 0 and residual.kind == "lognormal":
         raise ObservationError(f"{where} is 0 under a log-normal error: report it as below its limit")
+    if residual.kind == "logit" and not residual.low < read < residual.high:
+        raise ObservationError(
+            f"{where} is {read:g} under a logit error, whose levels lie between {residual.low:g} and "
+            f"{residual.high:g}: give such a level, or report it as beyond its limit"
+        )
     return float(read)
 
 
@@ -193,11 +201,38 @@ def variance(residual: Residual, f: Array) -> Array:
         case "proportional":
             return (b * f) ** 2
         case "combined1":
-            return (a + b * f) ** 2
+            return (a + b * _powered(residual, f)) ** 2
         case "combined2":
-            return a * a + (b * f) ** 2
+            return a * a + (b * _powered(residual, f)) ** 2
         case "lognormal":
             return jnp.full_like(f, b * b)
+        case "power":
+            return (b * _powered(residual, f)) ** 2
+        case "logit":
+            return jnp.full_like(f, a * a)
+
+
+def _powered(residual: Residual, f: Array) -> Array:
+    """f^c, with a slope that is finite where f is 0."""
+    return f if residual.power is None else jnp.where(f > 0, jnp.power(jnp.where(f > 0, f, 1.0), residual.c), 0.0)
+
+
+def _logit(residual: Residual, value: Array) -> Array:
+    """Of the place between low and high, which ends a little inside them."""
+    place = (value - residual.low) / (residual.high - residual.low)
+    edge = jnp.finfo(place.dtype).eps
+    inside = jnp.clip(place, edge, 1.0 - edge)
+    return jnp.log(inside) - jnp.log1p(-inside)
+
+
+def with_error(residual: Residual, f: Array, shift: Array) -> Array:
+    """A measurement: the prediction, shifted on the scale on which the error is normal."""
+    if residual.kind == "lognormal":
+        return f * jnp.exp(shift)
+    if residual.kind == "logit":
+        place = jax.nn.sigmoid(_logit(residual, f) + shift)
+        return residual.low + (residual.high - residual.low) * place
+    return f + shift
 
 
 _SMALLEST = 1e-12
@@ -221,6 +256,11 @@ def normal_moments(
     if residual.kind == "lognormal":
         error = jnp.log(jnp.maximum(f, _SMALLEST)) - jnp.log(jnp.maximum(y, _SMALLEST))
         return error, jnp.log(variance(residual, f)), (f <= _SMALLEST) & (y > _SMALLEST)
+    if residual.kind == "logit":
+        error = _logit(residual, f) - _logit(residual, y)
+        # At an edge the clipped logit has no slope.
+        outside = (f <= residual.low) | (f >= residual.high)
+        return error, jnp.log(variance(residual, f)), outside & (f != y)
     if residual.kind == "additive" or residual.a > 0:
         return f - y, jnp.log(variance(residual, f)), jnp.zeros(f.shape, bool)
     # The square of a residual has to stay finite too, so that 0 begins somewhat above the smallest number.
@@ -265,6 +305,6 @@ def add_residual(model: DrugModel, f: Float[Array, "... output"], key: PRNGKeyAr
         column = f[..., i]
         if each.residual is not None:
             shift = jnp.sqrt(variance(each.residual, column)) * noise[..., i]
-            column = column * jnp.exp(shift) if each.residual.kind == "lognormal" else column + shift
+            column = with_error(each.residual, column, shift)
         columns.append(column)
     return jnp.stack(columns, axis=-1)

@@ -25,6 +25,7 @@ __all__ = [
     "Num",
     "call",
     "evaluate",
+    "folded",
     "names_in",
     "substituted",
     "to_python",
@@ -236,3 +237,7 @@ def _folded(expr: Expr, leaf: Callable[[Any], Any], join: Callable[[Call, Any], 
             waiting.append((part, True))
             waiting += ((arg, False) for arg in reversed(part.args))
     return done[0]
+
+
+folded = _folded
+"""A tree computed from its leaves up, without recursion: ``leaf(part)`` of a number or name, ``join(call, values)``."""

@@ -163,9 +163,11 @@ def choose_regimen(
         dosing: the allowed amounts and intervals, and the route (its first); None means the model's own.
 
     Raises:
-        RegimenError: an interval that does not divide the horizon.
+        RegimenError: an interval that does not divide the horizon; no doses to choose from.
     """
     dosing = model.dosing if dosing is None else dosing
+    if not dosing.are_named:
+        raise RegimenError(f"{model.name} names no doses to choose from: give `dosing`")
     amounts, intervals, way = dosing.amounts_mg, dosing.intervals_h, dosing.routes[0]
     end_h = start_h + horizon_h
     regimens, windows = [], []
