@@ -205,7 +205,11 @@ def _whole(steps: Sequence[Step], whole: frozenset[str], *, deep: bool) -> froze
 
 
 def _form(
-    expander: _Expander, first: Sequence[str], central: str, others: Sequence[str], rows: Mapping[str, Mapping[str, Expr]]
+    expander: _Expander,
+    first: Sequence[str],
+    central: str,
+    others: Sequence[str],
+    rows: Mapping[str, Mapping[str, Expr]],
 ) -> tuple[_Terms, _Terms | None, list[tuple[_Terms, _Terms]]] | None:
     """Rates of elimination, of absorption, and to and from each peripheral compartment."""
     every = (*first, central, *others)

@@ -178,7 +178,9 @@ class _Maker:
         moving = self.steps.needed(self.outputs, moving=True)
         clock = any(TIME in names_in(step.expr) for step in moving)
         rows = {c: self.forms.of(Name(name)) for c, name in self.slopes.items()}
-        linear = not self.starts and not clock and all(row is not None and row.constant == _NOTHING for row in rows.values())
+        linear = (
+            not self.starts and not clock and all(row is not None and row.constant == _NOTHING for row in rows.values())
+        )
         central = self.name_central()
         structure: Structure | None = None
         if linear:
@@ -419,4 +421,3 @@ class _Maker:
 
 def _scaled(expr: Expr, factor: float) -> Expr:
     return expr if factor == 1.0 else Call("*", (Num(factor), expr))
-

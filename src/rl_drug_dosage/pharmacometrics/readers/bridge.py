@@ -364,4 +364,3 @@ def _scaled_to_one(matrix: np.ndarray) -> np.ndarray:
 def _key(name: str) -> str:
     """A name as a TOML key."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
-

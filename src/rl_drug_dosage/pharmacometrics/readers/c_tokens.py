@@ -69,7 +69,6 @@ class Tokens:
 
 def _tokens(path: str, code: str, lines: Sequence[Place]) -> Iterator[Token]:
     at, row, begin, count = 0, 0, 0, 0
-    place = lines[0]
     while at < len(code):
         place = Place(lines[row].line, lines[row].column + at - begin)
         match = _TOKEN.match(code, at)
@@ -85,4 +84,4 @@ def _tokens(path: str, code: str, lines: Sequence[Place]) -> Iterator[Token]:
         if breaks:
             row, begin = row + breaks, match.start() + match.group().rfind("\n") + 1
         at = match.end()
-    yield Token("end", "", place)
+    yield Token("end", "", Place(lines[row].line, lines[row].column + at - begin))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from rl_drug_dosage.pharmacometrics.readers.c_code import read_code
 from rl_drug_dosage.pharmacometrics.readers.c_expressions import Rules
-from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Num, call, names_in
+from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, call, names_in, walk
 from rl_drug_dosage.pharmacometrics.readers.json5_text import Node
 from rl_drug_dosage.pharmacometrics.readers.pkpdsim_structures import ode_code_of
 from rl_drug_dosage.pharmacometrics.readers.pkpdsim_values import Parts
@@ -193,3 +193,19 @@ class Statements:
             if name not in derived:
                 supported = f"one for each of {len(self.contents)} compartments"
                 raise self.parts.wrong(self.parts.at("n_comp"), f"no dAdt[{i}]", supported, "add it")
+        self.check_start(statements)
+
+    def check_start(self, statements: list[Assign]) -> None:
+        """A content that something is divided by needs an initial state; PKPDsim's users give it as ``A_init``."""
+        filled = {each.target for each in statements if each.kind == "start"}
+        for each in statements:
+            for part in walk(each.expr):
+                if not isinstance(part, Call) or part.function != "/" or not isinstance(part.args[1], Name):
+                    continue
+                name = part.args[1].name
+                if name in self.contents and name not in filled:
+                    number = self.contents.index(name)
+                    came = f"a division by A[{number}], which starts at 0"
+                    remedy = f'add it to the file: state_init: "A[{number}] = ...", what `A_init` is in PKPDsim'
+                    supported = "a state_init for such a compartment"
+                    raise refused(self.parts.path, Place(each.line, 1), came, supported, remedy)
