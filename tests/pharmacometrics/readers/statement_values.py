@@ -1,16 +1,13 @@
-"""Shared by the tests of the readers: what a written model computes, statement by statement."""
+"""What a written model computes, statement by statement; shared by the tests of several readers."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import jax
-import numpy as np
-import pytest
 
 from rl_drug_dosage.pharmacometrics.readers.expressions import evaluate
 from rl_drug_dosage.pharmacometrics.readers.written import WrittenModel
 
-REFERENCE = Path(__file__).parents[2] / "reference"
+__all__ = ["computed"]
 
 
 def computed(written: WrittenModel, inputs: Mapping[str, float]) -> dict[tuple[str, str], float]:
@@ -31,8 +28,3 @@ def computed(written: WrittenModel, inputs: Mapping[str, float]) -> dict[tuple[s
         for output in written.outputs:
             found[output.name, "output"] = float(evaluate(output.expr, values))
     return found
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(7)
