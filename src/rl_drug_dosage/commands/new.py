@@ -25,11 +25,11 @@ def command(
     name: Annotated[str, typer.Argument(help="Name of the object and of the file.", metavar="NAME")],
     folder: Annotated[Path, typer.Option("--dir", help="Folder for the file.")] = Path(),
     ode: Annotated[bool, typer.Option("--ode", help="A drug as differential equations.")] = False,
-    short: Annotated[bool, typer.Option("--short", help="A drug in the short form, for models of your own.")] = False,
     drug: Annotated[
         str,
         typer.Option(help="Drug model of a scenario: a name, or a .py file in the folder.", show_default=_DEFAULT_DRUG),
     ] = "",
+    short: Annotated[bool, typer.Option("--short", help="A drug in the short form, for models of your own.")] = False,
 ) -> None:
     """Write a commented starting file for a drug, scenario or policy of your own. It runs as it is.
 
