@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rl_drug_dosage.envs.functional import Env
     from rl_drug_dosage.explain.explanation import Explanation
     from rl_drug_dosage.pharmacometrics.estimation import Estimation, PosteriorKind
+    from rl_drug_dosage.pharmacometrics.readers.importing import ImportedModel
     from rl_drug_dosage.pharmacometrics.simulation import Simulation
     from rl_drug_dosage.pkpd.model import DrugModel
     from rl_drug_dosage.pkpd.nonmem_data import Interpolation
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from rl_drug_dosage.trials.benchmark import Benchmark
     from rl_drug_dosage.utils.progress import Progress
 
-__all__ = ["benchmark", "estimate", "evaluate", "explain", "own_model", "simulate", "train"]
+__all__ = ["benchmark", "estimate", "evaluate", "explain", "import_model", "own_model", "simulate", "train"]
 
 
 @checked
@@ -474,6 +475,25 @@ def own_model(
         targets=targets or {},
         source=source,
     ).model()
+
+
+@checked
+def import_model(file: str | Path, out: str | Path | None = None) -> ImportedModel:
+    """Read a model that somebody else wrote (rxode2, nlmixr2, NONMEM, PKPDsim, SBML); write it as a drug file.
+
+    Nothing in the file is run. What it does not say is read from NAME.toml beside it.
+
+    Args:
+        file: the model file.
+        out: the Python file to write; None: nothing is written.
+
+    Raises:
+        RlDrugDosageError: the file cannot be read, or the drug file not written; a one-line message says why.
+    """
+    configure("cpu")
+    from rl_drug_dosage.pharmacometrics.readers.importing import import_model as run
+
+    return run(Path(file), _folder(out))
 
 
 def _folder(given: str | Path | None) -> Path | None:

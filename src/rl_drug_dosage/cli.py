@@ -63,7 +63,8 @@ def _told[**P, R](command: Callable[P, R]) -> Callable[P, R]:
 
 for _name in registry.modules("rl_drug_dosage.commands"):
     _module = importlib.import_module(f"rl_drug_dosage.commands.{_name}")
-    app.command(registry.public_name(_name))(_told(_module.command))
+    # A module cannot be called `import`.
+    app.command(registry.public_name(_name.rstrip("_")))(_told(_module.command))
 
 
 def main() -> None:

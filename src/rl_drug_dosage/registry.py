@@ -123,7 +123,7 @@ DRUG = Kind(
     "DRUG",
     "rl_drug_dosage.pkpd.model:DrugModel",
     "rl_drug_dosage.drugs",
-    readers=dict.fromkeys((".R", ".r", ".mod", ".ctl", ".json5", ".xml", ".sbml"), _READ_DRUG),
+    readers=dict.fromkeys((".R", ".r", ".mod", ".MOD", ".ctl", ".CTL", ".json5", ".xml", ".sbml"), _READ_DRUG),
 )
 SCENARIO = Kind(
     "scenario",
@@ -366,7 +366,9 @@ def _by_name(kind: Kind, name: str) -> Found[Any]:
 
 
 def _other_forms(kind: Kind) -> str:
-    suffixes = ", ".join(sorted({"./mine.py", *(f"./x{s}" for s in kind.readers if s)}))
+    # Each format once, however its suffix is spelt: the first spelling counts.
+    spelt = {suffix.lower(): suffix for suffix in reversed(kind.readers) if suffix}
+    suffixes = ", ".join(sorted({"./mine.py", *(f"./x{suffix}" for suffix in spelt.values())}))
     return f"or give a file ({suffixes}) or package.module:OBJECT"
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from rl_drug_dosage.checks.report import Finding, sourced, wrong
+from rl_drug_dosage.checks.report import Finding, doubt, sourced, wrong
 from rl_drug_dosage.checks.units import is_known
 from rl_drug_dosage.clinic.units import is_substance
 from rl_drug_dosage.pkpd import Covariate, Output, Target
@@ -27,7 +27,10 @@ def covariates_of(covariates: Sequence[Covariate], *, source: int) -> Iterable[F
         if not c.meaning:
             yield wrong(f"{at}.meaning", f"{c.name} has none", "a description", "add one")
         yield from sourced(f"{at}.source", c.source, source)
-        if not (math.isfinite(c.low) and math.isfinite(c.high) and c.low < c.high):
+        if c.low < c.high and not (math.isfinite(c.low) and math.isfinite(c.high)):
+            came = f"no range of {c.name}: from {c.low:g} to {c.high:g}"
+            yield doubt(f"{at}.low", came, "the range of the published population", "give it")
+        elif not c.low < c.high:
             yield wrong(f"{at}.low", f"{c.name} from {c.low:g} to {c.high:g}", "low below high", "correct the range")
 
 

@@ -40,6 +40,7 @@ from rl_drug_dosage.pkpd import (
     occasion_omega,
     omega,
 )
+from rl_drug_dosage.pkpd.parameter_units import NOT_STATED, parameter_unit
 from rl_drug_dosage.registry import load_drug
 from rl_drug_dosage.utils.arguments import checked
 
@@ -112,7 +113,9 @@ def _paper_is_cited(drug: DrugModel) -> Iterable[Finding]:
 @check("thetas")
 def _numbers_have_unit_source_and_meaning(drug: DrugModel) -> Iterable[Finding]:
     for at, p in drug.numbers():
-        if not is_known(p.unit):
+        if p.unit == NOT_STATED:
+            yield doubt(f"{at}.unit", p.unit, "the unit of the number", "give it")
+        elif not is_known(p.unit):
             yield wrong(f"{at}.unit", repr(p.unit), "a known unit such as L/h, %, 1", "correct it")
         yield from sourced(f"{at}.source", p.source)
         if not p.meaning:
@@ -134,7 +137,7 @@ def _outputs_and_targets_fit(drug: DrugModel) -> Iterable[Finding]:
         if not is_known(output.unit):
             yield wrong(f"outputs[{i}].unit", repr(output.unit), "a known unit such as mg/L, 1", "correct it")
     if not drug.targets:
-        yield wrong("targets", "empty", "at least one", "add a target")
+        yield (wrong if drug.dosing.are_named else doubt)("targets", "empty", "at least one", "add a target")
     for i, target in enumerate(drug.targets):
         at = f"targets[{i}]"
         yield from sourced_target(at, target, 1)
@@ -191,7 +194,7 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
 @check("parameters")
 def _parameters_are_positive_everywhere(drug: DrugModel) -> Iterable[Finding]:
     """At the corners of the covariate ranges and inside them: a formula that fails there needs a narrower range."""
-    ends = [(c.low, c.typical, c.high) for c in drug.covariates]
+    ends = [tuple(end if math.isfinite(end) else c.typical for end in (c.low, c.typical, c.high)) for c in drug.covariates]
     pick = (0, 2) if len(ends) > 4 else (0, 1, 2)
     names = [c.name for c in drug.covariates]
     rows = [*itertools.product(*([end[i] for i in pick] for end in ends)), tuple(end[1] for end in ends)]
@@ -213,6 +216,8 @@ def _inside(covariate: Covariate, rng: np.random.Generator, count: int = 50) -> 
     """Values over the whole range; codes and counts take whole numbers only."""
     if isinstance(covariate.distribution, Categorical):
         return rng.choice(covariate.distribution.values, count)
+    if not (math.isfinite(covariate.low) and math.isfinite(covariate.high)):
+        return np.full(count, covariate.typical)
     values = rng.uniform(covariate.low, covariate.high, count)
     return np.rint(values) if covariate.unit in {"0/1", "code", "count"} else values
 
@@ -228,7 +233,9 @@ def _positive(drug: DrugModel, got: dict[str, np.ndarray], where: list[str]) -> 
         if values[at] < 0 or (needed and values[at] == 0):
             allowed = "above 0" if needed else "0 or more"
             came = f"{values[at]:.4g} {where[at]}"
-            yield wrong(f"parameters.{name}", came, allowed, "narrow the covariate's range, or correct the formula")
+            # Only a name of the engine says what the parameter is.
+            make = wrong if needed or parameter_unit(name) else doubt
+            yield make(f"parameters.{name}", came, allowed, "narrow the covariate's range, or correct the formula")
 
 
 @check("etas")

@@ -31,7 +31,7 @@ from rl_drug_dosage.pkpd import (
     Target,
     Uniform,
 )
-from rl_drug_dosage.registry import DRUG, is_file_reference, load_drug
+from rl_drug_dosage.registry import DRUG, find, is_file_reference, load_drug
 
 __all__ = ["DISTRIBUTIONS", "ROWS", "TOP", "read_scenario"]
 
@@ -179,7 +179,10 @@ class _File:
         found: list[Any] = []
         for text in [named] if key == "drug" else named:
             if is_file_reference(DRUG, text):
-                found.append(load_drug(self.beside(text, key)))
+                drug = find(DRUG, self.beside(text, key))
+                # A model file of another program may have others beside it.
+                self.others += drug.source.files if drug.source is not None else ()
+                found.append(drug.value)
             elif ":" in text:
                 self.tables.refuse(f"{key} {text!r}: a file may not name modules; give a name or a file beside it")
             else:

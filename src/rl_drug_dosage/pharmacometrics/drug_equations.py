@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from rl_drug_dosage.pharmacometrics.readers._callables import FromFile
 from rl_drug_dosage.pkpd import DrugModel, LinearSystem, Mammillary, OdeSystem
 
 __all__ = ["equations"]
@@ -52,6 +53,9 @@ def _mammillary(structure: Mammillary) -> Iterable[str]:
 
 def _explained(function: Callable[..., Any]) -> Iterable[str]:
     """What a function says of itself, and then exactly: its own lines."""
+    if isinstance(function, FromFile):
+        yield from function.lines()
+        return
     yield from _doc(function)
     try:
         source = textwrap.dedent(inspect.getsource(function))

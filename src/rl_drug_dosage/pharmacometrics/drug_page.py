@@ -1,6 +1,7 @@
 """What a drug file says, as sections of text and tables: the page that `info --drug` prints and `make docs` writes."""
 
 import itertools
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -175,9 +176,14 @@ def _random_effects(model: DrugModel) -> Iterable[Section]:
         yield Section(heading, columns=columns, rows=tuple(rows))
 
 
+def _range(covariate: Covariate) -> str:
+    known = math.isfinite(covariate.low) and math.isfinite(covariate.high)
+    return f"{_number(covariate.low)} to {_number(covariate.high)}" if known else "not stated"
+
+
 def _covariates(covariates: tuple[Covariate, ...]) -> Section:
     rows = tuple(
-        (c.name, c.column, c.unit, f"{_number(c.low)} to {_number(c.high)}", _number(c.typical), _drawn(c), c.meaning,
+        (c.name, c.column, c.unit, _range(c), _number(c.typical), _drawn(c), c.meaning,
          c.source.replace("unverified", _UNVERIFIED))
         for c in covariates
     )  # fmt: skip
@@ -241,7 +247,7 @@ def _dosing(model: DrugModel) -> Section:
     rows = tuple((r.name, r.compartment, f"{r.duration_h:.6g}" if r.duration_h else "bolus") for r in dosing.routes)
     columns = ("route", "into", "duration (h)")
     if not dosing.are_named:
-        return Section("Dosing", (f"Amounts and intervals: none named. Source: {dosing.source}",), columns, rows)
+        return Section("Dosing", (f"Amounts and intervals: none. Source: {dosing.source}",), (), columns, rows)
     steps = {round(b - a, 9) for a, b in itertools.pairwise(amounts)}
     step = f" in steps of {_number(min(steps))}" if len(steps) == 1 else f", {len(amounts)} amounts"
     lines = (

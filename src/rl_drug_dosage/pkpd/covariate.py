@@ -50,7 +50,8 @@ class Covariate:
     Args:
         name: key in the covariates mapping, with its unit: ``"wt_kg"``, ``"crcl_ml_per_min"``.
         unit: unit inside the engine, used in tables and on axes.
-        low, high: range of the published population; values outside are flagged, never clipped.
+        low, high: range of the published population; values outside are flagged, never clipped. Infinite where the
+            source states none.
         typical: value of the typical patient, used by checks and figures.
         source: where range and typical value come from.
         meaning: description in words.
@@ -107,7 +108,7 @@ class Covariate:
         if isinstance(self.distribution, Fixed) and not self.codes:
             named["the fixed value"] = self.distribution.value
         for what, value in named.items():
-            if not low <= value <= high:
+            if math.isfinite(value) and not low <= value <= high:
                 raise CovariateError(
                     f"{what} of covariate {self.name!r} is {value:g} {self.unit}: possible is {low:g} to {high:g}; "
                     "correct it or the unit, or give `possible`"

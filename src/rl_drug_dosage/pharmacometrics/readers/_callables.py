@@ -1,6 +1,7 @@
 """The functions of a bridged model: frozen values, so that two readings of one file share their compiled programs."""
 
-from collections.abc import Mapping
+import abc
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,21 +9,42 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Program
+from rl_drug_dosage.pharmacometrics.readers.expressions import Name, to_python
 from rl_drug_dosage.pkpd.description import Values
 
-__all__ = ["CLOCK", "Individual", "Matrix", "Moment", "Slopes", "Start", "Typical", "Value"]
+__all__ = ["CLOCK", "FromFile", "Individual", "Matrix", "Moment", "Slopes", "Start", "Typical", "Value"]
 
 CLOCK = "clock_h"
 """A state that counts hours, for outputs that read the time."""
 _THETA = "theta "
 """Before a theta's name among the parameters; no variable of a file has a blank in its name."""
 
+_SLOPE = "_derivative_"
+
+
+class FromFile(abc.ABC):
+    """A function made of a file's statements, which can be shown."""
+
+    @abc.abstractmethod
+    def lines(self) -> Iterator[str]:
+        """The statements, as equations."""
+
+
+def _equations(program: Program, heading: str) -> Iterator[str]:
+    if program.steps:
+        yield heading
+    for name, expr in program.steps:
+        left = f"d {name.removeprefix(_SLOPE)}/dt" if name.startswith(_SLOPE) else name.removeprefix("_engine_")
+        if not (isinstance(expr, Name) and expr.name == left):
+            yield f"    {left} = {to_python(expr).replace('jnp.', '')}"
+
+
 type Pairs = tuple[tuple[str, str], ...]
 """(name in the file, key among the engine's parameters or compartments)."""
 
 
 @dataclass(frozen=True)
-class Typical:
+class Typical(FromFile):
     """``parameters`` of a model: typical values, and what `Individual` needs to go on.
 
     Args:
@@ -45,14 +67,19 @@ class Typical:
         """Parameters before the random effects."""
         zero = jnp.zeros(())
         own = {name: covariates[key] for name, key in self.covariates}
-        known = self.program.run({**own, **theta, **dict.fromkeys(self.effects, zero)})
+        numbers = {name: jnp.asarray(value, dtype=float) for name, value in theta.items()}
+        known = self.program.run({**own, **numbers, **dict.fromkeys(self.effects, zero)})
         out = {name: jnp.asarray(known[name], dtype=float) for name in self.names}
         out |= dict.fromkeys(self.helpers, zero)
-        return out | {f"{_THETA}{name}": jnp.asarray(theta[name], dtype=float) for name in self.thetas}
+        return out | {f"{_THETA}{name}": numbers[name] for name in self.thetas}
+
+    def lines(self) -> Iterator[str]:
+        """The statements before the random effects."""
+        yield from _equations(self.program, "As in the file, without random effects:")
 
 
 @dataclass(frozen=True)
-class Individual:
+class Individual(FromFile):
     """``finish`` of a model: everything that rests on the individual parameters.
 
     Args:
@@ -83,6 +110,10 @@ class Individual:
         known = self.program.run(given)
         return {key: jnp.asarray(known[name], dtype=float) for name, key in self.out}
 
+    def lines(self) -> Iterator[str]:
+        """The statements after the random effects."""
+        yield from _equations(self.program, "As in the file, in mg, L and h where the engine reads them:")
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -111,7 +142,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Slopes:
+class Slopes(FromFile):
     """``rhs`` of an `OdeSystem`.
 
     Args:
@@ -128,15 +159,19 @@ class Slopes:
 
     def __call__(self, t_h: Array, state: Values, p: Values, pk: Values) -> dict[str, Array]:
         """Derivatives per hour, of amounts in mg."""
-        known = self.moment.values(t_h, state, p)
+        known = self.moment.values(t_h, {**pk, **state}, p)
         per_h = 1.0 / (self.moment.per_mg * self.moment.unit_h)
         out = {state: jnp.asarray(known[name] * per_h, dtype=float) for state, name in self.slopes}
         out |= dict.fromkeys(self.still, jnp.zeros(()))
         return out | ({CLOCK: jnp.ones(())} if self.clock else {})
 
+    def lines(self) -> Iterator[str]:
+        """The derivatives."""
+        yield from _equations(self.moment.program, "As in the file, in its units of amount and time:")
+
 
 @dataclass(frozen=True)
-class Value:
+class Value(FromFile):
     """``value`` of an `Output`."""
 
     moment: Moment
@@ -147,6 +182,10 @@ class Value:
         """In the file's unit."""
         t_h = state[CLOCK] if self.clock else jnp.zeros(())
         return jnp.asarray(self.moment.values(t_h, state, p)[self.name], dtype=float)
+
+    def lines(self) -> Iterator[str]:
+        """What the output is made of."""
+        yield from _equations(self.moment.program, "As in the file:")
 
 
 @dataclass(frozen=True)
@@ -162,7 +201,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Matrix:
+class Matrix(FromFile):
     """``matrix`` of a `LinearSystem`.
 
     Args:
@@ -186,3 +225,9 @@ class Matrix:
         for row, column, name in self.entries:
             a = a.at[row, column].set(known[name] / self.unit_h)
         return a
+
+    def lines(self) -> Iterator[str]:
+        """The rates."""
+        yield "Rate (row, column):"
+        for name, expr in self.program.steps:
+            yield f"    {name.removeprefix('_rate_').replace('_', ', ')} = {to_python(expr).replace('jnp.', '')}"

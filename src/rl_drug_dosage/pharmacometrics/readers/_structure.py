@@ -27,7 +27,7 @@ from rl_drug_dosage.pharmacometrics.readers._callables import (
 )
 from rl_drug_dosage.pharmacometrics.readers._effects import Effect
 from rl_drug_dosage.pharmacometrics.readers._linear import Affine, AffineForms
-from rl_drug_dosage.pharmacometrics.readers._mammillary import mammillary_form, simplified
+from rl_drug_dosage.pharmacometrics.readers._mammillary import around, mammillary_forms, simplified
 from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Program, Step, Steps, output_name
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import AssignKind, ReadError, WrittenModel
@@ -101,17 +101,16 @@ class _Draft:
         if factor == 1.0 and isinstance(expr, Name):
             self.same[expr.name] = key
 
-    def keep(self, name: str, *, plain: bool, shown: bool) -> None:
+    def keep(self, name: str, *, plain: bool) -> None:
         """A value of the file; its key is its own name, unless the engine means something else by it.
 
         Args:
             name: among the steps.
             plain: whether the engine may find it under its own name.
-            shown: whether results should have it under the file's name.
         """
         if name in self.keys:
             return
-        if name in self.same and (not shown or self.same[name] == name.lower()):
+        if name in self.same:
             self.keys[name] = self.same[name]
             return
         taken = name in self.keys.values() or not plain or name.startswith((*PREFIXES, "rate_"))
@@ -178,30 +177,34 @@ class _Maker:
         moving = self.steps.needed(self.outputs, moving=True)
         clock = any(TIME in names_in(step.expr) for step in moving)
         rows = {c: self.forms.of(Name(name)) for c, name in self.slopes.items()}
-        linear = (
-            not self.starts and not clock and all(row is not None and row.constant == _NOTHING for row in rows.values())
-        )
+        linear = not self.starts and not clock and all(row is not None and row.constant == _NOTHING for row in rows.values())
         central = self.name_central()
         structure: Structure | None = None
+        exact = {c: r for c, r in rows.items() if r is not None and r.constant == _NOTHING and c not in self.starts}
+        driver = self.mammillary(exact, central, self.written.compartments if linear else None)
         if linear:
-            known: dict[str, Affine] = rows  # type: ignore[assignment]
-            structure = self.mammillary(known, central)
+            structure = driver
         for name in self.fixed:
             if self.scales.unit_h == 1.0 or name.lower() not in self.draft.keys.values():
-                self.keep(name, shown=True)
+                self.keep(name)
         if linear and structure is None:
-            structure = self.linear(known)
+            structure = self.linear(exact)
         for (kind, compartment), name in self.steps.properties.items():
             if kind in _DELIVERY:
                 self.draft.give(f"{_DELIVERY[kind]}{self.names[compartment]}", self.delivered(kind, Name(name)))
+        inside = driver.compartments if driver is not None else ()
+        self.slopes = {c: name for c, name in self.slopes.items() if self.names[c] not in inside}
         wanted = [*moving, *([] if linear else self.steps.needed(self.slopes.values(), moving=True))]
         still = {n for step in wanted for n in names_in(step.expr)} | {*self.outputs, *self.starts.values()}
         still |= set() if linear else set(self.slopes.values())
         for name in sorted(still - self.steps.moving):
             self.keep(name)
+        if not self.draft.keys:
+            # The engine has at least one parameter to follow over the records.
+            self.draft.give("none", Num(1.0))
         typical, individual, reads = self.functions()
         if structure is None:
-            structure = self.ode(clock, typical, individual)
+            structure = self.ode(driver, clock, typical, individual)
         elif isinstance(structure, LinearSystem):
             structure = replace(structure, matrix=self.with_keys(structure.matrix))
         values = tuple(Value(self.moment([name]), name, clock and self.reads_time(name)) for name in self.outputs)
@@ -229,10 +232,10 @@ class _Maker:
         )
         return expr if factor == 1.0 else Call("*", (Num(factor), expr))
 
-    def keep(self, name: str, *, shown: bool = False) -> None:
+    def keep(self, name: str) -> None:
         """A value of the file under its own name, where the engine means the same by it."""
         hourly = name not in _ENGINE_OF_TIME or self.scales.unit_h == 1.0
-        self.draft.keep(name, plain=hourly and name != "v1", shown=shown)
+        self.draft.keep(name, plain=hourly and name != "v1")
 
     def name_central(self) -> tuple[str, Expr] | None:
         """The compartment of an output that is a concentration becomes ``central``, and gets its volume ``v1``."""
@@ -243,14 +246,20 @@ class _Maker:
             compartment, coefficient = found
             self.names[compartment] = "central"
             # f = coefficient * content in the file's unit = scale * (content in mg / v1).
-            volume = simplified(
-                Call("/", (Num(scale / self.scales.per_mg), coefficient)), self.draft.steps, frozenset(self.fixed)
-            )
+            volume = self.volume(coefficient, scale)
             self.draft.give("v1", volume)
-            same = [j for j, other in enumerate(self.per_mg_l) if other == scale and self.concentration(j) == found]
-            self.auc_scale = dict.fromkeys(same, scale)
+            for j, other in enumerate(self.per_mg_l):
+                again = self.concentration(j)
+                if other is not None and again is not None and again[0] == compartment:
+                    if self.volume(again[1], other) == volume:
+                        self.auc_scale[j] = other
             return compartment, volume
         return None
+
+    def volume(self, coefficient: Expr, scale: float) -> Expr:
+        """The volume in L that makes an output, ``coefficient * content``, ``scale`` times the concentration in mg/L."""
+        volume = Call("/", (Num(scale / self.scales.per_mg), coefficient))
+        return simplified(volume, self.draft.steps, frozenset(self.fixed))
 
     def concentration(self, index: int) -> tuple[str, Expr] | None:
         """The one compartment that an output is proportional to, and its factor."""
@@ -262,16 +271,26 @@ class _Maker:
 
     # Structures
 
-    def mammillary(self, rows: Mapping[str, Affine], central: tuple[str, Expr] | None) -> Mammillary | None:
-        """The closed form, where it is one and none of its names means something else in the file."""
+    def mammillary(
+        self, rows: Mapping[str, Affine], central: tuple[str, Expr] | None, compartments: Sequence[str] | None
+    ) -> Mammillary | None:
+        """The closed form, where it is one and none of its names means something else in the file.
+
+        Args:
+            rows: derivatives that are linear.
+            central: compartment and volume.
+            compartments: of the closed form; None: those that the central one exchanges with, and a depot.
+        """
         if central is None:
             return None
         compartment, volume = central
         rates = {c: row.coefficients for c, row in rows.items()}
-        found = mammillary_form(
-            self.written.compartments, compartment, volume, rates, self.draft.steps, frozenset(self.fixed)
-        )
-        if found is None or self.clashes({**found.flows, **found.volumes, "v1": volume}):
+        compartments = around(compartment, self.written.compartments, rates) if compartments is None else compartments
+        if not compartments:
+            return None
+        forms = mammillary_forms(compartments, compartment, volume, rates, self.draft.steps, frozenset(self.fixed))
+        found = next((f for f in forms if not self.clashes({**f.flows, **f.volumes, "v1": volume})), None)
+        if found is None:
             return None
         for key, expr in found.flows.items():
             self.draft.give(key, expr, 1.0 / self.scales.unit_h)
@@ -279,7 +298,7 @@ class _Maker:
             self.draft.give(key, expr)
         peripherals, depot = [f"peripheral{i + 1}" for i in range(len(found.volumes))], "ka" in found.flows
         own = [*(["depot"] if depot else []), "central", *peripherals]
-        self.names = dict(zip(self.written.compartments, own, strict=True))
+        self.names |= dict(zip(compartments, own, strict=True))
         return Mammillary(peripherals=len(peripherals), depot=depot)
 
     def clashes(self, given: Mapping[str, Expr]) -> bool:
@@ -315,21 +334,24 @@ class _Maker:
         found: Matrix = replace(matrix, p=tuple((n, k) for n, k in self.draft.keys.items() if n in reads))
         return found
 
-    def ode(self, clock: bool, typical: Typical, individual: Individual) -> OdeSystem:
-        """Differential equations."""
-        still = tuple(own for c, own in self.names.items() if c not in self.slopes)
+    def ode(
+        self, driver: Mammillary | None, clock: bool, typical: Typical, individual: Individual
+    ) -> OdeSystem:
+        """Differential equations, those of a linear driver apart."""
+        doses_into = tuple(n for n in self.names.values() if driver is None or n not in driver.compartments)
+        still = tuple(own for c, own in self.names.items() if c not in self.slopes and own in doses_into)
         slopes: Pairs = tuple((self.names[c], name) for c, name in self.slopes.items())
         moment = self.moment(self.slopes.values())
         start: Start | None = None
         if self.starts:
             pairs: Pairs = tuple((self.names[c], self.draft.keys[name]) for c, name in self.starts.items())
             start = Start(pairs, self.scales.per_mg)
-        doses_into = tuple(self.names.values())
         system = OdeSystem(
             states=(*doses_into, CLOCK) if clock else doses_into,
             rhs=Slopes(moment, slopes, clock, still),
             required=(),
             start=start,
+            pk=driver,
             doses_into=doses_into,
         )
         return system.with_method(Adaptive(stiff=self.is_stiff(system, typical, individual)))
@@ -344,12 +366,15 @@ class _Maker:
             }
             p = individual(typical(theta, covariates), covariates)
 
-            def slope(x: Array) -> Array:
-                got = system.rhs(jnp.zeros(()), {n: x[i] for i, n in enumerate(system.states)}, p, {})
+            front = len(system.compartments) - len(system.states)
+
+            def slope(y: Array, x: Array) -> Array:
+                contents = dict(zip(system.compartments, x[:front], strict=False))
+                got = system.rhs(jnp.zeros(()), {n: y[i] for i, n in enumerate(system.states)}, p, contents)
                 return jnp.stack([got[name] for name in system.states])
 
-            jacobian = jax.jit(jax.jacfwd(slope))
-            found = [np.asarray(jacobian(x)) for x in (system.initial(p), system.dosed(p, 100.0))]
+            jacobian = jax.jacfwd(slope)
+            found = [np.asarray(jacobian(x[front:], x)) for x in (system.initial(p), system.dosed(p, 100.0))]
         fastest = max((np.abs(np.linalg.eigvals(a)).max() for a in found if np.isfinite(a).all()), default=0.0)
         return bool(fastest * 24.0 / _EXPLICIT_REACH > _STIFF)
 
@@ -421,3 +446,4 @@ class _Maker:
 
 def _scaled(expr: Expr, factor: float) -> Expr:
     return expr if factor == 1.0 else Call("*", (Num(factor), expr))
+

@@ -18,9 +18,10 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pharmacometrics.readers import _units
 from rl_drug_dosage.pharmacometrics.readers._effects import Effect, effects_of
 from rl_drug_dosage.pharmacometrics.readers._errors_of import residual_of
+from rl_drug_dosage.pharmacometrics.readers._linear import AffineForms
 from rl_drug_dosage.pharmacometrics.readers._statements import Steps, output_name, single_assignment
 from rl_drug_dosage.pharmacometrics.readers._structure import Parts, Scales, make_parts
-from rl_drug_dosage.pharmacometrics.readers.expressions import names_in
+from rl_drug_dosage.pharmacometrics.readers.expressions import Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.sidecar import (
     CovariateWords,
     MissingWordsError,
@@ -44,7 +45,6 @@ from rl_drug_dosage.pkpd import (
 )
 from rl_drug_dosage.pkpd.covariate import RESERVED_TITLES
 from rl_drug_dosage.pkpd.parameter_units import NOT_STATED, fits_name
-from rl_drug_dosage.pkpd.quantities import possible_range
 
 __all__ = ["drug_model"]
 
@@ -79,6 +79,7 @@ class _Bridge:
         if not written.outputs:
             raise ReadError(f"{written.path}: nothing is predicted; supported: models with at least one output; add it")
         self.steps: Steps = single_assignment(written)
+        self.forms = AffineForms(self.steps, written.compartments)
         self.zero = frozenset(e.name for e in (*written.etas, *written.occasion_etas) if e.value == 0)
 
     def model(self) -> DrugModel:
@@ -180,11 +181,21 @@ class _Bridge:
     def _output_unit(self, index: int) -> str:
         output = self.written.outputs[index]
         said = self.sidecar.outputs.get(output.name, OutputWords())
-        unit = said.unit or output.unit or self._said("concentration")
+        unit = said.unit or output.unit
+        if not unit and (len(self.written.outputs) == 1 or self._is_concentration(index)):
+            unit = self._said("concentration")
         if not unit:
             what = f'of {output.name}: "mg/L", "ng/mL", "%", "1" where it has none'
             self.wanted.append(Wanted(f"outputs.{_key(output.name)}", "unit", what))
         return _units.tidy(unit)
+
+    def _is_concentration(self, index: int) -> bool:
+        """Whether an output is the content of one compartment over something: the unit of concentrations is its own."""
+        form = self.forms.of(Name(output_name(index)))
+        if form is None or form.constant != Num(0.0) or len(form.coefficients) != 1:
+            return False
+        (factor,) = form.coefficients.values()
+        return not isinstance(factor, Num)
 
     def _ask_about_volume(self, model: DrugModel, parts: Parts, units: Sequence[str]) -> None:
         """A central volume that no drug has comes from units that do not fit; where a sidecar names them, it counts."""
@@ -278,6 +289,8 @@ class _Bridge:
         said = self.sidecar.covariates.get(written.name, CovariateWords())
         table, called = f"covariates.{_key(written.name)}", written.meaning or written.name
         unit = _units.category(said.unit or written.unit)
+        if not said.unit and written.facts.get("type") == "binary":
+            unit = "0/1"
         typical = written.reference if said.typical is None else said.typical
         column = said.column or written.name
         before = len(self.wanted)
@@ -291,16 +304,16 @@ class _Bridge:
         if typical is None or len(self.wanted) > before:
             return None
         # A name that data files have for something else gives way to that of the column.
-        name = column if written.name.strip().upper() in RESERVED_TITLES else written.name
-        low, high = possible_range(column, name, unit)
+        name = said.name or (column if written.name.strip().upper() in RESERVED_TITLES else written.name)
+        low, high = (0.0, 1.0) if unit == "0/1" else (-math.inf, math.inf)
         where = self._source(written.line)
         if self.sidecar.path is not None and written.name in self.sidecar.covariates:
             where = f"{self.sidecar.path.name}; {where}"
         return Covariate(
             name=name,
             unit=unit,
-            low=(0.0 if unit == "0/1" else low) if said.low is None else said.low,
-            high=(1.0 if unit == "0/1" else high) if said.high is None else said.high,
+            low=low if said.low is None else said.low,
+            high=high if said.high is None else said.high,
             typical=typical,
             source=said.source or where,
             meaning=said.meaning or called,
@@ -314,7 +327,7 @@ class _Bridge:
         file = Path(self.written.path).name
         found = [f"read from {file}, not compared with its publication"]
         fixed = [
-            f"{c.name} = {c.typical:g} {c.unit}".strip()
+            f"{c.name} = {c.typical:g} {c.unit}".removesuffix(" 1").removesuffix(" 0/1")
             for name, c in covariates.items()
             if self.sidecar.covariates.get(name, CovariateWords()).distribution is None
         ]
@@ -330,11 +343,12 @@ class _Bridge:
             said = self.sidecar.outputs.get(output.name, OutputWords())
             residual = residual_of(self.written, self.steps, output, units[i], said.residual, covariates, self._source)
             meaning = said.meaning or output.name
-            found.append(Output(output.name, units[i], residual, parts.values[i], meaning, parts.auc_scale.get(i)))
+            found.append(Output(said.name or output.name, units[i], residual, parts.values[i], meaning, parts.auc_scale.get(i)))
         return tuple(found)
 
     def _target(self, target: Target) -> Target:
-        names = [output.name for output in self.written.outputs]
+        outputs = self.sidecar.outputs
+        names = [outputs.get(o.name, OutputWords()).name or o.name for o in self.written.outputs]
         if target.output not in names:
             file = self.sidecar.path.name if self.sidecar.path else "the sidecar"
             raise ConfigError(f"{file}: a target on {target.output!r}; allowed: {', '.join(names)}; correct it")
@@ -364,3 +378,4 @@ def _scaled_to_one(matrix: np.ndarray) -> np.ndarray:
 def _key(name: str) -> str:
     """A name as a TOML key."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
+

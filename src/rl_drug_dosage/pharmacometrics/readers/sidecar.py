@@ -17,16 +17,7 @@ from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 from rl_drug_dosage.pkpd import DosingOptions, Target
 from rl_drug_dosage.pkpd.distributions import Distribution
 
-__all__ = [
-    "CovariateWords",
-    "MissingWordsError",
-    "OutputWords",
-    "Sidecar",
-    "Units",
-    "Wanted",
-    "read_sidecar",
-    "unknown_names",
-]
+__all__ = ["CovariateWords", "MissingWordsError", "OutputWords", "Sidecar", "Units", "Wanted", "read_sidecar", "unknown_names"]
 
 _UNKNOWN = "?"
 """What stands in the lines that a message shows; such a value counts as not given."""
@@ -59,9 +50,12 @@ class Units:
 
 @dataclass(frozen=True)
 class CovariateWords:
-    """What a sidecar says of a covariate; the fields of `rl_drug_dosage.pkpd.Covariate`, each of which may be left
-    out."""
+    """What a sidecar says of a covariate; the fields of `rl_drug_dosage.pkpd.Covariate`, each of which may be left out.
 
+    A ``name`` is what scenarios and options call it, if that is not what the model file does.
+    """
+
+    name: str = ""
     unit: str = ""
     low: float | None = None
     high: float | None = None
@@ -79,12 +73,14 @@ class OutputWords:
     """What a sidecar says of an output.
 
     Args:
+        name: what scenarios and options call it, if that is not what the model file does.
         unit: of its values.
         meaning: in words.
         residual: ``"typical"`` takes a residual error that depends on covariates or random effects at its typical
             value; ``"none"`` leaves it out.
     """
 
+    name: str = ""
     unit: str = ""
     meaning: str = ""
     residual: str = ""
@@ -238,3 +234,4 @@ def unknown_names(sidecar: Sidecar, model_file: str, known: Mapping[str, Sequenc
             if name not in known[table]:
                 file = sidecar.path.name if sidecar.path else "the sidecar"
                 raise UnknownNameError(f"key in [{table}] of {file}:", name, known[table], remedy=f"read {model_file}")
+
