@@ -16,12 +16,13 @@ WANDB := .venv/.wandb-$(HERE)
 MINARI := .venv/.minari-$(HERE)
 ONNX := .venv/.onnx-$(HERE)
 SB3 := .venv/.sb3-$(HERE)
+SBML := .venv/.sbml-$(HERE)
 CUDA := .venv/.cuda-$(HERE)
 SUPPLY := .venv-supply/.supply-$(HERE)
 TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-wandb install-minari install-onnx install-sb3 install-dev install-cuda install-torch train train-quick evaluate info \
+.PHONY: help install install-wandb install-minari install-onnx install-sb3 install-sbml install-dev install-cuda install-torch train train-quick evaluate info \
 	test test-all test-torch test-browser lint format typecheck bench models ablation docs validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
@@ -40,6 +41,9 @@ install-onnx: $(ONNX) ## the same, with ONNX: policies from and to .onnx files
 	@echo "ready: $(RLDD) --help"
 
 install-sb3: $(SB3) ## the same, with Stable-Baselines3 for its agents (brings PyTorch, gigabytes)
+	@echo "ready: $(RLDD) --help"
+
+install-sbml: $(SBML) ## the same, with libsbml: drug models from SBML files
 	@echo "ready: $(RLDD) --help"
 
 install-dev: $(DEV) ## the same, with the tools for tests, lint and types
@@ -150,6 +154,10 @@ $(ONNX): requirements/onnx.txt | $(BASE)
 
 $(SB3): requirements/sb3.txt | $(BASE)
 	@scripts/bootstrap.sh install .venv sb3
+	@touch $@
+
+$(SBML): requirements/sbml.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv sbml
 	@touch $@
 
 $(CUDA): requirements/cuda.txt | $(BASE)

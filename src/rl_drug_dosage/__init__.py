@@ -21,7 +21,16 @@ from rl_drug_dosage import registry
 # Some subpackages share a name with a public function. Importing them first keeps the name for the function.
 importlib.import_module("rl_drug_dosage.explain")
 
-from rl_drug_dosage.api import benchmark, estimate, evaluate, explain, import_model, simulate, train  # noqa: E402 - see above
+from rl_drug_dosage.api import (  # noqa: E402 - see above
+    benchmark,
+    estimate,
+    evaluate,
+    explain,
+    import_model,
+    own_model,
+    simulate,
+    train,
+)
 from rl_drug_dosage.registry import load_drug, load_scenario  # noqa: E402 - see above
 
 if TYPE_CHECKING:
@@ -45,6 +54,7 @@ __all__ = [
     "load_drug",
     "load_policy",
     "load_scenario",
+    "own_model",
     "simulate",
     "train",
 ]

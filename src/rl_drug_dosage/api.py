@@ -22,7 +22,7 @@ from rl_drug_dosage.utils.progress import shown
 from rl_drug_dosage.utils.runtime import configure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Unpack
 
     from rl_drug_dosage.clinic.scenario import Scenario
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from rl_drug_dosage.trials.benchmark import Benchmark
     from rl_drug_dosage.utils.progress import Progress
 
-__all__ = ["benchmark", "estimate", "evaluate", "explain", "import_model", "simulate", "train"]
+__all__ = ["benchmark", "estimate", "evaluate", "explain", "import_model", "own_model", "simulate", "train"]
 
 
 @checked
@@ -407,6 +407,74 @@ def explain(
     )
     with shown(progress) as tell, swept(options.output_dir):
         return run(options, progress=tell)
+
+
+@checked
+def own_model(
+    name: str,
+    *,
+    structure: str,
+    thetas: Mapping[str, Any],
+    omegas: Mapping[object, Any] | None = None,
+    error: Mapping[str, Any] | None = None,
+    covariates: Mapping[str, Any] | None = None,
+    parameters: Callable[..., Any] | None = None,
+    concentration: str = "mg/L",
+    infusion_h: float = 0.0,
+    doses_mg: Sequence[float] = (),
+    intervals_h: Sequence[float] = (),
+    usual_dose_mg: float | None = None,
+    targets: Mapping[str, Any] | None = None,
+    source: str = "own",
+) -> DrugModel:
+    """Make a drug model of your own in a few lines. A drug file says more: sources, other structures, several outputs.
+
+    Args:
+        name: small letters, digits and hyphens; before the first hyphen the drug's name.
+        structure: ``"1cmt iv"`` to ``"3cmt oral"``; ``iv``, ``oral`` or both, and ``effect`` for an effect compartment.
+        thetas: typical values as (number, unit) or (number, unit, source). ``cl``, ``v1``, ``q2``, ``v2``, ``q3``,
+            ``v3``, ``ka``, ``ke0``, ``f_depot``, ``lag_depot`` are the structure's and converted to L, h; others are
+            for ``parameters``, where a number alone has no unit.
+        omegas: between-subject variability of parameters, log-normal: a number alone is a variance, ``(30, "%")`` a
+            CV, ``(0.3, "sd")`` a standard deviation. A pair of names has their covariance, or ``(0.5, "corr")``.
+        error: residual error: ``additive`` in the unit of the concentration, ``proportional`` or ``lognormal`` as a
+            fraction or ``(15, "%")``, each a standard deviation; both of the first two add as variances
+            (``kind="combined1"``: as standard deviations). None: levels cannot be fitted.
+        covariates: (typical, low, high) or (typical, low, high, distribution) by a name that ends in the unit:
+            ``wt_kg``, ``crcl_ml_per_min``; without one for a factor of 0 and 1. Without a distribution all virtual
+            patients have the typical value.
+        parameters: (thetas, covariates) -> those parameters that differ from the thetas, in L and h; `jax.numpy`, and
+            no ``if`` on values.
+        concentration: unit of levels.
+        infusion_h: length of intravenous doses, 0 for a bolus.
+        doses_mg: amounts that may be chosen, ascending.
+        intervals_h: dosing intervals that may be chosen, the usual one first.
+        usual_dose_mg: the usual amount; None: the middle one.
+        targets: metric -> (low, high), None for an open edge: ``{"trough": (10, 15)}``.
+        source: of every number that has none of its own.
+
+    Raises:
+        DrugModelError, CovariateError: parts that do not fit together, by name; a one-line message says why.
+    """
+    configure("cpu")
+    from rl_drug_dosage.pkpd.own_model import OwnModel
+
+    return OwnModel(
+        name=name,
+        structure=structure,
+        thetas=thetas,
+        omegas=omegas or {},
+        error=error,
+        covariates=covariates or {},
+        parameters=parameters,
+        concentration=concentration,
+        infusion_h=infusion_h,
+        doses_mg=tuple(doses_mg),
+        intervals_h=tuple(intervals_h),
+        usual_dose_mg=usual_dose_mg,
+        targets=targets or {},
+        source=source,
+    ).model()
 
 
 @checked

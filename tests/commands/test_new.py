@@ -24,7 +24,7 @@ def test_a_drug_a_task_on_it_and_a_policy_meet_in_a_trial(run):
     assert record["scenario"]["models"] == ["my-mycin"]
 
 
-@pytest.mark.parametrize("flags", [(), ("--ode",)])
+@pytest.mark.parametrize("flags", [(), ("--ode",), ("--short",)])
 def test_a_drug_can_be_simulated(run, flags):
     assert run("new", "drug", "mine", "--dir", "a/b", *flags).out == "a/b/mine.py\n"
     found = run("simulate", "--drug", "a/b/mine.py", "--patients", "20")
@@ -54,6 +54,8 @@ def test_a_task_can_be_written_for_every_drug_that_is_measured(tmp_path):
         (("drug", "../x"), "name '../x' is not allowed"),
         (("drug", "1x"), "starting with a letter"),
         (("policy", "x", "--ode"), "--ode is for `new drug`"),
+        (("scenario", "x", "--short"), "--short is for `new drug`"),
+        (("drug", "x", "--short", "--ode"), "leave out one of --ode and --short"),
         (("drug", "x", "--drug", "y"), "--drug is for `new scenario`"),
         (("scenario", "x", "--drug", "vancomycin-gota2018"), "did you mean 'vancomycin-goti2018'"),
         (("scenario", "x", "--drug", "nowhere.py"), "no such file"),

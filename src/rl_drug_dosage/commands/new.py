@@ -29,6 +29,7 @@ def command(
         str,
         typer.Option(help="Drug model of a scenario: a name, or a .py file in the folder.", show_default=_DEFAULT_DRUG),
     ] = "",
+    short: Annotated[bool, typer.Option("--short", help="A drug in the short form, for models of your own.")] = False,
 ) -> None:
     """Write a commented starting file for a drug, scenario or policy of your own. It runs as it is.
 
@@ -41,15 +42,22 @@ def command(
     word = name.replace("_", "-")
     if word in registry.names(_KINDS[kind]):
         raise ConfigError(f"{kind} {word!r} exists already: choose another name")
-    for option, given, wanted in (("--ode", ode, "drug"), ("--drug", bool(drug), "scenario")):
+    for option, given, wanted in (
+        ("--ode", ode, "drug"),
+        ("--short", short, "drug"),
+        ("--drug", bool(drug), "scenario"),
+    ):
         if given and kind != wanted:
             raise ConfigError(f"{option} is for `new {wanted}`: leave it out")
+    if ode and short:
+        raise ConfigError("--short has no differential equations: leave out one of --ode and --short")
     module = name.replace("-", "_")
     path = folder / (f"{module}.toml" if kind == "scenario" else f"{module}.py")
     words = {"NAME": word, "FILE": path.name, "CLASS": _class_name(module)}
     if kind == "scenario":
         words |= _scenario_words(drug or _DEFAULT_DRUG, folder)
-    _write(path, _filled(f"{kind}{'_ode' if ode else ''}.{'toml' if kind == 'scenario' else 'py'}.txt", words))
+    form = "_ode" if ode else "_short" if short else ""
+    _write(path, _filled(f"{kind}{form}.{'toml' if kind == 'scenario' else 'py'}.txt", words))
     say(path)
 
 

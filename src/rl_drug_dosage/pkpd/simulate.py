@@ -32,7 +32,7 @@ class Solution(eqx.Module):
 
 def _take(prepared: Any, record: Array) -> Any:
     """The prepared parameters of one covariate record."""
-    return jax.tree.map(lambda leaf: leaf[0] if leaf.shape[0] == 1 else leaf[record], prepared)
+    return jax.tree.map(lambda leaf: leaf[0] if leaf.shape[0] == 1 else jnp.asarray(leaf)[record], prepared)
 
 
 def solve(

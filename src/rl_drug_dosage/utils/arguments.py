@@ -53,6 +53,16 @@ _KINDS: Mapping[str, _Kind] = {
         "a mapping of names to numbers",
     ),
     "Mapping[str, Any]": (_is_named, "a mapping of names to values"),
+    "Mapping[object, Any]": (
+        lambda value: isinstance(value, Mapping),
+        "a mapping of names or pairs of names to values",
+    ),
+    "Callable[Ellipsis, Any]": (callable, "a function"),
+    "Callable[..., Any]": (callable, "a function"),
+    "Sequence[float]": (
+        lambda value: isinstance(value, list | tuple | range) and all(map(_is_number, value)),
+        "a list of numbers",
+    ),
     "str | Mapping[str, object]": (
         lambda value: isinstance(value, str) or _is_named(value),
         "a JSON text or a mapping of names to values",
