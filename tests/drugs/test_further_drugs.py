@@ -121,6 +121,24 @@ INFUSED = {
         (42.9 * 1.2, 41.7 * 1.2),
         (3.22 * 1.2**0.75,),
     ),
+    "vancomycin_colin2019 in a newborn": (
+        {"age_y": 14 / 365.25, "ga_weeks": 32.0, "wt_kg": 1.8, "scr_mg_per_dl": 0.5, "cancer": 0.0},
+        27.0,
+        1.0,
+        5.31
+        * (1.8 / 70) ** 0.75
+        * (1 / (1 + (0.893 / (238 / 365.25)) ** 2.89))
+        * (1 / (1 + (238 / 365.25 / 61.6) ** 2.24))
+        * math.exp(
+            -0.649
+            * (
+                0.5
+                - math.exp(-1.22839 + 0.67190 * math.log10(238 / 365.25) + 6.27017 * math.exp(-3.10940 * 238 / 365.25))
+            )
+        ),
+        (42.9 * 1.8 / 70, 41.7 * 1.8 / 70),
+        (3.22 * (1.8 / 70) ** 0.75,),
+    ),
     "meropenem_li2006": (
         {"age_y": 70.0, "wt_kg": 90.0, "crcl_ml_per_min": 50.0},
         1000.0,
@@ -203,6 +221,7 @@ READING = {
 def test_two_doses_by_vein_follow_the_written_out_equations(name):
     """Two doses 12 h apart, of a patient far from the typical one, to 1e-6."""
     covariates, amount, hours, cl, volumes, exchange = INFUSED[name]
+    name = name.split()[0]
     starts = (0.0, 12.0)
     jumps = [(t, 0, amount) for t in starts if hours == 0]
     rates = [(t, t + hours, 0, amount / hours) for t in starts if hours > 0]
@@ -293,11 +312,12 @@ def test_linezolid_and_platelets_over_two_weeks():
     assert got["platelets"][-1] < 0.8 * 206, "platelets fall under two weeks of linezolid"
 
 
-def test_knibbe_2009_follows_the_control_stream_in_minutes():
-    """A bolus of 100 ug/kg and 10 ug/kg/h, 1.5 kg on day 20, in ug and minutes, four compartments written out."""
+@pytest.mark.parametrize(("day", "to_m3g", "to_m6g"), [(20.0, 0.00825, 0.000699), (10.0, 0.00309, 0.000408)])
+def test_knibbe_2009_follows_the_control_stream_in_minutes(day, to_m3g, to_m6g):
+    """A bolus of 100 ug/kg and 10 ug/kg/h, 1.5 kg, in ug and minutes, four compartments written out."""
     scale = 1.5**1.44
     v, vm, q = 1.99 * 1.5, 0.119 * 1.99 * 1.5, 0.0289
-    to3, to6, out3, out6 = 0.00825 * scale, 0.000699 * scale, 0.00219 * scale, 0.00111 * scale
+    to3, to6, out3, out6 = to_m3g * scale, to_m6g * scale, 0.00219 * scale, 0.00111 * scale
 
     def slope(t, y):
         c, other, c3, c6 = y[0] / v, y[1] / v, y[2] / vm, y[3] / vm
@@ -307,7 +327,7 @@ def test_knibbe_2009_follows_the_control_stream_in_minutes():
     rates = [(0.0, 24 * 60.0, 0, 10 * 1.5 / 60)]
     states = integrated(slope, [150.0, 0.0, 0.0, 0.0], minutes, rates=rates)
     doses = (Dose(0.0, 0.150), Dose(0.0, 0.36, duration_h=24.0))
-    got = course("morphine_knibbe2009", doses, wt_kg=1.5, pna_days=20.0)
+    got = course("morphine_knibbe2009", doses, wt_kg=1.5, pna_days=day)
 
     for name, column, volume in (("concentration", 0, v), ("m3g", 2, vm), ("m6g", 3, vm)):
         np.testing.assert_allclose(got[name], states[:, column] / volume, rtol=1e-6)
@@ -363,10 +383,12 @@ def test_friberg_2012_random_effects_act_as_the_paper_scales_them():
     assert (adult["ka"], child["ka"]) == pytest.approx((100.0, 1.19 * math.exp(0.6)))
 
 
-def test_hayashi_2007_follows_its_equations_in_nanomoles_and_days():
-    """300 mg at 61.1 kg and 482.4 ng/mL over twelve weeks, amounts in nmol, binding by the quadratic as printed."""
-    clx, clc, cle, vx, vc = 0.00732 * 24, (0.00732 + 0.00586) * 24, 0.0710 * 24, 5.9, 3.63
-    production = 30.3 / 190 * 24
+@pytest.mark.parametrize(("wt", "ige0"), [(61.1, 482.4), (85.0, 200.0)])
+def test_hayashi_2007_follows_its_equations_in_nanomoles_and_days(wt, ige0):
+    """300 mg to two patients over twelve weeks, amounts in nmol, binding by the quadratic as printed."""
+    clx, cle, vx, vc = 0.00732 * 24 * (wt / 61.1) ** 0.911, 0.0710 * 24 * (ige0 / 482.4) ** -0.281, 5.9, 3.63
+    clc, vx = clx + 0.00586 * 24, vx * (wt / 61.1) ** 0.658
+    production = 30.3 / 190 * 24 * (ige0 / 482.4) ** 0.657
 
     def split(x, e):
         kd = 1.07 * (x / e) ** 0.157 if x > 0 else 0.0
@@ -384,15 +406,62 @@ def test_hayashi_2007_follows_its_equations_in_nanomoles_and_days():
         ]
 
     days = (0.5, 1.0, 4.0, 7.0, 14.0, 28.0, 56.0, 84.0)
-    states = integrated(slope, [0.0, 482.4 / 190 * vx, 300.0], days, rtol=1e-10, atol=1e-12)
+    states = integrated(slope, [0.0, ige0 / 190 * vx, 300.0], days, rtol=1e-10, atol=1e-12)
     expected = np.array([split(x, e) for x, e, _ in states])
-    got = course("omalizumab_hayashi2007", (Dose(0.0, 300.0, "depot"),), [24 * d for d in days])
+    got = course(
+        "omalizumab_hayashi2007", (Dose(0.0, 300.0, "depot"),), [24 * d for d in days], wt_kg=wt, ige_ng_per_ml=ige0
+    )
 
     np.testing.assert_allclose(got["concentration"], (expected[:, 0] + expected[:, 2]) * 0.150, rtol=1e-6)
     np.testing.assert_allclose(got["free_ige"], expected[:, 1] * 190, rtol=1e-5)
     np.testing.assert_allclose(got["total_ige"], (expected[:, 1] + expected[:, 2]) * 190, rtol=1e-6)
-    assert got["total_ige"].max() > 2 * 482.4, "complexes keep IgE in the blood"
-    assert got["free_ige"].min() < 0.1 * 482.4
+    assert got["total_ige"].max() > 2 * ige0, "complexes keep IgE in the blood"
+    assert got["free_ige"].min() < 0.1 * ige0
+
+
+SPREAD = {
+    # name: (variances of log parameters, residual SDs of the first output), as printed in the transcription named
+    "vancomycin_colin2019": ((0.0749, 0.0721, 0.672), (1.109054, 0.2144761)),  # mrgsolve script
+    "meropenem_li2006": ((0.118, 0.143, 0.290, 0.102), (0.469, 0.188)),  # DDMORE; errors: Tucuxi
+    "piperacillin_jeon2014": ((0.118092, 0.165390, 0.596277), (0.359, 0.185)),  # nlmixr2lib
+    "cefepime_an2023": ((0.089401, 0.427716, 0.029929), (6.44, 0.224)),  # PKPDsim
+    "linezolid_tsuji2017": (
+        (0.1362, 2.0192, 0.0025, 3.3197, 0.0571, 0.0942, 0.3249, 0.2237),
+        (0.251, 0.318),
+    ),  # nlmixr2lib
+    "gentamicin_germovsek2016": ((0.175, 0.112, 0.132, 0.177), (math.sqrt(0.0164), math.sqrt(0.0360))),  # NONMEM
+    "vancomycin_dao2020": ((0.051076,), (1.98, 0.236)),  # PKPDsim
+    "voriconazole_friberg2012": (
+        (1.36**2, 0.239**2, 0.189225, 0.018496, 0.591361, 0.179776, 1.67**2, 0.686**2, 0.806404),
+        (0.0, 0.365),
+    ),  # PKPDsim where it agrees, else nlmixr2lib
+    "digoxin_hirai2022": ((0.118336,), (0.0, 0.366)),  # nlmixr2lib
+    "methotrexate_joerger2006": ((0.03770, 0.09748, 0.09175), (0.0, 0.523)),  # nlmixr2lib
+    "morphine_knibbe2009": ((0.104, 0.230, 0.185, 0.258), (0.0, math.sqrt(0.371))),  # NONMEM
+    "heparin_alsallami2016": ((0.223144, 0.148420, 0.169658, 0.343306), (90.0, 0.17)),  # nlmixr2lib
+    "moroctocog_abrantes2017": ((0.08894, 0.01676, 0.005154), (0.0, 0.192)),  # nlmixr2lib
+    "omalizumab_hayashi2007": (
+        (0.14773, 0.04042, 0.11488, 0.01679, 0.06062, 0.06205, 0.05197),
+        (0.0, 0.167),
+    ),  # nlmixr2lib
+    "mycophenolate_zeng2010": ((0.0953, 0.2994, 0.1131), (0.0, 0.48)),  # nlmixr2lib
+    "ciclosporin_wilhelm2012": (
+        (0.04812, 0.06988, 0.07650, 0.08947, 0.17559, 0.06062, 0.03224),
+        (65.0, 0.088),
+    ),  # nlmixr2lib
+}
+
+
+@pytest.mark.parametrize("name", SPREAD)
+def test_the_spread_between_patients_and_the_error_are_those_of_a_transcription(name):
+    """Variances as another program has them, in its digits (0.5 %)."""
+    model = load_drug(name)
+    variances, (additive, proportional) = SPREAD[name]
+
+    np.testing.assert_allclose(np.diag(omega(model)), variances, rtol=5e-3)
+    assert (model.outputs[0].residual.a, model.outputs[0].residual.b) == pytest.approx(
+        (additive, proportional), rel=1.2e-2
+    )
 
 
 # Published numbers.

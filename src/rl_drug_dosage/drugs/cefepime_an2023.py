@@ -114,10 +114,10 @@ DRUG = DrugModel(
         ),
         amounts_mg=tuple(float(amount) for amount in range(250, 3001, 250)),
         intervals_h=(8.0, 6.0, 12.0, 24.0),
-        usual_dose_mg=2000.0,
+        usual_dose_mg=1000.0,
         source=(
-            "0.5-h and 3-h infusions (An 2023, abstract); 1-2 g every 8-12 h is usual; the grid is this project's "
-            "choice"
+            "0.5-h and 3-h infusions, 3 g a day as a balance of target and toxicity (An 2023, abstract), here in three "
+            "doses; the grid is this project's choice"
         ),
     ),
     limits_of_use=(

@@ -136,7 +136,7 @@ DRUG = DrugModel(
         routes=(Route("4-h intravenous infusion", "central", 4.0), Route("24-h intravenous infusion", "central", 24.0)),
         amounts_mg=tuple(float(amount) for amount in range(500, 20001, 250)),
         intervals_h=(336.0, 168.0, 504.0),
-        usual_dose_mg=4500.0,
+        usual_dose_mg=4250.0,
         source=(
             f"{_TABLE_1}: 0.3-12 g/m2, mostly 1-5 g/m2 over 1-6 h, at a median of 1.94 m2; steps and intervals of one "
             "to three weeks are this project's choice"
@@ -146,6 +146,7 @@ DRUG = DrugModel(
         "adults with leucovorin rescue, hydration and alkaline urine",
         "no acute kidney injury during the course, no ascites or effusions, no glucarpidase",
         "7-hydroxy-methotrexate is left out",
+        "the target is the AUC of one course: over several courses it adds up",
     ),
     ambiguities=(
         (
