@@ -181,6 +181,10 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
         elif route.duration_h > max(dosing.intervals_h[:1] if i == 0 else dosing.intervals_h):
             came = f"{route.duration_h:g} h: an infusion overlaps the next one"
             yield wrong(f"{at}.duration_h", came, f"at most {dosing.intervals_h[0]:g} h", "shorten it")
+        elif route.max_rate_mg_per_h and route.duration_of(grid[-1]) > max(dosing.intervals_h):
+            came = f"{route.max_rate_mg_per_h:g} mg/h: an infusion of {grid[-1]:g} mg overlaps the next one"
+            allowed = f"at least {grid[-1] / max(dosing.intervals_h):g} mg/h"
+            yield wrong(f"{at}.max_rate_mg_per_h", came, allowed, "correct it, or the amounts")
     yield from sourced("dosing.source", dosing.source, 1)
 
 

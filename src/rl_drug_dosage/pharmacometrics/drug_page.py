@@ -19,6 +19,7 @@ from rl_drug_dosage.pkpd import (
     Output,
     Param,
     Resampled,
+    Route,
     Uniform,
 )
 from rl_drug_dosage.pkpd.population import omega_squared
@@ -237,8 +238,16 @@ def _dosing(model: DrugModel) -> Section:
         f"Intervals: {', '.join(f'{interval:.6g}' for interval in dosing.intervals_h)} h (the first is the default)",
         f"Source: {dosing.source}",
     )
-    rows = tuple((r.name, r.compartment, f"{r.duration_h:.6g}" if r.duration_h else "bolus") for r in dosing.routes)
+    rows = tuple((r.name, r.compartment, _length(r)) for r in dosing.routes)
     return Section("Dosing", lines, columns=("route", "into", "duration (h)"), rows=rows)
+
+
+def _length(route: Route) -> str:
+    """``1``, ``bolus``, ``at least 1; at most 600 mg/h``."""
+    least = f"{route.duration_h:.6g}"
+    if route.max_rate_mg_per_h is None:
+        return least if route.duration_h else "bolus"
+    return f"at least {least}; at most {route.max_rate_mg_per_h:.6g} mg/h"
 
 
 def markdown(page: Page) -> str:

@@ -166,6 +166,10 @@ def _dosing(model: "DrugModel") -> Iterator[Fault]:
             yield Fault(came, ", ".join(model.structure.dosable), "correct it")
         if not 0 <= route.duration_h < math.inf:
             yield Fault(f"{at}.duration_h is {route.duration_h}", "0 h, a bolus, or longer", "correct it")
+        rate = route.max_rate_mg_per_h
+        if rate is not None and not (0 < rate < math.inf and route.duration_h > 0):
+            came, allowed = f"{at}.max_rate_mg_per_h is {rate}", "above 0 mg/h, and only with duration_h above 0 h"
+            yield Fault(came, allowed, "correct it, or give the shortest duration")
     for i, interval_h in enumerate(dosing.intervals_h):
         if not 0 < interval_h < math.inf:
             yield Fault(f"dosing.intervals_h[{i}] is {interval_h}", "a time above 0 h", "correct it")
