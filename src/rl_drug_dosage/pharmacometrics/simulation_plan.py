@@ -178,10 +178,8 @@ def _too_fast(course: Treatment) -> tuple[str, ...]:
     shortest = course.route.duration_of(course.dose_mg)
     if course.route.max_rate_mg_per_h is None or course.duration_h >= shortest * (1 - 1e-9):
         return ()
-    return (
-        f"{course.dose_mg:g} mg over {course.duration_h:g} h is faster than the {course.route.max_rate_mg_per_h:g} mg/h "
-        f"of {course.route.name!r}: at that rate it takes {shortest:g} h",
-    )
+    asked, rate = f"{course.dose_mg:g} mg over {course.duration_h:g} h", f"{course.route.max_rate_mg_per_h:g} mg/h"
+    return (f"{asked} is faster than the {rate} of {course.route.name!r}: at that rate it takes {shortest:g} h",)
 
 
 def _panels(model: DrugModel) -> tuple[int, ...]:

@@ -72,9 +72,9 @@ def exposure(
     """The target's metric over [start_h, end_h] for one parameter set. A pure function.
 
     ``trough`` and ``value``: the output at ``end_h``, before a dose given at that time. ``peak``, ``nadir`` and
-    ``time_above``: over equally spaced times and, for the peak, the ends of infusions. ``auc24``: AUC over the window, scaled to 24 h.
-    ``auc_total``: AUC from the first dose to ``end_h``. ``average``: AUC over the window divided by its length. AUCs
-    are exact.
+    ``time_above``: over equally spaced times and, for the peak, the ends of infusions. ``auc24``: AUC over the window,
+    scaled to 24 h. ``auc_total``: AUC from the first dose to ``end_h``. ``average``: AUC over the window divided by its
+    length. AUCs are exact.
 
     Raises:
         DrugModelError: the AUC of an output that is not a multiple of the central concentration, or ``time_above``
