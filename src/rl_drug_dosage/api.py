@@ -114,6 +114,7 @@ def estimate(
     interpolation: Interpolation = "nocb",
     posterior: PosteriorKind = "laplace",
     seed: int = 1,
+    prior_weight: float = 1.0,
     output_dir: str | Path | None = None,
     progress: Progress | bool = True,
 ) -> Estimation:
@@ -126,6 +127,7 @@ def estimate(
         interpolation: how covariates are carried between records, ``"nocb"`` (backward) or ``"locf"`` (forward).
         posterior: how intervals are computed, ``"laplace"`` or ``"resample"`` (importance resampling).
         seed: random seed of the resampling.
+        prior_weight: weight of the prior; below 1 the levels count for more (omega is divided by it).
         output_dir: folder for tables and figures.
         progress: True, False or a callback, see `utils.progress`.
 
@@ -143,6 +145,7 @@ def estimate(
         interpolation=interpolation,
         posterior=posterior,
         seed=seed,
+        prior_weight=prior_weight,
         output_dir=_folder(output_dir),
     )
     with shown(progress) as tell, swept(options.output_dir):

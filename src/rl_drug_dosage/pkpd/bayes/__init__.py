@@ -14,6 +14,7 @@ from rl_drug_dosage.pkpd.bayes.posterior import (
     laplace_posterior,
     point_posterior,
 )
+from rl_drug_dosage.pkpd.bayes.prior import flattened
 
 __all__ = [
     "Curvature",
@@ -27,6 +28,7 @@ __all__ = [
     "choose_regimen",
     "exposure",
     "fit_patients",
+    "flattened",
     "importance_posterior",
     "laplace_covariance",
     "laplace_posterior",
