@@ -15,7 +15,7 @@ from rl_drug_dosage.pkpd import Covariate, DrugModel, Fixed, Route, make_covaria
 from rl_drug_dosage.pkpd.same_quantity import read_covariates
 from rl_drug_dosage.utils.seeding import check_seed
 
-__all__ = ["Plan", "SimulationOptions", "make_plan"]
+__all__ = ["Plan", "SimulationOptions", "find_route", "make_plan"]
 
 MOST_PATIENTS = 1_000_000
 MOST_SAMPLES = 20_000
@@ -91,7 +91,7 @@ def make_plan(model: DrugModel, options: SimulationOptions) -> Plan:
     Raises:
         ConfigError: a number, a name or a combination that is not allowed.
     """
-    route = _find_route(model, options.route)
+    route = find_route(model, options.route)
     interval = model.dosing.intervals_h[0] if options.interval_h is None else options.interval_h
     dose = model.dosing.usual_dose_mg if options.dose_mg is None else options.dose_mg
     usual = min(max(168.0, 3 * interval), 1000 * interval)
@@ -124,7 +124,13 @@ def make_plan(model: DrugModel, options: SimulationOptions) -> Plan:
     )
 
 
-def _find_route(model: DrugModel, name: str | None) -> Route:
+def find_route(model: DrugModel, name: str | None) -> Route:
+    """The route of this name, or the only one whose name contains it; None: the drug's first.
+
+    Raises:
+        UnknownNameError: none has it.
+        ConfigError: several have it.
+    """
     routes = model.dosing.routes
     if name is None:
         return routes[0]

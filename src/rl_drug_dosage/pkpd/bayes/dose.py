@@ -119,7 +119,12 @@ def attains(value: Float[Array, "..."], target: Target) -> Bool[Array, "..."]:
 
 
 def reach(
-    metric: Callable[[Float[Array, ""]], Float[Array, ""]], target: float | Array, low_mg: float, high_mg: float
+    metric: Callable[[Float[Array, ""]], Float[Array, ""]],
+    target: float | Array,
+    low_mg: float | Array,
+    high_mg: float | Array,
+    *,
+    steps: int | None = None,
 ) -> DoseFound:
     """The dose at which an increasing metric reaches a value, by bisection to rounding. Pure, works under `vmap`.
 
@@ -128,8 +133,10 @@ def reach(
         target: the value to reach.
         low_mg: lower bound of the search.
         high_mg: upper bound.
+        steps: halvings; None: to rounding.
     """
-    steps = 60 if jnp.asarray(0.0).dtype == jnp.float64 else 26
+    if steps is None:
+        steps = 60 if jnp.asarray(0.0).dtype == jnp.float64 else 26
 
     def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
