@@ -16,6 +16,7 @@ _NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _WINDOW = re.compile(rf"({_NUMBER})\s*(?:-|to|\.\.)\s*({_NUMBER})(.*)", re.IGNORECASE)
 _LIMIT = re.compile(rf"(<=|>=|<|>|below|above|at most|at least)\s*({_NUMBER})(.*)", re.IGNORECASE)
 _ABOVE = re.compile(rf"({_NUMBER})\s*(\D*?)\s*for\s+({_NUMBER})\s*%", re.IGNORECASE)
+_SIGN = re.compile(r"(<=|>=|<|>)")
 _LOWER = frozenset({">", ">=", "above", "at least"})
 _GRAMMAR = (
     "write a metric and a window: 'trough 10-15', 'peak <= 30', 'auc24 400-600 mg h/L', 'inr trough 2-3', "
@@ -41,12 +42,11 @@ def aim_of(model: DrugModel, text: str | None) -> Aim:
         if not model.targets or model.targets[0].metric == "time_above":
             raise ConfigError(f"{model.name} publishes no window to search for: give --target; {_GRAMMAR}")
         return Aim(model.targets[0])
-    words = text.strip().replace("time above", "time_above").split(maxsplit=2)
+    words = _SIGN.sub(r" \1 ", text.replace("time above", "time_above")).split()
     output = model.outputs[0].name
     if words and words[0] in {each.name for each in model.outputs}:
-        output, words = words[0], " ".join(words[1:]).split(maxsplit=1)
-    else:
-        words = " ".join(words).split(maxsplit=1)
+        output, *words = words
+    words = " ".join(words).split(maxsplit=1)
     metric = words[0].casefold() if words else ""
     if metric not in _METRICS or len(words) < 2:
         outputs = ", ".join(each.name for each in model.outputs)
