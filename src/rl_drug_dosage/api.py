@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.estimation import Estimation, PosteriorKind
     from rl_drug_dosage.pharmacometrics.simulation import Simulation
     from rl_drug_dosage.pkpd.model import DrugModel
-    from rl_drug_dosage.pkpd.nonmem_data import Interpolation
+    from rl_drug_dosage.pkpd.nonmem_data import Interpolation, PreDoseLevel
     from rl_drug_dosage.training.evaluate import Evaluation
     from rl_drug_dosage.training.run_result import RunResult
     from rl_drug_dosage.training.settings import TrainSettings
@@ -117,6 +117,7 @@ def estimate(
     posterior: PosteriorKind = "laplace",
     seed: int = 1,
     prior_weight: float = 1.0,
+    pre_dose_level: PreDoseLevel = "ignore",
     output_dir: str | Path | None = None,
     progress: Progress | bool = True,
 ) -> Estimation:
@@ -130,6 +131,7 @@ def estimate(
         posterior: how intervals are computed, ``"laplace"`` or ``"resample"`` (importance resampling).
         seed: random seed of the resampling.
         prior_weight: weight of the prior; below 1 the levels count for more (omega is divided by it).
+        pre_dose_level: a level above 0 before any dose: ``"ignore"``, ``"start"`` from it, or ``"refuse"``.
         output_dir: folder for tables and figures.
         progress: True, False or a callback, see `utils.progress`.
 
@@ -148,6 +150,7 @@ def estimate(
         posterior=posterior,
         seed=seed,
         prior_weight=prior_weight,
+        pre_dose_level=pre_dose_level,
         output_dir=_folder(output_dir),
     )
     with shown(progress) as tell, swept(options.output_dir):
@@ -174,6 +177,7 @@ def dose(
     posterior: DrawsKind = "resample",
     draws: int = 1000,
     prior_weight: float = 1.0,
+    pre_dose_level: PreDoseLevel = "ignore",
     seed: int = 1,
     output_dir: str | Path | None = None,
     progress: Progress | bool = True,
@@ -198,6 +202,7 @@ def dose(
         posterior: where draws come from, ``"resample"`` (importance resampling) or ``"laplace"``.
         draws: number of posterior draws.
         prior_weight: weight of the prior; below 1 the levels count for more (omega is divided by it).
+        pre_dose_level: a level above 0 before any dose: ``"ignore"``, ``"start"`` from it, or ``"refuse"``.
         seed: random seed of the draws.
         output_dir: folder for table, record and figure.
         progress: True, False or a callback, see `utils.progress`.
@@ -226,6 +231,7 @@ def dose(
         posterior=posterior,
         draws=draws,
         prior_weight=prior_weight,
+        pre_dose_level=pre_dose_level,
         seed=seed,
         output_dir=_folder(output_dir),
     )

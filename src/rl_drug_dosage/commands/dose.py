@@ -75,6 +75,9 @@ def command(  # noqa: PLR0917 - the options of a command line
     prior_weight: Annotated[
         float, typer.Option(help="Weight of the prior: below 1 the levels count for more (omega is divided by it).")
     ] = _DEFAULT["prior_weight"],
+    pre_dose_level: Annotated[
+        str, typer.Option(help="A level above 0 before any dose: ignore it, start from it, or refuse it.")
+    ] = _DEFAULT["pre_dose_level"],
     seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = _DEFAULT["seed"],
     output_dir: Annotated[Path, typer.Option(help="Output directory for tables and figure.")] = Path(),
 ) -> None:
@@ -103,6 +106,7 @@ def command(  # noqa: PLR0917 - the options of a command line
             posterior=posterior,  # type: ignore[arg-type]
             draws=draws,
             prior_weight=prior_weight,
+            pre_dose_level=pre_dose_level,  # type: ignore[arg-type]
             seed=seed,
             output_dir=output_dir,
             progress=progress,

@@ -17,7 +17,7 @@ __all__ = ["command"]
 _DEFAULT = defaults_of(api.estimate)
 
 
-def command(
+def command(  # noqa: PLR0917 - the options of a command line
     drug: Annotated[
         str, typer.Option(help="Drug model: a name (vancomycin-goti2018) or a file (./mine.py).", show_default=False)
     ],
@@ -35,6 +35,9 @@ def command(
     prior_weight: Annotated[
         float, typer.Option(help="Weight of the prior: below 1 the levels count for more (omega is divided by it).")
     ] = _DEFAULT["prior_weight"],
+    pre_dose_level: Annotated[
+        str, typer.Option(help="A level above 0 before any dose: ignore it, start from it, or refuse it.")
+    ] = _DEFAULT["pre_dose_level"],
     output_dir: Annotated[Path, typer.Option(help="Output directory for tables and plots.")] = Path(),
 ) -> None:
     """Estimate each patient's parameters from measured levels (maximum a posteriori).
@@ -52,6 +55,7 @@ def command(
             posterior=posterior,  # type: ignore[arg-type]
             seed=seed,
             prior_weight=prior_weight,
+            pre_dose_level=pre_dose_level,  # type: ignore[arg-type]
             output_dir=output_dir,
             progress=progress,
         )

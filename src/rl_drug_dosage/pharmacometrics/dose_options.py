@@ -12,7 +12,7 @@ from rl_drug_dosage.pharmacometrics.dose_target import aim_of
 from rl_drug_dosage.pharmacometrics.simulation_plan import find_route
 from rl_drug_dosage.pkpd import DrugModel, Route
 from rl_drug_dosage.pkpd.bayes import Aim, Way
-from rl_drug_dosage.pkpd.nonmem_data import Interpolation
+from rl_drug_dosage.pkpd.nonmem_data import Interpolation, PreDoseLevel
 from rl_drug_dosage.utils.seeding import check_seed
 
 __all__ = ["Criterion", "DoseOptions", "Question", "question_of"]
@@ -47,6 +47,7 @@ class DoseOptions:
         posterior: where draws come from.
         draws: how many.
         prior_weight: omega is divided by it, see `pkpd.bayes.prior`.
+        pre_dose_level: what a level before the first dose means, see `read_nonmem`.
         seed: of the draws.
         output_dir: where files go; None: nothing is written.
     """
@@ -68,6 +69,7 @@ class DoseOptions:
     posterior: DrawsKind = "resample"
     draws: int = 1000
     prior_weight: float = 1.0
+    pre_dose_level: PreDoseLevel = "ignore"
     seed: int = 1
     output_dir: Path | None = None
 

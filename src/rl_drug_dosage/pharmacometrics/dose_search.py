@@ -33,6 +33,7 @@ from rl_drug_dosage.pkpd.bayes import (
     fit_patients,
     flattened,
     prepare_search,
+    start_from_levels,
 )
 from rl_drug_dosage.pkpd.nonmem_data import NonmemData, read_nonmem
 from rl_drug_dosage.registry import DRUG, find
@@ -103,7 +104,15 @@ def search_doses(options: DoseOptions, *, progress: Progress = quiet) -> DoseSea
     steps = Steps(progress, 3)
     model = flattened(find(DRUG, options.drug).value, options.prior_weight)
     question = question_of(model, options)
-    data = read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
+    data = read_nonmem(
+        options.data,
+        model,
+        occasions=options.occasions,
+        interpolation=options.interpolation,
+        pre_dose_level=options.pre_dose_level,
+    )
+    model, begun = start_from_levels(model, data.patients, data.starts)
+    data = dataclasses.replace(data, patients=begun)
     if options.output_dir is not None:
         prepare_folder(options.output_dir, [*TABLES, FIGURE])
     with steps.step(f"fitting {len(data.patients)} patients"):

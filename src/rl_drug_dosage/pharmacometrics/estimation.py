@@ -44,8 +44,16 @@ from rl_drug_dosage.pkpd import (
     stack_levels,
     stack_regimens,
 )
-from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients, flattened, importance_posterior, split_latent
-from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, read_nonmem
+from rl_drug_dosage.pkpd.bayes import (
+    Estimate,
+    Fitted,
+    fit_patients,
+    flattened,
+    importance_posterior,
+    split_latent,
+    start_from_levels,
+)
+from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, PreDoseLevel, read_nonmem
 from rl_drug_dosage.pkpd.residual import residual_moments
 from rl_drug_dosage.registry import DRUG, find
 from rl_drug_dosage.utils.arguments import checked
@@ -77,6 +85,7 @@ class EstimationOptions:
         seed: of the resampling.
         output_dir: where files go, made where it is missing; None: nothing is written.
         prior_weight: omega is divided by it, see `pkpd.bayes.prior`; 1: the published prior.
+        pre_dose_level: what a level before the first dose means, see `read_nonmem`.
     """
 
     drug: object
@@ -87,6 +96,7 @@ class EstimationOptions:
     seed: int = 1
     output_dir: Path | None = None
     prior_weight: float = 1.0
+    pre_dose_level: PreDoseLevel = "ignore"
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,7 +161,15 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
         raise ConfigError(f"posterior must be laplace or resample, not {options.posterior!r}")
     steps = Steps(progress, 3)
     model = flattened(find(DRUG, options.drug).value, options.prior_weight)
-    data = read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
+    data = read_nonmem(
+        options.data,
+        model,
+        occasions=options.occasions,
+        interpolation=options.interpolation,
+        pre_dose_level=options.pre_dose_level,
+    )
+    model, begun = start_from_levels(model, data.patients, data.starts)
+    data = dataclasses.replace(data, patients=begun)
     if options.output_dir is not None:
         prepare_folder(options.output_dir, _names(model))
     with steps.step(f"fitting {len(data.patients)} patients"):

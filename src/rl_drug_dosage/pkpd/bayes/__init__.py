@@ -18,6 +18,7 @@ from rl_drug_dosage.pkpd.bayes.posterior import (
 )
 from rl_drug_dosage.pkpd.bayes.prior import flattened
 from rl_drug_dosage.pkpd.bayes.regimens import Candidate, Draws, Search, Way, prepare_search
+from rl_drug_dosage.pkpd.bayes.starts import StartLevel, start_from_levels
 from rl_drug_dosage.pkpd.bayes.times import falls_below_h, last_crossing_h
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Posterior",
     "RegimenChoice",
     "Search",
+    "StartLevel",
     "Way",
     "attains",
     "choose_regimen",
@@ -52,6 +54,7 @@ __all__ = [
     "prior_covariance",
     "reach",
     "split_latent",
+    "start_from_levels",
     "with_dose",
     "with_next_kappa",
 ]
