@@ -152,6 +152,21 @@ def test_a_patient_without_doses_or_levels_gets_the_dose_of_the_population(searc
     assert math.log(float(row["P95"]) / float(row["MEDIAN"])) == pytest.approx(1.645 * sd, rel=0.1)
 
 
+def test_a_dose_without_history_goes_on_from_the_level_before_it(search):
+    """One compartment, no dose so far: the first trough is what is left of level and dose, in closed form."""
+    Path("d.csv").write_text("ID,TIME,AMT,DUR,DV,CRCL,WT\nnew,5,.,.,14,70,80\n")
+    one = ("--amounts", "500", "--intervals", "12", "--draws", "200", "--posterior", "laplace", "--doses", "1")
+    done = search("--target", "trough 10-15", "--pre-dose-level", "start", grid=one)
+    assert done.code == 0, done.err
+    (row,) = table_of("doses.csv")
+    p = load_drug(DRUG).typical(crcl_ml_per_min=70.0, wt_kg=80.0)
+    k = p["cl"] / p["v1"]
+    given = 500.0 / p["cl"] * (1 - math.exp(-k)) * math.exp(-11 * k)
+    assert float(row["START"]) == 5.0
+    assert float(row["MAP"]) == pytest.approx(14.0 * math.exp(-12 * k) + given, rel=1e-5)
+    assert "the course starts from it" in done.out
+
+
 def test_the_same_from_python_writes_nothing(tmp_path):
     (tmp_path / "d.csv").write_text(TABLE)
     found = rldd.dose(
@@ -238,6 +253,7 @@ def test_targets_are_read_as_people_write_them(text, label):
         (("--start", "inf"), "--start must be a finite number"),
         (("--wait-below", "1e-9"), "is not below --wait-below 1e-09 within 720 h"),
         (("--wait-below", "-1"), "--wait-below must be a finite level above 0"),
+        (("--pre-dose-level", "maybe"), "--pre-dose-level must be ignore, start or refuse, not 'maybe'"),
         (("--prior-weight", "0"), "--prior-weight must be a number"),
         (("--amounts", "1:9999:1"), "regimens: give at most 2,000"),
     ],

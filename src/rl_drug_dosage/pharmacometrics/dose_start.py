@@ -50,8 +50,8 @@ def start_of(
     Raises:
         ConfigError: asked for before the last level, or a wait without an end.
     """
-    used = np.asarray(patient.levels.time_h)[np.asarray(patient.levels.used)]
-    known = float(used.max()) if used.size else -math.inf
+    drawn = np.asarray(patient.levels.time_h)
+    known = float(drawn.max()) if drawn.size else -math.inf
     if asked_h is not None:
         if asked_h + offset_h < known:
             raise ConfigError(
