@@ -23,6 +23,7 @@ importlib.import_module("rl_drug_dosage.explain")
 
 from rl_drug_dosage.api import (  # noqa: E402 - see above
     benchmark,
+    dose,
     estimate,
     evaluate,
     explain,
@@ -46,6 +47,7 @@ __all__ = [
     "check_drug",
     "check_policy",
     "check_scenario",
+    "dose",
     "estimate",
     "evaluate",
     "explain",

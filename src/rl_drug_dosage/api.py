@@ -28,18 +28,30 @@ if TYPE_CHECKING:
     from rl_drug_dosage.clinic.scenario import Scenario
     from rl_drug_dosage.envs.functional import Env
     from rl_drug_dosage.explain.explanation import Explanation
+    from rl_drug_dosage.pharmacometrics.dose_options import Criterion, DrawsKind
+    from rl_drug_dosage.pharmacometrics.dose_search import DoseSearch
     from rl_drug_dosage.pharmacometrics.estimation import Estimation, PosteriorKind
     from rl_drug_dosage.pharmacometrics.readers.importing import ImportedModel
     from rl_drug_dosage.pharmacometrics.simulation import Simulation
     from rl_drug_dosage.pkpd.model import DrugModel
-    from rl_drug_dosage.pkpd.nonmem_data import Interpolation
+    from rl_drug_dosage.pkpd.nonmem_data import Interpolation, PreDoseLevel
     from rl_drug_dosage.training.evaluate import Evaluation
     from rl_drug_dosage.training.run_result import RunResult
     from rl_drug_dosage.training.settings import TrainSettings
     from rl_drug_dosage.trials.benchmark import Benchmark
     from rl_drug_dosage.utils.progress import Progress
 
-__all__ = ["benchmark", "estimate", "evaluate", "explain", "import_model", "own_model", "simulate", "train"]
+__all__ = [
+    "benchmark",
+    "dose",
+    "estimate",
+    "evaluate",
+    "explain",
+    "import_model",
+    "own_model",
+    "simulate",
+    "train",
+]
 
 
 @checked
@@ -115,6 +127,8 @@ def estimate(
     interpolation: Interpolation = "nocb",
     posterior: PosteriorKind = "laplace",
     seed: int = 1,
+    prior_weight: float = 1.0,
+    pre_dose_level: PreDoseLevel = "ignore",
     output_dir: str | Path | None = None,
     progress: Progress | bool = True,
 ) -> Estimation:
@@ -127,6 +141,8 @@ def estimate(
         interpolation: how covariates are carried between records, ``"nocb"`` (backward) or ``"locf"`` (forward).
         posterior: how intervals are computed, ``"laplace"`` or ``"resample"`` (importance resampling).
         seed: random seed of the resampling.
+        prior_weight: weight of the prior; below 1 the levels count for more (omega is divided by it).
+        pre_dose_level: a level above 0 before any dose: ``"ignore"``, ``"start"`` from it, or ``"refuse"``.
         output_dir: folder for tables and figures.
         progress: True, False or a callback, see `utils.progress`.
 
@@ -144,10 +160,94 @@ def estimate(
         interpolation=interpolation,
         posterior=posterior,
         seed=seed,
+        prior_weight=prior_weight,
+        pre_dose_level=pre_dose_level,
         output_dir=_folder(output_dir),
     )
     with shown(progress) as tell, swept(options.output_dir):
         return run(options, progress=tell)
+
+
+@checked
+def dose(
+    drug: str | Path | DrugModel,
+    data: str | Path,
+    *,
+    target: str | None = None,
+    criterion: Criterion = "probability",
+    percentile: float = 95.0,
+    amounts_mg: Sequence[float] = (),
+    intervals_h: Sequence[float] = (),
+    routes: Sequence[str] = (),
+    durations_h: Sequence[float] = (),
+    doses: int | None = None,
+    start_h: float | None = None,
+    wait_below: float | None = None,
+    occasions: bool = False,
+    interpolation: Interpolation = "nocb",
+    posterior: DrawsKind = "resample",
+    draws: int = 1000,
+    prior_weight: float = 1.0,
+    pre_dose_level: PreDoseLevel = "ignore",
+    seed: int = 1,
+    output_dir: str | Path | None = None,
+    progress: Progress | bool = True,
+) -> DoseSearch:
+    """Search the dose and interval for each patient of a table, over the posterior of the parameters.
+
+    Args:
+        drug: the drug model.
+        data: NONMEM-style CSV file of doses and levels.
+        target: window: ``"trough 10-15"``, ``"auc24 400-600"``; None: the drug's first target.
+        criterion: ranks regimens: ``"probability"`` (of the window), ``"map"``, ``"distance"`` or ``"percentile"``.
+        percentile: of the posterior, for ``"percentile"`` (the largest dose of which 95 % is below the limit).
+        amounts_mg: amounts to try; empty: the drug's.
+        intervals_h: intervals to try; empty: the drug's.
+        routes: routes to try, by name or a part of it; empty: the drug's first.
+        durations_h: infusion durations to try; empty: the route's.
+        doses: the dosing interval that counts, from 1; None: steady state.
+        start_h: when the next dose is due, as the file counts; None: an interval after the last dose.
+        wait_below: wait with the next dose until the level is below this one.
+        occasions: estimate inter-occasion variability; future doses are in a new occasion.
+        interpolation: how covariates are carried between records, ``"nocb"`` (backward) or ``"locf"`` (forward).
+        posterior: where draws come from, ``"resample"`` (importance resampling) or ``"laplace"``.
+        draws: number of posterior draws.
+        prior_weight: weight of the prior; below 1 the levels count for more (omega is divided by it).
+        pre_dose_level: a level above 0 before any dose: ``"ignore"``, ``"start"`` from it, or ``"refuse"``.
+        seed: random seed of the draws.
+        output_dir: folder for table, record and figure.
+        progress: True, False or a callback, see `utils.progress`.
+
+    Raises:
+        RlDrugDosageError: the data cannot be read or fitted, or no regimen is possible; a one-line message says why.
+    """
+    configure("cpu")
+    from rl_drug_dosage.pharmacometrics.dose_search import DoseOptions, search_doses
+
+    options = DoseOptions(
+        drug=drug,
+        data=Path(data),
+        target=target,
+        criterion=criterion,
+        percentile=percentile,
+        amounts_mg=amounts_mg,
+        intervals_h=intervals_h,
+        routes=routes,
+        durations_h=durations_h,
+        doses=doses,
+        start_h=start_h,
+        wait_below=wait_below,
+        occasions=occasions,
+        interpolation=interpolation,
+        posterior=posterior,
+        draws=draws,
+        prior_weight=prior_weight,
+        pre_dose_level=pre_dose_level,
+        seed=seed,
+        output_dir=_folder(output_dir),
+    )
+    with shown(progress) as tell, swept(options.output_dir):
+        return search_doses(options, progress=tell)
 
 
 @checked

@@ -15,7 +15,8 @@ from rl_drug_dosage.training.config import RunOptions, TrainConfig, options_of
 from rl_drug_dosage.training.settings import TrainSettings
 
 FRONT = {
-    "simulate", "estimate", "train", "evaluate", "benchmark", "explain", "load_policy", "load_drug", "load_scenario",
+    "simulate", "estimate", "dose", "train", "evaluate", "benchmark", "explain",
+    "load_policy", "load_drug", "load_scenario",
 }  # fmt: skip
 
 
@@ -68,6 +69,13 @@ COMMANDS = {
         "covariate": "covariates",
     },
     "estimate": {},
+    "dose": {
+        "amounts": "amounts_mg",
+        "intervals": "intervals_h",
+        "route": "routes",
+        "durations": "durations_h",
+        "start": "start_h",
+    },
     "train": {"env_id": "env"},
     "evaluate": {},
     "benchmark": {"policy": "policies"},
@@ -114,13 +122,15 @@ def test_what_the_functions_hand_on_has_the_same_defaults():
     from dataclasses import MISSING, fields
 
     from rl_drug_dosage.explain.explanation import ExplainOptions
+    from rl_drug_dosage.pharmacometrics.dose_options import DoseOptions
     from rl_drug_dosage.pharmacometrics.estimation import EstimationOptions
     from rl_drug_dosage.pharmacometrics.simulation_plan import SimulationOptions
     from rl_drug_dosage.training.evaluate import EvaluationOptions
     from rl_drug_dosage.trials.benchmark import BenchmarkOptions
 
     pairs = (
-        (rldd.simulate, SimulationOptions), (rldd.estimate, EstimationOptions), (rldd.evaluate, EvaluationOptions),
+        (rldd.simulate, SimulationOptions), (rldd.estimate, EstimationOptions), (rldd.dose, DoseOptions),
+        (rldd.evaluate, EvaluationOptions),
         (rldd.benchmark, BenchmarkOptions), (rldd.explain, ExplainOptions),
     )  # fmt: skip
     for function, options in pairs:

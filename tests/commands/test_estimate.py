@@ -230,3 +230,38 @@ def test_no_column_of_another_quantity_is_offered(run):
         assert done.code == 2
         assert "creatinine clearance" in done.err
         assert (f"rename {title}" in done.err) is offered
+
+
+def test_a_flattened_prior_is_said_and_shrinkage_is_printed_and_written(run):
+    """Of one patient shrinkage is that of the posterior variance; a weight that is none is one line."""
+    Path("d.csv").write_text("ID,TIME,AMT,DUR,DV,CRCL,WT\n1,0,1000,1,.,80,70\n1,11,.,.,9,80,70\n")
+    done = run("estimate", "--drug", "vancomycin-buelga2005", "--data", "d.csv", "--prior-weight", "0.5")
+
+    assert done.code == 0, done.err
+    assert "note: the prior has the weight 0.5" in done.out
+    assert "eta-shrinkage: cl" in done.out
+    assert "(from variances)" in done.out
+    assert [row["NAME"] for row in table_of("shrinkage.csv")] == ["cl", "v1", "concentration"]
+    wrong = run("estimate", "--drug", "vancomycin-buelga2005", "--data", "d.csv", "--prior-weight", "0")
+    assert wrong.code == 2
+    assert wrong.err.count("\n") == 1
+    assert "--prior-weight must be a number from 0.001 to 1000" in wrong.err
+
+
+def test_a_level_before_the_first_dose_starts_the_course_or_is_refused(run):
+    """Its prediction is the level; by default it is left out as ever, and says what else it could mean."""
+    Path("d.csv").write_text("ID,TIME,AMT,DUR,DV,CRCL,WT\n1,0,.,.,12,80,70\n1,0,1000,1,.,80,70\n1,11,.,.,14,80,70\n")
+    asked = ("estimate", "--drug", "vancomycin-buelga2005", "--data", "d.csv")
+    done = run(*asked, "--pre-dose-level", "start")
+    assert done.code == 0, done.err
+    assert "line 2: a level before any dose: the course starts from it" in done.out
+    first, _ = table_of("predictions.csv")
+    assert (first["USED"], first["IPRED"], first["PRED"], first["IWRES"]) == ("0", "12", "12", "")
+    rows = {row["NAME"]: row for row in table_of("estimates.csv") if row["KIND"] == "parameter"}
+    assert float(rows["pre_dose_level"]["MAP"]) == 12.0
+
+    refused = run(*asked, "--pre-dose-level", "refuse")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "d.csv, line 2, DV = '12': a level before any dose; list the doses" in refused.err
+    wrong = run(*asked, "--pre-dose-level", "maybe")
+    assert "--pre-dose-level must be ignore, start or refuse, not 'maybe'" in wrong.err

@@ -177,6 +177,12 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
     for i, interval_h in enumerate(dosing.intervals_h):
         if not (math.isfinite(interval_h) and interval_h > 0) or interval_h in dosing.intervals_h[:i]:
             yield wrong(f"dosing.intervals_h[{i}]", f"{interval_h} h", "above 0, each once", "correct it")
+    yield from _routes(drug, float(grid[-1]))
+    yield from sourced("dosing.source", dosing.source, 1)
+
+
+def _routes(drug: DrugModel, largest_mg: float) -> Iterable[Finding]:
+    dosing = drug.dosing
     for i, route in enumerate(dosing.routes):
         at = f"dosing.routes[{i}]"
         if not route.name:
@@ -188,7 +194,14 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
         elif route.duration_h > max(dosing.intervals_h[:1] if i == 0 else dosing.intervals_h):
             came = f"{route.duration_h:g} h: an infusion overlaps the next one"
             yield wrong(f"{at}.duration_h", came, f"at most {dosing.intervals_h[0]:g} h", "shorten it")
-    yield from sourced("dosing.source", dosing.source, 1)
+        elif route.max_rate_mg_per_h and route.duration_of(largest_mg) > max(dosing.intervals_h):
+            yield _too_slow(at, route.max_rate_mg_per_h, largest_mg, max(dosing.intervals_h))
+
+
+def _too_slow(at: str, rate_mg_per_h: float, amount_mg: float, interval_h: float) -> Finding:
+    came = f"{rate_mg_per_h:g} mg/h: an infusion of {amount_mg:g} mg overlaps the next one"
+    allowed = f"at least {amount_mg / interval_h:g} mg/h"
+    return wrong(f"{at}.max_rate_mg_per_h", came, allowed, "correct it, or the amounts")
 
 
 @check("parameters")

@@ -58,7 +58,7 @@ def typical_course(drug: DrugModel, doses: int = _DOSES, points: int = 12) -> Ty
         points: number of times per interval.
     """
     route, (dose_mg, interval_h) = drug.dosing.routes[0], drug.dosing.tried
-    dose = Dose(0.0, dose_mg, compartment=route.compartment, duration_h=route.duration_h)
+    dose = Dose(0.0, dose_mg, compartment=route.compartment, duration_h=route.duration_of(dose_mg))
     regimen = make_regimen(every(dose, interval_h, doses), drug.structure)
     table = make_covariates(drug, {c.name: c.typical for c in drug.covariates})
     times = np.linspace(0.0, doses + 2.0, (doses + 2) * points + 1) * interval_h
@@ -144,7 +144,10 @@ def _mass_balance_holds(drug: DrugModel) -> Iterable[Finding]:
     last_in_h = (
         (_DOSES - 1) * interval_h
         + lag_h
-        + max(route.duration_h, float(course.parameters.get(f"duration_{route.compartment}", 0.0)))
+        + max(
+            route.duration_of(drug.dosing.usual_dose_mg),
+            float(course.parameters.get(f"duration_{route.compartment}", 0.0)),
+        )
     )
     after = course.time_h > last_in_h + 1e-9
     gap = np.abs(held + lost - course.given_mg[1])[after] / course.given_mg[1, -1]

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import timetable
 from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd.infusion import infusion_h
 
 __all__ = ["AtLimitedRate", "Outcome", "Propagators", "Tabulated", "play_with", "propagators", "row_of"]
 
@@ -63,7 +64,7 @@ class AtLimitedRate(eqx.Module):
         """The same from each dose alone."""
         dosage = self.scenario.dosage
         assert dosage.highest_rate_per_h is not None
-        long_h = jnp.maximum(dosage.duration_h, dose / (dosage.highest_rate_per_h * dosage.mg_per_unit))
+        long_h = infusion_h(dose, dosage.duration_h, dosage.highest_rate_per_h * dosage.mg_per_unit)
 
         def one(run_h: Array, long_h: Array, area: bool) -> tuple[Array, Array]:
             return _since(self.model, self.prepared, self.unit, run_h, long_h, area=area)

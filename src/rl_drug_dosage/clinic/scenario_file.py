@@ -224,6 +224,7 @@ class _File:
         }
         if table.get("unit", "mg") == "mg" and options.are_named:
             defaults |= {"amounts": options.amounts_mg, "usual": options.usual_dose_mg}
+            defaults |= {"highest_rate_per_h": route.max_rate_mg_per_h}
         if isinstance(table.get("amounts"), dict):
             table["amounts"] = self.grid(table["amounts"])
         return self.tables.make(Dosage, table, "[dosage]", **defaults)

@@ -11,6 +11,7 @@ from rl_drug_dosage.clinic.events import require
 from rl_drug_dosage.clinic.units import mg_per_unit
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Residual
+from rl_drug_dosage.pkpd.infusion import infusion_h
 from rl_drug_dosage.utils.typed_fields import typed_fields
 
 __all__ = ["Dosage", "Monitoring", "Schedule"]
@@ -116,8 +117,7 @@ class Dosage:
     @property
     def longest_h(self) -> float:
         """Duration of the infusion of the largest amount."""
-        limited = self.highest_rate_per_h
-        return self.duration_h if limited is None else max(self.duration_h, self.amounts[-1] / limited)
+        return float(infusion_h(self.amounts[-1], self.duration_h, self.highest_rate_per_h))
 
     @property
     def separate(self) -> bool:

@@ -17,7 +17,7 @@ __all__ = ["command"]
 _DEFAULT = defaults_of(api.estimate)
 
 
-def command(
+def command(  # noqa: PLR0917 - the options of a command line
     drug: Annotated[
         str, typer.Option(help="Drug model: a name (vancomycin-goti2018) or a file (./mine.py).", show_default=False)
     ],
@@ -32,6 +32,12 @@ def command(
         str, typer.Option(help="How intervals are computed: laplace, or resample (importance resampling).")
     ] = _DEFAULT["posterior"],
     seed: Annotated[int, typer.Option(help="Random seed of the resampling.")] = _DEFAULT["seed"],
+    prior_weight: Annotated[
+        float, typer.Option(help="Weight of the prior: below 1 the levels count for more (omega is divided by it).")
+    ] = _DEFAULT["prior_weight"],
+    pre_dose_level: Annotated[
+        str, typer.Option(help="A level above 0 before any dose: ignore it, start from it, or refuse it.")
+    ] = _DEFAULT["pre_dose_level"],
     output_dir: Annotated[Path, typer.Option(help="Output directory for tables and plots.")] = Path(),
 ) -> None:
     """Estimate each patient's parameters from measured levels (maximum a posteriori).
@@ -48,12 +54,25 @@ def command(
             interpolation=interpolation,  # type: ignore[arg-type]
             posterior=posterior,  # type: ignore[arg-type]
             seed=seed,
+            prior_weight=prior_weight,
+            pre_dose_level=pre_dose_level,  # type: ignore[arg-type]
             output_dir=output_dir,
             progress=progress,
         )
     _show(result)
     for path in result.files:
         say(path)
+
+
+def _shrunk(result: "Estimation") -> list[str]:
+    """A line for the effects between subjects, one for those between occasions, one for the residual errors."""
+    found: dict[str, list[str]] = {}
+    for row in result.shrinkage:
+        shown = f"{row.from_variances_pct:.0f} % (from variances)" if row.count < 2 else f"{row.pct:.0f} %"
+        if "nan" not in shown:
+            found.setdefault(row.kind, []).append(f"{row.name} {shown}")
+    few = next((f" ({row.note})" for row in result.shrinkage if row.note and row.count > 1), "")
+    return [f"{kind}-shrinkage: {', '.join(shown)}{few}" for kind, shown in found.items()]
 
 
 def _show(result: "Estimation") -> None:
@@ -85,6 +104,8 @@ def _show(result: "Estimation") -> None:
         groups=True,
         console=console,
     )
+    for line in _shrunk(result):
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     for note in result.notes:
         say(f"note: {note}")
     for patient in result.patients:

@@ -118,7 +118,13 @@ def _proposed(model: "DrugModel") -> dict[str, str]:
     if not usable:
         raise ConfigError(f"{model.name} publishes no target on {output.name}: use another one, or write the file")
     target = usable[0]
-    times = sorted({min(max(route.duration_h, interval_h / 8.0), interval_h), interval_h / 2.0, interval_h})
+    times = sorted(
+        {
+            min(max(route.duration_of(model.dosing.usual_dose_mg), interval_h / 8.0), interval_h),
+            interval_h / 2.0,
+            interval_h,
+        }
+    )
     low, high = target.low, target.high
     edges = [f"{key} = {edge:g}" for key, edge in (("low", low), ("high", high)) if edge is not None]
     harm = ""

@@ -2,7 +2,18 @@
 
 from rl_drug_dosage.utils.lazy import lazily
 
-__all__ = ["Estimation", "EstimationOptions", "Simulation", "SimulationOptions", "drug_page", "estimate", "simulate"]
+__all__ = [
+    "DoseOptions",
+    "DoseSearch",
+    "Estimation",
+    "EstimationOptions",
+    "Simulation",
+    "SimulationOptions",
+    "drug_page",
+    "estimate",
+    "search_doses",
+    "simulate",
+]
 
 __getattr__ = lazily(
     __name__,
@@ -10,6 +21,9 @@ __getattr__ = lazily(
         "Simulation": "simulation",
         "SimulationOptions": "simulation",
         "simulate": "simulation",
+        "DoseOptions": "dose_search",
+        "DoseSearch": "dose_search",
+        "search_doses": "dose_search",
         "Estimation": "estimation",
         "EstimationOptions": "estimation",
         "estimate": "estimation",

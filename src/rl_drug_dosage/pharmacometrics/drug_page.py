@@ -20,6 +20,7 @@ from rl_drug_dosage.pkpd import (
     Output,
     Param,
     Resampled,
+    Route,
     Uniform,
 )
 from rl_drug_dosage.pkpd.population import omega_squared
@@ -244,7 +245,7 @@ def _targets(model: DrugModel) -> Section:
 def _dosing(model: DrugModel) -> Section:
     dosing = model.dosing
     amounts = dosing.amounts_mg
-    rows = tuple((r.name, r.compartment, f"{r.duration_h:.6g}" if r.duration_h else "bolus") for r in dosing.routes)
+    rows = tuple((r.name, r.compartment, _length(r)) for r in dosing.routes)
     columns = ("route", "into", "duration (h)")
     if not dosing.are_named:
         return Section("Dosing", (f"Amounts and intervals: none. Source: {dosing.source}",), (), columns, rows)
@@ -256,6 +257,14 @@ def _dosing(model: DrugModel) -> Section:
         f"Source: {dosing.source}",
     )
     return Section("Dosing", lines, columns=columns, rows=rows)
+
+
+def _length(route: Route) -> str:
+    """``1``, ``bolus``, ``at least 1; at most 600 mg/h``."""
+    least = f"{route.duration_h:.6g}"
+    if route.max_rate_mg_per_h is None:
+        return least if route.duration_h else "bolus"
+    return f"at least {least}; at most {route.max_rate_mg_per_h:.6g} mg/h"
 
 
 def markdown(page: Page) -> str:

@@ -24,11 +24,12 @@ from rl_drug_dosage.pharmacometrics.estimation_plots import (
     save_courses,
     save_predicted_vs_measured,
 )
+from rl_drug_dosage.pharmacometrics.estimation_shrinkage import SHRINKAGE, ShrinkageRow, save_shrinkage, shrinkage
 from rl_drug_dosage.pharmacometrics.estimation_tables import (
     TABLES,
-    ParameterRow,
     PatientResult,
     estimate_columns,
+    parameter_rows,
     save_tables,
 )
 from rl_drug_dosage.pkpd import (
@@ -38,14 +39,21 @@ from rl_drug_dosage.pkpd import (
     Regimen,
     individual_parameters,
     make_regimen,
-    parameter_unit,
     predict,
     stack_covariates,
     stack_levels,
     stack_regimens,
 )
-from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients, importance_posterior, split_latent
-from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, read_nonmem
+from rl_drug_dosage.pkpd.bayes import (
+    Estimate,
+    Fitted,
+    fit_patients,
+    flattened,
+    importance_posterior,
+    split_latent,
+    start_from_levels,
+)
+from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, PreDoseLevel, read_nonmem
 from rl_drug_dosage.pkpd.residual import residual_moments
 from rl_drug_dosage.registry import DRUG, find
 from rl_drug_dosage.utils.arguments import checked
@@ -76,6 +84,8 @@ class EstimationOptions:
         posterior: where the intervals come from.
         seed: of the resampling.
         output_dir: where files go, made where it is missing; None: nothing is written.
+        prior_weight: omega is divided by it, see `pkpd.bayes.prior`; 1: the published prior.
+        pre_dose_level: what a level before the first dose means, see `read_nonmem`.
     """
 
     drug: object
@@ -85,6 +95,8 @@ class EstimationOptions:
     posterior: PosteriorKind = "laplace"
     seed: int = 1
     output_dir: Path | None = None
+    prior_weight: float = 1.0
+    pre_dose_level: PreDoseLevel = "ignore"
 
 
 @dataclass(frozen=True, repr=False)
@@ -115,17 +127,23 @@ class Estimation(Result):
         """A row a parameter: the columns of ``estimates.csv``."""
         return estimate_columns(self.patients)
 
+    @property
+    def shrinkage(self) -> tuple[ShrinkageRow, ...]:
+        """Of every random effect and residual error: the rows of ``shrinkage.csv``."""
+        return shrinkage(self.model, self.patients)
+
     def plot(self) -> Any:
         """Predicted against measured levels."""
         return draw_predicted_vs_measured(self.model, self.patients, self.title)
 
     @checked
     def save(self, folder: str | Path) -> tuple[Path, ...]:
-        """``estimates.csv``, ``predictions.csv`` and the figures."""
+        """``estimates.csv``, ``predictions.csv``, ``shrinkage.csv`` and the figures."""
         place = prepare_folder(Path(folder))
         with jax.enable_x64(True):
             return (
                 *save_tables(self.model, self.patients, place),
+                save_shrinkage(self.shrinkage, place),
                 save_predicted_vs_measured(self.model, self.patients, place, self.title),
                 *save_courses(self.model, self.patients, self.tables, place, self.title),
             )
@@ -142,8 +160,16 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
     if options.posterior not in get_args(PosteriorKind.__value__):
         raise ConfigError(f"posterior must be laplace or resample, not {options.posterior!r}")
     steps = Steps(progress, 3)
-    model: DrugModel = find(DRUG, options.drug).value
-    data = read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
+    model = flattened(find(DRUG, options.drug).value, options.prior_weight)
+    data = read_nonmem(
+        options.data,
+        model,
+        occasions=options.occasions,
+        interpolation=options.interpolation,
+        pre_dose_level=options.pre_dose_level,
+    )
+    model, begun = start_from_levels(model, data.patients, data.starts)
+    data = dataclasses.replace(data, patients=begun)
     if options.output_dir is not None:
         prepare_folder(options.output_dir, _names(model))
     with steps.step(f"fitting {len(data.patients)} patients"):
@@ -151,15 +177,20 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
         tables = _stack(model, data, fits)
     with steps.step("computing intervals"), jax.enable_x64(True):
         patients = _results(model, data, fits, tables, options)
-    found = Estimation(options, model, tuple(patients), data.notes, (), tables)
+    notes = (*data.notes, *_about_prior(options.prior_weight))
+    found = Estimation(options, model, tuple(patients), notes, (), tables)
     if options.output_dir is None:
         return found
     with steps.step("drawing"):
         return dataclasses.replace(found, files=found.save(options.output_dir))
 
 
+def _about_prior(weight: float) -> list[str]:
+    return [f"the prior has the weight {weight:g}: omega is divided by it, in OBJ too"] if weight != 1.0 else []
+
+
 def _names(model: DrugModel) -> list[str]:
-    return [*TABLES, PREDICTED_PLOT, *(COURSES_PLOT.format(output.name) for output in model.outputs)]
+    return [*TABLES, SHRINKAGE, PREDICTED_PLOT, *(COURSES_PLOT.format(output.name) for output in model.outputs)]
 
 
 def _stack(model: DrugModel, data: NonmemData, fits: Sequence[Fitted]) -> Tables:
@@ -196,7 +227,7 @@ def _results(
         results.append(
             PatientResult(
                 fitted=fit,
-                rows=tuple(_parameter_rows(model, patient.covariates, fit, *own)),
+                rows=tuple(parameter_rows(model, patient.covariates, fit, *own)),
                 covariates=patient.covariates,
                 levels=patient.levels,
                 hours=data.hours[i],
@@ -266,32 +297,3 @@ def _at_levels(
     weighted = -error * jnp.exp(-0.5 * log_variance)
     seen = jnp.asarray(levels.used) & ~jnp.asarray(levels.censored)
     return jnp.take_along_axis(nobody, output[:, None], axis=1)[:, 0], jnp.where(seen, weighted, jnp.nan)
-
-
-def _parameter_rows(
-    model: DrugModel, covariates: Covariates, fit: Fitted, bounds: dict[str, Any], typical: dict[str, Any]
-) -> list[ParameterRow]:
-    converged = bool(fit.estimate.converged)
-
-    def row(kind: Any, name: str, record: int, value: Any, ends: Sequence[float], population: float) -> ParameterRow:
-        low, high = (float(end) for end in ends)
-        known = converged and high > low
-        unit = parameter_unit(name) if kind == "parameter" else ""
-        return ParameterRow(
-            kind, name, unit, record, float(value), low if known else None, high if known else None, float(population)
-        )
-
-    rows = [
-        row("parameter", name, k, values[k], [end[k] for end in bounds[name]], typical[name][k])
-        for k in range(covariates.time_h.shape[0])
-        for name, values in sorted(fit.parameters.items())
-    ]
-    last = covariates.time_h.shape[0] - 1
-    for i, eta in enumerate(model.etas):
-        rows.append(row("eta", eta.parameter, last, fit.estimate.eta[i], [e[i] for e in bounds["eta"]], 0.0))
-    for k in range(min(fit.estimate.kappa.shape[0], 1 + int(np.max(covariates.occasion)))):
-        record = int(np.flatnonzero(covariates.occasion == k)[0])
-        for i, eta in enumerate(model.occasion_etas):
-            ends = [e[k, i] for e in bounds["kappa"]]
-            rows.append(row("kappa", eta.parameter, record, fit.estimate.kappa[k, i], ends, 0.0))
-    return rows

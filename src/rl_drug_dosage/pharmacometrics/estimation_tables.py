@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels
+from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels, parameter_unit
 from rl_drug_dosage.pkpd.bayes import Fitted
 from rl_drug_dosage.utils.csv_text import csv_text
 from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["TABLES", "ParameterRow", "PatientResult", "estimate_columns", "save_tables"]
+__all__ = ["TABLES", "ParameterRow", "PatientResult", "estimate_columns", "parameter_rows", "save_tables"]
 
 TABLES = ("estimates.csv", "predictions.csv")
 
@@ -57,6 +57,44 @@ class PatientResult:
     """IWRES; NaN where a level is outside quantification or not used."""
     level_flags: tuple[str, ...]
     warnings: tuple[str, ...]
+
+
+def parameter_rows(
+    model: DrugModel, covariates: Covariates, fit: Fitted, bounds: dict[str, Any], typical: dict[str, Any]
+) -> list[ParameterRow]:
+    """The rows of one patient: parameters over each record, etas, and the kappas of each occasion.
+
+    Args:
+        model: the drug.
+        covariates: the patient's table.
+        fit: the estimate.
+        bounds: lower and upper bound of every parameter, and of ``eta`` and ``kappa``.
+        typical: parameters without random effects.
+    """
+    converged = bool(fit.estimate.converged)
+
+    def row(kind: Any, name: str, record: int, value: Any, ends: Sequence[float], population: float) -> ParameterRow:
+        low, high = (float(end) for end in ends)
+        known = converged and high > low
+        unit = parameter_unit(name) if kind == "parameter" else ""
+        return ParameterRow(
+            kind, name, unit, record, float(value), low if known else None, high if known else None, float(population)
+        )
+
+    rows = [
+        row("parameter", name, k, values[k], [end[k] for end in bounds[name]], typical[name][k])
+        for k in range(covariates.time_h.shape[0])
+        for name, values in sorted(fit.parameters.items())
+    ]
+    last = covariates.time_h.shape[0] - 1
+    for i, eta in enumerate(model.etas):
+        rows.append(row("eta", eta.parameter, last, fit.estimate.eta[i], [e[i] for e in bounds["eta"]], 0.0))
+    for k in range(min(fit.estimate.kappa.shape[0], 1 + int(np.max(covariates.occasion)))):
+        record = int(np.flatnonzero(covariates.occasion == k)[0])
+        for i, eta in enumerate(model.occasion_etas):
+            ends = [e[k, i] for e in bounds["kappa"]]
+            rows.append(row("kappa", eta.parameter, record, fit.estimate.kappa[k, i], ends, 0.0))
+    return rows
 
 
 def save_tables(model: DrugModel, patients: Sequence[PatientResult], folder: Path) -> list[Path]:

@@ -62,7 +62,9 @@ class Treatment:
         if self.dose_mg == 0:
             return "no drug"
         how = self.route.name
-        if self.duration_h != self.route.duration_h:
+        if self.duration_h == self.route.duration_of(self.dose_mg) != self.route.duration_h:
+            how = f"{self.route.name} at {self.route.max_rate_mg_per_h:g} mg/h, over {_span(self.duration_h)}"
+        elif self.duration_h != self.route.duration_h:
             into = f" into {self.route.compartment}"
             how = (f"infusion of {_span(self.duration_h)}" if self.duration_h else "bolus") + into
         return f"{self.dose_mg:g} mg every {_span(self.interval_h)}, {how}"

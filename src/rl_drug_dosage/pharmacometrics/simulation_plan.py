@@ -15,7 +15,7 @@ from rl_drug_dosage.pkpd import Covariate, DrugModel, Fixed, Route, make_covaria
 from rl_drug_dosage.pkpd.same_quantity import read_covariates
 from rl_drug_dosage.utils.seeding import check_seed
 
-__all__ = ["Plan", "SimulationOptions", "make_plan"]
+__all__ = ["Plan", "SimulationOptions", "find_route", "make_plan"]
 
 MOST_PATIENTS = 1_000_000
 MOST_SAMPLES = 20_000
@@ -30,7 +30,7 @@ class SimulationOptions:
         patients: size of the cohort.
         dose_mg: of each dose; 0 means no drug, None the drug's usual dose.
         interval_h: from dose to dose; None means the drug's first interval.
-        duration_h: of each infusion, 0 for a bolus; None means the route's.
+        duration_h: of each infusion, 0 for a bolus; None means the route's, longer where that limits the rate.
         days: length of the course; None means 7 days, but 3 to 1,000 intervals.
         route: name of a route, or a part of one that no other route has; None means the drug's first.
         seed: names the cohort.
@@ -91,17 +91,18 @@ def make_plan(model: DrugModel, options: SimulationOptions) -> Plan:
     Raises:
         ConfigError: a number, a name or a combination that is not allowed.
     """
-    route = _find_route(model, options.route)
+    route = find_route(model, options.route)
     for option, value in (("--dose", options.dose_mg), ("--interval", options.interval_h)):
         if value is None and not model.dosing.are_named:
             raise ConfigError(f"{option} is missing, and {model.name} names no doses: give {option}, or its [dosing]")
     interval = model.dosing.intervals_h[0] if options.interval_h is None else options.interval_h
+    dose = model.dosing.usual_dose_mg if options.dose_mg is None else options.dose_mg
     usual = min(max(168.0, 3 * interval), 1000 * interval)
     course = Treatment(
         route=route,
-        dose_mg=model.dosing.usual_dose_mg if options.dose_mg is None else options.dose_mg,
+        dose_mg=dose,
         interval_h=interval,
-        duration_h=route.duration_h if options.duration_h is None else options.duration_h,
+        duration_h=route.duration_of(dose) if options.duration_h is None else options.duration_h,
         total_h=usual if options.days is None else 24.0 * options.days,
     )
     step = default_step_h(course) if options.sample_every_h is None else options.sample_every_h
@@ -122,11 +123,17 @@ def make_plan(model: DrugModel, options: SimulationOptions) -> Plan:
         panels=_panels(model),
         measured=tuple(output.residual is not None for output in model.outputs),
         record_times_h=records,
-        warnings=_outside(model, given, course.total_h, timed=records.size > 1),
+        warnings=(*_outside(model, given, course.total_h, timed=records.size > 1), *_too_fast(course)),
     )
 
 
-def _find_route(model: DrugModel, name: str | None) -> Route:
+def find_route(model: DrugModel, name: str | None) -> Route:
+    """The route of this name, or the only one whose name contains it; None: the drug's first.
+
+    Raises:
+        UnknownNameError: none has it.
+        ConfigError: several have it.
+    """
     routes = model.dosing.routes
     if name is None:
         return routes[0]
@@ -173,6 +180,15 @@ def _outside(model: DrugModel, given: Mapping[str, float], total_h: float, *, ti
     if timed:
         values["time_h"] = (0.0, total_h)
     return outside_range(model, make_covariates(model, values, (0.0, total_h)))
+
+
+def _too_fast(course: Treatment) -> tuple[str, ...]:
+    """Where a duration was asked for that is shorter than the route's highest rate allows."""
+    shortest = course.route.duration_of(course.dose_mg)
+    if course.route.max_rate_mg_per_h is None or course.duration_h >= shortest * (1 - 1e-9):
+        return ()
+    asked, rate = f"{course.dose_mg:g} mg over {course.duration_h:g} h", f"{course.route.max_rate_mg_per_h:g} mg/h"
+    return (f"{asked} is faster than the {rate} of {course.route.name!r}: at that rate it takes {shortest:g} h",)
 
 
 def _panels(model: DrugModel) -> tuple[int, ...]:

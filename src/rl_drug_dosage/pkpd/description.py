@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from rl_drug_dosage.pkpd._errors import DrugModelError
 from rl_drug_dosage.pkpd.covariate import Covariate, plain_number
+from rl_drug_dosage.pkpd.infusion import infusion_h
 from rl_drug_dosage.utils.typed_fields import typed_fields
 
 __all__ = [
@@ -242,11 +243,24 @@ class Target:
 @typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Route:
-    """A route of administration. ``duration_h`` 0 is a bolus, or an oral dose if the compartment is a depot."""
+    """A route of administration. ``duration_h`` 0 is a bolus, or an oral dose if the compartment is a depot.
+
+    Args:
+        name: as a user reads it.
+        compartment: where doses go.
+        duration_h: of each infusion; with ``max_rate_mg_per_h`` the shortest.
+        max_rate_mg_per_h: a dose that would be infused faster over ``duration_h`` takes longer (vancomycin: at most
+            10 mg/min, so ``600.0``); None: every dose takes ``duration_h``.
+    """
 
     name: str
     compartment: str
     duration_h: float = 0.0
+    max_rate_mg_per_h: float | None = None
+
+    def duration_of(self, amount_mg: float) -> float:
+        """How long the infusion of an amount lasts, h; 0 for a bolus."""
+        return float(infusion_h(amount_mg, self.duration_h, self.max_rate_mg_per_h))
 
 
 @typed_fields(DrugModelError)

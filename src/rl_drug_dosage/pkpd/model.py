@@ -29,7 +29,8 @@ limits. The engine does the rest.
         limits_of_use=("not for children",), ambiguities=("what the sources disagree on, which was followed, and why",),
     )
 
-See `drugs/vancomycin_goti2018.py` for a real example.
+See `drugs/vancomycin_goti2018.py` for a real example. A `Route` with ``max_rate_mg_per_h`` infuses large doses for
+longer.
 
 **Engine units**: mg, L, h, kg; clearances L/h, rate constants 1/h, concentrations mg/L. Thetas keep the units of the
 source; `parameters` converts them. Everything in `parameters`, `finish`, output functions and right-hand sides

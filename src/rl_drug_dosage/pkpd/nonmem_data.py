@@ -35,7 +35,9 @@ import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -44,12 +46,14 @@ from rl_drug_dosage.pkpd._errors import CovariateError, ObservationError, Regime
 from rl_drug_dosage.pkpd._nonmem_covariates import Interpolation, covariate_records, filled_covariates, separate
 from rl_drug_dosage.pkpd._nonmem_lines import Line, read_lines
 from rl_drug_dosage.pkpd._nonmem_times import has_clock, place_in_time
-from rl_drug_dosage.pkpd.bayes import PatientData
+from rl_drug_dosage.pkpd.bayes import PatientData, StartLevel
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Dose, make_regimen
 from rl_drug_dosage.pkpd.residual import Levels, make_levels
 
-__all__ = ["Interpolation", "NonmemData", "read_nonmem"]
+__all__ = ["Interpolation", "NonmemData", "PreDoseLevel", "read_nonmem"]
+
+type PreDoseLevel = Literal["ignore", "start", "refuse"]
 
 _TOGETHER = "put the patient's lines together, in the order of time; another patient needs another ID"
 _MODELLED = {-1.0: "rate", -2.0: "duration"}
@@ -70,10 +74,17 @@ class NonmemData:
     """Sentences about what was ignored."""
     hours: tuple[tuple[float, ...], ...]
     """Time of every level of every patient, as the file counts it."""
+    starts: tuple[StartLevel | None, ...] = ()
+    """The level from which each patient starts, for `start_from_levels`; None: without drug."""
 
 
 def read_nonmem(
-    path: Path, model: DrugModel, *, occasions: bool = False, interpolation: Interpolation = "nocb"
+    path: Path,
+    model: DrugModel,
+    *,
+    occasions: bool = False,
+    interpolation: Interpolation = "nocb",
+    pre_dose_level: PreDoseLevel = "ignore",
 ) -> NonmemData:
     """Read and check a file in the format given in the module docstring.
 
@@ -82,19 +93,24 @@ def read_nonmem(
         model: the drug whose covariates, compartments and outputs the columns refer to.
         occasions: read OCC, for drugs with inter-occasion variability.
         interpolation: how a covariate is carried between records.
+        pre_dose_level: what a level before the first dose means where it would be 0 without drug, and is above 0:
+            ``"ignore"`` it is flagged and left out of the fit; ``"start"`` the patient starts from the first such
+            level, see `pkpd.starts`; ``"refuse"`` it is an error. Outputs with a baseline (INR, leukocytes) are always
+            used.
 
     Raises:
-        RegimenError, ObservationError, CovariateError: a line that cannot be used as given. A level before the first
-            dose is not an error: it is flagged and left out of the fit.
+        RegimenError, ObservationError, CovariateError: a line that cannot be used as given.
         ConfigError: a file that cannot be read, or whose columns or lines do not describe patients.
     """
     if interpolation not in ("nocb", "locf"):
         raise ConfigError(f"interpolation must be nocb or locf, not {interpolation!r}")
+    if pre_dose_level not in get_args(PreDoseLevel.__value__):
+        raise ConfigError(f"--pre-dose-level must be ignore, start or refuse, not {pre_dose_level!r}")
     lines, notes = read_lines(path, model)
     relative = has_clock(lines)
     notes += ["dates and clock times are read as hours from each patient's first line"] if relative else []
     notes += _about_occasions(lines, model, occasions) + _about_outputs(lines, model) + _about_weights(lines)
-    patients, numbers, flags, hours = [], [], [], []
+    patients, numbers, flags, hours, starts = [], [], [], [], []
     for group in _patients(lines):
         placed = place_in_time(group, relative)
         if any(line.own_h < before.own_h for before, line in itertools.pairwise(placed)):
@@ -103,13 +119,14 @@ def read_nonmem(
         values = filled_covariates(placed, model, interpolation)
         own = separate(placed, values, occasion)
         doses = _doses(own, model)
-        levels, own_lines, own_flags = _levels(own, model, doses)
+        levels, own_lines, own_flags, start = _levels(own, model, doses, pre_dose_level)
         covariates = covariate_records(own, values, occasion, model, interpolation)
         patients.append(PatientData(own[0].cells["ID"], doses, covariates, levels))
         numbers.append(tuple(line.number_in_file for line in own_lines))
         hours.append(tuple(line.own_h for line in own_lines))
         flags.append(own_flags)
-    return NonmemData(tuple(patients), tuple(numbers), tuple(flags), tuple(notes), tuple(hours))
+        starts.append(start)
+    return NonmemData(tuple(patients), tuple(numbers), tuple(flags), tuple(notes), tuple(hours), tuple(starts))
 
 
 def _patients(lines: list[Line]) -> list[list[Line]]:
@@ -282,22 +299,28 @@ def _level(line: Line) -> tuple[float, int]:
 
 
 def _levels(
-    group: list[Line], model: DrugModel, doses: tuple[Dose, ...]
-) -> tuple[Levels, tuple[Line, ...], tuple[str, ...]]:
-    """Levels, their lines, and the reason for each level that is flagged as unused."""
+    group: list[Line],
+    model: DrugModel,
+    doses: tuple[Dose, ...],
+    pre_dose_level: PreDoseLevel,
+) -> tuple[Levels, tuple[Line, ...], tuple[str, ...], StartLevel | None]:
+    """Levels, their lines, the reason for each level that is flagged as unused, and where the patient starts."""
     first_h = min((dose.time_h for dose in doses if dose.amount_mg > 0 or dose.steady_state), default=math.inf)
     found: list[tuple[Line, str, bool, float, int, float]] = []
-    flags, given_h = [], -math.inf
+    flags, given_h, start = [], -math.inf, None
     for line in group:
         evid = line.evid
         given_h = line.time_h if evid in {1, 3, 4} else given_h
         if evid != 0 or line.whole("MDV", ObservationError, (0, 1)):
             continue
         (value, side), name, after = _level(line), _output(line, model), given_h == line.time_h
-        # A level of an output that is 0 before the first dose carries no information.
-        early = line.time_h < first_h or (line.time_h == first_h and not after and model.undosed(name) == 0.0)
+        # Of an output that is 0 without drug it carries no information, unless the patient starts from it.
+        early = line.time_h < first_h or (line.time_h == first_h and not after)
+        early = early and start is None and not _has_baseline(model, name)
         found.append((line, name, after, value, side, _weight(line)))
-        flags.append(f"line {line.number_in_file}: a level before any dose is not used" if early else "")
+        flags.append(_about_early(line, value, side, pre_dose_level) if early else "")
+        if early and pre_dose_level == "start" and value > 0 and side == 0:
+            start = StartLevel(line.time_h, value, name)
     lines, names, afters, values, sides, weights = zip(*found, strict=True) if found else ((), (), (), (), (), ())
     try:
         levels = make_levels(
@@ -315,7 +338,30 @@ def _levels(
         group[0].refuse(ObservationError, "ID", *str(error).rsplit(": ", 1))
     used = np.array([not flag for flag in flags], dtype=np.bool_)
     flagged = dataclasses.replace(levels, used=used)  # type: ignore[arg-type]
-    return flagged, lines, tuple(flags)
+    return flagged, lines, tuple(flags), start
+
+
+@cache
+def _has_baseline(model: DrugModel, output: str) -> bool:
+    """Whether an output is not 0 without drug."""
+    return model.undosed(output) != 0.0
+
+
+def _about_early(line: Line, value: float, side: int, pre_dose_level: PreDoseLevel) -> str:
+    """Why a level before the first dose is not fitted."""
+    where = f"line {line.number_in_file}: a level before any dose"
+    if value == 0 or side:
+        return f"{where} is not used"
+    if pre_dose_level == "refuse":
+        line.refuse(
+            ObservationError,
+            "DV",
+            "a level before any dose",
+            "list the doses that came before it, or choose --pre-dose-level start or ignore",
+        )
+    if pre_dose_level == "start":
+        return f"{where}: the course starts from it"
+    return f"{where} is not used; --pre-dose-level start begins the course from it"
 
 
 def _weight(line: Line) -> float:

@@ -179,16 +179,22 @@ def _alike(levels: Sequence[Levels]) -> Sequence[Levels]:
     return levels
 
 
-def refuse_levels_before_doses(levels: Levels, regimen: Regimen) -> None:
+def refuse_levels_before_doses(levels: Levels, regimen: Regimen, model: DrugModel | None = None) -> None:
     """Refuse a level drawn before the first dose: it carries no information about the drug.
+
+    Args:
+        levels: of one patient.
+        regimen: of the patient; it may begin with the reset of a start from a level.
+        model: the drug, whose outputs with a baseline without drug (INR) may be measured at any time; None: none may.
 
     Raises:
         ObservationError: a level was drawn before the first dose.
     """
     given = np.asarray(regimen.time_h)[np.asarray(regimen.given)]
     first = given.min() if given.size else np.inf
-    for time, used in zip(np.asarray(levels.time_h), np.asarray(levels.used), strict=True):
-        if used and time < first:
+    columns = (np.asarray(column) for column in (levels.time_h, levels.used, levels.output))
+    for time, used, output in zip(*columns, strict=True):
+        if used and time < first and not (model is not None and model.undosed(model.outputs[output].name) != 0.0):
             raise ObservationError(f"a level at {time:g} h comes before the first dose at {first:g} h: check the times")
 
 

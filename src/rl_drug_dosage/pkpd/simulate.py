@@ -67,7 +67,9 @@ def solve(
     if timeline is None:
         timeline = build_timeline(structure, regimen, covariates, p, times, after)
     prepared = jax.vmap(structure.prepare)(p)
-    first = structure.initial({k: v[0] for k, v in p.items()})
+    at_first = {k: v[0] for k, v in p.items()}
+    first = structure.initial(at_first)
+    emptied = structure.reset(at_first, first)
     delivery = timeline.delivery
     n = len(structure.compartments)
     dose_compartment = jnp.asarray(regimen.compartment)[:, None] == jnp.arange(n)
@@ -90,7 +92,7 @@ def solve(
         if steady is not None:
             mark = jnp.maximum(event.mark, 0)
             marked = event.mark >= 0
-            x = jnp.where(marked & jnp.asarray(regimen.mark_reset)[mark], first, x)
+            x = jnp.where(marked & jnp.asarray(regimen.mark_reset)[mark], emptied, x)
             x = jnp.where(marked & jnp.asarray(regimen.mark_steady)[mark], x + steady[mark], x)
         x = x + event.bolus_mg * (jnp.arange(n) == event.compartment)
         return (x, area + more), before

@@ -35,7 +35,7 @@ class Structure(abc.ABC):
 
     @abc.abstractmethod
     def initial(self, p: Values) -> Float[Array, "n"]:
-        """Contents before the first event and after a reset."""
+        """Contents before the first event and, unless `reset` says otherwise, after a reset."""
 
     @abc.abstractmethod
     def prepare(self, p: Values) -> Any:
@@ -65,6 +65,15 @@ class Structure(abc.ABC):
         Returns:
             Contents at the end, and the integral of the concentration over the interval in mg h/L (0 unless ``auc``).
         """
+
+    def reset(self, p: Values, first: Float[Array, "n"]) -> Float[Array, "n"]:
+        """Contents after a reset.
+
+        Args:
+            p: individual parameters.
+            first: what `initial` returned for them.
+        """
+        return first
 
     def fault(self, p: Values, given_mg: float) -> Fault | None:
         """What is wrong with the answers of the structure's own functions for a patient; None if nothing is.

@@ -75,6 +75,10 @@ _KINDS: Mapping[str, _Kind] = {
         lambda value: isinstance(value, list | tuple) and all(isinstance(v, str) for v in value),
         "a list of texts",
     ),
+    "Sequence[float]": (
+        lambda value: isinstance(value, list | tuple) and all(map(_is_number, value)),
+        "a list of numbers",
+    ),
     "Sequence[object] | Mapping[str, object]": (
         lambda value: _is_named(value) or isinstance(value, list | tuple | str | os.PathLike),
         "a list, or a dict of names and references",

@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float
 from rl_drug_dosage.pkpd._errors import DrugModelError, RegimenError
 from rl_drug_dosage.pkpd.bayes.posterior import Posterior
 from rl_drug_dosage.pkpd.covariates import Covariates
-from rl_drug_dosage.pkpd.description import DosingOptions, Target
+from rl_drug_dosage.pkpd.description import DosingOptions, Route, Target
+from rl_drug_dosage.pkpd.infusion import infusion_h
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.population import individual_parameters
 from rl_drug_dosage.pkpd.regimen import Dose, Regimen, every, make_regimen, stack_regimens
@@ -43,11 +44,19 @@ class RegimenChoice(eqx.Module):
     """Median of the target's metric over the draws."""
 
 
-def with_dose(regimen: Regimen, dose_mg: Float[Array, ""], from_h: float) -> Regimen:
-    """Set every dose from ``from_h`` on to ``dose_mg``; infusion durations or rates are unchanged."""
+def with_dose(regimen: Regimen, dose_mg: Float[Array, ""], from_h: float, route: Route | None = None) -> Regimen:
+    """Set every dose from ``from_h`` on to ``dose_mg``.
+
+    Infusion durations or rates are unchanged, unless ``route`` limits the rate: the dose then lasts as long as it must.
+    """
     later = jnp.asarray(regimen.time_h >= from_h) & jnp.asarray(regimen.given)
     amounts = jnp.where(later, dose_mg, jnp.asarray(regimen.amount_mg, dtype=float))
-    return eqx.tree_at(lambda r: r.amount_mg, regimen, amounts)
+    given = eqx.tree_at(lambda r: r.amount_mg, regimen, amounts)
+    if route is None or route.max_rate_mg_per_h is None:
+        return given
+    length_h = infusion_h(jnp.asarray(dose_mg, dtype=float), route.duration_h, route.max_rate_mg_per_h)
+    durations = jnp.where(later, length_h, jnp.asarray(regimen.duration_h, dtype=float))
+    return eqx.tree_at(lambda r: r.duration_h, given, durations)
 
 
 def exposure(
@@ -62,10 +71,10 @@ def exposure(
 ) -> Float[Array, ""]:
     """The target's metric over [start_h, end_h] for one parameter set. A pure function.
 
-    ``trough`` and ``value``: the output at ``end_h``, before a dose given at that time. ``peak`` and ``time_above``:
-    over equally spaced times and, for the peak, the ends of infusions. ``auc24``: AUC over the window, scaled to 24 h.
-    ``auc_total``: AUC from the first dose to ``end_h``. ``average``: AUC over the window divided by its length. AUCs
-    are exact.
+    ``trough`` and ``value``: the output at ``end_h``, before a dose given at that time. ``peak``, ``nadir`` and
+    ``time_above``: over equally spaced times and, for the peak, the ends of infusions. ``auc24``: AUC over the window,
+    scaled to 24 h. ``auc_total``: AUC from the first dose to ``end_h``. ``average``: AUC over the window divided by its
+    length. AUCs are exact.
 
     Raises:
         DrugModelError: the AUC of an output that is not a multiple of the central concentration, or ``time_above``
@@ -99,7 +108,7 @@ def exposure(
         if target.low is None:
             raise DrugModelError(f"time above needs a lower limit: the target on {target.output!r} has none")
         return jnp.mean(values[1:] > target.low)
-    return jnp.max(values)
+    return jnp.min(values) if target.metric == "nadir" else jnp.max(values)
 
 
 def attains(value: Float[Array, "..."], target: Target) -> Bool[Array, "..."]:
@@ -110,7 +119,12 @@ def attains(value: Float[Array, "..."], target: Target) -> Bool[Array, "..."]:
 
 
 def reach(
-    metric: Callable[[Float[Array, ""]], Float[Array, ""]], target: float | Array, low_mg: float, high_mg: float
+    metric: Callable[[Float[Array, ""]], Float[Array, ""]],
+    target: float | Array,
+    low_mg: float | Array,
+    high_mg: float | Array,
+    *,
+    steps: int | None = None,
 ) -> DoseFound:
     """The dose at which an increasing metric reaches a value, by bisection to rounding. Pure, works under `vmap`.
 
@@ -119,8 +133,10 @@ def reach(
         target: the value to reach.
         low_mg: lower bound of the search.
         high_mg: upper bound.
+        steps: halvings; None: to rounding.
     """
-    steps = 60 if jnp.asarray(0.0).dtype == jnp.float64 else 26
+    if steps is None:
+        steps = 60 if jnp.asarray(0.0).dtype == jnp.float64 else 26
 
     def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
@@ -182,7 +198,7 @@ def choose_regimen(
         windows.append(min(24.0, horizon_h) if target.metric == "auc24" else interval)
 
     def metric(regimen: Regimen, window_h: Array, dose: Array, one_eta: Array, one_kappa: Array) -> Array:
-        given = with_dose(regimen, dose, start_h)
+        given = with_dose(regimen, dose, start_h, way)
         return exposure(model, given, covariates, one_eta, one_kappa, target, end_h - window_h, end_h)
 
     over_draws = jax.vmap(metric, in_axes=(None, None, None, 0, 0))

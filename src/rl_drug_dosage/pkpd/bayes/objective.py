@@ -15,7 +15,7 @@ whose inverse at the maximum is NONMEM's ETC (FOCE with interaction), and the in
 
     OBJ_i = OBJ(z^) + ln det W - ln det ETC = OBJ(z^) + ln det W + ln det H(z^)
 
-Occasions that are not estimated (future ones) have kappa = 0.
+Occasions that are not estimated (future ones) have kappa = 0. A flattened prior (`prior`) has W / weight for W here.
 """
 
 from collections.abc import Callable

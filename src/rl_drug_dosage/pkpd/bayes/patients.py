@@ -65,7 +65,7 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
     occasions = 1 + max(int(np.max(patient.covariates.occasion)) for patient in patients)
     with jax.enable_x64(True):
         for patient, regimen in zip(patients, regimens, strict=True):
-            refuse_levels_before_doses(patient.levels, regimen)
+            refuse_levels_before_doses(patient.levels, regimen, model)
             zero = jnp.zeros(len(model.etas))
             p = individual_parameters(model, patient.covariates, zero)
             check_parameters(model, p, patient.covariates.values, [f"patient {patient.name}"])
