@@ -15,13 +15,14 @@ DEV := .venv/.dev-$(HERE)
 WANDB := .venv/.wandb-$(HERE)
 MINARI := .venv/.minari-$(HERE)
 ONNX := .venv/.onnx-$(HERE)
+NUTS := .venv/.nuts-$(HERE)
 SB3 := .venv/.sb3-$(HERE)
 CUDA := .venv/.cuda-$(HERE)
 SUPPLY := .venv-supply/.supply-$(HERE)
 TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-wandb install-minari install-onnx install-sb3 install-dev install-cuda install-torch train train-quick evaluate info \
+.PHONY: help install install-wandb install-minari install-nuts install-onnx install-sb3 install-dev install-cuda install-torch train train-quick evaluate info \
 	test test-all test-torch test-browser lint format typecheck bench models ablation docs validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
@@ -35,6 +36,8 @@ install-wandb: $(WANDB) ## the same, with Weights & Biases
 
 install-minari: $(MINARI) ## the same, with Minari for datasets of courses
 	@echo "ready: $(RLDD) --help"
+
+install-nuts: $(NUTS) ## the same, with blackjax: the no-U-turn sampler as a posterior
 
 install-onnx: $(ONNX) ## the same, with ONNX: policies from and to .onnx files
 	@echo "ready: $(RLDD) --help"
@@ -142,6 +145,10 @@ $(WANDB): requirements/wandb.txt $(call missing,$(BIN)/wandb) | $(BASE)
 
 $(MINARI): requirements/minari.txt | $(BASE)
 	@scripts/bootstrap.sh install .venv minari
+	@touch $@
+
+$(NUTS): requirements/nuts.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv nuts
 	@touch $@
 
 $(ONNX): requirements/onnx.txt | $(BASE)

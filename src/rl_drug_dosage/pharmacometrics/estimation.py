@@ -2,14 +2,14 @@
 
 Intervals are 90 %. Of the Laplace posterior, with z the random effects, C their covariance at the estimate and p an
 individual parameter: p exp(-+ 1.645 s), s^2 = g' C g, g = d ln p / dz, exact for log-normal random effects. Of the
-resampled posterior: the 5th and 95th percentile over its draws.
+other posteriors: the 5th and 95th percentile over their draws, see `estimation_posterior`.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,14 @@ from rl_drug_dosage.pharmacometrics.estimation_plots import (
     draw_predicted_vs_measured,
     save_courses,
     save_predicted_vs_measured,
+)
+from rl_drug_dosage.pharmacometrics.estimation_posterior import (
+    POSTERIOR_TABLE,
+    Drawn,
+    check_kind,
+    doubts,
+    draw,
+    save_posterior_table,
 )
 from rl_drug_dosage.pharmacometrics.estimation_tables import (
     TABLES,
@@ -44,7 +52,7 @@ from rl_drug_dosage.pkpd import (
     stack_levels,
     stack_regimens,
 )
-from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients, importance_posterior, split_latent
+from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients, split_latent
 from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, read_nonmem
 from rl_drug_dosage.pkpd.residual import residual_moments
 from rl_drug_dosage.registry import DRUG, find
@@ -53,15 +61,17 @@ from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result
 
-__all__ = ["Estimation", "EstimationOptions", "estimate"]
+__all__ = ["Estimation", "EstimationOptions", "Tables", "estimate", "estimated", "file_names", "read"]
 
 type Tables = tuple[Regimen, Covariates, Levels, Estimate]
-type PosteriorKind = Literal["laplace", "resample"]
+type PosteriorKind = Literal["laplace", "resample", "library", "nuts"]
 
 _Z95 = 1.6448536269514722
 """95th percentile of the standard normal distribution."""
 _FEW = 100.0
 """Effective proposals below which resampled intervals are flagged."""
+_TOLD = ("library", "nuts")
+"""Posteriors whose draws have a table of their own."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ class EstimationOptions:
         occasions: estimate a kappa for every occasion of the column OCC.
         interpolation: how covariates hold between records.
         posterior: where the intervals come from.
-        seed: of the resampling.
+        seed: of the draws.
         output_dir: where files go, made where it is missing; None: nothing is written.
     """
 
@@ -98,6 +108,7 @@ class Estimation(Result):
         notes: about the data.
         files: written on the way; none unless ``output_dir`` was given.
         tables: regimens, covariates, levels and estimates of all patients, stacked.
+        drawn: the draws behind the intervals, stacked; None under ``laplace``, which draws none.
     """
 
     options: EstimationOptions
@@ -106,6 +117,7 @@ class Estimation(Result):
     notes: tuple[str, ...]
     files: tuple[Path, ...]
     tables: Tables
+    drawn: Drawn | None = None
 
     @property
     def title(self) -> str:
@@ -126,9 +138,16 @@ class Estimation(Result):
         with jax.enable_x64(True):
             return (
                 *save_tables(self.model, self.patients, place),
+                *self._posterior_table(place),
                 save_predicted_vs_measured(self.model, self.patients, place, self.title),
                 *save_courses(self.model, self.patients, self.tables, place, self.title),
             )
+
+    def _posterior_table(self, place: Path) -> list[Path]:
+        if self.drawn is None or self.options.posterior not in _TOLD:
+            return []
+        names = [patient.fitted.name for patient in self.patients]
+        return [save_posterior_table(self.options.posterior, names, self.drawn, place)]
 
 
 def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estimation:
@@ -139,27 +158,48 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
         ConfigError: an option or a line of the file that is not allowed; parameters that are not finite and positive.
         OutputError: a file cannot be written; what can be known of that is looked at before the fit.
     """
-    if options.posterior not in get_args(PosteriorKind.__value__):
-        raise ConfigError(f"posterior must be laplace or resample, not {options.posterior!r}")
+    if fault := check_kind(options.posterior):
+        raise ConfigError(fault)
     steps = Steps(progress, 3)
-    model: DrugModel = find(DRUG, options.drug).value
-    data = read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
+    model, data = read(options)
     if options.output_dir is not None:
-        prepare_folder(options.output_dir, _names(model))
-    with steps.step(f"fitting {len(data.patients)} patients"):
-        fits = fit_patients(model, data.patients)
-        tables = _stack(model, data, fits)
-    with steps.step("computing intervals"), jax.enable_x64(True):
-        patients = _results(model, data, fits, tables, options)
-    found = Estimation(options, model, tuple(patients), data.notes, (), tables)
+        prepare_folder(options.output_dir, file_names(model, options.posterior))
+    found = estimated(options, model, data, steps)
     if options.output_dir is None:
         return found
     with steps.step("drawing"):
         return dataclasses.replace(found, files=found.save(options.output_dir))
 
 
-def _names(model: DrugModel) -> list[str]:
-    return [*TABLES, PREDICTED_PLOT, *(COURSES_PLOT.format(output.name) for output in model.outputs)]
+def read(options: EstimationOptions) -> tuple[DrugModel, NonmemData]:
+    """The drug model, and the data as it reads them.
+
+    Raises:
+        UnknownNameError: no such drug.
+        ConfigError: a line of the file that is not allowed.
+    """
+    model: DrugModel = find(DRUG, options.drug).value
+    return model, read_nonmem(options.data, model, occasions=options.occasions, interpolation=options.interpolation)
+
+
+def estimated(options: EstimationOptions, model: DrugModel, data: NonmemData, steps: Steps) -> Estimation:
+    """Fit data that have been read, in two steps; nothing is written.
+
+    Raises:
+        ConfigError: parameters that are not finite and positive.
+    """
+    with steps.step(f"fitting {len(data.patients)} patients"):
+        fits = fit_patients(model, data.patients)
+        tables = _stack(model, data, fits)
+    with steps.step("computing intervals"), jax.enable_x64(True):
+        patients, drawn = _results(model, data, fits, tables, options)
+    return Estimation(options, model, tuple(patients), data.notes, (), tables, drawn)
+
+
+def file_names(model: DrugModel, posterior: str) -> list[str]:
+    """Names of the files that `Estimation.save` writes."""
+    told = [POSTERIOR_TABLE] if posterior in _TOLD else []
+    return [*TABLES, *told, PREDICTED_PLOT, *(COURSES_PLOT.format(output.name) for output in model.outputs)]
 
 
 def _stack(model: DrugModel, data: NonmemData, fits: Sequence[Fitted]) -> Tables:
@@ -174,12 +214,12 @@ def _stack(model: DrugModel, data: NonmemData, fits: Sequence[Fitted]) -> Tables
 
 def _results(
     model: DrugModel, data: NonmemData, fits: Sequence[Fitted], tables: Tables, options: EstimationOptions
-) -> list[PatientResult]:
+) -> tuple[list[PatientResult], Drawn | None]:
     keys = jax.random.split(jax.random.key(options.seed), len(fits))
-    spread = _resampled if options.posterior == "resample" else _laplace
+    spread = _laplace if options.posterior == "laplace" else _drawn(options.posterior)
     # One patient after the other: the proposals of one are the batch.
     run = jax.jit(lambda *args: jax.lax.map(lambda one: spread(model, *one), args))
-    bounds, effective = jax.device_get(run(*tables, keys))
+    bounds, effective, drawn = jax.device_get(run(*tables, keys))
     look = jax.jit(jax.vmap(lambda *one: _at_levels(model, *one)))
     population, weighted = jax.device_get(look(*tables))
     nobody = jax.jit(jax.vmap(lambda table: individual_parameters(model, table, jnp.zeros(len(model.etas)))))
@@ -193,6 +233,8 @@ def _results(
             warnings.append("no level is used: the estimate is the population's")
         if effective[i] < _FEW:
             warnings.append(f"the resampled interval rests on {effective[i]:.0f} effective proposals: distrust it")
+        if drawn is not None:
+            warnings += doubts(jax.tree.map(lambda leaf, i=i: leaf[i], drawn))
         results.append(
             PatientResult(
                 fitted=fit,
@@ -206,7 +248,7 @@ def _results(
                 warnings=tuple(warnings),
             )
         )
-    return results
+    return results, drawn
 
 
 def _parameters(model: DrugModel, covariates: Covariates, at: Estimate, z: Float[Array, "z"]) -> dict[str, Array]:
@@ -215,7 +257,7 @@ def _parameters(model: DrugModel, covariates: Covariates, at: Estimate, z: Float
     return individual_parameters(model, covariates, eta, kappa) | {"eta": eta, "kappa": kappa}
 
 
-type _Bounds = tuple[dict[str, tuple[Array, Array]], Array]
+type _Bounds = tuple[dict[str, tuple[Array, Array]], Array, Drawn | None]
 
 
 def _laplace(
@@ -236,20 +278,25 @@ def _laplace(
             jnp.where(value > 0, value / factor, plain[0]),
             jnp.where(value > 0, value * factor, plain[1]),
         )
-    return bounds, jnp.asarray(jnp.inf)
+    return bounds, jnp.asarray(jnp.inf), None
 
 
-def _resampled(
-    model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, at: Estimate, key: PRNGKeyArray
-) -> _Bounds:
-    """Percentiles over draws from the exact posterior, and the effective number of proposals."""
-    posterior = importance_posterior(model, regimen, covariates, levels, at, key, proposals=4000, draws=1000)
-    draws = jax.vmap(lambda eta, kappa: individual_parameters(model, covariates, eta, kappa))(
-        posterior.eta, posterior.kappa
-    )
-    draws |= {"eta": posterior.eta, "kappa": posterior.kappa}
-    bounds = {name: tuple(jnp.percentile(values, jnp.array([5.0, 95.0]), axis=0)) for name, values in draws.items()}
-    return bounds, posterior.effective  # type: ignore[return-value]
+def _drawn(kind: PosteriorKind) -> Callable[..., _Bounds]:
+    """Percentiles over draws from the exact posterior, the effective number of proposals, and the draws."""
+
+    def spread(
+        model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, at: Estimate, key: PRNGKeyArray
+    ) -> _Bounds:
+        drawn = draw(kind, model, regimen, covariates, levels, at, key)
+        eta, kappa = drawn.posterior.eta, drawn.posterior.kappa
+        draws = jax.vmap(lambda eta, kappa: individual_parameters(model, covariates, eta, kappa))(eta, kappa)
+        draws |= {"eta": eta, "kappa": kappa}
+        bounds = {name: tuple(jnp.percentile(values, jnp.array([5.0, 95.0]), axis=0)) for name, values in draws.items()}
+        # Proposals are what `resample` has; the other kinds speak for themselves, see `doubts`.
+        effective = drawn.posterior.effective if kind == "resample" else jnp.asarray(jnp.inf)
+        return bounds, effective, drawn  # type: ignore[return-value]
+
+    return spread
 
 
 def _at_levels(
