@@ -38,6 +38,7 @@ install-minari: $(MINARI) ## the same, with Minari for datasets of courses
 	@echo "ready: $(RLDD) --help"
 
 install-nuts: $(NUTS) ## the same, with blackjax: the no-U-turn sampler as a posterior
+	@echo "ready: $(RLDD) --help"
 
 install-onnx: $(ONNX) ## the same, with ONNX: policies from and to .onnx files
 	@echo "ready: $(RLDD) --help"

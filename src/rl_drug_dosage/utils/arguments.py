@@ -61,6 +61,10 @@ _KINDS: Mapping[str, _Kind] = {
         lambda value: _is_named(value) or (isinstance(value, list | tuple) and all(map(_is_named, value))),
         "a mapping of names to values, or a list of such mappings",
     ),
+    "str | Path | DrugModel | Sequence[str | Path | DrugModel]": (
+        lambda value: _is_reference(value) or (isinstance(value, list | tuple) and all(map(_is_reference, value))),
+        "a name, a file, a value of class DrugModel, or a list of them",
+    ),
     "Sequence[str]": (
         lambda value: isinstance(value, list | tuple) and all(isinstance(v, str) for v in value),
         "a list of texts",
@@ -91,7 +95,7 @@ def _kind(annotation: object) -> tuple[_Kind | None, bool]:
     text = _text(annotation)
     optional = text.endswith(" | None")
     text = text.removesuffix(" | None")
-    if match := _REFERENCE.match(text):
+    if text not in _KINDS and (match := _REFERENCE.match(text)):
         classes = " or ".join(re.sub(r"\[.*\]", "", match[1]).split(" | "))
         return (_is_reference, f"a name, a file or a value of class {classes}"), optional
     return _KINDS.get(text), optional
