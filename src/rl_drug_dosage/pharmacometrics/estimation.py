@@ -1,12 +1,7 @@
-"""Estimate the parameters of patients in a NONMEM-style file, and lay the result out as tables and figures.
-
-Intervals are 90 %. Of the Laplace posterior, with z the random effects, C their covariance at the estimate and p an
-individual parameter: p exp(-+ 1.645 s), s^2 = g' C g, g = d ln p / dz, exact for log-normal random effects. Of the
-other posteriors: the 5th and 95th percentile over their draws, see `estimation_posterior`.
-"""
+"""Estimate the parameters of patients in a NONMEM-style file, and lay the result out as tables and figures."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +9,10 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array
 
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pharmacometrics.estimation_intervals import spread_of
 from rl_drug_dosage.pharmacometrics.estimation_plots import (
     COURSES_PLOT,
     PREDICTED_PLOT,
@@ -29,7 +25,6 @@ from rl_drug_dosage.pharmacometrics.estimation_posterior import (
     Drawn,
     check_kind,
     doubts,
-    draw,
     save_posterior_table,
 )
 from rl_drug_dosage.pharmacometrics.estimation_tables import (
@@ -52,7 +47,7 @@ from rl_drug_dosage.pkpd import (
     stack_levels,
     stack_regimens,
 )
-from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients, split_latent
+from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients
 from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, read_nonmem
 from rl_drug_dosage.pkpd.residual import residual_moments
 from rl_drug_dosage.registry import DRUG, find
@@ -66,8 +61,6 @@ __all__ = ["Estimation", "EstimationOptions", "Tables", "estimate", "estimated",
 type Tables = tuple[Regimen, Covariates, Levels, Estimate]
 type PosteriorKind = Literal["laplace", "resample", "library", "nuts"]
 
-_Z95 = 1.6448536269514722
-"""95th percentile of the standard normal distribution."""
 _FEW = 100.0
 """Effective proposals below which resampled intervals are flagged."""
 _TOLD = ("library", "nuts")
@@ -216,7 +209,7 @@ def _results(
     model: DrugModel, data: NonmemData, fits: Sequence[Fitted], tables: Tables, options: EstimationOptions
 ) -> tuple[list[PatientResult], Drawn | None]:
     keys = jax.random.split(jax.random.key(options.seed), len(fits))
-    spread = _laplace if options.posterior == "laplace" else _drawn(options.posterior)
+    spread = spread_of(options.posterior)
     # One patient after the other: the proposals of one are the batch.
     run = jax.jit(lambda *args: jax.lax.map(lambda one: spread(model, *one), args))
     bounds, effective, drawn = jax.device_get(run(*tables, keys))
@@ -249,54 +242,6 @@ def _results(
             )
         )
     return results, drawn
-
-
-def _parameters(model: DrugModel, covariates: Covariates, at: Estimate, z: Float[Array, "z"]) -> dict[str, Array]:
-    """Individual parameters by record, and the random effects."""
-    eta, kappa = split_latent(model, z, at.kappa.shape[0])
-    return individual_parameters(model, covariates, eta, kappa) | {"eta": eta, "kappa": kappa}
-
-
-type _Bounds = tuple[dict[str, tuple[Array, Array]], Array, Drawn | None]
-
-
-def _laplace(
-    model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, at: Estimate, key: PRNGKeyArray
-) -> _Bounds:
-    """Bounds of every parameter and random effect, and as many effective draws as one could wish."""
-    best = _parameters(model, covariates, at, at.latent)
-    slopes = jax.jacfwd(lambda z: _parameters(model, covariates, at, z))(at.latent)
-    bounds = {}
-    for name, value in best.items():
-        sd = jnp.sqrt(jnp.einsum("...i,ij,...j->...", slopes[name], at.covariance, slopes[name]))
-        plain = (value - _Z95 * sd, value + _Z95 * sd)
-        if name in {"eta", "kappa"}:
-            bounds[name] = plain
-            continue
-        factor = jnp.exp(_Z95 * sd / jnp.where(value > 0, value, 1.0))
-        bounds[name] = (
-            jnp.where(value > 0, value / factor, plain[0]),
-            jnp.where(value > 0, value * factor, plain[1]),
-        )
-    return bounds, jnp.asarray(jnp.inf), None
-
-
-def _drawn(kind: PosteriorKind) -> Callable[..., _Bounds]:
-    """Percentiles over draws from the exact posterior, the effective number of proposals, and the draws."""
-
-    def spread(
-        model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, at: Estimate, key: PRNGKeyArray
-    ) -> _Bounds:
-        drawn = draw(kind, model, regimen, covariates, levels, at, key)
-        eta, kappa = drawn.posterior.eta, drawn.posterior.kappa
-        draws = jax.vmap(lambda eta, kappa: individual_parameters(model, covariates, eta, kappa))(eta, kappa)
-        draws |= {"eta": eta, "kappa": kappa}
-        bounds = {name: tuple(jnp.percentile(values, jnp.array([5.0, 95.0]), axis=0)) for name, values in draws.items()}
-        # Proposals are what `resample` has; the other kinds speak for themselves, see `doubts`.
-        effective = drawn.posterior.effective if kind == "resample" else jnp.asarray(jnp.inf)
-        return bounds, effective, drawn  # type: ignore[return-value]
-
-    return spread
 
 
 def _at_levels(

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels, Regimen
 from rl_drug_dosage.pkpd.bayes import Estimate, Posterior, importance_posterior, laplace_posterior
-from rl_drug_dosage.pkpd.bayes.library import library_posterior
+from rl_drug_dosage.pkpd.bayes.library_patient import library_posterior
 from rl_drug_dosage.pkpd.bayes.nuts import nuts_posterior, require_blackjax
 from rl_drug_dosage.utils.csv_text import csv_text
 from rl_drug_dosage.utils.files import atomic_write

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl_drug_dosage.errors import DependencyError
-from rl_drug_dosage.pkpd.bayes.library import prior_factor
+from rl_drug_dosage.pkpd.bayes.library_patient import prior_factor
 from rl_drug_dosage.pkpd.bayes.objective import make_objective, split_latent
 from rl_drug_dosage.pkpd.bayes.posterior import Posterior
 from rl_drug_dosage.pkpd.covariates import Covariates
