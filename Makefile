@@ -15,6 +15,7 @@ DEV := .venv/.dev-$(HERE)
 WANDB := .venv/.wandb-$(HERE)
 MINARI := .venv/.minari-$(HERE)
 ONNX := .venv/.onnx-$(HERE)
+NUTS := .venv/.nuts-$(HERE)
 SB3 := .venv/.sb3-$(HERE)
 SBML := .venv/.sbml-$(HERE)
 CUDA := .venv/.cuda-$(HERE)
@@ -22,7 +23,7 @@ SUPPLY := .venv-supply/.supply-$(HERE)
 TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-wandb install-minari install-onnx install-sb3 install-sbml install-dev install-cuda install-torch train train-quick evaluate info \
+.PHONY: help install install-wandb install-minari install-nuts install-onnx install-sb3 install-sbml install-dev install-cuda install-torch train train-quick evaluate info \
 	test test-all test-torch test-browser lint format typecheck bench models ablation docs validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
@@ -35,6 +36,9 @@ install-wandb: $(WANDB) ## the same, with Weights & Biases
 	@echo "ready: $(RLDD) --help"
 
 install-minari: $(MINARI) ## the same, with Minari for datasets of courses
+	@echo "ready: $(RLDD) --help"
+
+install-nuts: $(NUTS) ## the same, with blackjax: the no-U-turn sampler as a posterior
 	@echo "ready: $(RLDD) --help"
 
 install-onnx: $(ONNX) ## the same, with ONNX: policies from and to .onnx files
@@ -146,6 +150,10 @@ $(WANDB): requirements/wandb.txt $(call missing,$(BIN)/wandb) | $(BASE)
 
 $(MINARI): requirements/minari.txt | $(BASE)
 	@scripts/bootstrap.sh install .venv minari
+	@touch $@
+
+$(NUTS): requirements/nuts.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv nuts
 	@touch $@
 
 $(ONNX): requirements/onnx.txt | $(BASE)

@@ -23,14 +23,16 @@ from rl_drug_dosage.utils.runtime import configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Unpack
+    from typing import Unpack, overload
 
     from rl_drug_dosage.clinic.scenario import Scenario
     from rl_drug_dosage.envs.functional import Env
     from rl_drug_dosage.explain.explanation import Explanation
+    from rl_drug_dosage.pharmacometrics.across import ModelAverage
     from rl_drug_dosage.pharmacometrics.dose_options import Criterion, DrawsKind
     from rl_drug_dosage.pharmacometrics.dose_search import DoseSearch
     from rl_drug_dosage.pharmacometrics.estimation import Estimation, PosteriorKind
+    from rl_drug_dosage.pharmacometrics.estimation_settings import EstimateSettings
     from rl_drug_dosage.pharmacometrics.readers.importing import ImportedModel
     from rl_drug_dosage.pharmacometrics.simulation import Simulation
     from rl_drug_dosage.pkpd.model import DrugModel
@@ -118,11 +120,24 @@ def simulate(
         return run(options, progress=tell)
 
 
+if TYPE_CHECKING:
+
+    @overload
+    def estimate(
+        drug: str | Path | DrugModel, data: str | Path, **settings: Unpack[EstimateSettings]
+    ) -> Estimation: ...
+    @overload
+    def estimate(
+        drug: list[Any] | tuple[Any, ...], data: str | Path, **settings: Unpack[EstimateSettings]
+    ) -> ModelAverage: ...
+
+
 @checked
 def estimate(
-    drug: str | Path | DrugModel,
+    drug: str | Path | DrugModel | Sequence[str | Path | DrugModel],
     data: str | Path,
     *,
+    weight: Mapping[str, float] | None = None,
     occasions: bool = False,
     interpolation: Interpolation = "nocb",
     posterior: PosteriorKind = "laplace",
@@ -131,16 +146,21 @@ def estimate(
     pre_dose_level: PreDoseLevel = "ignore",
     output_dir: str | Path | None = None,
     progress: Progress | bool = True,
-) -> Estimation:
+) -> Estimation | ModelAverage:
     """Estimate each patient's parameters from measured levels (maximum a posteriori).
 
+    With a list of drug models, each is fitted, weighted by how well it predicted the patient's levels, and the
+    forecasts are averaged.
+
     Args:
-        drug: the drug model.
+        drug: the drug model, or a list of models of one drug.
         data: NONMEM-style CSV file of doses and levels.
+        weight: weights of the models before the levels, by name; 1 for those that are not named.
         occasions: estimate inter-occasion variability; occasions are read from column OCC.
         interpolation: how covariates are carried between records, ``"nocb"`` (backward) or ``"locf"`` (forward).
-        posterior: how intervals are computed, ``"laplace"`` or ``"resample"`` (importance resampling).
-        seed: random seed of the resampling.
+        posterior: how intervals are computed, ``"laplace"``, ``"resample"`` (importance resampling), ``"library"``
+            (weighted support patients) or ``"nuts"`` (no-U-turn sampler, extra ``nuts``).
+        seed: random seed of the draws.
         prior_weight: weight of the prior; below 1 the levels count for more (omega is divided by it).
         pre_dose_level: a level above 0 before any dose: ``"ignore"``, ``"start"`` from it, or ``"refuse"``.
         output_dir: folder for tables and figures.
@@ -150,9 +170,12 @@ def estimate(
         RlDrugDosageError: the data cannot be read or fitted, or the output not written; a one-line message says why.
     """
     configure("cpu")
+    from rl_drug_dosage.pharmacometrics.across import AcrossOptions, estimate_across
     from rl_drug_dosage.pharmacometrics.estimation import EstimationOptions
     from rl_drug_dosage.pharmacometrics.estimation import estimate as run
 
+    if weight and not isinstance(drug, list | tuple):
+        raise ConfigError("--weight weighs models against each other: give --drug more than once")
     options = EstimationOptions(
         drug=drug,
         data=Path(data),
@@ -165,6 +188,8 @@ def estimate(
         output_dir=_folder(output_dir),
     )
     with shown(progress) as tell, swept(options.output_dir):
+        if isinstance(drug, list | tuple):
+            return estimate_across(AcrossOptions(tuple(drug), options, weight), progress=tell)
         return run(options, progress=tell)
 
 

@@ -180,7 +180,11 @@ def test_occasions_have_kappas_of_their_own(tmp_path):
     ("options", "text", "message"),
     [
         (("--drug", "vancomycin-buelga2006"), "", "did you mean 'vancomycin-buelga2005'?"),
-        (("--drug", "vancomycin-buelga2005", "--posterior", "exact"), "", "posterior must be laplace or resample"),
+        (
+            ("--drug", "vancomycin-buelga2005", "--posterior", "exact"),
+            "",
+            "posterior must be laplace, resample, library or",
+        ),
         (("--drug", "vancomycin-buelga2005", "--interpolation", "linear"), "", "interpolation must be nocb or locf"),
         (("--drug", "vancomycin-buelga2005"), "", "d.csv is empty: give a header line"),
         (

@@ -1,7 +1,7 @@
 """``rl-drug-dosage estimate``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,9 +19,22 @@ _DEFAULT = defaults_of(api.estimate)
 
 def command(  # noqa: PLR0917 - the options of a command line
     drug: Annotated[
-        str, typer.Option(help="Drug model: a name (vancomycin-goti2018) or a file (./mine.py).", show_default=False)
+        list[str],
+        typer.Option(
+            help="Drug model: a name (vancomycin-goti2018) or a file (./mine.py). Repeat it to compare and average "
+            "models of one drug.",
+            show_default=False,
+        ),
     ],
     data: Annotated[Path, typer.Option(help="NONMEM-style CSV file of doses and levels.", show_default=False)],
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL=VALUE",
+            help="Weight of a model before the levels (repeatable).",
+            show_default="1 for every model",
+        ),
+    ] = None,
     occasions: Annotated[
         bool, typer.Option("--occasions", help="Estimate inter-occasion variability; occasions from column OCC.")
     ] = _DEFAULT["occasions"],
@@ -29,9 +42,9 @@ def command(  # noqa: PLR0917 - the options of a command line
         str, typer.Option(help="How covariates are carried between records: nocb (backward) or locf (forward).")
     ] = _DEFAULT["interpolation"],
     posterior: Annotated[
-        str, typer.Option(help="How intervals are computed: laplace, or resample (importance resampling).")
+        str, typer.Option(help="How intervals are computed: laplace, resample, library or nuts (slow; extra nuts).")
     ] = _DEFAULT["posterior"],
-    seed: Annotated[int, typer.Option(help="Random seed of the resampling.")] = _DEFAULT["seed"],
+    seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = _DEFAULT["seed"],
     prior_weight: Annotated[
         float, typer.Option(help="Weight of the prior: below 1 the levels count for more (omega is divided by it).")
     ] = _DEFAULT["prior_weight"],
@@ -44,22 +57,30 @@ def command(  # noqa: PLR0917 - the options of a command line
 
     Example: rl-drug-dosage estimate --drug vancomycin-goti2018 --data levels.csv
     """
+    from rl_drug_dosage.commands._estimate_across import parse_weights, show_average
+    from rl_drug_dosage.pharmacometrics.across import ModelAverage
     from rl_drug_dosage.utils.progress import printed
 
     with printed() as progress:
-        result = api.estimate(
-            drug,
+        # One model is estimated as it is, several are compared: what comes back is looked at below.
+        of: Any = drug[0] if len(drug) == 1 else drug
+        result = api.estimate(  # type: ignore[call-overload]
+            of,
             data,
+            weight=parse_weights(weight or []),
             occasions=occasions,
-            interpolation=interpolation,  # type: ignore[arg-type]
-            posterior=posterior,  # type: ignore[arg-type]
+            interpolation=interpolation,
+            posterior=posterior,
             seed=seed,
             prior_weight=prior_weight,
-            pre_dose_level=pre_dose_level,  # type: ignore[arg-type]
+            pre_dose_level=pre_dose_level,
             output_dir=output_dir,
             progress=progress,
         )
-    _show(result)
+    if isinstance(result, ModelAverage):
+        show_average(result)
+    else:
+        _show(result)
     for path in result.files:
         say(path)
 

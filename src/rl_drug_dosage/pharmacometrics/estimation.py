@@ -1,28 +1,31 @@
-"""Estimate the parameters of patients in a NONMEM-style file, and lay the result out as tables and figures.
-
-Intervals are 90 %. Of the Laplace posterior, with z the random effects, C their covariance at the estimate and p an
-individual parameter: p exp(-+ 1.645 s), s^2 = g' C g, g = d ln p / dz, exact for log-normal random effects. Of the
-resampled posterior: the 5th and 95th percentile over its draws.
-"""
+"""Estimate the parameters of patients in a NONMEM-style file, and lay the result out as tables and figures."""
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array
 
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pharmacometrics.estimation_intervals import spread_of
 from rl_drug_dosage.pharmacometrics.estimation_plots import (
     COURSES_PLOT,
     PREDICTED_PLOT,
     draw_predicted_vs_measured,
     save_courses,
     save_predicted_vs_measured,
+)
+from rl_drug_dosage.pharmacometrics.estimation_posterior import (
+    POSTERIOR_TABLE,
+    Drawn,
+    check_kind,
+    doubts,
+    save_posterior_table,
 )
 from rl_drug_dosage.pharmacometrics.estimation_shrinkage import SHRINKAGE, ShrinkageRow, save_shrinkage, shrinkage
 from rl_drug_dosage.pharmacometrics.estimation_tables import (
@@ -44,15 +47,7 @@ from rl_drug_dosage.pkpd import (
     stack_levels,
     stack_regimens,
 )
-from rl_drug_dosage.pkpd.bayes import (
-    Estimate,
-    Fitted,
-    fit_patients,
-    flattened,
-    importance_posterior,
-    split_latent,
-    start_from_levels,
-)
+from rl_drug_dosage.pkpd.bayes import Estimate, Fitted, fit_patients, flattened, start_from_levels
 from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, PreDoseLevel, read_nonmem
 from rl_drug_dosage.pkpd.residual import residual_moments
 from rl_drug_dosage.registry import DRUG, find
@@ -61,15 +56,15 @@ from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result
 
-__all__ = ["Estimation", "EstimationOptions", "estimate"]
+__all__ = ["Estimation", "EstimationOptions", "Tables", "estimate", "estimated", "file_names", "read"]
 
 type Tables = tuple[Regimen, Covariates, Levels, Estimate]
-type PosteriorKind = Literal["laplace", "resample"]
+type PosteriorKind = Literal["laplace", "resample", "library", "nuts"]
 
-_Z95 = 1.6448536269514722
-"""95th percentile of the standard normal distribution."""
 _FEW = 100.0
 """Effective proposals below which resampled intervals are flagged."""
+_TOLD = ("library", "nuts")
+"""Posteriors whose draws have a table of their own."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ class EstimationOptions:
         occasions: estimate a kappa for every occasion of the column OCC.
         interpolation: how covariates hold between records.
         posterior: where the intervals come from.
-        seed: of the resampling.
+        seed: of the draws.
         output_dir: where files go, made where it is missing; None: nothing is written.
         prior_weight: omega is divided by it, see `pkpd.bayes.prior`; 1: the published prior.
         pre_dose_level: what a level before the first dose means, see `read_nonmem`.
@@ -110,6 +105,7 @@ class Estimation(Result):
         notes: about the data.
         files: written on the way; none unless ``output_dir`` was given.
         tables: regimens, covariates, levels and estimates of all patients, stacked.
+        drawn: the draws behind the intervals, stacked; None under ``laplace``, which draws none.
     """
 
     options: EstimationOptions
@@ -118,6 +114,7 @@ class Estimation(Result):
     notes: tuple[str, ...]
     files: tuple[Path, ...]
     tables: Tables
+    drawn: Drawn | None = None
 
     @property
     def title(self) -> str:
@@ -144,9 +141,16 @@ class Estimation(Result):
             return (
                 *save_tables(self.model, self.patients, place),
                 save_shrinkage(self.shrinkage, place),
+                *self._posterior_table(place),
                 save_predicted_vs_measured(self.model, self.patients, place, self.title),
                 *save_courses(self.model, self.patients, self.tables, place, self.title),
             )
+
+    def _posterior_table(self, place: Path) -> list[Path]:
+        if self.drawn is None or self.options.posterior not in _TOLD:
+            return []
+        names = [patient.fitted.name for patient in self.patients]
+        return [save_posterior_table(self.options.posterior, names, self.drawn, place)]
 
 
 def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estimation:
@@ -157,9 +161,26 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
         ConfigError: an option or a line of the file that is not allowed; parameters that are not finite and positive.
         OutputError: a file cannot be written; what can be known of that is looked at before the fit.
     """
-    if options.posterior not in get_args(PosteriorKind.__value__):
-        raise ConfigError(f"posterior must be laplace or resample, not {options.posterior!r}")
+    if fault := check_kind(options.posterior):
+        raise ConfigError(fault)
     steps = Steps(progress, 3)
+    model, data = read(options)
+    if options.output_dir is not None:
+        prepare_folder(options.output_dir, file_names(model, options.posterior))
+    found = estimated(options, model, data, steps)
+    if options.output_dir is None:
+        return found
+    with steps.step("drawing"):
+        return dataclasses.replace(found, files=found.save(options.output_dir))
+
+
+def read(options: EstimationOptions) -> tuple[DrugModel, NonmemData]:
+    """The drug model, with the weight of its prior, and the data as it reads them.
+
+    Raises:
+        UnknownNameError: no such drug.
+        ConfigError: a line of the file that is not allowed.
+    """
     model = flattened(find(DRUG, options.drug).value, options.prior_weight)
     data = read_nonmem(
         options.data,
@@ -169,28 +190,32 @@ def estimate(options: EstimationOptions, *, progress: Progress = quiet) -> Estim
         pre_dose_level=options.pre_dose_level,
     )
     model, begun = start_from_levels(model, data.patients, data.starts)
-    data = dataclasses.replace(data, patients=begun)
-    if options.output_dir is not None:
-        prepare_folder(options.output_dir, _names(model))
+    return model, dataclasses.replace(data, patients=begun)
+
+
+def estimated(options: EstimationOptions, model: DrugModel, data: NonmemData, steps: Steps) -> Estimation:
+    """Fit data that have been read, in two steps; nothing is written.
+
+    Raises:
+        ConfigError: parameters that are not finite and positive.
+    """
     with steps.step(f"fitting {len(data.patients)} patients"):
         fits = fit_patients(model, data.patients)
         tables = _stack(model, data, fits)
     with steps.step("computing intervals"), jax.enable_x64(True):
-        patients = _results(model, data, fits, tables, options)
+        patients, drawn = _results(model, data, fits, tables, options)
     notes = (*data.notes, *_about_prior(options.prior_weight))
-    found = Estimation(options, model, tuple(patients), notes, (), tables)
-    if options.output_dir is None:
-        return found
-    with steps.step("drawing"):
-        return dataclasses.replace(found, files=found.save(options.output_dir))
+    return Estimation(options, model, tuple(patients), notes, (), tables, drawn)
 
 
 def _about_prior(weight: float) -> list[str]:
     return [f"the prior has the weight {weight:g}: omega is divided by it, in OBJ too"] if weight != 1.0 else []
 
 
-def _names(model: DrugModel) -> list[str]:
-    return [*TABLES, SHRINKAGE, PREDICTED_PLOT, *(COURSES_PLOT.format(output.name) for output in model.outputs)]
+def file_names(model: DrugModel, posterior: str) -> list[str]:
+    """Names of the files that `Estimation.save` writes."""
+    told = [POSTERIOR_TABLE] if posterior in _TOLD else []
+    return [*TABLES, SHRINKAGE, *told, PREDICTED_PLOT, *(COURSES_PLOT.format(output.name) for output in model.outputs)]
 
 
 def _stack(model: DrugModel, data: NonmemData, fits: Sequence[Fitted]) -> Tables:
@@ -205,12 +230,12 @@ def _stack(model: DrugModel, data: NonmemData, fits: Sequence[Fitted]) -> Tables
 
 def _results(
     model: DrugModel, data: NonmemData, fits: Sequence[Fitted], tables: Tables, options: EstimationOptions
-) -> list[PatientResult]:
+) -> tuple[list[PatientResult], Drawn | None]:
     keys = jax.random.split(jax.random.key(options.seed), len(fits))
-    spread = _resampled if options.posterior == "resample" else _laplace
+    spread = spread_of(options.posterior)
     # One patient after the other: the proposals of one are the batch.
     run = jax.jit(lambda *args: jax.lax.map(lambda one: spread(model, *one), args))
-    bounds, effective = jax.device_get(run(*tables, keys))
+    bounds, effective, drawn = jax.device_get(run(*tables, keys))
     look = jax.jit(jax.vmap(lambda *one: _at_levels(model, *one)))
     population, weighted = jax.device_get(look(*tables))
     nobody = jax.jit(jax.vmap(lambda table: individual_parameters(model, table, jnp.zeros(len(model.etas)))))
@@ -224,6 +249,8 @@ def _results(
             warnings.append("no level is used: the estimate is the population's")
         if effective[i] < _FEW:
             warnings.append(f"the resampled interval rests on {effective[i]:.0f} effective proposals: distrust it")
+        if drawn is not None:
+            warnings += doubts(jax.tree.map(lambda leaf, i=i: leaf[i], drawn))
         results.append(
             PatientResult(
                 fitted=fit,
@@ -237,50 +264,7 @@ def _results(
                 warnings=tuple(warnings),
             )
         )
-    return results
-
-
-def _parameters(model: DrugModel, covariates: Covariates, at: Estimate, z: Float[Array, "z"]) -> dict[str, Array]:
-    """Individual parameters by record, and the random effects."""
-    eta, kappa = split_latent(model, z, at.kappa.shape[0])
-    return individual_parameters(model, covariates, eta, kappa) | {"eta": eta, "kappa": kappa}
-
-
-type _Bounds = tuple[dict[str, tuple[Array, Array]], Array]
-
-
-def _laplace(
-    model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, at: Estimate, key: PRNGKeyArray
-) -> _Bounds:
-    """Bounds of every parameter and random effect, and as many effective draws as one could wish."""
-    best = _parameters(model, covariates, at, at.latent)
-    slopes = jax.jacfwd(lambda z: _parameters(model, covariates, at, z))(at.latent)
-    bounds = {}
-    for name, value in best.items():
-        sd = jnp.sqrt(jnp.einsum("...i,ij,...j->...", slopes[name], at.covariance, slopes[name]))
-        plain = (value - _Z95 * sd, value + _Z95 * sd)
-        if name in {"eta", "kappa"}:
-            bounds[name] = plain
-            continue
-        factor = jnp.exp(_Z95 * sd / jnp.where(value > 0, value, 1.0))
-        bounds[name] = (
-            jnp.where(value > 0, value / factor, plain[0]),
-            jnp.where(value > 0, value * factor, plain[1]),
-        )
-    return bounds, jnp.asarray(jnp.inf)
-
-
-def _resampled(
-    model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, at: Estimate, key: PRNGKeyArray
-) -> _Bounds:
-    """Percentiles over draws from the exact posterior, and the effective number of proposals."""
-    posterior = importance_posterior(model, regimen, covariates, levels, at, key, proposals=4000, draws=1000)
-    draws = jax.vmap(lambda eta, kappa: individual_parameters(model, covariates, eta, kappa))(
-        posterior.eta, posterior.kappa
-    )
-    draws |= {"eta": posterior.eta, "kappa": posterior.kappa}
-    bounds = {name: tuple(jnp.percentile(values, jnp.array([5.0, 95.0]), axis=0)) for name, values in draws.items()}
-    return bounds, posterior.effective  # type: ignore[return-value]
+    return results, drawn
 
 
 def _at_levels(

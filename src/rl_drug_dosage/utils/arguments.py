@@ -59,10 +59,6 @@ _KINDS: Mapping[str, _Kind] = {
     ),
     "Callable[Ellipsis, Any]": (callable, "a function"),
     "Callable[..., Any]": (callable, "a function"),
-    "Sequence[float]": (
-        lambda value: isinstance(value, list | tuple | range) and all(map(_is_number, value)),
-        "a list of numbers",
-    ),
     "str | Mapping[str, object]": (
         lambda value: isinstance(value, str) or _is_named(value),
         "a JSON text or a mapping of names to values",
@@ -71,12 +67,16 @@ _KINDS: Mapping[str, _Kind] = {
         lambda value: _is_named(value) or (isinstance(value, list | tuple) and all(map(_is_named, value))),
         "a mapping of names to values, or a list of such mappings",
     ),
+    "str | Path | DrugModel | Sequence[str | Path | DrugModel]": (
+        lambda value: _is_reference(value) or (isinstance(value, list | tuple) and all(map(_is_reference, value))),
+        "a name, a file, a value of class DrugModel, or a list of them",
+    ),
     "Sequence[str]": (
         lambda value: isinstance(value, list | tuple) and all(isinstance(v, str) for v in value),
         "a list of texts",
     ),
     "Sequence[float]": (
-        lambda value: isinstance(value, list | tuple) and all(map(_is_number, value)),
+        lambda value: isinstance(value, list | tuple | range) and all(map(_is_number, value)),
         "a list of numbers",
     ),
     "Sequence[object] | Mapping[str, object]": (
@@ -105,7 +105,7 @@ def _kind(annotation: object) -> tuple[_Kind | None, bool]:
     text = _text(annotation)
     optional = text.endswith(" | None")
     text = text.removesuffix(" | None")
-    if match := _REFERENCE.match(text):
+    if text not in _KINDS and (match := _REFERENCE.match(text)):
         classes = " or ".join(re.sub(r"\[.*\]", "", match[1]).split(" | "))
         return (_is_reference, f"a name, a file or a value of class {classes}"), optional
     return _KINDS.get(text), optional

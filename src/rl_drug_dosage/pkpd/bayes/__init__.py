@@ -1,10 +1,14 @@
 """Bayesian estimation of one patient's parameters, and dose search under what is known.
 
-`objective` states what is maximised, `map` how, `posterior` gives draws, `dose` searches, `patients` fits data.
+`objective` states what is maximised, `map` how, `posterior`, `library` and `nuts` give draws, `evidence` compares
+models, `dose` searches, `patients` fits data.
 """
 
 from rl_drug_dosage.pkpd.bayes.aims import Aim
 from rl_drug_dosage.pkpd.bayes.dose import DoseFound, RegimenChoice, attains, choose_regimen, exposure, reach, with_dose
+from rl_drug_dosage.pkpd.bayes.evidence import laplace_log_evidence, model_weights
+from rl_drug_dosage.pkpd.bayes.library import Library, draw_library, learn, resampled, weighed
+from rl_drug_dosage.pkpd.bayes.library_patient import library_posterior, make_log_likelihoods, prior_factor
 from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate, map_estimates
 from rl_drug_dosage.pkpd.bayes.objective import Curvature, make_objective, prior_covariance, split_latent
 from rl_drug_dosage.pkpd.bayes.occasions import next_occasion, with_next_kappa
@@ -29,6 +33,7 @@ __all__ = [
     "Draws",
     "Estimate",
     "Fitted",
+    "Library",
     "PatientData",
     "Posterior",
     "RegimenChoice",
@@ -37,24 +42,33 @@ __all__ = [
     "Way",
     "attains",
     "choose_regimen",
+    "draw_library",
     "exposure",
     "falls_below_h",
     "fit_patients",
     "flattened",
     "importance_posterior",
     "laplace_covariance",
+    "laplace_log_evidence",
     "laplace_posterior",
     "last_crossing_h",
+    "learn",
+    "library_posterior",
+    "make_log_likelihoods",
     "make_objective",
     "map_estimate",
     "map_estimates",
+    "model_weights",
     "next_occasion",
     "point_posterior",
     "prepare_search",
     "prior_covariance",
+    "prior_factor",
     "reach",
+    "resampled",
     "split_latent",
     "start_from_levels",
+    "weighed",
     "with_dose",
     "with_next_kappa",
 ]

@@ -5,6 +5,7 @@ weighted by posterior over proposal density, and the proposals are resampled by 
 Rubin 1988). The effective sample size tells whether there were enough proposals.
 """
 
+import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rl_drug_dosage.pkpd.bayes.evidence import log_joint_constant
 from rl_drug_dosage.pkpd.bayes.map import Estimate
 from rl_drug_dosage.pkpd.bayes.objective import make_objective, split_latent
 from rl_drug_dosage.pkpd.covariates import Covariates
@@ -34,6 +36,8 @@ class Posterior(eqx.Module):
     kappa: Float[Array, "draw occasion kappa"]
     effective: Float[Array, ""]
     """Effective sample size of the weights, in proposals; do not trust the draws if it is below about 100."""
+    log_evidence: Float[Array, ""] | None = None
+    """Estimate of ln p(levels), where the draws give one, see `evidence`."""
 
 
 def laplace_covariance(half_objective: Callable[[Array], Array], z: Float[Array, "z"]) -> Float[Array, "z z"]:
@@ -80,14 +84,26 @@ def importance_posterior(
     occasions = estimate.kappa.shape[0]
     half_objective, _ = make_objective(model, regimen, covariates, levels, occasions)
     size = estimate.latent.shape[0]
+    factor = jnp.linalg.cholesky(estimate.covariance)
     for_normal, for_chi, for_draw = jax.random.split(key, 3)
     chi = 2.0 * jax.random.gamma(for_chi, 0.5 * _DEGREES, (proposals, 1))
     standard = jax.random.normal(for_normal, (proposals, size)) * jnp.sqrt(_DEGREES / chi)
-    z = estimate.latent + _WIDENING * standard @ jnp.linalg.cholesky(estimate.covariance).T
+    z = estimate.latent + _WIDENING * standard @ factor.T
     log_proposal = -0.5 * (_DEGREES + size) * jnp.log1p(jnp.sum(standard**2, axis=1) / _DEGREES)
     log_weight = -jax.vmap(half_objective)(z) - log_proposal
-    weight = jax.nn.softmax(jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf))
+    log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
+    weight = jax.nn.softmax(log_weight)
     positions = (jax.random.uniform(for_draw) + jnp.arange(draws)) / draws
     chosen = jnp.clip(jnp.searchsorted(jnp.cumsum(weight), positions), 0, proposals - 1)
     eta, kappa = split_latent(model, z[chosen], occasions)
-    return Posterior(eta, kappa, 1.0 / jnp.sum(weight**2))
+    # ln of the mean of p(levels, z) / q(z), with the constants of both densities.
+    log_evidence = jax.nn.logsumexp(log_weight) - jnp.log(proposals) - _log_constant(size, factor)
+    log_evidence += log_joint_constant(model, levels, occasions)
+    return Posterior(eta, kappa, 1.0 / jnp.sum(weight**2), log_evidence)
+
+
+def _log_constant(size: int, factor: Float[Array, "z z"]) -> Array:
+    """Logarithm of the constant of the proposal, a multivariate t density."""
+    gammas = math.lgamma(0.5 * (_DEGREES + size)) - math.lgamma(0.5 * _DEGREES)
+    constant = gammas - 0.5 * size * math.log(math.pi * _DEGREES) - size * math.log(_WIDENING)
+    return constant - jnp.sum(jnp.log(jnp.diagonal(factor)))

@@ -18,7 +18,7 @@ from rl_drug_dosage.pkpd.bayes.objective import Curvature
 from rl_drug_dosage.pkpd.bayes.small_systems import solve_positive
 from rl_drug_dosage.utils.while_each import while_each
 
-__all__ = ["Minimum", "bends_upwards", "minimise", "plausible", "search", "starting_points"]
+__all__ = ["Minimum", "bends_upwards", "minimise", "plausible", "scaled_hessian", "search", "starting_points"]
 
 _FIRST_DAMPING, _MOST_DAMPING, _SHORTEST = 1e-3, 1e10, 1e-6
 """The last is a length of a step, in prior standard deviations, that is not shortened further."""
@@ -175,11 +175,24 @@ def bends_upwards(
         z: where it is 0.
         covariance: of the estimate; differences are taken over a thousandth of a standard deviation in float64.
     """
+    return jnp.all(jnp.linalg.eigvalsh(scaled_hessian(gradient, z, covariance)) > 0)
+
+
+def scaled_hessian(
+    gradient: Callable[[Float[Array, "z"]], Float[Array, "z"]], z: Float[Array, "z"], covariance: Float[Array, "z z"]
+) -> Float[Array, "z z"]:
+    """S' H S, with S S' the covariance and H the exact Hessian of OBJ / 2, by central differences of its gradient.
+
+    Args:
+        gradient: of OBJ / 2.
+        z: where the Hessian is taken.
+        covariance: of the estimate; differences are taken over a thousandth of a standard deviation in float64.
+    """
     scale = jnp.linalg.cholesky(covariance)
     h = 1e-3 if z.dtype == jnp.float64 else 0.1
     ahead, behind = (jax.vmap(lambda column, s=s: gradient(z + s * h * column))(scale.T) for s in (1.0, -1.0))
     bend = (ahead - behind) @ scale / (2.0 * h)
-    return jnp.all(jnp.linalg.eigvalsh(0.5 * (bend + bend.T)) > 0)
+    return 0.5 * (bend + bend.T)
 
 
 def search(
