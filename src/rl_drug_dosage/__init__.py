@@ -21,7 +21,7 @@ from rl_drug_dosage import registry
 # Some subpackages share a name with a public function. Importing them first keeps the name for the function.
 importlib.import_module("rl_drug_dosage.explain")
 
-from rl_drug_dosage.api import benchmark, estimate, evaluate, explain, simulate, train  # noqa: E402 - see above
+from rl_drug_dosage.api import benchmark, estimate, evaluate, explain, simulate, train, validate_model  # noqa: E402 - see above
 from rl_drug_dosage.registry import load_drug, load_scenario  # noqa: E402 - see above
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ __all__ = [
     "load_scenario",
     "simulate",
     "train",
+    "validate_model",
 ]
 
 _LATER = {

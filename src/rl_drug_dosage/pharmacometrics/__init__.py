@@ -2,7 +2,18 @@
 
 from rl_drug_dosage.utils.lazy import lazily
 
-__all__ = ["Estimation", "EstimationOptions", "Simulation", "SimulationOptions", "drug_page", "estimate", "simulate"]
+__all__ = [
+    "Estimation",
+    "EstimationOptions",
+    "ModelValidation",
+    "Simulation",
+    "SimulationOptions",
+    "ValidationOptions",
+    "drug_page",
+    "estimate",
+    "simulate",
+    "validate_model",
+]
 
 __getattr__ = lazily(
     __name__,
@@ -14,5 +25,8 @@ __getattr__ = lazily(
         "EstimationOptions": "estimation",
         "estimate": "estimation",
         "drug_page": "drug_page",
+        "ModelValidation": "validation",
+        "ValidationOptions": "validation",
+        "validate_model": "validation",
     },
 )
