@@ -88,16 +88,16 @@ def _show(result: "ModelValidation") -> None:
     console = Console()
     say(result.title)
     say("For research and education only; nothing here is meant to treat a patient.")
-    whole = [row for row in result.rows if not row.by]
+    whole = [row for row in result.rows if not row.about.by]
     for name, unit in result.outputs:
-        own = [row for row in whole if row.output == name]
+        own = [row for row in whole if row.about.output == name]
         title = f"Prediction errors, {name}{f' in {unit}' if unit_words(unit) else ''} (95 % intervals over patients)"
         _show_errors(console, own, title)
     if result.weights:
         _show_weights(console, result)
     if result.options.by:
-        for by in dict.fromkeys(row.by for row in result.rows if row.by):
-            _show_errors(console, [row for row in result.rows if row.by == by], f"By {by}")
+        for by in dict.fromkeys(row.about.by for row in result.rows if row.about.by):
+            _show_errors(console, [row for row in result.rows if row.about.by == by], f"By {by}")
     for check in result.checks:
         name = result.outputs[check.output][0]
         say(f"predictive check of {check.model}, {name}: {_number(check.inside_pct, 0)} % of the measured percentiles "
@@ -115,11 +115,14 @@ def _show_errors(console: "Console", rows: "list[ErrorRow]", title: str) -> None
     measures = ("rbias_pct", "rrmse_pct", "median_ape_pct", "p30_pct", "covered90_pct", "log_density")
     table = []
     for row in rows:
-        known = f"{row.group}, " if row.by else ""
-        if row.kind == "a priori":
+        about = row.about
+        known = f"{about.group}, " if about.by else ""
+        if about.kind == "a priori":
             known += "covariates"
         else:
-            known += "1 or more levels" if row.earlier is None else f"{row.earlier} level{'s' * (row.earlier != 1)}"
+            known += (
+                "1 or more levels" if about.earlier is None else f"{about.earlier} level{'s' * (about.earlier != 1)}"
+            )
         found = [row.measures.get(name) for name in measures]
         digits = (0, 0, 0, 0, 0, 2)
         table.append((row.model, known, str(row.levels), *map(_interval, found, digits)))

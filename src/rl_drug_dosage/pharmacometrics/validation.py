@@ -1,7 +1,7 @@
 """Is it the right model for these patients? Forecasts, their errors, a predictive check, and a preference.
 
-`validation_forecasts` says what a forecast is, `validation_errors` how it is judged, `validation_average` how models are
-compared and averaged, `validation_vpc` what is simulated.
+`validation_forecasts` says what a forecast is, `validation_errors` how it is judged, `validation_average` how models
+are compared and averaged, `validation_vpc` what is simulated.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from rl_drug_dosage.pharmacometrics.validation_average import (
     weights_of,
 )
 from rl_drug_dosage.pharmacometrics.validation_data import Clinic, find_models, read_clinic
-from rl_drug_dosage.pharmacometrics.validation_errors import ErrorRow, Resamples, error_row, resamples
+from rl_drug_dosage.pharmacometrics.validation_errors import About, ErrorRow, Resamples, error_row, resamples
 from rl_drug_dosage.pharmacometrics.validation_forecasts import FEW, Forecasts, forecast
 from rl_drug_dosage.pharmacometrics.validation_groups import groups_of
 from rl_drug_dosage.pharmacometrics.validation_plots import draw_errors, plot_names, save_plots
@@ -161,7 +161,8 @@ def validate_model(options: ValidationOptions, *, progress: Progress = quiet) ->
         groups = _groups(clinic, options)
     if options.output_dir is not None:
         prepare_folder(options.output_dir, [*TABLES, *plot_names(clinic)])
-    forecasts, checks = [], []
+    forecasts: list[Forecasts] = []
+    checks: list[Vpc] = []
     for candidate in clinic.candidates:
         with _timed(steps, f"forecasting with {candidate.name}", seconds):
             forecasts.append(forecast(candidate, clinic.levels, seed=options.seed))
@@ -225,16 +226,18 @@ def _rows(clinic: Clinic, own: Forecasts, groups: _Groups, drawn: Resamples) -> 
     for output, (name, _) in enumerate(clinic.outputs):
         here = table.output == output
         later = here & (table.earlier > 0)
-        yield error_row(table, own, here, drawn, output=name, kind="a priori")
-        if later.any():
-            yield error_row(table, own, later, drawn, output=name, kind="forecast")
-        for count in np.unique(table.earlier[here]).tolist():
-            which = here & (table.earlier == count)
-            yield error_row(table, own, which, drawn, output=name, kind="forecast", earlier=count)
+        found = [(here, About(name, "a priori"))]
+        found += [
+            (here & (table.earlier == count), About(name, "forecast", count))
+            for count in np.unique(table.earlier[here]).tolist()
+        ]
+        found.append((later, About(name, "forecast")))
         for by, group, members in groups:
-            for kind, some in (("a priori", here & members), ("forecast", later & members)):
-                if some.any():
-                    yield error_row(table, own, some, drawn, output=name, kind=kind, by=by, group=group)
+            found += [(here & members, About(name, "a priori", None, by, group))]
+            found += [(later & members, About(name, "forecast", None, by, group))]
+        for which, about in found:
+            if which.any():
+                yield error_row(table, own, which, drawn, about)
 
 
 def _doubts(clinic: Clinic, forecasts: Sequence[Forecasts], checks: Sequence[Vpc]) -> list[str]:
@@ -259,10 +262,9 @@ def _doubts(clinic: Clinic, forecasts: Sequence[Forecasts], checks: Sequence[Vpc
         few = int(np.sum(each.effective < FEW))
         if few:
             found.append(f"{each.name}: {few} predictive distributions rest on fewer than {FEW:g} effective proposals")
-    for check in checks:
-        if check.left_out:
-            found.append(
-                f"{check.model}: {check.left_out} levels are not in the predictive check, since their a-priori "
-                "prediction is 0"
-            )
+    found += [
+        f"{check.model}: {check.left_out} levels are not in the predictive check, since their a-priori prediction is 0"
+        for check in checks
+        if check.left_out
+    ]
     return found

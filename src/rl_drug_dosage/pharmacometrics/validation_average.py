@@ -23,11 +23,22 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from rl_drug_dosage.pharmacometrics.validation_data import LevelTable
 from rl_drug_dosage.pharmacometrics.validation_errors import Interval, Resamples, interval_of
 from rl_drug_dosage.pharmacometrics.validation_forecasts import Forecasts
+from rl_drug_dosage.pharmacometrics.validation_levels import LevelTable
 
-__all__ = ["EQUAL", "LEARNT", "Preference", "Weights", "averages", "log_evidence", "prefer", "preference_in_words", "stacking", "weights_of"]
+__all__ = [
+    "EQUAL",
+    "LEARNT",
+    "Preference",
+    "Weights",
+    "averages",
+    "log_evidence",
+    "prefer",
+    "preference_in_words",
+    "stacking",
+    "weights_of",
+]
 
 LEARNT, EQUAL = "average", "average-equal"
 """Names of the averages."""
@@ -224,9 +235,11 @@ def preference_in_words(found: Preference | None) -> tuple[str, ...]:
         return ()
     d, r, a = found.difference, found.rrmse_difference, found.average_difference
     said = [
-        f"{'Preferred' if found.sure else 'Preferred, but not surely'}: {found.model}. Its log predictive density is "
-        f"{d.value:.1f} above that of {found.against} (95 % interval {d.low:.1f} to {d.high:.1f}), and the highest in "
-        f"{found.first_pct:.0f} % of resampled clinics"
+        (
+            f"{'Preferred' if found.sure else 'Preferred, but not surely'}: {found.model}. Its log predictive density "
+            f"is {d.value:.1f} above that of {found.against} (95 % interval {d.low:.1f} to {d.high:.1f}), and the "
+            f"highest in {found.first_pct:.0f} % of resampled clinics"
+        )
     ]
     if np.isfinite(r.value):
         way = "lower" if r.value <= 0 else "higher"

@@ -1,10 +1,7 @@
-"""The patients of a clinic as every model reads them, and its levels as one table that all models share.
-
-A level counts if every model can use it: it has a number or a limit, and comes after a dose. Levels drawn at one time
-do not precede each other; what is known before a level are those with an earlier time.
-"""
+"""The patients of a clinic as every model reads them, with levels in the unit of each."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +9,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pharmacometrics.validation_levels import LevelTable, level_table
 from rl_drug_dosage.pkpd import (
+    Covariates,
     DrugModel,
     check_delivery,
     check_parameters,
@@ -23,16 +22,15 @@ from rl_drug_dosage.pkpd import (
     make_regimen,
     outside_range,
     refuse_levels_before_doses,
+    stack_covariates,
 )
 from rl_drug_dosage.pkpd.bayes import PatientData
 from rl_drug_dosage.pkpd.nonmem_data import Interpolation, NonmemData, read_nonmem
+from rl_drug_dosage.pkpd.timeline import delivery_is_fixed
 from rl_drug_dosage.pkpd.units import per_mg_per_l, same_unit
 from rl_drug_dosage.registry import DRUG, find
 
-__all__ = ["Candidate", "Clinic", "LevelTable", "find_models", "read_clinic"]
-
-_SAME_TIME_H = 1e-6
-"""Levels closer than this were drawn at one time."""
+__all__ = ["Candidate", "Clinic", "find_models", "read_clinic"]
 
 
 @dataclass(frozen=True)
@@ -45,37 +43,6 @@ class Candidate:
     """Levels in the model's units."""
     factor: Float[np.ndarray, "level"]
     """What one unit of the table is in the model's unit, for every level."""
-
-
-@dataclass(frozen=True)
-class LevelTable:
-    """The levels that count, patient by patient and in the order of time, in the units of the file."""
-
-    patient: Int[np.ndarray, "level"]
-    """Position of the patient in `Clinic.names`."""
-    place: Int[np.ndarray, "level"]
-    """Position among all levels of the patient, used or not."""
-    order: Int[np.ndarray, "level"]
-    """Number of levels of the patient that stand before it."""
-    earlier: Int[np.ndarray, "level"]
-    """Number of levels of the patient with an earlier time: what a forecast of it knows."""
-    hours: Float[np.ndarray, "level"]
-    """Time as the file counts it."""
-    since_dose_h: Float[np.ndarray, "level"]
-    """Since the patient's last dose."""
-    value: Float[np.ndarray, "level"]
-    """The limit of quantification where it is outside."""
-    side: Int[np.ndarray, "level"]
-    """-1 below its limit of quantification, 1 above, 0 within."""
-    lower_limit: Float[np.ndarray, "level"]
-    """Lower limit of quantification; NaN where the file has none."""
-    output: Int[np.ndarray, "level"]
-    """Position in `Clinic.outputs`."""
-
-    @property
-    def number(self) -> Bool[np.ndarray, "level"]:
-        """Levels that a relative error can be taken of: within quantification, and above 0."""
-        return (self.side == 0) & (self.value > 0)
 
 
 @dataclass(frozen=True)
@@ -164,18 +131,18 @@ def read_clinic(
             "patients: give at least 2, or use `rl-drug-dosage estimate` for one"
         )
     outputs, which, factors = _outputs(path.name, models, read, kept, used, unit)
-    levels = _level_table(read[0], kept, used, which, factors[0], models[0][1])
+    levels = level_table(read[0], kept, used, which, models[0][1])
     candidates = tuple(
-        Candidate(name, model, tuple(_scaled(data, i, used[i], factor, levels, at) for at, i in enumerate(kept)), factor)
+        Candidate(
+            name, model, tuple(_scaled(data, i, used[i], factor, levels, at) for at, i in enumerate(kept)), factor
+        )
         for (name, model), data, factor in zip(models, read, factors, strict=True)
     )
     for candidate in candidates:
         _check(candidate)
     notes = _notes(path.name, candidates, read, used, kept)
     columns = {title: _texts(read[0], title, kept, used) for title in _titles(read[0], models, by, path.name)}
-    return Clinic(
-        path.name, tuple(read[0].patients[i].name for i in kept), outputs, levels, candidates, columns, notes
-    )
+    return Clinic(path.name, tuple(read[0].patients[i].name for i in kept), outputs, levels, candidates, columns, notes)
 
 
 def _common_use(read: Sequence[NonmemData]) -> list[Bool[np.ndarray, "level"]]:
@@ -224,57 +191,6 @@ def _outputs(
     return tuple(outputs), index, factors
 
 
-def _level_table(
-    data: NonmemData,
-    kept: Sequence[int],
-    used: Sequence[Bool[np.ndarray, "level"]],
-    output: Int[np.ndarray, "level"],
-    factor: Float[np.ndarray, "level"],
-    model: DrugModel,
-) -> LevelTable:
-    columns: list[list[np.ndarray]] = []
-    limits = data.at_levels(next(t for t in data.titles if t.upper() == "LLOQ")) if _has_limit(data) else None
-    for at, i in enumerate(kept):
-        patient, own = data.patients[i], used[i]
-        levels, time = patient.levels, np.asarray(patient.levels.time_h)[own]
-        regimen = make_regimen(patient.doses, model.structure)
-        dosed = (regimen.amount_mg > 0) | (regimen.rate_mg_per_h > 0)
-        given = np.asarray(regimen.time_h)[regimen.given & (regimen.cycle == 0) & dosed]
-        after = np.asarray(levels.after_dose)[own]
-        last = [max(given[(given < t) | ((given == t) & a)], default=t) for t, a in zip(time, after, strict=True)]
-        side = np.asarray(levels.censored).astype(int) - 2 * np.asarray(levels.below)
-        value = np.asarray(levels.value)
-        below = np.where(side < 0, value, np.nan)
-        if limits is not None:
-            below = np.where(np.isnan(below), [_number(text) for text in limits[i]], below)
-        columns.append(
-            [
-                np.full(time.size, at),
-                np.flatnonzero(own),
-                np.arange(time.size),
-                np.array([np.sum(time < t - _SAME_TIME_H) for t in time], int),
-                np.asarray(data.hours[i])[own],
-                time - np.array(last),
-                value[own],
-                side[own],
-                below[own],
-            ]
-        )
-    table = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
-    return LevelTable(*table, output=output)  # type: ignore[arg-type]
-
-
-def _has_limit(data: NonmemData) -> bool:
-    return any(title.upper() == "LLOQ" for title in data.titles)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
-
-
 def _scaled(
     data: NonmemData,
     i: int,
@@ -293,15 +209,26 @@ def _scaled(
 
 def _check(candidate: Candidate) -> None:
     """Refuse what the model cannot simulate, as an estimation does."""
-    model = candidate.model
+    model, patients = candidate.model, candidate.patients
+    regimens = [make_regimen(patient.doses, model.structure) for patient in patients]
+    for patient, regimen in zip(patients, regimens, strict=True):
+        refuse_levels_before_doses(patient.levels, regimen)
     with jax.enable_x64(True):
-        nobody = jnp.zeros(len(model.etas))
-        for patient in candidate.patients:
-            regimen = make_regimen(patient.doses, model.structure)
-            refuse_levels_before_doses(patient.levels, regimen)
-            p = individual_parameters(model, patient.covariates, nobody)
-            check_parameters(model, p, patient.covariates.values, [f"patient {patient.name}"])
-            check_delivery(model.structure, regimen, patient.covariates, p)
+        table = stack_covariates([patient.covariates for patient in patients])
+        typical = jax.device_get(_typical(model, table))
+        check_parameters(model, typical, table.values, [f"patient {patient.name}" for patient in patients])
+        for i, (patient, regimen) in enumerate(zip(patients, regimens, strict=True)):
+            if regimen.mark_row.size or not delivery_is_fixed(typical):
+                records = patient.covariates.time_h.shape[0]
+                own = {name: values[i, :records] for name, values in typical.items()}
+                check_delivery(model.structure, regimen, patient.covariates, own)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _typical(model: DrugModel, tables: Covariates) -> dict[str, Array]:
+    """Parameters of patients without random effects, by record."""
+    nobody = jnp.zeros(len(model.etas))
+    return jax.vmap(lambda table: individual_parameters(model, table, nobody))(tables)
 
 
 def _notes(

@@ -17,15 +17,16 @@ one patient are alike, and more of them are not more patients.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from rl_drug_dosage.pharmacometrics.validation_data import LevelTable
 from rl_drug_dosage.pharmacometrics.validation_forecasts import Forecasts
+from rl_drug_dosage.pharmacometrics.validation_levels import LevelTable
 from rl_drug_dosage.utils.seeding import Stream, generator
 
-__all__ = ["MEASURES", "ErrorRow", "Interval", "Resamples", "error_row", "interval_of", "resamples"]
+__all__ = ["MEASURES", "About", "ErrorRow", "Interval", "Resamples", "error_row", "interval_of", "resamples"]
 
 type Resamples = Int[np.ndarray, "sample patient"]
 """How often each sample has each patient."""
@@ -36,7 +37,16 @@ _BLOCK = 4_000_000
 """Numbers in memory while medians are resampled: 32 MB."""
 _LOW, _HIGH = 0.05, 0.95
 
-MEASURES = ("rbias_pct", "median_pe_pct", "rrmse_pct", "median_ape_pct", "p20_pct", "p30_pct", "covered90_pct", "log_density")
+MEASURES = (
+    "rbias_pct",
+    "median_pe_pct",
+    "rrmse_pct",
+    "median_ape_pct",
+    "p20_pct",
+    "p30_pct",
+    "covered90_pct",
+    "log_density",
+)
 """In the order of tables."""
 
 
@@ -50,26 +60,37 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class About:
+    """Which levels a row is about.
+
+    Args:
+        output: what was measured.
+        kind: ``"a priori"`` (covariates alone, every level) or ``"forecast"`` (from earlier levels).
+        earlier: number of earlier levels; None: any (of a forecast: at least one).
+        by, group: the column and its values, of a subgroup; empty: everybody.
+    """
+
+    output: str
+    kind: Literal["a priori", "forecast"]
+    earlier: int | None = None
+    by: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
 class ErrorRow:
     """The errors of one model on some levels.
 
     Args:
         model: its name, or that of an average.
-        output: what was measured.
-        kind: ``"a priori"`` (covariates alone, every level) or ``"forecast"`` (from earlier levels).
-        earlier: number of earlier levels; None: any (of a forecast: at least one).
-        by, group: the column and its values, of a subgroup; empty: everybody.
+        about: which levels.
         patients, levels: how many there are.
         compared: levels with a relative error.
         measures: see `MEASURES`.
     """
 
     model: str
-    output: str
-    kind: str
-    earlier: int | None
-    by: str
-    group: str
+    about: About
     patients: int
     levels: int
     compared: int
@@ -92,16 +113,7 @@ def interval_of(value: float, samples: Float[np.ndarray, "sample"]) -> Interval:
 
 
 def error_row(
-    table: LevelTable,
-    forecasts: Forecasts,
-    which: Bool[np.ndarray, "level"],
-    drawn: Resamples,
-    *,
-    output: str,
-    kind: str,
-    earlier: int | None = None,
-    by: str = "",
-    group: str = "",
+    table: LevelTable, forecasts: Forecasts, which: Bool[np.ndarray, "level"], drawn: Resamples, about: About
 ) -> ErrorRow:
     """The errors on some levels.
 
@@ -110,9 +122,9 @@ def error_row(
         forecasts: of the model.
         which: the levels.
         drawn: bootstrap samples of the patients.
-        output, kind, earlier, by, group: see `ErrorRow`.
+        about: what to call these levels.
     """
-    predicted = forecasts.apriori if kind == "a priori" else forecasts.forecast
+    predicted = forecasts.apriori if about.kind == "a priori" else forecasts.forecast
     number = which & table.number
     error = 100.0 * (predicted[number] / table.value[number] - 1.0)
     size, who = np.abs(error), table.patient[number]
@@ -132,14 +144,12 @@ def error_row(
         "p20_pct": mean(100.0 * (size <= 20.0), who),
         "p30_pct": mean(100.0 * (size <= 30.0), who),
     }
-    if kind != "a priori":
+    if about.kind == "forecast":
         inside = (forecasts.pit >= _LOW) & (forecasts.pit <= _HIGH)
         seen = which & (table.side == 0)
         measures["covered90_pct"] = mean(100.0 * inside[seen], table.patient[seen])
         measures["log_density"] = mean(forecasts.log_density[which], table.patient[which])
-    return ErrorRow(
-        forecasts.name, output, kind, earlier, by, group, people, int(which.sum()), int(number.sum()), measures
-    )
+    return ErrorRow(forecasts.name, about, people, int(which.sum()), int(number.sum()), measures)
 
 
 def _mean(values: np.ndarray, who: np.ndarray, drawn: Resamples) -> tuple[float, np.ndarray]:

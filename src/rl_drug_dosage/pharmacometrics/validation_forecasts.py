@@ -29,7 +29,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from rl_drug_dosage.pharmacometrics.validation_data import Candidate, LevelTable
+from rl_drug_dosage.pharmacometrics.validation_data import Candidate
+from rl_drug_dosage.pharmacometrics.validation_levels import LevelTable
 from rl_drug_dosage.pkpd import (
     Covariates,
     DrugModel,
@@ -139,7 +140,7 @@ def forecast(candidate: Candidate, table: LevelTable, *, seed: int = 1) -> Forec
         known = np.concatenate([np.arange(n + 1) for n in counts])
         noise = _noise(z.shape[-1], _DRAWS if model.structure.linear else _DRAWS_ODE, seed)
         pairs = (z[known, who], covariance[known, who], jnp.asarray(who), jnp.asarray(known))
-        seen = jax.device_get(_looks(model, occasions, patients, jnp.asarray(order), *pairs, noise))
+        seen = jax.device_get(_looks(model, occasions, patients, jnp.asarray(order), pairs, noise))
         good = np.asarray(good)[known, who]
     return _as_table(candidate, table, counts, seen, [candidate.patients[i].name for i in who[~good]])
 
@@ -183,20 +184,17 @@ def _looks(
     occasions: int,
     patients: Patients,
     order: Int[Array, "patient level"],
-    z: Float[Array, "pair z"],
-    covariance: Float[Array, "pair z z"],
-    who: Int[Array, "pair"],
-    known: Int[Array, "pair"],
+    pairs: tuple[Array, Array, Array, Array],
     noise: tuple[Array, Array],
 ) -> tuple[Array, Array, Array, Array]:
-    """`_look` for pairs of a patient and a number of known levels."""
+    """`_look` for pairs of a patient and a number of known levels: estimate, its covariance, patient, number."""
 
     def one(pair: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         at, spread, patient, count = pair
         own = jax.tree.map(lambda leaf: leaf[patient], patients)
         return _look(model, occasions, own, order[patient] < count, at, spread, noise)
 
-    return jax.lax.map(one, (z, covariance, who, known), batch_size=_AT_ONCE)
+    return jax.lax.map(one, pairs, batch_size=_AT_ONCE)
 
 
 def _look(
@@ -250,7 +248,9 @@ def _as_table(
     evidence, effective, best, pit = seen
     first = np.concatenate([[0], np.cumsum(counts + 1)])[table.patient]
     log_density = evidence[first + table.order + 1] - evidence[first + table.order]
-    written = [output.residual is not None and output.residual.kind == "lognormal" for output in candidate.model.outputs]
+    written = [
+        output.residual is not None and output.residual.kind == "lognormal" for output in candidate.model.outputs
+    ]
     own = np.concatenate([p.levels.output[p.levels.used] for p in candidate.patients])
     inside = table.side == 0
     # From the density of a logarithm, or per unit of the model, to that per unit of the file.

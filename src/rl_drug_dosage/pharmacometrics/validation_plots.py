@@ -34,7 +34,7 @@ _FEWEST = 5
 """Levels below which a point is not drawn: its interval would be wider than the figure."""
 _DECADES = 20.0
 """Levels that span more than this factor are drawn on log axes."""
-_ENTRY_IN = 2.2
+_ENTRY_IN = 2.4
 """Width of an entry of the legend, inches."""
 
 
@@ -70,13 +70,13 @@ def draw_errors(result: "ModelValidation") -> Any:
     panels = figure.subplots(len(outputs), len(_SHOWN), squeeze=False)
     names = [each.name for each in (*result.forecasts, *result.averages) if each.name != EQUAL]
     for row, (output, _) in zip(panels, outputs, strict=True):
-        places = _places([r for r in result.rows if r.output == output and not r.by], names)
+        places = _places([r for r in result.rows if r.about.output == output and not r.about.by], names)
         for axes, (measure, title) in zip(row, _SHOWN, strict=True):
             _errors_panel(axes, places, names, measure)
             axes.set_title(title if len(outputs) == 1 else f"{output}: {title}", fontsize=10)
-    figure.suptitle(_plain(result.title), fontsize=10)
+    about = "by what the prediction knows, with 95 % intervals over patients"
+    figure.suptitle(f"{_plain(result.title)}\n{about}", fontsize=10)
     _legend(figure, panels)
-    figure.supxlabel("what the prediction knows (bars: 95 % intervals over patients)", fontsize=9)
     return figure
 
 
@@ -84,9 +84,9 @@ def _places(rows: Sequence[ErrorRow], names: Sequence[str]) -> list[tuple[str, d
     """Label on the axis, and the rows of every model there."""
 
     def of(kind: str, earlier: int | None) -> dict[str, ErrorRow]:
-        return {r.model: r for r in rows if (r.kind, r.earlier) == (kind, earlier) and r.model in names}
+        return {r.model: r for r in rows if (r.about.kind, r.about.earlier) == (kind, earlier) and r.model in names}
 
-    counts = sorted({r.earlier for r in rows if r.earlier})
+    counts = sorted({r.about.earlier for r in rows if r.about.earlier})
     found = [("covariates\n(all levels)", of("a priori", None))]
     found += [(f"{n} level{'s' if n > 1 else ''}", of("forecast", n)) for n in counts[:_MOST_EARLIER]]
     if len(counts) > 1:
@@ -132,7 +132,7 @@ def draw_forecasts(result: "ModelValidation") -> Any:
     """Levels against a-priori predictions and against forecasts: a row per model and output, on equal axes."""
     table, several = result.clinic.levels, len(result.outputs) > 1
     cases = [(each, output) for output in range(len(result.outputs)) for each in result.forecasts]
-    figure = figure_of_size(8.4, 3.7 * len(cases) + 0.6)
+    figure = figure_of_size(7.6, 3.5 * len(cases) + 0.6)
     panels = figure.subplots(len(cases), 2, squeeze=False)
     for row, (each, output) in zip(panels, cases, strict=True):
         name, unit = result.outputs[output]
@@ -172,7 +172,7 @@ def _identity(axes: Any, values: np.ndarray) -> None:
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
     axes.set_aspect("equal")
-    line = np.linspace(*ends, 50)
+    line = np.linspace(ends[0], ends[1], 50)
     axes.fill_betweenx(line, 0.7 * line, 1.3 * line, color="0.9", lw=0, label="within 30 % of the level")
     axes.plot(ends, ends, color="0.4", lw=1, label="identity")
 
@@ -214,7 +214,11 @@ def _check_panel(axes: Any, check: Vpc) -> None:
     for p, percentile in enumerate(PERCENTILES):
         colour = "tab:red" if percentile == 50.0 else "tab:blue"
         low, _, high = simulated[p].T
-        label = "90 % band of the simulated median" if percentile == 50.0 else "and of the 10th and 90th percentile"
+        label = (
+            "90 % band of the simulated median"
+            if percentile == 50.0
+            else "90 % band of the simulated 10th and 90th percentile"
+        )
         axes.fill_between(middle, low, high, color=colour, alpha=0.22, lw=0, label=label)
         if len(middle) == 1:
             axes.errorbar(middle, simulated[p][:, 1], yerr=np.abs(simulated[p][:, ::2] - simulated[p][:, 1:2]).T,

@@ -68,9 +68,11 @@ def _errors(result: "ModelValidation") -> Iterator[list[Any]]:
     for row in result.rows:
         missing = Interval(math.nan, math.nan, math.nan)
         found = [row.measures.get(name, missing) for name in MEASURES]
+        about = row.about
         yield [
-            row.model, row.output, units[row.output], row.kind, "" if row.earlier is None else str(row.earlier),
-            row.by, row.group, row.patients, row.levels, row.compared,
+            row.model, about.output, units[about.output], about.kind,
+            "" if about.earlier is None else str(about.earlier), about.by, about.group,
+            row.patients, row.levels, row.compared,
             *(value for each in found for value in (each.value, each.low, each.high)),
         ]  # fmt: skip
 
@@ -82,9 +84,9 @@ def _forecasts(result: "ModelValidation") -> Iterator[list[Any]]:
             name, unit = result.outputs[table.output[i]]
             error = 100.0 * (each.forecast[i] / table.value[i] - 1.0) if table.number[i] else math.nan
             yield [
-                each.name, result.clinic.names[patient], round(table.hours[i], 6), round(table.since_dose_h[i], 6), name,
-                unit, table.value[i], -int(table.side[i]), int(table.earlier[i]), each.apriori[i], each.forecast[i],
-                error, each.pit[i], each.log_density[i], each.effective[i],
+                each.name, result.clinic.names[patient], round(table.hours[i], 6), round(table.since_dose_h[i], 6),
+                name, unit, table.value[i], -int(table.side[i]), int(table.earlier[i]),
+                each.apriori[i], each.forecast[i], error, each.pit[i], each.log_density[i], each.effective[i],
             ]  # fmt: skip
 
 
@@ -97,9 +99,7 @@ def _vpc(result: "ModelValidation") -> Iterator[list[Any]]:
     for check in result.checks:
         name, unit = result.outputs[check.output]
         for number, one in enumerate(check.bins, start=1):
-            for percentile, measured, (low, middle, high) in zip(
-                PERCENTILES, one.measured, one.simulated, strict=True
-            ):
+            for percentile, measured, (low, middle, high) in zip(PERCENTILES, one.measured, one.simulated, strict=True):
                 yield [
                     check.model, name, unit, number, one.low_h, one.high_h, one.middle_h, one.levels, percentile,
                     measured, middle, low, high, one.below_pct, one.below_simulated_pct[1],
@@ -153,7 +153,8 @@ def record_of(result: "ModelValidation") -> dict[str, Any]:
 
 
 def _error_record(row: ErrorRow) -> dict[str, Any]:
-    return _plain({k: v for k, v in vars(row).items() if k != "measures"}) | _plain(row.measures)
+    counts = {name: getattr(row, name) for name in ("patients", "levels", "compared")}
+    return {"model": row.model} | vars(row.about) | counts | _plain(row.measures)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

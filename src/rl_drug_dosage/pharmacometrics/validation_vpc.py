@@ -25,7 +25,7 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pharmacometrics.validation_data import Candidate, Clinic
@@ -135,9 +135,7 @@ def predictive_check(
             bins, corrected = _compare(*parts)
             left = int(np.sum(own & (table.side <= 0)) - some.sum())
             seen = table.side[some] == 0
-            found.append(
-                Vpc(candidate.name, output, clock, replicates, bins, hours[some][seen], corrected[seen], left)
-            )
+            found.append(Vpc(candidate.name, output, clock, replicates, bins, hours[some][seen], corrected[seen], left))
     return tuple(found)
 
 
@@ -192,7 +190,7 @@ def _compare(
     simulated: Float[np.ndarray, "level replicate"],
 ) -> tuple[tuple[Bin, ...], Float[np.ndarray, "level"]]:
     """The bins, and the corrected measured levels."""
-    place: Int[np.ndarray, "level"] = np.digitize(hours, bin_edges(hours))
+    place = np.digitize(hours, bin_edges(hours))
     corrected = np.full(hours.shape, np.nan)
     bins = []
     low = simulated < limit[:, None]
