@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -150,6 +150,8 @@ def validate_model(options: ValidationOptions, *, progress: Progress = quiet) ->
         raise ConfigError(
             f"--replicates must be from {_FEWEST_REPLICATES} to {_MOST_REPLICATES:,}, not {options.replicates}"
         )
+    if options.vpc_time not in get_args(Clock.__value__):
+        raise ConfigError(f"--vpc-time must be after-dose or time, not {options.vpc_time!r}")
     models = find_models(options.drugs)
     seconds: dict[str, float] = {}
     steps = Steps(progress, 2 + 2 * len(models) + (options.output_dir is not None))

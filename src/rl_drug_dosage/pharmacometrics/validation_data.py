@@ -127,8 +127,8 @@ def read_clinic(
     kept = [i for i, own in enumerate(used) if own.any()]
     if len(kept) < 2:
         raise ConfigError(
-            f"{path.name} has {len(kept)} patients with a level that can be used, and a comparison is made over "
-            "patients: give at least 2, or use `rl-drug-dosage estimate` for one"
+            f"{path.name} has {'one patient' if kept else 'no patient'} with a level that can be used, and a "
+            "comparison is made over patients: give at least 2, or use `rl-drug-dosage estimate` for one"
         )
     outputs, which, factors = _outputs(path.name, models, read, kept, used, unit)
     levels = level_table(read[0], kept, used, which, models[0][1])

@@ -53,9 +53,9 @@ __all__ = ["FEW", "Forecasts", "Patients", "forecast", "occasions_of", "outputs_
 
 type Patients = tuple[Regimen, Covariates, Levels]
 
-_DRAWS, _DRAWS_ODE = 256, 64
+_DRAWS, _DRAWS_ODE = 256, 128
 """Proposals for each patient and number of levels, half of them antithetic; fewer where each is an integration."""
-_DEGREES, _WIDENING = 5.0, 1.2
+_DEGREES, _WIDENING = 5.0, 1.1
 """Of the proposal: its tails are heavier than those of any posterior under a Gaussian prior."""
 _AT_ONCE = 16
 """Patients times numbers of levels whose draws are in memory together."""
