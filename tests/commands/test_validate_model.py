@@ -11,8 +11,8 @@ import rl_drug_dosage as rldd
 TITLES = "ID,TIME,AMT,DUR,DV,CRCL,WT,DIAL,SEX\n"
 DRUGS = ("--drug", "vancomycin-buelga2005", "--drug", "vancomycin-thomson2009")
 FILES = (
-    "validation.csv", "forecasts.csv", "weights.csv", "vpc.csv", "validation.json", "errors.png", "forecasts.png",
-    "vpc_vancomycin-buelga2005.png", "vpc_vancomycin-thomson2009.png",
+    "report.html", "validation.csv", "forecasts.csv", "weights.csv", "vpc.csv", "validation.json", "errors.png",
+    "forecasts.png", "vpc_vancomycin-buelga2005.png", "vpc_vancomycin-thomson2009.png",
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_tables_figures_and_a_preference(run):
     record = json.loads(Path("validation.json").read_text())
     assert f": {record['preference']['model']}. Its log predictive density" in done.out
     assert sum(w["bayes"] for w in record["weights"]) == pytest.approx(1.0)
-    for name in FILES[5:]:
+    for name in FILES[6:]:
         assert Path(name).read_bytes().startswith(b"\x89PNG")
 
 

@@ -109,20 +109,14 @@ def _show(result: "ModelValidation") -> None:
 
 
 def _show_errors(console: "Console", rows: "list[ErrorRow]", title: str) -> None:
+    from rl_drug_dosage.pharmacometrics.validation_report import known_words
     from rl_drug_dosage.utils.tables import Column, show_table
 
     headings = ("levels", "rBias %", "rRMSE %", "median |PE| %", "within 30 %", "in 90 % PI", "log density")
     measures = ("rbias_pct", "rrmse_pct", "median_ape_pct", "p30_pct", "covered90_pct", "log_density")
     table = []
     for row in rows:
-        about = row.about
-        known = f"{about.group}, " if about.by else ""
-        if about.kind == "a priori":
-            known += "covariates"
-        else:
-            known += (
-                "1 or more levels" if about.earlier is None else f"{about.earlier} level{'s' * (about.earlier != 1)}"
-            )
+        known = (f"{row.about.group}, " if row.about.by else "") + known_words(row)
         found = [row.measures.get(name) for name in measures]
         digits = (0, 0, 0, 0, 0, 2)
         table.append((row.model, known, str(row.levels), *map(_interval, found, digits)))

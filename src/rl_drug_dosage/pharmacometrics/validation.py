@@ -29,11 +29,12 @@ from rl_drug_dosage.pharmacometrics.validation_errors import About, ErrorRow, Re
 from rl_drug_dosage.pharmacometrics.validation_forecasts import FEW, Forecasts, forecast
 from rl_drug_dosage.pharmacometrics.validation_groups import groups_of
 from rl_drug_dosage.pharmacometrics.validation_plots import draw_errors, plot_names, save_plots
+from rl_drug_dosage.pharmacometrics.validation_report import REPORT, report_html
 from rl_drug_dosage.pharmacometrics.validation_tables import TABLES, error_columns, save_tables
 from rl_drug_dosage.pharmacometrics.validation_vpc import Clock, Vpc, predictive_check
 from rl_drug_dosage.pkpd.nonmem_data import Interpolation
 from rl_drug_dosage.utils.arguments import checked
-from rl_drug_dosage.utils.files import prepare_folder
+from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result
 from rl_drug_dosage.utils.seeding import check_seed
@@ -132,9 +133,11 @@ class ModelValidation(Result):
 
     @checked
     def save(self, folder: str | Path) -> tuple[Path, ...]:
-        """Tables and figures."""
+        """Report, tables and figures."""
         place = prepare_folder(Path(folder))
-        return (*save_tables(self, place), *save_plots(self, place))
+        report = place / REPORT
+        atomic_write(report, report_html(self).encode())
+        return (report, *save_tables(self, place), *save_plots(self, place))
 
 
 def validate_model(options: ValidationOptions, *, progress: Progress = quiet) -> ModelValidation:
@@ -162,7 +165,7 @@ def validate_model(options: ValidationOptions, *, progress: Progress = quiet) ->
         )  # fmt: skip
         groups = _groups(clinic, options)
     if options.output_dir is not None:
-        prepare_folder(options.output_dir, [*TABLES, *plot_names(clinic)])
+        prepare_folder(options.output_dir, [REPORT, *TABLES, *plot_names(clinic)])
     forecasts: list[Forecasts] = []
     checks: list[Vpc] = []
     for candidate in clinic.candidates:
