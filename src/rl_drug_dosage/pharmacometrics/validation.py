@@ -42,6 +42,8 @@ from rl_drug_dosage.utils.seeding import check_seed
 __all__ = ["ModelValidation", "ValidationOptions", "validate_model"]
 
 _FEWEST_REPLICATES, _MOST_REPLICATES = 100, 10_000
+_MOST_SIMULATED = 50_000_000
+"""Simulated levels in memory: 400 MB."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ def validate_model(options: ValidationOptions, *, progress: Progress = quiet) ->
             interpolation=options.interpolation,
         )  # fmt: skip
         groups = _groups(clinic, options)
+        _refuse_too_many(clinic, options)
     if options.output_dir is not None:
         prepare_folder(options.output_dir, [REPORT, *TABLES, *plot_names(clinic)])
     forecasts: list[Forecasts] = []
@@ -183,6 +186,15 @@ def validate_model(options: ValidationOptions, *, progress: Progress = quiet) ->
         return result
     with _timed(steps, "drawing", seconds):
         return dataclasses.replace(result, files=result.save(options.output_dir))
+
+
+def _refuse_too_many(clinic: Clinic, options: ValidationOptions) -> None:
+    levels = clinic.levels.value.size
+    if levels * options.replicates > _MOST_SIMULATED:
+        raise ConfigError(
+            f"{levels:,} levels times --replicates {options.replicates:,} do not fit into memory: give at most "
+            f"{max(_MOST_SIMULATED // levels, _FEWEST_REPLICATES):,} replicates, or a part of the patients"
+        )
 
 
 @contextmanager

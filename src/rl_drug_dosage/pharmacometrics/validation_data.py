@@ -85,7 +85,7 @@ def find_models(drugs: Sequence[object] | Mapping[str, object]) -> list[tuple[st
         model: DrugModel = find(DRUG, reference).value
         for other, own in found:
             if own == model:
-                raise ConfigError(f"--drug {other} and {reference} are one model: give each model once")
+                raise ConfigError(f"--drug {other} and {name or model.name} are one model: give each model once")
             if (name or model.name) == other:
                 raise ConfigError(f"two different models are called {other}: rename one, since tables show the name")
         found.append((name or model.name, model))

@@ -35,6 +35,7 @@ _SAMPLES = 2000
 _BOUNDS = (2.5, 97.5)
 _BLOCK = 4_000_000
 """Numbers in memory while medians are resampled: 32 MB."""
+_FEWEST_SAMPLES = 400
 _LOW, _HIGH = 0.05, 0.95
 
 MEASURES = (
@@ -168,6 +169,8 @@ def _median(values: np.ndarray, who: np.ndarray, drawn: Resamples) -> tuple[floa
         return np.nan, np.full(len(drawn), np.nan)
     at = np.argsort(values)
     ordered, own = values[at], who[at]
+    # A sample costs as much as there are levels; percentiles of a few hundred will do for thousands of levels.
+    drawn = drawn[: max(_FEWEST_SAMPLES, _BLOCK // values.size)]
     blocks = [_weighted_median(ordered, drawn[rows][:, own]) for rows in _rows(len(drawn), values.size)]
     return float(np.median(values)), np.concatenate(blocks) if blocks else np.zeros(0)
 

@@ -20,14 +20,13 @@ REPORT = "report.html"
 
 _STYLE = "\nfigure img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 6px; }\n"
 _HEADINGS = {
+    "log_density": "log density",
     "rbias_pct": "rBias (%)",
     "median_pe_pct": "median PE (%)",
     "rrmse_pct": "rRMSE (%)",
     "median_ape_pct": "median |PE| (%)",
-    "p20_pct": "within 20 % (%)",
     "p30_pct": "within 30 % (%)",
     "covered90_pct": "in 90 % PI (%)",
-    "log_density": "log density",
 }
 _MISSING = Interval(math.nan, math.nan, math.nan)
 
