@@ -68,6 +68,7 @@ COMMANDS = {
         "covariate": "covariates",
     },
     "estimate": {},
+    "validate_model": {"drug": "drugs"},
     "train": {"env_id": "env"},
     "evaluate": {},
     "benchmark": {"policy": "policies"},
@@ -116,12 +117,13 @@ def test_what_the_functions_hand_on_has_the_same_defaults():
     from rl_drug_dosage.explain.explanation import ExplainOptions
     from rl_drug_dosage.pharmacometrics.estimation import EstimationOptions
     from rl_drug_dosage.pharmacometrics.simulation_plan import SimulationOptions
+    from rl_drug_dosage.pharmacometrics.validation import ValidationOptions
     from rl_drug_dosage.training.evaluate import EvaluationOptions
     from rl_drug_dosage.trials.benchmark import BenchmarkOptions
 
     pairs = (
         (rldd.simulate, SimulationOptions), (rldd.estimate, EstimationOptions), (rldd.evaluate, EvaluationOptions),
-        (rldd.benchmark, BenchmarkOptions), (rldd.explain, ExplainOptions),
+        (rldd.benchmark, BenchmarkOptions), (rldd.explain, ExplainOptions), (rldd.validate_model, ValidationOptions),
     )  # fmt: skip
     for function, options in pairs:
         parameters = inspect.signature(function).parameters

@@ -85,12 +85,12 @@ def find_models(drugs: Sequence[object] | Mapping[str, object]) -> list[tuple[st
         model: DrugModel = find(DRUG, reference).value
         for other, own in found:
             if own == model:
-                raise ConfigError(f"--drug {other} and {name or model.name} are one model: give each model once")
+                raise ConfigError(f"{other} and {name or model.name} are one model: give each model once")
             if (name or model.name) == other:
                 raise ConfigError(f"two different models are called {other}: rename one, since tables show the name")
         found.append((name or model.name, model))
     if not found:
-        raise ConfigError("no model was given: give --drug once for each model")
+        raise ConfigError("no model was given: give at least one drug model")
     return found
 
 
