@@ -31,6 +31,7 @@ from rl_drug_dosage.api import (  # noqa: E402 - see above
     own_model,
     simulate,
     train,
+    validate_model,
 )
 from rl_drug_dosage.registry import load_drug, load_scenario  # noqa: E402 - see above
 
@@ -59,6 +60,7 @@ __all__ = [
     "own_model",
     "simulate",
     "train",
+    "validate_model",
 ]
 
 _LATER = {

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.estimation_settings import EstimateSettings
     from rl_drug_dosage.pharmacometrics.readers.importing import ImportedModel
     from rl_drug_dosage.pharmacometrics.simulation import Simulation
+    from rl_drug_dosage.pharmacometrics.validation import ModelValidation
+    from rl_drug_dosage.pharmacometrics.validation_vpc import Clock
     from rl_drug_dosage.pkpd.model import DrugModel
     from rl_drug_dosage.pkpd.nonmem_data import Interpolation, PreDoseLevel
     from rl_drug_dosage.training.evaluate import Evaluation
@@ -53,6 +55,7 @@ __all__ = [
     "own_model",
     "simulate",
     "train",
+    "validate_model",
 ]
 
 
@@ -273,6 +276,60 @@ def dose(
     )
     with shown(progress) as tell, swept(options.output_dir):
         return search_doses(options, progress=tell)
+
+
+@checked
+def validate_model(
+    drugs: Sequence[object] | Mapping[str, object],
+    data: str | Path,
+    *,
+    by: Sequence[str] = (),
+    unit: str | None = None,
+    occasions: bool = False,
+    interpolation: Interpolation = "nocb",
+    replicates: int = 500,
+    vpc_time: Clock = "after-dose",
+    seed: int = 1,
+    output_dir: str | Path | None = None,
+    progress: Progress | bool = True,
+) -> ModelValidation:
+    """Forecast every level of a clinic's patients from their earlier ones, with each of several models, and compare.
+
+    Args:
+        drugs: the drug models; a dict gives them names.
+        data: NONMEM-style CSV file of doses and levels.
+        by: columns to group by, numbers in thirds; empty: the covariates of the models.
+        unit: unit of the concentrations in the file; None: that of the models, which then have to agree.
+        occasions: inter-occasion variability, in models that have it; occasions are read from column OCC.
+        interpolation: how covariates are carried between records, ``"nocb"`` (backward) or ``"locf"`` (forward).
+        replicates: simulations of the clinic for the predictive check.
+        vpc_time: time axis of the predictive check: ``"after-dose"`` (since the last dose) or ``"time"``.
+        seed: random seed of proposals, bootstrap and simulation.
+        output_dir: folder for tables and figures.
+        progress: True, False or a callback, see `utils.progress`.
+
+    Raises:
+        RlDrugDosageError: the data cannot be read by a model, the models not compared, or the output not written; a
+            one-line message says why.
+    """
+    configure("cpu")
+    from rl_drug_dosage.pharmacometrics.validation import ValidationOptions
+    from rl_drug_dosage.pharmacometrics.validation import validate_model as run
+
+    options = ValidationOptions(
+        drugs=[drugs] if isinstance(drugs, str | Path) else drugs,
+        data=Path(data),
+        by=by,
+        unit=unit,
+        occasions=occasions,
+        interpolation=interpolation,
+        replicates=replicates,
+        vpc_time=vpc_time,
+        seed=seed,
+        output_dir=_folder(output_dir),
+    )
+    with shown(progress) as tell, swept(options.output_dir):
+        return run(options, progress=tell)
 
 
 @checked

@@ -59,6 +59,7 @@ CALLS = {
     "simulate": {"drug": DRUG, "patients": 0},
     "estimate": {"drug": DRUG, "data": "none.csv"},
     "dose": {"drug": DRUG, "data": "none.csv"},
+    "validate_model": {"drugs": [DRUG], "data": "none.csv"},
     "train": {"env": "DrugDose-v0", "total_timesteps": -1},
     "evaluate": {"model_path": "none.pt"},
     "benchmark": {"scenario": SCENARIO, "policies": ["label"], "patients": 0},
@@ -73,7 +74,7 @@ CALLS = {
     "check_policy": {"policy": "none", "scenario": SCENARIO},
 }
 WRONG = (None, 3, "x", {}, math.nan, {1: 1}, [1], b"x", True, "", object())
-FREE = {"policy", "model", "level", "interpolation", "posterior", "criterion", "pre_dose_level"}
+FREE = {"policy", "model", "level", "interpolation", "posterior", "criterion", "pre_dose_level", "vpc_time"}
 """Arguments whose own errors name what they are: of any class, or one of a few words."""
 
 
@@ -126,6 +127,7 @@ def test_results_refuse_what_is_no_folder(tmp_path):
 def test_the_save_of_every_result_is_checked():
     import rl_drug_dosage.explain.explanation
     import rl_drug_dosage.pharmacometrics.dose_search
+    import rl_drug_dosage.pharmacometrics.validation
     import rl_drug_dosage.training.run_result  # noqa: F401 - defines a result
 
     kinds = [kind for kind in Result.__subclasses__() if kind.__module__.startswith("rl_drug_dosage.")]

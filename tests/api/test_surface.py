@@ -76,6 +76,7 @@ COMMANDS = {
         "durations": "durations_h",
         "start": "start_h",
     },
+    "validate_model": {"drug": "drugs"},
     "train": {"env_id": "env"},
     "evaluate": {},
     "benchmark": {"policy": "policies"},
@@ -125,12 +126,13 @@ def test_what_the_functions_hand_on_has_the_same_defaults():
     from rl_drug_dosage.pharmacometrics.dose_options import DoseOptions
     from rl_drug_dosage.pharmacometrics.estimation import EstimationOptions
     from rl_drug_dosage.pharmacometrics.simulation_plan import SimulationOptions
+    from rl_drug_dosage.pharmacometrics.validation import ValidationOptions
     from rl_drug_dosage.training.evaluate import EvaluationOptions
     from rl_drug_dosage.trials.benchmark import BenchmarkOptions
 
     pairs = (
         (rldd.simulate, SimulationOptions), (rldd.estimate, EstimationOptions), (rldd.dose, DoseOptions),
-        (rldd.evaluate, EvaluationOptions),
+        (rldd.evaluate, EvaluationOptions), (rldd.validate_model, ValidationOptions),
         (rldd.benchmark, BenchmarkOptions), (rldd.explain, ExplainOptions),
     )  # fmt: skip
     for function, options in pairs:

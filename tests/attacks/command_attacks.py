@@ -24,6 +24,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "simulate": ("--drug", "vancomycin-thomson2009", "--patients", "2", "--horizon-h", "24", "--output-dir", "out"),
     "estimate": ("--drug", "vancomycin-thomson2009", "--data", "data.csv", "--output-dir", "out"),
     "dose": ("--drug", "vancomycin-thomson2009", "--data", "data.csv", "--output-dir", "out"),
+    "validate-model": ("--drug", "vancomycin-thomson2009", "--data", "data.csv", "--output-dir", "out"),
     "evaluate": ("--model-path", "agent.pt", "--output-dir", "out"),
     "train": ("--total-timesteps", "16", "--num-steps", "8", "--num-minibatches", "2", "--eval-freq", "0"),
     "benchmark": ("--scenario", "vancomycin", "--patients", "2", "--output-dir", "out"),
@@ -32,7 +33,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "check": ("nothing-of-that-name",),
     "new": ("drug", "mine"),
 }
-HEAVY = frozenset({"train", "benchmark", "check", "explain", "evaluate", "dose"})
+HEAVY = frozenset({"train", "benchmark", "check", "explain", "evaluate", "dose", "validate-model"})
 """They compile for seconds: their lines always hold something that has to be refused, but for a few."""
 
 REFUSED = (

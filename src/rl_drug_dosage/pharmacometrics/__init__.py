@@ -7,12 +7,15 @@ __all__ = [
     "DoseSearch",
     "Estimation",
     "EstimationOptions",
+    "ModelValidation",
     "Simulation",
     "SimulationOptions",
+    "ValidationOptions",
     "drug_page",
     "estimate",
     "search_doses",
     "simulate",
+    "validate_model",
 ]
 
 __getattr__ = lazily(
@@ -28,5 +31,8 @@ __getattr__ = lazily(
         "EstimationOptions": "estimation",
         "estimate": "estimation",
         "drug_page": "drug_page",
+        "ModelValidation": "validation",
+        "ValidationOptions": "validation",
+        "validate_model": "validation",
     },
 )

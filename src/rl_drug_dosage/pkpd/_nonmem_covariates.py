@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from rl_drug_dosage.pkpd.description import Covariate
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.quantities import is_nines
 
-__all__ = ["Interpolation", "covariate_records", "filled_covariates", "separate"]
+__all__ = ["Interpolation", "carried_text", "covariate_records", "filled_covariates", "separate"]
 
 type Interpolation = Literal["nocb", "locf"]
 
@@ -100,3 +101,21 @@ def covariate_records(
     keep = np.append(change, True) if carry == "nocb" else np.insert(change, 0, True)
     table = {c.name: rows[keep, i].tolist() for i, c in enumerate(model.covariates)}
     return make_covariates(model, table, times[keep].tolist(), rows[keep, -1].astype(int).tolist(), carry)
+
+
+def carried_text(group: Sequence[Line], column: str, numbers: Sequence[int]) -> list[str]:
+    """The text of a column on some lines of a patient; where it is missing, of the line before, or else the next.
+
+    Args:
+        group: the patient's lines.
+        column: its standard name.
+        numbers: which lines, by their number in the file.
+    """
+    texts = [line.cells[column] if line.has(column) else "" for line in group]
+    first = next((text for text in texts if text), "")
+    carried = dict(zip((line.number_in_file for line in group), itertools.accumulate(texts, _latest), strict=True))
+    return [carried[number] or first for number in numbers]
+
+
+def _latest(before: str, now: str) -> str:
+    return now or before

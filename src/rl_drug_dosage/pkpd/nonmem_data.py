@@ -43,7 +43,13 @@ import numpy as np
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd._errors import CovariateError, ObservationError, RegimenError
-from rl_drug_dosage.pkpd._nonmem_covariates import Interpolation, covariate_records, filled_covariates, separate
+from rl_drug_dosage.pkpd._nonmem_covariates import (
+    Interpolation,
+    carried_text,
+    covariate_records,
+    filled_covariates,
+    separate,
+)
 from rl_drug_dosage.pkpd._nonmem_lines import Line, read_lines
 from rl_drug_dosage.pkpd._nonmem_times import has_clock, place_in_time
 from rl_drug_dosage.pkpd.bayes import PatientData, StartLevel
@@ -76,6 +82,27 @@ class NonmemData:
     """Time of every level of every patient, as the file counts it."""
     starts: tuple[StartLevel | None, ...] = ()
     """The level from which each patient starts, for `start_from_levels`; None: without drug."""
+    table: tuple[tuple[Line, ...], ...] = ()
+    """Lines of every patient, for `titles` and `at_levels`."""
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The header of the file."""
+        return tuple(self.table[0][0].titles.values())
+
+    def at_levels(self, title: str) -> tuple[tuple[str, ...], ...]:
+        """The text of any column at every level of every patient, as the file has it.
+
+        An empty cell has the text of the patient's line before it, or else of the next line that has one; "" where no
+        line has.
+
+        Args:
+            title: one of `titles`.
+        """
+        column = next(column for column, own in self.table[0][0].titles.items() if own == title)
+        return tuple(
+            tuple(carried_text(lines, column, numbers)) for lines, numbers in zip(self.table, self.lines, strict=True)
+        )
 
 
 def read_nonmem(
@@ -110,7 +137,7 @@ def read_nonmem(
     relative = has_clock(lines)
     notes += ["dates and clock times are read as hours from each patient's first line"] if relative else []
     notes += _about_occasions(lines, model, occasions) + _about_outputs(lines, model) + _about_weights(lines)
-    patients, numbers, flags, hours, starts = [], [], [], [], []
+    patients, numbers, flags, hours, starts, table = [], [], [], [], [], []
     for group in _patients(lines):
         placed = place_in_time(group, relative)
         if any(line.own_h < before.own_h for before, line in itertools.pairwise(placed)):
@@ -126,7 +153,10 @@ def read_nonmem(
         hours.append(tuple(line.own_h for line in own_lines))
         flags.append(own_flags)
         starts.append(start)
-    return NonmemData(tuple(patients), tuple(numbers), tuple(flags), tuple(notes), tuple(hours), tuple(starts))
+        table.append(tuple(own))
+    return NonmemData(
+        tuple(patients), tuple(numbers), tuple(flags), tuple(notes), tuple(hours), tuple(starts), tuple(table)
+    )
 
 
 def _patients(lines: list[Line]) -> list[list[Line]]:

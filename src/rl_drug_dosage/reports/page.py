@@ -4,14 +4,12 @@ The file works offline, without JavaScript, on a phone, in dark mode and in prin
 only the style sheet and the script inside the file, and no network request.
 """
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from typing import Any
 
 from rl_drug_dosage.reports.cards import cards, timing
 from rl_drug_dosage.reports.courses import courses
+from rl_drug_dosage.reports.document import asset, document
 from rl_drug_dosage.reports.forest import comparison, stress, subgroups
 from rl_drug_dosage.reports.markup import Html, el, join, paragraph, section, void
 from rl_drug_dosage.reports.mismatch import mismatch
@@ -83,33 +81,9 @@ def report_html(record: Mapping[str, Any]) -> str:
                 "benchmark.json in the same folder."
             ),
         ),
-        el("script", _asset("report.js")),
+        el("script", asset("report.js")),
     )
-    return f"<!DOCTYPE html>\n{el('html', _head(title), body, lang='en')}\n"
-
-
-def _asset(name: str) -> Html:
-    """A file of the package, unchanged."""
-    return Html((files("rl_drug_dosage.reports") / name).read_text(encoding="utf-8"))
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _head(title: str) -> Html:
-    style, script = _asset("report.css"), _asset("report.js")
-    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; base-uri 'none'"
-    return el(
-        "head",
-        void("meta", charset="utf-8"),
-        void("meta", http_equiv="Content-Security-Policy", content=f"{policy}; form-action 'none'"),
-        void("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        void("meta", name="color-scheme", content="light dark"),
-        void("link", rel="icon", href="data:,"),
-        el("title", f"{title}: dosing policies compared"),
-        el("style", style),
-    )
+    return document(f"{title}: dosing policies compared", body, script=asset("report.js"))
 
 
 def _filter(view: View) -> Html | None:

@@ -156,7 +156,7 @@ _OPTION = re.compile(
     r"(?: (?P<value>[A-Z]+\b|'[^']*'|\d[\d,.]*\b|[\w./-]+\.(?:py|toml|pt)\b|\w+:[\w.-]+))?"
 )
 """A whole command, which stays, or an option with the value that follows it."""
-_ALIASES = {"policy": "policies", "covariate": "covariates", "format": "file_format", "env_id": "env"}
+_ALIASES = {"policy": "policies", "drug": "drugs", "covariate": "covariates", "format": "file_format", "env_id": "env"}
 _UNITS = ("_mg", "_h")
 
 
