@@ -22,7 +22,7 @@ from rl_drug_dosage.pkpd import (
     Uniform,
     Values,
 )
-from rl_drug_dosage.pkpd.ode import Adaptive, OdeSystem
+from rl_drug_dosage.pkpd.ode import OdeSystem
 
 __all__ = ["DRUG"]
 
@@ -116,7 +116,6 @@ DRUG = DrugModel(
         rhs=rhs,
         required=("ka", "cl", "vmax", "km", "vmax_inhibition", "t50", "v1", "q2", "v2"),
         doses_into=("depot", "central"),
-        method=Adaptive(stiff=True),
     ),
     thetas={
         "cl": Param(6.16, "L/h", _TABLE_3, "linear clearance at 70 kg"),
