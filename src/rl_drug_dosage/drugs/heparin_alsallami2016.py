@@ -136,6 +136,17 @@ DRUG = DrugModel(
     ),
     outputs=(
         Output(
+            name="aptt",
+            unit="s",
+            residual=Residual(
+                "combined2",
+                additive=Param(0.005, "s", _TABLE_3, "additive residual standard deviation"),
+                proportional=Param(30.0, "%", _TABLE_3, "proportional residual standard deviation"),
+            ),
+            value=lambda state, p: p["baseline_s"] + p["slope"] * _iu_per_l(state, p),
+            meaning="activated partial thromboplastin time",
+        ),
+        Output(
             name="concentration",
             unit="IU/L",
             residual=Residual(
@@ -146,17 +157,6 @@ DRUG = DrugModel(
             value=_iu_per_l,
             meaning="heparin in plasma by protamine titration",
             auc_scale=_IU_PER_MG,
-        ),
-        Output(
-            name="aptt",
-            unit="s",
-            residual=Residual(
-                "combined2",
-                additive=Param(0.005, "s", _TABLE_3, "additive residual standard deviation"),
-                proportional=Param(30.0, "%", _TABLE_3, "proportional residual standard deviation"),
-            ),
-            value=lambda state, p: p["baseline_s"] + p["slope"] * _iu_per_l(state, p),
-            meaning="activated partial thromboplastin time",
         ),
     ),
     targets=(

@@ -174,12 +174,12 @@ DRUG = DrugModel(
     targets=(
         Target(
             "concentration",
-            "average",
+            "trough",
             20.0,
             40.0,
             "ng/mL",
-            "20-40 ng/mL seem adequate in children (Pacifici GM. Clinics 2016;71:474-480, abstract; the same says that "
-            "neonates may need about 120 ng/mL)",
+            "level under a constant infusion: 20-40 ng/mL seem adequate in children (Pacifici GM. Clinics "
+            "2016;71:474-480, abstract; the same says that neonates may need about 120 ng/mL)",
         ),
     ),
     dosing=DosingOptions(
