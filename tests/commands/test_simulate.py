@@ -227,6 +227,14 @@ def test_a_model_of_drug_and_effect_is_integrated(run):
     assert "inr 2 to 3: patients inside at the end" in done.out
 
 
+def test_a_model_without_a_central_concentration_has_no_area_and_is_simulated(run):
+    """Cells under chemotherapy: no AUC of a concentration exists, and none is asked for."""
+    done = run("simulate", "--drug", "chemotherapy-ahn", "--patients", "3", "--days", "2", "--sample-every", "6")
+    assert done.code == 0, done.err
+    assert "auc24" not in done.out
+    assert "normal from 0.63" in done.out
+
+
 def test_parameters_that_change_with_time_get_covariate_records():
     """Busulfan's clearance changes after 6 and 36 h (McCune 2014); fixing the time takes the change away."""
     plan = plan_of("busulfan-mccune2014", days=4)

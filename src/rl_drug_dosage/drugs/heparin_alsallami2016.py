@@ -1,6 +1,5 @@
 """Unfractionated heparin and aPTT in children, one compartment (Al-Sallami 2016)."""
 
-import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.drugs.shared.body_size import growth_height_cm, growth_weight_kg, maturing_fat_free_mass_kg
@@ -39,13 +38,12 @@ def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
     ffm = maturing_fat_free_mass_kg(
         covariates["age_y"], covariates["wt_kg"], covariates["height_cm"], covariates["female"]
     )
-    wt = covariates["wt_kg"]
     return {
         "cl": theta["cl"] * ffm / 15.0,
-        "v1": theta["v1"] * wt / 20.0,
-        "baseline_s": theta["baseline"] * jnp.ones_like(wt),
-        "slope": theta["slope"] * jnp.ones_like(wt),
-        "iu_per_mg": theta["iu_per_mg"] * jnp.ones_like(wt),
+        "v1": theta["v1"] * covariates["wt_kg"] / 20.0,
+        "baseline_s": theta["baseline"],
+        "slope": theta["slope"],
+        "iu_per_mg": theta["iu_per_mg"],
     }
 
 
@@ -138,6 +136,17 @@ DRUG = DrugModel(
     ),
     outputs=(
         Output(
+            name="aptt",
+            unit="s",
+            residual=Residual(
+                "combined2",
+                additive=Param(0.005, "s", _TABLE_3, "additive residual standard deviation"),
+                proportional=Param(30.0, "%", _TABLE_3, "proportional residual standard deviation"),
+            ),
+            value=lambda state, p: p["baseline_s"] + p["slope"] * _iu_per_l(state, p),
+            meaning="activated partial thromboplastin time",
+        ),
+        Output(
             name="concentration",
             unit="IU/L",
             residual=Residual(
@@ -148,17 +157,6 @@ DRUG = DrugModel(
             value=_iu_per_l,
             meaning="heparin in plasma by protamine titration",
             auc_scale=_IU_PER_MG,
-        ),
-        Output(
-            name="aptt",
-            unit="s",
-            residual=Residual(
-                "combined2",
-                additive=Param(0.005, "s", _TABLE_3, "additive residual standard deviation"),
-                proportional=Param(30.0, "%", _TABLE_3, "proportional residual standard deviation"),
-            ),
-            value=lambda state, p: p["baseline_s"] + p["slope"] * _iu_per_l(state, p),
-            meaning="activated partial thromboplastin time",
         ),
     ),
     targets=(

@@ -47,8 +47,8 @@ def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
         "q2": theta["q2"] / 10.0 * for_rates,
         "v2": theta["v2"] * for_volumes * (1.0 + theta["black_on_v2"] * covariates["black"]),
         "f_central": 1.0 + theta["xyntha_on_f"] * covariates["xyntha"],
-        "endogenous_iu_per_dl": theta["endogenous"] * jnp.ones_like(size),
-        "iu_per_mg": theta["iu_per_mg"] * jnp.ones_like(size),
+        "endogenous_iu_per_dl": theta["endogenous"],
+        "iu_per_mg": theta["iu_per_mg"],
     }
 
 

@@ -61,7 +61,7 @@ def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
         "form_m6g": jnp.where(older, theta["form_m6g_older"], theta["form_m6g_newborn"]) * for_clearance,
         "excrete_m3g": theta["excrete_m3g"] * for_clearance,
         "excrete_m6g": theta["excrete_m6g"] * for_clearance,
-        "q2": 60.0 * theta["q2"] * jnp.ones_like(v1),
+        "q2": 60.0 * theta["q2"],
         "v1": v1,
         "v2": v1,
         "v_glucuronide": theta["glucuronide_on_v1"] * v1,
@@ -174,12 +174,12 @@ DRUG = DrugModel(
     targets=(
         Target(
             "concentration",
-            "average",
+            "trough",
             20.0,
             40.0,
             "ng/mL",
-            "20-40 ng/mL seem adequate in children (Pacifici GM. Clinics 2016;71:474-480, abstract; the same says that "
-            "neonates may need about 120 ng/mL)",
+            "level under a constant infusion: 20-40 ng/mL seem adequate in children (Pacifici GM. Clinics "
+            "2016;71:474-480, abstract; the same says that neonates may need about 120 ng/mL)",
         ),
     ),
     dosing=DosingOptions(

@@ -71,20 +71,19 @@ def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
     """
     size, ige = covariates["wt_kg"] / 61.1, covariates["ige_ng_per_ml"]
     relative = ige / 482.4
-    same = jnp.ones_like(size)
     return {
-        "ka": theta["ka"] * same,
+        "ka": theta["ka"],
         "cl": theta["cl"] / 1000.0 * size ** theta["wt_on_cl"],
-        "cl_complex_more": theta["cl_complex_more"] / 1000.0 * same,
+        "cl_complex_more": theta["cl_complex_more"] / 1000.0,
         "cl_ige": theta["cl_ige"] / 1000.0 * relative ** theta["ige_on_cl_ige"],
         "v1": theta["v1"] / 1000.0 * size ** theta["wt_on_v1"],
-        "v_complex": theta["v_complex"] / 1000.0 * same,
+        "v_complex": theta["v_complex"] / 1000.0,
         "production": 1000.0 * theta["production"] / theta["molar_mass_ige"] * relative ** theta["ige_on_production"],
-        "kd0": theta["kd0"] * same,
-        "alpha": theta["alpha"] * same,
+        "kd0": theta["kd0"],
+        "alpha": theta["alpha"],
         "ige0": 1000.0 * ige / theta["molar_mass_ige"],
-        "nmol_per_mg": 1e6 / theta["molar_mass"] * same,
-        "ng_per_nmol_ige": theta["molar_mass_ige"] * same,
+        "nmol_per_mg": 1e6 / theta["molar_mass"],
+        "ng_per_nmol_ige": theta["molar_mass_ige"],
     }
 
 

@@ -22,7 +22,7 @@ from rl_drug_dosage.pkpd import (
     Uniform,
     Values,
 )
-from rl_drug_dosage.pkpd.ode import Adaptive, OdeSystem
+from rl_drug_dosage.pkpd.ode import OdeSystem
 
 __all__ = ["DRUG"]
 
@@ -45,7 +45,7 @@ def rhs(t: Array, x: Values, p: Values, pk: Values) -> Mapping[str, Array]:
     }
 
 
-def _logistic(x: Array) -> Array:
+def _logistic(x: Array | float) -> Array:
     return 1.0 / (1.0 + jnp.exp(-x))
 
 
@@ -61,11 +61,10 @@ def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
     inhibition = _logistic(theta["vmax_inhibition"] + theta["child_on_vmax_inhibition"] * child)
     patient = 1.0 - adult
     young = theta["ka_child"] * (1.0 + theta["adolescent_on_ka"] * (patient - child))
-    f_logit = theta["f_logit"] + jnp.zeros_like(size)
     return {
         "cl": theta["cl"] * size**0.75,
         "vmax": theta["vmax"] * size**0.75,
-        "km": theta["km"] + jnp.zeros_like(size),
+        "km": theta["km"],
         "vmax_inhibition": jnp.where(adult * covariates["cyp2c19_slow"] > 0.5, 1.0, inhibition),
         "t50": theta["t50"],
         "v1": theta["v1"] * size,
@@ -73,12 +72,12 @@ def parameters(theta: Values, covariates: Values) -> dict[str, Array]:
         "v2": theta["v2"] * size,
         "ka": jnp.where(adult > 0.5, theta["ka_adult"], young),
         "lag_depot": theta["lag"] * (1.0 + theta["patient_on_lag"] * patient),
-        "f_depot": _logistic(f_logit),
-        "f_logit_scale": theta["f_logit"],
+        "f_depot": _logistic(theta["f_logit"]),
+        "f_logit": theta["f_logit"],
         "box_cox": theta["box_cox"],
         "eta_on_vmax": jnp.where(adult > 0.5, theta["adult_eta_on_vmax"], theta["adolescent_eta_on_vmax"]),
         "eta_on_cl": 1.0 + theta["patient_eta_on_cl"] * patient,
-        **dict.fromkeys(_HELPERS, jnp.ones_like(size)),
+        **dict.fromkeys(_HELPERS, jnp.ones(())),
     }
 
 
@@ -94,7 +93,7 @@ def finish(p: Values, covariates: Values) -> dict[str, Array]:
         "vmax": p["vmax"] * on_vmax,
         "cl": p["cl"] * p["size"] ** p["eta_on_cl"],
         "ka": p["ka"] * jnp.where(adult, 1.0, p["speed"]),
-        "f_depot": _logistic(p["f_logit_scale"] + shift),
+        "f_depot": _logistic(p["f_logit"] + shift),
     }
 
 
@@ -116,7 +115,6 @@ DRUG = DrugModel(
         rhs=rhs,
         required=("ka", "cl", "vmax", "km", "vmax_inhibition", "t50", "v1", "q2", "v2"),
         doses_into=("depot", "central"),
-        method=Adaptive(stiff=True),
     ),
     thetas={
         "cl": Param(6.16, "L/h", _TABLE_3, "linear clearance at 70 kg"),

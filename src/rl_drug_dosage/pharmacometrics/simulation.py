@@ -194,8 +194,9 @@ def courses(plan: Plan, seed: int, count: int) -> Iterator[Chunk]:
         who = [f"patient {number + 1}" for number in block]
         check_parameters(plan.model, {k: np.asarray(v)[:n] for k, v in look(patients).items()}, given, who)
         predicted, measured, area = (np.asarray(a)[:n] for a in run(patients, draw_keys(block.start)))
-        # A model without an AUC has none to be finite.
-        needed = (predicted, measured, *([area] if any(o.auc_scale is not None for o in plan.model.outputs) else []))
+        # A structure without a central concentration has no area: it is NaN, and no output asks for it.
+        has_area = any(output.auc_scale is not None for output in plan.model.outputs)
+        needed = (predicted, measured, area) if has_area else (predicted, measured)
         finite = [np.isfinite(a).reshape(n, -1).all(axis=1) for a in needed]
         bad = np.flatnonzero(~np.logical_and.reduce(finite))
         if bad.size:
