@@ -480,6 +480,11 @@ def _patient(model: DrugModel, written: WrittenModel, scale: float, seed: int) -
     return values, scale * np.random.default_rng(seed).normal(size=len(spread)) * spread
 
 
+def _given(name: str, values: Mapping[str, float]) -> float:
+    """The value of a covariate that the model may have under another name; 1 if nothing depends on it."""
+    return next((values[n] for n in (name, f"column_{name.lower()}", name.lower()) if n in values), 1.0)
+
+
 def attempt(path: Path) -> Row:
     """Read, simulate and compare one file."""
     row = Row(path.stem)
@@ -522,7 +527,9 @@ def _attempt(path: Path, row: Row) -> None:
         if problem:
             row.reason = problem
             continue
-        given = {**values, **{n.name: float(e) for n, e in zip(written.etas, eta, strict=True)}}
+        by_name = {**values, **{c.column: values[c.name] for c in model.covariates}}
+        own = {c.name: _given(c.name, by_name) for c in written.covariates}
+        given = {**own, **{n.name: float(e) for n, e in zip(written.etas, eta, strict=True)}}
         given |= {n.name: 0.0 for n in written.occasion_etas}
         doses = [(t / hours, DOSE) for t in DOSE_TIMES_H]
         hidden = {c for d in written.last_doses for c in (d.content, d.last_dose, d.time_after_dose)}

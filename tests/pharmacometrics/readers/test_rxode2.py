@@ -63,9 +63,9 @@ def test_everything_that_a_file_says_is_kept() -> None:
     numbers = {n.name: n for n in model.thetas}
     assert model.name == "invented_2026_oral"
     assert numbers["lka"].value == pytest.approx(math.log(0.9), rel=1e-15)
-    assert (numbers["lka"].label, numbers["lka"].unit) == ("Absorption rate (1/h)", "1/h")
+    assert (numbers["lka"].label, numbers["lka"].unit) == ("Absorption rate (1/h)", "")  # of exp(lka)
     assert numbers["lcl"].value == pytest.approx(math.log(4.2), rel=1e-15)
-    assert (numbers["lcl"].label, numbers["lcl"].unit) == ("Clearance (L/h)", "L/h")
+    assert numbers["lcl"].label == "Clearance (L/h)"
     assert [n.name for n in model.thetas if n.fixed] == ["lvc", "lvp"]
     assert [e.name for e in model.etas] == ["eta.cl", "eta.vc", "eta.ka", "eta.f"]
     expected = np.array([[0.09, 0.02, 0, 0], [0.02, 0.04, 0, 0], [0, 0, 0.25, 0], [0, 0, 0, 0.01]])
@@ -82,6 +82,11 @@ def test_everything_that_a_file_says_is_kept() -> None:
     assert (sex.name, sex.unit, sex.reference) == ("SEXF", "1", 0.0)
     assert weight.facts["notes"] == 'about 70 kg; "total" weight'
     assert model.remarks == ()
+
+
+def test_a_label_gives_the_unit_of_a_number_that_is_not_transformed(tmp_path: Path) -> None:
+    model = written(tmp_path, 'cl <- 3; label("Clearance (CL) (L/h)")\nv <- 10  # volume (L)', "cp <- linCmt()")
+    assert [n.unit for n in model.thetas] == ["L/h", "L"]
 
 
 def test_compartments_of_lincmt_follow_those_of_equations() -> None:

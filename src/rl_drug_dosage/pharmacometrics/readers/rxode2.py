@@ -15,7 +15,7 @@ from rl_drug_dosage.pharmacometrics.readers._rx_expressions import FUNCTION_NAME
 from rl_drug_dosage.pharmacometrics.readers._rx_facts import Said, centres, read_facts
 from rl_drug_dosage.pharmacometrics.readers._rx_ini import Ini, read_ini
 from rl_drug_dosage.pharmacometrics.readers._rx_model import UNDOSED, Statements, read_statements
-from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, names_in
+from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, names_in, walk
 from rl_drug_dosage.pharmacometrics.readers.written import (
     Assign,
     Number,
@@ -149,7 +149,7 @@ def _written(found: _Found, path: Path) -> WrittenModel:
         format="rxode2",
         path=str(path),
         name=found.name or path.stem,
-        thetas=tuple(ini.thetas),
+        thetas=_with_own_units(ini.thetas, statements),
         etas=tuple(ini.etas),
         omega=ini.omega,
         statements=tuple(statements.assigns),
@@ -182,6 +182,16 @@ def _constants_to_thetas(ini: Ini, statements: Statements, source: Source) -> No
         else:
             kept.append(assign)
     statements.assigns = kept
+
+
+def _with_own_units(thetas: list[Number], statements: Statements) -> tuple[Number, ...]:
+    """Without the unit of a label that means the back-transformed value: "Clearance (L/h)" of ``exp(lcl)``."""
+    transformed: set[str] = set()
+    for assign in statements.assigns:
+        for part in walk(assign.expr):
+            if isinstance(part, Call) and part.function in {"exp", "expit", "phi"}:
+                transformed |= names_in(part)
+    return tuple(replace(n, unit="") if n.unit and n.name in transformed else n for n in thetas)
 
 
 def _reads(statements: Statements) -> Iterator[tuple[Expr, int, str]]:
