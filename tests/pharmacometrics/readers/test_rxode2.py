@@ -134,6 +134,17 @@ def test_a_last_dose_gets_compartments_of_its_own(tmp_path: Path) -> None:
     assert values(part, x_last_dose=8.0, x_time_after_dose=2.0, x_content=3.0)["y"] == 3.0
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["y ~ pois(y)", "y ~ dbeta(y, k)", "y ~ add(k) + t(4)", "ll(y) ~ DV * y", "y ~ add(k) + boxCox(k)", "y ~ c(y, k)"],
+)
+def test_data_that_are_no_measurement_leave_their_variable_without_an_error(tmp_path: Path, line: str) -> None:
+    model = written(tmp_path, "k <- 1", f"d/dt(c) <- -k*c\ny <- c/k\n{line}")
+    assert [(o.name, o.error) for o in model.outputs] == [("y", None)]
+    assert "no estimation from it" in model.remarks[0]
+    assert model.covariates == ()
+
+
 def test_branches_are_if_else_chains() -> None:
     model = read(HERE / "models" / "saturable.R")
     for conc, slow in ((120.0, 0.5), (60.0, 0.8), (10.0, 1.0)):
@@ -374,8 +385,7 @@ def test_r_reads_a_power_before_a_sign_and_a_sign_before_a_product(tmp_path: Pat
         ("s <- 1", "cp <- linCmt()", "6:7", "linCmt() finds neither"),
         ("k <- 1", "cl <- 1\nv <- 2\nvp <- 1\ncp <- linCmt()", "9:7", "0 intercompartmental clearances and 1"),
         ("k <- 1", "d/dt(c) <- -c\nc ~ probitNorm(k)", "7:5", "probitNorm() is not supported"),
-        ("k <- 1", "d/dt(c) <- -c\nc ~ add(k) + boxCox(k)", "7:14", "boxCox() is not supported"),
-        ("k <- 1", "d/dt(c) <- -c\nll(c) ~ k", "7:1", "ll() is not supported"),
+        ("k <- 1", "d/dt(c) <- -c\nc ~ add(k) + probitNorm(k)", "7:14", "probitNorm() is not supported"),
         ("k <- 1", "d/dt(c) <- -c\nif (k > 1) {c ~ add(k)}", "7:12", "residual error inside if"),
         ("k <- NA", "d/dt(c) <- -k*c", "3:6", "has no value"),
         ("k <- other", "d/dt(c) <- -k*c", "3:6", "'other' has no value here"),

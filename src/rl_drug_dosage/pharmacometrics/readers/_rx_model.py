@@ -9,7 +9,7 @@ from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node, derivative_of,
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source
 from rl_drug_dosage.pharmacometrics.readers._rx_expressions import REFUSED, Formulas, number_of
 from rl_drug_dosage.pharmacometrics.readers._rx_last_dose import LOOKING, LastDoses
-from rl_drug_dosage.pharmacometrics.readers._rx_residual import is_residual, residual
+from rl_drug_dosage.pharmacometrics.readers._rx_residual import is_residual, other_distribution, residual
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Num
 from rl_drug_dosage.pharmacometrics.readers.written import Assign, AssignKind, LastDose, WrittenOutput, merged
 
@@ -137,7 +137,7 @@ class _Reader:
         if node.is_call("<-", "="):
             return self._assignment(node.args[0], node.args[1])
         if node.is_call("~") and len(node.args) == 2:
-            if is_residual(node.args[1]):
+            if is_residual(node.args[1]) or node.args[0].is_call("ll"):
                 self._output(node)
                 return []
             return self._assignment(node.args[0], node.args[1])
@@ -239,8 +239,6 @@ class _Reader:
 
     @staticmethod
     def _unassignable(target: Node) -> tuple[str, str]:
-        if target.is_call("ll"):
-            return "ll() is not supported", "a likelihood that is written out is not read; write cp ~ add(a)"
         if target.kind == "call" and target.text in REFUSED:
             return f"{target.text}() is not supported", REFUSED[target.text]
         return "nothing that can be assigned to", _SUPPORTED
@@ -303,8 +301,17 @@ class _Reader:
     # Outputs
 
     def _output(self, node: Node) -> None:
-        error, condition = residual(node.args[1], self.formulas)
         target = node.args[0]
+        other = "ll" if target.is_call("ll") else other_distribution(node.args[1])
+        if other:
+            where = f"{self.source.path}:{node.line}"
+            self.out.remarks.append(
+                f"{where}: {other}() is not used: there is no residual error, and no estimation from it"
+            )
+            if target.kind == "name" and ((target.text, "value") in self.before or target.text in self.states):
+                self.out.outputs.append(WrittenOutput(target.text, self.formulas.expression(target), node.line))
+            return
+        error, condition = residual(node.args[1], self.formulas)
         if target.is_call("linCmt"):
             name, expr = condition or "cp", self._solved()
         elif target.kind == "name":
