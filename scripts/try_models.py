@@ -54,7 +54,7 @@ HOURS = {
 MG = {"mg": 1.0, "g": 1e3, "ug": 1e-3, "mcg": 1e-3, "µg": 1e-3, "ng": 1e-6, "kg": 1e6}
 DOSE, DOSE_TIMES_H = 100.0, (0.0, 12.0)
 TIMES_H = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 11.5, 12.5, 14.0, 18.0, 24.0, 48.0, 96.0])
-SECONDS = 60
+SECONDS = 30
 
 
 # The second translation
