@@ -110,9 +110,7 @@ class _Reader:
         if not self.out.compartments:
             self.out.compartments.append(UNDOSED)
             self.out.assigns.append(Assign(UNDOSED, Num(0.0), self.block.line, "derivative"))
-            self.out.remarks.append(
-                f"{self.source.path}:{self.block.line}: the model has no compartments, so doses do not change it"
-            )
+            self.out.remarks.append(f"line {self.block.line}: the model has no compartments, so doses do not change it")
         if len(self.out.outputs) > 1:
             codes = self.codes if len(self.codes) == len(self.out.outputs) else range(1, len(self.out.outputs) + 1)
             self.out.outputs = [
@@ -153,7 +151,7 @@ class _Reader:
             self.codes = [int(number_of(arg.text)) for arg in node.args if arg.kind == "number"]
         elif node.text in _INTERPOLATED:
             names = ", ".join(arg.text for arg in node.args if arg.kind == "name")
-            where = f"{self.source.path}:{node.line}"
+            where = f"line {node.line}"
             self.out.remarks.append(f"{where}: {node.text}({names}) is not followed; covariates keep their last value")
         elif node.text in REFUSED and node.text not in _PROPERTIES:
             raise self.source.refused(node.place, f"{node.text}() is not supported", REFUSED[node.text])
@@ -304,7 +302,7 @@ class _Reader:
         target = node.args[0]
         other = "ll" if target.is_call("ll") else other_distribution(node.args[1])
         if other:
-            where = f"{self.source.path}:{node.line}"
+            where = f"line {node.line}"
             self.out.remarks.append(
                 f"{where}: {other}() is not used: there is no residual error, and no estimation from it"
             )

@@ -219,17 +219,17 @@ def _covariates(
                 names[name] = line
                 if name in FUNCTION_NAMES:
                     statements.remarks.append(
-                        f"{found.source.path}:{line}: {name!r} is a function, but is read like a column of data here"
+                        f"line {line}: {name!r} is a function, but is read like a column of data here"
                     )
                 if name in later:
                     statements.remarks.append(
-                        f"{found.source.path}:{line}: {name!r} is read before line {later[name]} assigns it, and "
+                        f"line {line}: {name!r} is read before line {later[name]} assigns it, and "
                         "is taken from the data here"
                     )
                 elif said.covariates and name not in said.covariates:
                     _refuse_slip(found, name, [*known, *said.covariates])
                     statements.remarks.append(
-                        f"{found.source.path}:{line}: {name!r} is taken from the data; covariateData does not have it"
+                        f"line {line}: {name!r} is taken from the data; covariateData does not have it"
                     )
         known.add(target)
     centre = centres(statements.assigns, names)
@@ -277,4 +277,4 @@ def _outputs(found: _Found, statements: Statements) -> tuple[tuple[WrittenOutput
     lines: Mapping[str, int] = {name: assign.line for name, assign in named.items()}
     outputs = tuple(WrittenOutput(name, Name(name), lines.get(name, found.model.line)) for name in shown)
     names = ", ".join(shown)
-    return outputs, (f"{found.source.path}: no output has a residual error; {names} can be simulated, not estimated",)
+    return outputs, (f"no output has a residual error; {names} can be simulated, not estimated",)
