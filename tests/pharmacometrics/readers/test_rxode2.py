@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rl_drug_dosage.pharmacometrics.readers.expressions import evaluate, to_python
+from rl_drug_dosage.pharmacometrics.readers.expressions import Num, evaluate, to_python
 from rl_drug_dosage.pharmacometrics.readers.rxode2 import models_in, read
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError, WrittenModel
 
@@ -151,6 +151,40 @@ def test_branches_are_if_else_chains() -> None:
         found = values(model, central=conc * 12)
         assert found["derivative central"] == pytest.approx(-slow * 300 * conc / (4 + conc), rel=1e-12)
     assert values(model)["start turnover"] == pytest.approx(6.25)
+
+
+def test_a_list_of_posologyr_is_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "list.R"
+    path.write_text(
+        """
+mod <- list(
+  ppk_model = rxode2::rxode({
+    Cl = THETA_Cl * (CRCL / 90) * exp(ETA_Cl + KAPPA_Cl)
+    Cc = centr / THETA_V
+    d/dt(centr) = -Cl / THETA_V * centr
+  }),
+  error_model = function(f, sigma) {
+    g <- sigma[1]^2 + (sigma[2]^2) * (f^2)
+    return(sqrt(g))
+  },
+  theta = c(THETA_Cl = 4.5, THETA_V = 58),
+  omega = lotri::lotri({ETA_Cl ~ 0.15}),
+  pi_matrix = lotri::lotri({KAPPA_Cl ~ 0.04}),
+  sigma = c(additive_a = 3.4, proportional_b = 0.2),
+  covariates = c("CRCL")
+)
+""",
+        encoding="utf-8",
+    )
+    model = read(path)
+    assert (model.name, {n.name: n.value for n in model.thetas}) == ("mod", {"THETA_Cl": 4.5, "THETA_V": 58.0})
+    assert (model.omega.tolist(), model.occasion_omega.tolist(), model.occasion) == ([[0.15]], [[0.04]], "OCC")
+    assert [c.name for c in model.covariates] == ["CRCL"]
+    (output,) = model.outputs
+    assert output.error is not None
+    assert (output.error.kind, output.error.additive, output.error.proportional) == ("combined2", Num(3.4), Num(0.2))
+    path.write_text(path.read_text(encoding="utf-8").replace("return(sqrt(g))", "return(log(g))"), encoding="utf-8")
+    assert "is not understood" in read(path).remarks[0]
 
 
 def test_nested_branches_keep_their_conditions_apart(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rl_drug_dosage.pharmacometrics.readers._posologyr import add_errors, posologyr_ini, posologyr_parts
 from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node, walk_nodes
 from rl_drug_dosage.pharmacometrics.readers._r_syntax import parse
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source, read_source
@@ -40,6 +41,8 @@ class _Found:
     model: Node
     facts: tuple[Node, ...]
     source: Source
+    parts: Mapping[str, Node] | None = None
+    """Of a list of posologyr."""
 
 
 def read(path: Path, name: str = "") -> WrittenModel:
@@ -107,22 +110,9 @@ def _models(tree: Node, source: Source) -> Iterator[_Found]:
 
 
 def _model(name: str, node: Node, source: Source) -> _Found | None:
+    """The model that a value is; None if it is something else."""
     if node.kind == "function" and node.args[0].kind == "block":
-        statements = node.args[0].args
-        ini = [part for part in statements if part.is_call("ini") and part.args]
-        model = [part for part in statements if part.is_call("model") and part.args]
-        if not model:
-            return None
-        if len(model) > 1 or len(ini) > 1:
-            second = (model if len(model) > 1 else ini)[1]
-            raise source.refused(
-                second.place, f"a second {second.text}()", "a model function has one ini and one model"
-            )
-        for part in (*ini, *model):
-            if part.args[0].kind != "block":
-                raise source.refused(part.place, f"{part.text}() without braces", f"write {part.text}({{...}})")
-        facts = tuple(part for part in statements if part not in (*ini, *model))
-        return _Found(name, node, ini[0].args[0] if ini else None, model[0].args[0], facts, source)
+        return _function(name, node, source)
     if node.is_call(*_MINI) and node.args:
         body = node.args[node.names.index("model") if "model" in node.names else 0]
         if body.kind == "block":
@@ -130,17 +120,38 @@ def _model(name: str, node: Node, source: Source) -> _Found | None:
         if body.kind == "string":
             inner, commented = parse(Source(source.path, body.text, {}), (body.line, body.column + 1))
             return _Found(name, node, None, inner, (), commented)
-        if body.kind == "function":
-            return _model(name, body, source)
-    return None
+        return _model(name, body, source) if body.kind == "function" else None
+    parts = posologyr_parts(node)
+    found = None if parts is None else _model(name, parts["ppk_model"], source)
+    return None if found is None else replace(found, node=node, parts=parts)
+
+
+def _function(name: str, node: Node, source: Source) -> _Found | None:
+    statements = node.args[0].args
+    ini = [part for part in statements if part.is_call("ini") and part.args]
+    model = [part for part in statements if part.is_call("model") and part.args]
+    if not model:
+        return None
+    if len(model) > 1 or len(ini) > 1:
+        second = (model if len(model) > 1 else ini)[1]
+        raise source.refused(second.place, f"a second {second.text}()", "a model function has one ini and one model")
+    for part in (*ini, *model):
+        if part.args[0].kind != "block":
+            raise source.refused(part.place, f"{part.text}() without braces", f"write {part.text}({{...}})")
+    facts = tuple(part for part in statements if part not in (*ini, *model))
+    return _Found(name, node, ini[0].args[0] if ini else None, model[0].args[0], facts, source)
 
 
 def _written(found: _Found, path: Path) -> WrittenModel:
     said = read_facts(found.facts, found.source)
     ini = read_ini(found.ini, found.source, said.constants) if found.ini else Ini()
+    if found.parts is not None:
+        ini = posologyr_ini(found.parts, found.source)
     parameters = [n.name for n in (*ini.thetas, *ini.etas, *ini.occasion_etas)]
     statements = read_statements(found.model, found.source, parameters)
-    if found.ini is None:
+    if found.parts is not None:
+        add_errors(found.parts, statements, found.source)
+    elif found.ini is None:
         _constants_to_thetas(ini, statements, found.source)
         parameters = [n.name for n in ini.thetas]
     covariates = _covariates(found, said, statements, parameters)
