@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rl_drug_dosage.pharmacometrics.readers._arrivals import arrivals_of, hidden_in
 from rl_drug_dosage.pharmacometrics.readers._callables import (
     CLOCK,
     Individual,
@@ -33,7 +34,7 @@ from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Program, St
 from rl_drug_dosage.pharmacometrics.readers._stiffness import is_stiff
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import AssignKind, ReadError, WrittenModel
-from rl_drug_dosage.pkpd import Adaptive, Arrival, LinearSystem, Mammillary, OdeSystem
+from rl_drug_dosage.pkpd import Adaptive, LinearSystem, Mammillary, OdeSystem
 from rl_drug_dosage.pkpd.structure import Structure
 
 __all__ = ["PartsMaker"]
@@ -261,14 +262,15 @@ class PartsMaker:
         if self.starts:
             pairs: Pairs = tuple((self.names[c], self.draft.keys[name]) for c, name in self.starts.items())
             start = Start(pairs, self.scales.per_mg)
-        arrivals, hidden = self.arrivals()
+        arrivals = arrivals_of(self.written, self.names)
+        hidden = hidden_in(self.written)
         system = OdeSystem(
             states=(*states, CLOCK) if clock else states,
             rhs=Slopes(moment, slopes, clock, still),
             required=(),
             start=start,
             pk=driver,
-            doses_into=tuple(name for name in states if name not in hidden),
+            doses_into=tuple(own for c, own in self.names.items() if own in states and c not in hidden),
             arrivals=arrivals,
         )
         theta = {n.name: jnp.asarray(n.value, dtype=float) for n in self.written.thetas}
@@ -277,15 +279,6 @@ class PartsMaker:
             covariates = {self.covariate_names[n]: jnp.asarray(v, dtype=float) for n, v in values.items()}
             stiff = is_stiff(system, individual(typical(theta, covariates), covariates))
         return system.with_method(Adaptive(stiff=stiff))
-
-    def arrivals(self) -> tuple[tuple[Arrival, ...], frozenset[str]]:
-        """Doses that the equations look at, and the compartments that no dose enters for that reason."""
-        own = self.names
-        found = tuple(
-            Arrival(own[d.inlet], own[d.content], own[d.last_dose], own[d.time_after_dose], d.passes_on)
-            for d in self.written.last_doses
-        )
-        return found, frozenset(n for a in found for n in (a.content, a.last_dose, a.time_after_dose))
 
     # Functions
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pharmacometrics.readers import _units
+from rl_drug_dosage.pharmacometrics.readers._arrivals import hidden_in
 from rl_drug_dosage.pharmacometrics.readers._effects import Effect, effects_of
 from rl_drug_dosage.pharmacometrics.readers._file_covariates import covariates_of, limits_of
 from rl_drug_dosage.pharmacometrics.readers._file_errors import residual_of
@@ -165,6 +166,6 @@ class _Bridge:
             routes = tuple(replace(r, compartment=names.get(r.compartment, r.compartment)) for r in said.routes)
             return replace(said, routes=routes)
         order = dict.fromkeys((*([first] if first else []), *self.written.dosed, *names))
-        hidden = {c for d in self.written.last_doses for c in (d.content, d.last_dose, d.time_after_dose)}
+        hidden = hidden_in(self.written)
         routes = tuple(Route(f"into {c}", names[c], 0.0) for c in order if c in names and c not in hidden)
         return DosingOptions(routes, (), (), 0.0, f"{self.said.file} names no doses")
