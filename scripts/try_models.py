@@ -131,7 +131,8 @@ def _word(name: str) -> str:
 def _python(formula: str) -> str:
     """A formula of R in Python's spelling."""
     text = re.sub(r"d\s*/\s*dt\s*\(\s*([\w.]+)\s*\)", r"D[\1]", formula)
-    text = re.sub(r"\b(tad|podo)0?\s*\(\s*([\w.]*)\s*\)", lambda m: f'{m[1].upper()}["{m[2]}"]', text)
+    text = re.sub(r"\b(?:podo|dose)0?\s*\(\s*([\w.]*)\s*\)", r'PODO["\1"]', text)
+    text = re.sub(r"\btad0?\s*\(\s*([\w.]*)\s*\)", r'TAD["\1"]', text)
     text = re.sub(r"\b(\d+)L\b", r"\1", text)
     text = re.sub(r",\s*(?:FIXED|FIX|fixed|fix)\s*\)", ")", text)
 
@@ -382,9 +383,9 @@ class Integration:
         x, f, events = self._events(compartment, doses)
         at = self.states.index(compartment)
         stops = sorted({0.0, *(time_ for time_, _, _ in events), *times})
-        rate, out = 0.0, {}
+        rate, out, seen_by = 0.0, {}, {}
         for i, now in enumerate(stops):
-            out[now] = x.copy()
+            out[now], seen_by[now] = x.copy(), dict(self.last)
             for time_, bolus, change in events:
                 if time_ == now:
                     seen = change >= 0 and (bolus or change or f == 0)
@@ -403,7 +404,12 @@ class Integration:
                 if not done.success:
                     raise ValueError(f"scipy: {done.message}")
                 x = done.y[:, -1]
-        return np.array([[float(self.at(t, out[t])[0].get(_word(name), math.nan)) for name in names] for t in times])
+        rows = []
+        for t in times:
+            self.last = seen_by[t]
+            values = self.at(t, out[t])[0]
+            rows.append([float(values.get(_word(name), math.nan)) for name in names])
+        return np.array(rows)
 
 
 # A row
