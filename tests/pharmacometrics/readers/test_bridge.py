@@ -183,6 +183,31 @@ def test_units_do_not_change_what_is_predicted():
     np.testing.assert_allclose(predicted(made, dose, {}, [0.2]), 25.0 * want, rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [LinearSystem, OdeSystem])
+def test_every_structure_converts_its_units(kind):
+    """Rates per day and doses in ug, by the matrix exponential, and by equations that exact kinetics drive."""
+    text = ORAL.replace("cp = central / v", "cp = central / v\nd(reply) = kin - kout * (1 + slope * cp) * reply")
+    text = ORAL if kind is LinearSystem else f"start(reply) = kin / kout\n{text}"
+    found = []
+    for per_day, per_ug, time, amount, unit in ((1.0, 1.0, "h", "mg", "mg/L"), (24.0, 1e3, "day", "ug", "ug/L")):
+        numbers = {"tcl": 5.0 * per_day, "tka": 1.2 * per_day, "v": 40.0}
+        numbers |= {"kin": 3.0 * per_day, "kout": 0.3 * per_day, "slope": 0.7 / per_ug}
+        written = hand.written_model(
+            text,
+            numbers,
+            compartments=("central", "depot") if kind is LinearSystem else ("depot", "central", "reply"),
+            outputs={"cp": "cp"} if kind is LinearSystem else {"cp": "cp", "reply": "reply"},
+            etas={"e_cl": 0.09},
+            units={"time": time, "dose": amount, "concentration": unit},
+        )
+        model = drug_model(written, Sidecar(outputs={} if kind is LinearSystem else {"reply": OutputWords(unit="1")}))
+        assert type(model.structure) is kind
+        assert kind is LinearSystem or isinstance(model.structure.pk, Mammillary)
+        levels = predicted(model, Dose(0.0, 100.0, "depot"), {}, [0.2])
+        found.append(levels / np.array([per_ug, 1.0])[: levels.shape[1]])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-7)
+
+
 def test_delivery_is_in_the_units_of_the_file():
     """A lag of 0.1 days and a duration of 0.25 days, and two thirds of the dose."""
     text = ORAL + "lag(depot) = 0.1 * 24 / unit\ndur(depot) = 6 / unit\nf(depot) = 2 / 3"
@@ -417,6 +442,15 @@ def test_long_and_deep_trees_are_no_limit():
     assert float(program.run({"a": jnp.asarray(0.0)})["x"]) == 3_000.0
     assert pickle.loads(pickle.dumps(program)) == program
     assert copy.deepcopy(program) == program
+
+
+def test_a_long_chain_of_names_is_no_limit():
+    """Each of 1,500 rates is the one before it plus 0: no name is looked through by recursion."""
+    chain = "\n".join(f"k{i + 1} = k{i} + 0 / 1" for i in range(1_500))
+    text = f"k0 = cl / v\n{chain}\nd(central) = -k1500 * central\ncp = central / v"
+    model = drug_model(hand.written_model(text, {"cl": 5.0, "v": 40.0}))
+    assert isinstance(model.structure, Mammillary)
+    assert model.typical()["cl"] == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize(

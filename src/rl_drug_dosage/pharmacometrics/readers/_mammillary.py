@@ -40,9 +40,14 @@ class _Expander:
     """Sums of products over trees that cannot be taken apart."""
 
     def __init__(self, steps: Sequence[Step], whole: frozenset[str]) -> None:
-        self._steps = {step.name: step.expr for step in steps if step.name not in whole}
         self._known: dict[str, _Sum] = {}
         self.atoms: dict[str, Expr] = {}
+        for step in steps:
+            # In the order of the statements, so that what a name reads is there.
+            if step.name not in whole:
+                found = self.expanded(step.expr)
+                # A name for something that is no product stays a name.
+                self._known[step.name] = found if found is not None else self._atom(Name(step.name))
 
     def _atom(self, expr: Expr) -> _Sum:
         key = key_of(expr)
@@ -55,13 +60,7 @@ class _Expander:
     def _sum_of_leaf(self, part: Num | Name) -> _Sum:
         if isinstance(part, Num):
             return {(): part.value} if part.value else {}
-        if part.name not in self._steps:
-            return self._atom(part)
-        if part.name not in self._known:
-            found = self.expanded(self._steps[part.name])
-            # A name for something that is no product stays a name.
-            self._known[part.name] = found if found is not None else self._atom(part)
-        return self._known[part.name]
+        return self._known[part.name] if part.name in self._known else self._atom(part)
 
     def expanded(self, expr: Expr) -> _Sum:
         """The sum; None if it is too long."""
