@@ -15,6 +15,7 @@ import pytest
 from rl_drug_dosage.pharmacometrics.readers._effects import effects_of
 from rl_drug_dosage.pharmacometrics.readers._statements import Program, single_assignment
 from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
+from rl_drug_dosage.pharmacometrics.readers.drug_file import drug_file
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Name, Num
 from rl_drug_dosage.pharmacometrics.readers.sidecar import MissingWordsError, OutputWords, Sidecar, Units
 from rl_drug_dosage.pharmacometrics.readers.written import Assign, ReadError, WrittenError, merged
@@ -164,7 +165,10 @@ def oral(text=ORAL, thetas=NUMBERS, **more):
 def test_units_do_not_change_what_is_predicted():
     """Doses in mg, ug and nmol, times in h, min and days: the same kinetics."""
     dose = Dose(0.0, 100.0, "depot")
-    want = predicted(drug_model(oral()), dose, {}, [0.2])
+    hourly = drug_model(oral())
+    assert hourly.structure == Mammillary(depot=True)
+    assert set(hourly.typical()) == {"cl", "v1", "ka"}
+    want = predicted(hourly, dose, {}, [0.2])
     days = oral(
         thetas={"tcl": 120.0, "tka": 28.8, "v": 40.0}, units={"time": "day", "dose": "ug", "concentration": "ng/mL"}
     )
@@ -187,7 +191,7 @@ def test_units_do_not_change_what_is_predicted():
 def test_every_structure_converts_its_units(kind):
     """Rates per day and doses in ug, by the matrix exponential, and by equations that exact kinetics drive."""
     text = ORAL.replace("cp = central / v", "cp = central / v\nd(reply) = kin - kout * (1 + slope * cp) * reply")
-    text = ORAL if kind is LinearSystem else f"start(reply) = kin / kout\n{text}"
+    text = ORAL if kind is LinearSystem else f"start(reply) = kin / kout\n{text.strip()}"
     found = []
     for per_day, per_ug, time, amount, unit in ((1.0, 1.0, "h", "mg", "mg/L"), (24.0, 1e3, "day", "ug", "ug/L")):
         numbers = {"tcl": 5.0 * per_day, "tka": 1.2 * per_day, "v": 40.0}
@@ -442,6 +446,24 @@ def test_long_and_deep_trees_are_no_limit():
     assert float(program.run({"a": jnp.asarray(0.0)})["x"]) == 3_000.0
     assert pickle.loads(pickle.dumps(program)) == program
     assert copy.deepcopy(program) == program
+
+
+@pytest.mark.parametrize("where", ["x", "cl", "d(central)", "cp"])
+def test_a_sum_of_a_thousand_terms_is_no_limit(where):
+    """Trees are walked, compared and printed without recursion, wherever they stand."""
+    rows = {"x": "e_cl * v", "cl": "tcl * exp(e_cl)", "d(central)": "-cl / v * central", "cp": "central / v"}
+    tail = "".join(" + 0 * x" for _ in range(1_000)) if where != "x" else "".join(" + 0 * e_cl" for _ in range(1_000))
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(50_000)  # of Python's own parser, for the test's formula
+    written = hand.written_model(
+        "\n".join(f"{name} = {text}{tail if name == where else ''}" for name, text in rows.items()),
+        {"tcl": 5.0, "v": 40.0},
+        etas={"e_cl": 0.1},
+    )
+    sys.setrecursionlimit(usual)
+    model = drug_model(written)
+    assert model == drug_model(written)
+    assert "DRUG = DrugModel(" in drug_file(model, written)
 
 
 def test_a_long_chain_of_names_is_no_limit():

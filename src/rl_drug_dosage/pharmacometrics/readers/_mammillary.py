@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rl_drug_dosage.pharmacometrics.readers._statements import Step, key_of
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, folded
 
-__all__ = ["MammillaryForm", "around", "mammillary_forms", "simplified"]
+__all__ = ["MammillaryForm", "around", "clashes", "mammillary_forms", "simplified"]
 
 _MOST_TERMS = 64
 _ONE = Num(1.0)
@@ -200,6 +200,18 @@ def around(central: str, compartments: Sequence[str], rows: Mapping[str, Mapping
         return ()
     first = tuple(compartments[: len(near)])
     return first if set(first) == near else ()
+
+
+def clashes(given: Mapping[str, Expr], named: Mapping[str, Expr]) -> bool:
+    """Whether the file calls something else by a name of the engine.
+
+    Args:
+        given: the engine's parameters.
+        named: what the file calls so.
+    """
+    texts = {key: key_of(expr) for key, expr in given.items()}
+    pairs = ((name.lower(), {key_of(Name(name)), key_of(own)}) for name, own in named.items())
+    return any(key in texts and texts[key] not in meant for key, meant in pairs)
 
 
 def simplified(expr: Expr, steps: Sequence[Step], whole: frozenset[str]) -> Expr:
