@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from rl_drug_dosage.pharmacometrics.readers._statements import Step, key_of
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, folded
+from rl_drug_dosage.pkpd.parameter_units import RESERVED
 
-__all__ = ["MammillaryForm", "around", "clashes", "mammillary_forms", "simplified"]
+__all__ = ["MammillaryForm", "around", "clashes", "mammillary_forms", "namesakes", "simplified"]
 
 _MOST_TERMS = 64
 _ONE = Num(1.0)
@@ -212,6 +213,12 @@ def clashes(given: Mapping[str, Expr], named: Mapping[str, Expr]) -> bool:
     texts = {key: key_of(expr) for key, expr in given.items()}
     pairs = ((name.lower(), {key_of(Name(name)), key_of(own)}) for name, own in named.items())
     return any(key in texts and texts[key] not in meant for key, meant in pairs)
+
+
+def namesakes(steps: Sequence[Step], whole: frozenset[str]) -> dict[str, Expr]:
+    """What the file calls by a name of the engine, in any case of letters; arguments as in `simplified`."""
+    names = [step.name for step in steps if step.name.lower() in RESERVED]
+    return {name: simplified(Name(name), steps, whole) for name in names}
 
 
 def simplified(expr: Expr, steps: Sequence[Step], whole: frozenset[str]) -> Expr:

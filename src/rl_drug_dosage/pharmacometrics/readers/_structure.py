@@ -27,14 +27,13 @@ from rl_drug_dosage.pharmacometrics.readers._draft import Draft
 from rl_drug_dosage.pharmacometrics.readers._effects import Effect
 from rl_drug_dosage.pharmacometrics.readers._functions import functions_of
 from rl_drug_dosage.pharmacometrics.readers._linear import Affine, AffineForms
-from rl_drug_dosage.pharmacometrics.readers._mammillary import around, clashes, mammillary_forms, simplified
+from rl_drug_dosage.pharmacometrics.readers._mammillary import around, clashes, mammillary_forms, namesakes, simplified
 from rl_drug_dosage.pharmacometrics.readers._parts import Parts, Scales
 from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Program, Step, Steps, key_of, output_name
 from rl_drug_dosage.pharmacometrics.readers._stiffness import is_stiff
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import AssignKind, ReadError, WrittenModel
 from rl_drug_dosage.pkpd import Adaptive, LinearSystem, Mammillary, OdeSystem
-from rl_drug_dosage.pkpd.parameter_units import RESERVED
 from rl_drug_dosage.pkpd.structure import Structure
 
 __all__ = ["PartsMaker"]
@@ -207,7 +206,7 @@ class PartsMaker:
         if not compartments:
             return None
         forms = mammillary_forms(compartments, compartment, volume, rates, self.draft.steps, frozenset(self.fixed))
-        same = self.namesakes()
+        same = namesakes(self.draft.steps, frozenset(self.fixed))
         found = next((f for f in forms if not clashes({**f.flows, **f.volumes, "v1": volume}, same)), None)
         if found is None:
             return None
@@ -218,11 +217,6 @@ class PartsMaker:
         own = [*(["depot"] if depot else []), "central", *peripherals]
         self.names |= dict(zip(compartments, own, strict=True))
         return Mammillary(peripherals=len(peripherals), depot=depot)
-
-    def namesakes(self) -> dict[str, Expr]:
-        """What the file calls by a name of the engine, in any case of letters."""
-        names = [step.name for step in self.draft.steps if step.name.lower() in RESERVED]
-        return {name: simplified(Name(name), self.draft.steps, frozenset(self.fixed)) for name in names}
 
     def linear(self, rows: Mapping[str, Affine]) -> LinearSystem:
         """The exact propagator; its matrix gets its keys when all of them are known."""
