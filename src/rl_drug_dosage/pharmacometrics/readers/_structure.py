@@ -214,8 +214,8 @@ class PartsMaker:
             own = Name(key) if key in same and key_of(same[key]) == key_of(expr) else expr
             self.draft.give(key, own, 1.0 / self.scales.unit_h if key in found.flows else 1.0)
         peripherals, depot = [f"peripheral{i + 1}" for i in range(len(found.volumes))], "ka" in found.flows
-        own = [*(["depot"] if depot else []), "central", *peripherals]
-        self.names |= dict(zip(compartments, own, strict=True))
+        names = [*(["depot"] if depot else []), "central", *peripherals]
+        self.names |= dict(zip(compartments, names, strict=True))
         return Mammillary(peripherals=len(peripherals), depot=depot)
 
     def linear(self, rows: Mapping[str, Affine]) -> LinearSystem:
