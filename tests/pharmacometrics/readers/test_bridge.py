@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl_drug_dosage.pharmacometrics.readers import _units
 from rl_drug_dosage.pharmacometrics.readers._effects import effects_of
 from rl_drug_dosage.pharmacometrics.readers._statements import Program, single_assignment
 from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
@@ -583,3 +584,35 @@ def test_a_fast_system_is_integrated_implicitly():
     assert fast.structure.method.stiff
     assert not slow.structure.method.stiff
     assert np.isfinite(predicted(fast, Dose(0.0, 10.0, "central"), {}, [], times=[24.0])).all()
+
+
+@pytest.mark.parametrize(
+    ("written", "unit"),
+    [
+        ("L/hr", "L/h"),
+        ("(years)", "y"),
+        ("[h]", "h"),
+        ("mL/min/1.73 m^2", "mL/min/1.73m2"),
+        ("µg/ml", "ug/mL"),
+        ("umol/l", "umol/L"),
+        ("mcg/dl", "ug/dL"),
+        ("10^9/L", "10^9/L"),
+        ("minutes", "min"),
+    ],
+)
+def test_spellings_of_units(written, unit):
+    assert _units.tidy(written) == unit
+    assert _units.tidy(unit) == unit
+
+
+def test_a_unit_that_is_none_is_told_with_the_meaning():
+    """A fraction is no unit; litres are spelt as usual."""
+    numbers = tuple(
+        dataclasses.replace(number, unit=unit)
+        for number, unit in zip(oral().thetas, ("L/hr", "fraction", "liters"), strict=True)
+    )
+    written = dataclasses.replace(oral(), thetas=numbers)
+    thetas = drug_model(written).thetas
+    assert (thetas["tka"].unit, thetas["tka"].meaning) == ("not stated", "tka [fraction]")
+    assert thetas["v"].unit == "L"
+    assert thetas["tcl"].unit == "L/h"
