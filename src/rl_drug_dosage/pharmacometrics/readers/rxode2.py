@@ -280,7 +280,8 @@ def _outputs(found: _Found, statements: Statements) -> tuple[tuple[WrittenOutput
             if not assign.target.startswith("_"):
                 named[assign.target] = assign
     used = {name for assign in statements.assigns if assign.kind != "value" for name in names_in(assign.expr)}
-    shown = [name for name in named if name not in used] or list(named) or real
+    others = [a.target for a in statements.assigns if a.kind == "value" and not a.target.startswith("_")]
+    shown = [name for name in named if name not in used] or list(named) or real or list(dict.fromkeys(others))
     if not shown:
         raise found.source.refused(
             found.model.place, "nothing is predicted", "a model has compartments, d/dt(x) or linCmt(), and cp ~ add(a)"
