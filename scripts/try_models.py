@@ -54,7 +54,7 @@ HOURS = {
 MG = {"mg": 1.0, "g": 1e3, "ug": 1e-3, "mcg": 1e-3, "µg": 1e-3, "ng": 1e-6, "kg": 1e6}
 DOSE, DOSE_TIMES_H = 100.0, (0.0, 12.0)
 TIMES_H = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 11.5, 12.5, 14.0, 18.0, 24.0, 48.0, 96.0])
-SECONDS = 60
+SECONDS = 30
 
 
 # The second translation
@@ -131,7 +131,8 @@ def _word(name: str) -> str:
 def _python(formula: str) -> str:
     """A formula of R in Python's spelling."""
     text = re.sub(r"d\s*/\s*dt\s*\(\s*([\w.]+)\s*\)", r"D[\1]", formula)
-    text = re.sub(r"\b(tad|podo)0?\s*\(\s*([\w.]*)\s*\)", lambda m: f'{m[1].upper()}["{m[2]}"]', text)
+    text = re.sub(r"\b(?:podo|dose)0?\s*\(\s*([\w.]*)\s*\)", r'PODO["\1"]', text)
+    text = re.sub(r"\btad0?\s*\(\s*([\w.]*)\s*\)", r'TAD["\1"]', text)
     text = re.sub(r"\b(\d+)L\b", r"\1", text)
     text = re.sub(r",\s*(?:FIXED|FIX|fixed|fix)\s*\)", ")", text)
 
@@ -382,9 +383,9 @@ class Integration:
         x, f, events = self._events(compartment, doses)
         at = self.states.index(compartment)
         stops = sorted({0.0, *(time_ for time_, _, _ in events), *times})
-        rate, out = 0.0, {}
+        rate, out, seen_by = 0.0, {}, {}
         for i, now in enumerate(stops):
-            out[now] = x.copy()
+            out[now], seen_by[now] = x.copy(), dict(self.last)
             for time_, bolus, change in events:
                 if time_ == now:
                     seen = change >= 0 and (bolus or change or f == 0)
@@ -403,7 +404,12 @@ class Integration:
                 if not done.success:
                     raise ValueError(f"scipy: {done.message}")
                 x = done.y[:, -1]
-        return np.array([[float(self.at(t, out[t])[0].get(_word(name), math.nan)) for name in names] for t in times])
+        rows = []
+        for t in times:
+            self.last = seen_by[t]
+            values = self.at(t, out[t])[0]
+            rows.append([float(values.get(_word(name), math.nan)) for name in names])
+        return np.array(rows)
 
 
 # A row
@@ -480,6 +486,11 @@ def _patient(model: DrugModel, written: WrittenModel, scale: float, seed: int) -
     return values, scale * np.random.default_rng(seed).normal(size=len(spread)) * spread
 
 
+def _given(name: str, values: Mapping[str, float]) -> float:
+    """The value of a covariate that the model may have under another name; 1 if nothing depends on it."""
+    return next((values[n] for n in (name, f"column_{name.lower()}", name.lower()) if n in values), 1.0)
+
+
 def attempt(path: Path) -> Row:
     """Read, simulate and compare one file."""
     row = Row(path.stem)
@@ -522,7 +533,9 @@ def _attempt(path: Path, row: Row) -> None:
         if problem:
             row.reason = problem
             continue
-        given = {**values, **{n.name: float(e) for n, e in zip(written.etas, eta, strict=True)}}
+        by_name = {**values, **{c.column: values[c.name] for c in model.covariates}}
+        own = {c.name: _given(c.name, by_name) for c in written.covariates}
+        given = {**own, **{n.name: float(e) for n, e in zip(written.etas, eta, strict=True)}}
         given |= {n.name: 0.0 for n in written.occasion_etas}
         doses = [(t / hours, DOSE) for t in DOSE_TIMES_H]
         hidden = {c for d in written.last_doses for c in (d.content, d.last_dose, d.time_after_dose)}

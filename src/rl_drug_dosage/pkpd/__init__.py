@@ -29,9 +29,10 @@ from rl_drug_dosage.pkpd.description import (
 )
 from rl_drug_dosage.pkpd.distributions import Categorical, Derived, Fixed, LogNormal, Normal, Resampled, Uniform
 from rl_drug_dosage.pkpd.grid import GridPropagator, chunks, course_on_grid, grid_propagator
+from rl_drug_dosage.pkpd.last_dose import Arrival
 from rl_drug_dosage.pkpd.linear import LinearSystem, Mammillary
 from rl_drug_dosage.pkpd.model import DrugModel
-from rl_drug_dosage.pkpd.ode import Adaptive, Arrival, FixedStep, OdeSystem, choose_step
+from rl_drug_dosage.pkpd.ode import Adaptive, FixedStep, OdeSystem, choose_step
 from rl_drug_dosage.pkpd.parameter_units import parameter_unit
 from rl_drug_dosage.pkpd.population import (
     Patient,

@@ -20,60 +20,19 @@ from rl_drug_dosage.pkpd._errors import DrugModelError, SolverError
 from rl_drug_dosage.pkpd.answers import Fault, call_fault, mapping_fault, not_finite
 from rl_drug_dosage.pkpd.covariates import Covariates
 from rl_drug_dosage.pkpd.description import Values, central_concentration
+from rl_drug_dosage.pkpd.last_dose import Arrival, arrived
 from rl_drug_dosage.pkpd.linear import Mammillary
+from rl_drug_dosage.pkpd.ode_methods import Adaptive, FixedStep
 from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.simulate import solve
 from rl_drug_dosage.pkpd.structure import Structure
 from rl_drug_dosage.utils.typed_fields import typed_fields
 
-__all__ = ["Adaptive", "Arrival", "FixedStep", "OdeSystem", "choose_step"]
+__all__ = ["Adaptive", "FixedStep", "OdeSystem", "choose_step"]
+
+_ADAPTIVE = Adaptive()
 
 type Rhs = Callable[[Array, Values, Values, Values], Mapping[str, Array]]
-
-
-@typed_fields(DrugModelError)
-@dataclass(frozen=True)
-class Adaptive:
-    """Error-controlled integration: Tsitouras 5(4), or Kvaerno's ESDIRK 5(4) for stiff systems.
-
-    Tolerances of None mean 1e-10 and 1e-13 in float64, 1e-6 and 1e-9 in float32. A solution that needs more than
-    ``max_steps`` in one interval becomes NaN.
-    """
-
-    stiff: bool = False
-    rtol: float | None = None
-    atol: float | None = None
-    max_steps: int = 10_000
-    reverse_mode: bool = False
-    """Differentiate by checkpointed backpropagation instead of forward mode, which estimation uses."""
-
-
-@typed_fields(DrugModelError)
-@dataclass(frozen=True)
-class FixedStep:
-    """Classical Runge-Kutta with substeps no longer than ``step_h``."""
-
-    step_h: float
-
-
-@typed_fields(DrugModelError)
-@dataclass(frozen=True)
-class Arrival:
-    """States by which equations see the last dose into a compartment: how much it was, and how long ago.
-
-    Args:
-        inlet: state that doses enter; what is in it leaves it at the start of an interval.
-        content: state that gets it.
-        last_dose: state that keeps the amount of the last dose.
-        time_after_dose: state that is set to 0 then; its derivative is 1.
-        passes_on: False if ``content`` gets nothing, because the equations themselves give the dose over time.
-    """
-
-    inlet: str
-    content: str
-    last_dose: str
-    time_after_dose: str
-    passes_on: bool = True
 
 
 @typed_fields(DrugModelError)
@@ -99,7 +58,7 @@ class OdeSystem(Structure):
     start: Callable[[Values], Mapping[str, Array]] | None = None
     pk: Mammillary | None = None
     doses_into: tuple[str, ...] = ()
-    method: Adaptive | FixedStep = Adaptive()
+    method: Adaptive | FixedStep = _ADAPTIVE
     arrivals: tuple[Arrival, ...] = ()
 
     def __post_init__(self) -> None:
@@ -199,7 +158,7 @@ class OdeSystem(Structure):
         linear, p = prepared
         rate = jnp.zeros(len(self.compartments)) if rate_mg_per_h is None else rate_mg_per_h
         if self.arrivals:
-            x, rate = self._arrived(x, rate)
+            x, rate = arrived(self.arrivals, self.compartments, x, rate)
         front, y = x[: self._front], x[self._front :]
         pk_rate = None if rate_mg_per_h is None else rate[: self._front]
 
@@ -224,18 +183,6 @@ class OdeSystem(Structure):
         if self.pk is not None:
             end, area = self.pk.advance(linear, front, pk_rate, t_h, dt_h, auc=auc)
         return jnp.concatenate([end, state[: len(self.states)]]), area
-
-    def _arrived(self, x: Array, rate: Array) -> tuple[Array, Array]:
-        """Contents and infusion rates after the doses in the inlets have been seen and moved on."""
-        place = self.compartments.index
-        for arrival in self.arrivals:
-            inlet, content = place(arrival.inlet), place(arrival.content)
-            dose, kept = x[inlet], float(arrival.passes_on)
-            for name, value in ((arrival.last_dose, dose), (arrival.time_after_dose, 0.0)):
-                x = x.at[place(name)].set(jnp.where(dose > 0, value, x[place(name)]))
-            x = x.at[content].add(kept * dose).at[inlet].set(0.0)
-            rate = rate.at[content].add(kept * rate[inlet]).at[inlet].set(0.0)
-        return x, rate
 
     def _fixed(
         self, method: FixedStep, slope: Any, state: Array, front: Array, linear: Any, pk_rate: Array | None, dt_h: Array

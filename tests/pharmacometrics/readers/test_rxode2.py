@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rl_drug_dosage.pharmacometrics.readers.expressions import evaluate, to_python
+from rl_drug_dosage.pharmacometrics.readers.expressions import Num, evaluate, to_python
 from rl_drug_dosage.pharmacometrics.readers.rxode2 import models_in, read
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError, WrittenModel
 
@@ -63,9 +63,9 @@ def test_everything_that_a_file_says_is_kept() -> None:
     numbers = {n.name: n for n in model.thetas}
     assert model.name == "invented_2026_oral"
     assert numbers["lka"].value == pytest.approx(math.log(0.9), rel=1e-15)
-    assert (numbers["lka"].label, numbers["lka"].unit) == ("Absorption rate (1/h)", "1/h")
+    assert (numbers["lka"].label, numbers["lka"].unit) == ("Absorption rate (1/h)", "")  # of exp(lka)
     assert numbers["lcl"].value == pytest.approx(math.log(4.2), rel=1e-15)
-    assert (numbers["lcl"].label, numbers["lcl"].unit) == ("Clearance (L/h)", "L/h")
+    assert numbers["lcl"].label == "Clearance (L/h)"
     assert [n.name for n in model.thetas if n.fixed] == ["lvc", "lvp"]
     assert [e.name for e in model.etas] == ["eta.cl", "eta.vc", "eta.ka", "eta.f"]
     expected = np.array([[0.09, 0.02, 0, 0], [0.02, 0.04, 0, 0], [0, 0, 0.25, 0], [0, 0, 0, 0.01]])
@@ -82,6 +82,11 @@ def test_everything_that_a_file_says_is_kept() -> None:
     assert (sex.name, sex.unit, sex.reference) == ("SEXF", "1", 0.0)
     assert weight.facts["notes"] == 'about 70 kg; "total" weight'
     assert model.remarks == ()
+
+
+def test_a_label_gives_the_unit_of_a_number_that_is_not_transformed(tmp_path: Path) -> None:
+    model = written(tmp_path, 'cl <- 3; label("Clearance (CL) (L/h)")\nv <- 10  # volume (L)', "cp <- linCmt()")
+    assert [n.unit for n in model.thetas] == ["L/h", "L"]
 
 
 def test_compartments_of_lincmt_follow_those_of_equations() -> None:
@@ -129,12 +134,57 @@ def test_a_last_dose_gets_compartments_of_its_own(tmp_path: Path) -> None:
     assert values(part, x_last_dose=8.0, x_time_after_dose=2.0, x_content=3.0)["y"] == 3.0
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["y ~ pois(y)", "y ~ dbeta(y, k)", "y ~ add(k) + t(4)", "ll(y) ~ DV * y", "y ~ add(k) + boxCox(k)", "y ~ c(y, k)"],
+)
+def test_data_that_are_no_measurement_leave_their_variable_without_an_error(tmp_path: Path, line: str) -> None:
+    model = written(tmp_path, "k <- 1", f"d/dt(c) <- -k*c\ny <- c/k\n{line}")
+    assert [(o.name, o.error) for o in model.outputs] == [("y", None)]
+    assert "no estimation from it" in model.remarks[0]
+    assert model.covariates == ()
+
+
 def test_branches_are_if_else_chains() -> None:
     model = read(HERE / "models" / "saturable.R")
     for conc, slow in ((120.0, 0.5), (60.0, 0.8), (10.0, 1.0)):
         found = values(model, central=conc * 12)
         assert found["derivative central"] == pytest.approx(-slow * 300 * conc / (4 + conc), rel=1e-12)
     assert values(model)["start turnover"] == pytest.approx(6.25)
+
+
+def test_a_list_of_posologyr_is_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "list.R"
+    path.write_text(
+        """
+mod <- list(
+  ppk_model = rxode2::rxode({
+    Cl = THETA_Cl * (CRCL / 90) * exp(ETA_Cl + KAPPA_Cl)
+    Cc = centr / THETA_V
+    d/dt(centr) = -Cl / THETA_V * centr
+  }),
+  error_model = function(f, sigma) {
+    g <- sigma[1]^2 + (sigma[2]^2) * (f^2)
+    return(sqrt(g))
+  },
+  theta = c(THETA_Cl = 4.5, THETA_V = 58),
+  omega = lotri::lotri({ETA_Cl ~ 0.15}),
+  pi_matrix = lotri::lotri({KAPPA_Cl ~ 0.04}),
+  sigma = c(additive_a = 3.4, proportional_b = 0.2),
+  covariates = c("CRCL")
+)
+""",
+        encoding="utf-8",
+    )
+    model = read(path)
+    assert (model.name, {n.name: n.value for n in model.thetas}) == ("mod", {"THETA_Cl": 4.5, "THETA_V": 58.0})
+    assert (model.omega.tolist(), model.occasion_omega.tolist(), model.occasion) == ([[0.15]], [[0.04]], "OCC")
+    assert [c.name for c in model.covariates] == ["CRCL"]
+    (output,) = model.outputs
+    assert output.error is not None
+    assert (output.error.kind, output.error.additive, output.error.proportional) == ("combined2", Num(3.4), Num(0.2))
+    path.write_text(path.read_text(encoding="utf-8").replace("return(sqrt(g))", "return(log(g))"), encoding="utf-8")
+    assert "is not understood" in read(path).remarks[0]
 
 
 def test_nested_branches_keep_their_conditions_apart(tmp_path: Path) -> None:
@@ -369,8 +419,7 @@ def test_r_reads_a_power_before_a_sign_and_a_sign_before_a_product(tmp_path: Pat
         ("s <- 1", "cp <- linCmt()", "6:7", "linCmt() finds neither"),
         ("k <- 1", "cl <- 1\nv <- 2\nvp <- 1\ncp <- linCmt()", "9:7", "0 intercompartmental clearances and 1"),
         ("k <- 1", "d/dt(c) <- -c\nc ~ probitNorm(k)", "7:5", "probitNorm() is not supported"),
-        ("k <- 1", "d/dt(c) <- -c\nc ~ add(k) + boxCox(k)", "7:14", "boxCox() is not supported"),
-        ("k <- 1", "d/dt(c) <- -c\nll(c) ~ k", "7:1", "ll() is not supported"),
+        ("k <- 1", "d/dt(c) <- -c\nc ~ add(k) + probitNorm(k)", "7:14", "probitNorm() is not supported"),
         ("k <- 1", "d/dt(c) <- -c\nif (k > 1) {c ~ add(k)}", "7:12", "residual error inside if"),
         ("k <- NA", "d/dt(c) <- -k*c", "3:6", "has no value"),
         ("k <- other", "d/dt(c) <- -k*c", "3:6", "'other' has no value here"),

@@ -4,9 +4,8 @@ Operators of one level are ordered with a stack, so that only brackets, blocks, 
 parser; both they and the tree's depth are limited to `DEEPEST`.
 """
 
-from typing import NamedTuple
-
 from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node
+from rl_drug_dosage.pharmacometrics.readers._r_operators import BINARY, PREFIX, SPELLED, Operator
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source, Token, tokens_of
 from rl_drug_dosage.pharmacometrics.readers.expressions import DEEPEST
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError
@@ -14,30 +13,6 @@ from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 __all__ = ["parse"]
 
 
-class _Operator(NamedTuple):
-    order: int
-    is_right: bool = False
-
-
-_BINARY = {
-    "?": _Operator(1),
-    "=": _Operator(2, is_right=True),
-    **dict.fromkeys(("<-", "<<-", ":="), _Operator(3, is_right=True)),
-    **dict.fromkeys(("->", "->>"), _Operator(4)),
-    "~": _Operator(5),
-    **dict.fromkeys(("|", "||"), _Operator(6)),
-    **dict.fromkeys(("&", "&&"), _Operator(7)),
-    **dict.fromkeys(("<", ">", "<=", ">=", "==", "!="), _Operator(9)),
-    **dict.fromkeys(("+", "-"), _Operator(10)),
-    **dict.fromkeys(("*", "/"), _Operator(11)),
-    "|>": _Operator(12),
-    ":": _Operator(13),
-    **dict.fromkeys(("^", "**"), _Operator(15, is_right=True)),
-    **dict.fromkeys(("$", "@"), _Operator(17)),
-    **dict.fromkeys(("::", ":::"), _Operator(19)),
-}
-_PREFIX = {"?": 1, "~": 5, "!": 8, "+": 14, "-": 14}
-_SPELLED = {"**": "^", "<<-": "<-", ":=": "<-"}
 _WORDS = frozenset({"if", "else", "for", "while", "repeat", "function", "in"})
 
 
@@ -132,9 +107,9 @@ class _Parser:
         waiting: list[tuple[Token, int, bool]] = []
         while True:
             self._skip_lines()
-            while self._is(*_PREFIX):
+            while self._is(*PREFIX):
                 token = self._next()
-                waiting.append((token, _PREFIX[token.text], True))
+                waiting.append((token, PREFIX[token.text], True))
                 self._skip_lines()
             operands.append(self._postfix(self._operand(), in_brackets=in_brackets))
             if in_brackets:
@@ -146,23 +121,23 @@ class _Parser:
             self.at += 1
             self._reduce(operands, waiting, operator)
             waiting.append((token, operator.order, False))
-        self._reduce(operands, waiting, _Operator(0))
+        self._reduce(operands, waiting, Operator(0))
         self.depth -= 1
         return operands[0]
 
-    def _operator(self, token: Token) -> _Operator | None:
+    def _operator(self, token: Token) -> Operator | None:
         if token.kind != "operator":
             return None
-        return _Operator(12) if token.text.startswith("%") else _BINARY.get(token.text)
+        return Operator(12) if token.text.startswith("%") else BINARY.get(token.text)
 
-    def _reduce(self, operands: list[Node], waiting: list[tuple[Token, int, bool]], operator: _Operator) -> None:
+    def _reduce(self, operands: list[Node], waiting: list[tuple[Token, int, bool]], operator: Operator) -> None:
         while waiting:
             token, order, is_prefix = waiting[-1]
             if order < operator.order or (order == operator.order and operator.is_right and not is_prefix):
                 return
             waiting.pop()
             right = operands.pop()
-            text = _SPELLED.get(token.text, token.text)
+            text = SPELLED.get(token.text, token.text)
             if is_prefix:
                 operands.append(self._node("call", text, (right,), token))
                 continue

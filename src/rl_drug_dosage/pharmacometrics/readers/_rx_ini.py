@@ -81,7 +81,7 @@ def read_ini(block: Node, source: Source, known: Mapping[str, float]) -> Ini:
             ini.thetas.append(number)
             last = number.name
         elif statement.is_call("~") and statement.args[0].is_call("prior"):
-            ini.remarks.append(f"{source.path}:{statement.line}: a prior for the estimation of parameters is not used")
+            ini.remarks.append(f"line {statement.line}: a prior for the estimation of parameters is not used")
         elif statement.is_call("~") and len(statement.args) == 2:
             _eta(statement, blocks, source, known)
             for node in _summands(statement.args[0], source):

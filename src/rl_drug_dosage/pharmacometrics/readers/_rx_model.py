@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from rl_drug_dosage.pharmacometrics.readers._lincmt import LinearModel, linear_model
 from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node, derivative_of, walk_nodes
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source
 from rl_drug_dosage.pharmacometrics.readers._rx_expressions import REFUSED, Formulas, number_of
 from rl_drug_dosage.pharmacometrics.readers._rx_last_dose import LOOKING, LastDoses
-from rl_drug_dosage.pharmacometrics.readers._rx_residual import is_residual, residual
+from rl_drug_dosage.pharmacometrics.readers._rx_residual import is_residual, other_distribution, residual
+from rl_drug_dosage.pharmacometrics.readers._rx_targets import PROPERTIES, SUPPORTED, Targets
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Num
 from rl_drug_dosage.pharmacometrics.readers.written import Assign, AssignKind, LastDose, WrittenOutput, merged
 
@@ -18,19 +18,7 @@ __all__ = ["MOST_STATEMENTS", "UNDOSED", "Statements", "read_statements"]
 MOST_STATEMENTS = 3000
 UNDOSED = "no_effect"
 """The compartment of a model that has none."""
-_PROPERTIES: dict[str, AssignKind] = {
-    "f": "bioavailability",
-    "F": "bioavailability",
-    "alag": "lag",
-    "lag": "lag",
-    "dur": "duration",
-    "rate": "rate",
-}
 _DEFAULTS: dict[AssignKind, float] = {"bioavailability": 1.0, "lag": 0.0}
-_SUPPORTED = (
-    "a statement of model is x <- ..., d/dt(x) <- ..., x(0) <- ..., f(x), alag(x), dur(x) or rate(x) <- ..., "
-    "if (...) {...} else {...}, or cp ~ add(a) + prop(b)"
-)
 _SILENT = frozenset({"cmt", "param", "params", "locf", "factor", "ordinal", "label", "matExp", "indLin"})
 _INTERPOLATED = frozenset({"linear", "nocb", "midpoint"})
 
@@ -85,6 +73,7 @@ class _Reader:
         self.states = {state.text for node in nodes if (state := derivative_of(node))}
         self.linear_node = next((node for node in nodes if node.is_call("linCmt")), None)
         self.nodes = nodes
+        self.targets = Targets(source, frozenset(self.states), self._solved_compartments)
         first = next((state.text for node in nodes if (state := derivative_of(node))), "depot")
         self.last_doses = LastDoses(source, self.formulas, first)
 
@@ -110,9 +99,7 @@ class _Reader:
         if not self.out.compartments:
             self.out.compartments.append(UNDOSED)
             self.out.assigns.append(Assign(UNDOSED, Num(0.0), self.block.line, "derivative"))
-            self.out.remarks.append(
-                f"{self.source.path}:{self.block.line}: the model has no compartments, so doses do not change it"
-            )
+            self.out.remarks.append(f"line {self.block.line}: the model has no compartments, so doses do not change it")
         if len(self.out.outputs) > 1:
             codes = self.codes if len(self.codes) == len(self.out.outputs) else range(1, len(self.out.outputs) + 1)
             self.out.outputs = [
@@ -137,13 +124,13 @@ class _Reader:
         if node.is_call("<-", "="):
             return self._assignment(node.args[0], node.args[1])
         if node.is_call("~") and len(node.args) == 2:
-            if is_residual(node.args[1]):
+            if is_residual(node.args[1]) or node.args[0].is_call("ll"):
                 self._output(node)
                 return []
             return self._assignment(node.args[0], node.args[1])
         if node.kind == "call":
             return self._call(node)
-        raise self.source.refused(node.place, "no statement of a model", _SUPPORTED)
+        raise self.source.refused(node.place, "no statement of a model", SUPPORTED)
 
     def _call(self, node: Node) -> list[Assign]:
         first = node.args[0] if node.args else None
@@ -153,12 +140,12 @@ class _Reader:
             self.codes = [int(number_of(arg.text)) for arg in node.args if arg.kind == "number"]
         elif node.text in _INTERPOLATED:
             names = ", ".join(arg.text for arg in node.args if arg.kind == "name")
-            where = f"{self.source.path}:{node.line}"
+            where = f"line {node.line}"
             self.out.remarks.append(f"{where}: {node.text}({names}) is not followed; covariates keep their last value")
-        elif node.text in REFUSED and node.text not in _PROPERTIES:
+        elif node.text in REFUSED and node.text not in PROPERTIES:
             raise self.source.refused(node.place, f"{node.text}() is not supported", REFUSED[node.text])
         elif node.text not in _SILENT:
-            raise self.source.refused(node.place, f"{node.text}() is no statement of a model", _SUPPORTED)
+            raise self.source.refused(node.place, f"{node.text}() is no statement of a model", SUPPORTED)
         return []
 
     def _if(self, node: Node) -> list[Assign]:
@@ -195,7 +182,7 @@ class _Reader:
     # What is assigned
 
     def _assignment(self, target: Node, value: Node) -> list[Assign]:
-        name, kind = self._assigned(target)
+        name, kind = self.targets.assigned(target)
         if not kind:
             return []
         self.state = name if kind == "derivative" else ""
@@ -204,63 +191,6 @@ class _Reader:
             self._compartment(name)
             self.rates[name] = expr
         return [Assign(name, expr, target.line, kind)]
-
-    def _assigned(self, target: Node) -> tuple[str, AssignKind | Literal[""]]:
-        """The variable or compartment that stands left of ``<-``, and which of its values; empty: nothing to keep."""
-        if target.kind in {"name", "string"}:
-            state = target.text.removesuffix("_0")
-            if state != target.text and state in self.states:  # rxode2's other spelling of x(0)
-                return state, "start"
-            self._assignable(target)
-            return target.text, "value"
-        state_node = derivative_of(target)
-        if state_node is not None:
-            return state_node.text, "derivative"
-        if target.kind == "call" and len(target.args) == 1:
-            (inner,) = target.args
-            kind = self._property(target, inner)
-            if kind:
-                return (target if kind == "start" else inner).text, kind
-        if target.is_call("/") and target.args[0].is_call("df") and target.args[1].is_call("dy"):
-            return "", ""  # a Jacobian, which follows from the equations
-        raise self.source.refused(target.place, *self._unassignable(target))
-
-    def _property(self, target: Node, inner: Node) -> AssignKind | Literal[""]:
-        """Which value ``target(inner)`` is; empty if it is none."""
-        if target.text == "mtime" and inner.kind == "name":
-            return "value"  # where rxode2 stops a step; the steps here find such times themselves
-        if inner.kind == "number" and number_of(inner.text) == 0:
-            self._known_state(target, target.text)
-            return "start"
-        if target.text in _PROPERTIES and inner.kind == "name":
-            self._known_state(inner, inner.text)
-            return _PROPERTIES[target.text]
-        return ""
-
-    @staticmethod
-    def _unassignable(target: Node) -> tuple[str, str]:
-        if target.is_call("ll"):
-            return "ll() is not supported", "a likelihood that is written out is not read; write cp ~ add(a)"
-        if target.kind == "call" and target.text in REFUSED:
-            return f"{target.text}() is not supported", REFUSED[target.text]
-        return "nothing that can be assigned to", _SUPPORTED
-
-    def _assignable(self, target: Node) -> None:
-        if target.text in self.states:
-            raise self.source.refused(
-                target.place, f"{target.text!r} is a compartment", f"write d/dt({target.text}) or {target.text}(0)"
-            )
-        if target.text in {"t", "time"}:
-            raise self.source.refused(target.place, "the time cannot be assigned to", "give the variable another name")
-
-    def _known_state(self, place: Node, name: str) -> None:
-        if name not in self.states and not (self.linear_node is not None and name in self._linear().compartments):
-            known = sorted(self.states | set(self.linear.compartments if self.linear else ()))
-            raise self.source.refused(
-                place.place,
-                f"{name!r} is no compartment",
-                f"compartments are {', '.join(known) or 'none'}; write d/dt({name})",
-            )
 
     def _compartment(self, name: str) -> None:
         if name not in self.out.compartments:
@@ -292,6 +222,9 @@ class _Reader:
             self.linear = linear_model(self.linear_node, self.source, assigned, [*self.parameters, *read])
         return self.linear
 
+    def _solved_compartments(self) -> tuple[str, ...]:
+        return () if self.linear_node is None else self._linear().compartments
+
     def _solved(self) -> Expr:
         """The value of ``linCmt()``; its equations stand before the statement that has the first one."""
         linear = self._linear()
@@ -303,8 +236,17 @@ class _Reader:
     # Outputs
 
     def _output(self, node: Node) -> None:
-        error, condition = residual(node.args[1], self.formulas)
         target = node.args[0]
+        other = "ll" if target.is_call("ll") else other_distribution(node.args[1])
+        if other:
+            where = f"line {node.line}"
+            self.out.remarks.append(
+                f"{where}: {other}() is not used: there is no residual error, and no estimation from it"
+            )
+            if target.kind == "name" and ((target.text, "value") in self.before or target.text in self.states):
+                self.out.outputs.append(WrittenOutput(target.text, self.formulas.expression(target), node.line))
+            return
+        error, condition = residual(node.args[1], self.formulas)
         if target.is_call("linCmt"):
             name, expr = condition or "cp", self._solved()
         elif target.kind == "name":

@@ -54,7 +54,7 @@ def variance_remarks(
         source: the file.
     """
     remarks = []
-    where = f"{source.path}:{statement.line}"
+    where = f"line {statement.line}"
     value = statement.args[1]
     if value.is_call("sqrt") and value.args and value.args[0].is_call("log"):
         remarks.append(

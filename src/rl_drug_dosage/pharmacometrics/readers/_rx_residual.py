@@ -10,7 +10,7 @@ from rl_drug_dosage.pharmacometrics.readers._rx_expressions import Formulas
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, call
 from rl_drug_dosage.pharmacometrics.readers.written import WrittenError
 
-__all__ = ["is_residual", "residual"]
+__all__ = ["is_residual", "other_distribution", "residual"]
 
 type ErrorKind = Literal["add", "prop", "combined1", "combined2", "pow", "lnorm", "logit"]
 
@@ -34,12 +34,13 @@ _SUPPORTED = (
 _READ = frozenset(
     {"prop", "propT", "pow", "powT", "logitNorm", "dlogitNorm", "var", *_ADDITIVE, *_LOGNORMAL, *_COMBINED}
 )
-_REFUSED = frozenset(
+_REFUSED = frozenset({"probitNorm", "dprobitNorm", "dv"})
+_OTHERS = frozenset(
     {
-        "probitNorm", "dprobitNorm", "boxCox", "yeoJohnson", "propF", "powF", "dv", "t", "dt", "cauchy", "dcauchy",
-        "pois", "dpois", "binom", "dbinom", "nbinom", "nbinomMu", "dnbinom", "dnbinomMu", "bern", "dbern", "geom",
-        "dgeom", "hyper", "dhyper", "unif", "dunif", "weibull", "dweibull", "dbeta", "chisq", "dchisq", "dexp",
-        "dgamma", "ll", "ordinal", "ar", "lar",
+        "boxCox", "yeoJohnson", "propF", "powF", "ar", "lar",
+        "t", "dt", "cauchy", "dcauchy", "pois", "dpois", "binom", "dbinom", "nbinom", "nbinomMu", "dnbinom",
+        "dnbinomMu", "bern", "dbern", "geom", "dgeom", "hyper", "dhyper", "unif", "dunif", "weibull", "dweibull",
+        "dbeta", "chisq", "dchisq", "dexp", "dgamma", "ordinal", "c",
     }
 )  # fmt: skip
 _TWO = frozenset({"beta", "gamma", "f"})
@@ -54,19 +55,20 @@ def _terms(node: Node) -> list[Node]:
     return [node, *out[::-1]]
 
 
-def is_residual(node: Node) -> bool:
-    """Whether what stands right of ``~`` is a residual error, not a value that is kept out of the output."""
+def _calls(node: Node) -> list[Node]:
     inner = node.args[0] if node.is_call("|", "||") else node
-    return any(
-        term.kind == "call"
-        and (
-            term.text in _READ
-            or term.text in _REFUSED
-            or (term.text in _TWO and len(term.args) > 1)
-            or term.text == "c"
-        )
-        for term in _terms(inner)
-    )
+    return [term for term in _terms(inner) if term.kind == "call"]
+
+
+def other_distribution(node: Node) -> str:
+    """The part of a distribution that residual errors here do not have: a count, a tail, a transform; empty if none."""
+    found = (term.text for term in _calls(node) if term.text in _OTHERS or (term.text in _TWO and len(term.args) > 1))
+    return next(found, "")
+
+
+def is_residual(node: Node) -> bool:
+    """Whether what stands right of ``~`` is a distribution, not a value that is kept out of the output."""
+    return bool(other_distribution(node)) or any(term.text in _READ or term.text in _REFUSED for term in _calls(node))
 
 
 def residual(node: Node, formulas: Formulas) -> tuple[WrittenError, str]:

@@ -38,6 +38,7 @@ __all__ = ["drug_file"]
 
 _CLASSES = (
     "Adaptive",
+    "Arrival",
     "Categorical",
     "Correlation",
     "Covariate",
@@ -110,8 +111,8 @@ class _Writer:
         imports += ["from jaxtyping import Array"]
         names = "".join(f"    {name},\n" for name in used)
         return (
-            f'"""{title}.\n\nWritten by `rl-drug-dosage import {_plain(self.file)}`. Numbers are those of that file, with '
-            f'its lines; units are those of its formulas.\n"""\n\n'
+            f'"""{title}.\n\nWritten by `rl-drug-dosage import {_plain(self.file)}`.\n'
+            'Numbers are those of that file, with its lines; units are those of its formulas.\n"""\n\n'
             + "\n".join(imports)
             + f'\n\nfrom rl_drug_dosage.pkpd import (\n{names})\n\n__all__ = ["DRUG"]\n'
         )

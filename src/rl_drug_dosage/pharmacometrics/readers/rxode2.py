@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rl_drug_dosage.pharmacometrics.readers._posologyr import add_errors, posologyr_ini, posologyr_parts
 from rl_drug_dosage.pharmacometrics.readers._r_nodes import Node, walk_nodes
 from rl_drug_dosage.pharmacometrics.readers._r_syntax import parse
 from rl_drug_dosage.pharmacometrics.readers._r_tokens import Source, read_source
@@ -15,7 +16,7 @@ from rl_drug_dosage.pharmacometrics.readers._rx_expressions import FUNCTION_NAME
 from rl_drug_dosage.pharmacometrics.readers._rx_facts import Said, centres, read_facts
 from rl_drug_dosage.pharmacometrics.readers._rx_ini import Ini, read_ini
 from rl_drug_dosage.pharmacometrics.readers._rx_model import UNDOSED, Statements, read_statements
-from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, names_in
+from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, names_in, walk
 from rl_drug_dosage.pharmacometrics.readers.written import (
     Assign,
     Number,
@@ -40,6 +41,8 @@ class _Found:
     model: Node
     facts: tuple[Node, ...]
     source: Source
+    parts: Mapping[str, Node] | None = None
+    """Of a list of posologyr."""
 
 
 def read(path: Path, name: str = "") -> WrittenModel:
@@ -107,22 +110,9 @@ def _models(tree: Node, source: Source) -> Iterator[_Found]:
 
 
 def _model(name: str, node: Node, source: Source) -> _Found | None:
+    """The model that a value is; None if it is something else."""
     if node.kind == "function" and node.args[0].kind == "block":
-        statements = node.args[0].args
-        ini = [part for part in statements if part.is_call("ini") and part.args]
-        model = [part for part in statements if part.is_call("model") and part.args]
-        if not model:
-            return None
-        if len(model) > 1 or len(ini) > 1:
-            second = (model if len(model) > 1 else ini)[1]
-            raise source.refused(
-                second.place, f"a second {second.text}()", "a model function has one ini and one model"
-            )
-        for part in (*ini, *model):
-            if part.args[0].kind != "block":
-                raise source.refused(part.place, f"{part.text}() without braces", f"write {part.text}({{...}})")
-        facts = tuple(part for part in statements if part not in (*ini, *model))
-        return _Found(name, node, ini[0].args[0] if ini else None, model[0].args[0], facts, source)
+        return _function(name, node, source)
     if node.is_call(*_MINI) and node.args:
         body = node.args[node.names.index("model") if "model" in node.names else 0]
         if body.kind == "block":
@@ -130,17 +120,38 @@ def _model(name: str, node: Node, source: Source) -> _Found | None:
         if body.kind == "string":
             inner, commented = parse(Source(source.path, body.text, {}), (body.line, body.column + 1))
             return _Found(name, node, None, inner, (), commented)
-        if body.kind == "function":
-            return _model(name, body, source)
-    return None
+        return _model(name, body, source) if body.kind == "function" else None
+    parts = posologyr_parts(node)
+    found = None if parts is None else _model(name, parts["ppk_model"], source)
+    return None if found is None else replace(found, node=node, parts=parts)
+
+
+def _function(name: str, node: Node, source: Source) -> _Found | None:
+    statements = node.args[0].args
+    ini = [part for part in statements if part.is_call("ini") and part.args]
+    model = [part for part in statements if part.is_call("model") and part.args]
+    if not model:
+        return None
+    if len(model) > 1 or len(ini) > 1:
+        second = (model if len(model) > 1 else ini)[1]
+        raise source.refused(second.place, f"a second {second.text}()", "a model function has one ini and one model")
+    for part in (*ini, *model):
+        if part.args[0].kind != "block":
+            raise source.refused(part.place, f"{part.text}() without braces", f"write {part.text}({{...}})")
+    facts = tuple(part for part in statements if part not in (*ini, *model))
+    return _Found(name, node, ini[0].args[0] if ini else None, model[0].args[0], facts, source)
 
 
 def _written(found: _Found, path: Path) -> WrittenModel:
     said = read_facts(found.facts, found.source)
     ini = read_ini(found.ini, found.source, said.constants) if found.ini else Ini()
+    if found.parts is not None:
+        ini = posologyr_ini(found.parts, found.source)
     parameters = [n.name for n in (*ini.thetas, *ini.etas, *ini.occasion_etas)]
     statements = read_statements(found.model, found.source, parameters)
-    if found.ini is None:
+    if found.parts is not None:
+        add_errors(found.parts, statements, found.source)
+    elif found.ini is None:
         _constants_to_thetas(ini, statements, found.source)
         parameters = [n.name for n in ini.thetas]
     covariates = _covariates(found, said, statements, parameters)
@@ -149,7 +160,7 @@ def _written(found: _Found, path: Path) -> WrittenModel:
         format="rxode2",
         path=str(path),
         name=found.name or path.stem,
-        thetas=tuple(ini.thetas),
+        thetas=_with_own_units(ini.thetas, statements),
         etas=tuple(ini.etas),
         omega=ini.omega,
         statements=tuple(statements.assigns),
@@ -184,6 +195,16 @@ def _constants_to_thetas(ini: Ini, statements: Statements, source: Source) -> No
     statements.assigns = kept
 
 
+def _with_own_units(thetas: list[Number], statements: Statements) -> tuple[Number, ...]:
+    """Without the unit of a label that means the back-transformed value: "Clearance (L/h)" of ``exp(lcl)``."""
+    transformed: set[str] = set()
+    for assign in statements.assigns:
+        for part in walk(assign.expr):
+            if isinstance(part, Call) and part.function in {"exp", "expit", "phi"}:
+                transformed |= names_in(part)
+    return tuple(replace(n, unit="") if n.unit and n.name in transformed else n for n in thetas)
+
+
 def _reads(statements: Statements) -> Iterator[tuple[Expr, int, str]]:
     """What is computed, in order: the expression, its line, and the variable that has a value then."""
     for assign in statements.assigns:
@@ -209,17 +230,17 @@ def _covariates(
                 names[name] = line
                 if name in FUNCTION_NAMES:
                     statements.remarks.append(
-                        f"{found.source.path}:{line}: {name!r} is a function, but is read like a column of data here"
+                        f"line {line}: {name!r} is a function, but is read like a column of data here"
                     )
                 if name in later:
                     statements.remarks.append(
-                        f"{found.source.path}:{line}: {name!r} is read before line {later[name]} assigns it, and "
+                        f"line {line}: {name!r} is read before line {later[name]} assigns it, and "
                         "is taken from the data here"
                     )
                 elif said.covariates and name not in said.covariates:
                     _refuse_slip(found, name, [*known, *said.covariates])
                     statements.remarks.append(
-                        f"{found.source.path}:{line}: {name!r} is taken from the data; covariateData does not have it"
+                        f"line {line}: {name!r} is taken from the data; covariateData does not have it"
                     )
         known.add(target)
     centre = centres(statements.assigns, names)
@@ -259,7 +280,8 @@ def _outputs(found: _Found, statements: Statements) -> tuple[tuple[WrittenOutput
             if not assign.target.startswith("_"):
                 named[assign.target] = assign
     used = {name for assign in statements.assigns if assign.kind != "value" for name in names_in(assign.expr)}
-    shown = [name for name in named if name not in used] or list(named) or real
+    others = [a.target for a in statements.assigns if a.kind == "value" and not a.target.startswith("_")]
+    shown = [name for name in named if name not in used] or list(named) or real or list(dict.fromkeys(others))
     if not shown:
         raise found.source.refused(
             found.model.place, "nothing is predicted", "a model has compartments, d/dt(x) or linCmt(), and cp ~ add(a)"
@@ -267,4 +289,4 @@ def _outputs(found: _Found, statements: Statements) -> tuple[tuple[WrittenOutput
     lines: Mapping[str, int] = {name: assign.line for name, assign in named.items()}
     outputs = tuple(WrittenOutput(name, Name(name), lines.get(name, found.model.line)) for name in shown)
     names = ", ".join(shown)
-    return outputs, (f"{found.source.path}: no output has a residual error; {names} can be simulated, not estimated",)
+    return outputs, (f"no output has a residual error; {names} can be simulated, not estimated",)
