@@ -194,7 +194,9 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
 @check("parameters")
 def _parameters_are_positive_everywhere(drug: DrugModel) -> Iterable[Finding]:
     """At the corners of the covariate ranges and inside them: a formula that fails there needs a narrower range."""
-    ends = [tuple(end if math.isfinite(end) else c.typical for end in (c.low, c.typical, c.high)) for c in drug.covariates]
+    ends = [
+        tuple(end if math.isfinite(end) else c.typical for end in (c.low, c.typical, c.high)) for c in drug.covariates
+    ]
     pick = (0, 2) if len(ends) > 4 else (0, 1, 2)
     names = [c.name for c in drug.covariates]
     rows = [*itertools.product(*([end[i] for i in pick] for end in ends)), tuple(end[1] for end in ends)]
@@ -230,12 +232,21 @@ def _positive(drug: DrugModel, got: dict[str, np.ndarray], where: list[str]) -> 
             continue
         at = int(np.argmin(values))
         needed = name in drug.structure.parameters
+        if values[at] < 0 and not needed and _may_be_negative(drug, name, values):
+            continue
         if values[at] < 0 or (needed and values[at] == 0):
             allowed = "above 0" if needed else "0 or more"
             came = f"{values[at]:.4g} {where[at]}"
             # Only a name of the engine says what the parameter is.
             make = wrong if needed or parameter_unit(name) else doubt
             yield make(f"parameters.{name}", came, allowed, "narrow the covariate's range, or correct the formula")
+
+
+def _may_be_negative(drug: DrugModel, name: str, values: np.ndarray) -> bool:
+    """A published coefficient that formulas read as it is, or a random effect that is added to something."""
+    added = {eta.parameter for eta in (*drug.etas, *drug.occasion_etas) if eta.form == "additive"}
+    is_theta = any(np.allclose(values, theta.value, rtol=1e-6) for theta in drug.thetas.values())
+    return not parameter_unit(name) and (name in added or is_theta)
 
 
 @check("etas")

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from rl_drug_dosage.checks.report import Finding, check, wrong
+from rl_drug_dosage.checks.drug_flows import amounts_in, matrix_of
+from rl_drug_dosage.checks.report import Finding, check, doubt, wrong
 from rl_drug_dosage.pkpd import (
     Dose,
     DrugModel,
@@ -25,6 +26,7 @@ from rl_drug_dosage.pkpd import (
     outputs_of,
     solve,
 )
+from rl_drug_dosage.pkpd.units import per_mg_per_l
 
 __all__ = ["QUICK_LAWS", "THOROUGH_LAWS", "TypicalCourse", "typical_course"]
 
@@ -33,6 +35,10 @@ _SCALES = (0.0, 1.0, 2.0)
 """Multiples of the usual dose."""
 _TOLERANCE = 2e-3
 """Tolerance relative to the largest value, for float32 and adaptive integration."""
+
+
+_VOLUMES_L = 0.02, 30_000.0
+"""Volumes of distribution that a body can have, this project's own bounds: beyond them a unit is off by a thousand."""
 
 
 class TypicalCourse(NamedTuple):
@@ -104,8 +110,11 @@ def _amounts_stay_positive(drug: DrugModel) -> Iterable[Finding]:
 
 
 def _held(drug: DrugModel) -> list[int]:
-    """Compartments that contain an amount: the dosable ones without effect compartments, which have no mass."""
-    return [drug.structure.compartments.index(name) for name in drug.structure.dosable if not name.endswith("effect")]
+    """Compartments that contain an amount of the drug: no effect compartment, AUC, count of cells."""
+    course = typical_course(drug)
+    at = int(np.searchsorted(course.time_h, 0.5 * drug.dosing.tried[1]))
+    names = amounts_in(drug, course.parameters, course.contents[1, at], float(course.time_h[at]))
+    return [drug.structure.compartments.index(name) for name in names if not name.endswith("effect")]
 
 
 @check("structure")
@@ -128,6 +137,28 @@ def _mass_is_not_made(drug: DrugModel) -> Iterable[Finding]:
                 "the flow out of a compartment must equal the flow into the next",
             )
             return
+
+
+@check("outputs")
+def _levels_fit_the_doses(drug: DrugModel) -> Iterable[Finding]:
+    """The dose over the highest level is a volume that a body can have; otherwise a unit is off."""
+    course = typical_course(drug)
+    for i, output in enumerate(drug.outputs):
+        scale = per_mg_per_l(output.unit)
+        if scale is None or not np.isfinite(course.outputs[:2, :, i]).all():
+            continue
+        risen = (course.outputs[1, :, i] - course.outputs[0, :, i]) / scale
+        at = int(np.argmax(risen))
+        volume_l = course.given_mg[1, at] / risen[at] if risen[at] > 0 else 0.0
+        if volume_l and not _VOLUMES_L[0] <= volume_l <= _VOLUMES_L[1]:
+            came = (
+                f"{output.name} reaches {risen[at] * scale:.3g} {output.unit} after {course.given_mg[1, at]:g} mg, "
+                f"which a volume of {volume_l:.3g} L would explain"
+            )
+            allowed = f"{_VOLUMES_L[0]:g} to {_VOLUMES_L[1]:,.0f} L"
+            yield doubt(
+                f"outputs[{i}].unit", came, allowed, "look whether the units of doses and levels belong together"
+            )
 
 
 @check("structure")
@@ -172,26 +203,6 @@ def _doses_are_proportional(drug: DrugModel) -> Iterable[Finding]:
             )
 
 
-def _matrix(structure: Mammillary | LinearSystem, p: Values) -> Array:
-    """dx/dt = A x, written out: the reference for the closed form."""
-    if isinstance(structure, LinearSystem):
-        return jnp.asarray(structure.matrix(p), dtype=float)
-    at = {name: i for i, name in enumerate(structure.compartments)}
-    a = jnp.zeros((len(at), len(at)))
-    central = at["central"]
-    a = a.at[central, central].add(-p["cl"] / p["v1"])
-    for n in range(2, structure.peripherals + 2):
-        other = at[f"peripheral{n - 1}"]
-        out, back = p[f"q{n}"] / p["v1"], p[f"q{n}"] / p[f"v{n}"]
-        a = a.at[central, central].add(-out).at[other, central].add(out)
-        a = a.at[other, other].add(-back).at[central, other].add(back)
-    if structure.depot:
-        a = a.at[at["depot"], at["depot"]].add(-p["ka"]).at[central, at["depot"]].add(p["ka"])
-    if structure.effect:
-        a = a.at[at["effect"], central].add(p["ke0"] / p["v1"]).at[at["effect"], at["effect"]].add(-p["ke0"])
-    return a
-
-
 @check("structure")
 def _closed_form_and_ode_agree(drug: DrugModel) -> Iterable[Finding]:
     """One dose into each compartment: the closed form agrees with adaptive integration of the ODE."""
@@ -202,7 +213,7 @@ def _closed_form_and_ode_agree(drug: DrugModel) -> Iterable[Finding]:
     p = {name: jnp.asarray(v, dtype=float) for name, v in drug.typical().items()}
 
     def rhs(t: Array, x: Values, own: Values, pk: Values) -> dict[str, Array]:
-        slope = _matrix(structure, own) @ jnp.stack([x[name] for name in names])
+        slope = matrix_of(structure, own) @ jnp.stack([x[name] for name in names])
         return {name: slope[i] for i, name in enumerate(names)}
 
     ode = OdeSystem(states=names, rhs=rhs, required=structure.parameters, doses_into=structure.dosable)
@@ -230,6 +241,7 @@ QUICK_LAWS = (
     _typical_patient_stays_finite,
     _amounts_stay_positive,
     _mass_is_not_made,
+    _levels_fit_the_doses,
     _mass_balance_holds,
     _doses_are_proportional,
 )
