@@ -177,6 +177,12 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
     for i, interval_h in enumerate(dosing.intervals_h):
         if not (math.isfinite(interval_h) and interval_h > 0) or interval_h in dosing.intervals_h[:i]:
             yield wrong(f"dosing.intervals_h[{i}]", f"{interval_h} h", "above 0, each once", "correct it")
+    yield from _routes(drug)
+    yield from sourced("dosing.source", dosing.source, 1)
+
+
+def _routes(drug: DrugModel) -> Iterable[Finding]:
+    dosing = drug.dosing
     for i, route in enumerate(dosing.routes):
         at = f"dosing.routes[{i}]"
         if not route.name:
@@ -188,7 +194,6 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
         elif route.duration_h > max(dosing.intervals_h[:1] if i == 0 else dosing.intervals_h):
             came = f"{route.duration_h:g} h: an infusion overlaps the next one"
             yield wrong(f"{at}.duration_h", came, f"at most {dosing.intervals_h[0]:g} h", "shorten it")
-    yield from sourced("dosing.source", dosing.source, 1)
 
 
 @check("parameters")

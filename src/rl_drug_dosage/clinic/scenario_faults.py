@@ -28,7 +28,9 @@ def scenario_faults(scenario: "Scenario") -> Iterator[Fault]:
     for c in scenario.covariates:
         if not np.isfinite([c.low, c.high]).all():
             came = f"covariate {c.name!r} is from {c.low:g} to {c.high:g}: its drug states no range"
-            yield Fault(came, "a lowest and a highest value", "give them in the scenario's cohort or in the drug's file")
+            yield Fault(
+                came, "a lowest and a highest value", "give them in the scenario's cohort or in the drug's file"
+            )
     drawn: dict[str, float] = {}
     for c in scenario.covariates:
         if c.name in scenario.elsewhere:

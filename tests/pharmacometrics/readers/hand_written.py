@@ -26,7 +26,7 @@ def formula(text: str) -> Expr:
     return _tree(ast.parse(text, mode="eval").body)
 
 
-def _tree(node: ast.expr) -> Expr:
+def _tree(node: ast.expr) -> Expr:  # noqa: PLR0911 - one case a kind of node
     match node:
         case ast.Constant(value):
             return Num(float(value))

@@ -122,7 +122,9 @@ BUILT_IN = {
 def test_a_built_in_drug_written_by_hand_predicts_the_same(name):
     written, dose, names, values, parameters, variables = BUILT_IN[name]
     theirs = load_drug(name)
-    outputs = dict(zip((o.name for o in written.outputs), (OutputWords(unit=o.unit) for o in theirs.outputs), strict=True))
+    outputs = dict(
+        zip((o.name for o in written.outputs), (OutputWords(unit=o.unit) for o in theirs.outputs), strict=True)
+    )
     mine = drug_model(written, Sidecar(outputs=outputs))
     assert [eta.parameter for eta in mine.etas] == variables
     assert [eta.parameter for eta in theirs.etas] == parameters
@@ -315,29 +317,39 @@ def test_what_moves_without_derivative_keeps_its_content():
 
 TWO = {
     "clearances": (
-        "cl = 5 * exp(e)\nd(depot) = -ka * depot\nd(central) = ka * depot - (cl + q) / vc * central + q / vp * side\n"
-        "d(side) = q / vc * central - q / vp * side\ncp = central / vc",
+        (
+            "cl = 5 * exp(e)\nd(depot) = -ka * depot\nd(central) = ka * depot - (cl + q) / vc * central + q / vp * side\n"
+            "d(side) = q / vc * central - q / vp * side\ncp = central / vc"
+        ),
         Mammillary,
     ),
     "rates": (
-        "cl = 5 * exp(e)\nk = cl / vc\nk12 = q / vc\nk21 = q / vp\nd(depot) = -ka * depot\n"
-        "d(central) = ka * depot - k * central - k12 * central + k21 * side\nd(side) = k12 * central - k21 * side\n"
-        "cp = central / vc",
+        (
+            "cl = 5 * exp(e)\nk = cl / vc\nk12 = q / vc\nk21 = q / vp\nd(depot) = -ka * depot\n"
+            "d(central) = ka * depot - k * central - k12 * central + k21 * side\nd(side) = k12 * central - k21 * side\n"
+            "cp = central / vc"
+        ),
         Mammillary,
     ),
     "concentrations": (
-        "cl = 5 * exp(e)\nc1 = central / vc\nc2 = side / vp\nflow = q * (c1 - c2)\nup = ka * depot\nd(depot) = -up\n"
-        "d(central) = up - cl * c1 - flow\nd(side) = flow\ncp = c1",
+        (
+            "cl = 5 * exp(e)\nc1 = central / vc\nc2 = side / vp\nflow = q * (c1 - c2)\nup = ka * depot\nd(depot) = -up\n"
+            "d(central) = up - cl * c1 - flow\nd(side) = flow\ncp = c1"
+        ),
         Mammillary,
     ),
     "a name that means something else": (
-        "cl = 5 * exp(e)\nv2 = vc\nd(depot) = -ka * depot\nd(central) = ka * depot - (cl + q) / v2 * central + q / vp "
-        "* side\nd(side) = q / v2 * central - q / vp * side\ncp = central / v2",
+        (
+            "cl = 5 * exp(e)\nv2 = vc\nd(depot) = -ka * depot\nd(central) = ka * depot - (cl + q) / v2 * central + q / vp "
+            "* side\nd(side) = q / v2 * central - q / vp * side\ncp = central / v2"
+        ),
         LinearSystem,
     ),
     "time": (
-        "cl = 5 * exp(e)\nd(depot) = -ka * depot\nd(central) = ka * depot - (cl + q) / vc * central + q / vp * side\n"
-        "d(side) = (q / vc * central - q / vp * side) * (1 + 0 * t)\ncp = central / vc",
+        (
+            "cl = 5 * exp(e)\nd(depot) = -ka * depot\nd(central) = ka * depot - (cl + q) / vc * central + q / vp * side\n"
+            "d(side) = (q / vc * central - q / vp * side) * (1 + 0 * t)\ncp = central / vc"
+        ),
         OdeSystem,
     ),
 }
@@ -487,7 +499,9 @@ def test_an_error_that_depends_on_the_patient_is_a_choice():
 
 def test_a_fast_system_is_integrated_implicitly():
     text = "d(central) = -{} * central * free / (1 + central)\nstart(free) = 1\nd(free) = 1 - free\ncp = central"
-    fast, slow = (drug_model(hand.written_model(text.format(k), {}, compartments=("central", "free"))) for k in (1e5, 1))
+    fast, slow = (
+        drug_model(hand.written_model(text.format(k), {}, compartments=("central", "free"))) for k in (1e5, 1)
+    )
     assert fast.structure.method.stiff
     assert not slow.structure.method.stiff
     assert np.isfinite(predicted(fast, Dose(0.0, 10.0, "central"), {}, [], times=[24.0])).all()

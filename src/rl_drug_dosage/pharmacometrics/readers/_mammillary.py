@@ -93,7 +93,7 @@ class _Expander:
         """The sum as a tree again."""
         total: Expr | None = None
         for factors, number in found.items():
-            above: Expr | None = None if number in {1.0} and any(n > 0 for _, n in factors) else Num(number)
+            above: Expr | None = None if number == 1.0 and any(n > 0 for _, n in factors) else Num(number)
             below: Expr | None = None
             for key, power in factors:
                 for _ in range(abs(power)):
@@ -223,7 +223,11 @@ def _whole(steps: Sequence[Step], whole: frozenset[str], *, deep: bool) -> froze
 
 
 def _rates(
-    expander: _Expander, first: Sequence[str], central: str, others: Sequence[str], rows: Mapping[str, Mapping[str, Expr]]
+    expander: _Expander,
+    first: Sequence[str],
+    central: str,
+    others: Sequence[str],
+    rows: Mapping[str, Mapping[str, Expr]],
 ) -> tuple[_Terms, _Terms | None, list[tuple[_Terms, _Terms]]] | None:
     """Rates of elimination, of absorption, and to and from each peripheral compartment."""
     every = (*first, central, *others)

@@ -5,7 +5,7 @@ those of the model it was made of.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -110,8 +110,8 @@ class _Writer:
         imports += ["from jaxtyping import Array"]
         names = "".join(f"    {name},\n" for name in used)
         return (
-            f'"""{title}.\n\nWritten by `rl-drug-dosage import {_plain(self.file)}`. Numbers are those of that file, with '
-            f'its lines; units are those of its formulas.\n"""\n\n'
+            f'"""{title}.\n\nWritten by `rl-drug-dosage import {_plain(self.file)}`.\n'
+            'Numbers are those of that file, with its lines; units are those of its formulas.\n"""\n\n'
             + "\n".join(imports)
             + f'\n\nfrom rl_drug_dosage.pkpd import (\n{names})\n\n__all__ = ["DRUG"]\n'
         )
