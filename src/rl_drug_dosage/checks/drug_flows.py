@@ -5,6 +5,7 @@ what the dose flows through on its way to the measured concentration, and what e
 balance.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,7 +22,7 @@ _NOTHING = 1e-12
 """Relative to the largest entry."""
 
 
-def amounts_in(drug: DrugModel, p: Values, contents: np.ndarray, t_h: float) -> tuple[str, ...]:
+def amounts_in(drug: DrugModel, p: Mapping[str, Any], contents: np.ndarray, t_h: float) -> tuple[str, ...]:
     """The compartments that hold an amount.
 
     Args:
@@ -98,7 +99,7 @@ def _reachable(feeds: np.ndarray) -> np.ndarray:
     return found
 
 
-def _read_by_concentrations(drug: DrugModel, p: Values, contents: np.ndarray) -> list[int]:
+def _read_by_concentrations(drug: DrugModel, p: Mapping[str, Any], contents: np.ndarray) -> list[int]:
     """The compartments that outputs read which are a mass in a volume."""
     own = {name: jnp.asarray(value) for name, value in p.items()}
     found: set[int] = set()

@@ -224,6 +224,24 @@ def test_level_1_formulas(tmp_path, w):
     assert found["s", "derivative"] == pytest.approx(-2.0 * math.log(3.0) * 9.0)
 
 
+def test_a_model_of_models_is_one_model(tmp_path, w):
+    """Two of one part: what is called p there is a__p and b__p here."""
+    core = "http://www.sbml.org/sbml/level3/version1"
+    part = w.parameter("p", 1.0, constant=False)
+    rule = w.rule("rate", "p", "-2 * p")
+    path = tmp_path / "own.xml"
+    path.write_text(
+        f'<sbml xmlns="{core}/core" level="3" version="1" xmlns:comp="{core}/comp/version1" comp:required="true">'
+        '<model id="m"><comp:listOfSubmodels><comp:submodel comp:id="a" comp:modelRef="one"/>'
+        '<comp:submodel comp:id="b" comp:modelRef="one"/></comp:listOfSubmodels></model><comp:listOfModelDefinitions>'
+        f'<comp:modelDefinition id="one"><listOfParameters>{part}</listOfParameters><listOfRules>{rule}</listOfRules>'
+        "</comp:modelDefinition></comp:listOfModelDefinitions></sbml>"
+    )
+
+    assert read(path).compartments == ("a__p", "b__p")
+    assert values(path, a__p=3.0)["a__p", "derivative"] == -6.0
+
+
 def unit(name: str, kind: str, *, scale: int = 0, multiplier: float = 1.0) -> str:
     part = f'<unit kind="{kind}" exponent="1" scale="{scale}" multiplier="{multiplier}"/>'
     return f'<unitDefinition id="{name}"><listOfUnits>{part}</listOfUnits></unitDefinition>'
