@@ -317,39 +317,61 @@ def test_what_moves_without_derivative_keeps_its_content():
 
 TWO = {
     "clearances": (
-        (
-            "cl = 5 * exp(e)\nd(depot) = -ka * depot\nd(central) = ka * depot - (cl + q) / vc * central + q / vp * side\n"
-            "d(side) = q / vc * central - q / vp * side\ncp = central / vc"
-        ),
+        """
+        cl = 5 * exp(e)
+        d(depot) = -ka * depot
+        d(central) = ka * depot - (cl + q) / vc * central + q / vp * side
+        d(side) = q / vc * central - q / vp * side
+        cp = central / vc
+        """,
         Mammillary,
     ),
     "rates": (
-        (
-            "cl = 5 * exp(e)\nk = cl / vc\nk12 = q / vc\nk21 = q / vp\nd(depot) = -ka * depot\n"
-            "d(central) = ka * depot - k * central - k12 * central + k21 * side\nd(side) = k12 * central - k21 * side\n"
-            "cp = central / vc"
-        ),
+        """
+        cl = 5 * exp(e)
+        k = cl / vc
+        k12 = q / vc
+        k21 = q / vp
+        d(depot) = -ka * depot
+        d(central) = ka * depot - k * central - k12 * central + k21 * side
+        d(side) = k12 * central - k21 * side
+        cp = central / vc
+        """,
         Mammillary,
     ),
     "concentrations": (
-        (
-            "cl = 5 * exp(e)\nc1 = central / vc\nc2 = side / vp\nflow = q * (c1 - c2)\nup = ka * depot\nd(depot) = -up\n"
-            "d(central) = up - cl * c1 - flow\nd(side) = flow\ncp = c1"
-        ),
+        """
+        cl = 5 * exp(e)
+        c1 = central / vc
+        c2 = side / vp
+        flow = q * (c1 - c2)
+        up = ka * depot
+        d(depot) = -up
+        d(central) = up - cl * c1 - flow
+        d(side) = flow
+        cp = c1
+        """,
         Mammillary,
     ),
     "a name that means something else": (
-        (
-            "cl = 5 * exp(e)\nv2 = vc\nd(depot) = -ka * depot\nd(central) = ka * depot - (cl + q) / v2 * central + q / vp "
-            "* side\nd(side) = q / v2 * central - q / vp * side\ncp = central / v2"
-        ),
+        """
+        cl = 5 * exp(e)
+        v2 = vc
+        d(depot) = -ka * depot
+        d(central) = ka * depot - (cl + q) / v2 * central + q / vp * side
+        d(side) = q / v2 * central - q / vp * side
+        cp = central / v2
+        """,
         LinearSystem,
     ),
     "time": (
-        (
-            "cl = 5 * exp(e)\nd(depot) = -ka * depot\nd(central) = ka * depot - (cl + q) / vc * central + q / vp * side\n"
-            "d(side) = (q / vc * central - q / vp * side) * (1 + 0 * t)\ncp = central / vc"
-        ),
+        """
+        cl = 5 * exp(e)
+        d(depot) = -ka * depot
+        d(central) = ka * depot - (cl + q) / vc * central + q / vp * side
+        d(side) = (q / vc * central - q / vp * side) * (1 + 0 * t)
+        cp = central / vc
+        """,
         OdeSystem,
     ),
 }

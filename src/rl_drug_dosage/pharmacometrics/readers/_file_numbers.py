@@ -33,7 +33,7 @@ class Numbers:
             meaning += ", fixed"
         if not said or fits_name(number.name, said):
             meaning, said = f"{meaning} [{said}]" if said else meaning, NOT_STATED
-        return Param(number.value, said, self.said.source(number.line), meaning, unverified=True)
+        return Param(float(number.value), said, self.said.source(number.line), meaning, unverified=True)
 
     def _kept(self, effects: Sequence[Effect]) -> dict[str, Effect]:
         """The effects that anything depends on."""

@@ -243,4 +243,4 @@ def _flat(value: Any) -> str:  # noqa: PLR0911 - one case a kind of value
         return quoted(value)
     if isinstance(value, float) and not math.isfinite(value):
         return f'float("{value}")'
-    return repr(value)
+    return repr(float(value) if isinstance(value, float) else value)
