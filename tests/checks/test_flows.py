@@ -1,6 +1,7 @@
 """Which compartments have a mass to balance, and whether levels belong to doses."""
 
 import dataclasses
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from rl_drug_dosage.checks import check_drug
 from rl_drug_dosage.checks.drug_flows import amounts_in, rates_between
 from rl_drug_dosage.drugs.vancomycin_goti2018 import DRUG
-from rl_drug_dosage.pkpd import LinearSystem, Mammillary, OdeSystem, Output, Route
+from rl_drug_dosage.pkpd import Fixed, LinearSystem, Mammillary, OdeSystem, Output, Route
 
 NAMES = ("depot", "central", "peripheral", "auc", "cells")
 P = {"cl": 0.5, "v1": 10.0, "ka": 1.0, "q2": 2.0, "v2": 30.0, "kin": 4.0, "kout": 0.2}
@@ -105,3 +106,33 @@ def test_levels_that_do_not_belong_to_the_doses_are_asked_about(factor, is_asked
 
     assert bool(found) == is_asked
     assert all("which a volume of" in f.came for f in found)
+
+
+def test_many_covariates_are_tried_at_random_corners():
+    """All corners of twenty covariates would be a million; a clearance that is negative at half of them is found."""
+    more = tuple(
+        dataclasses.replace(DRUG.covariates[0], name=f"x{i}_1", unit="1", column=f"X{i}", low=0.0, high=1.0, typical=0.0,
+                            distribution=Fixed(0.0), aliases=())
+        for i in range(20)
+    )  # fmt: skip
+
+    def parameters(theta, covariates):
+        p = dict(DRUG.parameters(theta, covariates))
+        return {**p, "cl": p["cl"] * (0.5 - covariates["x7_1"])}
+
+    drug = dataclasses.replace(DRUG, covariates=(*DRUG.covariates, *more), parameters=parameters)
+    begin = time.perf_counter()
+    report = check_drug(drug, level="declared")
+
+    assert any("parameters.cl: -" in str(f) and "x7_1 = 1" in str(f) for f in report.failures)
+    assert time.perf_counter() - begin < 20.0
+
+
+@pytest.mark.parametrize(("unit", "fails"), [("mg/L", True), ("1", False)])
+def test_only_a_concentration_has_to_be_positive(unit, fails):
+    """A change from a baseline may be negative: it is asked about."""
+    output = Output("change", unit, None, lambda state, p: state["central"] / p["v1"] - 1e6)
+    report = check_drug(dataclasses.replace(DRUG, outputs=(*DRUG.outputs, output)), level="declared")
+
+    assert report.ok != fails
+    assert any("change is -" in str(f) for f in report.findings)

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from rl_drug_dosage.pkpd import DrugModel, LinearSystem, Mammillary, OdeSystem, Values
+from rl_drug_dosage.pkpd import DrugModel, LinearSystem, Mammillary, OdeSystem, Output, Values
 from rl_drug_dosage.pkpd.units import per_mg_per_l
 
-__all__ = ["amounts_in", "matrix_of", "rates_between"]
+__all__ = ["amounts_in", "is_concentration", "matrix_of", "rates_between"]
 
 _NOTHING = 1e-12
 """Relative to the largest entry."""
@@ -45,6 +45,11 @@ def amounts_in(drug: DrugModel, p: Mapping[str, Any], contents: np.ndarray, t_h:
     # Exchange: what comes from them and goes back to them.
     held |= {i for i in range(len(names)) if any(reach[i, j] and reach[j, i] for j in held)}
     return tuple(name for i, name in enumerate(names) if i in held and name in structure.dosable)
+
+
+def is_concentration(output: Output) -> bool:
+    """Whether an output is a mass in a volume."""
+    return output.auc_scale is not None or per_mg_per_l(output.unit) is not None
 
 
 def rates_between(structure: Any, p: Values, x: Array, t_h: float) -> np.ndarray:
@@ -104,7 +109,7 @@ def _read_by_concentrations(drug: DrugModel, p: Mapping[str, Any], contents: np.
     own = {name: jnp.asarray(value) for name, value in p.items()}
     found: set[int] = set()
     for output in drug.outputs:
-        if output.auc_scale is None and per_mg_per_l(output.unit) is None:
+        if not is_concentration(output):
             continue
 
         def value(x: Array, read: Any = output.value) -> Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from rl_drug_dosage.checks.drug_flows import amounts_in, matrix_of
+from rl_drug_dosage.checks.drug_flows import amounts_in, is_concentration, matrix_of
 from rl_drug_dosage.checks.report import Finding, check, doubt, wrong
 from rl_drug_dosage.pkpd import (
     Dose,
@@ -94,19 +94,24 @@ def _typical_patient_stays_finite(drug: DrugModel) -> Iterable[Finding]:
                 yield wrong(f"outputs[{i}]", f"{output.name} is not finite {where}", "finite", "correct the model")
             elif values.min() < -1e-6 * max(1.0, values.max()):
                 came = f"{output.name} falls to {values.min():.3g} {output.unit} {where}"
-                yield wrong(f"outputs[{i}]", came, "0 or more", "correct the model")
+                # A change from a baseline, or a logarithm, may be negative.
+                make = wrong if is_concentration(output) else doubt
+                yield make(f"outputs[{i}]", came, "0 or more", "correct the model")
     if np.isfinite(got).all() and not (got[1] > 0).any():
         yield wrong("outputs", "all 0 after three usual doses", "one above 0", "correct route or outputs")
 
 
 @check("structure")
 def _amounts_stay_positive(drug: DrugModel) -> Iterable[Finding]:
-    contents = typical_course(drug).contents[1:]
+    contents, held = typical_course(drug).contents[1:], _held(drug)
     for name in drug.structure.dosable:
-        values = contents[..., drug.structure.compartments.index(name)]
+        at = drug.structure.compartments.index(name)
+        values = contents[..., at]
         if values.min() < -1e-4 * max(np.abs(values).max(), 1e-9):
             came = f"the amount in {name!r} falls to {values.min():.3g} mg"
-            yield wrong(f"structure.{name}", came, "0 mg or more", "correct the right-hand side")
+            # What the drug does not flow through may be anything: a logarithm, a change.
+            make = wrong if at in held else doubt
+            yield make(f"structure.{name}", came, "0 mg or more", "correct the right-hand side")
 
 
 def _held(drug: DrugModel) -> list[int]:
