@@ -146,19 +146,20 @@ def _mass_is_not_made(drug: DrugModel) -> Iterable[Finding]:
 
 @check("outputs")
 def _levels_fit_the_doses(drug: DrugModel) -> Iterable[Finding]:
-    """The dose over the highest level is a volume that a body can have; otherwise a unit is off."""
+    """The amount in the body over the level is a volume that a body can have; otherwise a unit is off."""
     course = typical_course(drug)
+    risen_mg = np.diff(course.contents[:2][..., _held(drug)].sum(-1), axis=0)[0]
     for i, output in enumerate(drug.outputs):
         scale = per_mg_per_l(output.unit)
         if scale is None or not np.isfinite(course.outputs[:2, :, i]).all():
             continue
-        risen = (course.outputs[1, :, i] - course.outputs[0, :, i]) / scale
+        risen = np.diff(course.outputs[:2, :, i], axis=0)[0] / scale
         at = int(np.argmax(risen))
-        volume_l = course.given_mg[1, at] / risen[at] if risen[at] > 0 else 0.0
-        if volume_l and not _VOLUMES_L[0] <= volume_l <= _VOLUMES_L[1]:
+        volume_l = risen_mg[at] / risen[at] if risen[at] > 0 else 0.0
+        if volume_l > 0 and not _VOLUMES_L[0] <= volume_l <= _VOLUMES_L[1]:
             came = (
-                f"{output.name} reaches {risen[at] * scale:.3g} {output.unit} after {course.given_mg[1, at]:g} mg, "
-                f"which a volume of {volume_l:.3g} L would explain"
+                f"{output.name} is {risen[at] * scale:.3g} {output.unit} with {risen_mg[at]:.3g} mg in the body, which "
+                f"a volume of {volume_l:.3g} L would explain"
             )
             allowed = f"{_VOLUMES_L[0]:g} to {_VOLUMES_L[1]:,.0f} L"
             yield doubt(
