@@ -260,6 +260,28 @@ def test_declared_units_are_read(w, sbml):
     assert found.outputs[0].unit == "h"
 
 
+@pytest.mark.parametrize(
+    ("kind", "scale", "multiplier", "words"),
+    [
+        ("mole", -3, 1.0, "mmol"),
+        ("mole", 0, 1e-6, "umol"),
+        ("kilogram", -6, 1.0, "mg"),
+        ("gram", 0, 1e-3, "mg"),
+        ("gram", 0, 180.0, ""),
+        ("item", 0, 1.0, ""),
+    ],
+)
+def test_units_by_scale_or_multiplier(w, sbml, kind, scale, multiplier, words):
+    path = sbml(
+        model='id="own" substanceUnits="u"',
+        UnitDefinitions=unit("u", kind, scale=scale, multiplier=multiplier),
+        Parameters=w.parameter("p", 1.0, constant=False),
+        Rules=w.rule("rate", "p", "p"),
+    )
+
+    assert read(path).units.get("dose", "") == words
+
+
 def test_units_that_are_not_declared_are_asked_for(w, sbml):
     path = sbml(Parameters=w.parameter("p", 1.0, constant=False), Rules=w.rule("rate", "p", "-p"))
 
