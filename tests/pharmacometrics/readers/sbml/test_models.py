@@ -260,6 +260,25 @@ def test_declared_units_are_read(w, sbml):
     assert found.outputs[0].unit == "h"
 
 
+def test_outputs_are_what_changes_in_units_that_have_a_name(w, sbml):
+    """Of four rules: one of constants, one in a unit without a name, one of a state, one of the time."""
+    flow = '<unitDefinition id="flow"><listOfUnits><unit kind="litre" exponent="1" scale="0" multiplier="1"/>'
+    flow += '<unit kind="second" exponent="-1" scale="0" multiplier="1"/></listOfUnits></unitDefinition>'
+    rules = {"still": "2 * k", "flowing": "p * k", "effect": "p / 2", "clock": "time"}
+    units = {"flowing": 'units="flow" ', "clock": 'units="second" '}
+    path = sbml(
+        UnitDefinitions=flow,
+        Parameters=w.parameter("p", 1.0, constant=False)
+        + w.parameter("k", 3.0)
+        + "".join(w.parameter(name, None, constant=False, units=units.get(name, "")) for name in rules),
+        Rules=w.rule("rate", "p", "-k") + "".join(w.rule("assignment", name, rule) for name, rule in rules.items()),
+    )
+    found = read(path)
+
+    assert [(o.name, o.unit) for o in found.outputs] == [("p", ""), ("effect", ""), ("clock", "s")]
+    assert "no outputs, because of their units, are flowing (flow)" in found.remarks
+
+
 @pytest.mark.parametrize(
     ("kind", "scale", "multiplier", "words"),
     [
