@@ -87,6 +87,8 @@ def _name_and_title(drug: DrugModel) -> Iterable[Finding]:
 
 @check("citation")
 def _paper_is_cited(drug: DrugModel) -> Iterable[Finding]:
+    # Of a file that was read, where no number counts as verified: it may name no paper.
+    is_read = all(p.unverified for _, p in drug.numbers())
     for field, pattern, allowed in (
         ("citation", r"(?s).*\b(19|20)\d\d\b.*", "a reference with its year"),
         ("doi", r"10\.\d{4,}/\S+", "10.xxxx/..."),
@@ -97,7 +99,7 @@ def _paper_is_cited(drug: DrugModel) -> Iterable[Finding]:
         if re.fullmatch(pattern, text) and text.lower() not in OWN:
             continue
         needed = field in {"citation", "population"} and not text
-        make = wrong if needed or (text and text.lower() not in OWN) else doubt
+        make = wrong if needed or (text and text.lower() not in OWN and not is_read) else doubt
         yield make(field, repr(text) if text else "empty", allowed, "give it; 'own' where nothing is published")
     if not drug.limits_of_use:
         yield doubt(

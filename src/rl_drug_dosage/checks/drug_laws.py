@@ -37,6 +37,7 @@ _TOLERANCE = 2e-3
 """Tolerance relative to the largest value, for float32 and adaptive integration."""
 
 
+_MOST_NAMED = 5
 _VOLUMES_L = 0.02, 30_000.0
 """Volumes of distribution that a body can have, this project's own bounds: beyond them a unit is off by a thousand."""
 
@@ -87,13 +88,17 @@ def typical_course(drug: DrugModel, doses: int = _DOSES, points: int = 12) -> Ty
 @check("outputs")
 def _typical_patient_stays_finite(drug: DrugModel) -> Iterable[Finding]:
     got = typical_course(drug).outputs
+    broken = [i for i in range(len(drug.outputs)) if not np.isfinite(got[..., i]).all()]
+    if broken:
+        named = ", ".join(drug.outputs[i].name for i in broken[:_MOST_NAMED])
+        more = f" and {len(broken) - _MOST_NAMED} more" if len(broken) > _MOST_NAMED else ""
+        scales = [f"{scale:g}" for scale, values in zip(_SCALES, got, strict=True) if not np.isfinite(values).all()]
+        came = f"{named}{more}: not finite under {' and '.join(scales)} usual doses"
+        yield wrong(f"outputs[{broken[0]}]", came, "finite", "correct the model")
     for i, output in enumerate(drug.outputs):
         for scale, values in zip(_SCALES, got[..., i], strict=True):
-            where = f"under {scale:g} usual doses"
-            if not np.isfinite(values).all():
-                yield wrong(f"outputs[{i}]", f"{output.name} is not finite {where}", "finite", "correct the model")
-            elif values.min() < -1e-6 * max(1.0, values.max()):
-                came = f"{output.name} falls to {values.min():.3g} {output.unit} {where}"
+            if np.isfinite(values).all() and values.min() < -1e-6 * max(1.0, values.max()):
+                came = f"{output.name} falls to {values.min():.3g} {output.unit} under {scale:g} usual doses"
                 # A change from a baseline, or a logarithm, may be negative.
                 make = wrong if is_concentration(output) else doubt
                 yield make(f"outputs[{i}]", came, "0 or more", "correct the model")

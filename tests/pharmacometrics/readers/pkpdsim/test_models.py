@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from statement_values import computed
 
+from rl_drug_dosage.checks import check_drug
 from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
 from rl_drug_dosage.pharmacometrics.readers.json5_text import Node, parse
 from rl_drug_dosage.pharmacometrics.readers.pkpdsim import read
@@ -377,6 +378,13 @@ def test_a_contradicting_sd_is_warned_about(file_with):
 
     (remark,) = (r for r in found.remarks if "iiv" in r)
     assert remark.startswith("line 12: iiv of CL is 0.5, and omega_matrix has the variance 0.1")
+
+
+def test_a_file_without_a_reference_passes_its_check_with_a_warning(file_with):
+    report = check_drug(model_of(read(file_with()), "own"), level="declared")
+
+    assert report.ok, str(report)
+    assert any(f.field == "citation" and f.warning for f in report.findings)
 
 
 def test_a_template_without_its_initial_state_is_refused_until_it_has_one(written_text):
