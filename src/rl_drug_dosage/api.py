@@ -615,16 +615,14 @@ def own_model(
         name: small letters, digits and hyphens; before the first hyphen the drug's name.
         structure: ``"1cmt iv"`` to ``"3cmt oral"``; ``iv``, ``oral`` or both, and ``effect`` for an effect compartment.
         thetas: typical values as (number, unit) or (number, unit, source). ``cl``, ``v1``, ``q2``, ``v2``, ``q3``,
-            ``v3``, ``ka``, ``ke0``, ``f_depot``, ``lag_depot`` are the structure's and converted to L, h; others are
-            for ``parameters``, where a number alone has no unit.
+            ``v3``, ``ka``, ``ke0``, ``f_depot``, ``lag_depot`` are converted to L, h; others go to ``parameters``.
         omegas: between-subject variability of parameters, log-normal: a number alone is a variance, ``(30, "%")`` a
-            CV, ``(0.3, "sd")`` a standard deviation. A pair of names has their covariance, or ``(0.5, "corr")``.
+            CV, ``(0.3, "sd")`` a standard deviation; of a pair of names a covariance, or ``(0.5, "corr")``.
         error: residual error: ``additive`` in the unit of the concentration, ``proportional`` or ``lognormal`` as a
             fraction or ``(15, "%")``, each a standard deviation; both of the first two add as variances
             (``kind="combined1"``: as standard deviations). None: levels cannot be fitted.
-        covariates: (typical, low, high) or (typical, low, high, distribution) by a name that ends in the unit:
-            ``wt_kg``, ``crcl_ml_per_min``; without one for a factor of 0 and 1. Without a distribution all virtual
-            patients have the typical value.
+        covariates: (typical, low, high), and a distribution unless all virtual patients have the typical value, by a
+            name that ends in the unit: ``wt_kg``, ``crcl_ml_per_min``; without one for a factor of 0 and 1.
         parameters: (thetas, covariates) -> those parameters that differ from the thetas, in L and h; `jax.numpy`, and
             no ``if`` on values.
         concentration: unit of levels.
@@ -632,8 +630,8 @@ def own_model(
         doses_mg: amounts that may be chosen, ascending.
         intervals_h: dosing intervals that may be chosen, the usual one first.
         usual_dose_mg: the usual amount; None: the middle one.
-        targets: metric -> (low, high), None for an open edge: ``{"trough": (10, 15)}``.
-        source: of every number that has none of its own.
+        targets: ``{"trough": (10, 15)}``; None for an open edge.
+        source: of numbers that have none of their own.
 
     Raises:
         DrugModelError, CovariateError: parts that do not fit together, by name; a one-line message says why.

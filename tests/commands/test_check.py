@@ -1,6 +1,7 @@
 """``rl-drug-dosage check``: what is somebody's file, does it keep its contract, and how does it look."""
 
 import textwrap
+from pathlib import Path
 
 import matplotlib.image
 import pytest
@@ -50,7 +51,7 @@ def test_a_drug_of_ones_own_is_checked_and_drawn(check, file, tmp_path):
     assert result.exit_code == 0
     assert "drug gentamicin-mine (" in result.stdout
     assert "passed  mass balance holds" in result.stdout
-    assert "16 passed, 0 failed, 0 warnings, 0 not run" in result.stdout
+    assert "17 passed, 0 failed, 0 warnings, 0 not run" in result.stdout
     assert result.stdout.splitlines()[-1].endswith("check-gentamicin-mine.png")
     assert picture(tmp_path, "gentamicin-mine").std() > 0
 
@@ -67,6 +68,51 @@ def test_a_fault_is_said_with_its_field_and_ends_with_1(check, file, tmp_path):
     assert "dosing.usual_dose_mg: 181 mg is not on the grid; allowed: one of amounts_mg" in result.stdout
     assert "not run typical patient stays finite" in result.stdout
     assert not list((tmp_path / "new" / "out").iterdir())
+
+
+SIDECAR = """
+[units]
+time = "h"
+dose = "mg"
+concentration = "mg/L"
+[covariates.WT]
+unit = "kg"
+typical = 1.5
+low = 0.5
+high = 6.0
+[covariates.CR]
+unit = "mg/dL"
+typical = 0.6
+low = 0.3
+high = 2.0
+[covariates.PMA]
+unit = "week"
+typical = 34.0
+low = 24.0
+high = 50.0
+[covariates.CL_HEMO]
+unit = "L/h"
+typical = 0.0
+low = 0.0
+high = 1.0
+"""
+
+
+def test_a_model_that_was_read_from_a_file_is_checked_and_drawn(check, tmp_path):
+    """A newborn clears 0.1 L/h: the file's AUC compartment grows beyond the dose, and is no amount."""
+    name = "pk_vanco_dao"
+    model = Path(__file__).parents[1] / "reference" / "pkpdsim" / f"{name}.json5"
+    path = tmp_path / model.name
+    path.write_bytes(model.read_bytes())
+    path.with_suffix(".toml").write_text(SIDECAR)
+    result = check(path)
+
+    assert result.exit_code == 0, result.stdout
+    assert "passed  mass is not made" in result.stdout
+    assert "passed  levels fit the doses" in result.stdout
+    # One line for all fields of which the same is said.
+    assert "thetas.CL.unit, thetas.V.unit, thetas.ruv_prop.unit, thetas.ruv_add.unit: not stated" in result.stdout
+    assert picture(tmp_path, "pk-vanco-dao").std() > 0
 
 
 def test_a_scenario_is_checked_and_drawn(check, tmp_path):

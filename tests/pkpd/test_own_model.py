@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -208,3 +210,12 @@ def test_the_model_is_a_drug_model_like_any_other():
     drug = dataclasses.replace(small(), title="another")
 
     assert drug.typical() == {"cl": 4.5, "v1": 30.0}
+
+
+def test_the_example_of_the_docs_runs():
+    text = (Path(__file__).parents[2] / "docs" / "model-readers.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?own_model.*?)```", text, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, "docs/model-readers.md", "exec"), names)
+
+    rldd.check_drug(names["DRUG"], level="declared").raise_if_any()

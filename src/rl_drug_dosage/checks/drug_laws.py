@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from rl_drug_dosage.checks.report import Finding, check, wrong
+from rl_drug_dosage.checks.drug_flows import amounts_in, is_concentration, matrix_of
+from rl_drug_dosage.checks.report import Finding, check, doubt, wrong
 from rl_drug_dosage.pkpd import (
     Dose,
     DrugModel,
@@ -25,6 +26,7 @@ from rl_drug_dosage.pkpd import (
     outputs_of,
     solve,
 )
+from rl_drug_dosage.pkpd.units import per_mg_per_l
 
 __all__ = ["QUICK_LAWS", "THOROUGH_LAWS", "TypicalCourse", "typical_course"]
 
@@ -33,6 +35,11 @@ _SCALES = (0.0, 1.0, 2.0)
 """Multiples of the usual dose."""
 _TOLERANCE = 2e-3
 """Tolerance relative to the largest value, for float32 and adaptive integration."""
+
+
+_MOST_NAMED = 5
+_VOLUMES_L = 0.02, 30_000.0
+"""Volumes of distribution that a body can have, this project's own bounds: beyond them a unit is off by a thousand."""
 
 
 class TypicalCourse(NamedTuple):
@@ -81,31 +88,43 @@ def typical_course(drug: DrugModel, doses: int = _DOSES, points: int = 12) -> Ty
 @check("outputs")
 def _typical_patient_stays_finite(drug: DrugModel) -> Iterable[Finding]:
     got = typical_course(drug).outputs
+    broken = [i for i in range(len(drug.outputs)) if not np.isfinite(got[..., i]).all()]
+    if broken:
+        named = ", ".join(drug.outputs[i].name for i in broken[:_MOST_NAMED])
+        more = f" and {len(broken) - _MOST_NAMED} more" if len(broken) > _MOST_NAMED else ""
+        scales = [f"{scale:g}" for scale, values in zip(_SCALES, got, strict=True) if not np.isfinite(values).all()]
+        came = f"{named}{more}: not finite under {' and '.join(scales)} usual doses"
+        yield wrong(f"outputs[{broken[0]}]", came, "finite", "correct the model")
     for i, output in enumerate(drug.outputs):
         for scale, values in zip(_SCALES, got[..., i], strict=True):
-            where = f"under {scale:g} usual doses"
-            if not np.isfinite(values).all():
-                yield wrong(f"outputs[{i}]", f"{output.name} is not finite {where}", "finite", "correct the model")
-            elif values.min() < -1e-6 * max(1.0, values.max()):
-                came = f"{output.name} falls to {values.min():.3g} {output.unit} {where}"
-                yield wrong(f"outputs[{i}]", came, "0 or more", "correct the model")
+            if np.isfinite(values).all() and values.min() < -1e-6 * max(1.0, values.max()):
+                came = f"{output.name} falls to {values.min():.3g} {output.unit} under {scale:g} usual doses"
+                # A change from a baseline, or a logarithm, may be negative.
+                make = wrong if is_concentration(output) else doubt
+                yield make(f"outputs[{i}]", came, "0 or more", "correct the model")
     if np.isfinite(got).all() and not (got[1] > 0).any():
         yield wrong("outputs", "all 0 after three usual doses", "one above 0", "correct route or outputs")
 
 
 @check("structure")
 def _amounts_stay_positive(drug: DrugModel) -> Iterable[Finding]:
-    contents = typical_course(drug).contents[1:]
+    contents, held = typical_course(drug).contents[1:], _held(drug)
     for name in drug.structure.dosable:
-        values = contents[..., drug.structure.compartments.index(name)]
+        at = drug.structure.compartments.index(name)
+        values = contents[..., at]
         if values.min() < -1e-4 * max(np.abs(values).max(), 1e-9):
             came = f"the amount in {name!r} falls to {values.min():.3g} mg"
-            yield wrong(f"structure.{name}", came, "0 mg or more", "correct the right-hand side")
+            # What the drug does not flow through may be anything: a logarithm, a change.
+            make = wrong if at in held else doubt
+            yield make(f"structure.{name}", came, "0 mg or more", "correct the right-hand side")
 
 
 def _held(drug: DrugModel) -> list[int]:
-    """Compartments that contain an amount: the dosable ones without effect compartments, which have no mass."""
-    return [drug.structure.compartments.index(name) for name in drug.structure.dosable if not name.endswith("effect")]
+    """Compartments that contain an amount of the drug: no effect compartment, AUC, count of cells."""
+    course = typical_course(drug)
+    at = int(np.searchsorted(course.time_h, 0.5 * drug.dosing.tried[1]))
+    names = amounts_in(drug, course.parameters, course.contents[1, at], float(course.time_h[at]))
+    return [drug.structure.compartments.index(name) for name in names if not name.endswith("effect")]
 
 
 @check("structure")
@@ -128,6 +147,29 @@ def _mass_is_not_made(drug: DrugModel) -> Iterable[Finding]:
                 "the flow out of a compartment must equal the flow into the next",
             )
             return
+
+
+@check("outputs")
+def _levels_fit_the_doses(drug: DrugModel) -> Iterable[Finding]:
+    """The amount in the body over the level is a volume that a body can have; otherwise a unit is off."""
+    course = typical_course(drug)
+    risen_mg = np.diff(course.contents[:2][..., _held(drug)].sum(-1), axis=0)[0]
+    for i, output in enumerate(drug.outputs):
+        scale = per_mg_per_l(output.unit)
+        if scale is None or not np.isfinite(course.outputs[:2, :, i]).all():
+            continue
+        risen = np.diff(course.outputs[:2, :, i], axis=0)[0] / scale
+        at = int(np.argmax(risen))
+        volume_l = risen_mg[at] / risen[at] if risen[at] > 0 else 0.0
+        if volume_l > 0 and not _VOLUMES_L[0] <= volume_l <= _VOLUMES_L[1]:
+            came = (
+                f"{output.name} is {risen[at] * scale:.3g} {output.unit} with {risen_mg[at]:.3g} mg in the body, which "
+                f"a volume of {volume_l:.3g} L would explain"
+            )
+            allowed = f"{_VOLUMES_L[0]:g} to {_VOLUMES_L[1]:,.0f} L"
+            yield doubt(
+                f"outputs[{i}].unit", came, allowed, "look whether the units of doses and levels belong together"
+            )
 
 
 @check("structure")
@@ -175,26 +217,6 @@ def _doses_are_proportional(drug: DrugModel) -> Iterable[Finding]:
             )
 
 
-def _matrix(structure: Mammillary | LinearSystem, p: Values) -> Array:
-    """dx/dt = A x, written out: the reference for the closed form."""
-    if isinstance(structure, LinearSystem):
-        return jnp.asarray(structure.matrix(p), dtype=float)
-    at = {name: i for i, name in enumerate(structure.compartments)}
-    a = jnp.zeros((len(at), len(at)))
-    central = at["central"]
-    a = a.at[central, central].add(-p["cl"] / p["v1"])
-    for n in range(2, structure.peripherals + 2):
-        other = at[f"peripheral{n - 1}"]
-        out, back = p[f"q{n}"] / p["v1"], p[f"q{n}"] / p[f"v{n}"]
-        a = a.at[central, central].add(-out).at[other, central].add(out)
-        a = a.at[other, other].add(-back).at[central, other].add(back)
-    if structure.depot:
-        a = a.at[at["depot"], at["depot"]].add(-p["ka"]).at[central, at["depot"]].add(p["ka"])
-    if structure.effect:
-        a = a.at[at["effect"], central].add(p["ke0"] / p["v1"]).at[at["effect"], at["effect"]].add(-p["ke0"])
-    return a
-
-
 @check("structure")
 def _closed_form_and_ode_agree(drug: DrugModel) -> Iterable[Finding]:
     """One dose into each compartment: the closed form agrees with adaptive integration of the ODE."""
@@ -205,7 +227,7 @@ def _closed_form_and_ode_agree(drug: DrugModel) -> Iterable[Finding]:
     p = {name: jnp.asarray(v, dtype=float) for name, v in drug.typical().items()}
 
     def rhs(t: Array, x: Values, own: Values, pk: Values) -> dict[str, Array]:
-        slope = _matrix(structure, own) @ jnp.stack([x[name] for name in names])
+        slope = matrix_of(structure, own) @ jnp.stack([x[name] for name in names])
         return {name: slope[i] for i, name in enumerate(names)}
 
     ode = OdeSystem(states=names, rhs=rhs, required=structure.parameters, doses_into=structure.dosable)
@@ -233,6 +255,7 @@ QUICK_LAWS = (
     _typical_patient_stays_finite,
     _amounts_stay_positive,
     _mass_is_not_made,
+    _levels_fit_the_doses,
     _mass_balance_holds,
     _doses_are_proportional,
 )

@@ -26,6 +26,8 @@ __all__ = ["draw_course_of_policy", "draw_drug", "draw_scenario", "save"]
 _GREEN, _BLUE, _ORANGE, _DARK = "tab:green", "tab:blue", "tab:orange", "0.25"
 _AREAS = {"auc24": "AUC per 24 h", "auc_total": "AUC since the start"}
 _DOSES = 10
+_MOST_OUTPUTS = 12
+"""Panels of one figure: a mechanistic model has dozens of outputs."""
 
 
 def save(figure: Any, path: Path) -> None:
@@ -90,14 +92,17 @@ def draw_drug(drug: DrugModel) -> Any:
         f"{drug.name}: the typical patient, without random effects and residual error\n"
         f"{_DOSES} doses of {dose_mg:g} mg every {interval_h:.4g} h ({route.name})"
     )
-    figure, axes = _figure(title, len(drug.outputs) + len(areas))
-    for i, (output, ax) in enumerate(zip(drug.outputs, axes, strict=False)):
+    shown = drug.outputs[:_MOST_OUTPUTS]
+    if len(shown) < len(drug.outputs):
+        title += f"; the first {len(shown)} of {len(drug.outputs)} outputs"
+    figure, axes = _figure(title, len(shown) + len(areas))
+    for i, (output, ax) in enumerate(zip(shown, axes, strict=False)):
         ax.plot(course.time_h * scale, course.outputs[1, :, i], color=_BLUE, lw=1.4)
         ax.set_ylabel(f"{output.name}\n({_unit(output.unit)})")
         for target in drug.targets:
             if target.output == output.name and target.metric not in {*_AREAS, "time_above"}:
                 _window(ax, target.low, target.high, _words(target))
-    for target, ax in zip(areas, axes[len(drug.outputs) :], strict=True):
+    for target, ax in zip(areas, axes[len(shown) :], strict=True):
         output = drug.outputs[drug.output_index(target.output)]
         _draw_area(ax, course.time_h, course.area[1], interval_h, output, target, scale)
     _finish(axes)

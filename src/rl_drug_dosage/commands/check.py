@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ from rl_drug_dosage.errors import ConfigError, OutputError
 from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
-    from rl_drug_dosage.checks.report import Report
+    from rl_drug_dosage.checks.report import Finding, Report
     from rl_drug_dosage.registry import Found, Kind
 
 __all__ = ["command"]
@@ -185,14 +185,11 @@ def _show(report: "Report", where: str) -> None:
     say(f"{report.kind} {report.name} ({where})", bold=True)
     for passed in report.passed:
         typer.echo(f"  passed  {passed.check} ({passed.seconds:.1f} s)")
-    for name in dict.fromkeys(f.check for f in report.failures):
-        say(f"  FAILED  {name}", fg="red")
-        for finding in report.failures:
-            if finding.check == name:
-                say(f"          {finding}")
-    for finding in report.warnings:
-        say(f"  warning {finding.check}", fg="yellow")
-        say(f"          {finding}")
+    for word, colour, findings in (("FAILED ", "red", report.failures), ("warning", "yellow", report.warnings)):
+        for name in dict.fromkeys(f.check for f in findings):
+            say(f"  {word} {name}", fg=colour)
+            for line in _grouped([f for f in findings if f.check == name]):
+                say(f"          {line}")
     for name in report.skipped:
         typer.echo(f"  not run {name}")
     seconds = sum(p.seconds for p in report.passed)
@@ -200,3 +197,12 @@ def _show(report: "Report", where: str) -> None:
         f"{len(report.passed)} passed, {len({f.check for f in report.failures})} failed, "
         f"{len(report.warnings)} warnings, {len(report.skipped)} not run, {seconds:.1f} s"
     )
+
+
+def _grouped(findings: "Sequence[Finding]") -> Iterator[str]:
+    """What is the same for several fields is said once, behind the names of all of them."""
+    fields: dict[tuple[str, str, str], list[str]] = {}
+    for each in findings:
+        fields.setdefault((each.came, each.allowed, each.remedy), []).append(each.field)
+    for (came, allowed, remedy), names in fields.items():
+        yield f"{', '.join(names)}: {came}; allowed: {allowed}; {remedy}"

@@ -11,10 +11,15 @@ from typing import Any
 
 from rl_drug_dosage.pharmacometrics.readers.sbml_guard import guard
 from rl_drug_dosage.pharmacometrics.readers.sbml_model import written_model
+from rl_drug_dosage.pharmacometrics.readers.sbml_parts import flatten, guard_parts
 from rl_drug_dosage.pharmacometrics.readers.source_text import Place, read_text, refused
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError, WrittenModel
 
 __all__ = ["read"]
+
+_PACKAGES = ("comp", "distrib", "l3v2extendedmath")
+"""Packages that may be required: models in models, uncertainties, and further functions. What a formula reads of a
+distribution is refused where it stands."""
 
 
 def read(path: Path) -> WrittenModel:
@@ -35,9 +40,10 @@ def read(path: Path) -> WrittenModel:
     for plugin in range(document.getNumPlugins()):
         package = document.getPlugin(plugin).getPackageName()
         # In Level 2, layouts are annotations that are called required.
-        if document.getLevel() >= 3 and package != "l3v2extendedmath" and document.getPkgRequired(package):
+        if document.getLevel() >= 3 and package not in _PACKAGES and document.getPkgRequired(package):
             came = f"package {package!r}, which changes what the model means"
-            raise refused(str(path), Place(1, 1), came, "SBML without required packages", "flatten the model")
+            raise refused(str(path), Place(1, 1), came, f"SBML with {', '.join(_PACKAGES)}", "leave it out")
+    guard_parts(str(path), document)
     if document.getModel() is None:
         raise refused(str(path), Place(1, 1), "SBML without a model", "a model", "add it")
     for category in (
@@ -49,6 +55,7 @@ def read(path: Path) -> WrittenModel:
         document.setConsistencyChecks(category, False)
     document.checkConsistency()
     _refuse_errors(str(path), document, libsbml)
+    flatten(str(path), document, libsbml)
     return written_model(str(path), path.stem, document.getModel(), libsbml)
 
 

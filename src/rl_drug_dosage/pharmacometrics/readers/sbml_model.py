@@ -33,6 +33,8 @@ def written_model(path: str, stem: str, model: Any, libsbml: Any) -> WrittenMode
 class _Statements:
     def __init__(self, declared: Symbols) -> None:
         self.declared, self.starts = declared, Starts(declared)
+        self.unnamed: dict[str, str] = {}
+        """Parameters that are no outputs because their unit has no short name -> the unit's id."""
 
     def written(self, stem: str) -> WrittenModel:
         statements = self.statements()
@@ -154,18 +156,29 @@ class _Statements:
         return frozenset(read)
 
     def outputs(self) -> Iterator[WrittenOutput]:
-        """Species that change, and parameters that a rule gives."""
-        words = self.units()
+        """Species that change, and parameters that a rule gives and that change, where their unit has a name here."""
+        words, moving = self.units(), self.moving()
         for name, symbol in self.declared.by_name.items():
-            if symbol.role == "constant" or symbol.what.startswith(("compartment", "stoichiometry")):
+            if name not in moving or symbol.what.startswith(("compartment", "stoichiometry")):
                 continue
             unit = ""
             if symbol.volume:
                 unit = words.get("dose" if symbol.read_as_amount else "concentration", "")
-            elif symbol.what.startswith("parameter"):
-                unit = unit_words(self.declared.model, symbol.element.getUnits())
-            expr = self.running(Name(name))
-            yield WrittenOutput(name, expr, symbol.line, unit=unit)
+            elif symbol.what.startswith("parameter") and (declared := symbol.element.getUnits()):
+                unit = unit_words(self.declared.model, declared)
+                if not unit:
+                    self.unnamed[name] = declared
+                    continue
+            yield WrittenOutput(name, self.running(Name(name)), symbol.line, unit=unit)
+
+    def moving(self) -> frozenset[str]:
+        """What changes with time: states, and what rules make of them."""
+        found = {name for name, symbol in self.declared.by_name.items() if symbol.role == "state"} | {"t"}
+        running = {name: self.running(expr) for name, (expr, _) in self.declared.rules.items()}
+        for name in self.sorted_rules(running):
+            if names_in(running[name]) & found:
+                found.add(name)
+        return frozenset(found)
 
     def units(self) -> dict[str, str]:
         """What the file declares itself; the defaults of the specification are no declaration."""
@@ -183,4 +196,7 @@ class _Statements:
     def remarks(self) -> Iterator[str]:
         if count := self.declared.model.getNumConstraints():
             yield f"{count} constraints of the file are not checked"
+        if self.unnamed:
+            named = ", ".join(f"{name} ({unit})" for name, unit in list(self.unnamed.items())[:20])
+            yield f"no outputs, because of their units, are {named}"
         yield "no random effects and no residual error: typical courses only"

@@ -1,5 +1,6 @@
 """Units that an SBML file declares, in this package's words."""
 
+import math
 from typing import Any
 
 __all__ = ["unit_words"]
@@ -14,19 +15,23 @@ def unit_words(model: Any, unit: str) -> str:
     definition = model.getUnitDefinition(unit)
     if definition is None:
         return {"second": "s", "kilogram": "kg"}.get(unit, _BASES.get(unit, ""))
-    if definition.getNumUnits() != 1:
+    if definition.getNumUnits() != 1 or definition.getUnit(0).getExponentAsDouble() != 1.0:
         return ""
     part = definition.getUnit(0)
-    if part.getExponentAsDouble() != 1.0:
-        return ""
-    base, scale, factor = _kind(part), part.getScale(), part.getMultiplier()
+    base, size = _kind(part), part.getMultiplier() * 10.0 ** part.getScale()
     if base == "second":
-        return _SECONDS.get(round(factor * 10.0**scale, 9), "")
-    if base == "kilogram":
-        base, scale = "gram", scale + 3
-    if base not in _BASES or factor != 1.0:
+        return _SECONDS.get(round(size, 9), "")
+    return _prefixed("gram", size * 1e3) if base == "kilogram" else _prefixed(base, size)
+
+
+def _prefixed(base: str, size: float) -> str:
+    """``"mg"`` for a thousandth of a gram; empty where there is no prefix for the size."""
+    power = round(math.log10(size)) if size > 0 else 0
+    if base not in _BASES or power not in _PREFIXES or not math.isclose(size, 10.0**power, rel_tol=1e-9):
         return ""
-    return "1" if base == "dimensionless" else f"{_PREFIXES[scale]}{_BASES[base]}" if scale in _PREFIXES else ""
+    if base == "dimensionless":
+        return "1" if power == 0 else ""
+    return f"{_PREFIXES[power]}{_BASES[base]}"
 
 
 def _kind(unit: Any) -> str:

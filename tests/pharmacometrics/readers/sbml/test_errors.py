@@ -1,5 +1,6 @@
 """Files that are no SBML, or more than is read: one named error, at once; nothing is expanded or fetched."""
 
+import os
 import time
 from pathlib import Path
 
@@ -101,14 +102,48 @@ def test_a_model_in_which_nothing_changes_is_refused(w, sbml):
     assert "nothing that changes by a rate" in refusal(sbml(Parameters=w.parameter("p", 1.0)))
 
 
-def test_a_required_package_is_refused(tmp_path, w):
-    path = tmp_path / "own.xml"
+def packaged(path, package, body, definitions=""):
     path.write_text(
-        f'<sbml xmlns="{CORE}/core" level="3" version="1" xmlns:comp="{CORE}/comp/version1" comp:required="true">'
-        '<model id="m"/></sbml>'
+        f'<sbml xmlns="{CORE}/core" level="3" version="1" xmlns:{package}="{CORE}/{package}/version1" '
+        f'{package}:required="true"><model id="m">{body}</model>{definitions}</sbml>'
     )
+    return path
 
-    assert "package 'comp', which changes what the model means" in refusal(path)
+
+def test_a_required_package_is_refused(tmp_path, w):
+    path = packaged(tmp_path / "own.xml", "multi", "")
+
+    assert "package 'multi', which changes what the model means" in refusal(path)
+
+
+def test_no_other_file_is_opened_for_a_model(tmp_path, w):
+    """A part that the file says is elsewhere is refused before anything looks there."""
+    # Whoever opened this would wait for ever.
+    os.mkfifo(tmp_path / "other.xml")
+    external = (
+        '<comp:listOfExternalModelDefinitions><comp:externalModelDefinition comp:id="e" comp:source="other.xml"/>'
+    )
+    definitions = f"{external}</comp:listOfExternalModelDefinitions>"
+    body = '<comp:listOfSubmodels><comp:submodel comp:id="s" comp:modelRef="e"/></comp:listOfSubmodels>'
+
+    assert "a part in another file, 'other.xml'" in refusal(packaged(tmp_path / "own.xml", "comp", body, definitions))
+
+
+def test_models_that_double_each_other_are_not_put_together(tmp_path, w):
+    """Thirty models, each twice the one before."""
+
+    def two(name):
+        parts = "".join(f'<comp:submodel comp:id="s{i}" comp:modelRef="{name}"/>' for i in range(2))
+        return f"<comp:listOfSubmodels>{parts}</comp:listOfSubmodels>"
+
+    definitions = '<comp:modelDefinition id="m0"/>' + "".join(
+        f'<comp:modelDefinition id="m{i}">{two(f"m{i - 1}")}</comp:modelDefinition>' for i in range(1, 30)
+    )
+    definitions = f"<comp:listOfModelDefinitions>{definitions}</comp:listOfModelDefinitions>"
+
+    assert "more than 200 models in each other" in refusal(
+        packaged(tmp_path / "own.xml", "comp", two("m29"), definitions)
+    )
 
 
 def test_functions_that_double_each_other_are_not_written_out(w, changing):

@@ -224,6 +224,24 @@ def test_level_1_formulas(tmp_path, w):
     assert found["s", "derivative"] == pytest.approx(-2.0 * math.log(3.0) * 9.0)
 
 
+def test_a_model_of_models_is_one_model(tmp_path, w):
+    """Two of one part: what is called p there is a__p and b__p here."""
+    core = "http://www.sbml.org/sbml/level3/version1"
+    part = w.parameter("p", 1.0, constant=False)
+    rule = w.rule("rate", "p", "-2 * p")
+    path = tmp_path / "own.xml"
+    path.write_text(
+        f'<sbml xmlns="{core}/core" level="3" version="1" xmlns:comp="{core}/comp/version1" comp:required="true">'
+        '<model id="m"><comp:listOfSubmodels><comp:submodel comp:id="a" comp:modelRef="one"/>'
+        '<comp:submodel comp:id="b" comp:modelRef="one"/></comp:listOfSubmodels></model><comp:listOfModelDefinitions>'
+        f'<comp:modelDefinition id="one"><listOfParameters>{part}</listOfParameters><listOfRules>{rule}</listOfRules>'
+        "</comp:modelDefinition></comp:listOfModelDefinitions></sbml>"
+    )
+
+    assert read(path).compartments == ("a__p", "b__p")
+    assert values(path, a__p=3.0)["a__p", "derivative"] == -6.0
+
+
 def unit(name: str, kind: str, *, scale: int = 0, multiplier: float = 1.0) -> str:
     part = f'<unit kind="{kind}" exponent="1" scale="{scale}" multiplier="{multiplier}"/>'
     return f'<unitDefinition id="{name}"><listOfUnits>{part}</listOfUnits></unitDefinition>'
@@ -240,6 +258,47 @@ def test_declared_units_are_read(w, sbml):
 
     assert dict(found.units) == {"time": "h", "dose": "nmol", "concentration": "nmol/L"}
     assert found.outputs[0].unit == "h"
+
+
+def test_outputs_are_what_changes_in_units_that_have_a_name(w, sbml):
+    """Of four rules: one of constants, one in a unit without a name, one of a state, one of the time."""
+    flow = '<unitDefinition id="flow"><listOfUnits><unit kind="litre" exponent="1" scale="0" multiplier="1"/>'
+    flow += '<unit kind="second" exponent="-1" scale="0" multiplier="1"/></listOfUnits></unitDefinition>'
+    rules = {"still": "2 * k", "flowing": "p * k", "effect": "p / 2", "clock": "time"}
+    units = {"flowing": 'units="flow" ', "clock": 'units="second" '}
+    path = sbml(
+        UnitDefinitions=flow,
+        Parameters=w.parameter("p", 1.0, constant=False)
+        + w.parameter("k", 3.0)
+        + "".join(w.parameter(name, None, constant=False, units=units.get(name, "")) for name in rules),
+        Rules=w.rule("rate", "p", "-k") + "".join(w.rule("assignment", name, rule) for name, rule in rules.items()),
+    )
+    found = read(path)
+
+    assert [(o.name, o.unit) for o in found.outputs] == [("p", ""), ("effect", ""), ("clock", "s")]
+    assert "no outputs, because of their units, are flowing (flow)" in found.remarks
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "multiplier", "words"),
+    [
+        ("mole", -3, 1.0, "mmol"),
+        ("mole", 0, 1e-6, "umol"),
+        ("kilogram", -6, 1.0, "mg"),
+        ("gram", 0, 1e-3, "mg"),
+        ("gram", 0, 180.0, ""),
+        ("item", 0, 1.0, ""),
+    ],
+)
+def test_units_by_scale_or_multiplier(w, sbml, kind, scale, multiplier, words):
+    path = sbml(
+        model='id="own" substanceUnits="u"',
+        UnitDefinitions=unit("u", kind, scale=scale, multiplier=multiplier),
+        Parameters=w.parameter("p", 1.0, constant=False),
+        Rules=w.rule("rate", "p", "p"),
+    )
+
+    assert read(path).units.get("dose", "") == words
 
 
 def test_units_that_are_not_declared_are_asked_for(w, sbml):
