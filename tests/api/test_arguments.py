@@ -126,7 +126,7 @@ def test_the_save_of_every_result_is_checked():
     import rl_drug_dosage.training.run_result  # noqa: F401 - defines a result
 
     kinds = [kind for kind in Result.__subclasses__() if kind.__module__.startswith("rl_drug_dosage.")]
-    assert len(kinds) == 6
+    assert len(kinds) == 7
     assert all(hasattr(kind.save, "__wrapped__") for kind in kinds)
 
 
