@@ -22,6 +22,7 @@ LEVELS = (
     "a,0,1500,1.5,12,3,.,.,82,70\na,11.5,.,.,.,.,14.2,.,82,70\na,14,.,.,.,.,31,.,82,70\n"
     "b,0,1000,1,12,2,.,.,60,110\nb,10,.,.,.,.,2,1,60,110\nb,26,.,.,.,.,21,.,60,110\n"
 )
+NO_LEVEL, NO_DOSE = "c,0,1000,1,.,.,.,.,60,110\n", "d,5,.,.,.,.,9,.,60,110\n"
 QUIET = {"progress": False}
 
 
@@ -44,7 +45,7 @@ def in_micrograms(model):
 def result(tmp_path_factory):
     """Two models of which one is written in two units, so that the true weights are known to be in a ratio."""
     folder = tmp_path_factory.mktemp("across")
-    (folder / "v.csv").write_text(LEVELS)
+    (folder / "v.csv").write_text(LEVELS + NO_LEVEL + NO_DOSE)
     models = [BUELGA, in_micrograms(load_drug(BUELGA)), THOMSON]
     return rldd.estimate(models, folder / "v.csv", weight={THOMSON: 2.0}, output_dir=folder / "out", **QUIET)
 
@@ -58,7 +59,7 @@ def test_one_model_in_two_units_has_one_evidence_and_one_forecast(result):
     found = result.compared
     np.testing.assert_allclose(found.laplace[:, 1], found.laplace[:, 0], atol=1e-6)
     np.testing.assert_allclose(found.weight[:, 1], found.weight[:, 0], rtol=1e-6)
-    means = np.array([row.summary.mean for row in result.quantities]).reshape(2, 3, 4)
+    means = np.array([row.summary.mean for row in result.quantities]).reshape(3, 3, 4)
     np.testing.assert_allclose(means[:, :, 1], means[:, :, 0], rtol=0.1)
     assert {row.unit for row in result.quantities} == {"mg h/L", "mg/L"}
     assert any("levels are read in mg/L" in note and "converted to ug/L" in note for note in result.notes)
@@ -66,22 +67,25 @@ def test_one_model_in_two_units_has_one_evidence_and_one_forecast(result):
 
 
 def test_weights_are_prior_times_evidence(result):
+    """Without a level in use they are the prior ones."""
     odds = np.exp(result.compared.laplace[:, 2] - result.compared.laplace[:, 0]) * 2.0
     np.testing.assert_allclose(result.compared.weight[:, 2] / result.compared.weight[:, 0], odds, rtol=1e-6)
     np.testing.assert_allclose(result.compared.weight.sum(axis=1), 1.0)
     assert 0.1 < odds.min() < odds.max() < 10.0
+    assert abs(odds[0] - 2.0) > 0.1
+    np.testing.assert_allclose(result.compared.weight[2:], [[0.25, 0.25, 0.5]] * 2, rtol=1e-6)
 
 
 def test_the_average_is_the_mixture_of_the_models(result):
     """Means by the law of total expectation, for levels and exposure; its interval lies within the models' span."""
-    for rows, of in ((result.forecasts, 4), (result.quantities, 6)):
+    for rows, of in ((result.forecasts, 5), (result.quantities, 9)):
         assert len(rows) == of * 4
         for i in range(0, len(rows), 4):
             *each, average = rows[i : i + 4]
             assert average.model == "average"
             assert average.summary.mean == pytest.approx(sum(r.weight * r.summary.mean for r in each), rel=1e-9)
-            assert min(r.summary.low for r in each) <= average.summary.low < average.summary.mean
-            assert average.summary.mean < average.summary.high <= max(r.summary.high for r in each)
+            assert min(r.summary.low for r in each) <= average.summary.low <= average.summary.mean
+            assert average.summary.mean <= average.summary.high <= max(r.summary.high for r in each)
 
 
 def test_exposure_is_that_of_dose_search(result):
@@ -108,7 +112,7 @@ def test_files_hold_what_the_result_holds(result):
     assert float(rows[2]["PRIOR_WEIGHT"]) == 0.5
     assert float(rows[0]["WEIGHT"]) == pytest.approx(result.compared.weight[0, 0], rel=1e-5)
     assert [r["MODEL"] for r in rows_of(folder / "quantities.csv")[:4]][-1] == "average"
-    assert len(rows_of(folder / "forecasts.csv")) == 16
+    assert len(rows_of(folder / "forecasts.csv")) == 20
 
 
 def test_with_one_drug_nothing_else_is_written(run):
