@@ -11,9 +11,10 @@ import pytest
 
 import rl_drug_dosage as rldd
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.pharmacometrics.estimation_posterior import Drawn, doubts
 from rl_drug_dosage.pharmacometrics.forecast import mixture, window_of
 from rl_drug_dosage.pkpd import Dose, Target, make_regimen
-from rl_drug_dosage.pkpd.bayes import PatientData, exposure
+from rl_drug_dosage.pkpd.bayes import PatientData, Posterior, exposure
 from rl_drug_dosage.registry import load_drug
 
 BUELGA, THOMSON = "vancomycin-buelga2005", "vancomycin-thomson2009"
@@ -199,6 +200,18 @@ def test_models_of_different_quantities_are_refused_by_name(tmp_path):
         rldd.estimate([BUELGA, 3], tmp_path / "v.csv", **QUIET)
     with pytest.raises(UnknownNameError, match="vancomycin-buelga2006"):
         rldd.estimate([BUELGA, "vancomycin-buelga2006"], tmp_path / "v.csv", **QUIET)
+
+
+def test_draws_that_cannot_be_relied_on_are_doubted():
+    """Few effective draws, chains that do not agree (also where R-hat is not a number), transitions that diverged."""
+    zeros = np.zeros((4, 1))
+    few, many = (Posterior(zeros, zeros, np.float64(size)) for size in (12.0, 800.0))
+    assert doubts(Drawn(many, unmoved=np.float64(3.0))) == []
+    assert "12 effective draws" in doubts(Drawn(few, unmoved=np.float64(3.0)))[0]
+    assert doubts(Drawn(many, rhat=np.float64(1.01), divergent=np.int32(0))) == []
+    for rhat in (1.2, np.nan):
+        assert "do not agree" in doubts(Drawn(many, rhat=np.float64(rhat), divergent=np.int32(0)))[0]
+    assert "3 transitions" in doubts(Drawn(many, rhat=np.float64(1.0), divergent=np.int32(3)))[0]
 
 
 def test_a_mixture_by_hand():
