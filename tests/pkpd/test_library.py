@@ -152,7 +152,7 @@ def test_level_by_level_is_all_at_once(x64, drug, regimen):
 
 
 def test_patients_of_a_batch_learn_level_by_level_with_moves(drug, regimen):
-    """A vmap over patients, in single precision: at least the bound stays effective after each level; the end is exact."""
+    """A vmap in single precision: at least the bound stays effective after each level, and the end is exact."""
     values = jnp.array([[18.0, 12.0, 30.0, 20.0], [30.0, 5.0, 33.0, 6.0]])
     blank = levels_of(drug, (18.0, 12.0, 30.0, 20.0))
 

@@ -75,8 +75,7 @@ class _Rows:
 
 def _times(window: Float[np.ndarray, "2"], drawn_h: Float[np.ndarray, "level"]) -> Float[np.ndarray, "time"]:
     """From the first event to the end of the last interval, or the last level."""
-    start, end = min(0.0, *drawn_h, window[0]), max(window[1], *drawn_h)
-    return np.linspace(start, end, _POINTS)
+    return np.linspace(min([0.0, window[0], *drawn_h]), max([window[1], *drawn_h]), _POINTS)
 
 
 def _levels(

@@ -125,10 +125,12 @@ def save_courses(
             _panel(axes, times[i], courses[i, :, :, output], patient, output)
             given = np.asarray(regimens.given[i]) & (regimens.cycle[i] == 0) & (regimens.time_h[i] <= times[i, -1])
             given &= regimens.amount_mg[i] > 0
-            axes.plot(
-                regimens.time_h[i][given], np.zeros(given.sum()), "|", color="tab:orange", ms=9, label="dose",
-                transform=axes.get_xaxis_transform(), clip_on=False,
-            )  # fmt: skip
+            # An unclipped line without points would count as one at the origin, far outside the panel.
+            if given.any():
+                axes.plot(
+                    regimens.time_h[i][given], np.zeros(given.sum()), "|", color="tab:orange", ms=9, label="dose",
+                    transform=axes.get_xaxis_transform(), clip_on=False,
+                )  # fmt: skip
         for axes in panels.flat[len(shown) :]:
             axes.set_axis_off()
         for axes in panels.flat[max(len(shown) - columns, 0) : len(shown)]:

@@ -5,6 +5,7 @@ and a dense mass matrix over growing windows, as Stan does. The rank-normalised 
 sample size of Vehtari 2021 tell whether the chains agree and how many independent draws they are worth.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -82,18 +83,7 @@ def nuts_posterior(
     blackjax = require_blackjax()
     occasions = occasions if model.occasion_etas else 0
     factor = jnp.asarray(prior_factor(model, occasions), dtype=float)
-    half_objective, curvature = make_objective(model, regimen, covariates, levels, occasions)
-
-    # The gradient by forward mode, for which every structure is made; reverse mode does not pass its loops.
-    @jax.custom_vjp
-    def log_density(x: Array) -> Array:
-        return -half_objective(factor @ x)
-
-    def forward(x: Array) -> tuple[Array, Array]:
-        at = curvature(factor @ x)
-        return -at.value, -(at.gradient @ factor)
-
-    log_density.defvjp(forward, lambda slope, up: (slope * up,))
+    log_density = _log_density(model, regimen, covariates, levels, occasions)
 
     def chain(key: PRNGKeyArray) -> tuple[Array, Array]:
         for_start, for_warm_up, for_draws = jax.random.split(key, 3)
@@ -117,3 +107,25 @@ def nuts_posterior(
     rhat, effective = blackjax.diagnostics.rhat(x), blackjax.diagnostics.ess_bulk(x)
     eta, kappa = split_latent(model, x.reshape(-1, x.shape[-1]) @ factor.T, occasions)
     return Posterior(eta, kappa, jnp.min(effective)), Chains(jnp.max(rhat), jnp.sum(divergent, dtype=jnp.int32))
+
+
+def _log_density(
+    model: DrugModel, regimen: Regimen, covariates: Covariates, levels: Levels, occasions: int
+) -> Callable[[Float[Array, "z"]], Float[Array, ""]]:
+    """Logarithm of the posterior density up to a constant, as a function of the random effects in units of the prior.
+
+    Its gradient is taken in forward mode, for which every structure is made; reverse mode does not pass their loops.
+    """
+    factor = jnp.asarray(prior_factor(model, occasions), dtype=float)
+    half_objective, curvature = make_objective(model, regimen, covariates, levels, occasions)
+
+    @jax.custom_vjp
+    def log_density(x: Array) -> Array:
+        return -half_objective(factor @ x)
+
+    def forward(x: Array) -> tuple[Array, Array]:
+        at = curvature(factor @ x)
+        return -at.value, -(at.gradient @ factor)
+
+    log_density.defvjp(forward, lambda slope, up: (slope * up,))
+    return log_density
