@@ -7,7 +7,6 @@ from rl_drug_dosage.pkpd.bayes.aims import Aim
 from rl_drug_dosage.pkpd.bayes.dose import DoseFound, RegimenChoice, attains, choose_regimen, exposure, reach, with_dose
 from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate, map_estimates
 from rl_drug_dosage.pkpd.bayes.objective import Curvature, make_objective, prior_covariance, split_latent
-from rl_drug_dosage.pkpd.bayes.occasions import next_occasion, with_next_kappa
 from rl_drug_dosage.pkpd.bayes.patients import Fitted, PatientData, fit_patients
 from rl_drug_dosage.pkpd.bayes.posterior import (
     Posterior,
@@ -19,7 +18,6 @@ from rl_drug_dosage.pkpd.bayes.posterior import (
 from rl_drug_dosage.pkpd.bayes.prior import flattened
 from rl_drug_dosage.pkpd.bayes.regimens import Candidate, Draws, Search, Way, prepare_search
 from rl_drug_dosage.pkpd.bayes.starts import StartLevel, start_from_levels
-from rl_drug_dosage.pkpd.bayes.times import falls_below_h, last_crossing_h
 
 __all__ = [
     "Aim",
@@ -38,17 +36,14 @@ __all__ = [
     "attains",
     "choose_regimen",
     "exposure",
-    "falls_below_h",
     "fit_patients",
     "flattened",
     "importance_posterior",
     "laplace_covariance",
     "laplace_posterior",
-    "last_crossing_h",
     "make_objective",
     "map_estimate",
     "map_estimates",
-    "next_occasion",
     "point_posterior",
     "prepare_search",
     "prior_covariance",
@@ -56,5 +51,4 @@ __all__ = [
     "split_latent",
     "start_from_levels",
     "with_dose",
-    "with_next_kappa",
 ]
