@@ -30,6 +30,8 @@ __all__ = ["Candidate", "Draws", "Search", "Way", "prepare_search"]
 _DAY_H = 24.0
 _HALVINGS = 40
 """Of the range of amounts, to find a dose: to 1e-12 of it."""
+_HALVINGS_H = 28
+"""Of the range of intervals, to find one: to 4e-9 of it."""
 _BATCH = 64
 """Draws whose courses are computed together."""
 
@@ -126,6 +128,34 @@ class Search:
         value, share, lowest = (jnp.asarray(v, dtype=float) for v in (limit, percentile, range_mg[0]))
         laid = self.laid[patient]
         return np.array(_attaining(self.model, self.doses, target, laid, draws, value, share, lowest, highest))
+
+    def attaining_h(
+        self,
+        patient: int,
+        draws: Draws,
+        target: Target,
+        limit: float,
+        percentile: float,
+        amounts_mg: Sequence[float],
+        range_h: tuple[float, float],
+    ) -> Float[np.ndarray, "way amount"]:
+        """The interval of each route and amount at which a percentile of the metric attains a limit at steady state.
+
+        Args:
+            patient: which.
+            draws: over which the percentile is taken; one for the point estimate.
+            target: gives the metric, which must fall with the interval, or rise with it.
+            limit: to attain.
+            percentile: from 0 to 100.
+            amounts_mg: of each dose.
+            range_h: where to look; it begins where an infusion fills its interval.
+
+        Returns:
+            Intervals in h, the same for all ways of a route; not a number where none within the range attains it.
+        """
+        assert self.doses is None
+        numbers = [jnp.asarray(v, dtype=float) for v in (limit, percentile, amounts_mg, range_h)]
+        return np.array(_attaining_h(self.model, target, self.laid[patient], draws, numbers))
 
     def by_interval(
         self, patient: int, draws: Draws, target: Target, amount_mg: float
@@ -266,6 +296,31 @@ def _attaining(  # noqa: PLR0913, PLR0917
         return jnp.where(found.reached, found.dose_mg, jnp.nan)
 
     return jax.lax.map(search, jnp.arange(laid.interval_h.shape[0]))
+
+
+@eqx.filter_jit
+def _attaining_h(
+    model: DrugModel, target: Target, laid: _Laid, draws: Draws, numbers: list[Array]
+) -> Float[Array, "way amount"]:
+    limit, percentile, amounts, (shortest, longest) = numbers
+
+    def search(way: Array, amount: Array) -> Array:
+        length = infusion_h(amount, laid.least_h[way], laid.highest_mg_per_h[way])
+        low = jnp.maximum(shortest, length)
+
+        def metric(interval: Array) -> Array:
+            later = (jnp.asarray(laid.regimens.time_h) >= laid.start_h) & jnp.asarray(laid.regimens.given)
+            rows = jnp.where(later, interval, jnp.asarray(laid.regimens.interval_h))
+            ways = jnp.full_like(laid.interval_h, interval)
+            other = eqx.tree_at(lambda own: (own.regimens.interval_h, own.interval_h), laid, (rows, ways))
+            return jnp.percentile(_one(model, None, target, other, draws, way, amount), percentile)
+
+        side = jnp.where(metric(longest) >= metric(low), 1.0, -1.0)
+        found = reach(lambda interval: side * metric(interval), side * limit, low, longest, steps=_HALVINGS_H)
+        return jnp.where(found.reached & (low < longest), found.dose_mg, jnp.nan)
+
+    ways = jnp.arange(laid.interval_h.shape[0])
+    return jax.lax.map(lambda way: jax.lax.map(lambda amount: search(way, amount), amounts), ways)
 
 
 @eqx.filter_jit
