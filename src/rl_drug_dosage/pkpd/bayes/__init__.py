@@ -3,7 +3,6 @@
 `objective` states what is maximised, `map` how, `posterior` gives draws, `dose` searches, `patients` fits data.
 """
 
-from rl_drug_dosage.pkpd.bayes.aims import Aim
 from rl_drug_dosage.pkpd.bayes.dose import DoseFound, RegimenChoice, attains, choose_regimen, exposure, reach, with_dose
 from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate, map_estimates
 from rl_drug_dosage.pkpd.bayes.objective import Curvature, make_objective, prior_covariance, split_latent
@@ -20,7 +19,6 @@ from rl_drug_dosage.pkpd.bayes.regimens import Candidate, Draws, Search, Way, pr
 from rl_drug_dosage.pkpd.bayes.starts import StartLevel, start_from_levels
 
 __all__ = [
-    "Aim",
     "Candidate",
     "Curvature",
     "DoseFound",
