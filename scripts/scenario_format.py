@@ -61,7 +61,11 @@ OTHERWISE: Mapping[type, Mapping[str, tuple[str, str, str]]] = {
         "duration_h": ("number", "of the route", "of the infusion; 0 for a bolus or an oral dose"),
         "source": ("text", "the drug's", "where the grid comes from"),
         "usual": ("number", "the drug's", "the dose that the label gives a typical patient, in `unit`"),
-        "route": ("text", "the drug's first", "a route of the drug, or a part of its name: compartment and duration"),
+        "route": (
+            "text",
+            "the drug's first",
+            "a route of the drug, or a part of its name: compartment, duration, highest rate",
+        ),
     },
     Monitoring: {"output": ("text", "the drug's first", "the measured output; every model of the scenario has it")},
     Target: {"output": ("text", "the measured one", "of which output")},

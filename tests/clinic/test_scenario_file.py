@@ -191,6 +191,19 @@ def test_a_drug_may_lie_beside_it(write, tmp_path):
     assert "mine.py" in {f.name for f in found.source.files}
 
 
+def test_a_highest_rate_comes_with_the_route(write, tmp_path):
+    """Unless the file gives its own."""
+    drug = "from rl_drug_dosage.drugs.vancomycin_goti2018 import DRUG as _D\nimport dataclasses\n"
+    drug += "_R = dataclasses.replace(_D.dosing.routes[0], max_rate_mg_per_h=600.0)\n"
+    drug += 'DRUG = dataclasses.replace(_D, name="mine", dosing=dataclasses.replace(_D.dosing, routes=(_R,)))\n'
+    (tmp_path / "mine.py").write_text(drug)
+    text = re.sub(r"\[dosage\].*?(?=\[mon)", "", re.sub("drugs = .*", 'drugs = ["mine.py"]', PLAIN), flags=re.DOTALL)
+    assert load_scenario(write(text)).dosage.highest_rate_per_h == 600.0
+    own = load_scenario(write(text + "\n[dosage]\nhighest_rate_per_h = 300\n"))
+    assert own.dosage.highest_rate_per_h == 300.0
+    assert own.dosage.longest_h == 10.0
+
+
 def test_what_is_left_out_comes_from_the_drug(write):
     """Covariates, route, grid, usual dose; the label is the usual dose and the reward the goal."""
     text = re.sub(r"\[cohort.*?(?=\[schedule)", "", PLAIN, flags=re.DOTALL)

@@ -5,12 +5,13 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rl_drug_dosage as rldd
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pharmacometrics.dose_target import aim_of, label_of
-from rl_drug_dosage.pkpd import occasion_omega
+from rl_drug_dosage.pkpd import occasion_omega, omega
 from rl_drug_dosage.registry import load_drug
 
 DRUG = "vancomycin-buelga2005"
@@ -271,3 +272,30 @@ def test_a_non_linear_model_needs_a_number_of_doses(run):
     done = run("dose", "--drug", "paclitaxel-friberg2002", "--data", "d.csv")
     assert done.code == 2
     assert "is not linear: say after how many doses the target counts, --doses 5" in done.err
+
+
+@pytest.mark.slow
+def test_probabilities_come_true_as_often_as_they_say(tmp_path):
+    """Simulated patients of the model: of those told p, a fraction p is inside; in the lower and the upper half too."""
+    model, rng, count = load_drug(DRUG), np.random.default_rng(5), 300
+    etas = rng.normal(size=(count, 2)) @ np.linalg.cholesky(omega(model)).T
+    typical = model.typical(crcl_ml_per_min=80.0, wt_kg=70.0)
+    cl, v = (typical[name] * np.exp(etas[:, i]) for i, name in enumerate(e.parameter for e in model.etas))
+    k = cl / v
+    peak = 1000.0 / cl * (1 - np.exp(-k))
+    level = np.maximum(peak * np.exp(-10.0 * k) + model.outputs[0].residual.a * rng.normal(size=count), 0.0)
+    lines = ["ID,TIME,AMT,DUR,DV,CRCL,WT"]
+    for i in range(count):
+        lines += [f"{i},0,1000,1,.,80,70", f"{i},11,.,.,{level[i]:.5f},80,70"]
+    (tmp_path / "d.csv").write_text("\n".join(lines))
+    found = rldd.dose(
+        model, tmp_path / "d.csv", target="auc24 400-600", amounts_mg=[1000.0], intervals_h=[12.0], draws=400,
+        progress=False,
+    )  # fmt: skip
+    told = np.array([patient.best.inside for patient in found.patients])
+    true = (2000.0 / cl >= 400.0) & (2000.0 / cl <= 600.0)
+    middle = np.median(told)
+    for part in (told >= 0, told < middle, told >= middle):
+        expected, spread = told[part].sum(), np.sqrt((told[part] * (1 - told[part])).sum())
+        assert abs(true[part].sum() - expected) < 3 * spread
+    assert told.max() - told.min() > 0.3

@@ -108,7 +108,7 @@ def test_of_a_few_patients_the_number_is_called_uncertain_and_of_one_it_is_none(
     few = tmp_path / "few.csv"
     few.write_text("ID,TIME,AMT,DV\n1,0,1,.\n1,1,.,22\n2,0,1,.\n2,1,.,19\n3,0,1,.\n3,1,.,21\n")
     eta, epsilon = estimate(EstimationOptions(baseline, few)).shrinkage
-    assert eta.note.startswith("3 only: standard error about")
+    assert eta.note == "3 only: SD is uncertain by about 50 %"
     assert epsilon.count == 3
 
     few.write_text("ID,TIME,AMT,DV\n1,0,1,.\n1,1,.,22\n")

@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl_drug_dosage.pharmacometrics.dose_aims import Aim
+from rl_drug_dosage.pharmacometrics.dose_occasions import next_occasion, with_next_kappa
+from rl_drug_dosage.pharmacometrics.dose_times import falls_below_h, last_crossing_h
 from rl_drug_dosage.pkpd import (
     Dose,
     Mammillary,
@@ -20,15 +23,10 @@ from rl_drug_dosage.pkpd import (
     predict,
 )
 from rl_drug_dosage.pkpd.bayes import (
-    Aim,
     Candidate,
     Draws,
     Way,
-    falls_below_h,
-    last_crossing_h,
-    next_occasion,
     prepare_search,
-    with_next_kappa,
 )
 from rl_drug_dosage.registry import load_drug
 

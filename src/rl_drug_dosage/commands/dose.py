@@ -155,14 +155,14 @@ def _show(result: "DoseSearch") -> None:
         for row in patient.rows[:_SHOWN]:
             numbers = (f"{row.map:.4g}", f"{row.percentiles[0]:.4g} to {row.percentiles[4]:.4g}")
             shares = tuple(f"{100 * share:.0f}" for share in (row.below, row.inside, row.above))
-            exact = "-" if row.exact_mg is None else f"{row.exact_mg:.4g}"
+            exact = tuple("-" if n is None else f"{n:.4g}" for n in (row.exact_mg, row.exact_interval_h))
             how = f"{row.amount_mg:g} mg every {row.interval_h:g} h"
             over = f"{row.duration_h:.3g}" if row.duration_h else "-"
-            rows.append((patient.name, how, over, *numbers, *shares, "yes" if row.meets else "no", exact))
+            rows.append((patient.name, how, over, *numbers, *shares, "yes" if row.meets else "no", *exact))
     aim = result.question.aim
     unit = "" if aim.target.unit == "1" else f" ({aim.target.unit})"
     keys = [Column("patient", "name", key=True), Column("regimen", "name", key=True)]
-    titles = ("over h", f"MAP{unit}", "90 % interval", "% below", "% inside", "% above", "meets", "exact mg")
+    titles = ("over h", f"MAP{unit}", "90 % interval", "% below", "% inside", "% above", "meets", "exact mg", "exact h")
     show_table(
         [*keys, *map(Column, titles)],
         rows,

@@ -88,12 +88,13 @@ def command(  # noqa: PLR0917 - the options of a command line
 def _shrunk(result: "Estimation") -> list[str]:
     """A line for the effects between subjects, one for those between occasions, one for the residual errors."""
     found: dict[str, list[str]] = {}
+    few: dict[str, str] = {}
     for row in result.shrinkage:
         shown = f"{row.from_variances_pct:.0f} % (from variances)" if row.count < 2 else f"{row.pct:.0f} %"
         if "nan" not in shown:
             found.setdefault(row.kind, []).append(f"{row.name} {shown}")
-    few = next((f" ({row.note})" for row in result.shrinkage if row.note and row.count > 1), "")
-    return [f"{kind}-shrinkage: {', '.join(shown)}{few}" for kind, shown in found.items()]
+            few[row.kind] = f" ({row.note})" if row.note and row.count > 1 else ""
+    return [f"{kind}-shrinkage: {', '.join(shown)}{few[kind]}" for kind, shown in found.items()]
 
 
 def _show(result: "Estimation") -> None:

@@ -65,6 +65,11 @@ def paired(first: DrugModel, own: NonmemData, other: DrugModel, its: NonmemData)
     for one, another in pairs.items():
         factor[one], told = _factor(first, first.outputs[one], other, other.outputs[another])
         notes += told
+    if any(start is not None for start in its.starts) and any(size != 1.0 for size in factor.values()):
+        raise ConfigError(
+            f"a start from a level before the first dose is not converted from the units of {first.name} to those of "
+            f"{other.name}: leave one of the models out, or use --pre-dose-level ignore"
+        )
     patients, changes = [], []
     for mine, theirs in zip(own.patients, its.patients, strict=True):
         factors = np.asarray([factor[int(of)] for of in mine.levels.output], dtype=float)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from rl_drug_dosage.pharmacometrics.dose_occasions import next_occasion, with_next_kappa
 from rl_drug_dosage.pharmacometrics.dose_options import DoseOptions
 from rl_drug_dosage.pkpd import Covariates, DrugModel, make_regimen, stack_covariates, stack_levels, stack_regimens
 from rl_drug_dosage.pkpd.bayes import (
@@ -16,8 +17,6 @@ from rl_drug_dosage.pkpd.bayes import (
     PatientData,
     importance_posterior,
     laplace_posterior,
-    next_occasion,
-    with_next_kappa,
 )
 
 __all__ = ["draw_patients", "in_next_occasion"]

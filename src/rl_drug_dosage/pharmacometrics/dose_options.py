@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pharmacometrics.dose_aims import Aim
 from rl_drug_dosage.pharmacometrics.dose_target import aim_of
 from rl_drug_dosage.pharmacometrics.simulation_plan import find_route
 from rl_drug_dosage.pkpd import DrugModel, Route
-from rl_drug_dosage.pkpd.bayes import Aim, Way
+from rl_drug_dosage.pkpd.bayes import Way
 from rl_drug_dosage.pkpd.nonmem_data import Interpolation, PreDoseLevel
 from rl_drug_dosage.utils.seeding import check_seed
 

@@ -46,6 +46,8 @@ class RegimenRow:
     """By ``map``: the point estimate is inside. By ``percentile``: the limit is kept. Else: inside is more likely."""
     exact_mg: float | None
     """The dose of this route and interval that attains aim or limit exactly; None where none in the range does."""
+    exact_interval_h: float | None
+    """The interval of this route and amount that attains aim or limit exactly at steady state; None as above."""
     way: int
     """Index of route and interval."""
 
@@ -69,7 +71,10 @@ def limit_of(question: Question) -> tuple[float, float] | None:
 
 
 def ranked(
-    question: Question, values: Float[np.ndarray, "way amount draw"], exact_mg: Float[np.ndarray, "way"] | None
+    question: Question,
+    values: Float[np.ndarray, "way amount draw"],
+    exact_mg: Float[np.ndarray, "way"] | None,
+    exact_h: Float[np.ndarray, "way amount"] | None = None,
 ) -> tuple[RegimenRow, ...]:
     """The possible regimens, best first.
 
@@ -78,19 +83,24 @@ def ranked(
         values: metric of every regimen, the point estimate first and then draws; a regimen with a value that is not a
             number is impossible.
         exact_mg: see `RegimenRow.exact_mg`.
+        exact_h: see `RegimenRow.exact_interval_h`.
     """
     rows = []
-    for w, way in enumerate(question.ways):
-        exact = None if exact_mg is None or not np.isfinite(exact_mg[w]) else float(exact_mg[w])
+    for w in range(len(question.ways)):
         for a, amount in enumerate(question.amounts_mg):
             own = values[w, a]
             if np.all(np.isfinite(own)):
-                rows.append(_row(question, w, amount, own, exact, way.route.duration_of(amount)))
+                exact = [_known(each) for each in (exact_mg, None if exact_h is None else exact_h[:, a])]
+                rows.append(_row(question, w, amount, own, [e[w] if e else None for e in exact]))
     return tuple(sorted(rows, key=lambda row: (*_key(question, row), row.daily_mg, -row.interval_h, row.way)))
 
 
+def _known(numbers: Float[np.ndarray, "way"] | None) -> list[float | None]:
+    return [] if numbers is None else [float(n) if np.isfinite(n) else None for n in numbers]
+
+
 def _row(
-    question: Question, way: int, amount: float, values: Float[np.ndarray, "draw"], exact: float | None, length_h: float
+    question: Question, way: int, amount: float, values: Float[np.ndarray, "draw"], exact: list[float | None]
 ) -> RegimenRow:
     aim, own = question.aim, values[1:]
     low, quarter, median, three, high = (float(v) for v in np.percentile(own, [5, 25, 50, 75, 95]))
@@ -104,7 +114,7 @@ def _row(
         route=question.ways[way].route.name,
         amount_mg=amount,
         interval_h=question.ways[way].interval_h,
-        duration_h=length_h,
+        duration_h=question.ways[way].route.duration_of(amount),
         map=float(values[0]),
         mean=float(np.mean(own)),
         percentiles=(low, quarter, median, three, high),
@@ -114,7 +124,8 @@ def _row(
         distance=float(np.mean(aim.distance(own))),
         at_percentile=reached,
         meets=meets,
-        exact_mg=exact,
+        exact_mg=exact[0],
+        exact_interval_h=exact[1],
         way=way,
     )
 

@@ -179,7 +179,7 @@ def _ranked(search: Search, question: Question, patient: int, draws: Draws, name
         ConfigError: none is possible.
     """
     values = search.metrics(patient, draws, question.aim.target, question.amounts_mg)
-    rows = ranked(question, values, _exact(search, question, patient, draws))
+    rows = ranked(question, values, *_exact(search, question, patient, draws))
     if not rows:
         raise ConfigError(
             f"patient {name}: no regimen has a finite {question.aim.target.metric}; check amounts, intervals and the "
@@ -199,15 +199,25 @@ def _ahead(
     return Onset.of(question.aim.inside(values), best.interval_h), Course.of(times_h, course)
 
 
-def _exact(search: Search, question: Question, patient: int, draws: Draws) -> Float[np.ndarray, "way"] | None:
-    """The doses that attain aim or limit exactly, where the criterion has one."""
-    target, span = question.aim.target, (question.amounts_mg[0], question.amounts_mg[-1])
-    if target.metric == "time_above" or span[0] == span[1]:
-        return None
-    if question.criterion == "map":
-        point = Draws(draws.eta[:1], draws.kappa[:1])
-        return np.asarray(search.attaining_mg(patient, point, target, question.aim.point, 50.0, span))
+type _Exact = tuple[Float[np.ndarray, "way"] | None, Float[np.ndarray, "way amount"] | None]
+
+
+def _exact(search: Search, question: Question, patient: int, draws: Draws) -> _Exact:
+    """The doses, and the intervals, that attain aim or limit exactly, where the criterion has one."""
+    target, amounts = question.aim.target, question.amounts_mg
     limit = limit_of(question)
-    if question.criterion != "percentile" or limit is None or not search.model.structure.linear:
-        return None
-    return np.asarray(search.attaining_mg(patient, Draws(draws.eta[1:], draws.kappa[1:]), target, *limit, span))
+    if question.criterion == "map":
+        draws, limit = Draws(draws.eta[:1], draws.kappa[:1]), (question.aim.point, 50.0)
+    elif question.criterion == "percentile" and search.model.structure.linear:
+        draws = Draws(draws.eta[1:], draws.kappa[1:])
+    else:
+        return None, None
+    if target.metric == "time_above" or limit is None:
+        return None, None
+    doses = intervals = None
+    if amounts[0] < amounts[-1]:
+        doses = search.attaining_mg(patient, draws, target, *limit, (amounts[0], amounts[-1]))
+    hours = [way.interval_h for way in question.ways]
+    if question.doses is None and min(hours) < max(hours):
+        intervals = search.attaining_h(patient, draws, target, *limit, amounts, (min(hours), max(hours)))
+    return doses, intervals

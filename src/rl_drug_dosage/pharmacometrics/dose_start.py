@@ -9,9 +9,10 @@ from jaxtyping import Float
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pharmacometrics.dose_options import Question
 from rl_drug_dosage.pharmacometrics.dose_ranking import RegimenRow
+from rl_drug_dosage.pharmacometrics.dose_times import falls_below_h
 from rl_drug_dosage.pharmacometrics.dose_types import Wait
 from rl_drug_dosage.pkpd import DrugModel, make_regimen
-from rl_drug_dosage.pkpd.bayes import Candidate, Draws, PatientData, falls_below_h
+from rl_drug_dosage.pkpd.bayes import Candidate, Draws, PatientData
 from rl_drug_dosage.pkpd.nonmem_data import NonmemData
 
 __all__ = ["course_times_h", "offset_h", "start_of", "wait_of"]

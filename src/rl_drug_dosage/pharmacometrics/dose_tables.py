@@ -23,6 +23,7 @@ TABLES = ("doses.csv", "doses.json")
 _HEADER = (
     "ID", "RANK", "ROUTE", "DOSE_MG", "INTERVAL_H", "DURATION_H", "DAILY_MG", "START", "MAP", "MEAN", "P5", "P25",
     "MEDIAN", "P75", "P95", "BELOW", "INSIDE", "ABOVE", "DISTANCE", "AT_PERCENTILE", "MEETS", "EXACT_MG",
+    "EXACT_INTERVAL_H",
 )  # fmt: skip
 
 
@@ -30,7 +31,7 @@ def _cells(patient: PatientDoses, rank: int, row: RegimenRow) -> list[Any]:
     return [
         patient.name, rank, row.route, row.amount_mg, row.interval_h, row.duration_h, row.daily_mg,
         patient.start_h - patient.offset_h, row.map, row.mean, *row.percentiles, row.below, row.inside, row.above,
-        row.distance, row.at_percentile, int(row.meets), row.exact_mg,
+        row.distance, row.at_percentile, int(row.meets), row.exact_mg, row.exact_interval_h,
     ]  # fmt: skip
 
 

@@ -4,8 +4,8 @@ import re
 from typing import NoReturn, get_args
 
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pharmacometrics.dose_aims import Aim
 from rl_drug_dosage.pkpd import DrugModel, Target
-from rl_drug_dosage.pkpd.bayes import Aim
 from rl_drug_dosage.pkpd.description import Metric
 from rl_drug_dosage.pkpd.units import metric_unit, same_unit
 

@@ -59,8 +59,8 @@ class ShrinkageRow:
         """What speaks against the number; empty where nothing does."""
         if self.count < 2:
             return f"{self.count} of two that a standard deviation needs"
-        error = 100.0 * (1.0 - self.pct / 100.0) / math.sqrt(2.0 * (self.count - 1))
-        return f"{self.count} only: standard error about {error:.0f} %" if self.count < _FEW else ""
+        error = 100.0 / math.sqrt(2.0 * (self.count - 1))
+        return f"{self.count} only: SD is uncertain by about {error:.0f} %" if self.count < _FEW else ""
 
 
 def shrinkage(model: DrugModel, patients: Sequence[PatientResult]) -> tuple[ShrinkageRow, ...]:

@@ -4,14 +4,12 @@
 models, `dose` searches, `patients` fits data.
 """
 
-from rl_drug_dosage.pkpd.bayes.aims import Aim
 from rl_drug_dosage.pkpd.bayes.dose import DoseFound, RegimenChoice, attains, choose_regimen, exposure, reach, with_dose
 from rl_drug_dosage.pkpd.bayes.evidence import laplace_log_evidence, model_weights
 from rl_drug_dosage.pkpd.bayes.library import Library, draw_library, learn, resampled, weighed
 from rl_drug_dosage.pkpd.bayes.library_patient import library_posterior, make_log_likelihoods, prior_factor
 from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate, map_estimates
 from rl_drug_dosage.pkpd.bayes.objective import Curvature, make_objective, prior_covariance, split_latent
-from rl_drug_dosage.pkpd.bayes.occasions import next_occasion, with_next_kappa
 from rl_drug_dosage.pkpd.bayes.patients import Fitted, PatientData, fit_patients
 from rl_drug_dosage.pkpd.bayes.posterior import (
     Posterior,
@@ -23,10 +21,8 @@ from rl_drug_dosage.pkpd.bayes.posterior import (
 from rl_drug_dosage.pkpd.bayes.prior import flattened
 from rl_drug_dosage.pkpd.bayes.regimens import Candidate, Draws, Search, Way, prepare_search
 from rl_drug_dosage.pkpd.bayes.starts import StartLevel, start_from_levels
-from rl_drug_dosage.pkpd.bayes.times import falls_below_h, last_crossing_h
 
 __all__ = [
-    "Aim",
     "Candidate",
     "Curvature",
     "DoseFound",
@@ -44,14 +40,12 @@ __all__ = [
     "choose_regimen",
     "draw_library",
     "exposure",
-    "falls_below_h",
     "fit_patients",
     "flattened",
     "importance_posterior",
     "laplace_covariance",
     "laplace_log_evidence",
     "laplace_posterior",
-    "last_crossing_h",
     "learn",
     "library_posterior",
     "make_log_likelihoods",
@@ -59,7 +53,6 @@ __all__ = [
     "map_estimate",
     "map_estimates",
     "model_weights",
-    "next_occasion",
     "point_posterior",
     "prepare_search",
     "prior_covariance",
@@ -70,5 +63,4 @@ __all__ = [
     "start_from_levels",
     "weighed",
     "with_dose",
-    "with_next_kappa",
 ]

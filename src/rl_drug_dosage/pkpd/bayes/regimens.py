@@ -10,28 +10,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from rl_drug_dosage.pkpd._errors import RegimenError
-from rl_drug_dosage.pkpd.bayes.dose import exposure, reach
+from rl_drug_dosage.pkpd.bayes import _regimen_programs as programs
+from rl_drug_dosage.pkpd.bayes._regimen_programs import Draws, Laid
 from rl_drug_dosage.pkpd.covariates import Covariates, stack_covariates
 from rl_drug_dosage.pkpd.description import Route, Target
-from rl_drug_dosage.pkpd.infusion import infusion_h
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Dose, Regimen, every, make_regimen, stack_regimens
-from rl_drug_dosage.pkpd.simulate import predict
 
 __all__ = ["Candidate", "Draws", "Search", "Way", "prepare_search"]
-
-_DAY_H = 24.0
-_HALVINGS = 40
-"""Of the range of amounts, to find a dose: to 1e-12 of it."""
-_BATCH = 64
-"""Draws whose courses are computed together."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +57,6 @@ class Candidate:
     ways: tuple[Way, ...]
 
 
-class Draws(eqx.Module):
-    """Random effects: the point estimate first, then draws from the posterior."""
-
-    eta: Float[Array, "draw eta"]
-    kappa: Float[Array, "draw occasion kappa"]
-
-
-class _Laid(eqx.Module):
-    """One patient's regimens, with one mg a dose, and what says how they are looked at."""
-
-    regimens: Regimen
-    covariates: Covariates
-    start_h: Float[Array, ""]
-    least_h: Float[Array, "way"]
-    highest_mg_per_h: Float[Array, "way"]
-    interval_h: Float[Array, "way"]
-
-
 @dataclass(frozen=True)
 class Search:
     """Regimens of all patients, laid out in the same shapes so that each program compiles once.
@@ -96,7 +70,7 @@ class Search:
 
     model: DrugModel
     doses: int | None
-    laid: tuple[_Laid, ...]
+    laid: tuple[Laid, ...]
     most_mg: tuple[tuple[float, ...], ...]
 
     def metrics(
@@ -104,7 +78,7 @@ class Search:
     ) -> Float[np.ndarray, "way amount draw"]:
         """The target's metric of every regimen for every draw; not a number where a regimen is impossible."""
         grid = jnp.asarray(amounts_mg, dtype=float)
-        return np.array(_metrics(self.model, self.doses, target, self.laid[patient], draws, grid))
+        return np.array(programs.metrics(self.model, self.doses, target, self.laid[patient], draws, grid))
 
     def attaining_mg(
         self, patient: int, draws: Draws, target: Target, limit: float, percentile: float, range_mg: tuple[float, float]
@@ -125,21 +99,53 @@ class Search:
         highest = jnp.asarray([min(range_mg[1], most) for most in self.most_mg[patient]])
         value, share, lowest = (jnp.asarray(v, dtype=float) for v in (limit, percentile, range_mg[0]))
         laid = self.laid[patient]
-        return np.array(_attaining(self.model, self.doses, target, laid, draws, value, share, lowest, highest))
+        return np.array(
+            programs.attaining_mg(self.model, self.doses, target, laid, draws, value, share, lowest, highest)
+        )
+
+    def attaining_h(
+        self,
+        patient: int,
+        draws: Draws,
+        target: Target,
+        limit: float,
+        percentile: float,
+        amounts_mg: Sequence[float],
+        range_h: tuple[float, float],
+    ) -> Float[np.ndarray, "way amount"]:
+        """The interval of each route and amount at which a percentile of the metric attains a limit at steady state.
+
+        Args:
+            patient: which.
+            draws: over which the percentile is taken; one for the point estimate.
+            target: gives the metric, which must fall with the interval, or rise with it.
+            limit: to attain.
+            percentile: from 0 to 100.
+            amounts_mg: of each dose.
+            range_h: where to look; it begins where an infusion fills its interval.
+
+        Returns:
+            Intervals in h, the same for all ways of a route; not a number where none within the range attains it.
+        """
+        assert self.doses is None
+        numbers = [jnp.asarray(v, dtype=float) for v in (limit, percentile, amounts_mg, range_h)]
+        return np.array(programs.attaining_h(self.model, target, self.laid[patient], draws, numbers))
 
     def by_interval(
         self, patient: int, draws: Draws, target: Target, amount_mg: float
     ) -> Float[np.ndarray, "interval draw"]:
         """The metric in the first, second, ... interval of the first way, with this amount; not at steady state."""
         assert self.doses is not None
-        return np.array(_by_interval(self.model, self.doses, target, self.laid[patient], draws, jnp.asarray(amount_mg)))
+        return np.array(
+            programs.by_interval(self.model, self.doses, target, self.laid[patient], draws, jnp.asarray(amount_mg))
+        )
 
     def course(
         self, patient: int, draws: Draws, amount_mg: float, time_h: Float[np.ndarray, "time"]
     ) -> Float[np.ndarray, "draw time output"]:
         """Predictions under the doses so far and those of the first way, with this amount; not at steady state."""
         times = jnp.asarray(time_h, dtype=float)
-        return np.array(_course(self.model, self.laid[patient], draws, jnp.asarray(amount_mg), times))
+        return np.array(programs.course(self.model, self.laid[patient], draws, jnp.asarray(amount_mg), times))
 
 
 def prepare_search(model: DrugModel, patients: Sequence[Candidate], *, doses: int | None) -> Search:
@@ -159,7 +165,7 @@ def prepare_search(model: DrugModel, patients: Sequence[Candidate], *, doses: in
     for i, one in enumerate(patients):
         routes = [way.route for way in one.ways]
         laid.append(
-            _Laid(
+            Laid(
                 regimens=jax.tree.map(lambda leaf, i=i: leaf[i * count : (i + 1) * count], stacked),
                 covariates=jax.tree.map(lambda leaf, i=i: leaf[i], tables),
                 start_h=jnp.asarray(one.start_h, dtype=float),
@@ -192,102 +198,3 @@ def _after(model: DrugModel, patient: Candidate, way: Way, doses: int | None) ->
     longest = route.duration_h if route.max_rate_mg_per_h is None else way.interval_h
     steady = Dose(start, 1.0, route.compartment, duration_h=longest, interval_h=way.interval_h, steady_state=1)
     return make_regimen([*patient.doses, steady], model.structure)
-
-
-def _dosed(laid: _Laid, way: Array | int, amount: Array) -> Regimen:
-    """The regimen with an amount, and the durations that it needs."""
-    regimen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[way], laid.regimens)
-    later = (regimen.time_h >= laid.start_h) & regimen.given
-    length = infusion_h(amount, laid.least_h[way], laid.highest_mg_per_h[way])
-    amounts = jnp.where(later, amount, regimen.amount_mg)
-    durations = jnp.where(later, length, regimen.duration_h)
-    return eqx.tree_at(lambda r: (r.amount_mg, r.duration_h), regimen, (amounts, durations))
-
-
-def _last_h(target: Target, interval_h: Array, count: Array | int) -> Array:
-    """How much of ``count`` intervals the metric is taken over: the last one, or of an area over 24 h the last day."""
-    return jnp.minimum(jnp.maximum(_DAY_H, interval_h), count * interval_h) if target.metric == "auc24" else interval_h
-
-
-def _over_draws(
-    model: DrugModel, target: Target, laid: _Laid, given: Regimen, window: tuple[Array, Array], draws: Draws
-) -> Float[Array, "draw"]:
-    def one(eta: Array, kappa: Array) -> Array:
-        return exposure(model, given, laid.covariates, eta, kappa, target, *window)
-
-    return jax.vmap(one)(draws.eta, draws.kappa)
-
-
-def _one(
-    model: DrugModel, doses: int | None, target: Target, laid: _Laid, draws: Draws, way: Array, amount: Array
-) -> Float[Array, "draw"]:
-    """The metric of one regimen for every draw."""
-    interval, start = laid.interval_h[way], laid.start_h
-    if doses is None:
-        window = (start, start + interval)
-    else:
-        end = start + doses * interval
-        window = (end - _last_h(target, interval, doses), end)
-    values = _over_draws(model, target, laid, _dosed(laid, way, amount), window, draws)
-    length = infusion_h(amount, laid.least_h[way], laid.highest_mg_per_h[way])
-    return jnp.where(length <= interval * (1 + 1e-9), values, jnp.nan)
-
-
-@eqx.filter_jit
-def _metrics(
-    model: DrugModel, doses: int | None, target: Target, laid: _Laid, draws: Draws, amounts: Float[Array, "amount"]
-) -> Float[Array, "way amount draw"]:
-    # One regimen after the other: the draws are the batch.
-    return jax.lax.map(
-        lambda way: jax.lax.map(lambda amount: _one(model, doses, target, laid, draws, way, amount), amounts),
-        jnp.arange(laid.interval_h.shape[0]),
-    )
-
-
-@eqx.filter_jit
-def _attaining(  # noqa: PLR0913, PLR0917
-    model: DrugModel,
-    doses: int | None,
-    target: Target,
-    laid: _Laid,
-    draws: Draws,
-    limit: Array,
-    percentile: Array,
-    low_mg: Array,
-    high_mg: Float[Array, "way"],
-) -> Float[Array, "way"]:
-    def search(way: Array) -> Array:
-        def metric(dose: Array) -> Array:
-            return jnp.percentile(_one(model, doses, target, laid, draws, way, dose), percentile)
-
-        # A nadir falls with the dose: its mirror image rises.
-        side = jnp.where(metric(high_mg[way]) >= metric(low_mg), 1.0, -1.0)
-        found = reach(lambda dose: side * metric(dose), side * limit, low_mg, high_mg[way], steps=_HALVINGS)
-        return jnp.where(found.reached, found.dose_mg, jnp.nan)
-
-    return jax.lax.map(search, jnp.arange(laid.interval_h.shape[0]))
-
-
-@eqx.filter_jit
-def _by_interval(
-    model: DrugModel, count: int, target: Target, laid: _Laid, draws: Draws, amount: Array
-) -> Float[Array, "interval draw"]:
-    given, interval = _dosed(laid, 0, amount), laid.interval_h[0]
-
-    def at(k: Array) -> Array:
-        end = laid.start_h + k * interval
-        return _over_draws(model, target, laid, given, (end - _last_h(target, interval, k), end), draws)
-
-    return jax.lax.map(at, 1.0 + jnp.arange(count))
-
-
-@eqx.filter_jit
-def _course(
-    model: DrugModel, laid: _Laid, draws: Draws, amount: Array, time_h: Float[Array, "time"]
-) -> Float[Array, "draw time output"]:
-    given = _dosed(laid, 0, amount)
-
-    def one(own: tuple[Array, Array]) -> Array:
-        return predict(model, given, laid.covariates, time_h, *own)
-
-    return jax.lax.map(one, (draws.eta, draws.kappa), batch_size=_BATCH)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rl_drug_dosage.pkpd.description import Target
+from rl_drug_dosage.pkpd import Target
 
 __all__ = ["Aim"]
 

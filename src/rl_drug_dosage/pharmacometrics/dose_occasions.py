@@ -7,9 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rl_drug_dosage.pkpd.covariates import Covariates
-from rl_drug_dosage.pkpd.model import DrugModel
-from rl_drug_dosage.pkpd.population import occasion_omega
+from rl_drug_dosage.pkpd import Covariates, DrugModel, occasion_omega
 
 __all__ = ["next_occasion", "with_next_kappa"]
 

@@ -5,10 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.pkpd.covariates import Covariates
-from rl_drug_dosage.pkpd.model import DrugModel
-from rl_drug_dosage.pkpd.regimen import Regimen
-from rl_drug_dosage.pkpd.simulate import predict
+from rl_drug_dosage.pkpd import Covariates, DrugModel, Regimen, predict
 
 __all__ = ["falls_below_h", "last_crossing_h"]
 
