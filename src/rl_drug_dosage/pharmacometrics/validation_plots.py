@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,13 +10,12 @@ from rl_drug_dosage.pharmacometrics.validation_average import EQUAL
 from rl_drug_dosage.pharmacometrics.validation_data import Clinic
 from rl_drug_dosage.pharmacometrics.validation_errors import ErrorRow
 from rl_drug_dosage.pharmacometrics.validation_vpc import PERCENTILES, Vpc
-from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.result import figure_of_size
 
 if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.validation import ModelValidation
 
-__all__ = ["draw_check", "draw_errors", "draw_forecasts", "plot_names", "save_plots"]
+__all__ = ["draw_check", "draw_errors", "draw_forecasts", "plot_files", "plot_names"]
 
 ERRORS_PLOT, FORECASTS_PLOT, VPC_PLOT = "errors.png", "forecasts.png", "vpc_{}.png"
 
@@ -47,20 +45,16 @@ def _file(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
 
 
-def save_plots(result: "ModelValidation", folder: Path) -> list[Path]:
-    """Write every figure.
-
-    Raises:
-        OutputError: a figure cannot be written.
-    """
+def plot_files(result: "ModelValidation") -> dict[str, bytes]:
+    """Every figure by its name, as PNG."""
     figures = [draw_errors(result), draw_forecasts(result)]
     figures += [draw_check(result, candidate.name) for candidate in result.clinic.candidates]
-    paths = [folder / name for name in plot_names(result.clinic)]
-    for path, figure in zip(paths, figures, strict=True):
+    found = {}
+    for name, figure in zip(plot_names(result.clinic), figures, strict=True):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=120)
-        atomic_write(path, buffer.getvalue())
-    return paths
+        found[name] = buffer.getvalue()
+    return found
 
 
 def draw_errors(result: "ModelValidation") -> Any:

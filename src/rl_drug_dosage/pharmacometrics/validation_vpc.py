@@ -42,6 +42,8 @@ PERCENTILES = (10.0, 50.0, 90.0)
 _BAND = (5.0, 50.0, 95.0)
 _IN_BIN, _FEWEST, _MOST = 25, 2, 10
 """Levels that a bin should have, and numbers of bins."""
+_SMALL = 0.4
+"""Part of the levels that a bin should have, below which it is joined to a neighbour."""
 _SMALLEST = 1e-9
 """Share of the largest prediction below which a prediction counts as 0: nothing can be corrected by it."""
 
@@ -166,13 +168,20 @@ def bin_edges(hours: Float[np.ndarray, "level"]) -> Float[np.ndarray, "edge"]:
     count = int(np.clip(ordered.size // _IN_BIN, _FEWEST, _MOST))
     size = ordered.size / count
     gaps = np.diff(ordered)
-    edges = set()
+    after: set[int] = set()
     for i in range(1, count):
-        start, stop = (int(np.clip(round((i + shift) * size) - 1, 0, gaps.size)) for shift in (-0.4, 0.4))
+        start, stop = (int(np.clip(round((i + shift) * size) - 1, 0, gaps.size)) for shift in (-0.5, 0.5))
         if stop > start and gaps[start:stop].max() > 0:
-            at = start + int(np.argmax(gaps[start:stop]))
-            edges.add(0.5 * (ordered[at] + ordered[at + 1]))
-    return np.array(sorted(edges))
+            after.add(start + int(np.argmax(gaps[start:stop])))
+    chosen = sorted(after)
+    # Two neighbours may have chosen nearly the same place: of a small bin, the narrower gap is closed.
+    while chosen:
+        counts = np.diff([-1, *chosen, ordered.size - 1])
+        smallest = int(np.argmin(counts))
+        if counts[smallest] >= _SMALL * size:
+            break
+        chosen.remove(min(chosen[max(smallest - 1, 0) : smallest + 1], key=lambda place: gaps[place]))
+    return np.array([0.5 * (ordered[at] + ordered[at + 1]) for at in chosen])
 
 
 def _compare(
