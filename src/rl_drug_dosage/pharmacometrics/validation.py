@@ -107,8 +107,9 @@ class ModelValidation(Result):
 
     @property
     def title(self) -> str:
-        names = " and ".join(each.name for each in self.forecasts)
-        return f"{names} on {len(self.clinic.names):,} patients of {self.clinic.file}"
+        *names, last = (each.name for each in self.forecasts)
+        models = f"{', '.join(names)} and {last}" if names else last
+        return f"{models} on {len(self.clinic.names):,} patients of {self.clinic.file}"
 
     @property
     def outputs(self) -> tuple[tuple[str, str], ...]:

@@ -69,7 +69,7 @@ def draw_errors(result: "ModelValidation") -> Any:
             _errors_panel(axes, places, names, measure)
             axes.set_title(title if len(outputs) == 1 else f"{output}: {title}", fontsize=10)
     about = "by what the prediction knows, with 95 % intervals over patients"
-    figure.suptitle(f"{_plain(result.title)}\n{about}", fontsize=10)
+    figure.suptitle(f"{_plain(result.title, 140)}\n{about}", fontsize=10)
     _legend(figure, panels)
     return figure
 
@@ -110,7 +110,7 @@ def _errors_panel(axes: Any, places: list[tuple[str, dict[str, ErrorRow]]], name
     else:
         axes.set_ylim(bottom=0.0)
     if measure == "p30_pct":
-        axes.set_ylim(0.0, 100.0)
+        axes.set_ylim(0.0, 104.0)
     axes.set_xticks(range(len(places)), [label for label, _ in places], fontsize=8)
     axes.set_xlim(-0.6, len(places) - 0.4)
     axes.tick_params(axis="y", labelsize=8)
