@@ -54,6 +54,10 @@ def test_tables_figures_and_a_preference(run):
     record = json.loads(Path("validation.json").read_text())
     assert f": {record['preference']['model']}. Its log predictive density" in done.out
     assert sum(w["bayes"] for w in record["weights"]) == pytest.approx(1.0)
+    page = Path("report.html").read_text()
+    assert page.count("<img ") == 4
+    assert record["preference"]["model"] in page
+    assert "http" not in page.replace("http-equiv", "")
     for name in FILES[6:]:
         assert Path(name).read_bytes().startswith(b"\x89PNG")
 

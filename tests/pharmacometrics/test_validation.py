@@ -24,7 +24,7 @@ from rl_drug_dosage.pharmacometrics.validation_forecasts import Forecasts, forec
 from rl_drug_dosage.pharmacometrics.validation_groups import groups_of
 from rl_drug_dosage.pharmacometrics.validation_levels import LevelTable
 from rl_drug_dosage.pharmacometrics.validation_vpc import bin_edges
-from rl_drug_dosage.pkpd import Dose, Output, Param, Residual, every, make_covariates, make_regimen, omega, predict
+from rl_drug_dosage.pkpd import Dose, Eta, Output, Param, Residual, every, make_covariates, make_regimen, omega, predict
 from rl_drug_dosage.pkpd.bayes import fit_patients
 from rl_drug_dosage.registry import load_drug
 
@@ -152,6 +152,32 @@ def test_a_forecast_is_the_prediction_at_the_estimate_from_the_levels_before(dru
             assert own.forecast[mine][2] == pytest.approx(float(f[2]), rel=1e-5)
             np.testing.assert_allclose(own.apriori[mine], typical, rtol=1e-9)
             assert own.forecast[mine][0] == pytest.approx(float(typical[0]), rel=1e-9)
+
+
+def test_a_coming_occasion_is_forecast_without_its_own_effects(tmp_path, drug):
+    """The third level, the first of occasion 2, from the estimate of the two of occasion 1; kappa 2 is then 0.
+
+    A model without inter-occasion variability beside it reads no occasions.
+    """
+    effect = Eta("cl", Param(0.3, "1", "invented", "inter-occasion"), kind="sd")
+    iov = dataclasses.replace(drug, name="iov", occasion_etas=(effect,))
+    rows = [("0,1000,1,.", 1), ("3,.,.,{}", 1), ("11,.,.,{}", 1), ("12,1000,1,.", 2), ("23,.,.,{}", 2)]
+    lines = ["ID,TIME,AMT,DUR,DV,OCC,CRCL,WT"]
+    for i, values in enumerate(((18.0, 9.0, 20.0), (25.0, 14.0, 16.0))):
+        levels = iter(values)
+        lines += [f"{i + 1},{cells.format(next(levels)) if '{' in cells else cells},{occ},80,60" for cells, occ in rows]
+    path = tmp_path / "occasions.csv"
+    path.write_text("\n".join(lines))
+    clinic = read_clinic(path, find_models([iov, drug]), occasions=True)
+    own, table = forecast(clinic.candidates[0], clinic.levels), clinic.levels
+    patient = clinic.candidates[0].patients[0]
+    first = dataclasses.replace(patient.levels, used=np.array([True, True, False]))
+
+    (fit,) = fit_patients(iov, [dataclasses.replace(patient, levels=first)])
+    assert fit.estimate.kappa.shape == (2, 1)
+    assert own.forecast[table.patient == 0][2] == pytest.approx(fit.predicted[2], rel=1e-5)
+    assert abs(fit.estimate.kappa[0, 0]) > 0.01
+    assert [int(p.covariates.occasion.max()) for p in clinic.candidates[1].patients] == [0, 0]
 
 
 def test_predictive_probabilities_of_the_true_model_are_uniform(clinic, forecasts):
@@ -310,8 +336,14 @@ def test_the_predictive_check_holds_for_the_model_that_made_the_levels(path, dru
         assert np.all(np.diff(one.simulated, axis=1) >= 0)
         assert np.all(np.diff(one.simulated[:, 1]) > 0)
     assert sum(one.levels for one in right.bins) == PATIENTS * len(HOURS)
-    share = [100.0 * np.mean(result.clinic.levels.side[result.clinic.levels.since_dose_h == h] < 0) for h in (3.0,)]
-    assert right.bins[0].below_pct == pytest.approx(share[0], abs=5)
+    table, f = result.clinic.levels, result.forecasts[1].apriori
+    assert [(one.low_h, one.high_h) for one in right.bins] == [(3.0, 3.0), (8.0, 8.0), (11.5, 11.5)]
+    for one in right.bins:
+        here, seen = table.since_dose_h == one.middle_h, table.side == 0
+        assert one.below_pct == pytest.approx(100.0 * np.mean(~seen[here]))
+        corrected = (table.value / f)[here & seen] * np.median(f[here])
+        np.testing.assert_allclose(right.corrected[right.hours == one.middle_h], corrected)
+        np.testing.assert_allclose(one.measured, np.percentile(corrected, (10, 50, 90)))
     again = validate_model(ValidationOptions([fast, drug], path, replicates=200))
     np.testing.assert_array_equal(again.columns()["RRMSE_PCT_HIGH95"], result.columns()["RRMSE_PCT_HIGH95"])
     np.testing.assert_array_equal(again.checks[0].bins[0].simulated, wrong.bins[0].simulated)

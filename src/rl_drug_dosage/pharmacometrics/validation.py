@@ -28,9 +28,9 @@ from rl_drug_dosage.pharmacometrics.validation_data import Clinic, find_models, 
 from rl_drug_dosage.pharmacometrics.validation_errors import About, ErrorRow, Resamples, error_row, resamples
 from rl_drug_dosage.pharmacometrics.validation_forecasts import FEW, Forecasts, forecast
 from rl_drug_dosage.pharmacometrics.validation_groups import groups_of
-from rl_drug_dosage.pharmacometrics.validation_plots import draw_errors, plot_names, save_plots
+from rl_drug_dosage.pharmacometrics.validation_plots import draw_errors, plot_files, plot_names
 from rl_drug_dosage.pharmacometrics.validation_report import REPORT, report_html
-from rl_drug_dosage.pharmacometrics.validation_tables import TABLES, error_columns, save_tables
+from rl_drug_dosage.pharmacometrics.validation_tables import TABLES, error_columns, table_files
 from rl_drug_dosage.pharmacometrics.validation_vpc import Clock, Vpc, predictive_check
 from rl_drug_dosage.pkpd.nonmem_data import Interpolation
 from rl_drug_dosage.utils.arguments import checked
@@ -107,8 +107,9 @@ class ModelValidation(Result):
 
     @property
     def title(self) -> str:
-        names = " and ".join(each.name for each in self.forecasts)
-        return f"{names} on {len(self.clinic.names):,} patients of {self.clinic.file}"
+        *names, last = (each.name for each in self.forecasts)
+        models = f"{', '.join(names)} and {last}" if names else last
+        return f"{models} on {len(self.clinic.names):,} patients of {self.clinic.file}"
 
     @property
     def outputs(self) -> tuple[tuple[str, str], ...]:
@@ -137,9 +138,11 @@ class ModelValidation(Result):
     def save(self, folder: str | Path) -> tuple[Path, ...]:
         """Report, tables and figures."""
         place = prepare_folder(Path(folder))
-        report = place / REPORT
-        atomic_write(report, report_html(self).encode())
-        return (report, *save_tables(self, place), *save_plots(self, place))
+        plots = plot_files(self)
+        contents = {REPORT: report_html(self, plots).encode(), **table_files(self), **plots}
+        for name, content in contents.items():
+            atomic_write(place / name, content)
+        return tuple(place / name for name in contents)
 
 
 def validate_model(options: ValidationOptions, *, progress: Progress = quiet) -> ModelValidation:

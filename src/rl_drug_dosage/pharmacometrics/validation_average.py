@@ -243,10 +243,8 @@ def preference_in_words(found: Preference | None) -> tuple[str, ...]:
     ]
     if np.isfinite(r.value):
         way = "lower" if r.value <= 0 else "higher"
-        said.append(
-            f"Its rRMSE is {abs(r.value):.1f} points {way} (difference {r.low:.1f} to {r.high:.1f})"
-            + ("" if r.value <= 0 else ": the other criterion disagrees; see the medians and the predictive check")
-        )
+        against = ": the other criterion disagrees; see the medians and the predictive check" if r.low > 0 else ""
+        said.append(f"Its rRMSE is {abs(r.value):.1f} points {way} (difference {r.low:.1f} to {r.high:.1f}){against}")
     if found.average_better:
         said.append(
             f"The average of the models is better still, by {a.value:.1f} ({a.low:.1f} to {a.high:.1f}): believe the "

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,10 @@ from rl_drug_dosage.pkpd.units import per_mg_per_l, same_unit
 from rl_drug_dosage.registry import DRUG, find
 
 __all__ = ["Candidate", "Clinic", "find_models", "read_clinic"]
+
+
+_UNREAD = "columns not read: "
+"""How `read_nonmem` says so; of several models, a column is unread if none of them reads it."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,8 @@ def read_clinic(
     )
     for candidate in candidates:
         _check(candidate)
-    notes = _notes(path.name, candidates, read, used, kept)
     columns = {title: _texts(read[0], title, kept, used) for title in _titles(read[0], models, by, path.name)}
+    notes = _notes(path.name, candidates, read, used, kept, columns)
     return Clinic(path.name, tuple(read[0].patients[i].name for i in kept), outputs, levels, candidates, columns, notes)
 
 
@@ -237,12 +241,15 @@ def _notes(
     read: Sequence[NonmemData],
     used: Sequence[Bool[np.ndarray, "level"]],
     kept: Sequence[int],
+    grouped: Collection[str],
 ) -> tuple[str, ...]:
-    every = [set(data.notes) for data in read]
-    # A column that one model reads is not unread, so that such sentences differ.
-    notes = [note for note in read[0].notes if all(note in own for own in every)]
-    for candidate, data in zip(candidates, read, strict=True):
-        notes += [f"{candidate.name}: {note}" for note in data.notes if note not in notes]
+    own = [[note for note in data.notes if not note.startswith(_UNREAD)] for data in read]
+    notes = [note for note in own[0] if all(note in each for each in own)]
+    for candidate, each in zip(candidates, own, strict=True):
+        notes += [f"{candidate.name}: {note}" for note in each if note not in notes]
+    unread = [t for t in read[0].titles if t not in grouped and all(t in data.unread for data in read)]
+    if unread:
+        notes.append(f"{_UNREAD}{', '.join(unread)}")
     unused = sum(int((~own).sum()) for own in used)
     if unused:
         notes.append(f"{unused} of {sum(own.size for own in used)} levels are not used: they precede every dose")

@@ -27,7 +27,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.pharmacometrics.validation_data import Candidate
 from rl_drug_dosage.pharmacometrics.validation_levels import LevelTable
@@ -36,6 +36,7 @@ from rl_drug_dosage.pkpd import (
     DrugModel,
     Levels,
     Regimen,
+    RegimenError,
     individual_parameters,
     make_regimen,
     outputs_of,
@@ -127,6 +128,9 @@ def forecast(candidate: Candidate, table: LevelTable, *, seed: int = 1) -> Forec
         candidate: the model, with the patients as it reads them.
         table: the levels that count.
         seed: of the proposals.
+
+    Raises:
+        RegimenError: a level for which the model has no finite prediction.
     """
     model, occasions = candidate.model, occasions_of(candidate)
     counts = np.bincount(table.patient)
@@ -257,6 +261,7 @@ def _as_table(
     per_unit = np.where(np.asarray(written)[own], 1.0 / np.where(table.number, table.value, 1.0), candidate.factor)
     log_density = log_density + np.where(inside, np.log(per_unit), 0.0)
     at = first + table.earlier
+    _refuse_no_prediction(candidate, table, np.isfinite(best[at, table.place]) & np.isfinite(log_density))
     return Forecasts(
         name=candidate.name,
         apriori=best[first, table.place] / candidate.factor,
@@ -265,4 +270,20 @@ def _as_table(
         pit=pit[at, table.place],
         effective=effective[at],
         doubtful=tuple(dict.fromkeys(doubtful)),
+    )
+
+
+def _refuse_no_prediction(candidate: Candidate, table: LevelTable, finite: Bool[np.ndarray, "level"]) -> None:
+    """Refuse a prediction that is no number, which a steady state that is never reached leaves behind.
+
+    Raises:
+        RegimenError: names patient and time.
+    """
+    if finite.all():
+        return
+    i = int(np.flatnonzero(~finite)[0])
+    raise RegimenError(
+        f"patient {candidate.patients[table.patient[i]].name}: {candidate.name} has no finite prediction at "
+        f"{table.hours[i]:g} h; check amounts and times (a steady state exists only if more can be eliminated than is "
+        "given)"
     )

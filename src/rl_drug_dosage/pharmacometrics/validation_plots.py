@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,13 +10,12 @@ from rl_drug_dosage.pharmacometrics.validation_average import EQUAL
 from rl_drug_dosage.pharmacometrics.validation_data import Clinic
 from rl_drug_dosage.pharmacometrics.validation_errors import ErrorRow
 from rl_drug_dosage.pharmacometrics.validation_vpc import PERCENTILES, Vpc
-from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.result import figure_of_size
 
 if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.validation import ModelValidation
 
-__all__ = ["draw_check", "draw_errors", "draw_forecasts", "plot_names", "save_plots"]
+__all__ = ["draw_check", "draw_errors", "draw_forecasts", "plot_files", "plot_names"]
 
 ERRORS_PLOT, FORECASTS_PLOT, VPC_PLOT = "errors.png", "forecasts.png", "vpc_{}.png"
 
@@ -47,20 +45,16 @@ def _file(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
 
 
-def save_plots(result: "ModelValidation", folder: Path) -> list[Path]:
-    """Write every figure.
-
-    Raises:
-        OutputError: a figure cannot be written.
-    """
+def plot_files(result: "ModelValidation") -> dict[str, bytes]:
+    """Every figure by its name, as PNG."""
     figures = [draw_errors(result), draw_forecasts(result)]
     figures += [draw_check(result, candidate.name) for candidate in result.clinic.candidates]
-    paths = [folder / name for name in plot_names(result.clinic)]
-    for path, figure in zip(paths, figures, strict=True):
+    found = {}
+    for name, figure in zip(plot_names(result.clinic), figures, strict=True):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=120)
-        atomic_write(path, buffer.getvalue())
-    return paths
+        found[name] = buffer.getvalue()
+    return found
 
 
 def draw_errors(result: "ModelValidation") -> Any:
@@ -75,7 +69,7 @@ def draw_errors(result: "ModelValidation") -> Any:
             _errors_panel(axes, places, names, measure)
             axes.set_title(title if len(outputs) == 1 else f"{output}: {title}", fontsize=10)
     about = "by what the prediction knows, with 95 % intervals over patients"
-    figure.suptitle(f"{_plain(result.title)}\n{about}", fontsize=10)
+    figure.suptitle(f"{_plain(result.title, 140)}\n{about}", fontsize=10)
     _legend(figure, panels)
     return figure
 
@@ -116,7 +110,7 @@ def _errors_panel(axes: Any, places: list[tuple[str, dict[str, ErrorRow]]], name
     else:
         axes.set_ylim(bottom=0.0)
     if measure == "p30_pct":
-        axes.set_ylim(0.0, 100.0)
+        axes.set_ylim(0.0, 104.0)
     axes.set_xticks(range(len(places)), [label for label, _ in places], fontsize=8)
     axes.set_xlim(-0.6, len(places) - 0.4)
     axes.tick_params(axis="y", labelsize=8)

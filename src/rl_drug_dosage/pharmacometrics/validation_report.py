@@ -1,12 +1,10 @@
 """A model validation as one HTML page that needs no network: the answer first, then tables, figures, subgroups."""
 
-import io
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rl_drug_dosage.pharmacometrics.validation_errors import ErrorRow, Interval
-from rl_drug_dosage.pharmacometrics.validation_plots import draw_check, draw_errors, draw_forecasts
 from rl_drug_dosage.reports.document import document, picture
 from rl_drug_dosage.reports.markup import Cell, Html, definitions, el, join, paragraph, section, table
 from rl_drug_dosage.reports.words import count, points, share
@@ -40,14 +38,23 @@ def known_words(row: ErrorRow) -> str:
     return f"{row.about.earlier} level{'s' * (row.about.earlier != 1)}"
 
 
-def report_html(result: "ModelValidation") -> str:
-    """The whole page."""
-    parts = [("result", "Result", list(_answer(result))), ("errors", "Prediction errors", list(_errors(result)))]
+def report_html(result: "ModelValidation", plots: Mapping[str, bytes]) -> str:
+    """The whole page.
+
+    Args:
+        result: what to report.
+        plots: its figures, see `validation_plots.plot_files`.
+    """
+    errors, forecasts, *checks = plots.values()
+    parts = [
+        ("result", "Result", list(_answer(result))),
+        ("errors", "Prediction errors", list(_errors(result, errors))),
+    ]
     if result.weights:
         parts.append(("weights", "Weights", [_weights(result)]))
     parts += [
-        ("forecasts", "Forecasts against levels", [_figure(draw_forecasts(result), "Forecasts against levels")]),
-        ("checks", "Predictive checks", list(_checks(result))),
+        ("forecasts", "Forecasts against levels", [_figure(forecasts, "Forecasts against levels")]),
+        ("checks", "Predictive checks", list(_checks(result, checks))),
         ("subgroups", "Subgroups", list(_subgroups(result))),
         ("notes", "Notes and settings", list(_notes(result))),
     ]
@@ -72,10 +79,8 @@ def report_html(result: "ModelValidation") -> str:
     return document(f"{result.title}: model validation", body, style=_STYLE)
 
 
-def _figure(figure: Any, description: str) -> Html:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return el("figure", picture(buffer.getvalue(), description))
+def _figure(png: bytes, description: str) -> Html:
+    return el("figure", picture(png, description))
 
 
 def _answer(result: "ModelValidation") -> Iterator[Html]:
@@ -92,14 +97,14 @@ def _answer(result: "ModelValidation") -> Iterator[Html]:
         yield paragraph("One model was given: there is nothing to prefer it to.", class_="lead")
 
 
-def _errors(result: "ModelValidation") -> Iterator[Html]:
+def _errors(result: "ModelValidation", plot: bytes) -> Iterator[Html]:
     yield paragraph(
         "A priori: from covariates alone, for all levels. Then by the number of earlier levels that a forecast knows. "
         "PE is 100 (prediction - level) / level. Below each number is its 95 % interval, over bootstrap samples of "
         "patients.",
         class_="note",
     )
-    yield _figure(draw_errors(result), "Bias, imprecision and accuracy by number of earlier levels")
+    yield _figure(plot, "Bias, imprecision and accuracy by number of earlier levels")
     for name, unit in result.outputs:
         rows = [row for row in result.rows if row.about.output == name and not row.about.by]
         yield _error_table(f"Errors, {name}" + ("" if unit == "1" else f" in {unit}"), rows)
@@ -152,14 +157,14 @@ def _weight(found: Interval) -> Cell | str:
     return Cell(join(el("span", f"{found.value:.2f}", class_="main"), el("span", around, class_="sub")))
 
 
-def _checks(result: "ModelValidation") -> Iterator[Html]:
+def _checks(result: "ModelValidation", plots: Sequence[bytes]) -> Iterator[Html]:
     yield paragraph(
         "The clinic simulated with each model, prediction-corrected. Where the lines leave the bands, the model does "
         "not describe the patients.",
         class_="note",
     )
-    for candidate in result.clinic.candidates:
-        yield _figure(draw_check(result, candidate.name), f"Predictive check of {candidate.name}")
+    for candidate, plot in zip(result.clinic.candidates, plots, strict=True):
+        yield _figure(plot, f"Predictive check of {candidate.name}")
 
 
 def _subgroups(result: "ModelValidation") -> Iterator[Html]:

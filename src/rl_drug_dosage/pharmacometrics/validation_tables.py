@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +11,11 @@ import numpy as np
 from rl_drug_dosage.pharmacometrics.validation_errors import MEASURES, ErrorRow, Interval
 from rl_drug_dosage.pharmacometrics.validation_vpc import PERCENTILES
 from rl_drug_dosage.utils.csv_text import csv_text
-from rl_drug_dosage.utils.files import atomic_write
 
 if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.validation import ModelValidation
 
-__all__ = ["TABLES", "error_columns", "record_of", "save_tables"]
+__all__ = ["TABLES", "error_columns", "record_of", "table_files"]
 
 TABLES = ("validation.csv", "forecasts.csv", "weights.csv", "vpc.csv", "validation.json")
 
@@ -33,12 +31,8 @@ _VPC = (
 )  # fmt: skip
 
 
-def save_tables(result: "ModelValidation", folder: Path) -> list[Path]:
-    """Write all of `TABLES`.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
+def table_files(result: "ModelValidation") -> dict[str, bytes]:
+    """The contents of all of `TABLES`."""
     contents = (
         _csv([*_ERRORS, *_measure_titles()], _errors(result)),
         _csv(_FORECASTS, _forecasts(result)),
@@ -46,10 +40,7 @@ def save_tables(result: "ModelValidation", folder: Path) -> list[Path]:
         _csv(_VPC, _vpc(result)),
         json.dumps(record_of(result), indent=1, allow_nan=False) + "\n",
     )
-    paths = [folder / name for name in TABLES]
-    for path, content in zip(paths, contents, strict=True):
-        atomic_write(path, content.encode())
-    return paths
+    return {name: content.encode() for name, content in zip(TABLES, contents, strict=True)}
 
 
 def error_columns(result: "ModelValidation") -> dict[str, np.ndarray]:

@@ -42,6 +42,10 @@ PERCENTILES = (10.0, 50.0, 90.0)
 _BAND = (5.0, 50.0, 95.0)
 _IN_BIN, _FEWEST, _MOST = 25, 2, 10
 """Levels that a bin should have, and numbers of bins."""
+_SMALL = 0.4
+"""Part of the levels that a bin should have, below which it is joined to a neighbour."""
+_NARROW = 0.08
+"""Part of the time axis that a bin should span, unless a gap of a quarter of that sets it apart."""
 _SMALLEST = 1e-9
 """Share of the largest prediction below which a prediction counts as 0: nothing can be corrected by it."""
 
@@ -166,13 +170,35 @@ def bin_edges(hours: Float[np.ndarray, "level"]) -> Float[np.ndarray, "edge"]:
     count = int(np.clip(ordered.size // _IN_BIN, _FEWEST, _MOST))
     size = ordered.size / count
     gaps = np.diff(ordered)
-    edges = set()
+    after: set[int] = set()
     for i in range(1, count):
-        start, stop = (int(np.clip(round((i + shift) * size) - 1, 0, gaps.size)) for shift in (-0.4, 0.4))
+        start, stop = (int(np.clip(round((i + shift) * size) - 1, 0, gaps.size)) for shift in (-0.5, 0.5))
         if stop > start and gaps[start:stop].max() > 0:
-            at = start + int(np.argmax(gaps[start:stop]))
-            edges.add(0.5 * (ordered[at] + ordered[at + 1]))
-    return np.array(sorted(edges))
+            after.add(start + int(np.argmax(gaps[start:stop])))
+    if np.sum(gaps > 0) < _MOST:
+        after = set(np.flatnonzero(gaps > 0).tolist())
+    chosen = sorted(after)
+    # Neighbours may have chosen nearly the same place, and a cluster of samples that were planned at one time is no
+    # reason for several bins: of a bin with few levels, or a narrow one, the narrower gap is closed.
+    while chosen:
+        counts = np.diff([-1, *chosen, ordered.size - 1])
+        widths = np.diff([ordered[0], *((ordered[at] + ordered[at + 1]) / 2 for at in chosen), ordered[-1]])
+        wanting = np.maximum(_SMALL * size / counts, _split(widths, gaps[chosen], ordered[-1] - ordered[0]))
+        worst = int(np.argmax(wanting))
+        if wanting[worst] <= 1.0:
+            break
+        chosen.remove(min(chosen[max(worst - 1, 0) : worst + 1], key=lambda place: gaps[place]))
+    return np.array([0.5 * (ordered[at] + ordered[at + 1]) for at in chosen])
+
+
+def _split(
+    widths: Float[np.ndarray, "bin"], between: Float[np.ndarray, "edge"], whole: float
+) -> Float[np.ndarray, "bin"]:
+    """Above 1 for a bin that is narrow, and has a narrow gap to a neighbour."""
+    around = np.array([np.inf, *between, np.inf])
+    gap = np.minimum(around[:-1], around[1:])
+    narrow = np.minimum(_NARROW * whole / np.maximum(widths, 1e-12), _NARROW * whole / (4.0 * np.maximum(gap, 1e-12)))
+    return np.asarray(narrow)
 
 
 def _compare(

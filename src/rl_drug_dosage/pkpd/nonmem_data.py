@@ -90,6 +90,11 @@ class NonmemData:
         """The header of the file."""
         return tuple(self.table[0][0].titles.values())
 
+    @property
+    def unread(self) -> frozenset[str]:
+        """Titles of the columns that the model does not read."""
+        return frozenset(own for column, own in self.table[0][0].titles.items() if column.startswith("unread "))
+
     def at_levels(self, title: str) -> tuple[tuple[str, ...], ...]:
         """The text of any column at every level of every patient, as the file has it.
 
