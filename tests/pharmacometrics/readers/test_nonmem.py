@@ -100,6 +100,14 @@ def test_residual_errors(written, code):
     assert got == pytest.approx(2000.0 if "1000" in code else 2.0, rel=1e-4)
 
 
+def test_effects_on_the_residual_error_are_left_out(written):
+    numbers = NUMBERS.replace("$OMEGA 0.2", "$OMEGA 0.2\n$OMEGA 0.1")
+    model = standard(written, "Y = F + F*EPS(1)*EXP(ETA(2))", numbers)
+    assert [eta.name for eta in model.etas] == ["eta_1"]
+    assert value(model, model.outputs[0].error.proportional) == pytest.approx(0.2)
+    assert any("ETA(2) of the residual error is not read" in remark for remark in model.remarks)
+
+
 def test_outputs_by_a_data_item(written):
     code = """IF (DVID.EQ.1) THEN
   Y = F + F*EPS(1)
@@ -437,6 +445,10 @@ HUGE = {
     "many values": HEAD + PK + "$ERROR\nY=F+EPS(1)\n$THETA (1)x999999999\n$OMEGA 1\n$SIGMA 1",
     "a large block": HEAD + PK + "$ERROR\nY=F+EPS(1)\n$THETA 1 1\n$OMEGA BLOCK(99999) 1\n$SIGMA 1",
     "many compartments": HEAD + PK.replace("ADVAN1 TRANS2", "ADVAN6\n$MODEL NCOMP=999999999") + "$ERROR\nY=F+EPS(1)",
+    "many effects": HEAD + PK + "$ERROR\nY=F+EPS(1)\n$THETA 1 1\n" + "$OMEGA 1\n" * 40_000,
+    "long words": HEAD + PK + "$ERROR\nY=F+EPS(1)\n$THETA 1\n" + ("A" * 4900 + "\n") * 75,
+    "many statements": HEAD + PK + "IF (WT.GT.1) V = 2\n" * 19_000 + "$ERROR\nY=F+EPS(1)\n" + NUMBERS,
+    "many words": HEAD + PK + ("(OBS" + "OBS" * 1600 + "\n") * 75 + "$ERROR\nY=F+EPS(1)\n" + NUMBERS,
     "not text": "\x00\x01\x02" * 1000,
     "nothing": "",
     "another language": "function() { system('rm -rf /') }",

@@ -55,6 +55,8 @@ class Opaque:
 
 type Statement = Set | If | Opaque
 
+_STATEMENTS = 5000
+"""Of one block; the longest known ones have 500."""
 _BLOCKS, _BRACKETS = 50, 80
 """Levels of IF in IF, and of brackets in brackets; together they stay below Python's limit of calls."""
 _SUPPORTED = "assignments, IF, ELSE and functions of NM-TRAN"
@@ -159,6 +161,8 @@ def _rows(stream: Stream, lines: Sequence[Line]) -> list[list[_Token]]:
     rows: list[list[_Token]] = []
     goes_on = False
     for line in lines:
+        if len(rows) > _STATEMENTS:
+            stream.refuse("one statement more", f"up to {_STATEMENTS:,} in one block", "shorten it", line.number)
         text = line.text.rstrip()
         more = text.endswith("&")
         tokens = list(_tokens(stream, text.removesuffix("&"), line.number))
@@ -184,7 +188,10 @@ def _tokens(stream: Stream, text: str, number: int) -> list[_Token]:
 
 
 def _is_call_protocol(bare: str) -> bool:
-    return re.fullmatch(r"\([A-Za-z ]*(?:OBS|EVENT|PER|ONCE|CALL|RECORD)[A-Za-z ]*\)", bare, re.IGNORECASE) is not None
+    return (
+        len(bare) < 80
+        and re.fullmatch(r"\([A-Za-z ]*(?:OBS|EVENT|PER|ONCE|CALL|RECORD)[A-Za-z ]*\)", bare, re.IGNORECASE) is not None
+    )
 
 
 def _scan(stream: Stream, text: str, number: int) -> list[_Token]:

@@ -16,8 +16,8 @@ _OMEGAS = "numbers, FIX, SD, CORRELATION, CHOLESKY, DIAGONAL, BLOCK(n), SAME, VA
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d+)?")
 _WORD = re.compile(r"[(),=]|[^\s(),=]+")
 _REPEAT = re.compile(r"[xX](\d+)")
-_MOST = 1000
-"""Parameters of one kind."""
+_MOST, _MOST_EFFECTS = 1000, 400
+"""THETA, or numbers of a record; random effects of one kind."""
 
 
 @dataclass(frozen=True)
@@ -203,13 +203,12 @@ class _Options:
     size: int = 0
 
 
-def read_effects(stream: Stream, record_name: str, prefix: str) -> Effects:
+def read_effects(stream: Stream, record_name: str) -> Effects:
     """The records $OMEGA or $SIGMA.
 
     Args:
         stream: the file.
         record_name: "OMEGA" or "SIGMA".
-        prefix: of the effects' names: "eta" or "eps".
 
     Raises:
         ReadError: a record that does not follow NM-TRAN's form, or a block that is no covariance matrix.
@@ -221,11 +220,11 @@ def read_effects(stream: Stream, record_name: str, prefix: str) -> Effects:
         options, values = _omega_words(reader)
         if options.same:
             for _ in range(options.same):
-                before = _repeated(reader, found, before, prefix)
+                before = _repeated(reader, found, before)
         elif options.block:
-            before = _block(reader, found, options, values, prefix)
+            before = _block(reader, found, options, values)
         else:
-            before = _diagonal(reader, found, options, values, prefix)
+            before = _diagonal(reader, found, options, values)
     return found
 
 
@@ -308,8 +307,18 @@ def _set_option(reader: _Reader, options: _Options, word: _Word, *, alone: bool)
         reader.refuse(word)
 
 
-def _number(prefix: str, found: Effects, value: float, word: _Word, *, fixed: bool) -> Number:
+def _number(reader: _Reader, found: Effects, value: float, word: _Word, *, fixed: bool) -> Number:
+    _require_room(reader, found)
+    prefix = "eta" if reader.record.name == "OMEGA" else "eps"
     return Number(f"{prefix}_{len(found.numbers) + 1}", value, word.line, word.comment, "", fixed)
+
+
+def _require_room(reader: _Reader, found: Effects) -> None:
+    if len(found.numbers) >= _MOST_EFFECTS:
+        came = f"more than {_MOST_EFFECTS} effects"
+        reader.stream.refuse(
+            came, f"up to {_MOST_EFFECTS} in all ${reader.record.name}", "correct it", reader.record.line
+        )
 
 
 def _grown(found: Effects, block: np.ndarray) -> None:
@@ -320,7 +329,7 @@ def _grown(found: Effects, block: np.ndarray) -> None:
     found.covariance = new
 
 
-def _diagonal(reader: _Reader, found: Effects, options: _Options, values: list[_Value], prefix: str) -> list[int]:
+def _diagonal(reader: _Reader, found: Effects, options: _Options, values: list[_Value]) -> list[int]:
     own = []
     for value, word, flags in values:
         is_sd = options.scale == "SD" or bool(flags & {"SD", "STANDARD"})
@@ -331,12 +340,12 @@ def _diagonal(reader: _Reader, found: Effects, options: _Options, values: list[_
                 f"a variance of {variance:g}", "variances of 0 or more", "correct it", word.line, word.column
             )
         own.append(len(found.numbers))
-        found.numbers.append(_number(prefix, found, variance, word, fixed=fixed))
+        found.numbers.append(_number(reader, found, variance, word, fixed=fixed))
     _grown(found, np.diag([found.numbers[i].value for i in own]))
     return own[-1:]
 
 
-def _block(reader: _Reader, found: Effects, options: _Options, values: list[_Value], prefix: str) -> list[int]:
+def _block(reader: _Reader, found: Effects, options: _Options, values: list[_Value]) -> list[int]:
     size = options.block
     line = reader.record.line
     if size > 100:
@@ -352,7 +361,7 @@ def _block(reader: _Reader, found: Effects, options: _Options, values: list[_Val
     for i in range(size):
         own.append(len(found.numbers))
         word = values[diagonal[i]][1]
-        found.numbers.append(_number(prefix, found, float(matrix[i, i]), word, fixed=options.fixed))
+        found.numbers.append(_number(reader, found, float(matrix[i, i]), word, fixed=options.fixed))
     found.blocks.append((line, own))
     _grown(found, matrix)
     return own
@@ -367,17 +376,16 @@ def _covariance(lower: np.ndarray, options: _Options) -> np.ndarray:
     return off - np.diag(np.diag(off)) + np.diag(sd * sd if options.scale == "SD" else np.diag(matrix))
 
 
-def _repeated(reader: _Reader, found: Effects, before: list[int], prefix: str) -> list[int]:
+def _repeated(reader: _Reader, found: Effects, before: list[int]) -> list[int]:
     if not before:
         reader.stream.refuse("SAME without a block before it", _OMEGAS, "correct it", reader.record.line)
     own = []
     for i in before:
         old = found.numbers[i]
         j = len(found.numbers)
-        if j >= _MOST:
-            reader.stream.refuse(f"more than {_MOST} effects", _OMEGAS, "correct it", reader.record.line)
         own.append(j)
-        found.numbers.append(Number(f"{prefix}_{j + 1}", old.value, reader.record.line, old.label, "", old.fixed))
+        word = _Word("", reader.record.line, 1, old.label)
+        found.numbers.append(_number(reader, found, old.value, word, fixed=old.fixed))
         chain = next((one for one in found.same if i in one), None)
         if chain is None:
             found.same.append([i, j])
@@ -387,7 +395,7 @@ def _repeated(reader: _Reader, found: Effects, before: list[int], prefix: str) -
     return own
 
 
-_LABELLED = re.compile(r"([A-Za-z_]\w*)\s*=\s*(?:\(|[+-]?[\d.])")
+_LABELLED = re.compile(r"(?<!\w)([A-Za-z_]\w*)\s*=\s*(?:\(|[+-]?[\d.])")
 
 
 def labels_of(stream: Stream, record_name: str) -> dict[str, int]:

@@ -190,8 +190,12 @@ def _case(code: Code, values: Mapping[str, float], *, with_columns: bool) -> _Ca
     y = env.get("Y")
     if flag.value != 0 or y is None or isinstance(y, Num):
         return None
-    size = _sizes(code, code.columns if with_columns else frozenset())
+    left_out: set[str] = set()
+    size = _sizes(code, code.columns if with_columns else frozenset(), left_out)
     found = residual_of(y, [n.name for n in code.sigma.numbers], code.sigma.covariance, size, frozenset(moving))
+    if left_out:
+        shown = ", ".join(f"ETA({name[4:]})" for name in sorted(left_out))
+        found.remarks.append(f"{shown} of the residual error is not read: the error is that of a typical patient")
     selecting = set(_SELECTORS) & names_in(found.prediction)
     if selecting:
         raise NotAnError(f"a prediction that depends on {min(selecting)}")
@@ -206,8 +210,11 @@ def _moving(statements: Sequence[Assign], start: frozenset[str]) -> set[str]:
     return found
 
 
-def _sizes(code: Code, allowed: frozenset[str]) -> Callable[[Expr], Expr]:
-    """A function from a size in the file's variables to one in typical values and some data items."""
+def _sizes(code: Code, allowed: frozenset[str], left_out: set[str]) -> Callable[[Expr], Expr]:
+    """A function from a size in the file's variables to one in typical values and some data items.
+
+    Effects between subjects are 0 there; their names are added to ``left_out``.
+    """
     env: dict[str, Expr] = {}
     for statement in code.before:
         tree = inlined(statement.expr, env, _LARGEST)
@@ -219,6 +226,7 @@ def _sizes(code: Code, allowed: frozenset[str]) -> Callable[[Expr], Expr]:
         if whole is None:
             raise NotAnError("a residual error of a formula that is too long")
         etas = {name: Num(0.0) for name in names_in(whole) if name.startswith("eta_")}
+        left_out.update(etas)
         whole = inlined(whole, etas, _LARGEST) or whole
         others = sorted(name for name in names_in(whole) - allowed if not name.startswith("theta_"))
         if others:

@@ -1,5 +1,6 @@
 """The text of a NONMEM control stream: records, their lines, comments and positions."""
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 
 __all__ = ["Line", "Record", "Stream", "read_stream"]
 
-_LARGEST = 1_000_000
-"""Characters of a control stream; the longest known ones have 60,000."""
+_LARGEST = 400_000
+"""Bytes of a control stream; the longest known ones have 60,000."""
+_MOST_RECORDS = 5000
 _LONGEST = 5_000
 """Characters of a line; NM-TRAN reads 160 by default."""
 _START = re.compile(r"[ \t]*\$([A-Za-z]+)")
@@ -154,7 +156,9 @@ def read_stream(path: Path) -> Stream:
                 "break the line"
             )
     bare = Stream(str(path), (), lines, ())
-    records = list(_records(bare))
+    records = list(itertools.islice(_records(bare), _MOST_RECORDS + 1))
+    if len(records) > _MOST_RECORDS:
+        bare.refuse("one record more", f"up to {_MOST_RECORDS:,} records", "shorten it", records[-1].line)
     if not records:
         bare.refuse(
             "no record ($PROBLEM, $PK, ...)", "NONMEM control streams", "name a .mod or .ctl file of NONMEM", line=1

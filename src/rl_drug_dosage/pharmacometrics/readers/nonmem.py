@@ -123,8 +123,8 @@ def _parts(path: Path) -> _Parts:
         error,
         own,
         read_thetas(stream),
-        read_effects(stream, "OMEGA", "eta"),
-        read_effects(stream, "SIGMA", "eps"),
+        read_effects(stream, "OMEGA"),
+        read_effects(stream, "SIGMA"),
         remarks=remarks,
         files=[str(path)],
     )
