@@ -466,6 +466,15 @@ def test_input_of_any_size_is_refused_soon(tmp_path, name):
     assert len(str(caught.value)) < 2000
 
 
+def test_what_is_kept_of_the_last_dose_is_a_covariate(written):
+    pk = "$SUBROUTINES ADVAN6\n$MODEL COMP=(GUT) COMP=(CENTRAL)\n$PK\nIF (NEWIND.NE.2) TDOS = 0\n"
+    pk += "IF (AMT.GT.0) THEN\n PD = AMT\n TDOS = TIME\nENDIF\nCL = THETA(1)\nV = THETA(2)\nS2 = V\nF1 = 0\n"
+    pk += "$DES\nTAD = T - TDOS\nDADT(1) = PD*EXP(-TAD) - A(1)\nDADT(2) = A(1) - CL/V*A(2)\n"
+    model = standard(written, pk=pk)
+    assert sorted(c.name for c in model.covariates) == ["PD", "TDOS"]
+    assert any("PD keeps AMT of the last dose" in remark for remark in model.remarks)
+
+
 def test_code_that_never_runs_is_not_looked_at(written):
     """Simulation blocks, output statements and declarations in verbatim code."""
     code = """"FIRST

@@ -28,7 +28,7 @@ class Inputs:
         synonyms: other names of items of `RESERVED`.
     """
 
-    columns: Mapping[str, int]
+    columns: dict[str, int]
     reserved: frozenset[str]
     synonyms: Mapping[str, str]
 

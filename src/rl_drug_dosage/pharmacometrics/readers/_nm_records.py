@@ -27,7 +27,6 @@ _REFUSED = {
     "AES": "algebraic equations",
     "AESINITIAL": "algebraic equations",
     "INFN": "code that runs between problems",
-    "LEVEL": "effects of groups above the subject",
     "BIND": "data items that are bound to other records",
     "CONTR": "a likelihood of the user's own",
     "CCONTR": "a likelihood of the user's own",
@@ -36,7 +35,7 @@ _LEFT = (
     *("ESTIMATION", "ESTIMATE", "ESTM", "COVARIANCE", "COVR", "TABLE", "SCATTERPLOT", "SIMULATION", "SIMULATE", "SIML"),
     *("SIZES", "MSFI", "TOL", "PRIOR", "THETAI", "THETAP", "THETAPV", "THETAR", "OMEGAP", "OMEGAPD", "SIGMAP"),
     *("SIGMAPD", "ETAS", "PHIS", "RCOV", "RCOVI", "DESIGN", "NONPARAMETRIC", "WARNINGS", "ANNEAL", "CHAIN", "FORMAT"),
-    *("OLKJDF", "OVARF", "SLKJDF", "SVARF", "TTDF", "SUPER", "INDEX", "OMIT", "DEFAULT", "OMITTED", "WRES"),
+    *("OLKJDF", "OVARF", "SLKJDF", "SVARF", "TTDF", "SUPER", "INDEX", "LEVEL"),
 )
 _NAMES = (*_READ, *_REFUSED, *_LEFT)
 
@@ -174,6 +173,8 @@ def _first_problem(bare: Stream, records: list[Record]) -> Stream:
         remarks.append(f"only the first of {len(starts)} problems is read, up to line {records[end].line - 1}")
     if any(record.name == "PRIOR" for record in records[:end]):
         remarks.append("$PRIOR is not read: priors serve the estimation alone")
+    if any(record.name == "LEVEL" for record in records[:end]):
+        remarks.append("$LEVEL: effects of groups of subjects are read as effects between subjects")
     for record in records[:end]:
         if record.name in _REFUSED:
             bare.refuse(

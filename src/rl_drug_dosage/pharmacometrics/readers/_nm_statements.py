@@ -21,6 +21,7 @@ __all__ = [
     "Flattened",
     "compared_with",
     "flattened",
+    "kept_from_doses",
     "line_of",
     "names_of",
     "needed",
@@ -257,6 +258,70 @@ def on_first_records(statements: Sequence[Statement]) -> tuple[tuple[Statement, 
                 continue
         found.append(one)
     return tuple(found), changed
+
+
+_DOSE_RECORDS = frozenset(
+    {("AMT", ">", 0.0), ("AMT", "!=", 0.0), ("EVID", "==", 1.0), ("EVID", "==", 4.0), ("EVID", "!=", 0.0)}
+)
+
+
+def kept_from_doses(
+    statements: Sequence[Statement],
+) -> tuple[tuple[Statement, ...], dict[str, tuple[str, int]]]:
+    """The statements without variables that keep amount or time of the last dose, and these variables.
+
+    ``IF (AMT.GT.0) PD = AMT`` and ``IF (AMT.GT.0) TDOS = TIME``: what a record keeps from those before it is a property
+    of the data.
+
+    Returns:
+        The statements; name -> ("AMT" or "TIME", line).
+    """
+    kept: dict[str, tuple[str, int]] = {}
+    for one in statements:
+        for inner in _on_dose_records(one):
+            if inner.expr in {Name("AMT"), Name("TIME")} and isinstance(inner.expr, Name):
+                kept[inner.target] = (inner.expr.name, inner.line)
+    if not kept:
+        return tuple(statements), {}
+    others = [one for one in statements if not {inner.target for inner in _on_dose_records(one)} & set(kept)]
+    given = names_of([one for one in others if not _starts_at_zero(one, kept)])[1]
+    kept = {name: what for name, what in kept.items() if name not in given}
+    found = []
+    for one in statements:
+        own = _on_dose_records(one)
+        if (own and all(inner.target in kept for inner in own)) or _starts_at_zero(one, kept):
+            continue
+        found.append(one)
+    return tuple(found), kept
+
+
+def _on_dose_records(statement: Statement) -> list[Set]:
+    """The assignments of a statement that runs on dose records alone; none if it does anything else."""
+    if not isinstance(statement, If) or len(statement.branches) != 1:
+        return []
+    branch = statement.branches[0]
+    condition = branch.condition
+    if not isinstance(condition, Call) or len(condition.args) != 2:
+        return []
+    left, right = condition.args
+    if not isinstance(left, Name) or not isinstance(right, Num):
+        return []
+    own = [inner for inner in branch.body if isinstance(inner, Set)]
+    is_dose = (left.name, condition.function, right.value) in _DOSE_RECORDS
+    return own if is_dose and len(own) == len(branch.body) else []
+
+
+def _starts_at_zero(statement: Statement, kept: Mapping[str, object]) -> bool:
+    """``IF (NEWIND.NE.2) TDOS = 0``: nothing is kept before the first dose."""
+    if not isinstance(statement, If) or len(statement.branches) != 1:
+        return False
+    branch = statement.branches[0]
+    return (
+        branch.condition is not None
+        and _is_first_record(branch.condition)
+        and bool(branch.body)
+        and all(isinstance(inner, Set) and inner.target in kept for inner in branch.body)
+    )
 
 
 def _is_first_record(condition: Expr) -> bool:

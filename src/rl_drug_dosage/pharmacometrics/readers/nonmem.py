@@ -20,6 +20,7 @@ from rl_drug_dosage.pharmacometrics.readers._nm_outputs import Code, outputs_of
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream, read_stream
 from rl_drug_dosage.pharmacometrics.readers._nm_statements import (
     flattened,
+    kept_from_doses,
     line_of,
     names_of,
     needed,
@@ -93,9 +94,14 @@ def read(path: Path) -> WrittenModel:
 def _parts(path: Path) -> _Parts:
     stream = read_stream(path)
     names = read_replacements(stream)
-    for word, record in (("THETA", "THETA"), ("ETA", "OMEGA")):
+    for word, base, record in (
+        ("THETA", "theta", "THETA"),
+        ("ETA", "eta", "OMEGA"),
+        ("EPS", "eps", "SIGMA"),
+        ("ERR", "eps", "SIGMA"),
+    ):
         for label, place in labels_of(stream, record).items():
-            names.setdefault((word, label), Name(f"{word.lower()}_{place}"))
+            names.setdefault((word, label), Name(f"{base}_{place}"))
     replace_names = replacements(names)
     pk, des, error = (parse_code(stream, stream.all(name), replace_names) for name in ("PK", "DES", "ERROR"))
     remarks = list(stream.remarks)
@@ -107,6 +113,12 @@ def _parts(path: Path) -> _Parts:
     if first or also:
         remarks.append("values that are set on a patient's first record (NEWIND) are set on every one")
     inputs = read_inputs(stream)
+    pk, kept = kept_from_doses(pk)
+    for name, (what, line) in kept.items():
+        inputs.columns[name] = line
+        remarks.append(
+            f"{name} keeps {what} of the last dose (line {line}): here it is a covariate, a column of the data"
+        )
     level = ["DV", *(name for name, own in inputs.synonyms.items() if own == "DV")]
     error = within_quantification(error, level)
     assigned = names_of(pk)[1]
