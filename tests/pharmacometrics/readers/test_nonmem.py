@@ -472,7 +472,7 @@ def test_what_is_kept_of_the_last_dose_is_a_covariate(written):
     pk += "$DES\nTAD = T - TDOS\nDADT(1) = PD*EXP(-TAD) - A(1)\nDADT(2) = A(1) - CL/V*A(2)\n"
     model = standard(written, pk=pk)
     assert sorted(c.name for c in model.covariates) == ["PD", "TDOS"]
-    assert any("PD keeps AMT of the last dose" in remark for remark in model.remarks)
+    assert any("PD keeps something of earlier records (line 9)" in remark for remark in model.remarks)
 
 
 def test_code_that_never_runs_is_not_looked_at(written):

@@ -1,6 +1,7 @@
 """Statements of NONMEM without branches, for given values of data items and calls."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from rl_drug_dosage.pharmacometrics.readers._nm_code import Branch, If, Opaque, Set, Statement
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream
@@ -21,7 +22,7 @@ __all__ = [
     "Flattened",
     "compared_with",
     "flattened",
-    "kept_from_doses",
+    "kept_from_records",
     "line_of",
     "names_of",
     "needed",
@@ -260,68 +261,60 @@ def on_first_records(statements: Sequence[Statement]) -> tuple[tuple[Statement, 
     return tuple(found), changed
 
 
-_DOSE_RECORDS = frozenset(
-    {("AMT", ">", 0.0), ("AMT", "!=", 0.0), ("EVID", "==", 1.0), ("EVID", "==", 4.0), ("EVID", "!=", 0.0)}
-)
+_OF_RECORDS = frozenset({"AMT", "EVID", "CMT", "MDV", "NEWIND"})
+"""Data items and variables that say what kind of record there is."""
+_OF_DOSES = re.compile(r"(?:F|ALAG|D|R|S|A_0_)\d+")
 
 
-def kept_from_doses(
-    statements: Sequence[Statement],
-) -> tuple[tuple[Statement, ...], dict[str, tuple[str, int]]]:
-    """The statements without variables that keep amount or time of the last dose, and these variables.
+def kept_from_records(
+    statements: Sequence[Statement], columns: Collection[str]
+) -> tuple[tuple[Statement, ...], dict[str, int]]:
+    """The statements without variables that keep something of earlier records, and these variables.
 
-    ``IF (AMT.GT.0) PD = AMT`` and ``IF (AMT.GT.0) TDOS = TIME``: what a record keeps from those before it is a property
-    of the data.
+    ``IF (AMT.GT.0) PD = AMT``, ``IF (AMT.GT.0) TDOS = TIME``, ``IF (CMT.EQ.3) SEEN = 1``: what a record keeps from
+    those before it is a property of the data.
+
+    Args:
+        statements: of $PK.
+        columns: data items.
 
     Returns:
-        The statements; name -> ("AMT" or "TIME", line).
+        The statements; name -> line.
     """
-    kept: dict[str, tuple[str, int]] = {}
+    simple = {"AMT", "TIME", *columns}
+    kept: dict[str, int] = {}
+    others: list[Statement] = []
     for one in statements:
-        for inner in _on_dose_records(one):
-            if inner.expr in {Name("AMT"), Name("TIME")} and isinstance(inner.expr, Name):
-                kept[inner.target] = (inner.expr.name, inner.line)
-    if not kept:
-        return tuple(statements), {}
-    others = [one for one in statements if not {inner.target for inner in _on_dose_records(one)} & set(kept)]
-    given = names_of([one for one in others if not _starts_at_zero(one, kept)])[1]
-    kept = {name: what for name, what in kept.items() if name not in given}
-    found = []
+        own = _on_some_records(one)
+        for inner in own:
+            kept.setdefault(inner.target, inner.line)
+        if not own:
+            others.append(one)
     for one in statements:
-        own = _on_dose_records(one)
-        if (own and all(inner.target in kept for inner in own)) or _starts_at_zero(one, kept):
-            continue
-        found.append(one)
-    return tuple(found), kept
+        for inner in _on_some_records(one):
+            known = isinstance(inner.expr, Num) or (isinstance(inner.expr, Name) and inner.expr.name in simple)
+            if not known or _OF_DOSES.fullmatch(inner.target):
+                kept.pop(inner.target, None)
+    given = names_of(others)[1]
+    kept = {name: line for name, line in kept.items() if name not in given}
+    found = [one for one in statements if not _keeps(one, kept)]
+    left = names_of(found)[1]
+    return tuple(found), {name: line for name, line in kept.items() if name not in left}
 
 
-def _on_dose_records(statement: Statement) -> list[Set]:
-    """The assignments of a statement that runs on dose records alone; none if it does anything else."""
+def _keeps(statement: Statement, kept: Mapping[str, int]) -> bool:
+    own = _on_some_records(statement)
+    return bool(own) and all(inner.target in kept for inner in own)
+
+
+def _on_some_records(statement: Statement) -> list[Set]:
+    """The assignments of a statement that runs on records of one kind alone; none if it does anything else."""
     if not isinstance(statement, If) or len(statement.branches) != 1:
         return []
     branch = statement.branches[0]
-    condition = branch.condition
-    if not isinstance(condition, Call) or len(condition.args) != 2:
-        return []
-    left, right = condition.args
-    if not isinstance(left, Name) or not isinstance(right, Num):
-        return []
+    names = names_in(branch.condition) if branch.condition is not None else frozenset()
     own = [inner for inner in branch.body if isinstance(inner, Set)]
-    is_dose = (left.name, condition.function, right.value) in _DOSE_RECORDS
-    return own if is_dose and len(own) == len(branch.body) else []
-
-
-def _starts_at_zero(statement: Statement, kept: Mapping[str, object]) -> bool:
-    """``IF (NEWIND.NE.2) TDOS = 0``: nothing is kept before the first dose."""
-    if not isinstance(statement, If) or len(statement.branches) != 1:
-        return False
-    branch = statement.branches[0]
-    return (
-        branch.condition is not None
-        and _is_first_record(branch.condition)
-        and bool(branch.body)
-        and all(isinstance(inner, Set) and inner.target in kept for inner in branch.body)
-    )
+    return own if names and names <= _OF_RECORDS and len(own) == len(branch.body) else []
 
 
 def _is_first_record(condition: Expr) -> bool:

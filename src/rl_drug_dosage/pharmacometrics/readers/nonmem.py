@@ -20,7 +20,7 @@ from rl_drug_dosage.pharmacometrics.readers._nm_outputs import Code, outputs_of
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream, read_stream
 from rl_drug_dosage.pharmacometrics.readers._nm_statements import (
     flattened,
-    kept_from_doses,
+    kept_from_records,
     line_of,
     names_of,
     needed,
@@ -67,6 +67,7 @@ class _Parts:
     thetas: tuple[Number, ...]
     omega: Effects
     sigma: Effects
+    kept: dict[str, int] = field(default_factory=dict)
     occasions: Occasions = field(default_factory=Occasions)
     remarks: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
@@ -113,12 +114,8 @@ def _parts(path: Path) -> _Parts:
     if first or also:
         remarks.append("values that are set on a patient's first record (NEWIND) are set on every one")
     inputs = read_inputs(stream)
-    pk, kept = kept_from_doses(pk)
-    for name, (what, line) in kept.items():
-        inputs.columns[name] = line
-        remarks.append(
-            f"{name} keeps {what} of the last dose (line {line}): here it is a covariate, a column of the data"
-        )
+    pk, kept = kept_from_records(pk, inputs.columns)
+    inputs.columns.update(kept)
     level = ["DV", *(name for name, own in inputs.synonyms.items() if own == "DV")]
     error = within_quantification(error, level)
     assigned = names_of(pk)[1]
@@ -137,6 +134,7 @@ def _parts(path: Path) -> _Parts:
         read_thetas(stream),
         read_effects(stream, "OMEGA"),
         read_effects(stream, "SIGMA"),
+        kept=kept,
         remarks=remarks,
         files=[str(path)],
     )
@@ -353,6 +351,11 @@ def _assembled(
         index = [at[number.name] for number in numbers]
         return parts.omega.covariance[np.ix_(index, index)]
 
+    parts.remarks += [
+        f"{name} keeps something of earlier records (line {line}): here it is a covariate, a column of the data"
+        for name, line in parts.kept.items()
+        if name in names
+    ]
     columns = {**parts.inputs.columns, "ID": next((r.line for r in parts.stream.all("INPUT")), 0)}
     covariates = tuple(WrittenCovariate(name, line=line) for name, line in columns.items() if name in names)
     compartments = parts.compartments
