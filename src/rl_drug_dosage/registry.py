@@ -367,7 +367,7 @@ def _by_name(kind: Kind, name: str) -> Found[Any]:
 
 def _other_forms(kind: Kind) -> str:
     # Each format once, however its suffix is spelt: the first spelling counts.
-    spelt = {suffix.lower(): suffix for suffix in reversed(kind.readers) if suffix}
+    spelt = {suffix.lower(): suffix for suffix in reversed(list(kind.readers)) if suffix}
     suffixes = ", ".join(sorted({"./mine.py", *(f"./x{suffix}" for suffix in spelt.values())}))
     return f"or give a file ({suffixes}) or package.module:OBJECT"
 

@@ -9,6 +9,7 @@ import pytest
 
 from rl_drug_dosage.pkpd import (
     Dose,
+    DrugModelError,
     Mammillary,
     ObservationError,
     Output,
@@ -125,3 +126,80 @@ def test_a_prediction_of_0_is_no_matter_where_the_error_has_an_additive_part(num
     error, _, lost = normal_moments(Residual("lognormal", proportional=number(0.2)), f, y)
     assert lost.tolist() == [True, False]
     np.testing.assert_allclose(error[1], np.log(2.0 / 3.0), rtol=1e-6)
+
+
+def _power(number, b, c):
+    return Residual("power", proportional=number(b, "1"), power=number(c, "1"))
+
+
+def test_a_power_error_is_the_others_where_the_power_says_so(number):
+    """c = 1 is proportional, c = 0 additive; with c = 1 the combined errors are those without a power."""
+    f, y = jnp.array([0.3, 2.0, 40.0]), jnp.array([0.4, 1.8, 44.0])
+    pairs = [
+        (_power(number, 0.2, 1.0), Residual("proportional", proportional=number(0.2, "1"))),
+        (_power(number, 0.2, 0.0), Residual("additive", additive=number(0.2, "mg/L"))),
+        *(
+            (Residual(kind, a, b, number(1.0, "1")), Residual(kind, a, b))
+            for a, b in [(number(0.3, "mg/L"), number(0.2, "1"))]
+            for kind in ("combined1", "combined2")
+        ),
+    ]
+    for new, old in pairs:
+        for ours, theirs in zip(normal_moments(new, f, y), normal_moments(old, f, y), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    np.testing.assert_allclose(variance(_power(number, 0.2, 0.5), f), 0.04 * f, rtol=1e-6)
+    a, b, c = number(0.3, "mg/L"), number(0.2, "1"), number(0.5, "1")
+    np.testing.assert_allclose(variance(Residual("combined1", a, b, c), f), (0.3 + 0.2 * np.sqrt(f)) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(variance(Residual("combined2", a, b, c), f), 0.09 + 0.04 * f, rtol=1e-6)
+
+
+def test_a_power_error_has_finite_slopes_at_a_prediction_of_0(number):
+    residual = Residual("combined2", number(0.3, "mg/L"), number(0.2, "1"), number(0.5, "1"))
+    assert math.isfinite(float(jax.grad(lambda f: variance(residual, f))(0.0)))
+
+
+def test_a_logit_error_is_normal_on_the_logit_scale(toy, number):
+    """Measurements stay inside, and scatter on the logit scale with sd 0.4; the likelihood is that of their logits."""
+    residual = Residual("logit", additive=number(0.4, "1"), low=0.0, high=50.0)
+    model = toy(ONE, {"cl": 1.0, "v1": 10.0}, outputs=(Output("concentration", "mg/L", residual),))
+    y = np.asarray(add_residual(model, jnp.full((20_000, 1), 10.0), jax.random.key(0)))[:, 0]
+    assert ((y > 0) & (y < 50)).all()
+    scatter = np.log(y / (50.0 - y)) - np.log(10.0 / 40.0)
+    np.testing.assert_allclose([scatter.mean(), scatter.std()], [0.0, 0.4], atol=0.01)
+    error, log_variance, lost = normal_moments(residual, jnp.array([10.0]), jnp.array([25.0]))
+    np.testing.assert_allclose(error, np.log(10.0 / 40.0), rtol=1e-5)
+    np.testing.assert_allclose(log_variance, np.log(0.16), rtol=1e-6)
+    assert not lost[0]
+    for beyond in (0.0, 50.0):
+        error, _, lost = normal_moments(residual, jnp.array([beyond]), jnp.array([25.0]))
+        assert np.isfinite(error[0])
+        assert lost[0]
+        with pytest.raises(ObservationError, match="between 0 and 50"):
+            make_levels(model, [1.0], [beyond])
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "options", "message"),
+    [
+        ("power", "b", {}, "came with power=False"),
+        ("proportional", "bc", {}, "came with power=True"),
+        ("logit", "b", {}, "additive=False, proportional=True"),
+        ("logit", "a", {"low": 1.0, "high": 1.0}, "low is 1, and high is 1"),
+    ],
+)
+def test_an_error_has_exactly_its_numbers(number, kind, parts, options, message):
+    a, b, c = (number(0.5, "1") if part in parts else None for part in "abc")
+    with pytest.raises(DrugModelError, match=message):
+        Residual(kind, a, b, c, **options)
+
+
+@pytest.mark.parametrize(
+    ("residual", "message"),
+    [
+        (lambda number: Residual("logit", number(0.5, "mg/L")), "additive.unit is 'mg/L'; allowed: 1, of a logit"),
+        (lambda number: _power(lambda v, u: number(v, "h"), 0.5, 0.5), "power.unit is 'h'; allowed: 1"),
+    ],
+)
+def test_a_size_has_the_unit_of_its_scale(toy, number, residual, message):
+    with pytest.raises(DrugModelError, match=message):
+        toy(ONE, {"cl": 1.0, "v1": 10.0}, outputs=(Output("concentration", "mg/L", residual(number)),))

@@ -177,6 +177,12 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
     for i, interval_h in enumerate(dosing.intervals_h):
         if not (math.isfinite(interval_h) and interval_h > 0) or interval_h in dosing.intervals_h[:i]:
             yield wrong(f"dosing.intervals_h[{i}]", f"{interval_h} h", "above 0, each once", "correct it")
+    yield from _routes(drug)
+    yield from sourced("dosing.source", dosing.source, 1)
+
+
+def _routes(drug: DrugModel) -> Iterable[Finding]:
+    dosing = drug.dosing
     for i, route in enumerate(dosing.routes):
         at = f"dosing.routes[{i}]"
         if not route.name:
@@ -188,13 +194,14 @@ def _doses_can_be_prescribed(drug: DrugModel) -> Iterable[Finding]:
         elif route.duration_h > max(dosing.intervals_h[:1] if i == 0 else dosing.intervals_h):
             came = f"{route.duration_h:g} h: an infusion overlaps the next one"
             yield wrong(f"{at}.duration_h", came, f"at most {dosing.intervals_h[0]:g} h", "shorten it")
-    yield from sourced("dosing.source", dosing.source, 1)
 
 
 @check("parameters")
 def _parameters_are_positive_everywhere(drug: DrugModel) -> Iterable[Finding]:
     """At the corners of the covariate ranges and inside them: a formula that fails there needs a narrower range."""
-    ends = [tuple(end if math.isfinite(end) else c.typical for end in (c.low, c.typical, c.high)) for c in drug.covariates]
+    ends = [
+        tuple(end if math.isfinite(end) else c.typical for end in (c.low, c.typical, c.high)) for c in drug.covariates
+    ]
     pick = (0, 2) if len(ends) > 4 else (0, 1, 2)
     names = [c.name for c in drug.covariates]
     rows = [*itertools.product(*([end[i] for i in pick] for end in ends)), tuple(end[1] for end in ends)]

@@ -25,6 +25,12 @@ __all__ = ["beyond", "reward_fault", "scenario_faults"]
 def scenario_faults(scenario: "Scenario") -> Iterator[Fault]:
     """Each fault, in the order in which its correction helps."""
     yield from covariate_faults(scenario.covariates)
+    for c in scenario.covariates:
+        if not np.isfinite([c.low, c.high]).all():
+            came = f"covariate {c.name!r} is from {c.low:g} to {c.high:g}: its drug states no range"
+            yield Fault(
+                came, "a lowest and a highest value", "give them in the scenario's cohort or in the drug's file"
+            )
     drawn: dict[str, float] = {}
     for c in scenario.covariates:
         if c.name in scenario.elsewhere:

@@ -46,13 +46,13 @@ def _show(found: "ImportedModel") -> None:
     for fact, text in written.facts.items():
         say(f"{fact}: {' '.join(text.split())}")
     say(f"compartments: {', '.join(written.compartments) or 'none'}")
-    units = {**written.units}
-    say(f"units: {', '.join(f'{name} {unit}' for name, unit in units.items()) or 'not stated'}")
-    show_table(
-        [Column("number", "name", key=True), Column("value"), Column("unit", "name"), Column("line"),
-         Column("label", "words")],
-        [(n.name, f"{n.value:.7g}", n.unit, str(n.line), n.label + (" (fixed)" if n.fixed else "")) for n in written.thetas],
-    )  # fmt: skip
+    say(f"units: {', '.join(f'{name} {unit}' for name, unit in written.units.items()) or 'not stated'}")
+    heads = [Column("number", "name", key=True), Column("value"), Column("unit", "name"), Column("line")]
+    rows = [
+        (n.name, f"{n.value:.7g}", n.unit, str(n.line), f"{n.label} (fixed)" if n.fixed else n.label)
+        for n in written.thetas
+    ]
+    show_table([*heads, Column("label", "words")], rows)
     if written.etas or written.occasion_etas:
         show_table(
             [Column("random effect", "name", key=True), Column("variance"), Column("line"), Column("acts on", "words")],
@@ -60,7 +60,12 @@ def _show(found: "ImportedModel") -> None:
         )
     if written.covariates:
         show_table(
-            [Column("covariate", "name", key=True), Column("unit", "name"), Column("centred at"), Column("meaning", "words")],
+            [
+                Column("covariate", "name", key=True),
+                Column("unit", "name"),
+                Column("centred at"),
+                Column("meaning", "words"),
+            ],
             [
                 (c.name, c.unit, "" if c.reference is None else f"{c.reference:g}", c.meaning)
                 for c in written.covariates

@@ -165,13 +165,7 @@ def _targets(model: "DrugModel") -> Iterator[Fault]:
 def _dosing(model: "DrugModel") -> Iterator[Fault]:
     dosing = model.dosing
     unnamed = not dosing.amounts_mg and not dosing.intervals_h and dosing.usual_dose_mg == 0
-    for i, route in enumerate(dosing.routes):
-        at = f"dosing.routes[{i}]"
-        if route.compartment not in model.structure.dosable:
-            came = f"{at}.compartment of {route.name!r} is {route.compartment!r}"
-            yield Fault(came, ", ".join(model.structure.dosable), "correct it")
-        if not 0 <= route.duration_h < math.inf:
-            yield Fault(f"{at}.duration_h is {route.duration_h}", "0 h, a bolus, or longer", "correct it")
+    yield from _routes(model)
     for i, interval_h in enumerate(dosing.intervals_h):
         if not 0 < interval_h < math.inf:
             yield Fault(f"dosing.intervals_h[{i}] is {interval_h}", "a time above 0 h", "correct it")
@@ -186,6 +180,16 @@ def _dosing(model: "DrugModel") -> Iterator[Fault]:
     elif not grid[0] <= dosing.usual_dose_mg <= grid[-1]:
         allowed = f"from {grid[0]:g} to {grid[-1]:g} mg, the amounts of amounts_mg"
         yield Fault(f"dosing.usual_dose_mg is {dosing.usual_dose_mg}", allowed, "correct it, or add it to them")
+
+
+def _routes(model: "DrugModel") -> Iterator[Fault]:
+    for i, route in enumerate(model.dosing.routes):
+        at = f"dosing.routes[{i}]"
+        if route.compartment not in model.structure.dosable:
+            came = f"{at}.compartment of {route.name!r} is {route.compartment!r}"
+            yield Fault(came, ", ".join(model.structure.dosable), "correct it")
+        if not 0 <= route.duration_h < math.inf:
+            yield Fault(f"{at}.duration_h is {route.duration_h}", "0 h, a bolus, or longer", "correct it")
 
 
 def _functions(model: "DrugModel") -> Iterator[Fault]:

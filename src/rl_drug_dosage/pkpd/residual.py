@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from rl_drug_dosage.pkpd._error_kinds import logit_of, variance, with_error
 from rl_drug_dosage.pkpd._errors import ObservationError
 from rl_drug_dosage.pkpd.description import Residual
 from rl_drug_dosage.pkpd.model import DrugModel
@@ -192,49 +193,6 @@ def refuse_levels_before_doses(levels: Levels, regimen: Regimen) -> None:
             raise ObservationError(f"a level at {time:g} h comes before the first dose at {first:g} h: check the times")
 
 
-def variance(residual: Residual, f: Array) -> Array:
-    """Variance of the residual error at a prediction f, on the scale of `residual_moments`."""
-    a, b = residual.a, residual.b
-    match residual.kind:
-        case "additive":
-            return jnp.full_like(f, a * a)
-        case "proportional":
-            return (b * f) ** 2
-        case "combined1":
-            return (a + b * _powered(residual, f)) ** 2
-        case "combined2":
-            return a * a + (b * _powered(residual, f)) ** 2
-        case "lognormal":
-            return jnp.full_like(f, b * b)
-        case "power":
-            return (b * _powered(residual, f)) ** 2
-        case "logit":
-            return jnp.full_like(f, a * a)
-
-
-def _powered(residual: Residual, f: Array) -> Array:
-    """f^c, with a slope that is finite where f is 0."""
-    return f if residual.power is None else jnp.where(f > 0, jnp.power(jnp.where(f > 0, f, 1.0), residual.c), 0.0)
-
-
-def _logit(residual: Residual, value: Array) -> Array:
-    """Of the place between low and high, which ends a little inside them."""
-    place = (value - residual.low) / (residual.high - residual.low)
-    edge = jnp.finfo(place.dtype).eps
-    inside = jnp.clip(place, edge, 1.0 - edge)
-    return jnp.log(inside) - jnp.log1p(-inside)
-
-
-def with_error(residual: Residual, f: Array, shift: Array) -> Array:
-    """A measurement: the prediction, shifted on the scale on which the error is normal."""
-    if residual.kind == "lognormal":
-        return f * jnp.exp(shift)
-    if residual.kind == "logit":
-        place = jax.nn.sigmoid(_logit(residual, f) + shift)
-        return residual.low + (residual.high - residual.low) * place
-    return f + shift
-
-
 _SMALLEST = 1e-12
 """Floor of a prediction under a log-normal error, in the output's unit, since 0 has no logarithm."""
 
@@ -257,7 +215,7 @@ def normal_moments(
         error = jnp.log(jnp.maximum(f, _SMALLEST)) - jnp.log(jnp.maximum(y, _SMALLEST))
         return error, jnp.log(variance(residual, f)), (f <= _SMALLEST) & (y > _SMALLEST)
     if residual.kind == "logit":
-        error = _logit(residual, f) - _logit(residual, y)
+        error = logit_of(residual, f) - logit_of(residual, y)
         # At an edge the clipped logit has no slope.
         outside = (f <= residual.low) | (f >= residual.high)
         return error, jnp.log(variance(residual, f)), outside & (f != y)

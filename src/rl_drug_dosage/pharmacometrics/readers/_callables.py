@@ -159,7 +159,7 @@ class Slopes(FromFile):
 
     def __call__(self, t_h: Array, state: Values, p: Values, pk: Values) -> dict[str, Array]:
         """Derivatives per hour, of amounts in mg."""
-        known = self.moment.values(t_h, state, p)
+        known = self.moment.values(t_h, {**pk, **state}, p)
         per_h = 1.0 / (self.moment.per_mg * self.moment.unit_h)
         out = {state: jnp.asarray(known[name] * per_h, dtype=float) for state, name in self.slopes}
         out |= dict.fromkeys(self.still, jnp.zeros(()))

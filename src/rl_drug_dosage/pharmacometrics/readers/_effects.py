@@ -70,7 +70,7 @@ def _tainted(steps: Steps, etas: frozenset[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _form(expr: Expr, eta: str, own: frozenset[str]) -> EtaForm | None:
+def _form(expr: Expr, eta: str, own: frozenset[str]) -> EtaForm | None:  # noqa: PLR0911 - one case a form
     """The form in which an effect enters a whole expression; None if it is another one."""
     if sum(part == Name(eta) for part in walk(expr)) != 1:
         return None

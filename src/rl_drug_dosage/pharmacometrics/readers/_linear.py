@@ -76,7 +76,7 @@ class AffineForms:
         return Affine(named(form.constant), {name: named(c) for name, c in form.coefficients.items()})
 
 
-def _joined(part: Call, args: tuple[Affine | None, ...]) -> Affine | None:  # noqa: PLR0911 - one case an operator
+def _joined(part: Call, args: tuple[Affine | None, ...]) -> Affine | None:  # noqa: C901, PLR0911 - one case an operator
     if any(arg is None for arg in args):
         return None
     known: tuple[Affine, ...] = args  # type: ignore[assignment]

@@ -6,13 +6,13 @@ value.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_drug_dosage.pharmacometrics.readers._statements import Step, key_of
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, folded
 
-__all__ = ["MammillaryForm", "mammillary_form", "simplified"]
+__all__ = ["MammillaryForm", "around", "mammillary_forms", "simplified"]
 
 _MOST_TERMS = 64
 _ONE = Num(1.0)
@@ -93,7 +93,7 @@ class _Expander:
         """The sum as a tree again."""
         total: Expr | None = None
         for factors, number in found.items():
-            above: Expr | None = None if number in {1.0} and any(n > 0 for _, n in factors) else Num(number)
+            above: Expr | None = None if number == 1.0 and any(n > 0 for _, n in factors) else Num(number)
             below: Expr | None = None
             for key, power in factors:
                 for _ in range(abs(power)):
@@ -136,15 +136,18 @@ def _divided(a: _Terms, b: _Terms) -> _Sum:
     return _multiplied(a, {tuple((k, -n) for k, n in factors): 1.0 / number})
 
 
-def mammillary_form(
+def mammillary_forms(
     compartments: Sequence[str],
     central: str,
     volume: Expr,
     rows: Mapping[str, Mapping[str, Expr]],
     steps: Sequence[Step],
     whole: frozenset[str],
-) -> MammillaryForm | None:
+) -> Iterator[MammillaryForm]:
     """The parameters of a mammillary model whose compartments have the engine's order: depot, central, peripheral.
+
+    First by the names of the file as they stand, then with rates such as ``k = cl / v`` taken apart. Nothing if the
+    system is another one, or has another order.
 
     Args:
         compartments: in the file's order.
@@ -153,40 +156,55 @@ def mammillary_form(
         rows: compartment -> the contents that its derivative reads, with their rates.
         steps: definitions of the names in the rates.
         whole: names that carry a random effect, and are not looked through.
-
-    Returns:
-        None if the system is another one, or has another order.
     """
     at = list(compartments).index(central)
     first, others = compartments[:at], compartments[at + 1 :]
     if len(first) > 1 or len(others) > 2:
-        return None
+        return
     for deep in (False, True):
         expander = _Expander(steps, _whole(steps, whole, deep=deep))
-        if (found := _form(expander, first, central, others, rows)) is not None:
-            left, absorbed, exchanged = found
-            size = expander.expanded(volume)
-            if size is None:
-                return None
-            flows: dict[str, _Sum] = {"cl": _multiplied(left, size)}
-            volumes: dict[str, Expr] = {}
-            for i, (out, back) in enumerate(exchanged, start=2):
-                flow = flows[f"q{i}"] = _multiplied(out, size)
-                if flow is None:
-                    return None
-                own = _divided(flow, back)
-                one, other = expander.tree(flow), expander.tree(back)
-                volumes[f"v{i}"] = expander.tree(own) if own is not None else Call("/", (one, other))
-            if absorbed is not None:
-                flows["ka"] = absorbed
-            if any(flow is None for flow in flows.values()):
-                return None
-            return MammillaryForm({key: expander.tree(flow or {}) for key, flow in flows.items()}, volumes)
-    return None
+        rates, size = _rates(expander, first, central, others, rows), expander.expanded(volume)
+        if rates is not None and size is not None and (found := _parameters(expander, *rates, size)) is not None:
+            yield found
+
+
+def _parameters(
+    expander: _Expander, left: _Terms, absorbed: _Terms | None, exchanged: list[tuple[_Terms, _Terms]], size: _Terms
+) -> MammillaryForm | None:
+    """Clearances and volumes from rates and the central volume."""
+    flows: dict[str, _Sum] = {"cl": _multiplied(left, size)}
+    volumes: dict[str, Expr] = {}
+    for i, (out, back) in enumerate(exchanged, start=2):
+        flow = flows[f"q{i}"] = _multiplied(out, size)
+        if flow is None:
+            return None
+        own = _divided(flow, back)
+        fraction = Call("/", (expander.tree(flow), expander.tree(back)))
+        volumes[f"v{i}"] = fraction if own is None else expander.tree(own)
+    if absorbed is not None:
+        flows["ka"] = absorbed
+    if any(flow is None for flow in flows.values()):
+        return None
+    return MammillaryForm({key: expander.tree(flow or {}) for key, flow in flows.items()}, volumes)
+
+
+def around(central: str, compartments: Sequence[str], rows: Mapping[str, Mapping[str, Expr]]) -> tuple[str, ...]:
+    """The compartments that a central one exchanges with, and its depot, if they stand first; otherwise nothing.
+
+    Args:
+        central: its name.
+        compartments: all of them, in the file's order.
+        rows: derivatives that are linear, by compartment: the contents that they read.
+    """
+    near = {central, *rows.get(central, {})}
+    if central not in rows or any(not set(rows.get(c, {"": None})) <= {c, central} for c in near - {central}):
+        return ()
+    first = tuple(compartments[: len(near)])
+    return first if set(first) == near else ()
 
 
 def simplified(expr: Expr, steps: Sequence[Step], whole: frozenset[str]) -> Expr:
-    """The tree by the file's own names, as far as they are products; see `mammillary_form`."""
+    """The tree by the file's own names, as far as they are products; see `mammillary_forms`."""
     expander = _Expander(steps, _whole(steps, whole, deep=False))
     found = expander.expanded(expr)
     return expr if found is None else expander.tree(found)
@@ -204,8 +222,12 @@ def _whole(steps: Sequence[Step], whole: frozenset[str], *, deep: bool) -> froze
     return whole | {step.name for step in steps if is_whole(step)}
 
 
-def _form(
-    expander: _Expander, first: Sequence[str], central: str, others: Sequence[str], rows: Mapping[str, Mapping[str, Expr]]
+def _rates(
+    expander: _Expander,
+    first: Sequence[str],
+    central: str,
+    others: Sequence[str],
+    rows: Mapping[str, Mapping[str, Expr]],
 ) -> tuple[_Terms, _Terms | None, list[tuple[_Terms, _Terms]]] | None:
     """Rates of elimination, of absorption, and to and from each peripheral compartment."""
     every = (*first, central, *others)

@@ -59,7 +59,7 @@ class _Text:
 
 
 def tidied(expr: Expr, zeros: Iterable[str] = ()) -> Expr:
-    """With 0 for some names, and without what this makes idle: ``exp(a + 0)`` is ``exp(a)``, ``a * exp(0)`` is ``a``."""
+    """With 0 for some names, and without what is idle then: ``exp(a + 0)`` is ``exp(a)``, ``a * exp(0)`` is ``a``."""
     gone, zero, one = frozenset(zeros), Num(0.0), Num(1.0)
 
     def joined(part: Call, args: tuple[Expr, ...]) -> Expr:
@@ -228,7 +228,7 @@ def _arguments(value: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def _flat(value: Any) -> str:
+def _flat(value: Any) -> str:  # noqa: PLR0911 - one case a kind of value
     if isinstance(value, Code):
         return value.text
     if is_dataclass(value):
@@ -243,4 +243,4 @@ def _flat(value: Any) -> str:
         return quoted(value)
     if isinstance(value, float) and not math.isfinite(value):
         return f'float("{value}")'
-    return repr(value)
+    return repr(float(value) if isinstance(value, float) else value)

@@ -6,13 +6,11 @@ Everything else is an `OdeSystem`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array
 
 from rl_drug_dosage.pharmacometrics.readers._callables import (
     CLOCK,
@@ -25,17 +23,20 @@ from rl_drug_dosage.pharmacometrics.readers._callables import (
     Typical,
     Value,
 )
+from rl_drug_dosage.pharmacometrics.readers._draft import Draft
 from rl_drug_dosage.pharmacometrics.readers._effects import Effect
+from rl_drug_dosage.pharmacometrics.readers._functions import functions_of
 from rl_drug_dosage.pharmacometrics.readers._linear import Affine, AffineForms
-from rl_drug_dosage.pharmacometrics.readers._mammillary import mammillary_form, simplified
+from rl_drug_dosage.pharmacometrics.readers._mammillary import around, mammillary_forms, simplified
+from rl_drug_dosage.pharmacometrics.readers._parts import Parts, Scales
 from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Program, Step, Steps, output_name
+from rl_drug_dosage.pharmacometrics.readers._stiffness import is_stiff
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import AssignKind, ReadError, WrittenModel
 from rl_drug_dosage.pkpd import Adaptive, LinearSystem, Mammillary, OdeSystem
-from rl_drug_dosage.pkpd.parameter_units import PREFIXES
 from rl_drug_dosage.pkpd.structure import Structure
 
-__all__ = ["Parts", "Scales", "make_parts"]
+__all__ = ["PartsMaker"]
 
 _NOTHING = Num(0.0)
 _DELIVERY: Mapping[AssignKind, str] = {
@@ -44,90 +45,12 @@ _DELIVERY: Mapping[AssignKind, str] = {
     "duration": "duration_",
     "rate": "rate_",
 }
-_STIFF = 2_000.0
-"""Explicit steps of an interval, as stability asks for, above which an implicit method is cheaper: an implicit step of
-a few states costs some ten explicit ones, and an accurate explicit solution takes a few hundred."""
-_EXPLICIT_REACH = 3.0
-"""Of the explicit method: its step times the fastest rate stays below this."""
 _ENGINE_OF_TIME = frozenset({"cl", "q2", "q3", "ka", "ke0"})
 
 
-@dataclass(frozen=True)
-class Scales:
-    """Contents of the file's unit in 1 mg, and its unit of time in h."""
-
-    per_mg: float
-    unit_h: float
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a `DrugModel` is made of.
-
-    Args:
-        names: compartment of the file -> of the structure.
-        auc_scale: index of an output -> its factor.
-        reads: names of parameters, random effects and covariates that anything depends on.
-    """
-
-    structure: Structure
-    typical: Typical
-    individual: Individual
-    values: tuple[Value, ...]
-    names: Mapping[str, str]
-    auc_scale: Mapping[int, float]
-    reads: frozenset[str]
-
-
 @dataclass
-class _Draft:
-    """The engine's parameters, while they are collected.
-
-    Args:
-        steps: everything that does not move.
-        keys: name among the steps -> key.
-        same: name in the file -> the engine's parameter that is exactly this, in the same unit.
-    """
-
-    steps: list[Step]
-    keys: dict[str, str] = field(default_factory=dict)
-    same: dict[str, str] = field(default_factory=dict)
-
-    def give(self, key: str, expr: Expr, factor: float = 1.0) -> None:
-        """A parameter that the engine reads, ``factor`` times a tree."""
-        name = f"_engine_{key}"
-        self.steps.append(Step(name, _scaled(expr, factor), 0))
-        self.keys[name] = key
-        if factor == 1.0 and isinstance(expr, Name):
-            self.same[expr.name] = key
-
-    def keep(self, name: str, *, plain: bool) -> None:
-        """A value of the file; its key is its own name, unless the engine means something else by it.
-
-        Args:
-            name: among the steps.
-            plain: whether the engine may find it under its own name.
-        """
-        if name in self.keys:
-            return
-        if name in self.same:
-            self.keys[name] = self.same[name]
-            return
-        taken = name in self.keys.values() or not plain or name.startswith((*PREFIXES, "rate_"))
-        self.keys[name] = f"file_{name}" if taken else name
-
-
-def make_parts(
-    written: WrittenModel,
-    steps: Steps,
-    effects: Sequence[Effect],
-    zero: frozenset[str],
-    scales: Scales,
-    per_mg_l: Sequence[float | None],
-    covariate_names: Mapping[str, str],
-    typical_covariates: Mapping[str, float],
-) -> Parts:
-    """Structure, functions and outputs.
+class PartsMaker:
+    """Makes structure, functions and outputs.
 
     Args:
         written: what the file says.
@@ -138,69 +61,65 @@ def make_parts(
         per_mg_l: of each output, what 1 mg/L is in its unit; None where it is no concentration.
         covariate_names: name in the file -> name in the engine.
         typical_covariates: name in the file -> value.
-
-    Raises:
-        ReadError: a statement that the engine cannot follow.
     """
-    maker = _Maker(written, steps, effects, zero, scales, per_mg_l, covariate_names, typical_covariates)
-    return maker.parts()
 
+    written: WrittenModel
+    steps: Steps
+    effects: Sequence[Effect]
+    zero: frozenset[str]
+    scales: Scales
+    per_mg_l: Sequence[float | None]
+    covariate_names: Mapping[str, str]
+    typical_covariates: Mapping[str, float]
 
-class _Maker:
-    def __init__(
-        self,
-        written: WrittenModel,
-        steps: Steps,
-        effects: Sequence[Effect],
-        zero: frozenset[str],
-        scales: Scales,
-        per_mg_l: Sequence[float | None],
-        covariate_names: Mapping[str, str],
-        typical_covariates: Mapping[str, float],
-    ) -> None:
-        self.written, self.steps, self.effects, self.zero = written, steps, effects, zero
-        self.scales, self.per_mg_l = scales, per_mg_l
-        self.covariate_names, self.typical_covariates = covariate_names, typical_covariates
-        self.slopes = {c: n for (kind, c), n in steps.properties.items() if kind == "derivative"}
-        self.starts = {c: n for (kind, c), n in steps.properties.items() if kind == "start"}
-        self.outputs = [output_name(i) for i in range(len(written.outputs))]
-        self.forms = AffineForms(steps, written.compartments)
-        still = [step for step in steps.steps if step.name not in steps.moving]
-        self.draft = _Draft([*still, *self.forms.more])
-        self.fixed = tuple(dict.fromkeys(e.parameter for e in effects if not e.is_helper and e.eta not in zero))
-        self.names = {c: c for c in written.compartments}
+    def __post_init__(self) -> None:
+        properties = self.steps.properties.items()
+        self.slopes = {c: name for (kind, c), name in properties if kind == "derivative"}
+        self.starts = {c: name for (kind, c), name in properties if kind == "start"}
+        self.outputs = [output_name(i) for i in range(len(self.written.outputs))]
+        self.forms = AffineForms(self.steps, self.written.compartments)
+        still = [step for step in self.steps.steps if step.name not in self.steps.moving]
+        self.draft = Draft([*still, *self.forms.more])
+        own = (e.parameter for e in self.effects if not e.is_helper and e.eta not in self.zero)
+        self.fixed = tuple(dict.fromkeys(own))
+        self.names = {c: c for c in self.written.compartments}
         self.auc_scale: dict[int, float] = {}
 
     def parts(self) -> Parts:
-        """All of it."""
+        """All of it.
+
+        Raises:
+            ReadError: a statement that the engine cannot follow.
+        """
         self.check()
         moving = self.steps.needed(self.outputs, moving=True)
         clock = any(TIME in names_in(step.expr) for step in moving)
         rows = {c: self.forms.of(Name(name)) for c, name in self.slopes.items()}
-        linear = not self.starts and not clock and all(row is not None and row.constant == _NOTHING for row in rows.values())
+        exact = {c: r for c, r in rows.items() if r is not None and r.constant == _NOTHING and c not in self.starts}
+        is_linear = len(exact) == len(rows) and not self.starts and not clock
         central = self.name_central()
-        structure: Structure | None = None
-        if linear:
-            known: dict[str, Affine] = rows  # type: ignore[assignment]
-            structure = self.mammillary(known, central)
+        driver = self.mammillary(exact, central, self.written.compartments if is_linear else None)
         for name in self.fixed:
             if self.scales.unit_h == 1.0 or name.lower() not in self.draft.keys.values():
                 self.keep(name)
-        if linear and structure is None:
-            structure = self.linear(known)
-        for (kind, compartment), name in self.steps.properties.items():
-            if kind in _DELIVERY:
-                self.draft.give(f"{_DELIVERY[kind]}{self.names[compartment]}", self.delivered(kind, Name(name)))
-        wanted = [*moving, *([] if linear else self.steps.needed(self.slopes.values(), moving=True))]
-        still = {n for step in wanted for n in names_in(step.expr)} | {*self.outputs, *self.starts.values()}
-        still |= set() if linear else set(self.slopes.values())
-        for name in sorted(still - self.steps.moving):
+        system = self.linear(exact) if is_linear and driver is None else None
+        self.deliver()
+        inside = driver.compartments if driver is not None else ()
+        self.slopes = {} if is_linear else {c: n for c, n in self.slopes.items() if self.names[c] not in inside}
+        moving = (*moving, *self.steps.needed(self.slopes.values(), moving=True))
+        still = {n for step in moving for n in names_in(step.expr)}
+        for name in sorted(still.union(self.outputs, self.starts.values(), self.slopes.values()) - self.steps.moving):
             self.keep(name)
-        typical, individual, reads = self.functions()
-        if structure is None:
-            structure = self.ode(clock, typical, individual)
-        elif isinstance(structure, LinearSystem):
-            structure = replace(structure, matrix=self.with_keys(structure.matrix))
+        typical, individual, reads = functions_of(
+            self.draft, self.written, self.effects, self.zero, self.fixed, self.covariate_names
+        )
+        structure: Structure
+        if system is not None:
+            structure = replace(system, matrix=self.with_keys(system.matrix))
+        elif is_linear and driver is not None:
+            structure = driver
+        else:
+            structure = self.ode(driver, clock, typical, individual)
         values = tuple(Value(self.moment([name]), name, clock and self.reads_time(name)) for name in self.outputs)
         return Parts(structure, typical, individual, values, self.names, self.auc_scale, reads)
 
@@ -219,12 +138,16 @@ class _Maker:
         if not self.written.compartments:
             raise ReadError(f"{self.written.path}: there is no compartment; supported: models with derivatives")
 
-    def delivered(self, kind: AssignKind, expr: Expr) -> Expr:
-        """A property of doses in the engine's unit."""
-        factor = {"bioavailability": 1.0, "rate": 1.0 / (self.scales.unit_h * self.scales.per_mg)}.get(
-            kind, self.scales.unit_h
-        )
-        return expr if factor == 1.0 else Call("*", (Num(factor), expr))
+    def deliver(self) -> None:
+        """Properties of doses, in the engine's units."""
+        scales = {"bioavailability": 1.0, "rate": 1.0 / (self.scales.unit_h * self.scales.per_mg)}
+        for (kind, compartment), name in self.steps.properties.items():
+            if kind in _DELIVERY:
+                key = f"{_DELIVERY[kind]}{self.names[compartment]}"
+                self.draft.give(key, Name(name), scales.get(kind, self.scales.unit_h))
+        if not self.draft.keys:
+            # The engine has at least one parameter to follow over the records.
+            self.draft.give("none", Num(1.0))
 
     def keep(self, name: str) -> None:
         """A value of the file under its own name, where the engine means the same by it."""
@@ -240,14 +163,20 @@ class _Maker:
             compartment, coefficient = found
             self.names[compartment] = "central"
             # f = coefficient * content in the file's unit = scale * (content in mg / v1).
-            volume = simplified(
-                Call("/", (Num(scale / self.scales.per_mg), coefficient)), self.draft.steps, frozenset(self.fixed)
-            )
+            volume = self.volume(coefficient, scale)
             self.draft.give("v1", volume)
-            same = [j for j, other in enumerate(self.per_mg_l) if other == scale and self.concentration(j) == found]
-            self.auc_scale = dict.fromkeys(same, scale)
+            for j, other in enumerate(self.per_mg_l):
+                again = self.concentration(j)
+                same = other is not None and again is not None and again[0] == compartment
+                if same and self.volume(again[1], other) == volume:  # type: ignore[index, arg-type]
+                    self.auc_scale[j] = other  # type: ignore[assignment]
             return compartment, volume
         return None
+
+    def volume(self, coefficient: Expr, scale: float) -> Expr:
+        """The volume in L by which an output, ``coefficient * content``, is ``scale`` times mg/L."""
+        volume = Call("/", (Num(scale / self.scales.per_mg), coefficient))
+        return simplified(volume, self.draft.steps, frozenset(self.fixed))
 
     def concentration(self, index: int) -> tuple[str, Expr] | None:
         """The one compartment that an output is proportional to, and its factor."""
@@ -259,16 +188,26 @@ class _Maker:
 
     # Structures
 
-    def mammillary(self, rows: Mapping[str, Affine], central: tuple[str, Expr] | None) -> Mammillary | None:
-        """The closed form, where it is one and none of its names means something else in the file."""
+    def mammillary(
+        self, rows: Mapping[str, Affine], central: tuple[str, Expr] | None, compartments: Sequence[str] | None
+    ) -> Mammillary | None:
+        """The closed form, where it is one and none of its names means something else in the file.
+
+        Args:
+            rows: derivatives that are linear.
+            central: compartment and volume.
+            compartments: of the closed form; None: those that the central one exchanges with, and a depot.
+        """
         if central is None:
             return None
         compartment, volume = central
         rates = {c: row.coefficients for c, row in rows.items()}
-        found = mammillary_form(
-            self.written.compartments, compartment, volume, rates, self.draft.steps, frozenset(self.fixed)
-        )
-        if found is None or self.clashes({**found.flows, **found.volumes, "v1": volume}):
+        compartments = around(compartment, self.written.compartments, rates) if compartments is None else compartments
+        if not compartments:
+            return None
+        forms = mammillary_forms(compartments, compartment, volume, rates, self.draft.steps, frozenset(self.fixed))
+        found = next((f for f in forms if not self.clashes({**f.flows, **f.volumes, "v1": volume})), None)
+        if found is None:
             return None
         for key, expr in found.flows.items():
             self.draft.give(key, expr, 1.0 / self.scales.unit_h)
@@ -276,7 +215,7 @@ class _Maker:
             self.draft.give(key, expr)
         peripherals, depot = [f"peripheral{i + 1}" for i in range(len(found.volumes))], "ka" in found.flows
         own = [*(["depot"] if depot else []), "central", *peripherals]
-        self.names = dict(zip(self.written.compartments, own, strict=True))
+        self.names |= dict(zip(compartments, own, strict=True))
         return Mammillary(peripherals=len(peripherals), depot=depot)
 
     def clashes(self, given: Mapping[str, Expr]) -> bool:
@@ -312,43 +251,30 @@ class _Maker:
         found: Matrix = replace(matrix, p=tuple((n, k) for n, k in self.draft.keys.items() if n in reads))
         return found
 
-    def ode(self, clock: bool, typical: Typical, individual: Individual) -> OdeSystem:
-        """Differential equations."""
-        still = tuple(own for c, own in self.names.items() if c not in self.slopes)
+    def ode(self, driver: Mammillary | None, clock: bool, typical: Typical, individual: Individual) -> OdeSystem:
+        """Differential equations, those of a linear driver apart."""
+        doses_into = tuple(n for n in self.names.values() if driver is None or n not in driver.compartments)
+        still = tuple(own for c, own in self.names.items() if c not in self.slopes and own in doses_into)
         slopes: Pairs = tuple((self.names[c], name) for c, name in self.slopes.items())
         moment = self.moment(self.slopes.values())
         start: Start | None = None
         if self.starts:
             pairs: Pairs = tuple((self.names[c], self.draft.keys[name]) for c, name in self.starts.items())
             start = Start(pairs, self.scales.per_mg)
-        doses_into = tuple(self.names.values())
         system = OdeSystem(
             states=(*doses_into, CLOCK) if clock else doses_into,
             rhs=Slopes(moment, slopes, clock, still),
             required=(),
             start=start,
+            pk=driver,
             doses_into=doses_into,
         )
-        return system.with_method(Adaptive(stiff=self.is_stiff(system, typical, individual)))
-
-    def is_stiff(self, system: OdeSystem, typical: Typical, individual: Individual) -> bool:
-        """Whether an explicit method would take very many steps a day: by the fastest rate of the typical patient."""
-        theta = {n.name: n.value for n in self.written.thetas}
+        theta = {n.name: jnp.asarray(n.value, dtype=float) for n in self.written.thetas}
+        values = self.typical_covariates
         with jax.ensure_compile_time_eval():
-            covariates = {
-                self.covariate_names[name]: jnp.asarray(value, dtype=float)
-                for name, value in self.typical_covariates.items()
-            }
-            p = individual(typical(theta, covariates), covariates)
-
-            def slope(x: Array) -> Array:
-                got = system.rhs(jnp.zeros(()), {n: x[i] for i, n in enumerate(system.states)}, p, {})
-                return jnp.stack([got[name] for name in system.states])
-
-            jacobian = jax.jit(jax.jacfwd(slope))
-            found = [np.asarray(jacobian(x)) for x in (system.initial(p), system.dosed(p, 100.0))]
-        fastest = max((np.abs(np.linalg.eigvals(a)).max() for a in found if np.isfinite(a).all()), default=0.0)
-        return bool(fastest * 24.0 / _EXPLICIT_REACH > _STIFF)
+            covariates = {self.covariate_names[n]: jnp.asarray(v, dtype=float) for n, v in values.items()}
+            stiff = is_stiff(system, individual(typical(theta, covariates), covariates))
+        return system.with_method(Adaptive(stiff=stiff))
 
     # Functions
 
@@ -367,55 +293,3 @@ class _Maker:
             self.scales.per_mg,
             self.scales.unit_h,
         )
-
-    def functions(self) -> tuple[Typical, Individual, frozenset[str]]:
-        """``parameters`` and ``finish``."""
-        every = Steps(tuple(self.draft.steps), {}, {}, frozenset())
-        etas = frozenset(e.eta for e in self.effects)
-        needed = every.needed(self.draft.keys)
-        # What comes before the random effects, and what may get one in a training population.
-        tainted = set(etas)
-        for step in needed:
-            if names_in(step.expr) & tainted:
-                tainted.add(step.name)
-        thetas = {n.name for n in self.written.thetas}
-        of_thetas = set(thetas)
-        for step in needed:
-            if names_in(step.expr) & of_thetas:
-                of_thetas.add(step.name)
-        plain = [
-            s.name
-            for s in needed
-            if s.name not in tainted and s.name in of_thetas and "@" not in s.name and not s.name.startswith("_")
-        ]
-        first = tuple(dict.fromkeys((*self.fixed, *plain)))
-        before = Program([(s.name, s.expr) for s in every.needed(first)])
-        after = Program([(s.name, s.expr) for s in every.needed(self.draft.keys, known=frozenset(first))])
-        reads = after.reads() | {name for name in self.draft.keys if name not in {s.name for s in needed}}
-        inside = tuple(e.eta for e in self.effects if not e.is_helper or e.eta in self.zero)
-        helpers = tuple(
-            e.eta for e in self.effects if e.is_helper and e.eta not in self.zero and e.eta in (reads | before.reads())
-        )
-        passed = tuple(n.name for n in self.written.thetas if n.name in reads)
-        typical = Typical(
-            before, tuple(e.eta for e in self.effects), first, helpers, passed, self.covariate_pairs(before.reads())
-        )
-        own = tuple(name for name in first if name in reads or name in self.draft.keys)
-        individual = Individual(
-            after,
-            tuple(name for name in inside if name in reads),
-            helpers,
-            passed,
-            own,
-            self.covariate_pairs(reads),
-            tuple(self.draft.keys.items()),
-        )
-        return typical, individual, frozenset(reads | before.reads())
-
-    def covariate_pairs(self, reads: frozenset[str] | set[str]) -> Pairs:
-        return tuple((name, own) for name, own in self.covariate_names.items() if name in reads)
-
-
-def _scaled(expr: Expr, factor: float) -> Expr:
-    return expr if factor == 1.0 else Call("*", (Num(factor), expr))
-

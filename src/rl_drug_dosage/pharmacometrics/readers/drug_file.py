@@ -5,7 +5,7 @@ those of the model it was made of.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -110,8 +110,8 @@ class _Writer:
         imports += ["from jaxtyping import Array"]
         names = "".join(f"    {name},\n" for name in used)
         return (
-            f'"""{title}.\n\nWritten by `rl-drug-dosage import {_plain(self.file)}`. Numbers are those of that file, with '
-            f'its lines; units are those of its formulas.\n"""\n\n'
+            f'"""{title}.\n\nWritten by `rl-drug-dosage import {_plain(self.file)}`.\n'
+            'Numbers are those of that file, with its lines; units are those of its formulas.\n"""\n\n'
             + "\n".join(imports)
             + f'\n\nfrom rl_drug_dosage.pkpd import (\n{names})\n\n__all__ = ["DRUG"]\n'
         )
@@ -177,7 +177,8 @@ class _Writer:
     def rhs(self, slopes: Slopes) -> Code:
         """``rhs`` of an `OdeSystem`."""
         moment = slopes.moment
-        lines = self.body(moment.program, self.moment(moment, "x", "t"))
+        driver = self.model.structure.pk  # type: ignore[attr-defined]
+        lines = self.body(moment.program, self.moment(moment, "x", "t", driver.compartments if driver else ()))
         per_h = 1.0 / (moment.per_mg * moment.unit_h)
         entries = {state: lines.read(name, per_h) for state, name in slopes.slopes}
         entries |= dict.fromkeys(slopes.still, "jnp.zeros(())")
@@ -212,10 +213,10 @@ class _Writer:
             lines.assign(name, tidied(expr, zeros))
         return lines
 
-    def moment(self, moment: Moment, contents: str, time: str) -> dict[str, str]:
+    def moment(self, moment: Moment, contents: str, time: str, driver: tuple[str, ...] = ()) -> dict[str, str]:
         """What the statements of a moment read."""
         scale = "" if moment.per_mg == 1.0 else f" * {moment.per_mg!r}"
-        reads = {name: _item(contents, own) + scale for name, own in moment.compartments}
+        reads = {name: _item("pk" if own in driver else contents, own) + scale for name, own in moment.compartments}
         reads |= {name: _item("p", key) for name, key in moment.p}
         reads[TIME] = time if moment.unit_h == 1.0 else f"{time} / {moment.unit_h!r}"
         return reads

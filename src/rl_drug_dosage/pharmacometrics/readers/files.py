@@ -30,8 +30,10 @@ def read_written(path: Path) -> WrittenModel:
     """
     module = READERS.get(path.suffix.lower())
     if module is None:
-        raise ReadError(f"{path}: no model is read from {path.suffix or 'a file without a suffix'}; supported: "
-                        f"{', '.join(READERS)}; give such a file")
+        raise ReadError(
+            f"{path}: no model is read from {path.suffix or 'a file without a suffix'}; supported: "
+            f"{', '.join(READERS)}; give such a file"
+        )
     found: WrittenModel = importlib.import_module(f"{_ROOM}.{module}").read(path)
     return found
 

@@ -17,7 +17,16 @@ from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 from rl_drug_dosage.pkpd import DosingOptions, Target
 from rl_drug_dosage.pkpd.distributions import Distribution
 
-__all__ = ["CovariateWords", "MissingWordsError", "OutputWords", "Sidecar", "Units", "Wanted", "read_sidecar", "unknown_names"]
+__all__ = [
+    "CovariateWords",
+    "MissingWordsError",
+    "OutputWords",
+    "Sidecar",
+    "Units",
+    "Wanted",
+    "read_sidecar",
+    "unknown_names",
+]
 
 _UNKNOWN = "?"
 """What stands in the lines that a message shows; such a value counts as not given."""
@@ -234,4 +243,3 @@ def unknown_names(sidecar: Sidecar, model_file: str, known: Mapping[str, Sequenc
             if name not in known[table]:
                 file = sidecar.path.name if sidecar.path else "the sidecar"
                 raise UnknownNameError(f"key in [{table}] of {file}:", name, known[table], remedy=f"read {model_file}")
-

@@ -15,7 +15,7 @@ from rl_drug_dosage.pkpd import Covariate, Param, Residual
 __all__ = ["residual_of"]
 
 
-def residual_of(
+def residual_of(  # noqa: PLR0911 - one case a kind of error
     written: WrittenModel,
     steps: Steps,
     output: WrittenOutput,
