@@ -29,6 +29,7 @@ from rl_drug_dosage.pharmacometrics.readers.files import READERS, read_written
 from rl_drug_dosage.pharmacometrics.readers.sidecar import read_sidecar
 from rl_drug_dosage.pharmacometrics.readers.written import WrittenModel
 from rl_drug_dosage.pkpd import (
+    CovariateError,
     Covariates,
     DrugModel,
     Levels,
@@ -199,7 +200,8 @@ class _Comparison:
             try:
                 return read_nonmem(path, model)
             except RlDrugDosageError as error:
-                raise type(error)(str(error).replace(str(path), str(records.path))) from None
+                more = "; or give the data of the run with --data" if isinstance(error, CovariateError) else ""
+                raise ConfigError(f"{error}{more}".replace(str(path), str(records.path))) from None
 
     def _is_level(self, i: int) -> bool:
         records = self.records
