@@ -67,6 +67,15 @@ def test_names_numbers_and_places(written):
     assert any("initial estimates" in remark for remark in model.remarks)
 
 
+@pytest.mark.parametrize(
+    ("formula", "centre"),
+    [("(WT/70)**0.75", 70.0), ("(1+THETA(2)*(WT-65))", 65.0), ("WT/70", None), ("(WT/70)**2*(WT-60)", None)],
+)
+def test_a_covariate_is_typical_where_formulas_are_centred(written, formula, centre):
+    model = standard(written, pk=PK.replace("THETA(1)*EXP", f"THETA(1)*{formula}*EXP"))
+    assert [(c.name, c.reference) for c in model.covariates] == [("WT", centre)]
+
+
 # Residual errors: kind, and the sizes at THETA(3) = 0.3, THETA(4) = 0.5
 MORE = NUMBERS + "$THETA 0.3\n$THETA 0.5\n$SIGMA 0.09\n"
 ERRORS = {

@@ -13,7 +13,13 @@ import numpy as np
 from rl_drug_dosage.pharmacometrics.readers._nm_code import Statement, parse_code, replacements
 from rl_drug_dosage.pharmacometrics.readers._nm_compartments import Compartments, compartments_of
 from rl_drug_dosage.pharmacometrics.readers._nm_estimates import read_estimates, with_estimates
-from rl_drug_dosage.pharmacometrics.readers._nm_inputs import RESERVED, Inputs, read_inputs, read_replacements
+from rl_drug_dosage.pharmacometrics.readers._nm_inputs import (
+    RESERVED,
+    Inputs,
+    centre_of,
+    read_inputs,
+    read_replacements,
+)
 from rl_drug_dosage.pharmacometrics.readers._nm_numbers import Effects, labels_of, read_effects, read_thetas
 from rl_drug_dosage.pharmacometrics.readers._nm_occasions import Occasions, occasions_of
 from rl_drug_dosage.pharmacometrics.readers._nm_outputs import Code, outputs_of
@@ -357,7 +363,12 @@ def _assembled(
         if name in names
     ]
     columns = {**parts.inputs.columns, "ID": next((r.line for r in parts.stream.all("INPUT")), 0)}
-    covariates = tuple(WrittenCovariate(name, line=line) for name, line in columns.items() if name in names)
+    trees = [statement.expr for statement in statements]
+    covariates = tuple(
+        WrittenCovariate(name, reference=centre_of(name, trees), line=line)
+        for name, line in columns.items()
+        if name in names
+    )
     compartments = parts.compartments
     dosed = {name for name in compartments.names if _has_dose_property(statements, name)}
     dosed |= {compartments.names[i] for i in (compartments.dose, *compartments.named)}
