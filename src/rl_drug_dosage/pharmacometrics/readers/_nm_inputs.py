@@ -132,7 +132,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def centre_of(name: str, trees: Iterable[Expr]) -> float | None:
-    """The value of a data item at which formulas are centred: ``(WT/70)**0.75``, ``AGE-35``; None if there is not one."""
+    """Where formulas are centred, by ``(WT/70)**0.75`` or ``AGE-35``; None if nowhere, or at several values."""
     found: set[float] = set()
 
     def centred(tree: Expr, operator: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rl_drug_dosage.pharmacometrics.readers._nm_code import Statement
 from rl_drug_dosage.pharmacometrics.readers._nm_compartments import Compartments
-from rl_drug_dosage.pharmacometrics.readers._nm_numbers import Effects
+from rl_drug_dosage.pharmacometrics.readers._nm_omega import Effects
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream
 from rl_drug_dosage.pharmacometrics.readers._nm_residual import NotAnError, Residual, residual_of
 from rl_drug_dosage.pharmacometrics.readers._nm_statements import Flattened, compared_with, names_of
