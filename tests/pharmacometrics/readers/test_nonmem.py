@@ -406,6 +406,12 @@ BAD = {
     "parameter of the TRANS": (PK.replace("CL =", "CLX ="), None, r":4:1: CL has no value in \$PK"),
     "amount": (PK + "F1 = 1 + AMT/100\n", None, r":9:10: the data item AMT"),
     "first record": (PK + "IF (NEWIND.NE.2) OLD = 0\nV = V + OLD\nOLD = V\n", None, r":9:5: NONMEM's variable NEWIND"),
+    "first record, kept in $ERROR": (
+        PK + "IF (NEWIND.NE.2) OLD = 0\nV = V + OLD\n",
+        None,
+        r":9:5: NONMEM's variable NEWI",
+    ),
+    "up to a time": (PK + "IF (TIME.LT.24) FACTOR = 2\nV = V*FACTOR\n", None, r":9:17: FACTOR has no value"),
     "not positive definite": (None, NUMBERS.replace("0.2", "BLOCK(2) 0.2 0.5 0.2"), r":14:1: \$OMEGA BLOCK\(2\) has"),
     "too few numbers": (None, NUMBERS.replace("0.2", "BLOCK(2) 0.2 0.5"), r":14:1: BLOCK\(2\) with 2 numbers"),
     "negative variance": (None, NUMBERS.replace("0.2", "-0.2"), r":14:8: a variance of -0.2"),
@@ -417,7 +423,8 @@ BAD = {
 def test_what_is_not_read_is_refused_by_place(written, name):
     pk, numbers, message = BAD[name]
     with pytest.raises(ReadError, match=message) as caught:
-        standard(written, numbers=numbers or NUMBERS, pk=pk or PK)
+        kept = "\nOLD = 5*F" if "kept in" in name else ""
+        standard(written, f"Y = F + F*EPS(1){kept}", numbers or NUMBERS, pk or PK)
     text = str(caught.value)
     assert "\n" not in text
     assert "; supported: " in text
@@ -482,6 +489,18 @@ def test_what_is_kept_of_the_last_dose_is_a_covariate(written):
     model = standard(written, pk=pk)
     assert sorted(c.name for c in model.covariates) == ["PD", "TDOS"]
     assert any("PD keeps something of earlier records (line 9)" in remark for remark in model.remarks)
+
+
+@pytest.mark.parametrize(
+    "code", ["FACTOR = 3\nIF (TIME.LT.24) FACTOR = 2", "IF (TIME.LT.24) FACTOR = 2\nIF (TIME.GE.24) FACTOR = 3"]
+)
+def test_a_value_for_every_time_needs_no_history(written, code):
+    model = standard(written, pk=f"{PK}{code}\nV = V*FACTOR\n")
+    steps = {}
+    for statement in model.statements:
+        if statement.kind == "value":
+            steps[statement.target] = value(model, statement.expr, t=30.0, eta_1=0.0, **steps)
+    assert steps["V"] == 210.0
 
 
 def test_code_that_never_runs_is_not_looked_at(written):

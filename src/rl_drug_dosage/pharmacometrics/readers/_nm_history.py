@@ -53,16 +53,21 @@ def within_quantification(statements: Sequence[Statement], level: Sequence[str])
     return _changed(statements, lambda expr: folded(expr, lambda leaf: leaf, join))
 
 
-def on_first_records(statements: Sequence[Statement]) -> tuple[tuple[Statement, ...], bool]:
+def on_first_records(statements: Sequence[Statement], elsewhere: Collection[str]) -> tuple[tuple[Statement, ...], bool]:
     """The statements without conditions on a patient's first record, where a value that is kept is what is set again.
 
     ``IF (NEWIND.NE.2) BASE = WT`` sets BASE once and keeps it; for values that do not change this is BASE = WT.
+
+    Args:
+        statements: of a block.
+        elsewhere: names that other blocks give a value to.
 
     Returns:
         The statements, and whether any has changed.
     """
     table: dict[tuple[object, ...], int] = {}
-    given: dict[str, set[int]] = {}
+    # What another block assigns as well is kept from one record to the next.
+    given: dict[str, set[int]] = {name: {-1, -2} for name in elsewhere}
     found: list[Statement] = []
     changed = False
 
@@ -93,16 +98,18 @@ _OF_DOSES = re.compile(r"(?:F|ALAG|D|R|S|A_0_)\d+")
 
 
 def kept_from_records(
-    statements: Sequence[Statement], columns: Collection[str]
+    statements: Sequence[Statement], columns: Collection[str], elsewhere: Collection[str]
 ) -> tuple[tuple[Statement, ...], dict[str, int]]:
     """The statements without variables that keep something of earlier records, and these variables.
 
-    ``IF (AMT.GT.0) PD = AMT``, ``IF (AMT.GT.0) TDOS = TIME``, ``IF (CMT.EQ.3) SEEN = 1``: what a record keeps from
+    ``IF (AMT.GT.0) PD = AMT``, ``IF (AMT.GT.0) TDOS = TIME``, ``IF (CMT.EQ.3) SEEN = 1``,
+    ``IF (TIME.EQ.0) BASE = WT``: what a record keeps from
     those before it is a property of the data.
 
     Args:
         statements: of $PK.
         columns: data items.
+        elsewhere: names that other blocks give a value to.
 
     Returns:
         The statements; name -> line.
@@ -121,7 +128,7 @@ def kept_from_records(
             known = isinstance(inner.expr, Num) or (isinstance(inner.expr, Name) and inner.expr.name in simple)
             if not known or _OF_DOSES.fullmatch(inner.target):
                 kept.pop(inner.target, None)
-    given = names_of(others)[1]
+    given = {*names_of(others)[1], *elsewhere}
     kept = {name: line for name, line in kept.items() if name not in given}
     found = [one for one in statements if not _keeps(one, kept)]
     left = names_of(found)[1]
@@ -140,7 +147,15 @@ def _on_some_records(statement: Statement) -> list[Set]:
     branch = statement.branches[0]
     names = names_in(branch.condition) if branch.condition is not None else frozenset()
     own = [inner for inner in branch.body if isinstance(inner, Set)]
-    return own if names and names <= _OF_RECORDS and len(own) == len(branch.body) else []
+    of_records = names <= _OF_RECORDS or (branch.condition is not None and _is_at_a_time(branch.condition))
+    return own if names and of_records and len(own) == len(branch.body) else []
+
+
+def _is_at_a_time(condition: Expr) -> bool:
+    """``TIME.EQ.0``."""
+    if not isinstance(condition, Call) or condition.function != "==":
+        return False
+    return condition.args[0] == Name("TIME") and isinstance(condition.args[1], Num)
 
 
 def _is_first_record(condition: Expr) -> bool:

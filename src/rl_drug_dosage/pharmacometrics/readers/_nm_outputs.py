@@ -9,7 +9,7 @@ from rl_drug_dosage.pharmacometrics.readers._nm_compartments import Compartments
 from rl_drug_dosage.pharmacometrics.readers._nm_omega import Effects
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream
 from rl_drug_dosage.pharmacometrics.readers._nm_residual import NotAnError, Residual, residual_of
-from rl_drug_dosage.pharmacometrics.readers._nm_statements import Flattened, compared_with, names_of
+from rl_drug_dosage.pharmacometrics.readers._nm_statements import Flattened, assigned_once, compared_with, names_of
 from rl_drug_dosage.pharmacometrics.readers._nm_trees import inlined, key_of
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, call, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import Assign, WrittenError, WrittenOutput
@@ -151,7 +151,7 @@ def _key(found: Residual, table: dict[tuple[object, ...], int]) -> tuple[int, ..
 def _flat(code: Code, values: Mapping[str, float]) -> Flattened:
     """$ERROR for given values of selecting items."""
     given = {name: Num(value) for name, value in values.items()}
-    state = Flattened(code.stream, {})
+    state = Flattened(code.stream, {}, assigned_once([code.error]) - code.known[1])
     # $PRED is all there is, its doses included.
     state.constants = {**code.constants, **(_OBSERVED if code.compartments.advan else {}), **given}
     state.places = {(one.target, one.kind) for one in code.before}

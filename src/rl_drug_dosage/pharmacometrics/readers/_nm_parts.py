@@ -86,12 +86,13 @@ def parts_of(path: Path) -> Parts:
     if stream.all("PRED"):
         error = (*error, *parse_code(stream, stream.all("PRED"), replace_names))
         remarks.append("$PRED: no compartments, so that doses have no effect but through data items")
-    pk, first = on_first_records(pk)
-    error, also = on_first_records(error)
+    given = {name: names_of(block)[1] for name, block in (("pk", pk), ("des", des), ("error", error))}
+    pk, first = on_first_records(pk, given["des"] | given["error"])
+    error, also = on_first_records(error, given["pk"] | given["des"])
     if first or also:
         remarks.append("values that are set on a patient's first record (NEWIND) are set on every one")
     inputs = read_inputs(stream)
-    pk, kept = kept_from_records(pk, inputs.columns)
+    pk, kept = kept_from_records(pk, inputs.columns, given["des"] | given["error"])
     inputs.columns.update(kept)
     level = ["DV", *(name for name, own in inputs.synonyms.items() if own == "DV")]
     error = within_quantification(error, level)

@@ -18,6 +18,7 @@ from rl_drug_dosage.pharmacometrics.readers.written import Assign, ReadError, me
 
 __all__ = [
     "Flattened",
+    "assigned_once",
     "compared_with",
     "flattened",
     "line_of",
@@ -27,10 +28,17 @@ __all__ = [
 
 
 class Flattened:
-    """Statements so far, the constants among the variables, and whether a name has a value."""
+    """Statements so far, the constants among the variables, and whether a name has a value.
 
-    def __init__(self, stream: Stream, constants: Mapping[str, Num]) -> None:
+    Args:
+        stream: for messages.
+        constants: names with a known number.
+        once: names that are assigned in one place; under a condition on time they keep an earlier value, or none.
+    """
+
+    def __init__(self, stream: Stream, constants: Mapping[str, Num], once: frozenset[str] = frozenset()) -> None:
         self.stream = stream
+        self.once = once
         self.constants: dict[str, Expr] = dict(constants)
         self.statements: list[Assign] = []
         self.places: set[tuple[str, str]] = set()
@@ -88,12 +96,16 @@ class Flattened:
         then, otherwise = self._inside(), self._inside()
         then.run(branch.body, renamed)
         otherwise.branch(statement, at + 1, renamed)
-        for one in merged(condition, then.statements, otherwise.statements, frozenset(self.places)):
+        before = frozenset(self.places)
+        if _holds_for_a_while(condition):
+            given = {one.target for one in (*then.statements, *otherwise.statements)}
+            before |= {(name, "value") for name in given & self.once}
+        for one in merged(condition, then.statements, otherwise.statements, before):
             self.add(one)
 
     def _inside(self) -> "Flattened":
         """For a branch: the same constants, and only its own statements."""
-        new = Flattened(self.stream, {})
+        new = Flattened(self.stream, {}, self.once)
         new.constants = dict(self.constants)
         new.places = set(self.places)
         return new
@@ -116,10 +128,33 @@ def flattened(
     Raises:
         ReadError: a statement that is not read.
     """
-    found = Flattened(stream, constants)
-    for block in blocks:
+    every = list(blocks)
+    found = Flattened(stream, constants, assigned_once(every))
+    for block in every:
         found.run(block, renamed or {})
     return found
+
+
+def assigned_once(blocks: Iterable[Sequence[Statement]]) -> frozenset[str]:
+    """Names that one statement alone gives a value to."""
+    count: dict[str, int] = {}
+
+    def place(name: str) -> None:
+        count[name] = count.get(name, 0) + 1
+
+    for block in blocks:
+        _every(block, lambda expr: None, place)
+    return frozenset(name for name, number in count.items() if number == 1)
+
+
+def _holds_for_a_while(condition: Expr) -> bool:
+    """Whether a condition holds at or up to some time, so that later records keep what was set."""
+    for part in walk(condition):
+        if isinstance(part, Call) and part.function in {"==", "<", "<=", ">", ">="}:
+            early = part.args[1] if part.function in {">", ">="} else part.args[0]
+            if early == Name("t"):
+                return True
+    return False
 
 
 def needed(statements: Sequence[Assign], wanted: Iterable[str]) -> tuple[list[Assign], set[str]]:
