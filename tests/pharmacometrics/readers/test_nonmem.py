@@ -344,6 +344,20 @@ def test_ways_to_write_two_compartments(tmp_path, subroutines, pk):
     np.testing.assert_allclose(got, want, rtol=1e-5 if "ADVAN13" in subroutines else 1e-9)
 
 
+@pytest.mark.parametrize(
+    ("subroutines", "equations"),
+    [("ADVAN1 TRANS2", ""), ("ADVAN13 TOL=9\n$MODEL COMP=CENTRAL", "$DES\nDADT(1) = -CL/V*A(1)\n")],
+)
+def test_the_output_compartment_holds_what_is_eliminated(tmp_path, subroutines, equations):
+    path = tmp_path / "run1.mod"
+    pk = f"$SUBROUTINES {subroutines}\n$PK\nCL = 5\nV = 50\nF0 = 0.4\n{equations}"
+    path.write_text(f"{HEAD}{pk}$ERROR\nY = A(2) + EPS(1)\n$SIGMA 1")
+    model = drug_model(read(path), Sidecar(units=Units("h", "mg", "mg")))
+    regimen = make_regimen([Dose(0.0, 100.0, model.structure.compartments[0])], model.structure)
+    got = predict(model, regimen, make_covariates(model, {}), jnp.array([3.0, 24.0]))[:, 0]
+    np.testing.assert_allclose(got, 40.0 * (1.0 - np.exp(-np.array([0.3, 2.4]))), rtol=1e-6)
+
+
 def test_estimates_of_nonmem(tmp_path):
     """Individual effects of eight patients by NONMEM, from a control stream and the run's data."""
     path = tmp_path / "run001.mod"
@@ -422,8 +436,8 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_not_read_is_refused_by_place(written, name):
     pk, numbers, message = BAD[name]
+    kept = "\nOLD = 5*F" if "kept in" in name else ""
     with pytest.raises(ReadError, match=message) as caught:
-        kept = "\nOLD = 5*F" if "kept in" in name else ""
         standard(written, f"Y = F + F*EPS(1){kept}", numbers or NUMBERS, pk or PK)
     text = str(caught.value)
     assert "\n" not in text

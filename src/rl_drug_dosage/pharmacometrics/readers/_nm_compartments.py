@@ -97,22 +97,24 @@ def compartments_of(stream: Stream, assigned: set[str], read: set[str]) -> Compa
     found = Compartments(advan, trans, names, dose, observed, named, line=line)
     if advan in _GENERAL:
         found.flows = _general_flows(stream, found, assigned)
-        _add_output(found, assigned, read)
+    _add_output(found, assigned, read)
     return found
 
 
 def _add_output(found: Compartments, assigned: set[str], read: set[str]) -> None:
     """NONMEM's output compartment, which holds what was eliminated, where the code reads it."""
     n = len(found.names) + 1
-    if f"A_{n}" not in read or not found.flows:
+    if f"A_{n}" not in read or not (found.flows or found.has_equations):
         return
+    flows: list[Expr] = [call("*", rate, found.names[source - 1]) for source, to, rate in found.flows if to == 0]
+    if found.has_equations:
+        # What leaves all other compartments.
+        flows = [call("neg", f"DADT_{i}") for i in range(1, n)]
     found.names = (*found.names, "output")
     fraction = next((name for name in ("F0", "FO", f"F{n}") if name in assigned), None)
     out: Expr | None = None
-    for source, to, rate in found.flows:
-        if to == 0:
-            flow = call("*", rate, found.names[source - 1])
-            out = flow if out is None else call("+", out, flow)
+    for flow in flows:
+        out = flow if out is None else call("+", out, flow)
     if out is not None:
         found.slopes[n - 1] = call("*", fraction, out) if fraction else out
         found.output = n

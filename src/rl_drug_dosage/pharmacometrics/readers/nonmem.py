@@ -127,7 +127,7 @@ def _of_compartments(parts: Parts) -> list[Assign]:
     if own.has_equations and not parts.des:
         parts.stream.refuse(f"ADVAN{own.advan} without $DES", "equations in $DES", "write them", own.line)
     for i, name in enumerate(own.names, start=1):
-        if own.has_equations:
+        if own.has_equations and i != own.output:
             slope: Expr = Name(f"DADT_{i}")
             if f"DADT_{i}" not in in_des:
                 slope = Num(0.0)
