@@ -149,6 +149,12 @@ ENDIF"""
     assert any("CENS" in remark for remark in model.remarks)
 
 
+def test_a_level_is_one_that_was_quantified(written):
+    model = standard(written, "IF (DV.LT.0.5) Y = PHI((0.5-F)/0.1)\nIF (DV.GE.0.5) Y = F + EPS(1)")
+    assert [o.error.kind for o in model.outputs] == ["add"]
+    assert any("conditions on DV" in remark for remark in model.remarks)
+
+
 IOV = {
     "conditions": "IOV = 0\nIF (OCC.EQ.1) IOV = ETA(2)\nIF (OCC.EQ.2) IOV = ETA(3)\nCL = THETA(1)*EXP(ETA(1)+IOV)",
     "indicators": "O1 = 0\nO2 = 0\nIF (OCC.EQ.1) O1 = 1\nIF (OCC.EQ.2) O2 = 1\n"

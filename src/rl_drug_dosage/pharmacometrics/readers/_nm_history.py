@@ -32,25 +32,31 @@ def _changed(statements: Sequence[Statement], change: Callable[[Expr], Expr]) ->
     return tuple(found)
 
 
-def within_quantification(statements: Sequence[Statement], level: Sequence[str]) -> tuple[Statement, ...]:
+def within_quantification(statements: Sequence[Statement], level: Sequence[str]) -> tuple[tuple[Statement, ...], bool]:
     """The statements as for a level that was quantified: conditions on DV hold as for a high one.
 
     Args:
         statements: of $ERROR.
         level: names of the data item DV.
+
+    Returns:
+        The statements, and whether any has changed.
     """
     own = frozenset(level)
+    seen: set[str] = set()
     truth = {"<": 0.0, "<=": 0.0, "==": 0.0, "!=": 1.0, ">": 1.0, ">=": 1.0}
 
     def join(part: Call, args: tuple[Expr, ...]) -> Expr:
         if part.function in truth:
             first, second = (isinstance(arg, Name) and arg.name in own for arg in args)
             if first != second:
+                seen.update(names_in(part) & own)
                 holds = truth[part.function]
                 return Num(holds if first or part.function in {"==", "!="} else 1.0 - holds)
         return Call(part.function, args)
 
-    return _changed(statements, lambda expr: folded(expr, lambda leaf: leaf, join))
+    changed = _changed(statements, lambda expr: folded(expr, lambda leaf: leaf, join))
+    return changed, bool(seen)
 
 
 def on_first_records(statements: Sequence[Statement], elsewhere: Collection[str]) -> tuple[tuple[Statement, ...], bool]:

@@ -95,7 +95,9 @@ def parts_of(path: Path) -> Parts:
     pk, kept = kept_from_records(pk, inputs.columns, given["des"] | given["error"])
     inputs.columns.update(kept)
     level = ["DV", *(name for name, own in inputs.synonyms.items() if own == "DV")]
-    error = within_quantification(error, level)
+    error, on_levels = within_quantification(error, level)
+    if on_levels:
+        remarks.append("conditions on DV hold as for a level within the limits of quantification")
     assigned = names_of(pk)[1]
     own = (
         Compartments(0, 1, (_NOTHING,))
