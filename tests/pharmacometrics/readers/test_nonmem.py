@@ -293,10 +293,12 @@ def anchor(case):
 
 def test_predictions_of_nonmem(tmp_path):
     """PRED of NONMEM's own runs, through the text of a control stream."""
-    tried = 0
+    tried: set[str] = set()
     for i, case in enumerate(json.loads((REFERENCE / "nonmem_pred_anchors.json").read_text())["cases"]):
         given = case["dose"]
-        if given.get("lag", 0.0) >= given.get("ii", np.inf):
+        kind = f"{case['model']} {'lag' in given}"
+        # tests/pkpd/test_events.py has the others; a lag of an interval or more is refused.
+        if kind in tried or given.get("lag", 0.0) >= given.get("ii", np.inf):
             continue
         text, place = anchor(case)
         path = tmp_path / f"run{i}.mod"
@@ -314,8 +316,8 @@ def test_predictions_of_nonmem(tmp_path):
         got = run(regimen, table, jnp.asarray(times), after)[:, 0]
         printed = 3e-5 if "flatwt" in case["id"] else 2e-5 if "advan11" in case["id"] else 1e-10
         np.testing.assert_allclose(got, want, rtol=printed, err_msg=case["id"])
-        tried += 1
-    assert tried == 10
+        tried.add(kind)
+    assert len(tried) == 6
 
 
 @pytest.mark.parametrize(
