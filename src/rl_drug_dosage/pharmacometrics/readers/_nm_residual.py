@@ -79,11 +79,8 @@ def residual_of(
     curved = [name for name in own if names_in(slopes[name]) & set(own)]
     at_zero = {name: simplified(substituted(slope, zero)) for name, slope in slopes.items()}
     active = [name for name in own if at_zero[name] != ZERO and covariance[effects.index(name)].any()]
-    inside = _logarithm(prediction)
-    if inside is not None:
-        found.prediction, found.is_log = inside, True
-    else:
-        found.prediction = prediction
+    found.is_log = isinstance(prediction, Call) and prediction.function == "log"
+    found.prediction = prediction.args[0] if isinstance(prediction, Call) and found.is_log else prediction
     if not active:
         return found
     _refuse_correlation(active, effects, covariance)
@@ -105,13 +102,6 @@ def _refuse_correlation(active: list[str], effects: Sequence[str], covariance: n
     block = covariance[np.ix_(at, at)]
     if (block - np.diag(np.diag(block))).any():
         raise NotAnError("correlated EPS in one Y")
-
-
-def _logarithm(prediction: Expr) -> Expr | None:
-    """What the prediction is the logarithm of; None if it is none."""
-    if isinstance(prediction, Call) and prediction.function == "log":
-        return prediction.args[0]
-    return None
 
 
 def _above_zero(tree: Expr, found: Residual, moving: frozenset[str]) -> Expr:
