@@ -41,9 +41,10 @@ TABLES: Mapping[str, type] = {
     "`[monitoring.error]`": Residual,
     "A published number": Param,
 }
+_DRUG = "a built-in drug model, or a file beside this one (`.py`, or a [model file](model-readers.md))"
 OTHERWISE: Mapping[type, Mapping[str, tuple[str, str, str]]] = {
     Scenario: {
-        "drug": ("text", "", "a built-in drug model, or a `.py` file beside this one; or `drugs`, a list of them"),
+        "drug": ("text", "", f"{_DRUG}; or `drugs`, a list of them"),
         "cohort": ("table", "the drug's", "a table for every covariate that differs, and `csv`: patients to resample"),
         "reward": ("text", '"goal"', "a reward by name (below), or `file.py:function`"),
         "label": ("text or table", '"usual"', "the usual dose, `file.py:function`, or a rule (`[label]`)"),

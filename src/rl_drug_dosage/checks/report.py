@@ -45,7 +45,7 @@ def require_level(level: str) -> None:
 type Tell = Callable[[str], None]
 """Receives the name of each check before it runs."""
 
-OWN = frozenset({"own", "this work", "unpublished"})
+OWN = frozenset({"own", "this work", "unpublished", "not stated"})
 """Sources that are not publications; they give a warning, not a failure."""
 
 

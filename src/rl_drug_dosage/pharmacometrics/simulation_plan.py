@@ -122,7 +122,7 @@ def make_plan(model: DrugModel, options: SimulationOptions) -> Plan:
         panels=_panels(model),
         measured=tuple(output.residual is not None for output in model.outputs),
         record_times_h=records,
-        warnings=_outside(model, given, course.total_h, timed=records.size > 1),
+        warnings=(*_outside(model, given, course.total_h, timed=records.size > 1), *_unspread(model, given)),
     )
 
 
@@ -165,6 +165,17 @@ def _record_times(model: DrugModel, given: Mapping[str, float], total_h: float) 
     table = np.stack([np.broadcast_to(np.asarray(column), hours.shape) for column in p.values()])
     changes = np.flatnonzero(np.any(table[:, 1:] != table[:, :-1], axis=0))
     return np.unique(np.append(hours[changes[changes > 0]], hours[-1]))
+
+
+def _unspread(model: DrugModel, given: Mapping[str, float]) -> tuple[str, ...]:
+    """Covariates of a model that was read from a file which states neither range nor distribution."""
+    found = [
+        f"{c.name} = {c.typical:g} {c.unit}".removesuffix(" 1").removesuffix(" 0/1")
+        for c in model.covariates
+        if isinstance(c.distribution, Fixed) and math.isinf(c.low) and c.name not in given
+    ]
+    told = f"every patient has {', '.join(found)}: {model.name} states no distribution; give it in its .toml"
+    return (told,) if found else ()
 
 
 def _outside(model: DrugModel, given: Mapping[str, float], total_h: float, *, timed: bool) -> tuple[str, ...]:

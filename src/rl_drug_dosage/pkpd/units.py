@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-__all__ = ["metric_unit", "parts_of", "per_mg_per_l", "same_dimension", "same_unit"]
+__all__ = ["is_known_unit", "metric_unit", "parts_of", "per_mg_per_l", "same_dimension", "same_unit"]
 
 _SPELLINGS = {"µg": "ug", "μg": "ug", "mcg": "ug", "l": "L", "ml": "mL", "hr": "h", "hour": "h", "hours": "h"}
 _SIGNS = re.compile(r"\s*([/*·])\s*|\s+")
@@ -81,6 +81,11 @@ def same_dimension(one: str, other: str) -> bool:
     """Whether two units can be of one quantity: ``"mL/min"`` and ``"L/h"``. A unit that is not known here can be."""
     found = [_dimension(unit) for unit in (one, other)]
     return None in found or found[0] == found[1]
+
+
+def is_known_unit(unit: str) -> bool:
+    """Whether a text is a unit: a quotient of known ones, or 1."""
+    return bool(unit.strip()) and _dimension(unit) is not None
 
 
 def _dimension(unit: str) -> Counter[str] | None:

@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl_drug_dosage.pharmacometrics.readers import _units
 from rl_drug_dosage.pharmacometrics.readers._effects import effects_of
 from rl_drug_dosage.pharmacometrics.readers._statements import Program, single_assignment
 from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
+from rl_drug_dosage.pharmacometrics.readers.drug_file import drug_file
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Name, Num
 from rl_drug_dosage.pharmacometrics.readers.sidecar import MissingWordsError, OutputWords, Sidecar, Units
 from rl_drug_dosage.pharmacometrics.readers.written import Assign, ReadError, WrittenError, merged
@@ -164,7 +166,10 @@ def oral(text=ORAL, thetas=NUMBERS, **more):
 def test_units_do_not_change_what_is_predicted():
     """Doses in mg, ug and nmol, times in h, min and days: the same kinetics."""
     dose = Dose(0.0, 100.0, "depot")
-    want = predicted(drug_model(oral()), dose, {}, [0.2])
+    hourly = drug_model(oral())
+    assert hourly.structure == Mammillary(depot=True)
+    assert set(hourly.typical()) == {"cl", "v1", "ka"}
+    want = predicted(hourly, dose, {}, [0.2])
     days = oral(
         thetas={"tcl": 120.0, "tka": 28.8, "v": 40.0}, units={"time": "day", "dose": "ug", "concentration": "ng/mL"}
     )
@@ -181,6 +186,31 @@ def test_units_do_not_change_what_is_predicted():
     units = oral(units={"dose": "IU", "concentration": "IU/L"})
     made = drug_model(units, Sidecar(units=Units(mg_per_dose_unit=0.04)))
     np.testing.assert_allclose(predicted(made, dose, {}, [0.2]), 25.0 * want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [LinearSystem, OdeSystem])
+def test_every_structure_converts_its_units(kind):
+    """Rates per day and doses in ug, by the matrix exponential, and by equations that exact kinetics drive."""
+    text = ORAL.replace("cp = central / v", "cp = central / v\nd(reply) = kin - kout * (1 + slope * cp) * reply")
+    text = ORAL if kind is LinearSystem else f"start(reply) = kin / kout\n{text.strip()}"
+    found = []
+    for per_day, per_ug, time, amount, unit in ((1.0, 1.0, "h", "mg", "mg/L"), (24.0, 1e3, "day", "ug", "ug/L")):
+        numbers = {"tcl": 5.0 * per_day, "tka": 1.2 * per_day, "v": 40.0}
+        numbers |= {"kin": 3.0 * per_day, "kout": 0.3 * per_day, "slope": 0.7 / per_ug}
+        written = hand.written_model(
+            text,
+            numbers,
+            compartments=("central", "depot") if kind is LinearSystem else ("depot", "central", "reply"),
+            outputs={"cp": "cp"} if kind is LinearSystem else {"cp": "cp", "reply": "reply"},
+            etas={"e_cl": 0.09},
+            units={"time": time, "dose": amount, "concentration": unit},
+        )
+        model = drug_model(written, Sidecar(outputs={} if kind is LinearSystem else {"reply": OutputWords(unit="1")}))
+        assert type(model.structure) is kind
+        assert kind is LinearSystem or isinstance(model.structure.pk, Mammillary)
+        levels = predicted(model, Dose(0.0, 100.0, "depot"), {}, [0.2])
+        found.append(levels / np.array([per_ug, 1.0])[: levels.shape[1]])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-7)
 
 
 def test_delivery_is_in_the_units_of_the_file():
@@ -419,6 +449,33 @@ def test_long_and_deep_trees_are_no_limit():
     assert copy.deepcopy(program) == program
 
 
+@pytest.mark.parametrize("where", ["x", "cl", "d(central)", "cp"])
+def test_a_sum_of_a_thousand_terms_is_no_limit(where):
+    """Trees are walked, compared and printed without recursion, wherever they stand."""
+    rows = {"x": "e_cl * v", "cl": "tcl * exp(e_cl)", "d(central)": "-cl / v * central", "cp": "central / v"}
+    tail = "".join(" + 0 * x" for _ in range(1_000)) if where != "x" else "".join(" + 0 * e_cl" for _ in range(1_000))
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(50_000)  # of Python's own parser, for the test's formula
+    written = hand.written_model(
+        "\n".join(f"{name} = {text}{tail if name == where else ''}" for name, text in rows.items()),
+        {"tcl": 5.0, "v": 40.0},
+        etas={"e_cl": 0.1},
+    )
+    sys.setrecursionlimit(usual)
+    model = drug_model(written)
+    assert model == drug_model(written)
+    assert "DRUG = DrugModel(" in drug_file(model, written)
+
+
+def test_a_long_chain_of_names_is_no_limit():
+    """Each of 1,500 rates is the one before it plus 0: no name is looked through by recursion."""
+    chain = "\n".join(f"k{i + 1} = k{i} + 0 / 1" for i in range(1_500))
+    text = f"k0 = cl / v\n{chain}\nd(central) = -k1500 * central\ncp = central / v"
+    model = drug_model(hand.written_model(text, {"cl": 5.0, "v": 40.0}))
+    assert isinstance(model.structure, Mammillary)
+    assert model.typical()["cl"] == pytest.approx(5.0)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -527,3 +584,35 @@ def test_a_fast_system_is_integrated_implicitly():
     assert fast.structure.method.stiff
     assert not slow.structure.method.stiff
     assert np.isfinite(predicted(fast, Dose(0.0, 10.0, "central"), {}, [], times=[24.0])).all()
+
+
+@pytest.mark.parametrize(
+    ("written", "unit"),
+    [
+        ("L/hr", "L/h"),
+        ("(years)", "y"),
+        ("[h]", "h"),
+        ("mL/min/1.73 m^2", "mL/min/1.73m2"),
+        ("µg/ml", "ug/mL"),
+        ("umol/l", "umol/L"),
+        ("mcg/dl", "ug/dL"),
+        ("10^9/L", "10^9/L"),
+        ("minutes", "min"),
+    ],
+)
+def test_spellings_of_units(written, unit):
+    assert _units.tidy(written) == unit
+    assert _units.tidy(unit) == unit
+
+
+def test_a_unit_that_is_none_is_told_with_the_meaning():
+    """A fraction is no unit; litres are spelt as usual."""
+    numbers = tuple(
+        dataclasses.replace(number, unit=unit)
+        for number, unit in zip(oral().thetas, ("L/hr", "fraction", "liters"), strict=True)
+    )
+    written = dataclasses.replace(oral(), thetas=numbers)
+    thetas = drug_model(written).thetas
+    assert (thetas["tka"].unit, thetas["tka"].meaning) == ("not stated", "tka [fraction]")
+    assert thetas["v"].unit == "L"
+    assert thetas["tcl"].unit == "L/h"

@@ -276,6 +276,11 @@ def test_doses_that_no_file_names_have_to_be_given(model_file):
         rl_drug_dosage.simulate("oral.mod", patients=2, progress=False)
     found = rl_drug_dosage.simulate("oral.mod", patients=2, dose_mg=100.0, interval_h=12.0, progress=False)
     assert len(found.columns()["ID"])
+    assert found.warnings == ("every patient has WT = 70 kg: oral states no distribution; give it in its .toml",)
+    given = rl_drug_dosage.simulate(
+        "oral.mod", patients=2, dose_mg=100.0, interval_h=12.0, covariates={"WT": 80.0}, progress=False
+    )
+    assert given.warnings == ()
 
 
 TASK = """
@@ -314,3 +319,10 @@ def test_a_scenario_file_may_name_a_model_file(model_file):
 
 def test_no_sidecar_says_nothing(tmp_path):
     assert read_sidecar(tmp_path / "x.R") == Sidecar()
+
+
+def test_a_model_file_passes_the_quick_checks(model_file):
+    """What a file does not say is a doubt; the laws are held to nevertheless."""
+    report = rl_drug_dosage.check_drug("oral.mod")
+    assert report.ok, report.failures
+    assert not report.skipped

@@ -7,9 +7,11 @@ import numpy as np
 
 from rl_drug_dosage.pharmacometrics.readers._effects import Effect
 from rl_drug_dosage.pharmacometrics.readers._said import Said
+from rl_drug_dosage.pharmacometrics.readers._units import tidy
 from rl_drug_dosage.pharmacometrics.readers.written import Number, ReadError
 from rl_drug_dosage.pkpd import Correlation, Eta, Param
 from rl_drug_dosage.pkpd.parameter_units import NOT_STATED, fits_name
+from rl_drug_dosage.pkpd.units import is_known_unit
 
 __all__ = ["Numbers"]
 
@@ -27,11 +29,11 @@ class Numbers:
 
     def param(self, number: Number, unit: str = "") -> Param:
         """A number with its line; a unit that does not fit its name is told as a part of its meaning."""
-        said = unit or number.unit
+        said = unit or tidy(number.unit)
         meaning = number.label or number.name
         if number.fixed:
             meaning += ", fixed"
-        if not said or fits_name(number.name, said):
+        if not is_known_unit(said) or fits_name(number.name, said):
             meaning, said = f"{meaning} [{said}]" if said else meaning, NOT_STATED
         return Param(float(number.value), said, self.said.source(number.line), meaning, unverified=True)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Step, Steps
+from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Step, Steps, key_of
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, folded
 
 __all__ = ["Affine", "AffineForms"]
@@ -101,7 +101,7 @@ def _joined(part: Call, args: tuple[Affine | None, ...]) -> Affine | None:  # no
             names = dict.fromkeys((*then.coefficients, *other.coefficients))
 
             def chosen(a: Expr, b: Expr) -> Expr:
-                return a if a == b else Call("if", (test, a, b))
+                return a if key_of(a) == key_of(b) else Call("if", (test, a, b))
 
             return Affine(
                 chosen(then.constant, other.constant),

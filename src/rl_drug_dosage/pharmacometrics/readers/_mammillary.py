@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from rl_drug_dosage.pharmacometrics.readers._statements import Step, key_of
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, folded
+from rl_drug_dosage.pkpd.parameter_units import RESERVED
 
-__all__ = ["MammillaryForm", "around", "mammillary_forms", "simplified"]
+__all__ = ["MammillaryForm", "around", "clashes", "mammillary_forms", "namesakes", "simplified"]
 
 _MOST_TERMS = 64
 _ONE = Num(1.0)
@@ -40,9 +41,14 @@ class _Expander:
     """Sums of products over trees that cannot be taken apart."""
 
     def __init__(self, steps: Sequence[Step], whole: frozenset[str]) -> None:
-        self._steps = {step.name: step.expr for step in steps if step.name not in whole}
         self._known: dict[str, _Sum] = {}
         self.atoms: dict[str, Expr] = {}
+        for step in steps:
+            # In the order of the statements, so that what a name reads is there.
+            if step.name not in whole:
+                found = self.expanded(step.expr)
+                # A name for something that is no product stays a name.
+                self._known[step.name] = found if found is not None else self._atom(Name(step.name))
 
     def _atom(self, expr: Expr) -> _Sum:
         key = key_of(expr)
@@ -55,13 +61,7 @@ class _Expander:
     def _sum_of_leaf(self, part: Num | Name) -> _Sum:
         if isinstance(part, Num):
             return {(): part.value} if part.value else {}
-        if part.name not in self._steps:
-            return self._atom(part)
-        if part.name not in self._known:
-            found = self.expanded(self._steps[part.name])
-            # A name for something that is no product stays a name.
-            self._known[part.name] = found if found is not None else self._atom(part)
-        return self._known[part.name]
+        return self._known[part.name] if part.name in self._known else self._atom(part)
 
     def expanded(self, expr: Expr) -> _Sum:
         """The sum; None if it is too long."""
@@ -201,6 +201,24 @@ def around(central: str, compartments: Sequence[str], rows: Mapping[str, Mapping
         return ()
     first = tuple(compartments[: len(near)])
     return first if set(first) == near else ()
+
+
+def clashes(given: Mapping[str, Expr], named: Mapping[str, Expr]) -> bool:
+    """Whether the file calls something else by a name of the engine.
+
+    Args:
+        given: the engine's parameters.
+        named: what the file calls so.
+    """
+    texts = {key: key_of(expr) for key, expr in given.items()}
+    pairs = ((name.lower(), {key_of(Name(name)), key_of(own)}) for name, own in named.items())
+    return any(key in texts and texts[key] not in meant for key, meant in pairs)
+
+
+def namesakes(steps: Sequence[Step], whole: frozenset[str]) -> dict[str, Expr]:
+    """What the file calls by a name of the engine, in any case of letters; arguments as in `simplified`."""
+    names = [step.name for step in steps if step.name.lower() in RESERVED]
+    return {name: simplified(Name(name), steps, whole) for name in names}
 
 
 def simplified(expr: Expr, steps: Sequence[Step], whole: frozenset[str]) -> Expr:

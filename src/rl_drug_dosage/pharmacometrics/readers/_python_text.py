@@ -3,6 +3,7 @@
 import json
 import keyword
 import math
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -74,7 +75,7 @@ def tidied(expr: Expr, zeros: Iterable[str] = ()) -> Expr:
                 return a
             case ("exp", (a,)) if a == zero:
                 return one
-        return part if args == part.args else Call(part.function, args)
+        return part if all(map(operator.is_, args, part.args)) else Call(part.function, args)
 
     found: Expr = folded(expr, lambda leaf: zero if isinstance(leaf, Name) and leaf.name in gone else leaf, joined)
     return found

@@ -115,13 +115,15 @@ def _place(target: str, kind: AssignKind) -> str:
 
 
 def _resolved(expr: Expr, current: Mapping[str, str], inputs: set[str], written: WrittenModel, line: int) -> Expr:
-    for name in sorted(names_in(expr)):
+    names = sorted(names_in(expr))
+    for name in names:
         if name not in current and name not in inputs:
             raise ReadError(
                 f"{written.path}:{line}: {name!r} has no value here; allowed: a variable that is assigned above, or a "
                 "parameter, covariate or compartment of the model; assign it first, or correct the name"
             )
-    return substituted(expr, {name: Name(now) for name, now in current.items()})
+    renamed = {name: Name(current[name]) for name in names if current.get(name, name) != name}
+    return substituted(expr, renamed) if renamed else expr
 
 
 def key_of(expr: Expr) -> str:

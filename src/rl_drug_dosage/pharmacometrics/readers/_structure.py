@@ -27,9 +27,9 @@ from rl_drug_dosage.pharmacometrics.readers._draft import Draft
 from rl_drug_dosage.pharmacometrics.readers._effects import Effect
 from rl_drug_dosage.pharmacometrics.readers._functions import functions_of
 from rl_drug_dosage.pharmacometrics.readers._linear import Affine, AffineForms
-from rl_drug_dosage.pharmacometrics.readers._mammillary import around, mammillary_forms, simplified
+from rl_drug_dosage.pharmacometrics.readers._mammillary import around, clashes, mammillary_forms, namesakes, simplified
 from rl_drug_dosage.pharmacometrics.readers._parts import Parts, Scales
-from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Program, Step, Steps, output_name
+from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Program, Step, Steps, key_of, output_name
 from rl_drug_dosage.pharmacometrics.readers._stiffness import is_stiff
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import AssignKind, ReadError, WrittenModel
@@ -168,7 +168,7 @@ class PartsMaker:
             for j, other in enumerate(self.per_mg_l):
                 again = self.concentration(j)
                 same = other is not None and again is not None and again[0] == compartment
-                if same and self.volume(again[1], other) == volume:  # type: ignore[index, arg-type]
+                if same and key_of(self.volume(again[1], other)) == key_of(volume):  # type: ignore[index, arg-type]
                     self.auc_scale[j] = other  # type: ignore[assignment]
             return compartment, volume
         return None
@@ -206,22 +206,17 @@ class PartsMaker:
         if not compartments:
             return None
         forms = mammillary_forms(compartments, compartment, volume, rates, self.draft.steps, frozenset(self.fixed))
-        found = next((f for f in forms if not self.clashes({**f.flows, **f.volumes, "v1": volume})), None)
+        same = namesakes(self.draft.steps, frozenset(self.fixed))
+        found = next((f for f in forms if not clashes({**f.flows, **f.volumes, "v1": volume}, same)), None)
         if found is None:
             return None
-        for key, expr in found.flows.items():
-            self.draft.give(key, expr, 1.0 / self.scales.unit_h)
-        for key, expr in found.volumes.items():
-            self.draft.give(key, expr)
+        for key, expr in (*found.flows.items(), *found.volumes.items()):
+            own = Name(key) if key in same and key_of(same[key]) == key_of(expr) else expr
+            self.draft.give(key, own, 1.0 / self.scales.unit_h if key in found.flows else 1.0)
         peripherals, depot = [f"peripheral{i + 1}" for i in range(len(found.volumes))], "ka" in found.flows
-        own = [*(["depot"] if depot else []), "central", *peripherals]
-        self.names |= dict(zip(compartments, own, strict=True))
+        names = [*(["depot"] if depot else []), "central", *peripherals]
+        self.names |= dict(zip(compartments, names, strict=True))
         return Mammillary(peripherals=len(peripherals), depot=depot)
-
-    def clashes(self, given: Mapping[str, Expr]) -> bool:
-        """Whether the file calls something else by a name of the engine, in any case of letters."""
-        mine = [(s.name, s.name.lower()) for s in self.draft.steps]
-        return any(key in given and given[key] != Name(name) for name, key in mine)
 
     def linear(self, rows: Mapping[str, Affine]) -> LinearSystem:
         """The exact propagator; its matrix gets its keys when all of them are known."""

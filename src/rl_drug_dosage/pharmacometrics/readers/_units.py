@@ -17,6 +17,15 @@ _PER_MG = {"kg": 1e-6, "g": 1e-3, "mg": 1.0, "ug": 1e3, "mcg": 1e3, "microg": 1e
 _MOLES = {"mol": 1e-3, "mmol": 1.0, "umol": 1e3, "micromol": 1e3, "nmol": 1e6, "pmol": 1e9}
 """In 1 mg of a substance of 1 g/mol."""
 _MOLAR = {"M": 1.0, "mM": 1e3, "uM": 1e6, "nM": 1e9, "pM": 1e12}
+_WORDS = {
+    "hrs?|hours?": "h",
+    "minutes?|mins": "min",
+    "days": "day",
+    "years?|yrs?": "y",
+    "lit(?:er|re)s?": "L",
+    "percent": "%",
+}
+"""Words for units, and their usual signs."""
 _BINARY = frozenset({"0/1", "binary", "bool", "boolean", "indicator", "flag"})
 _CODED = frozenset({"code", "categorical", "category", "factor", "ordinal"})
 
@@ -26,7 +35,11 @@ def tidy(unit: str) -> str:
     text = unit.strip().strip("[]").strip()
     if text.startswith("(") and text.endswith(")") and text.count("(") == 1:
         text = text[1:-1].strip()
-    text = text.replace("µ", "u").replace("μ", "u").replace("mcg", "ug")
+    text = (
+        text.replace("µ", "u").replace("μ", "u").replace("mcg", "ug").replace("m^2", "m2").replace("1.73 m2", "1.73m2")
+    )
+    for written, usual in _WORDS.items():
+        text = re.sub(rf"(?<![A-Za-z])(?:{written})(?![A-Za-z])", usual, text)
     return re.sub(r"(?<![A-Za-z])([mdu]?)l(?![A-Za-z])", r"\1L", text)
 
 

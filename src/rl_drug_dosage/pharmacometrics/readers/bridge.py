@@ -128,7 +128,7 @@ class _Bridge:
             "name": name,
             "drug": text(said.drug, "drug") or name,
             "title": " ".join((text(said.title, "title", "description") or f"{name}, read from {file}").split()),
-            "citation": text(said.citation, "citation", "reference") or f"{w.format} file {file}",
+            "citation": text(said.citation, "citation", "reference") or NOT_STATED,
             "doi": text(said.doi, "doi"),
             "population": text(said.population, "population") or NOT_STATED,
         }

@@ -38,6 +38,7 @@ __all__ = ["drug_file"]
 
 _CLASSES = (
     "Adaptive",
+    "Arrival",
     "Categorical",
     "Correlation",
     "Covariate",

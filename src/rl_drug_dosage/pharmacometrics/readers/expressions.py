@@ -4,6 +4,7 @@ A tree is evaluated with `jax.numpy` on scalars, or printed as Python. Nothing i
 are those of `FUNCTIONS`. Trees are walked without recursion on their depth where a file decides the depth.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -177,7 +178,8 @@ def substituted(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     return _folded(
         expr,
         lambda leaf: values.get(leaf.name, leaf) if isinstance(leaf, Name) else leaf,
-        lambda part, args: part if args == part.args else Call(part.function, args),
+        # Compared by identity: equality would go down both trees at every level.
+        lambda part, args: part if all(map(operator.is_, args, part.args)) else Call(part.function, args),
     )
 
 
