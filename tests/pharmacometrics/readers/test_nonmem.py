@@ -497,10 +497,10 @@ HUGE = {
 def test_input_of_any_size_is_refused_soon(tmp_path, name):
     path = tmp_path / "run1.mod"
     path.write_text(HUGE[name])
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ReadError) as caught:
         read(path)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     assert len(str(caught.value)) < 2000
 
 
