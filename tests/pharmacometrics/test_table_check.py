@@ -136,6 +136,12 @@ def test_effects_come_from_phi_where_the_table_has_none(folder):
     assert [c.ok for c in compare(folder).columns] == [True, True, True]
 
 
+def test_a_patient_without_levels_is_no_obstacle(folder):
+    path = folder / "sdtab1"
+    path.write_text(path.read_text() + _row(4, 0.0, 100.0, 1, 0.0, 0.1, 0.1, 2.0, 0.0, 2.0, "7.0000E+01") + "\n")
+    assert compare(folder).ok
+
+
 def test_units_of_the_file_are_those_of_the_table(folder):
     """Times in days and doses in grams: the same predictions from other numbers."""
     (folder / "run1.mod").write_text(MODEL.replace("THETA 5 50", "THETA 120 50").replace("S1 = V", "S1 = V/1000"))

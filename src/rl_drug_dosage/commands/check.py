@@ -65,13 +65,7 @@ def command(  # noqa: PLR0917 - the options of a command line
 
     what, found = find_any(reference, kind or "")
     scenario = scenario or _trained_for(reference, what, found)
-    if (what.word == "policy") != (scenario is not None):
-        if scenario is None:
-            raise ConfigError(
-                f"{reference} is a policy, which is checked in a scenario: name one with --scenario, for example "
-                f"`rl-drug-dosage check {shlex.quote(reference)} --scenario vancomycin`"
-            )
-        raise ConfigError(f"{reference} is {what.a_word}; only a policy is checked in a scenario: leave --scenario out")
+    _require_scenario(reference, what, scenario)
     _require_drug(reference, what, against, data, tolerance)
     task = _task(scenario)
     _make_folder(output_dir)
@@ -83,6 +77,17 @@ def command(  # noqa: PLR0917 - the options of a command line
         _draw(what, found, task, path)
         say(path)
     raise typer.Exit(0 if report.ok and agrees else _BROKEN)
+
+
+def _require_scenario(reference: str, kind: "Kind", scenario: str | None) -> None:
+    if (kind.word == "policy") == (scenario is not None):
+        return
+    if scenario is None:
+        raise ConfigError(
+            f"{reference} is a policy, which is checked in a scenario: name one with --scenario, for example "
+            f"`rl-drug-dosage check {shlex.quote(reference)} --scenario vancomycin`"
+        )
+    raise ConfigError(f"{reference} is {kind.a_word}; only a policy is checked in a scenario: leave --scenario out")
 
 
 def _require_drug(

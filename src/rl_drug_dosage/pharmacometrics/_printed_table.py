@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rl_drug_dosage.errors import ConfigError
 
-__all__ = ["PrintedTable", "joined", "read_printed"]
+__all__ = ["ColumnAgreement", "PrintedTable", "joined", "read_printed"]
 
 _LARGEST = 200_000_000
 _NUMBER = re.compile(r"[+-]?(\d*)\.?(\d*)(?:[EeDd]([+-]?\d+))?")
@@ -146,3 +146,36 @@ def _apart(table: PrintedTable, i: int, data: PrintedTable, k: int, title: str) 
     if one != one or other != other:  # noqa: PLR0124 - NaN: a clock time
         return False
     return abs(one - other) > max(table.digit(i, title), 1e-9 * abs(other))
+
+
+@dataclass(frozen=True)
+class ColumnAgreement:
+    """How one column of the table agrees.
+
+    Args:
+        column: PRED, IPRED or CWRES.
+        count: records compared.
+        agreed: records within the tolerance.
+        tolerance: in words.
+        worst: line of the table, its ID and time, what the table says, and what the model says.
+        largest: difference there, relative to the table (CWRES: absolute).
+    """
+
+    column: str
+    count: int
+    agreed: int
+    tolerance: str
+    worst: str
+    largest: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every record agrees."""
+        return self.agreed == self.count
+
+    def __str__(self) -> str:
+        word = "agree" if self.ok else "DO NOT agree"
+        return (
+            f"{self.column}: {self.agreed} of {self.count} records {word} to {self.tolerance}; largest difference "
+            f"{self.largest:.2g}: {self.worst}"
+        )

@@ -67,6 +67,15 @@ def test_names_numbers_and_places(written):
     assert any("initial estimates" in remark for remark in model.remarks)
 
 
+@pytest.mark.parametrize(
+    ("formula", "centre"),
+    [("(WT/70)**0.75", 70.0), ("(1+THETA(2)*(WT-65))", 65.0), ("WT/70", None), ("(WT/70)**2*(WT-60)", None)],
+)
+def test_a_covariate_is_typical_where_formulas_are_centred(written, formula, centre):
+    model = standard(written, pk=PK.replace("THETA(1)*EXP", f"THETA(1)*{formula}*EXP"))
+    assert [(c.name, c.reference) for c in model.covariates] == [("WT", centre)]
+
+
 # Residual errors: kind, and the sizes at THETA(3) = 0.3, THETA(4) = 0.5
 MORE = NUMBERS + "$THETA 0.3\n$THETA 0.5\n$SIGMA 0.09\n"
 ERRORS = {
@@ -100,6 +109,14 @@ def test_residual_errors(written, code):
     assert got == pytest.approx(2000.0 if "1000" in code else 2.0, rel=1e-4)
 
 
+def test_effects_on_the_residual_error_are_left_out(written):
+    numbers = NUMBERS.replace("$OMEGA 0.2", "$OMEGA 0.2\n$OMEGA 0.1")
+    model = standard(written, "Y = F + F*EPS(1)*EXP(ETA(2))", numbers)
+    assert [eta.name for eta in model.etas] == ["eta_1"]
+    assert value(model, model.outputs[0].error.proportional) == pytest.approx(0.2)
+    assert any("ETA(2) of the residual error is not read" in remark for remark in model.remarks)
+
+
 def test_outputs_by_a_data_item(written):
     code = """IF (DVID.EQ.1) THEN
   Y = F + F*EPS(1)
@@ -130,6 +147,12 @@ ENDIF"""
     model = written(HEAD.replace("OCC", "BLQ") + PK, "$ERROR", code, NUMBERS)
     assert [o.error.kind for o in model.outputs] == ["add"]
     assert any("CENS" in remark for remark in model.remarks)
+
+
+def test_a_level_is_one_that_was_quantified(written):
+    model = standard(written, "IF (DV.LT.0.5) Y = PHI((0.5-F)/0.1)\nIF (DV.GE.0.5) Y = F + EPS(1)")
+    assert [o.error.kind for o in model.outputs] == ["add"]
+    assert any("conditions on DV" in remark for remark in model.remarks)
 
 
 IOV = {
@@ -270,10 +293,12 @@ def anchor(case):
 
 def test_predictions_of_nonmem(tmp_path):
     """PRED of NONMEM's own runs, through the text of a control stream."""
-    tried = 0
+    tried: set[str] = set()
     for i, case in enumerate(json.loads((REFERENCE / "nonmem_pred_anchors.json").read_text())["cases"]):
         given = case["dose"]
-        if given.get("lag", 0.0) >= given.get("ii", np.inf):
+        kind = f"{case['model']} {'lag' in given}"
+        # tests/pkpd/test_events.py has the others; a lag of an interval or more is refused.
+        if kind in tried or given.get("lag", 0.0) >= given.get("ii", np.inf):
             continue
         text, place = anchor(case)
         path = tmp_path / f"run{i}.mod"
@@ -291,8 +316,8 @@ def test_predictions_of_nonmem(tmp_path):
         got = run(regimen, table, jnp.asarray(times), after)[:, 0]
         printed = 3e-5 if "flatwt" in case["id"] else 2e-5 if "advan11" in case["id"] else 1e-10
         np.testing.assert_allclose(got, want, rtol=printed, err_msg=case["id"])
-        tried += 1
-    assert tried == 10
+        tried.add(kind)
+    assert len(tried) == 6
 
 
 @pytest.mark.parametrize(
@@ -325,6 +350,20 @@ def test_ways_to_write_two_compartments(tmp_path, subroutines, pk):
     regimen = make_regimen([Dose(0.0, 100.0, plain.structure.compartments[0])], plain.structure)
     want = predict(plain, regimen, make_covariates(plain, {}), jnp.array([0.5, 2.0, 8.0, 24.0]))[:, 0]
     np.testing.assert_allclose(got, want, rtol=1e-5 if "ADVAN13" in subroutines else 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("subroutines", "equations"),
+    [("ADVAN1 TRANS2", ""), ("ADVAN13 TOL=9\n$MODEL COMP=CENTRAL", "$DES\nDADT(1) = -CL/V*A(1)\n")],
+)
+def test_the_output_compartment_holds_what_is_eliminated(tmp_path, subroutines, equations):
+    path = tmp_path / "run1.mod"
+    pk = f"$SUBROUTINES {subroutines}\n$PK\nCL = 5\nV = 50\nF0 = 0.4\n{equations}"
+    path.write_text(f"{HEAD}{pk}$ERROR\nY = A(2) + EPS(1)\n$SIGMA 1")
+    model = drug_model(read(path), Sidecar(units=Units("h", "mg", "mg")))
+    regimen = make_regimen([Dose(0.0, 100.0, model.structure.compartments[0])], model.structure)
+    got = predict(model, regimen, make_covariates(model, {}), jnp.array([3.0, 24.0]))[:, 0]
+    np.testing.assert_allclose(got, 40.0 * (1.0 - np.exp(-np.array([0.3, 2.4]))), rtol=1e-6)
 
 
 def test_estimates_of_nonmem(tmp_path):
@@ -389,6 +428,12 @@ BAD = {
     "parameter of the TRANS": (PK.replace("CL =", "CLX ="), None, r":4:1: CL has no value in \$PK"),
     "amount": (PK + "F1 = 1 + AMT/100\n", None, r":9:10: the data item AMT"),
     "first record": (PK + "IF (NEWIND.NE.2) OLD = 0\nV = V + OLD\nOLD = V\n", None, r":9:5: NONMEM's variable NEWIND"),
+    "first record, kept in $ERROR": (
+        PK + "IF (NEWIND.NE.2) OLD = 0\nV = V + OLD\n",
+        None,
+        r":9:5: NONMEM's variable NEWI",
+    ),
+    "up to a time": (PK + "IF (TIME.LT.24) FACTOR = 2\nV = V*FACTOR\n", None, r":9:17: FACTOR has no value"),
     "not positive definite": (None, NUMBERS.replace("0.2", "BLOCK(2) 0.2 0.5 0.2"), r":14:1: \$OMEGA BLOCK\(2\) has"),
     "too few numbers": (None, NUMBERS.replace("0.2", "BLOCK(2) 0.2 0.5"), r":14:1: BLOCK\(2\) with 2 numbers"),
     "negative variance": (None, NUMBERS.replace("0.2", "-0.2"), r":14:8: a variance of -0.2"),
@@ -399,8 +444,9 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_not_read_is_refused_by_place(written, name):
     pk, numbers, message = BAD[name]
+    kept = "\nOLD = 5*F" if "kept in" in name else ""
     with pytest.raises(ReadError, match=message) as caught:
-        standard(written, numbers=numbers or NUMBERS, pk=pk or PK)
+        standard(written, f"Y = F + F*EPS(1){kept}", numbers or NUMBERS, pk or PK)
     text = str(caught.value)
     assert "\n" not in text
     assert "; supported: " in text
@@ -437,6 +483,10 @@ HUGE = {
     "many values": HEAD + PK + "$ERROR\nY=F+EPS(1)\n$THETA (1)x999999999\n$OMEGA 1\n$SIGMA 1",
     "a large block": HEAD + PK + "$ERROR\nY=F+EPS(1)\n$THETA 1 1\n$OMEGA BLOCK(99999) 1\n$SIGMA 1",
     "many compartments": HEAD + PK.replace("ADVAN1 TRANS2", "ADVAN6\n$MODEL NCOMP=999999999") + "$ERROR\nY=F+EPS(1)",
+    "many effects": HEAD + PK + "$ERROR\nY=F+EPS(1)\n$THETA 1 1\n" + "$OMEGA 1\n" * 40_000,
+    "long words": HEAD + PK + "$ERROR\nY=F+EPS(1)\n$THETA 1\n" + ("A" * 4900 + "\n") * 75,
+    "many statements": HEAD + PK + "IF (WT.GT.1) V = 2\n" * 19_000 + "$ERROR\nY=F+EPS(1)\n" + NUMBERS,
+    "many words": HEAD + PK + ("(OBS" + "OBS" * 1600 + "\n") * 75 + "$ERROR\nY=F+EPS(1)\n" + NUMBERS,
     "not text": "\x00\x01\x02" * 1000,
     "nothing": "",
     "another language": "function() { system('rm -rf /') }",
@@ -447,11 +497,32 @@ HUGE = {
 def test_input_of_any_size_is_refused_soon(tmp_path, name):
     path = tmp_path / "run1.mod"
     path.write_text(HUGE[name])
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ReadError) as caught:
         read(path)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     assert len(str(caught.value)) < 2000
+
+
+def test_what_is_kept_of_the_last_dose_is_a_covariate(written):
+    pk = "$SUBROUTINES ADVAN6\n$MODEL COMP=(GUT) COMP=(CENTRAL)\n$PK\nIF (NEWIND.NE.2) TDOS = 0\n"
+    pk += "IF (AMT.GT.0) THEN\n PD = AMT\n TDOS = TIME\nENDIF\nCL = THETA(1)\nV = THETA(2)\nS2 = V\nF1 = 0\n"
+    pk += "$DES\nTAD = T - TDOS\nDADT(1) = PD*EXP(-TAD) - A(1)\nDADT(2) = A(1) - CL/V*A(2)\n"
+    model = standard(written, pk=pk)
+    assert sorted(c.name for c in model.covariates) == ["PD", "TDOS"]
+    assert any("PD keeps something of earlier records (line 9)" in remark for remark in model.remarks)
+
+
+@pytest.mark.parametrize(
+    "code", ["FACTOR = 3\nIF (TIME.LT.24) FACTOR = 2", "IF (TIME.LT.24) FACTOR = 2\nIF (TIME.GE.24) FACTOR = 3"]
+)
+def test_a_value_for_every_time_needs_no_history(written, code):
+    model = standard(written, pk=f"{PK}{code}\nV = V*FACTOR\n")
+    steps = {}
+    for statement in model.statements:
+        if statement.kind == "value":
+            steps[statement.target] = value(model, statement.expr, t=30.0, eta_1=0.0, **steps)
+    assert steps["V"] == 210.0
 
 
 def test_code_that_never_runs_is_not_looked_at(written):

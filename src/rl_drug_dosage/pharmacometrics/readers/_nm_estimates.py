@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_drug_dosage.pharmacometrics.readers._nm_numbers import Effects
+from rl_drug_dosage.pharmacometrics.readers._nm_omega import Effects
 from rl_drug_dosage.pharmacometrics.readers.written import Number
 
 __all__ = ["Estimates", "read_estimates", "read_phi", "with_estimates"]

@@ -1,13 +1,13 @@
 """Data items ($INPUT), abbreviations ($ABBR REPLACE) and other words of a control stream that name things."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream
-from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num
+from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Expr, Name, Num, walk
 
-__all__ = ["RESERVED", "Inputs", "read_inputs", "read_replacements"]
+__all__ = ["RESERVED", "Inputs", "centre_of", "read_inputs", "read_replacements"]
 
 RESERVED = frozenset(
     (
@@ -28,7 +28,7 @@ class Inputs:
         synonyms: other names of items of `RESERVED`.
     """
 
-    columns: Mapping[str, int]
+    columns: dict[str, int]
     reserved: frozenset[str]
     synonyms: Mapping[str, str]
 
@@ -129,3 +129,21 @@ def _numbers(text: str) -> list[int]:
         last = min(int(match[2] or first), first + _MOST)
         found += range(first, last + 1)
     return found
+
+
+def centre_of(name: str, trees: Iterable[Expr]) -> float | None:
+    """Where formulas are centred, by ``(WT/70)**0.75`` or ``AGE-35``; None if nowhere, or at several values."""
+    found: set[float] = set()
+
+    def centred(tree: Expr, operator: str) -> None:
+        if isinstance(tree, Call) and tree.function == operator and tree.args[0] == Name(name):
+            number = tree.args[1]
+            if isinstance(number, Num) and number.value > 0:
+                found.add(number.value)
+
+    for tree in trees:
+        for part in walk(tree):
+            if isinstance(part, Call) and part.function in {"^", "log"}:
+                centred(part.args[0], "/")
+            centred(part, "-")
+    return found.pop() if len(found) == 1 else None

@@ -1,47 +1,49 @@
-"""Numbers of a NONMEM control stream: $THETA, $OMEGA, $SIGMA, and the final estimates beside it."""
+"""Words of the records with numbers of a NONMEM control stream, and $THETA."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Record, Stream
 from rl_drug_dosage.pharmacometrics.readers.written import Number
 
-__all__ = ["Effects", "labels_of", "read_effects", "read_thetas"]
+__all__ = ["MOST", "Word", "Words", "labels_of", "read_thetas", "value_of"]
 
 _THETAS = "VALUE, (LOW, VALUE, HIGH), FIX, (...)xN"
-_OMEGAS = "numbers, FIX, SD, CORRELATION, CHOLESKY, DIAGONAL, BLOCK(n), SAME, VALUES, (...)xN"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d+)?")
 _WORD = re.compile(r"[(),=]|[^\s(),=]+")
 _REPEAT = re.compile(r"[xX](\d+)")
-_MOST = 1000
-"""Parameters of one kind."""
+MOST = 1000
+"""THETA, or numbers of a record."""
 
 
 @dataclass(frozen=True)
-class _Word:
+class Word:
+    """A word in capitals, where it is, and the comment of its line."""
+
     text: str
     line: int
     column: int
     comment: str
 
 
-def _words(record: Record) -> list[_Word]:
+def _words(record: Record) -> list[Word]:
     """Words of a record; ``)x3`` is two of them."""
     return [
-        _Word(match[0].upper(), line.number, match.start() + 1, line.comment)
+        Word(match[0].upper(), line.number, match.start() + 1, line.comment)
         for line in record.lines
         for match in _WORD.finditer(line.text)
     ]
 
 
-def _value(text: str) -> float | None:
+def value_of(text: str) -> float | None:
+    """The number that a word is; None if it is none."""
     return float(text.upper().replace("D", "E")) if _NUMBER.fullmatch(text) else None
 
 
-class _Reader:
+class Words:
     """Words of one record, taken from the front."""
 
     def __init__(self, stream: Stream, record: Record, allowed: str) -> None:
@@ -57,17 +59,17 @@ class _Reader:
     def now(self) -> str:
         return self.words[self.at].text if self.more() else ""
 
-    def take(self) -> _Word:
+    def take(self) -> Word:
         if not self.more():
             last = self.words[-1].line if self.words else self.record.line
             self.stream.refuse(f"the end of ${self.record.name}", self.allowed, "complete it", last)
         self.at += 1
         return self.words[self.at - 1]
 
-    def refuse(self, word: _Word, came: str = "") -> None:
+    def refuse(self, word: Word, came: str = "") -> None:
         self.stream.refuse(came or repr(word.text), self.allowed, "correct it", word.line, word.column)
 
-    def brackets(self) -> list[_Word]:
+    def brackets(self) -> list[Word]:
         """The words up to the bracket that closes the one just taken."""
         inside = []
         while (word := self.take()).text != ")":
@@ -101,16 +103,16 @@ def read_thetas(stream: Stream) -> tuple[Number, ...]:
     """
     found: list[Number] = []
     for record in stream.all("THETA"):
-        reader = _Reader(stream, record, _THETAS)
+        reader = Words(stream, record, _THETAS)
         while reader.more():
             for value, fixed, word in _theta(reader):
-                if len(found) >= _MOST:
-                    reader.refuse(word, f"more than {_MOST} THETA")
+                if len(found) >= MOST:
+                    reader.refuse(word, f"more than {MOST} THETA")
                 found.append(Number(f"theta_{len(found) + 1}", value, word.line, word.comment, "", fixed))
     return tuple(found)
 
 
-def _theta(reader: _Reader) -> Iterator[tuple[float, bool, _Word]]:
+def _theta(reader: Words) -> Iterator[tuple[float, bool, Word]]:
     word = reader.take()
     if word.text in {"ABORT", "NOABORT", "NOABORTFIRST", ","}:
         return
@@ -129,7 +131,7 @@ def _theta(reader: _Reader) -> Iterator[tuple[float, bool, _Word]]:
         inside = reader.brackets()
         value, fixed = _bounded(reader, inside, word)
     else:
-        number = _value(word.text)
+        number = value_of(word.text)
         if number is None:
             reader.refuse(word)
         value, fixed = float(number or 0.0), False
@@ -138,11 +140,11 @@ def _theta(reader: _Reader) -> Iterator[tuple[float, bool, _Word]]:
         fixed = True
     while reader.now() in {"UNINT", "UNINTERESTING"}:
         reader.take()
-    for _ in range(min(reader.repeats(), _MOST + 1)):
+    for _ in range(min(reader.repeats(), MOST + 1)):
         yield value, fixed, word
 
 
-def _bounded(reader: _Reader, inside: list[_Word], word: _Word) -> tuple[float, bool]:
+def _bounded(reader: Words, inside: list[Word], word: Word) -> tuple[float, bool]:
     """The value of ``(low, value, high)``; a missing one is NaN."""
     fixed = any(one.text in {"FIX", "FIXED"} for one in inside)
     places: list[float | None] = [None]
@@ -159,7 +161,7 @@ def _bounded(reader: _Reader, inside: list[_Word], word: _Word) -> tuple[float, 
                 places.append(None)
             after_comma = True
             continue
-        number = _value(one.text)
+        number = value_of(one.text)
         if number is None:
             number = {"-INF": -np.inf, "INF": np.inf, "+INF": np.inf, "INFINITY": np.inf}.get(one.text)
         if number is None:
@@ -175,219 +177,7 @@ def _bounded(reader: _Reader, inside: list[_Word], word: _Word) -> tuple[float, 
     return (float("nan") if value is None else float(value)), fixed
 
 
-@dataclass
-class Effects:
-    """Random effects of one kind: $OMEGA or $SIGMA.
-
-    Args:
-        numbers: variances, one an effect, called ``eta_1`` or ``eps_1``.
-        covariance: of them all, ``[effect, effect]``.
-        same: sets of effects that SAME ties to each other, the first one first.
-        blocks: line -> effects of a block that the file declares there.
-    """
-
-    numbers: list[Number] = field(default_factory=list)
-    covariance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
-    same: list[list[int]] = field(default_factory=list)
-    blocks: list[tuple[int, list[int]]] = field(default_factory=list)
-
-
-@dataclass
-class _Options:
-    scale: str = "VARIANCE"
-    off_diagonal: str = "COVARIANCE"
-    cholesky: bool = False
-    fixed: bool = False
-    block: int = 0
-    same: int = 0
-    size: int = 0
-
-
-def read_effects(stream: Stream, record_name: str, prefix: str) -> Effects:
-    """The records $OMEGA or $SIGMA.
-
-    Args:
-        stream: the file.
-        record_name: "OMEGA" or "SIGMA".
-        prefix: of the effects' names: "eta" or "eps".
-
-    Raises:
-        ReadError: a record that does not follow NM-TRAN's form, or a block that is no covariance matrix.
-    """
-    found = Effects()
-    before: list[int] = []
-    for record in stream.all(record_name):
-        reader = _Reader(stream, record, _OMEGAS)
-        options, values = _omega_words(reader)
-        if options.same:
-            for _ in range(options.same):
-                before = _repeated(reader, found, before, prefix)
-        elif options.block:
-            before = _block(reader, found, options, values, prefix)
-        else:
-            before = _diagonal(reader, found, options, values, prefix)
-    return found
-
-
-type _Value = tuple[float, _Word, frozenset[str]]
-
-
-def _omega_words(reader: _Reader) -> tuple[_Options, list[_Value]]:
-    """Options and numbers of a record."""
-    options, values = _Options(), list[_Value]()
-    while reader.more():
-        word = reader.take()
-        number = _value(word.text)
-        if reader.now() == "=" and number is None:
-            # A name before its number.
-            reader.take()
-        elif word.text == "(":
-            values += _bracketed(reader, options)
-        elif number is not None:
-            values += [(number, word, frozenset[str]())] * min(reader.repeats(), _MOST + 1)
-        elif word.text in {"FIX", "FIXED", "SD", "STANDARD"} and values and not options.block:
-            value, where, flags = values[-1]
-            values[-1] = (value, where, flags | {word.text})
-        else:
-            values += _omega_option(reader, options, word)
-    if len(values) > _MOST:
-        reader.refuse(values[-1][1], f"{len(values)} numbers in one record")
-    return options, values
-
-
-def _bracketed(reader: _Reader, options: _Options) -> list[_Value]:
-    """The numbers of ``(0.1 FIX)`` or ``(0.1)x3``; FIX and SD belong to these numbers."""
-    own = reader.brackets()
-    numbers = [one for one in own if _value(one.text) is not None]
-    words = [one for one in own if one not in numbers and one.text != ","]
-    for one in words:
-        _set_option(reader, options, one, alone=False)
-    flags = frozenset(one.text for one in words)
-    return [(float(_value(one.text) or 0.0), one, flags) for one in numbers] * min(reader.repeats(), _MOST + 1)
-
-
-def _omega_option(reader: _Reader, options: _Options, word: _Word) -> list[_Value]:
-    """Take note of a word that is no number; VALUES(...) stands for numbers."""
-    match word.text:
-        case "BLOCK":
-            options.block = reader.option(1)
-        case "SAME":
-            options.same = reader.option(1)
-            options.block = max(options.block, 1)
-        case "DIAG" | "DIAGONAL":
-            reader.option(1)
-        case "NAMES" | "VALUES" if reader.now() == "(":
-            reader.take()
-            inside = reader.brackets()
-            return _filled(reader, options, inside, word) if word.text == "VALUES" else []
-        case _:
-            _set_option(reader, options, word, alone=True)
-    return []
-
-
-def _filled(reader: _Reader, options: _Options, inside: list[_Word], word: _Word) -> list[_Value]:
-    """VALUES(diagonal, off-diagonal) of a block, by rows."""
-    numbers = [_value(one.text) for one in inside if one.text != ","]
-    if len(numbers) != 2 or None in numbers or not 0 < options.block <= 100:
-        reader.refuse(word, "VALUES without two numbers after BLOCK(n)")
-    on, off = float(numbers[0] or 0.0), float(numbers[1] or 0.0)
-    return [(on if i == j else off, word, frozenset[str]()) for i in range(options.block) for j in range(i + 1)]
-
-
-def _set_option(reader: _Reader, options: _Options, word: _Word, *, alone: bool) -> None:
-    text = word.text
-    if text in {"FIX", "FIXED"}:
-        options.fixed = options.fixed or alone or options.block > 0
-    elif text in {"SD", "STANDARD"}:
-        options.scale = "SD" if alone or options.block else options.scale
-    elif text.startswith("CORR"):
-        options.off_diagonal = "CORRELATION"
-    elif text.startswith("CHOL"):
-        options.cholesky = True
-    elif not (text.startswith(("VARI", "COVA", "UNINT")) or text == ","):
-        reader.refuse(word)
-
-
-def _number(prefix: str, found: Effects, value: float, word: _Word, *, fixed: bool) -> Number:
-    return Number(f"{prefix}_{len(found.numbers) + 1}", value, word.line, word.comment, "", fixed)
-
-
-def _grown(found: Effects, block: np.ndarray) -> None:
-    old = found.covariance
-    new = np.zeros((len(old) + len(block),) * 2)
-    new[: len(old), : len(old)] = old
-    new[len(old) :, len(old) :] = block
-    found.covariance = new
-
-
-def _diagonal(reader: _Reader, found: Effects, options: _Options, values: list[_Value], prefix: str) -> list[int]:
-    own = []
-    for value, word, flags in values:
-        is_sd = options.scale == "SD" or bool(flags & {"SD", "STANDARD"})
-        variance = value * value if is_sd else value
-        fixed = options.fixed or bool(flags & {"FIX", "FIXED"})
-        if not (variance >= 0 and np.isfinite(variance)):
-            reader.stream.refuse(
-                f"a variance of {variance:g}", "variances of 0 or more", "correct it", word.line, word.column
-            )
-        own.append(len(found.numbers))
-        found.numbers.append(_number(prefix, found, variance, word, fixed=fixed))
-    _grown(found, np.diag([found.numbers[i].value for i in own]))
-    return own[-1:]
-
-
-def _block(reader: _Reader, found: Effects, options: _Options, values: list[_Value], prefix: str) -> list[int]:
-    size = options.block
-    line = reader.record.line
-    if size > 100:
-        reader.stream.refuse(f"BLOCK({size})", "blocks of up to 100 effects", "correct it", line)
-    if len(values) != size * (size + 1) // 2:
-        came = f"BLOCK({size}) with {len(values)} numbers"
-        reader.stream.refuse(came, f"{size * (size + 1) // 2} numbers, row by row", "complete it", line)
-    lower = np.zeros((size, size))
-    lower[np.tril_indices(size)] = [value for value, _, _ in values]
-    matrix = _covariance(lower, options)
-    diagonal = np.cumsum(np.arange(1, size + 1)) - 1
-    own = []
-    for i in range(size):
-        own.append(len(found.numbers))
-        word = values[diagonal[i]][1]
-        found.numbers.append(_number(prefix, found, float(matrix[i, i]), word, fixed=options.fixed))
-    found.blocks.append((line, own))
-    _grown(found, matrix)
-    return own
-
-
-def _covariance(lower: np.ndarray, options: _Options) -> np.ndarray:
-    if options.cholesky:
-        return lower @ lower.T
-    matrix = lower + lower.T - np.diag(np.diag(lower))
-    sd = np.diag(matrix).copy() if options.scale == "SD" else np.sqrt(np.maximum(np.diag(matrix), 0.0))
-    off = matrix * np.outer(sd, sd) if options.off_diagonal == "CORRELATION" else matrix
-    return off - np.diag(np.diag(off)) + np.diag(sd * sd if options.scale == "SD" else np.diag(matrix))
-
-
-def _repeated(reader: _Reader, found: Effects, before: list[int], prefix: str) -> list[int]:
-    if not before:
-        reader.stream.refuse("SAME without a block before it", _OMEGAS, "correct it", reader.record.line)
-    own = []
-    for i in before:
-        old = found.numbers[i]
-        j = len(found.numbers)
-        if j >= _MOST:
-            reader.stream.refuse(f"more than {_MOST} effects", _OMEGAS, "correct it", reader.record.line)
-        own.append(j)
-        found.numbers.append(Number(f"{prefix}_{j + 1}", old.value, reader.record.line, old.label, "", old.fixed))
-        chain = next((one for one in found.same if i in one), None)
-        if chain is None:
-            found.same.append([i, j])
-        else:
-            chain.append(j)
-    _grown(found, found.covariance[np.ix_(before, before)])
-    return own
-
-
-_LABELLED = re.compile(r"([A-Za-z_]\w*)\s*=\s*(?:\(|[+-]?[\d.])")
+_LABELLED = re.compile(r"(?<!\w)([A-Za-z_]\w*)\s*=\s*(?:\(|[+-]?[\d.])")
 
 
 def labels_of(stream: Stream, record_name: str) -> dict[str, int]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from rl_drug_dosage.pharmacometrics.readers._nm_code import Statement
 from rl_drug_dosage.pharmacometrics.readers._nm_compartments import Compartments
-from rl_drug_dosage.pharmacometrics.readers._nm_numbers import Effects
+from rl_drug_dosage.pharmacometrics.readers._nm_omega import Effects
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream
 from rl_drug_dosage.pharmacometrics.readers._nm_residual import NotAnError, Residual, residual_of
-from rl_drug_dosage.pharmacometrics.readers._nm_statements import Flattened, compared_with, names_of
+from rl_drug_dosage.pharmacometrics.readers._nm_statements import Flattened, assigned_once, compared_with, names_of
 from rl_drug_dosage.pharmacometrics.readers._nm_trees import inlined, key_of
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, call, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import Assign, WrittenError, WrittenOutput
@@ -151,7 +151,7 @@ def _key(found: Residual, table: dict[tuple[object, ...], int]) -> tuple[int, ..
 def _flat(code: Code, values: Mapping[str, float]) -> Flattened:
     """$ERROR for given values of selecting items."""
     given = {name: Num(value) for name, value in values.items()}
-    state = Flattened(code.stream, {})
+    state = Flattened(code.stream, {}, assigned_once([code.error]) - code.known[1])
     # $PRED is all there is, its doses included.
     state.constants = {**code.constants, **(_OBSERVED if code.compartments.advan else {}), **given}
     state.places = {(one.target, one.kind) for one in code.before}
@@ -190,8 +190,12 @@ def _case(code: Code, values: Mapping[str, float], *, with_columns: bool) -> _Ca
     y = env.get("Y")
     if flag.value != 0 or y is None or isinstance(y, Num):
         return None
-    size = _sizes(code, code.columns if with_columns else frozenset())
+    left_out: set[str] = set()
+    size = _sizes(code, code.columns if with_columns else frozenset(), left_out)
     found = residual_of(y, [n.name for n in code.sigma.numbers], code.sigma.covariance, size, frozenset(moving))
+    if left_out:
+        shown = ", ".join(f"ETA({name[4:]})" for name in sorted(left_out))
+        found.remarks.append(f"{shown} of the residual error is not read: the error is that of a typical patient")
     selecting = set(_SELECTORS) & names_in(found.prediction)
     if selecting:
         raise NotAnError(f"a prediction that depends on {min(selecting)}")
@@ -206,8 +210,11 @@ def _moving(statements: Sequence[Assign], start: frozenset[str]) -> set[str]:
     return found
 
 
-def _sizes(code: Code, allowed: frozenset[str]) -> Callable[[Expr], Expr]:
-    """A function from a size in the file's variables to one in typical values and some data items."""
+def _sizes(code: Code, allowed: frozenset[str], left_out: set[str]) -> Callable[[Expr], Expr]:
+    """A function from a size in the file's variables to one in typical values and some data items.
+
+    Effects between subjects are 0 there; their names are added to ``left_out``.
+    """
     env: dict[str, Expr] = {}
     for statement in code.before:
         tree = inlined(statement.expr, env, _LARGEST)
@@ -219,6 +226,7 @@ def _sizes(code: Code, allowed: frozenset[str]) -> Callable[[Expr], Expr]:
         if whole is None:
             raise NotAnError("a residual error of a formula that is too long")
         etas = {name: Num(0.0) for name in names_in(whole) if name.startswith("eta_")}
+        left_out.update(etas)
         whole = inlined(whole, etas, _LARGEST) or whole
         others = sorted(name for name in names_in(whole) - allowed if not name.startswith("theta_"))
         if others:

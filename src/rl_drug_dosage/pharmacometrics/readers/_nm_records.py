@@ -1,5 +1,6 @@
 """The text of a NONMEM control stream: records, their lines, comments and positions."""
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 
 __all__ = ["Line", "Record", "Stream", "read_stream"]
 
-_LARGEST = 1_000_000
-"""Characters of a control stream; the longest known ones have 60,000."""
+_LARGEST = 400_000
+"""Bytes of a control stream; the longest known ones have 60,000."""
+_MOST_RECORDS = 5000
 _LONGEST = 5_000
 """Characters of a line; NM-TRAN reads 160 by default."""
 _START = re.compile(r"[ \t]*\$([A-Za-z]+)")
@@ -25,7 +27,6 @@ _REFUSED = {
     "AES": "algebraic equations",
     "AESINITIAL": "algebraic equations",
     "INFN": "code that runs between problems",
-    "LEVEL": "effects of groups above the subject",
     "BIND": "data items that are bound to other records",
     "CONTR": "a likelihood of the user's own",
     "CCONTR": "a likelihood of the user's own",
@@ -34,7 +35,7 @@ _LEFT = (
     *("ESTIMATION", "ESTIMATE", "ESTM", "COVARIANCE", "COVR", "TABLE", "SCATTERPLOT", "SIMULATION", "SIMULATE", "SIML"),
     *("SIZES", "MSFI", "TOL", "PRIOR", "THETAI", "THETAP", "THETAPV", "THETAR", "OMEGAP", "OMEGAPD", "SIGMAP"),
     *("SIGMAPD", "ETAS", "PHIS", "RCOV", "RCOVI", "DESIGN", "NONPARAMETRIC", "WARNINGS", "ANNEAL", "CHAIN", "FORMAT"),
-    *("OLKJDF", "OVARF", "SLKJDF", "SVARF", "TTDF", "SUPER", "INDEX", "OMIT", "DEFAULT", "OMITTED", "WRES"),
+    *("OLKJDF", "OVARF", "SLKJDF", "SVARF", "TTDF", "SUPER", "INDEX", "LEVEL"),
 )
 _NAMES = (*_READ, *_REFUSED, *_LEFT)
 
@@ -154,7 +155,9 @@ def read_stream(path: Path) -> Stream:
                 "break the line"
             )
     bare = Stream(str(path), (), lines, ())
-    records = list(_records(bare))
+    records = list(itertools.islice(_records(bare), _MOST_RECORDS + 1))
+    if len(records) > _MOST_RECORDS:
+        bare.refuse("one record more", f"up to {_MOST_RECORDS:,} records", "shorten it", records[-1].line)
     if not records:
         bare.refuse(
             "no record ($PROBLEM, $PK, ...)", "NONMEM control streams", "name a .mod or .ctl file of NONMEM", line=1
@@ -170,6 +173,8 @@ def _first_problem(bare: Stream, records: list[Record]) -> Stream:
         remarks.append(f"only the first of {len(starts)} problems is read, up to line {records[end].line - 1}")
     if any(record.name == "PRIOR" for record in records[:end]):
         remarks.append("$PRIOR is not read: priors serve the estimation alone")
+    if any(record.name == "LEVEL" for record in records[:end]):
+        remarks.append("$LEVEL: effects of groups of subjects are read as effects between subjects")
     for record in records[:end]:
         if record.name in _REFUSED:
             bare.refuse(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rl_drug_dosage.pharmacometrics.readers._nm_forms import ZERO, Form, joined, op, product, root_of
 from rl_drug_dosage.pharmacometrics.readers._nm_trees import NotDerivable, derivative, key_of, simplified
 from rl_drug_dosage.pharmacometrics.readers.expressions import (
     Call,
@@ -47,9 +48,6 @@ class Residual:
     remarks: list[str] = field(default_factory=list)
 
 
-_ZERO = Num(0.0)
-_GUARD = 0.001
-"""A number of the code, not an estimate, that is added to a prediction so that it is never 0."""
 _SMALL = 0.01
 """Numbers with which a prediction is compared to keep a logarithm or a quotient finite are below this one."""
 
@@ -69,10 +67,10 @@ def residual_of(
     Raises:
         NotAnError: an error of another kind.
     """
-    found = Residual(Num(0.0), None)
+    found = Residual(ZERO, None)
     y = _above_zero(y, found, moving)
     own = [name for name in effects if name in names_in(y)]
-    zero = dict.fromkeys(own, Num(0.0))
+    zero = dict.fromkeys(own, ZERO)
     prediction = simplified(substituted(y, zero))
     try:
         slopes = {name: derivative(y, name, own) for name in own}
@@ -80,12 +78,9 @@ def residual_of(
         raise NotAnError(str(error)) from None
     curved = [name for name in own if names_in(slopes[name]) & set(own)]
     at_zero = {name: simplified(substituted(slope, zero)) for name, slope in slopes.items()}
-    active = [name for name in own if at_zero[name] != Num(0.0) and covariance[effects.index(name)].any()]
-    inside = _logarithm(prediction)
-    if inside is not None:
-        found.prediction, found.is_log = inside, True
-    else:
-        found.prediction = prediction
+    active = [name for name in own if at_zero[name] != ZERO and covariance[effects.index(name)].any()]
+    found.is_log = isinstance(prediction, Call) and prediction.function == "log"
+    found.prediction = prediction.args[0] if isinstance(prediction, Call) and found.is_log else prediction
     if not active:
         return found
     _refuse_correlation(active, effects, covariance)
@@ -107,13 +102,6 @@ def _refuse_correlation(active: list[str], effects: Sequence[str], covariance: n
     block = covariance[np.ix_(at, at)]
     if (block - np.diag(np.diag(block))).any():
         raise NotAnError("correlated EPS in one Y")
-
-
-def _logarithm(prediction: Expr) -> Expr | None:
-    """What the prediction is the logarithm of; None if it is none."""
-    if isinstance(prediction, Call) and prediction.function == "log":
-        return prediction.args[0]
-    return None
 
 
 def _above_zero(tree: Expr, found: Residual, moving: frozenset[str]) -> Expr:
@@ -165,37 +153,18 @@ def _compared(condition: Expr) -> list[Expr]:
 class _Part:
     """A standard deviation: additive + proportional P; sqrt(additive^2 + proportional^2 P^2); proportional P^power."""
 
-    additive: Expr = _ZERO
-    proportional: Expr = _ZERO
+    additive: Expr = ZERO
+    proportional: Expr = ZERO
     is_root: bool = False
     power: Expr | None = None
 
     @property
     def is_proportional(self) -> bool:
-        return self.additive == Num(0.0) and self.power is None
+        return self.additive == ZERO and self.power is None
 
     @property
     def is_additive(self) -> bool:
-        return self.proportional == Num(0.0) and self.power is None
-
-
-type _Poly = dict[int, Expr]
-"""Power of P -> coefficient; an entry of `_ROOT` is the square of a root's content."""
-
-
-@dataclass(frozen=True)
-class _Form:
-    poly: Mapping[int, Expr] | None
-    root: Mapping[int, Expr] | None = None
-    power: tuple[Expr, Expr] | None = None
-
-    def free(self) -> Expr | None:
-        """The coefficient if it does not depend on P."""
-        return self.poly.get(0, Num(0.0)) if self.poly is not None and not set(self.poly) - {0} else None
-
-
-def _op(function: str, *args: Expr) -> Expr:
-    return simplified(Call(function, args))
+        return self.proportional == ZERO and self.power is None
 
 
 class _Split:
@@ -214,12 +183,12 @@ class _Split:
             form = self._by_factor(slope)
         if form is not None and self.is_log:
             # To first order, an error of log f is f times as large in f.
-            form = _product(form, _Form({1: Num(1.0)}))
+            form = product(form, Form({1: Num(1.0)}))
         if form is None:
             raise NotAnError("a residual error that is no known function of the prediction")
 
         def scaled(tree: Expr) -> Expr:
-            return self.size(_op("*", tree, Num(sd)))
+            return self.size(op("*", tree, Num(sd)))
 
         if form.power is not None:
             return _Part(proportional=scaled(form.power[0]), power=self.size(form.power[1]))
@@ -227,12 +196,12 @@ class _Split:
         if set(source) - ({0, 2} if form.root is not None else {0, 1}):
             raise NotAnError("a residual error with other powers of the prediction than 0 and 1")
         if form.root is not None:
-            constant, growing = (_root(source.get(i, Num(0.0))) for i in (0, 2))
+            constant, growing = (root_of(source.get(i, ZERO)) for i in (0, 2))
         else:
-            constant, growing = (source.get(i, Num(0.0)) for i in (0, 1))
+            constant, growing = (source.get(i, ZERO) for i in (0, 1))
         return _Part(scaled(constant), scaled(growing), form.root is not None)
 
-    def _by_factor(self, slope: Expr) -> _Form | None:
+    def _by_factor(self, slope: Expr) -> Form | None:
         """Where the prediction is a multiple of something else, and the slope is written with that."""
         for name in sorted(names_in(self.prediction) & self.moving):
             own = self._form(self.prediction, Name(name))
@@ -246,140 +215,35 @@ class _Split:
             def over(poly: Mapping[int, Expr] | None, factor: Expr = factor) -> Mapping[int, Expr] | None:
                 if poly is None:
                     return None
-                return {i: _op("/", tree, _op("^", factor, Num(float(i)))) for i, tree in poly.items()}
+                return {i: op("/", tree, op("^", factor, Num(float(i)))) for i, tree in poly.items()}
 
             if form.power is None:
-                return _Form(over(form.poly), over(form.root))
+                return Form(over(form.poly), over(form.root))
         return None
 
-    def _form(self, tree: Expr, base: Expr) -> _Form | None:
+    def _form(self, tree: Expr, base: Expr) -> Form | None:
         table: dict[tuple[object, ...], int] = {}
         wanted = key_of(base, table)
 
         def number(key: tuple[object, ...]) -> int:
             return table.setdefault(key, len(table))
 
-        def leaf(part: Num | Name) -> tuple[int, _Form | None]:
+        def leaf(part: Num | Name) -> tuple[int, Form | None]:
             key = number(("num", part.value) if isinstance(part, Num) else ("name", part.name))
             if key == wanted:
-                return key, _Form({1: Num(1.0)})
+                return key, Form({1: Num(1.0)})
             moves = isinstance(part, Name) and part.name in self.moving
-            return key, None if moves else _Form({0: part})
+            return key, None if moves else Form({0: part})
 
-        def join(part: Call, args: tuple[tuple[int, _Form | None], ...]) -> tuple[int, _Form | None]:
+        def join(part: Call, args: tuple[tuple[int, Form | None], ...]) -> tuple[int, Form | None]:
             key = number((part.function, *(own for own, _ in args)))
             if key == wanted:
-                return key, _Form({1: Num(1.0)})
+                return key, Form({1: Num(1.0)})
             forms = [form for _, form in args]
             known = [form for form in forms if form is not None]
-            return key, _joined(part.function, known) if len(known) == len(forms) else None
+            return key, joined(part.function, known) if len(known) == len(forms) else None
 
         return folded(tree, leaf, join)[1]
-
-
-def _joined(function: str, forms: list[_Form]) -> _Form | None:  # noqa: PLR0911 - one case an operator
-    free = [form.free() for form in forms]
-    if all(one is not None for one in free):
-        return _Form({0: _op(function, *(one for one in free if one is not None))})
-    a, b = forms[0], forms[-1]
-    if function == "sqrt" and a.poly is not None:
-        return _square_root(a.poly)
-    if function == "neg" and a.poly is not None:
-        return _Form({i: _op("neg", tree) for i, tree in a.poly.items()})
-    if function == "+" and (guarded := _guarded(forms, free)) is not None:
-        return guarded
-    if function in {"+", "-"} and a.poly is not None and b.poly is not None:
-        powers = sorted(set(a.poly) | set(b.poly))
-        return _Form({i: _op(function, a.poly.get(i, Num(0.0)), b.poly.get(i, Num(0.0))) for i in powers})
-    if function == "*":
-        return _product(a, b)
-    if function == "/":
-        return _quotient(a, b)
-    if function == "^" and free[1] is not None and a.poly is not None:
-        return _power_of(a.poly, free[1])
-    return None
-
-
-def _guarded(forms: list[_Form], free: list[Expr | None]) -> _Form | None:
-    """P + 0.0001, which keeps a quotient finite, is P."""
-    for one, form in ((0, forms[1]), (1, forms[0])):
-        number = free[one]
-        if isinstance(number, Num) and 0 <= number.value <= _GUARD and form.poly is not None and set(form.poly) == {1}:
-            return form
-    return None
-
-
-def _square_root(poly: Mapping[int, Expr]) -> _Form:
-    own = {i: tree for i, tree in poly.items() if tree != Num(0.0)}
-    if set(own) == {2}:
-        return _Form({1: _root(own[2])})
-    if len(own) == 1 and 0 not in own:
-        ((power, tree),) = own.items()
-        return _Form(None, power=(_root(tree), Num(power / 2.0)))
-    return _Form(None, root=own)
-
-
-def _root(tree: Expr) -> Expr:
-    """sqrt(a a), sqrt(a^2), sqrt(a^2 b^2) without the root."""
-    if isinstance(tree, Call):
-        if tree.function == "^" and tree.args[1] == Num(2.0):
-            return _op("abs", tree.args[0])
-        if tree.function == "*":
-            one, other = tree.args
-            if one == other:
-                return _op("abs", one)
-            return _op("*", _root(one), _root(other))
-    return _op("sqrt", tree)
-
-
-def _product(a: _Form, b: _Form) -> _Form | None:
-    """A product, where one factor does not depend on P, or both are polynomials, or one is a multiple of P."""
-    if a.poly is not None and b.poly is not None:
-        out: _Poly = {}
-        for i, first in a.poly.items():
-            for j, second in b.poly.items():
-                out[i + j] = _op("+", out.get(i + j, _ZERO), _op("*", first, second))
-        return _Form({i: tree for i, tree in out.items() if tree != _ZERO})
-    for one, other in ((a, b), (b, a)):
-        if one.poly is not None and len(one.poly) == 1 and set(one.poly) <= {0, 1}:
-            ((power, factor),) = one.poly.items()
-            return _stretched(other, factor, power)
-    return None
-
-
-def _stretched(form: _Form, factor: Expr, power: int) -> _Form | None:
-    """A root or a power of P, times ``factor P^power``."""
-    if form.root is not None:
-        square = _op("*", factor, factor)
-        return _Form(None, root={i + 2 * power: _op("*", tree, square) for i, tree in form.root.items()})
-    if form.power is not None:
-        return _Form(None, power=(_op("*", form.power[0], factor), _op("+", form.power[1], Num(float(power)))))
-    return None
-
-
-def _quotient(a: _Form, b: _Form) -> _Form | None:
-    divisor = b.free()
-    if divisor is not None:
-        return _product(a, _Form({0: _op("/", Num(1.0), divisor)}))
-    if b.poly is not None and len(b.poly) == 1 and a.poly is not None:
-        ((j, tree),) = b.poly.items()
-        return _Form({i - j: _op("/", own, tree) for i, own in a.poly.items()})
-    return None
-
-
-def _power_of(poly: Mapping[int, Expr], exponent: Expr) -> _Form | None:
-    """A polynomial to a constant power."""
-    number = exponent.value if isinstance(exponent, Num) else None
-    one = _Form(poly)
-    if number in {1.0, 2.0}:
-        return one if number == 1.0 else _product(one, one)
-    if number == 0.5:
-        return _square_root(poly)
-    if set(poly) != {1}:
-        return None
-    factor = _op("^", poly[1], exponent)
-    whole = number is not None and number == int(number)
-    return _Form({int(number or 0): factor}) if whole else _Form(None, power=(factor, exponent))
 
 
 def _of_one(part: _Part) -> WrittenError:
@@ -418,12 +282,12 @@ def _of_logarithm(parts: list[_Part], found: Residual) -> WrittenError:
 
 
 def _root_of_squares(trees: list[Expr]) -> Expr:
-    own = [tree for tree in trees if tree != Num(0.0)]
+    own = [tree for tree in trees if tree != ZERO]
     if not own:
-        return Num(0.0)
+        return ZERO
     if len(own) == 1:
         return own[0]
-    total: Expr = _op("*", own[0], own[0])
+    total: Expr = op("*", own[0], own[0])
     for tree in own[1:]:
-        total = _op("+", total, _op("*", tree, tree))
-    return _op("sqrt", total)
+        total = op("+", total, op("*", tree, tree))
+    return op("sqrt", total)

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rl_drug_dosage.pharmacometrics.readers._nm_code import Branch, If, Opaque, Set, Statement
+from rl_drug_dosage.pharmacometrics.readers._nm_code import If, Opaque, Set, Statement
 from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream
-from rl_drug_dosage.pharmacometrics.readers._nm_trees import key_of, simplified
+from rl_drug_dosage.pharmacometrics.readers._nm_trees import simplified
 from rl_drug_dosage.pharmacometrics.readers.expressions import (
     Call,
     Expr,
     Name,
     Num,
-    folded,
     names_in,
     substituted,
     walk,
@@ -19,21 +18,27 @@ from rl_drug_dosage.pharmacometrics.readers.written import Assign, ReadError, me
 
 __all__ = [
     "Flattened",
+    "assigned_once",
     "compared_with",
     "flattened",
     "line_of",
     "names_of",
     "needed",
-    "on_first_records",
-    "within_quantification",
 ]
 
 
 class Flattened:
-    """Statements so far, the constants among the variables, and whether a name has a value."""
+    """Statements so far, the constants among the variables, and whether a name has a value.
 
-    def __init__(self, stream: Stream, constants: Mapping[str, Num]) -> None:
+    Args:
+        stream: for messages.
+        constants: names with a known number.
+        once: names that are assigned in one place; under a condition on time they keep an earlier value, or none.
+    """
+
+    def __init__(self, stream: Stream, constants: Mapping[str, Num], once: frozenset[str] = frozenset()) -> None:
         self.stream = stream
+        self.once = once
         self.constants: dict[str, Expr] = dict(constants)
         self.statements: list[Assign] = []
         self.places: set[tuple[str, str]] = set()
@@ -91,12 +96,16 @@ class Flattened:
         then, otherwise = self._inside(), self._inside()
         then.run(branch.body, renamed)
         otherwise.branch(statement, at + 1, renamed)
-        for one in merged(condition, then.statements, otherwise.statements, frozenset(self.places)):
+        before = frozenset(self.places)
+        if _holds_for_a_while(condition):
+            given = {one.target for one in (*then.statements, *otherwise.statements)}
+            before |= {(name, "value") for name in given & self.once}
+        for one in merged(condition, then.statements, otherwise.statements, before):
             self.add(one)
 
     def _inside(self) -> "Flattened":
         """For a branch: the same constants, and only its own statements."""
-        new = Flattened(self.stream, {})
+        new = Flattened(self.stream, {}, self.once)
         new.constants = dict(self.constants)
         new.places = set(self.places)
         return new
@@ -119,10 +128,33 @@ def flattened(
     Raises:
         ReadError: a statement that is not read.
     """
-    found = Flattened(stream, constants)
-    for block in blocks:
+    every = list(blocks)
+    found = Flattened(stream, constants, assigned_once(every))
+    for block in every:
         found.run(block, renamed or {})
     return found
+
+
+def assigned_once(blocks: Iterable[Sequence[Statement]]) -> frozenset[str]:
+    """Names that one statement alone gives a value to."""
+    count: dict[str, int] = {}
+
+    def place(name: str) -> None:
+        count[name] = count.get(name, 0) + 1
+
+    for block in blocks:
+        _every(block, lambda expr: None, place)
+    return frozenset(name for name, number in count.items() if number == 1)
+
+
+def _holds_for_a_while(condition: Expr) -> bool:
+    """Whether a condition holds at or up to some time, so that later records keep what was set."""
+    for part in walk(condition):
+        if isinstance(part, Call) and part.function in {"==", "<", "<=", ">", ">="}:
+            early = part.args[1] if part.function in {">", ">="} else part.args[0]
+            if early == Name("t"):
+                return True
+    return False
 
 
 def needed(statements: Sequence[Assign], wanted: Iterable[str]) -> tuple[list[Assign], set[str]]:
@@ -185,87 +217,3 @@ def line_of(statements: Sequence[Statement], name: str) -> int:
                 if line := line_of(branch.body, name):
                     return line
     return 0
-
-
-def _changed(statements: Sequence[Statement], change: Callable[[Expr], Expr]) -> tuple[Statement, ...]:
-    """The statements with every expression changed."""
-    found: list[Statement] = []
-    for one in statements:
-        if isinstance(one, Set):
-            found.append(Set(one.target, change(one.expr), one.line))
-        elif isinstance(one, If):
-            branches = (
-                Branch(None if b.condition is None else change(b.condition), _changed(b.body, change))
-                for b in one.branches
-            )
-            found.append(If(tuple(branches), one.line))
-        else:
-            found.append(one)
-    return tuple(found)
-
-
-def within_quantification(statements: Sequence[Statement], level: Sequence[str]) -> tuple[Statement, ...]:
-    """The statements as for a level that was quantified: conditions on DV hold as for a high one.
-
-    Args:
-        statements: of $ERROR.
-        level: names of the data item DV.
-    """
-    own = frozenset(level)
-    truth = {"<": 0.0, "<=": 0.0, "==": 0.0, "!=": 1.0, ">": 1.0, ">=": 1.0}
-
-    def join(part: Call, args: tuple[Expr, ...]) -> Expr:
-        if part.function in truth:
-            first, second = (isinstance(arg, Name) and arg.name in own for arg in args)
-            if first != second:
-                holds = truth[part.function]
-                return Num(holds if first or part.function in {"==", "!="} else 1.0 - holds)
-        return Call(part.function, args)
-
-    return _changed(statements, lambda expr: folded(expr, lambda leaf: leaf, join))
-
-
-def on_first_records(statements: Sequence[Statement]) -> tuple[tuple[Statement, ...], bool]:
-    """The statements without conditions on a patient's first record, where a value that is kept is what is set again.
-
-    ``IF (NEWIND.NE.2) BASE = WT`` sets BASE once and keeps it; for values that do not change this is BASE = WT.
-
-    Returns:
-        The statements, and whether any has changed.
-    """
-    table: dict[tuple[object, ...], int] = {}
-    given: dict[str, set[int]] = {}
-    found: list[Statement] = []
-    changed = False
-
-    def collect(block: Sequence[Statement]) -> None:
-        for one in block:
-            if isinstance(one, Set):
-                given.setdefault(one.target, set()).add(key_of(one.expr, table))
-            elif isinstance(one, If):
-                for branch in one.branches:
-                    collect(branch.body)
-
-    collect(statements)
-    for one in statements:
-        first = one.branches[0] if isinstance(one, If) and len(one.branches) == 1 else None
-        if first is not None and first.condition is not None and _is_first_record(first.condition):
-            own = [inner for inner in first.body if isinstance(inner, Set)]
-            if len(own) == len(first.body) and all(len(given[inner.target]) == 1 for inner in own):
-                found += own
-                changed = True
-                continue
-        found.append(one)
-    return tuple(found), changed
-
-
-def _is_first_record(condition: Expr) -> bool:
-    if not isinstance(condition, Call) or condition.args[0] != Name("NEWIND"):
-        return False
-    return (condition.function, condition.args[1]) in {
-        ("!=", Num(2.0)),
-        ("<=", Num(1.0)),
-        ("<", Num(2.0)),
-        ("==", Num(0.0)),
-        ("==", Num(1.0)),
-    }

@@ -5,27 +5,17 @@ The text is parsed, never run. `docs/model-readers.md` lists what is read and wh
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from rl_drug_dosage.pharmacometrics.readers._nm_code import Statement, parse_code, replacements
-from rl_drug_dosage.pharmacometrics.readers._nm_compartments import Compartments, compartments_of
-from rl_drug_dosage.pharmacometrics.readers._nm_estimates import read_estimates, with_estimates
-from rl_drug_dosage.pharmacometrics.readers._nm_inputs import RESERVED, Inputs, read_inputs, read_replacements
-from rl_drug_dosage.pharmacometrics.readers._nm_numbers import Effects, labels_of, read_effects, read_thetas
-from rl_drug_dosage.pharmacometrics.readers._nm_occasions import Occasions, occasions_of
-from rl_drug_dosage.pharmacometrics.readers._nm_outputs import Code, outputs_of
-from rl_drug_dosage.pharmacometrics.readers._nm_records import Stream, read_stream
-from rl_drug_dosage.pharmacometrics.readers._nm_statements import (
-    flattened,
-    line_of,
-    names_of,
-    needed,
-    on_first_records,
-    within_quantification,
+from rl_drug_dosage.pharmacometrics.readers._nm_inputs import (
+    RESERVED,
+    centre_of,
 )
+from rl_drug_dosage.pharmacometrics.readers._nm_outputs import Code, outputs_of
+from rl_drug_dosage.pharmacometrics.readers._nm_parts import CALLS, Parts, parts_of
+from rl_drug_dosage.pharmacometrics.readers._nm_statements import flattened, line_of, names_of, needed
 from rl_drug_dosage.pharmacometrics.readers.expressions import Expr, Name, Num, names_in
 from rl_drug_dosage.pharmacometrics.readers.written import (
     Assign,
@@ -39,37 +29,8 @@ from rl_drug_dosage.pharmacometrics.readers.written import (
 
 __all__ = ["read"]
 
-_CALLS: Mapping[str, Num] = {
-    "ICALL": Num(2.0),
-    "A_0FLG": Num(1.0),
-    "COMACT": Num(0.0),
-    "IREP": Num(1.0),
-    "NPDE_MODE": Num(0.0),
-}
-"""Values of NONMEM's own variables while it predicts."""
 _PROPERTIES: Mapping[str, AssignKind] = {"F": "bioavailability", "ALAG": "lag", "D": "duration", "R": "rate"}
 _TIME = "t"
-_NOTHING = "nothing"
-"""The compartment of a model without compartments; it stays empty."""
-
-
-@dataclass
-class _Parts:
-    """What has been read so far."""
-
-    stream: Stream
-    inputs: Inputs
-    pk: tuple[Statement, ...]
-    des: tuple[Statement, ...]
-    error: tuple[Statement, ...]
-    compartments: Compartments
-    thetas: tuple[Number, ...]
-    omega: Effects
-    sigma: Effects
-    occasions: Occasions = field(default_factory=Occasions)
-    remarks: list[str] = field(default_factory=list)
-    facts: dict[str, str] = field(default_factory=dict)
-    files: list[str] = field(default_factory=list)
 
 
 def read(path: Path) -> WrittenModel:
@@ -85,109 +46,12 @@ def read(path: Path) -> WrittenModel:
         ReadError: what is not read, by line and column.
     """
     try:
-        return _written(_parts(path), path)
+        return _written(parts_of(path), path)
     except RecursionError:
         raise ReadError(f"{path}:1:1: nested too deeply; supported: models; name a NONMEM control stream") from None
 
 
-def _parts(path: Path) -> _Parts:
-    stream = read_stream(path)
-    names = read_replacements(stream)
-    for word, record in (("THETA", "THETA"), ("ETA", "OMEGA")):
-        for label, place in labels_of(stream, record).items():
-            names.setdefault((word, label), Name(f"{word.lower()}_{place}"))
-    replace_names = replacements(names)
-    pk, des, error = (parse_code(stream, stream.all(name), replace_names) for name in ("PK", "DES", "ERROR"))
-    remarks = list(stream.remarks)
-    if stream.all("PRED"):
-        error = (*error, *parse_code(stream, stream.all("PRED"), replace_names))
-        remarks.append("$PRED: no compartments, so that doses have no effect but through data items")
-    pk, first = on_first_records(pk)
-    error, also = on_first_records(error)
-    if first or also:
-        remarks.append("values that are set on a patient's first record (NEWIND) are set on every one")
-    inputs = read_inputs(stream)
-    level = ["DV", *(name for name, own in inputs.synonyms.items() if own == "DV")]
-    error = within_quantification(error, level)
-    assigned = names_of(pk)[1]
-    own = (
-        Compartments(0, 1, (_NOTHING,))
-        if stream.all("PRED")
-        else compartments_of(stream, assigned, names_of((*pk, *error))[0])
-    )
-    parts = _Parts(
-        stream,
-        inputs,
-        pk,
-        des,
-        error,
-        own,
-        read_thetas(stream),
-        read_effects(stream, "OMEGA", "eta"),
-        read_effects(stream, "SIGMA", "eps"),
-        remarks=remarks,
-        files=[str(path)],
-    )
-    _take_estimates(parts, path)
-    _require_covariances(parts)
-    _take_facts(parts)
-    parts.occasions = _occasions(parts)
-    return parts
-
-
-def _take_estimates(parts: _Parts, path: Path) -> None:
-    estimates = read_estimates(path)
-    if estimates is None:
-        parts.remarks.append("no .ext or .lst beside it: the numbers are the file's initial estimates")
-        return
-    new = with_estimates(estimates, parts.thetas, parts.omega, parts.sigma)
-    if isinstance(new, str):
-        parts.remarks += [new, "the numbers are the file's initial estimates"]
-        return
-    parts.thetas, parts.omega, parts.sigma = new
-    parts.files.append(str(estimates.file))
-    parts.remarks.append(f"the numbers are the final estimates in {estimates.file.name}")
-
-
-def _require_covariances(parts: _Parts) -> None:
-    for what, effects in (("OMEGA", parts.omega), ("SIGMA", parts.sigma)):
-        for line, own in effects.blocks:
-            block = effects.covariance[np.ix_(own, own)]
-            smallest = float(np.linalg.eigvalsh(block).min()) if np.isfinite(block).all() else -1.0
-            # A block of zeros is an effect that is switched off.
-            if block.any() and smallest < -1e-6 * float(np.abs(np.diag(block)).max()):
-                parts.stream.refuse(
-                    f"${what} BLOCK({len(own)}) has the eigenvalue {smallest:.3g}",
-                    "covariance matrices (no eigenvalue below 0)",
-                    "correct it",
-                    line,
-                )
-
-
-def _take_facts(parts: _Parts) -> None:
-    stream = parts.stream
-    problem = next((record.text.strip() for record in stream.all("PROBLEM")), "")
-    if problem:
-        parts.facts["description"] = " ".join(problem.split())
-    data = next((word for word, _ in stream.words("DATA") if word not in {"(", ")", "=", ","}), "")
-    if data:
-        parts.facts["data"] = data.strip("\"'")
-    if parts.compartments.advan:
-        parts.facts["subroutines"] = f"ADVAN{parts.compartments.advan} TRANS{parts.compartments.trans}"
-
-
-def _occasions(parts: _Parts) -> Occasions:
-    chains = [[f"eta_{i + 1}" for i in chain] for chain in parts.omega.same]
-    blocks = (parts.pk, parts.des, parts.error)
-
-    def flatten(constants: Mapping[str, Num]) -> list[tuple[str, Expr]]:
-        found = flattened(parts.stream, blocks, {**_CALLS, **constants})
-        return [(one.target, one.expr) for one in found.statements]
-
-    return occasions_of(chains, blocks, frozenset(parts.inputs.columns), flatten) if chains else Occasions()
-
-
-def _renamed(parts: _Parts) -> dict[str, Expr]:
+def _renamed(parts: Parts) -> dict[str, Expr]:
     """What stands for names of the code: contents of compartments, time, synonyms, effects of later occasions."""
     names: dict[str, Expr] = {f"A_{i}": Name(name) for i, name in enumerate(parts.compartments.names, start=1)}
     names |= {"TIME": Name(_TIME), **{one: Name(own) for one, own in parts.inputs.synonyms.items()}}
@@ -207,9 +71,9 @@ def _renamed(parts: _Parts) -> dict[str, Expr]:
     return names
 
 
-def _written(parts: _Parts, path: Path) -> WrittenModel:
+def _written(parts: Parts, path: Path) -> WrittenModel:
     renamed = _renamed(parts)
-    constants = {**_CALLS, **_entries(parts), **parts.occasions.constants}
+    constants = {**CALLS, **_entries(parts), **parts.occasions.constants}
     pk = flattened(parts.stream, [parts.pk], constants, renamed)
     in_des = renamed | {"T": Name(_TIME)}
     pk.run(parts.des, in_des)
@@ -237,7 +101,7 @@ def _written(parts: _Parts, path: Path) -> WrittenModel:
     return _assembled(parts, path, statements, outputs, names)
 
 
-def _entries(parts: _Parts) -> dict[str, Num]:
+def _entries(parts: Parts) -> dict[str, Num]:
     """OMEGA(1,1) and SIGMA(1,1) where code reads them."""
     found: dict[str, Num] = {}
     for word, effects in (("omega", parts.omega), ("sigma", parts.sigma)):
@@ -255,7 +119,7 @@ def _names_of_output(output: WrittenOutput) -> set[str]:
     return names
 
 
-def _of_compartments(parts: _Parts) -> list[Assign]:
+def _of_compartments(parts: Parts) -> list[Assign]:
     """Derivatives, initial contents, and properties of doses."""
     own, assigned = parts.compartments, names_of(parts.pk)[1]
     in_des = names_of(parts.des)[1]
@@ -263,7 +127,7 @@ def _of_compartments(parts: _Parts) -> list[Assign]:
     if own.has_equations and not parts.des:
         parts.stream.refuse(f"ADVAN{own.advan} without $DES", "equations in $DES", "write them", own.line)
     for i, name in enumerate(own.names, start=1):
-        if own.has_equations:
+        if own.has_equations and i != own.output:
             slope: Expr = Name(f"DADT_{i}")
             if f"DADT_{i}" not in in_des:
                 slope = Num(0.0)
@@ -279,7 +143,7 @@ def _of_compartments(parts: _Parts) -> list[Assign]:
     return found
 
 
-def _scales(parts: _Parts) -> dict[int, Expr]:
+def _scales(parts: Parts) -> dict[int, Expr]:
     """Index of a compartment -> its scale."""
     assigned = names_of(parts.pk)[1]
     found: dict[int, Expr] = {}
@@ -292,7 +156,7 @@ def _scales(parts: _Parts) -> dict[int, Expr]:
 
 
 def _require_values(
-    parts: _Parts, statements: Sequence[Assign], outputs: Sequence[WrittenOutput], names: set[str]
+    parts: Parts, statements: Sequence[Assign], outputs: Sequence[WrittenOutput], names: set[str]
 ) -> None:
     """Refuse names without a value: reserved data items, and variables that nothing assigns."""
     known = {_TIME, "ID", *parts.compartments.names, *parts.inputs.columns}
@@ -330,7 +194,7 @@ def _require_values(
 
 
 def _assembled(
-    parts: _Parts, path: Path, statements: list[Assign], outputs: list[WrittenOutput], names: set[str]
+    parts: Parts, path: Path, statements: list[Assign], outputs: list[WrittenOutput], names: set[str]
 ) -> WrittenModel:
     of_occasions = [n for n in parts.occasions.first if n in names]
     own = [n for n in parts.omega.numbers if n.name in names and n.name not in of_occasions]
@@ -341,8 +205,18 @@ def _assembled(
         index = [at[number.name] for number in numbers]
         return parts.omega.covariance[np.ix_(index, index)]
 
+    parts.remarks += [
+        f"{name} keeps something of earlier records (line {line}): here it is a covariate, a column of the data"
+        for name, line in parts.kept.items()
+        if name in names
+    ]
     columns = {**parts.inputs.columns, "ID": next((r.line for r in parts.stream.all("INPUT")), 0)}
-    covariates = tuple(WrittenCovariate(name, line=line) for name, line in columns.items() if name in names)
+    trees = [statement.expr for statement in statements]
+    covariates = tuple(
+        WrittenCovariate(name, reference=centre_of(name, trees), line=line)
+        for name, line in columns.items()
+        if name in names
+    )
     compartments = parts.compartments
     dosed = {name for name in compartments.names if _has_dose_property(statements, name)}
     dosed |= {compartments.names[i] for i in (compartments.dose, *compartments.named)}
