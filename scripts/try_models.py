@@ -34,8 +34,8 @@ from scipy.special import gammaln
 from scipy.stats import gamma, norm
 
 from rl_drug_dosage.errors import RlDrugDosageError
-from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
-from rl_drug_dosage.pharmacometrics.readers.rxode2 import read
+from rl_drug_dosage.pharmacometrics.readers.bridge.model import drug_model
+from rl_drug_dosage.pharmacometrics.readers.rxode2.reader import read
 from rl_drug_dosage.pharmacometrics.readers.sidecar import CovariateWords, OutputWords, Sidecar, Units
 from rl_drug_dosage.pharmacometrics.readers.written import WrittenModel
 from rl_drug_dosage.pkpd import Dose, DrugModel, make_covariates, make_regimen, predict

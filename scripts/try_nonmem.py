@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl_drug_dosage.errors import RlDrugDosageError
-from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
-from rl_drug_dosage.pharmacometrics.readers.nonmem import read
+from rl_drug_dosage.pharmacometrics.readers.bridge.model import drug_model
+from rl_drug_dosage.pharmacometrics.readers.nonmem.reader import read
 from rl_drug_dosage.pharmacometrics.readers.sidecar import CovariateWords, OutputWords, Sidecar, Units
 from rl_drug_dosage.pharmacometrics.readers.written import WrittenModel
 from rl_drug_dosage.pkpd import Dose, DrugModel, make_covariates, make_regimen, predict

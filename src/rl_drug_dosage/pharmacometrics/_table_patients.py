@@ -8,8 +8,8 @@ import numpy as np
 
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pharmacometrics._printed_table import PrintedTable
-from rl_drug_dosage.pharmacometrics.readers import _units
-from rl_drug_dosage.pharmacometrics.readers._nm_estimates import read_phi
+from rl_drug_dosage.pharmacometrics.readers.bridge import units as _units
+from rl_drug_dosage.pharmacometrics.readers.nonmem.estimates import read_phi
 from rl_drug_dosage.pharmacometrics.readers.sidecar import read_sidecar
 from rl_drug_dosage.pharmacometrics.readers.written import WrittenModel
 from rl_drug_dosage.pkpd import CovariateError, DrugModel

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rl_drug_dosage.pharmacometrics.readers._callables import FromFile
+from rl_drug_dosage.pharmacometrics.readers.bridge.callables import FromFile
 from rl_drug_dosage.pkpd import DrugModel, LinearSystem, Mammillary, OdeSystem
 
 __all__ = ["equations"]

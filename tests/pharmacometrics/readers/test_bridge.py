@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.pharmacometrics.readers import _units
-from rl_drug_dosage.pharmacometrics.readers._effects import effects_of
-from rl_drug_dosage.pharmacometrics.readers._statements import Program, single_assignment
-from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
+from rl_drug_dosage.pharmacometrics.readers.bridge import units as _units
+from rl_drug_dosage.pharmacometrics.readers.bridge.effects import effects_of
+from rl_drug_dosage.pharmacometrics.readers.bridge.model import drug_model
+from rl_drug_dosage.pharmacometrics.readers.bridge.statements import Program, single_assignment
 from rl_drug_dosage.pharmacometrics.readers.drug_file import drug_file
 from rl_drug_dosage.pharmacometrics.readers.expressions import Call, Name, Num
 from rl_drug_dosage.pharmacometrics.readers.sidecar import MissingWordsError, OutputWords, Sidecar, Units

@@ -16,7 +16,7 @@ import rl_drug_dosage
 from rl_drug_dosage import cli
 from rl_drug_dosage.errors import BadPluginError, ConfigError, OutputError, UnknownNameError
 from rl_drug_dosage.pharmacometrics.readers import files
-from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
+from rl_drug_dosage.pharmacometrics.readers.bridge.model import drug_model
 from rl_drug_dosage.pharmacometrics.readers.drug_file import drug_file
 from rl_drug_dosage.pharmacometrics.readers.expressions import Name
 from rl_drug_dosage.pharmacometrics.readers.sidecar import (

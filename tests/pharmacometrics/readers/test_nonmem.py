@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
+from rl_drug_dosage.pharmacometrics.readers.bridge.model import drug_model
 from rl_drug_dosage.pharmacometrics.readers.expressions import evaluate, names_in
-from rl_drug_dosage.pharmacometrics.readers.nonmem import read
+from rl_drug_dosage.pharmacometrics.readers.nonmem.reader import read
 from rl_drug_dosage.pharmacometrics.readers.sidecar import Sidecar, Units
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 from rl_drug_dosage.pkpd import Dose, make_covariates, make_regimen, predict

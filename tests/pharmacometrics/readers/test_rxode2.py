@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rl_drug_dosage.pharmacometrics.readers.expressions import Num, evaluate, to_python
-from rl_drug_dosage.pharmacometrics.readers.rxode2 import models_in, read
+from rl_drug_dosage.pharmacometrics.readers.rxode2.reader import models_in, read
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError, WrittenModel
 
 HERE = Path(__file__).parent

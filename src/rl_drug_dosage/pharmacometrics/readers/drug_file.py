@@ -10,16 +10,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from rl_drug_dosage.pharmacometrics.readers._callables import (
-    CLOCK,
-    Individual,
-    Matrix,
-    Moment,
-    Slopes,
-    Start,
-    Typical,
-    Value,
-)
 from rl_drug_dosage.pharmacometrics.readers._python_text import (
     Code,
     Lines,
@@ -30,7 +20,17 @@ from rl_drug_dosage.pharmacometrics.readers._python_text import (
     rendered,
     tidied,
 )
-from rl_drug_dosage.pharmacometrics.readers._statements import TIME, Program, single_assignment
+from rl_drug_dosage.pharmacometrics.readers.bridge.callables import (
+    CLOCK,
+    Individual,
+    Matrix,
+    Moment,
+    Slopes,
+    Start,
+    Typical,
+    Value,
+)
+from rl_drug_dosage.pharmacometrics.readers.bridge.statements import TIME, Program, single_assignment
 from rl_drug_dosage.pharmacometrics.readers.written import WrittenModel
 from rl_drug_dosage.pkpd import DrugModel, LinearSystem, OdeSystem
 

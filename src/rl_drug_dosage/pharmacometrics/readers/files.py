@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
+from rl_drug_dosage.pharmacometrics.readers.bridge.model import drug_model
 from rl_drug_dosage.pharmacometrics.readers.sidecar import read_sidecar
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError, WrittenModel
 from rl_drug_dosage.pkpd.model import DrugModel
@@ -19,7 +19,7 @@ READERS = {
     ".xml": "sbml",
     ".sbml": "sbml",
 }
-"""Suffix, in lower case -> module of this room with ``read(path) -> WrittenModel``."""
+"""Suffix, in lower case -> folder of this room whose ``reader`` has ``read(path) -> WrittenModel``."""
 
 
 def read_written(path: Path) -> WrittenModel:
@@ -34,7 +34,7 @@ def read_written(path: Path) -> WrittenModel:
             f"{path}: no model is read from {path.suffix or 'a file without a suffix'}; supported: "
             f"{', '.join(READERS)}; give such a file"
         )
-    found: WrittenModel = importlib.import_module(f"{_ROOM}.{module}").read(path)
+    found: WrittenModel = importlib.import_module(f"{_ROOM}.{module}.reader").read(path)
     return found
 
 

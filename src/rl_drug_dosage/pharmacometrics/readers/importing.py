@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_drug_dosage.errors import ConfigError, OutputError
-from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
+from rl_drug_dosage.pharmacometrics.readers.bridge.model import drug_model
 from rl_drug_dosage.pharmacometrics.readers.drug_file import drug_file
 from rl_drug_dosage.pharmacometrics.readers.files import read_written
 from rl_drug_dosage.pharmacometrics.readers.sidecar import MissingWordsError, read_sidecar

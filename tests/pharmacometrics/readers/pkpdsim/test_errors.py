@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_drug_dosage.pharmacometrics.readers.json5_text import parse
-from rl_drug_dosage.pharmacometrics.readers.pkpdsim import read
+from rl_drug_dosage.pharmacometrics.readers.pkpdsim.json5_text import parse
+from rl_drug_dosage.pharmacometrics.readers.pkpdsim.reader import read
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 
 FOLDER = Path(__file__).parents[3] / "reference" / "pkpdsim"

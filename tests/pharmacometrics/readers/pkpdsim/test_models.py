@@ -16,9 +16,9 @@ import pytest
 from statement_values import computed
 
 from rl_drug_dosage.checks import check_drug
-from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
-from rl_drug_dosage.pharmacometrics.readers.json5_text import Node, parse
-from rl_drug_dosage.pharmacometrics.readers.pkpdsim import read
+from rl_drug_dosage.pharmacometrics.readers.bridge.model import drug_model
+from rl_drug_dosage.pharmacometrics.readers.pkpdsim.json5_text import Node, parse
+from rl_drug_dosage.pharmacometrics.readers.pkpdsim.reader import read
 from rl_drug_dosage.pharmacometrics.readers.sidecar import CovariateWords, OutputWords, Sidecar, Units
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError, WrittenModel
 from rl_drug_dosage.pkpd import (

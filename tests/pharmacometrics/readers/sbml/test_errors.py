@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_drug_dosage.pharmacometrics.readers.sbml import read
+from rl_drug_dosage.pharmacometrics.readers.sbml.reader import read
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 
 CORE = "http://www.sbml.org/sbml/level3/version1"

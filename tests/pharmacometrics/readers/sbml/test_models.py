@@ -10,8 +10,8 @@ import pytest
 import scipy.integrate
 from statement_values import computed
 
-from rl_drug_dosage.pharmacometrics.readers.bridge import drug_model
-from rl_drug_dosage.pharmacometrics.readers.sbml import read
+from rl_drug_dosage.pharmacometrics.readers.bridge.model import drug_model
+from rl_drug_dosage.pharmacometrics.readers.sbml.reader import read
 from rl_drug_dosage.pharmacometrics.readers.sidecar import OutputWords, Sidecar, Units
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 from rl_drug_dosage.pkpd import Dose, every, make_regimen, no_covariates, predict

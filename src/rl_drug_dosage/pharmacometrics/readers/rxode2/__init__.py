@@ -1,0 +1,1 @@
+"""The reader of rxode2 and nlmixr2 models."""
