@@ -53,6 +53,7 @@ from rl_drug_dosage.pkpd._nonmem_covariates import (
 from rl_drug_dosage.pkpd._nonmem_lines import Line, read_lines
 from rl_drug_dosage.pkpd._nonmem_times import has_clock, place_in_time
 from rl_drug_dosage.pkpd.bayes import PatientData, StartLevel
+from rl_drug_dosage.pkpd.covariate import plain_number
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Dose, make_regimen
 from rl_drug_dosage.pkpd.residual import Levels, make_levels
@@ -287,7 +288,7 @@ def _compartment(line: Line, model: DrugModel) -> str:
     structure = model.structure
     numbers = {str(i): name for i, name in enumerate(structure.compartments, start=1) if name in structure.dosable}
     known = numbers | {name: name for name in structure.dosable} | {"0": structure.default_compartment}
-    given = line.cells["CMT"].removesuffix(".0") if line.has("CMT") else "0"
+    given = _whole(line.cells["CMT"]) if line.has("CMT") else "0"
     if given not in known:
         line.refuse(RegimenError, "CMT", "no dose can enter this compartment", f"give one of {numbers}")
     return known[given]
@@ -300,9 +301,18 @@ def _output(line: Line, model: DrugModel) -> str:
     given = line.cells["DVID"]
     if given in measured.values():
         return given
-    if given.removesuffix(".0") not in measured:
+    if _whole(given) not in measured:
         line.refuse(ObservationError, "DVID", "no output with an error model", f"give one of {measured}")
-    return measured[given.removesuffix(".0")]
+    return measured[_whole(given)]
+
+
+def _whole(cell: str) -> str:
+    """A whole number as its digits, however it is written (NONMEM: ``2.0000E+00``); any other text as it is."""
+    try:
+        value = plain_number(cell)
+    except ValueError:
+        return cell
+    return str(int(value)) if value.is_integer() and abs(value) < 1e9 else cell
 
 
 def _level(line: Line) -> tuple[float, int]:
