@@ -127,12 +127,13 @@ def test_results_refuse_what_is_no_folder(tmp_path):
 
 def test_the_save_of_every_result_is_checked():
     import rl_drug_dosage.explain.explanation
+    import rl_drug_dosage.pharmacometrics.across
     import rl_drug_dosage.pharmacometrics.dose_search
     import rl_drug_dosage.pharmacometrics.validation
     import rl_drug_dosage.training.run_result  # noqa: F401 - defines a result
 
     kinds = [kind for kind in Result.__subclasses__() if kind.__module__.startswith("rl_drug_dosage.")]
-    assert len(kinds) == 7
+    assert len(kinds) == 9
     assert all(hasattr(kind.save, "__wrapped__") for kind in kinds)
 
 

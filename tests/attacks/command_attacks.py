@@ -30,6 +30,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "benchmark": ("--scenario", "vancomycin", "--patients", "2", "--output-dir", "out"),
     "explain": ("--model-path", "agent.pt", "--output-dir", "out"),
     "export": ("--model-path", "agent.pt", "--output", "a.onnx"),
+    "import": ("model.R",),
     "check": ("nothing-of-that-name",),
     "new": ("drug", "mine"),
 }
@@ -57,7 +58,7 @@ REFUSED = (
 )
 TEXTS = (
     "", "x", "vancomycin", "vancomycin-goti2018", "warfarin", "DrugDose-v0", "Pendulum-v1", "nothing", "agent.pt", "data.csv", "out",
-    "bait.py", "./bait.py", "bait:X", "os:system", "broken.toml", "broken.pt", "broken.csv", "folder", "missing/deep/er",
+    "bait.py", "./bait.py", "bait:X", "os:system", "broken.toml", "broken.pt", "broken.csv", "model.R", "broken.mod", "folder", "missing/deep/er",
     "a" * 300, "a" * 5000, "\x1b[31mred", "\u202e", "\x00", "$HOME", "`id`", "'; drop", "{}", '{"k": 1e999}', "[1", "-", "--help",
     "csv", "parquet", "cpu", "1", "1.5", "0", "mipd", "label,mipd", "mipd,", "*", "Ω", "\ud800", "=1+1", "%s", "[bold]", "nocb",
 )  # fmt: skip

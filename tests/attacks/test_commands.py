@@ -9,6 +9,14 @@ from command_attacks import BASES, fault_of, line, listing, options, run
 
 MODELS = Path(__file__).parents[2] / "models"
 
+MODEL = """
+f <- function() {
+  units <- list(time = "h", dosing = "mg", concentration = "mg/L")
+  ini({ lcl <- log(4); lvc <- log(35); eta ~ 0.09; s <- 0.15 })
+  model({ cl <- exp(lcl + eta); vc <- exp(lvc); cp <- linCmt(); cp ~ prop(s) })
+}
+"""
+
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
@@ -21,6 +29,8 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "broken.toml").write_text("title = [\n")
     (tmp_path / "broken.pt").write_bytes(b"PK\3\4" + bytes(300))
     (tmp_path / "broken.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "model.R").write_text(MODEL)
+    (tmp_path / "broken.mod").write_text("$PROBLEM x\n$PK CL=(\n")
     (tmp_path / "folder").mkdir()
     return tmp_path
 

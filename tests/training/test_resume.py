@@ -104,7 +104,9 @@ def test_resuming_a_finished_run_changes_nothing(ours):
     assert (ours / "full" / "checkpoint.pt").read_bytes() == before
 
 
-@pytest.mark.parametrize("share", [0.0, 0.15, 0.4, 0.75, 1.0])
+@pytest.mark.parametrize(
+    "share", [0.0, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.15, 0.4)), 0.75, 1.0]
+)
 def test_a_kill_at_any_touch_of_the_disk_costs_nothing(same_runs, scenario, share):
     """Of a scenario's run: from the first file to the last one, resumed or, if it never began, started again."""
     folder, touches = scenario
