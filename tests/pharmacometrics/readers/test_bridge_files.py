@@ -63,7 +63,7 @@ def model_file(tmp_path, monkeypatch):
 
     module = type(sys)("written_by_hand")
     module.read = read
-    monkeypatch.setitem(sys.modules, f"{files.__name__.rpartition('.')[0]}.{files.READERS['.mod']}", module)
+    monkeypatch.setitem(sys.modules, f"{files.__name__.rpartition('.')[0]}.{files.READERS['.mod']}.reader", module)
     for name in lines:
         (tmp_path / name).write_text("$PROBLEM nothing of this is looked at\n")
     monkeypatch.chdir(tmp_path)
