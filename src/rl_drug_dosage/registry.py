@@ -401,7 +401,8 @@ def require_file(path: Path) -> None:
     """
     if not path.exists():
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
-        near = difflib.get_close_matches(path.name, [file.name for file in beside], n=1, cutoff=0.6)
+        others = [file.name for file in beside if file.name != path.name]
+        near = difflib.get_close_matches(path.name, others, n=1, cutoff=0.6)
         meant = f"did you mean {str(path.with_name(near[0]))!r}? " if near else ""
         raise UnknownNameError("file", str(path), (), near="", remedy=f"{meant}there is no such file")
 

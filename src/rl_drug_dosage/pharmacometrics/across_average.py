@@ -33,7 +33,7 @@ def average(
         steps: told of a step a model.
     """
     outputs = shared_outputs(pairs)
-    usual_h = estimations[0].model.dosing.intervals_h[0]
+    _, usual_h = estimations[0].model.dosing.tried
     known = [window_of(patient, usual_h) for patient in pairs[0].data.patients]
     # A patient without doses has no interval: the numbers of any other are made, and left out below.
     windows = np.asarray([window or (0.0, usual_h) for window in known])

@@ -138,6 +138,9 @@ def question_of(model: DrugModel, options: DoseOptions) -> Question:
     routes = [other for route in routes for other in _lasting(route, options.durations_h)]
     intervals = tuple(dict.fromkeys(options.intervals_h or dosing.intervals_h))
     amounts = tuple(sorted({float(amount) for amount in options.amounts_mg or dosing.amounts_mg}))
+    lacking = [name for name, given in (("--amounts", amounts), ("--intervals", intervals)) if not given]
+    if lacking:
+        raise ConfigError(f"{model.name} names no doses: give {' and '.join(lacking)}, or [dosing] beside its file")
     ways = tuple(Way(route, float(interval)) for route in routes for interval in intervals)
     fitting = tuple(way for way in ways if way.route.duration_h <= way.interval_h * (1 + 1e-9))
     if not fitting:

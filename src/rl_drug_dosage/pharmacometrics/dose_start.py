@@ -61,7 +61,7 @@ def start_of(
             )
         return asked_h + offset_h
     given = _last_given_h(patient)
-    due = 0.0 if given is None else given[0] + (given[1] or model.dosing.intervals_h[0])
+    due = 0.0 if given is None else given[0] + (given[1] or model.dosing.tried[1])
     start = max(due, known)
     if wait is None:
         return start

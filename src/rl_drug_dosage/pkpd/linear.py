@@ -232,9 +232,10 @@ class LinearSystem(Structure):
         """All compartments empty."""
         return jnp.zeros(len(self.names))
 
-    def prepare(self, p: Values) -> tuple[Array, Array]:
-        """The matrix, and the central volume."""
-        return jnp.asarray(self.matrix(p), dtype=float), jnp.asarray(p.get("v1", jnp.nan), dtype=float)
+    def prepare(self, p: Values) -> tuple[Array, Array | None]:
+        """The matrix, and the central volume; None without one."""
+        matrix = jnp.asarray(self.matrix(p), dtype=float)
+        return matrix, jnp.asarray(p["v1"], dtype=float) if "v1" in p and "central" in self.names else None
 
     def advance(
         self,
@@ -251,9 +252,9 @@ class LinearSystem(Structure):
         n = len(self.names)
         rate = jnp.zeros(n) if rate_mg_per_h is None else rate_mg_per_h
         augmented = jnp.zeros((n + 2, n + 2)).at[:n, :n].set(matrix).at[:n, n].set(rate)
-        if auc and "central" in self.names:
+        if auc and v1 is not None:
             augmented = augmented.at[n + 1, self.names.index("central")].set(1.0 / v1)
         end = jax.scipy.linalg.expm(augmented * dt_h, max_squarings=_SQUARINGS) @ jnp.concatenate(
             [x, jnp.ones(1), jnp.zeros(1)]
         )
-        return end[:n], jnp.full((), jnp.nan) if auc and "central" not in self.names else end[n + 1]
+        return end[:n], jnp.full((), jnp.nan) if auc and v1 is None else end[n + 1]

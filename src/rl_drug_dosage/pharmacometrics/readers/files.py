@@ -34,6 +34,8 @@ def read_written(path: Path) -> WrittenModel:
             f"{path}: no model is read from {path.suffix or 'a file without a suffix'}; supported: "
             f"{', '.join(READERS)}; give such a file"
         )
+    if not path.is_file():
+        raise ReadError(f"{path} is no file that can be read to its end; supported: regular files; give one")
     found: WrittenModel = importlib.import_module(f"{_ROOM}.{module}.reader").read(path)
     return found
 

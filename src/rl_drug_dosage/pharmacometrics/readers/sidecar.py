@@ -4,6 +4,7 @@
 counts; the page of the model names the file that each number came from.
 """
 
+import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ __all__ = [
     "unknown_names",
 ]
 
+_LARGEST_BYTES = 1_000_000
 _UNKNOWN = "?"
 """What stands in the lines that a message shows; such a value counts as not given."""
 
@@ -75,6 +77,7 @@ class CovariateWords:
     column: str = ""
     words: Mapping[str, float] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    possible: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,10 +188,14 @@ def read_sidecar(path: Path) -> Sidecar:
         UnknownNameError: a key that does not exist, with the nearest one.
     """
     beside = path.with_suffix(".toml")
-    if not beside.is_file():
+    if not os.path.lexists(beside):
         return Sidecar()
+    if not beside.is_file() or beside.stat().st_size > _LARGEST_BYTES:
+        raise ConfigError(f"{beside} is no sidecar: allowed is a text file of up to {_LARGEST_BYTES / 1e6:g} MB")
     try:
         table = tomllib.loads(beside.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ConfigError(f"{beside} is nested too deeply: a sidecar has tables of values, no more") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ConfigError(f"cannot read {beside}: {reason}") from error

@@ -67,6 +67,7 @@ def _covariate(said: Said, written: WrittenCovariate) -> Covariate | None:
         column=column,
         words=told.words,
         aliases=told.aliases,
+        possible=told.possible or None,
     )
 
 

@@ -1,5 +1,7 @@
 """The units of a model file in those of the engine, and whether they can be right."""
 
+import math
+import re
 from collections.abc import Iterable, Sequence
 
 import jax
@@ -14,8 +16,11 @@ from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["FileUnits"]
 
-_VOLUMES_L = 0.02, 30_000.0
+_VOLUMES_L = 0.1, 10_000.0
 """Central volumes outside these bounds, this project's own, are asked about: a unit may be off by a factor of 1000."""
+_IN_LITRES = re.compile(r"[(\[]\s*L\s*[)\]]")
+_SAME = 0.15
+"""Decades: a typical patient's volume may differ from the number by what covariates make of it."""
 
 
 class FileUnits:
@@ -77,6 +82,15 @@ class FileUnits:
         (factor,) = form.coefficients.values()
         return not isinstance(factor, Num)
 
+    def _contradicts(self, volume: float) -> bool:
+        """Whether a number that the file has in L is a thousandth, or a thousand times, of this volume."""
+        for number in self.said.written.thetas:
+            if number.unit == "L" or _IN_LITRES.search(number.label):
+                scales = [number.value, math.exp(min(number.value, 50.0))]
+                if any(s > 0 and abs(abs(math.log10(volume / s)) - 3.0) < _SAME for s in scales):
+                    return True
+        return False
+
     def check_volume(self, model: DrugModel, scaled: Iterable[int], units: Sequence[str]) -> None:
         """A central volume that no drug has comes from units that do not fit; where a sidecar names them, it counts."""
         for i in scaled:
@@ -85,7 +99,7 @@ class FileUnits:
                 return
             with jax.enable_x64(True):
                 volume = model.typical().get("v1", 1.0)
-            if _VOLUMES_L[0] <= volume <= _VOLUMES_L[1]:
+            if _VOLUMES_L[0] <= volume <= _VOLUMES_L[1] and not self._contradicts(volume):
                 return
             what = (
                 f"of {output.name} as the file computes it; {units[i]} with doses in {self.said.unit('dose')} makes "

@@ -18,6 +18,7 @@ from rl_drug_dosage.pharmacometrics.readers.bridge.file_covariates import covari
 from rl_drug_dosage.pharmacometrics.readers.bridge.file_errors import residual_of
 from rl_drug_dosage.pharmacometrics.readers.bridge.file_numbers import Numbers
 from rl_drug_dosage.pharmacometrics.readers.bridge.file_units import FileUnits
+from rl_drug_dosage.pharmacometrics.readers.bridge.first_compartment import ask_for_compartment
 from rl_drug_dosage.pharmacometrics.readers.bridge.parts import Parts, Scales
 from rl_drug_dosage.pharmacometrics.readers.bridge.said import Said
 from rl_drug_dosage.pharmacometrics.readers.bridge.statements import Steps, single_assignment
@@ -76,6 +77,7 @@ class _Bridge:
         scales = Scales(self.units.per_mg(), self.units.hours())
         covariates = covariates_of(self.said, self.steps)
         units = [self.units.of_output(i) for i in range(len(w.outputs))]
+        ask_for_compartment(self.said)
         if self.said.wanted:
             raise MissingWordsError(w.path, self.said.wanted)
         between, within = effects_of(

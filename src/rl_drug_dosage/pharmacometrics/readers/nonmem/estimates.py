@@ -1,5 +1,6 @@
 """Final estimates that NONMEM wrote beside a control stream: .ext, .lst; and individual effects in .phi."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_drug_dosage.pharmacometrics.readers.nonmem.omega import Effects
-from rl_drug_dosage.pharmacometrics.readers.written import Number
+from rl_drug_dosage.pharmacometrics.readers.written import Number, ReadError
 
 __all__ = ["Estimates", "read_estimates", "read_phi", "with_estimates"]
 
@@ -40,10 +41,19 @@ def read_estimates(path: Path) -> Estimates | None:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace") if path.stat().st_size <= _LARGEST else ""
-    except OSError:
+    """The text of a file; empty without one.
+
+    Raises:
+        ReadError: it is there, and cannot be read.
+    """
+    if not os.path.lexists(path):
         return ""
+    try:
+        if path.is_file() and path.stat().st_size <= _LARGEST:
+            return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        pass
+    raise ReadError(f"{path} cannot be read; supported: a text file of up to {_LARGEST / 1e6:g} MB; mend or remove it")
 
 
 def _ext(text: str) -> dict[str, float]:
