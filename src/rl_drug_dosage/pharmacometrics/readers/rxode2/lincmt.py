@@ -173,6 +173,12 @@ class _Roles:
             raise self._refused(
                 f"linCmt() finds {len(between)} intercompartmental clearances and {len(others)} peripheral volumes"
             )
+        micro = [name for name in ("k12", "k21", "k13", "k31", "k23", "k32") if self.get(name)]
+        if micro and not between:
+            raise self._refused(
+                f"linCmt() finds a clearance without an intercompartmental one, and {', '.join(micro)}: name "
+                "what it is about, linCmt(k, v, k12, k21)"
+            )
         exchange = tuple((call("/", q, volume), call("/", q, other)) for q, other in zip(between, others, strict=True))
         return _Rates(volume, call("/", clearance, volume), exchange)
 
