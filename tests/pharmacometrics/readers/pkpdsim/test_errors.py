@@ -14,10 +14,10 @@ FOLDER = Path(__file__).parents[3] / "reference" / "pkpdsim"
 
 
 def refusal(path: Path) -> str:
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(ReadError) as caught:
         read(path)
-    assert time.perf_counter() - begin < 2.0
+    assert time.process_time() - begin < 2.0
     text = str(caught.value)
     assert "\n" not in text
     return text
