@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rl_drug_dosage import api
+from rl_drug_dosage.commands._table_options import Data, Interpolation, PreDoseLevel, PriorWeight
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.utils.defaults import defaults_of
 from rl_drug_dosage.utils.printable import printable, say
@@ -29,7 +30,7 @@ def command(  # noqa: PLR0917 - the options of a command line
     drug: Annotated[
         str, typer.Option(help="Drug model: a name (vancomycin-goti2018) or a file (./mine.py).", show_default=False)
     ],
-    data: Annotated[Path, typer.Option(help="NONMEM-style CSV file of doses and levels.", show_default=False)],
+    data: Data,
     target: Annotated[
         str | None,
         typer.Option(help="Window: 'trough 10-15', 'auc24 400-600', 'peak <= 30'.", show_default=_FROM_DRUG),
@@ -65,19 +66,13 @@ def command(  # noqa: PLR0917 - the options of a command line
     occasions: Annotated[
         bool, typer.Option("--occasions", help="Estimate inter-occasion variability; future doses are a new occasion.")
     ] = _DEFAULT["occasions"],
-    interpolation: Annotated[
-        str, typer.Option(help="How covariates are carried between records: nocb (backward) or locf (forward).")
-    ] = _DEFAULT["interpolation"],
+    interpolation: Interpolation = _DEFAULT["interpolation"],
     posterior: Annotated[
         str, typer.Option(help="Where draws come from: resample (importance resampling) or laplace.")
     ] = _DEFAULT["posterior"],
     draws: Annotated[int, typer.Option(help="Number of posterior draws.")] = _DEFAULT["draws"],
-    prior_weight: Annotated[
-        float, typer.Option(help="Weight of the prior: below 1 the levels count for more (omega is divided by it).")
-    ] = _DEFAULT["prior_weight"],
-    pre_dose_level: Annotated[
-        str, typer.Option(help="A level above 0 before any dose: ignore it, start from it, or refuse it.")
-    ] = _DEFAULT["pre_dose_level"],
+    prior_weight: PriorWeight = _DEFAULT["prior_weight"],
+    pre_dose_level: PreDoseLevel = _DEFAULT["pre_dose_level"],
     seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = _DEFAULT["seed"],
     output_dir: Annotated[Path, typer.Option(help="Output directory for tables and figure.")] = Path(),
 ) -> None:
@@ -200,7 +195,7 @@ def _about(result: "DoseSearch", patient: "PatientDoses") -> list[str]:
         middle, low, high, point = (_hours(h, back) for h in (wait.median_h, wait.low_h, wait.high_h, wait.map_h))
         level = f"below {result.question.wait_below:g}"
         found.append(f"{level} at {middle} (90 % interval {low} to {high}), point estimate {point}")
-    shares = ", ".join(f"{share:.0%}" for share in onset.inside)
+    shares = ", ".join(f"{100.0 * share:.0f} %" for share in onset.inside)
     found.append(f"{best.amount_mg:g} mg every {best.interval_h:g} h is inside in interval 1, 2, ... in {shares}")
     span = f"{_hours(onset.median_h)} (90 % interval {_hours(onset.low_h)} to {_hours(onset.high_h)})"
     found.append(f"first inside {span} after the start")

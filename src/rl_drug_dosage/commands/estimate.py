@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rl_drug_dosage import api
+from rl_drug_dosage.commands._table_options import Data, Interpolation, PreDoseLevel, PriorWeight
 from rl_drug_dosage.utils.defaults import defaults_of
 from rl_drug_dosage.utils.printable import printable, say
 
@@ -26,7 +27,7 @@ def command(  # noqa: PLR0917 - the options of a command line
             show_default=False,
         ),
     ],
-    data: Annotated[Path, typer.Option(help="NONMEM-style CSV file of doses and levels.", show_default=False)],
+    data: Data,
     weight: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,19 +39,13 @@ def command(  # noqa: PLR0917 - the options of a command line
     occasions: Annotated[
         bool, typer.Option("--occasions", help="Estimate inter-occasion variability; occasions from column OCC.")
     ] = _DEFAULT["occasions"],
-    interpolation: Annotated[
-        str, typer.Option(help="How covariates are carried between records: nocb (backward) or locf (forward).")
-    ] = _DEFAULT["interpolation"],
+    interpolation: Interpolation = _DEFAULT["interpolation"],
     posterior: Annotated[
         str, typer.Option(help="How intervals are computed: laplace, resample, library or nuts (slow; extra nuts).")
     ] = _DEFAULT["posterior"],
     seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = _DEFAULT["seed"],
-    prior_weight: Annotated[
-        float, typer.Option(help="Weight of the prior: below 1 the levels count for more (omega is divided by it).")
-    ] = _DEFAULT["prior_weight"],
-    pre_dose_level: Annotated[
-        str, typer.Option(help="A level above 0 before any dose: ignore it, start from it, or refuse it.")
-    ] = _DEFAULT["pre_dose_level"],
+    prior_weight: PriorWeight = _DEFAULT["prior_weight"],
+    pre_dose_level: PreDoseLevel = _DEFAULT["pre_dose_level"],
     output_dir: Annotated[Path, typer.Option(help="Output directory for tables and plots.")] = Path(),
 ) -> None:
     """Estimate each patient's parameters from measured levels (maximum a posteriori).

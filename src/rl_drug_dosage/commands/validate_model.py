@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rl_drug_dosage import api
+from rl_drug_dosage.commands._table_options import Data, Interpolation
 from rl_drug_dosage.utils.defaults import defaults_of
 from rl_drug_dosage.utils.printable import say
 
@@ -28,7 +29,7 @@ def command(  # noqa: PLR0917 - the options of a command line
             help="Drug model (repeatable): a name (vancomycin-goti2018) or a file (./mine.py).", show_default=False
         ),
     ],
-    data: Annotated[Path, typer.Option(help="NONMEM-style CSV file of doses and levels.", show_default=False)],
+    data: Data,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,9 +44,7 @@ def command(  # noqa: PLR0917 - the options of a command line
     occasions: Annotated[
         bool, typer.Option("--occasions", help="Inter-occasion variability; occasions from column OCC.")
     ] = _DEFAULT["occasions"],
-    interpolation: Annotated[
-        str, typer.Option(help="How covariates are carried between records: nocb (backward) or locf (forward).")
-    ] = _DEFAULT["interpolation"],
+    interpolation: Interpolation = _DEFAULT["interpolation"],
     replicates: Annotated[int, typer.Option(help="Simulations of the clinic for the predictive check.")] = _DEFAULT[
         "replicates"
     ],
