@@ -1,7 +1,6 @@
 """Whether the first compartment of a file can be the one that doses enter, where nothing says which one it is."""
 
 import re
-from collections.abc import Collection
 
 from rl_drug_dosage.pharmacometrics.readers.bridge.said import Said
 from rl_drug_dosage.pharmacometrics.readers.expressions import names_in
@@ -11,8 +10,6 @@ __all__ = ["ask_for_compartment"]
 
 _DOSED = re.compile(r"(depot|central|centr|cent|gut|abs|absorption|dose)\d*", re.IGNORECASE)
 """What compartments are called that doses enter."""
-_SAYS_WHERE = frozenset({"NONMEM", "PKPDsim"})
-"""Formats with a default of their own."""
 
 
 def ask_for_compartment(said: Said) -> None:
@@ -21,9 +18,7 @@ def ask_for_compartment(said: Said) -> None:
     It is if nothing that is predicted depends on it, or if it has another name and a later one has such a name.
     """
     written, names = said.written, said.written.compartments
-    if said.sidecar.compartment or said.sidecar.dosing or written.dosed or written.format in _SAYS_WHERE:
-        return
-    if len(names) < 2:
+    if said.sidecar.compartment or said.sidecar.dosing or written.dosed or len(names) < 2:
         return
     named = [name for name in names if _DOSED.fullmatch(name)]
     if (named and names[0] not in named) or not _reaches(written, names[0]):
@@ -35,10 +30,6 @@ def _reaches(written: WrittenModel, compartment: str) -> bool:
     """Whether an output depends on what enters a compartment."""
     moved: set[str] = {compartment}
     reads = [(s.target, names_in(s.expr)) for s in written.statements if s.kind in {"value", "derivative"}]
-    while new := {target for target, read in reads if target not in moved and _meet(read, moved)}:
+    while new := {target for target, read in reads if target not in moved and not moved.isdisjoint(read)}:
         moved |= new
-    return any(_meet(names_in(output.expr), moved) for output in written.outputs)
-
-
-def _meet(first: Collection[str], second: Collection[str]) -> bool:
-    return not set(second).isdisjoint(first)
+    return any(not moved.isdisjoint(names_in(output.expr)) for output in written.outputs)

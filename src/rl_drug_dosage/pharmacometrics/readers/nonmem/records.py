@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from rl_drug_dosage.pharmacometrics.readers.source_text import read_text
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 
 __all__ = ["Line", "Record", "Stream", "read_stream"]
@@ -137,23 +138,7 @@ def read_stream(path: Path) -> Stream:
     Raises:
         ReadError: a file that cannot be read, is too long, holds no records, or a record that is unknown or refused.
     """
-    try:
-        size = path.stat().st_size
-        text = path.read_bytes().decode("utf-8-sig", errors="replace") if size <= _LARGEST else ""
-    except OSError as error:
-        raise ReadError(f"cannot read {str(path)!r}: {error.strerror}; name a NONMEM control stream") from None
-    if size > _LARGEST:
-        raise ReadError(
-            f"{path}:1:1: {size:,} bytes; supported: control streams of up to {_LARGEST:,} bytes; name the control "
-            "stream, not its data or output"
-        )
-    lines = tuple(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
-    for number, line in enumerate(lines, start=1):
-        if len(line) > _LONGEST:
-            raise ReadError(
-                f"{path}:{number}:{_LONGEST + 1}: a line of {len(line):,} characters; supported: up to {_LONGEST:,}; "
-                "break the line"
-            )
+    lines = tuple(read_text(path, _LARGEST, longest_line=_LONGEST, lenient=True).split("\n"))
     bare = Stream(str(path), (), lines, ())
     records = list(itertools.islice(_records(bare), _MOST_RECORDS + 1))
     if len(records) > _MOST_RECORDS:

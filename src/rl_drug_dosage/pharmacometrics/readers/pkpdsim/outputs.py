@@ -71,9 +71,10 @@ class Outputs:
             yield name, Call("/", (amount, self.statements.expression(scale, "obs.scale"))), scale
 
     def dosed(self) -> tuple[str, ...]:
-        """The compartments that doses enter."""
+        """The compartments that doses enter: the first one where the file names none."""
         cmts = self.parts.listed(self.parts.inner("dose", "cmt"))
-        return tuple(dict.fromkeys(self.compartment(cmt, "dose.cmt") for cmt in cmts))
+        named = tuple(dict.fromkeys(self.compartment(cmt, "dose.cmt") for cmt in cmts))
+        return named or tuple(self.statements.contents[:1])
 
     def compartment(self, node: Node, what: str) -> str:
         """A compartment by its number from 1."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl_drug_dosage.pharmacometrics.readers.source_text import read_text
 from rl_drug_dosage.pharmacometrics.readers.written import ReadError
 
 __all__ = ["LARGEST_BYTES", "LONGEST_LINE", "MOST_TOKENS", "Source", "Token", "read_source", "tokens_of"]
@@ -68,28 +69,7 @@ def read_source(path: Path) -> Source:
     Raises:
         ReadError: it is missing, not text, or larger than any model.
     """
-    try:
-        size = path.stat().st_size
-        if size > LARGEST_BYTES:
-            raise ReadError(
-                f"{path}:1:1: the file has {size:,} bytes, and at most {LARGEST_BYTES:,} are read: "
-                "keep only the model in it"
-            )
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ReadError(f"{path}: cannot be read: {error.strerror or error}: name a file of R code") from error
-    except UnicodeDecodeError as error:
-        raise ReadError(
-            f"{path}: byte {error.start + 1} is not UTF-8 text: a model is R code; save the file as UTF-8"
-        ) from error
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for line, content in enumerate(text.split("\n"), start=1):
-        if len(content) > LONGEST_LINE:
-            raise ReadError(
-                f"{path}:{line}:{LONGEST_LINE + 1}: the line has {len(content):,} characters, and at most "
-                f"{LONGEST_LINE:,} are read: break it into several lines"
-            )
-    return Source(str(path), text, {})
+    return Source(str(path), read_text(path, LARGEST_BYTES, longest_line=LONGEST_LINE), {})
 
 
 def tokens_of(source: Source, start: tuple[int, int] = (1, 1)) -> tuple[list[Token], Source]:
