@@ -94,6 +94,7 @@ def _weights(
     axes.set_xlim(0, 1)
     axes.tick_params(labelsize=8)
     axes.set_xlabel("weight of the model", fontsize=9)
+    axes.set_ylabel("patient", fontsize=9)
 
 
 def _panel(axes: Any, course: Course, estimations: Sequence[Estimation], i: int, colours: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The figure of a dose search: what is predicted for each patient under the best regimen."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def draw_doses(model: DrugModel, question: Question, patients: Sequence[PatientD
     columns = min(len(shown), 2)
     rows = -(-len(shown) // columns)
     figure = figure_of_size(max(5.2 * columns, 6.5), 3.3 * rows + 0.8)
-    figure.suptitle(_plain(title, 110), fontsize=10)
+    figure.suptitle("\n".join(textwrap.wrap(_plain(title, 220), 110)), fontsize=10)
     panels = figure.subplots(rows, columns, squeeze=False)
     target = question.aim.target
     output = model.output_index(target.output)
@@ -82,9 +83,11 @@ def _panel(axes: Any, patient: PatientDoses, question: Question, output: int) ->
     _ticks(axes, _given_h(patient) - back, time, "dose so far", "0.35")
     future = start + best.interval_h * np.arange(np.ceil((time[-1] - start) / best.interval_h - 1e-9))
     _ticks(axes, future, time, "searched dose", _ORANGE)
-    head = f"{patient.name}: {best.amount_mg:g} mg every {best.interval_h:g} h, {best.inside:.0%} inside"
+    head = (
+        f"patient {patient.name}: {best.amount_mg:g} mg every {best.interval_h:g} h, {100.0 * best.inside:.0f} % inside"
+    )
     if not bool(patient.fitted.estimate.converged):
-        head = f"{patient.name}: not converged"
+        head = f"patient {patient.name}: not converged"
     axes.set_title(_plain(head, _LONGEST), fontsize=9)
     axes.tick_params(labelsize=8)
     axes.set_xlim(time[0], time[-1])

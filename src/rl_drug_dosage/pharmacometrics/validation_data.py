@@ -64,14 +64,6 @@ class Clinic:
     """Title -> text at every level, of the columns that patients are grouped by."""
     notes: tuple[str, ...]
 
-    @property
-    def several_doses(self) -> bool:
-        """Whether any patient has more than one dose."""
-        return any(
-            len(p.doses) > 1 or any(d.additional or d.steady_state for d in p.doses)
-            for p in self.candidates[0].patients
-        )
-
 
 def find_models(drugs: Sequence[object] | Mapping[str, object]) -> list[tuple[str, DrugModel]]:
     """The models with the names that tables show.

@@ -81,10 +81,10 @@ def _places(rows: Sequence[ErrorRow], names: Sequence[str]) -> list[tuple[str, d
         return {r.model: r for r in rows if (r.about.kind, r.about.earlier) == (kind, earlier) and r.model in names}
 
     counts = sorted({r.about.earlier for r in rows if r.about.earlier})
-    found = [("covariates\n(all levels)", of("a priori", None))]
-    found += [(f"{n} level{'s' if n > 1 else ''}", of("forecast", n)) for n in counts[:_MOST_EARLIER]]
+    found = [("none\n(a priori)", of("a priori", None))]
+    found += [(f"{n}", of("forecast", n)) for n in counts[:_MOST_EARLIER]]
     if len(counts) > 1:
-        found.append(("1 or more\nlevels", of("forecast", None)))
+        found.append(("1 or\nmore", of("forecast", None)))
     return [(label, own) for label, own in found if own]
 
 
@@ -112,6 +112,7 @@ def _errors_panel(axes: Any, places: list[tuple[str, dict[str, ErrorRow]]], name
     if measure == "p30_pct":
         axes.set_ylim(0.0, 104.0)
     axes.set_xticks(range(len(places)), [label for label, _ in places], fontsize=8)
+    axes.set_xlabel("earlier levels of the patient", fontsize=9)
     axes.set_xlim(-0.6, len(places) - 0.4)
     axes.tick_params(axis="y", labelsize=8)
     axes.grid(axis="y", color="0.92")
