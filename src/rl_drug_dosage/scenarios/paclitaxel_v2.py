@@ -7,8 +7,10 @@ and their sensitivity. The spread of clearance is unverified, see the drug file.
 
 **The goal** follows Maier 2021 with leukocytes instead of neutrophils, because the model describes leukocytes: no fall
 at all indicates too little drug, a fall to grade 4 endangers the patient. With doses capped at 1.4 times the label's,
-too little is the commoner failure: the cap for everybody attains more than the label, which only reduces, at the price
-of grade 4 in 20 % of patients in place of 5 %. What sets the cap, neuropathy, is not in the model.
+too little is the commoner failure: the cap for everybody attains more than the label, which only reduces (69 % of
+cycles against 66 %), at the price of grade 4 in 21 % of patients in place of 7 %; Bayesian dosing attains 82 %
+(`benchmark --scenario paclitaxel --policy label --policy mipd --policy "cap=1.4 x 320 mg q3w"`). What sets the cap,
+neuropathy, is not in the model.
 """
 
 import jax.numpy as jnp
