@@ -1,0 +1,168 @@
+"""Support patients through an interval, and the results that come back in it."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from rl_drug_dosage.clinic.areas import added
+from rl_drug_dosage.clinic.ensemble.learning import Results, forgotten, learnt
+from rl_drug_dosage.clinic.ensemble.play import interval_mg, outputs_at, played, slots
+from rl_drug_dosage.clinic.ensemble.support import (
+    Assumed,
+    Cloud,
+    Draws,
+    Ensemble,
+    admitted,
+    parameters_of,
+    renewed_interval,
+    window_of,
+)
+from rl_drug_dosage.clinic.record import Record, result_times
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+
+__all__ = ["advanced", "begun", "disturbance_of", "persistence", "walked"]
+
+_FARTHEST = 4.0
+"""Prior standard deviations of a mean random effect beyond which results are doubted, as in `pkpd.bayes.search`."""
+
+
+def persistence(scenario: Scenario) -> float:
+    """Of the ratio of levels to predictions over an interval: it is forgotten over the look-ahead."""
+    return math.exp(-1.0 / scenario.look_ahead)
+
+
+def begun(assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, record: Record) -> Ensemble:
+    """The belief at admission, with the level before the first dose if it was drawn."""
+    window, samples = window_of(scenario), len(scenario.monitoring.at_h)
+    clouds = []
+    for model, own in zip(assumed.models, draws, strict=True):
+        cloud, baseline = admitted(model, scenario, own, record)
+        if scenario.monitoring.baseline:
+            used = jnp.reshape(record.baseline > 0, 1)
+            results = Results(jnp.where(used, record.baseline, 1.0), used, jnp.zeros(1, bool))
+            cloud, _, moved = learnt(model, scenario, own, cloud, baseline[None], results, 0)
+            cloud = _moved(model, scenario, record, cloud, moved)
+        clouds.append(cloud)
+    return Ensemble(tuple(clouds), jnp.zeros((window, samples), bool), jnp.asarray(True))
+
+
+def _moved(model: DrugModel, scenario: Scenario, record: Record, cloud: Cloud, moved: Bool[Array, ""]) -> Cloud:
+    """The cloud with `Cloud.own` for random effects that have moved."""
+    if cloud.own is None:
+        return cloud
+
+    def again(cloud: Cloud) -> Cloud:
+        found: Cloud = eqx.tree_at(lambda c: c.own, cloud, renewed_interval(model, scenario, record, cloud.latent))
+        return found
+
+    return jax.lax.cond(moved, again, lambda c: c, cloud)
+
+
+def planned_results(scenario: Scenario) -> Bool[np.ndarray, " decision"]:
+    """At which decisions results may be new, if all comes back as planned."""
+    times = result_times(scenario).ravel()
+    now = np.arange(scenario.schedule.decisions) * scenario.schedule.interval_h + 1e-4
+    count = (times[None] <= now[:, None]).sum(axis=1)
+    return np.diff(count, prepend=0) > 0
+
+
+def walked(
+    scenario: Scenario, draws: Draws, table: Int[Array, ""], count: int | None = None
+) -> tuple[Float[Array, "kappa member"], Float[Array, " member"], Float[Array, " member"]]:
+    """Kappas, intake multipliers and steps of the ratio of all, or the first, support patients in one interval."""
+    noise = draws.walk[table % draws.walk.shape[0], :, :count]
+    kappas = draws.kappa_root.shape[0]
+    kappa = draws.kappa_root @ noise[:kappas]
+    eaten = jnp.ones(noise.shape[1])
+    if scenario.intake is not None:
+        cv = scenario.intake.cv
+        eaten = jnp.exp(cv * noise[kappas] - 0.5 * cv**2)
+        kappas += 1
+    step = noise[kappas] if noise.shape[0] > kappas else jnp.zeros(noise.shape[1])
+    return kappa, eaten, step
+
+
+def disturbance_of(model: DrugModel, scenario: Scenario, latent: Float[Array, "latent member"]) -> Array | None:
+    """Multipliers of the scenario's disturbance."""
+    return None if scenario.disturbance is None else jnp.exp(latent[len(model.etas)])
+
+
+def advanced(
+    assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
+) -> Ensemble:
+    """The belief at decision ``record.k``: after the interval before it, with the results that have come back since."""
+    fresh = jnp.asarray(planned_results(scenario))[record.k]
+    moved = jax.lax.cond(record.k > 0, lambda: _through(assumed, draws, scenario, belief, record), lambda: belief)
+    return jax.lax.cond(fresh, lambda: _informed(assumed, draws, scenario, moved, record), lambda: moved)
+
+
+def _through(
+    assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
+) -> Ensemble:
+    clouds = tuple(
+        _carried(assumed, model, scenario, own, cloud, record)
+        for model, own, cloud in zip(assumed.models, draws, belief.clouds, strict=True)
+    )
+    counted = jnp.concatenate([belief.counted[1:], jnp.zeros_like(belief.counted[:1])])
+    return Ensemble(clouds, counted, belief.converged)
+
+
+def _carried(
+    assumed: Assumed, model: DrugModel, scenario: Scenario, draws: Draws, cloud: Cloud, record: Record
+) -> Cloud:
+    j = jnp.maximum(record.k - 1, 0)
+    kappa, eaten, step = walked(scenario, draws, record.k)
+    taken = None
+    if scenario.adherence.missed_mean > 0:
+        taken = (draws.chance[record.k % draws.chance.shape[0]] >= cloud.missing).astype(float)
+    latent = cloud.latent
+    if assumed.offset_sd > 0:
+        rho = persistence(scenario)
+        latent = latent.at[-1].set(rho * latent[-1] + math.sqrt(1 - rho**2) * assumed.offset_sd * step)
+    p = parameters_of(model, scenario, record, latent, kappa, j)
+    mg = interval_mg(scenario, record, record.prescription(j), j)
+    out = played(model, scenario, cloud.own, p, cloud.contents, mg, taken, record.intake_mg[j] * eaten, j)
+    values = outputs_at(model, scenario, p, out.at_rows, disturbance_of(model, scenario, latent), j)
+    levels = values[jnp.asarray(slots(model, scenario)), model.output_index(scenario.monitoring.output)]
+    if assumed.offset_sd > 0:
+        levels = levels * jnp.exp(latent[-1])
+    areas = jax.vmap(added, in_axes=-1, out_axes=-1)(cloud.areas, out.area)
+    pending = jnp.concatenate([cloud.pending[1:], levels[None]])
+    moved: Cloud = eqx.tree_at(
+        lambda c: (c.latent, c.contents, c.areas, c.pending), cloud, (latent, out.end, areas, pending)
+    )
+    if assumed.forget == 1.0:
+        return moved
+    return _moved(model, scenario, record, forgotten(draws, moved, assumed.forget), jnp.asarray(True))
+
+
+def _informed(
+    assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
+) -> Ensemble:
+    window, steps = belief.counted.shape[0], record.level.shape[0]
+    which = record.k - window + jnp.arange(window)
+    inside = (which >= 0)[:, None]
+    which = jnp.clip(which, 0, steps - 1)
+    new = record.known[which] & inside & ~belief.counted
+    results = Results(
+        jnp.where(new, record.level[which], 1.0).ravel(), new.ravel(), (record.below[which] & new).ravel()
+    )
+    number = jnp.sum(new)
+    clouds, misfits, far = [], [], []
+    for model, own, cloud in zip(assumed.models, draws, belief.clouds, strict=True):
+        flat = cloud.pending.reshape(-1, cloud.log_weight.size)
+        after, misfit, moved = learnt(model, scenario, own, cloud, flat, results, record.k)
+        clouds.append(_moved(model, scenario, record, after, moved))
+        misfits.append(misfit)
+        etas = len(model.etas)
+        mean, sd = after.latent[:etas] @ after.weight, jnp.sqrt(jnp.sum(own.root[:etas] ** 2, axis=1))
+        far.append(jnp.max(jnp.abs(mean) / jnp.maximum(sd, 1e-9), initial=0.0))
+    best = jnp.argmax(jnp.stack([c.log_mass for c in clouds]))
+    expected = number + 5.0 * jnp.sqrt(2.0 * number) + 10.0
+    sound = (jnp.stack(misfits)[best] <= expected) & (jnp.stack(far)[best] <= _FARTHEST)
+    return Ensemble(tuple(clouds), belief.counted | new, jnp.where(number > 0, sound, belief.converged))

@@ -1,0 +1,96 @@
+"""The dose with the best expected goal over support patients."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.clinic.ensemble.carry import walked
+from rl_drug_dosage.clinic.ensemble.foresight import Ahead, Members, foreseen, steps_ahead, with_forecast
+from rl_drug_dosage.clinic.ensemble.support import Assumed, Cloud, Draws, Ensemble, renewed_interval
+from rl_drug_dosage.clinic.planner import FACTORS, decide, outside
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Answer
+from rl_drug_dosage.pkpd import DrugModel
+
+__all__ = ["best_dose", "members_of", "middle_of"]
+
+
+def members_of(scenario: Scenario, draws: Draws, cloud: Cloud, record: Record, count: int) -> Members:
+    """``count`` support patients that stand for all, drawn by weight with equal spacing."""
+    from rl_drug_dosage.clinic.ensemble.learning import drawn
+
+    chosen = drawn(cloud.weight, count)
+    ahead = jnp.arange(steps_ahead(scenario))
+    kappa, eaten, _ = jax.vmap(lambda h: walked(scenario, draws, record.k + 1 + h, count))(ahead)
+    own = jax.tree.map(lambda v: v[..., chosen], cloud.own)
+    return Members(
+        cloud.latent[:, chosen], cloud.contents[:, chosen], cloud.areas[..., chosen], cloud.missing[chosen], own,
+        kappa, eaten,
+    )
+
+
+def middle_of(model: DrugModel, scenario: Scenario, draws: Draws, cloud: Cloud, record: Record) -> Members:
+    """The mean support patient, without chance."""
+    w = cloud.weight
+    ahead, latent = steps_ahead(scenario), (cloud.latent @ w)[:, None]
+    return Members(
+        latent,
+        (cloud.contents @ w)[:, None],
+        (cloud.areas @ w)[..., None],
+        (cloud.missing @ w)[None],
+        renewed_interval(model, scenario, record, latent),
+        jnp.zeros((ahead, draws.kappa_root.shape[0], 1)),
+        jnp.ones((ahead, 1)),
+    )
+
+
+def best_dose(
+    assumed: Assumed,
+    draws: tuple[Draws, ...],
+    scenario: Scenario,
+    belief: Ensemble,
+    record: Record,
+    plan: Float[Array, " move"],
+    hard: float = 0.0,
+) -> tuple[Answer, Float[Array, " move"]]:
+    """The dose now, and the plan that it starts."""
+    record = with_forecast(scenario, record)
+    probability = belief.probability
+    if assumed.select:
+        probability = (jnp.arange(probability.size) == jnp.argmax(probability)).astype(float)
+    parts = list(zip(assumed.models, draws, belief.clouds, strict=True))
+    middles = [middle_of(model, scenario, own, cloud, record) for model, own, cloud in parts]
+    few = [members_of(scenario, own, cloud, record, assumed.compared) for _, own, cloud in parts]
+
+    def middle(choice: Array | None) -> Callable[[Array], Array]:
+        looks = [
+            foreseen(assumed, model, scenario, own, record, choice)
+            for model, own in zip(assumed.models, middles, strict=True)
+        ]
+        shares = jnp.sqrt(probability)
+        return lambda plan: jnp.concatenate(
+            [s * look(plan).deviations.ravel() for s, look in zip(shares, looks, strict=True)]
+        )
+
+    def spread(choice: Array | None) -> Callable[[Array], Any]:
+        looks = [
+            foreseen(assumed, model, scenario, own, record, choice)
+            for model, own in zip(assumed.models, few, strict=True)
+        ]
+        return lambda candidate: [look(candidate) for look in looks]
+
+    def loss(aheads: list[Ahead]) -> Array:
+        def one(a: Ahead) -> Array:
+            soft = jnp.mean(jax.vmap(outside, in_axes=-1)(a.deviations.reshape(-1, assumed.compared)))
+            if not hard:
+                return soft
+            missed = jnp.mean(a.counts @ (1.0 - a.verdict.inside))
+            return hard * missed + (1.0 - hard) * soft
+
+        return sum((p * one(a) for p, a in zip(probability, aheads, strict=True)), jnp.zeros(()))
+
+    return decide(scenario, middle, plan, loss=loss, factors=FACTORS, compared_on=spread)

@@ -1,0 +1,215 @@
+"""Weights of support patients from results, and new support patients where few would carry most of the weight.
+
+The likelihood is let in by stages. With log-likelihoods l of sd s over the cloud, a stage takes at most the share 1.4 / s
+of it, which leaves an effective number of about a third of the support patients. If the effective number is below a
+half, the cloud is drawn anew from its weights with equal spacing, and moved a little: with mean m, covariance C = L L'
+and a = 0.95 (Liu and West 2001, in Doucet et al., Sequential Monte Carlo Methods in Practice)
+
+    u' = m + a (u - m) + sqrt(1 - a^2) L e,   e ~ N(0, 1),
+
+followed by the affine map that restores m and C exactly. Compartments, areas and predicted levels follow by the cloud's
+own linear regression on u, x' = x + Cov(x, u) C^-1 (u' - u): nothing is played again, so that a decision costs the same
+whenever it is made.
+"""
+
+import math
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from rl_drug_dosage.clinic.ensemble.support import Cloud, Draws
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd.residual import normal_moments
+
+__all__ = ["Results", "drawn", "forgotten", "learnt"]
+
+_STAGES = 12
+"""The last one takes the rest of the likelihood in, whatever is left."""
+_STEP = 1.4
+_LEAST = 0.5
+"""Effective share of the cloud below which it is drawn anew."""
+_KEPT = 0.95
+_RIDGE = 1e-6
+_IMPOSSIBLE = -1e6
+_FLOOR = 0.1
+"""Amounts that were not negative stay at least this share of what they were."""
+
+
+class Results(NamedTuple):
+    """Results that have come back."""
+
+    level: Float[Array, " level"]
+    used: Bool[Array, " level"]
+    below: Bool[Array, " level"]
+    """Below the limit of quantification, which is the level then (M3)."""
+
+
+class _State(NamedTuple):
+    cloud: Cloud
+    predicted: Float[Array, "level member"]
+    left: Float[Array, ""]
+    """Share of the likelihood that is not yet in."""
+    stage: Int[Array, ""]
+    thin: Bool[Array, ""]
+    moved: Bool[Array, ""]
+
+
+def learnt(
+    model: DrugModel,
+    scenario: Scenario,
+    draws: Draws,
+    cloud: Cloud,
+    predicted: Float[Array, "level member"],
+    results: Results,
+    table: Int[Array, ""] | int,
+) -> tuple[Cloud, Float[Array, ""], Bool[Array, ""]]:
+    """The cloud after results, their mean misfit (about their number if the model is right), and whether it moved.
+
+    `Cloud.own` of a cloud that has moved is still that of before.
+
+    Args:
+        model: that the support patients follow.
+        scenario: the task.
+        draws: of the model.
+        cloud: before.
+        predicted: the levels under each support patient.
+        results: what has come back.
+        table: which normal draws to begin with.
+    """
+
+    def weigh(state: _State) -> _State:
+        log, _ = _likelihood(model, scenario, state.predicted, results)
+        w = state.cloud.weight
+        sd = jnp.sqrt(w @ (log - w @ log) ** 2)
+        share = jnp.minimum(state.left, _STEP / jnp.maximum(sd, 1e-6))
+        share = jnp.where(state.stage >= _STAGES - 1, state.left, share)
+        raw = state.cloud.log_weight + share * log
+        total = jax.nn.logsumexp(raw)
+        after = eqx.tree_at(
+            lambda c: (c.log_weight, c.log_mass), state.cloud, (raw - total, state.cloud.log_mass + total)
+        )
+        thin = (after.effective < _LEAST * w.size) & (after.latent.shape[0] > 0)
+        left = jnp.where(share >= state.left * (1.0 - 1e-6), 0.0, state.left - share)
+        return _State(after, state.predicted, left, state.stage + 1, thin, state.moved)
+
+    def again(state: _State) -> _State:
+        jitter = draws.jitter[(table + state.stage) % draws.jitter.shape[0]]
+        fresh, followed = _renewed(draws, state.cloud, state.predicted, jitter)
+        # Without a thin cloud, only the next stage is due.
+        cloud = jax.tree.map(lambda a, b: jnp.where(state.thin, a, b), fresh, state.cloud)
+        predicted = jnp.where(state.thin, followed, state.predicted)
+        state = state._replace(cloud=cloud, predicted=predicted, thin=jnp.asarray(False), moved=state.moved | state.thin)
+        return jax.tree.map(lambda a, b: jnp.where(state.left > 0, a, b), weigh(state), state)
+
+    zero = jnp.zeros((), jnp.int32)
+    own, first = cloud.own, eqx.tree_at(lambda c: c.own, cloud, None, is_leaf=lambda v: v is None)
+    none = jnp.asarray(False)
+    state = weigh(_State(first, predicted, jnp.any(results.used).astype(float), zero, none, none))
+    state = jax.lax.while_loop(lambda s: (s.left > 0) | s.thin, again, state)
+    _, off = _likelihood(model, scenario, state.predicted, results)
+    found = eqx.tree_at(lambda c: c.own, state.cloud, own, is_leaf=lambda v: v is None)
+    return found, state.cloud.weight @ off, state.moved
+
+
+def _likelihood(
+    model: DrugModel, scenario: Scenario, f: Float[Array, "level member"], results: Results
+) -> tuple[Float[Array, " member"], Float[Array, " member"]]:
+    """Log-likelihood of the results and sum of squared weighted residuals."""
+    residual = model.outputs[model.output_index(scenario.monitoring.output)].residual or scenario.monitoring.error
+    assert residual is not None
+    level, used, below = (v[:, None] for v in results)
+    error, log_variance, lost = normal_moments(residual, f, jnp.broadcast_to(level, f.shape))
+    u = error * jnp.exp(-0.5 * log_variance)
+    # With scenarios that quantify everything, the costly tail is left out.
+    hidden = jax.scipy.stats.norm.logcdf(-u) if scenario.monitoring.lloq > 0 else jnp.zeros_like(u)
+    each = jnp.where(below, hidden, -0.5 * (u * u + log_variance))
+    each = jnp.where(lost | ~jnp.isfinite(each), _IMPOSSIBLE, each)
+    off = jnp.where(below, jnp.maximum(u, 0.0), u) ** 2
+    off = jnp.where(lost | ~jnp.isfinite(off), -_IMPOSSIBLE, off)
+    return jnp.sum(jnp.where(used, each, 0.0), axis=0), jnp.sum(jnp.where(used, off, 0.0), axis=0)
+
+
+def _moments(draws: Draws, cloud: Cloud) -> tuple[Array, Array, Array]:
+    """Mean of the random effects, distances from it, and the Cholesky factor of their covariance."""
+    w = cloud.weight
+    mean = cloud.latent @ w
+    off = cloud.latent - mean[:, None]
+    return mean, off, jnp.linalg.cholesky((off * w) @ off.T + jnp.diag(_ridge(draws)))
+
+
+def _ridge(draws: Draws) -> Float[Array, " latent"]:
+    return _RIDGE * jnp.sum(draws.root**2, axis=1) + 1e-12
+
+
+def _slope(w: Array, off: Array, root: Array, state: Float[Array, "state member"]) -> Float[Array, "latent state"]:
+    """Of the weighted regression of the state on the random effects."""
+    cross = (off * w) @ (state - (state @ w)[:, None]).T
+    slope = jax.scipy.linalg.cho_solve((root, True), cross)
+    return jnp.where(jnp.isfinite(slope), slope, 0.0)
+
+
+def _followed(before: Array, slope: Array, change: Array) -> Array:
+    after = before + slope.T @ change
+    return jnp.where(before >= 0, jnp.maximum(after, _FLOOR * before), after)
+
+
+def _renewed(
+    draws: Draws, cloud: Cloud, predicted: Float[Array, "level member"], jitter: Float[Array, "latent member"]
+) -> tuple[Cloud, Float[Array, "level member"]]:
+    """Drawn anew by weight and moved, with what follows from the random effects."""
+    w = cloud.weight
+    members, n, kept = w.size, cloud.contents.shape[0], cloud.areas.reshape(-1, w.size).shape[0]
+    chosen = drawn(w, members)
+    mean, off, root = _moments(draws, cloud)
+    old = cloud.latent[:, chosen]
+    new = _KEPT * (old - mean[:, None]) + math.sqrt(1.0 - _KEPT**2) * root @ jitter
+    new = new - jnp.mean(new, axis=1, keepdims=True)
+    again = jnp.linalg.cholesky(new @ new.T / members + jnp.diag(_ridge(draws)))
+    new = mean[:, None] + root @ jax.scipy.linalg.solve_triangular(again, new, lower=True)
+    new = jnp.where(jnp.all(jnp.isfinite(new)), new, old)
+    parts = (cloud.contents, cloud.areas.reshape(kept, members), cloud.pending.reshape(-1, members), predicted)
+    state = jnp.concatenate(parts)
+    state = _followed(state[:, chosen], _slope(w, off, root, state), new - old)
+    contents, areas, pending, followed = jnp.split(
+        state, [n, n + kept, n + kept + cloud.pending.shape[0] * cloud.pending.shape[1]]
+    )
+    fresh = Cloud(
+        latent=new,
+        log_weight=jnp.full(members, -jnp.log(members)),
+        contents=contents,
+        areas=areas.reshape(cloud.areas.shape),
+        pending=pending.reshape(cloud.pending.shape),
+        missing=cloud.missing[chosen],
+        own=cloud.own,
+        log_mass=cloud.log_mass,
+    )
+    return fresh, followed
+
+
+def drawn(w: Float[Array, " member"], count: int) -> Int[Array, " count"]:
+    """Support patients by weight, with equal spacing."""
+    chosen = jnp.searchsorted(jnp.cumsum(w), (jnp.arange(count) + 0.5) / count)
+    return jnp.clip(chosen, 0, w.size - 1)
+
+
+def forgotten(draws: Draws, cloud: Cloud, kept: float) -> Cloud:
+    """The cloud with the share ``kept`` of its information: the density p^kept prior^(1 - kept) of a normal cloud.
+
+    With precision P and mean m of the cloud and P0 of the prior, the new precision is kept P + (1 - kept) P0 and the
+    new mean its inverse times kept P m. `Cloud.own` is still that of before.
+    """
+    mean, off, root = _moments(draws, cloud)
+    precision = jax.scipy.linalg.cho_solve((root, True), jnp.eye(mean.size))
+    before = jnp.linalg.inv(draws.root @ draws.root.T + jnp.diag(_ridge(draws)))
+    wider = jnp.linalg.inv(kept * precision + (1.0 - kept) * before)
+    centre = wider @ (kept * precision @ mean)
+    factor = jnp.linalg.cholesky(0.5 * (wider + wider.T))
+    new = centre[:, None] + factor @ jax.scipy.linalg.solve_triangular(root, off, lower=True)
+    new = jnp.where(jnp.all(jnp.isfinite(new)), new, cloud.latent)
+    slope = _slope(cloud.weight, off, root, cloud.contents)
+    contents = _followed(cloud.contents, slope, new - cloud.latent)
+    return eqx.tree_at(lambda c: (c.latent, c.contents), cloud, (new, contents))

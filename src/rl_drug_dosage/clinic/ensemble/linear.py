@@ -1,0 +1,184 @@
+"""An interval of a linear model with constant parameters, for many support patients at once; see `pkpd.flows`.
+
+It is affine in contents and doses. Where a highest rate makes larger doses last longer, the response to a milligram is
+kept at three durations, and doses in between follow by quadratic interpolation.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import timetable
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd.flows import Entry, Flow, doublings, flow, rate_matrix
+from rl_drug_dosage.pkpd.infusion import infusion_h
+
+__all__ = ["Interval", "interval_of", "is_linear", "knots_of", "rows_of", "share_of"]
+
+_KNOTS = 3
+
+
+class Interval(eqx.Module):
+    """How contents at the needed times, and the area, follow from contents before and from doses."""
+
+    keep: Float[Array, "row n n"]
+    gain: Float[Array, "row at knot n"]
+    """Of 1 mg."""
+    area_keep: Float[Array, " n"]
+    area_gain: Float[Array, "at knot"]
+
+    def __call__(
+        self, x: Float[Array, " n"], mg: Float[Array, "at knot"]
+    ) -> tuple[Float[Array, "row n"], Float[Array, ""]]:
+        """Contents at the rows, and the area.
+
+        Args:
+            x: contents before.
+            mg: dose at each time, shared among the knots by `share_of`.
+        """
+        n, (ats, knots) = x.shape[0], mg.shape[:2]
+        # Written out: a batched product of small matrices would not vectorise.
+        rows = sum((self.keep[:, :, i] * x[i] for i in range(1, n)), self.keep[:, :, 0] * x[0])
+        area = sum((self.area_keep[i] * x[i] for i in range(1, n)), self.area_keep[0] * x[0])
+        for i in range(ats):
+            for q in range(knots):
+                rows = rows + self.gain[:, i, q] * mg[i, q]
+                area = area + self.area_gain[i, q] * mg[i, q]
+        return rows, area
+
+
+def is_linear(model: DrugModel, scenario: Scenario) -> bool:
+    """Whether intervals are affine, and their parameters constant within one."""
+    clocks = {c.name for c in scenario.clocks} & {c.name for c in model.covariates}
+    return model.structure.linear and scenario.intake is None and not clocks
+
+
+def rows_of(scenario: Scenario) -> tuple[int, ...]:
+    """Places in the grid that levels and goal need: sampling times, the end, or all."""
+    times = scenario.schedule.output_times_h
+    metrics = {t.metric for t in scenario.goal.targets} | {h.metric for h in scenario.goal.harms}
+    if metrics & {"value", "peak", "nadir"}:
+        return tuple(range(len(times)))
+    return tuple(sorted({times.index(t) for t in scenario.monitoring.at_h} | {len(times) - 1}))
+
+
+@lru_cache
+def knots_of(scenario: Scenario) -> tuple[float, ...]:
+    """Durations of an infusion, h, at which responses are kept: Chebyshev's nodes; one if all last as long.
+
+    They end at the first needed time, where the response has a kink; beyond it, it is extrapolated.
+    """
+    dosage, times = scenario.dosage, scenario.schedule.output_times_h
+    first = times[rows_of(scenario)[0]]
+    shortest, longest = dosage.duration_h, dosage.longest_h
+    if shortest < first:
+        longest = min(longest, first)
+    if longest <= shortest * (1 + 1e-9):
+        return (shortest,)
+    nodes = np.cos(np.pi * (2 * np.arange(_KNOTS) + 1) / (2 * _KNOTS))
+    return tuple(float(v) for v in 0.5 * (shortest + longest) + 0.5 * (longest - shortest) * nodes)
+
+
+def share_of(scenario: Scenario, mg: Float[Array, "..."]) -> Float[Array, "... knot"]:
+    """Shares of the knots in the response to a dose: Lagrange's weights of its duration. They sum to 1."""
+    knots, dosage = knots_of(scenario), scenario.dosage
+    if len(knots) == 1:
+        return jnp.ones((*mg.shape, 1))
+    assert dosage.highest_rate_per_h is not None
+    long_h = infusion_h(mg, dosage.duration_h, dosage.highest_rate_per_h * dosage.mg_per_unit)
+    columns = []
+    for q, own in enumerate(knots):
+        others = [k for i, k in enumerate(knots) if i != q]
+        columns.append(math.prod(1.0 / (own - k) for k in others) * math.prod([long_h - k for k in others], start=1.0))
+    return jnp.stack(columns, axis=-1)
+
+
+@lru_cache
+def _doublings(model: DrugModel, scenario: Scenario) -> int:
+    # Also while a program is traced, these are numbers.
+    with jax.ensure_compile_time_eval():
+        typical = {c.name: jnp.asarray(c.typical, dtype=float) for c in model.covariates}
+        p = model.finish(model.parameters(model.theta_values(), typical), typical)
+        return doublings(rate_matrix(model.structure, p)[0], scenario.schedule.interval_h)
+
+
+def interval_of(model: DrugModel, scenario: Scenario, p: Mapping[str, Array]) -> Interval:
+    """The interval of support patients with parameters p, numbers or ``[member]``, which becomes the last axis."""
+    structure, dosage = model.structure, scenario.dosage
+    a, c = rate_matrix(structure, p)
+    into, n = structure.compartments.index(dosage.compartment), len(a)
+    times = [scenario.schedule.output_times_h[i] for i in rows_of(scenario)]
+    lag = p.get(f"lag_{dosage.compartment}")
+    share = p.get(f"f_{dosage.compartment}", 1.0)
+    m = _doublings(model, scenario)
+    known: dict[float, Flow] = {}
+
+    def over(t_h: Entry) -> Flow:
+        if not isinstance(t_h, float):
+            return flow(a, c, into, t_h, m)
+        if t_h not in known:
+            # Half of the time needs one doubling less.
+            less = max(0, m - int(math.log2(max(scenario.schedule.interval_h / max(t_h, 1e-9), 1.0))))
+            known[t_h] = flow(a, c, into, t_h, less)
+        return known[t_h]
+
+    def given(at_h: float, long_h: float) -> list[tuple[list[Entry], Entry]]:
+        """Contents at every row, and area until then, from 1 mg."""
+        found: list[tuple[list[Entry], Entry]] = []
+        for t_h in times:
+            run: Entry = round(t_h - at_h, 9) if lag is None else jnp.maximum(t_h - at_h - lag, 0.0)
+            if lag is None and run <= 0:
+                found.append(([0.0] * n, 0.0))
+            elif lag is None and found and times[len(found) - 1] >= at_h + long_h:
+                # After the infusion, the rows share their flows with all infusions.
+                x, area = found[-1]
+                found.append(_gone(over(round(t_h - times[len(found) - 1], 9)), x, area))
+            elif long_h == 0.0:
+                there = 1.0 if lag is None else jnp.where(run > 0, 1.0, 0.0)
+                gone = over(run)
+                found.append(([gone.keep[i][into] * there for i in range(n)], gone.reach[into] * there))
+            else:
+                on = over(min(run, long_h) if lag is None else jnp.minimum(run, long_h))
+                x, area = [v / long_h for v in on.gain], on.swept / long_h
+                if lag is None and run <= long_h:
+                    found.append((x, area))
+                else:
+                    off = round(run - long_h, 9) if lag is None else jnp.maximum(run - long_h, 0.0)
+                    found.append(_gone(over(off), x, area))
+        return found
+
+    keep = [over(t) for t in times]
+    courses = [[given(at, long_h) for long_h in knots_of(scenario)] for at in timetable(scenario.schedule, dosage).at_h]
+    responses = [[[course[row] for course in each] for each in courses] for row in range(len(times))]
+
+    shape = jnp.shape(a[into][into])
+
+    def array(v: Any) -> Array:
+        return jnp.broadcast_to(jnp.asarray(v, dtype=float), shape)
+
+    return Interval(
+        jnp.stack([jnp.stack([jnp.stack([array(v) for v in row]) for row in f.keep]) for f in keep]),
+        jnp.stack(
+            [
+                jnp.stack([jnp.stack([jnp.stack([array(share * v) for v in x]) for x, _ in each]) for each in row])
+                for row in responses
+            ]
+        ),
+        jnp.stack([array(v) for v in keep[-1].reach]),
+        jnp.stack([jnp.stack([array(share * area) for _, area in each]) for each in responses[-1]]),
+    )
+
+
+def _gone(flow: Flow, x: list[Entry], area: Entry) -> tuple[list[Entry], Entry]:
+    """Contents and area after a flow without input."""
+    n = len(x)
+    later = [sum((flow.keep[i][k] * x[k] for k in range(1, n)), flow.keep[i][0] * x[0]) for i in range(n)]
+    return later, area + sum((flow.reach[k] * x[k] for k in range(1, n)), flow.reach[0] * x[0])

@@ -1,0 +1,117 @@
+"""An interval of support patients: contents, area and outputs, in closed form where the model has one."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear, rows_of, share_of
+from rl_drug_dosage.clinic.interval import administered, disturbance_at, outputs_at_times, play
+from rl_drug_dosage.clinic.record import Record, facts_at
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Answer, Prescription, timetable
+from rl_drug_dosage.pkpd import DrugModel
+
+__all__ = ["Played", "interval_mg", "outputs_at", "played", "rows", "scaled", "slots"]
+
+
+class Played(NamedTuple):
+    """The outcome of an interval."""
+
+    at_rows: Float[Array, "row n member"]
+    """Contents at the places of `rows`."""
+    area: Float[Array, " member"]
+
+    @property
+    def end(self) -> Float[Array, "n member"]:
+        """Contents at the end."""
+        return self.at_rows[-1]
+
+
+def rows(model: DrugModel, scenario: Scenario) -> tuple[int, ...]:
+    """Places in the grid at which contents are computed."""
+    return rows_of(scenario) if is_linear(model, scenario) else tuple(range(len(scenario.schedule.output_times_h)))
+
+
+def slots(model: DrugModel, scenario: Scenario) -> list[int]:
+    """Where the sampling times are among `rows`."""
+    times = scenario.schedule.output_times_h
+    return [rows(model, scenario).index(times.index(t)) for t in scenario.monitoring.at_h]
+
+
+def scaled(answer: Answer, share: Array) -> Answer:
+    """A prescription of which a share is taken."""
+    return answer._replace(amount=answer.amount * share) if isinstance(answer, Prescription) else answer * share
+
+
+def interval_mg(scenario: Scenario, record: Record, answer: Answer, j: Int[Array, ""]) -> Float[Array, " at"]:
+    """Engine mg at each of the timetable's times."""
+    mg = administered(scenario, answer, facts_at(record.covariates, j), j)
+    return jnp.broadcast_to(mg, (len(timetable(scenario.schedule, scenario.dosage).at_h),))
+
+
+def played(
+    model: DrugModel,
+    scenario: Scenario,
+    own: Interval | None,
+    p: dict[str, Float[Array, "segment member"]],
+    x: Float[Array, "n member"],
+    mg: Float[Array, " at"],
+    taken: Float[Array, " member"] | None,
+    intake_mg: Float[Array, " member"],
+    j: Int[Array, ""],
+) -> Played:
+    """All support patients through interval ``j``.
+
+    Args:
+        model: that they follow.
+        scenario: the task.
+        own: how their intervals act, if known.
+        p: their parameters.
+        x: contents before.
+        mg: from `interval_mg`.
+        taken: which share of the doses each takes; None: all.
+        intake_mg: what else enters.
+        j: which interval.
+    """
+    if is_linear(model, scenario):
+        if own is None:
+            own = interval_of(model, scenario, {name: value[0] for name, value in p.items()})
+        shared = mg[:, None] * share_of(scenario, mg)
+        return Played(*own(x, shared if taken is None else shared[..., None] * taken))
+    t_h = j * jnp.asarray(scenario.schedule.interval_h, dtype=float)
+
+    def one(p: dict[str, Array], x: Array, taken: Array, intake_mg: Array) -> tuple[Array, Array]:
+        dose = (mg if scenario.dosage.separate else mg[0]) * taken
+        out = play(model, scenario, p, x, dose, t_h, intake_mg=intake_mg, area=True)
+        return out.at_times, out.area
+
+    whole = jnp.ones(x.shape[1]) if taken is None else taken
+    return Played(*jax.vmap(one, in_axes=-1, out_axes=-1)(p, x, whole, intake_mg))
+
+
+def outputs_at(
+    model: DrugModel,
+    scenario: Scenario,
+    p: dict[str, Float[Array, "segment member"]],
+    at_rows: Float[Array, "row n member"],
+    disturbance: Float[Array, " member"] | None,
+    j: Int[Array, ""],
+) -> Float[Array, "row output member"]:
+    """Every output at the rows, with the scenario's disturbance."""
+    if is_linear(model, scenario):
+        # Outputs of a closed form depend on one row of parameters.
+        def one(x: Array, p: dict[str, Array]) -> Array:
+            state = model.structure.contents(x)
+            return jnp.stack([jnp.asarray(output.value(state, p), dtype=float) for output in model.outputs])
+
+        first = {name: value[0] for name, value in p.items()}
+        values = jax.vmap(jax.vmap(one, in_axes=-1, out_axes=-1), in_axes=(0, None))(at_rows, first)
+    else:
+        values = jax.vmap(lambda p, x: outputs_at_times(model, scenario, p, x), in_axes=-1, out_axes=-1)(p, at_rows)
+    if disturbance is None or scenario.disturbance is None:
+        return values
+    t_h = j * jnp.asarray(scenario.schedule.interval_h, dtype=float)
+    profile = disturbance_at(scenario, t_h)[jnp.asarray(rows(model, scenario))]
+    return values.at[:, model.output_index(scenario.monitoring.output)].add(profile[:, None] * disturbance)

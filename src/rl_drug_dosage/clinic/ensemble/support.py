@@ -1,0 +1,229 @@
+"""Support patients of one patient under treatment, drawn from what a controller assumes about its patients.
+
+Arrays have the support patients last, so that a number of all of them lies together in memory.
+"""
+
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from rl_drug_dosage.clinic.areas import no_area
+from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear
+from rl_drug_dosage.clinic.interval import interval_parameters, outputs_at_times, varies
+from rl_drug_dosage.clinic.record import Record, facts_at
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd.population import occasion_omega, omega
+
+__all__ = [
+    "Assumed",
+    "Cloud",
+    "Draws",
+    "Ensemble",
+    "admitted",
+    "draws_of",
+    "is_constant",
+    "parameters_of",
+    "window_of",
+]
+
+_TABLES = 16
+"""Tables of normal draws that take turns."""
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What a controller assumes about its patients, and how it lets go of it.
+
+    Args:
+        models: drug models that patients may follow, equally likely before any level.
+        offset_sd: sd of the logarithm of the ratio of levels to the model's predictions, an autoregressive process over
+            the look-ahead; 0: no such ratio.
+        forget: share of the information from levels that is kept over an interval; 1: all.
+        select: plan with the most probable model only, in place of all by their probability.
+        members: support patients of each model.
+        compared: how many of them doses are compared on.
+    """
+
+    models: tuple[DrugModel, ...]
+    offset_sd: float = 0.0
+    forget: float = 1.0
+    select: bool = False
+    members: int = 512
+    compared: int = 64
+
+
+class Draws(eqx.Module):
+    """Of one model, the same for all patients: draws and factors of the prior."""
+
+    first: Float[Array, "latent member"]
+    """Standard normal and evenly spread, of the prior."""
+    root: Float[Array, "latent latent"]
+    """L, with L L' the covariance of the prior."""
+    missing: Float[Array, " member"]
+    """Share of doses that a support patient misses."""
+    jitter: Float[Array, "table latent member"]
+    """Standard normal, of the moves."""
+    walk: Float[Array, "table noise member"]
+    """Standard normal, of what is new in every interval: kappas, intake, ratio."""
+    chance: Float[Array, "table member"]
+    """Uniform: whether a dose is taken."""
+    kappa_root: Float[Array, "kappa kappa"]
+
+
+class Cloud(eqx.Module):
+    """Support patients of one drug model."""
+
+    latent: Float[Array, "latent member"]
+    """Etas; then ln of the multiplier of the scenario's disturbance, and ln of the ratio, where there are such."""
+    log_weight: Float[Array, " member"]
+    """Normalised."""
+    contents: Float[Array, "n member"]
+    areas: Float[Array, "*kept member"]
+    """See `clinic.areas`."""
+    pending: Float[Array, "window sample member"]
+    """Predicted levels at the sampling times of the last intervals, the latest last."""
+    missing: Float[Array, " member"]
+    own: Interval | None
+    """How an interval acts, where it is always the same."""
+    log_mass: Float[Array, ""]
+    """Logarithm of the probability of the model, up to a constant common to all models."""
+
+    @property
+    def weight(self) -> Float[Array, " member"]:
+        """Weights that sum to 1."""
+        return jnp.exp(self.log_weight)
+
+    @property
+    def effective(self) -> Float[Array, ""]:
+        """Effective number of support patients, 1 / sum w^2."""
+        return jnp.exp(-jax.nn.logsumexp(2.0 * self.log_weight))
+
+
+class Ensemble(eqx.Module):
+    """The belief about one patient."""
+
+    clouds: tuple[Cloud, ...]
+    counted: Bool[Array, "window sample"]
+    """Results of the last intervals that have been used."""
+    converged: Bool[Array, ""]
+    """Whether the last results are possible under some support patient; if not, doses are chosen with caution
+    (`clinic.doubt.cautious`)."""
+
+    @property
+    def probability(self) -> Float[Array, " model"]:
+        """Of each model."""
+        return jax.nn.softmax(jnp.stack([cloud.log_mass for cloud in self.clouds]))
+
+
+def window_of(scenario: Scenario) -> int:
+    """How many intervals back a result can lie that arrives as planned."""
+    delays = np.asarray(scenario.monitoring.at_h) + scenario.monitoring.turnaround_h
+    return int(np.ceil((delays.max(initial=0.0) - 1e-4) / scenario.schedule.interval_h)) or 1
+
+
+def is_constant(model: DrugModel, scenario: Scenario) -> bool:
+    """Whether an interval acts the same way throughout a course."""
+    return is_linear(model, scenario) and not varies(model, scenario)
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix) if matrix.size else (np.zeros(0), np.zeros((0, 0)))
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def draws_of(assumed: Assumed, model: DrugModel, scenario: Scenario, seed: int = 0) -> Draws:
+    """A Sobol sequence for the prior, pseudo-random draws for the rest."""
+    from scipy.stats import beta, norm, qmc
+
+    rng, members = np.random.default_rng(seed), assumed.members
+    between = omega(model)
+    sizes = [] if scenario.disturbance is None else [scenario.disturbance.sd]
+    sizes += [assumed.offset_sd] if assumed.offset_sd > 0 else []
+    latent, etas = between.shape[0] + len(sizes), between.shape[0]
+    root = np.zeros((latent, latent))
+    root[:etas, :etas] = _root(between)
+    root[range(etas, latent), range(etas, latent)] = sizes
+    points = qmc.Sobol(latent + 1, seed=seed).random(members).T
+    missing = np.zeros(members)
+    if (mean := scenario.adherence.missed_mean) > 0:
+        size = mean * (1.0 - mean) / scenario.adherence.missed_sd**2 - 1.0
+        missing = beta.ppf(points[-1], mean * size, (1.0 - mean) * size)
+    within = _root(occasion_omega(model))
+    noise = within.shape[0] + (scenario.intake is not None) + (assumed.offset_sd > 0)
+    found = (
+        norm.ppf(np.clip(points[:latent], 1e-6, 1 - 1e-6)),
+        root,
+        missing,
+        rng.standard_normal((_TABLES, latent, members)),
+        rng.standard_normal((_TABLES, noise, members)),
+        rng.uniform(size=(_TABLES, members)),
+        within,
+    )
+    return Draws(*(jnp.asarray(each, dtype=float) for each in found))
+
+
+def parameters_of(
+    model: DrugModel,
+    scenario: Scenario,
+    record: Record,
+    latent: Float[Array, "latent member"],
+    kappa: Float[Array, "kappa member"] | None,
+    j: Int[Array, ""],
+) -> dict[str, Float[Array, "segment member"]]:
+    """Individual parameters of all support patients in interval ``j``."""
+    facts, t_h = facts_at(record.covariates, j), j * jnp.asarray(scenario.schedule.interval_h, dtype=float)
+    etas = latent[: len(model.etas)]
+
+    def one(eta: Array, own: Array | None) -> dict[str, Array]:
+        return interval_parameters(model, scenario, facts, eta, own, t_h)
+
+    if kappa is None or not kappa.shape[0]:
+        # Without random effects parameters have no axis of their own.
+        found = jax.vmap(lambda eta: one(eta, None), in_axes=-1, out_axes=-1)(etas)
+    else:
+        found = jax.vmap(one, in_axes=-1, out_axes=-1)(etas, kappa)
+    return found
+
+
+def renewed_interval(
+    model: DrugModel, scenario: Scenario, record: Record, latent: Float[Array, "latent member"]
+) -> Interval | None:
+    """`Cloud.own` for these random effects."""
+    if not is_constant(model, scenario):
+        return None
+    p = parameters_of(model, scenario, record, latent, None, jnp.zeros((), jnp.int32))
+    return interval_of(model, scenario, {name: value[0] for name, value in p.items()})
+
+
+def admitted(
+    model: DrugModel, scenario: Scenario, draws: Draws, record: Record
+) -> tuple[Cloud, Float[Array, " member"]]:
+    """The prior, and the predicted level before the first dose."""
+    latent = draws.root @ draws.first
+    members = latent.shape[1]
+    at = model.output_index(scenario.monitoring.output)
+    grid = len(scenario.schedule.output_times_h)
+    p = parameters_of(model, scenario, record, latent, None, jnp.zeros((), jnp.int32))
+
+    def one(p: dict[str, Array]) -> tuple[Array, Array]:
+        x = model.structure.initial({name: value[0] for name, value in p.items()})
+        return x, outputs_at_times(model, scenario, p, jnp.broadcast_to(x, (grid, x.size)))[0, at]
+
+    contents, baseline = jax.vmap(one, in_axes=-1, out_axes=-1)(p)
+    area = no_area(scenario)
+    cloud = Cloud(
+        latent=latent,
+        log_weight=jnp.full(members, -jnp.log(members)),
+        contents=contents,
+        areas=jnp.broadcast_to(area[..., None], (*area.shape, members)),
+        pending=jnp.ones((window_of(scenario), len(scenario.monitoring.at_h), members)),
+        missing=draws.missing,
+        own=renewed_interval(model, scenario, record, latent),
+        log_mass=jnp.zeros(()),
+    )
+    return cloud, baseline
