@@ -81,6 +81,7 @@ def _reward(judged: Judged) -> Array:
 SCENARIO = Scenario(
     title="propofol every 30 s for 60 min, BIS 40-60",
     models=_MODELS,
+    test_only=("propofol-marsh1991",),
     covariates=drawn(
         _MODELS,
         {

@@ -55,6 +55,7 @@ def _reward(judged: Judged) -> Array:
 SCENARIO = Scenario(
     title="vancomycin every 12 h for 7 days, AUC24 400-600 mg h/L",
     models=_MODELS,
+    test_only=("vancomycin-buelga2005",),
     covariates=drawn(
         _MODELS,
         {
