@@ -71,8 +71,9 @@ def _is_copy(scenario: "Scenario", model: str | DrugModel, name: str) -> bool:
 def with_models(scenario: "Scenario", *references: object) -> tuple["Scenario", tuple[str, ...]]:
     """The scenario with additional drug models, and the names by which ``Scenario.drug`` finds them.
 
-    For controllers, beliefs and training: `Scenario` refuses a test-only model among its models. A model that the scenario already has is not
-    added again. Pass only paths and module names from the user's command line or code: importing a file runs it.
+    For controllers, beliefs and training: `Scenario` refuses a test-only model among its models. A model that the
+    scenario already has is not added again. Pass only paths and module names from the user's command line or code:
+    importing a file runs it.
 
     Args:
         scenario: the task.
