@@ -14,6 +14,9 @@ in 24 h, in the window. Twice the area of the first 12 h, with infusions of an h
 **Patients** follow Thomson 2009 by default. Creatinine clearance and weight are drawn as in the vignette
 (exp(N(ln 6, ln 1.6)) L/h, N(90, 25) kg), truncated to exclude negative clearances in Thomson's model and implausible
 weights.
+
+**Test patients** follow Buelga 2005, adults with haematological malignancies in Salamanca: one compartment, clearance
+in proportion to creatinine clearance. Heavier patients than the study's are extrapolations.
 """
 
 import jax.numpy as jnp
