@@ -18,7 +18,10 @@ from rl_drug_dosage.registry import SCENARIO, find_scenario, load_drug, load_sce
 from rl_drug_dosage.trials.benchmark import _pairs
 from rl_drug_dosage.trials.setting import setting_for
 
-PUBLISHED = {"propofol", "vancomycin"}
+PUBLISHED = {
+    "aminoglycoside", "busulfan", "infliximab", "propofol", "tacrolimus", "vancomycin", "warfarin", "warfarin-90d",
+}  # fmt: skip
+"""Scenarios with published drug models of which a further one, of another group, was found."""
 CASES = [(scenario, model) for scenario in names(SCENARIO) for model in load_scenario(scenario).test_only]
 
 
