@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 from types import SimpleNamespace
 
+import gymnasium
 import pytest
 
 from rl_drug_dosage import api
@@ -81,6 +82,8 @@ def test_training_refuses_them(case, tmp_path):
         for options in ({"simulator": written}, {"mixture": [{}, {"simulator": written}]}):
             with refused(model):
                 with_named_models(scenario, options)
+    with refused(model):
+        gymnasium.make("DosingScenario-v0", env=scenario, simulator=model)
     with pytest.raises(ConfigError, match=f"'mine' is a copy of '{model}', which only simulates"):
         env.make(simulator=file)
     with pytest.raises(ConfigError, match=f"'mine' is a copy of '{model}', which only simulates"):
