@@ -47,7 +47,10 @@ DRUG = DrugModel(
         f"midlatency auditory evoked response. Anesthesiology 2004;101:34-42. Kinetics: {MARSH.citation}"
     ),
     doi="10.1097/00000542-200407000-00008",
-    population="BIS curve: adult patients in Ghent, propofol alone; kinetics: see propofol-marsh1991",
+    population=(
+        "BIS curve: patients of the group in Ghent, propofol alone, number and ages unverified; kinetics: see "
+        "propofol-marsh1991"
+    ),
     structure=Mammillary(peripherals=2, effect=True),
     thetas={
         **{name: theta for name, theta in MARSH.thetas.items() if name not in BIS_THETAS},

@@ -152,8 +152,8 @@ DRUG = DrugModel(
         intervals_h=(12.0,),
         usual_dose_mg=3.0,
         source=(
-            f"Woillard 2011: Prograf, 0.1 mg/kg a day at first, for a median of 65 kg, {_LIB}; in two doses, to the "
-            "nearest 0.5 mg; the grid of capsules is this project's choice"
+            f"Woillard 2011: Prograf, 0.1 mg/kg a day at first, for a median of 65 kg, {_LIB}; in two doses of "
+            "3.25 mg, here 3; the grid of capsules is this project's choice"
         ),
     ),
     limits_of_use=(
