@@ -102,7 +102,7 @@ def estimation_drug(peripherals: int) -> DrugModel:
         parameters=lambda theta, covariates: {name: theta[name] for name in structure.parameters},
         etas=tuple(Eta(name, number(PRIOR_SD), "sd") for name in ("cl", "v1")),
         covariates=(),
-        outputs=(Output("concentration", "mg/L", Residual("combined2", number(ADDITIVE), number(PROPORTIONAL))),),
+        outputs=(Output("concentration", "mg/L", Residual("combined2", number(ADDITIVE, "mg/L"), number(PROPORTIONAL))),),
         targets=(),
         dosing=DosingOptions((Route("bolus", "central"),), (1000.0,), (12.0,), 1000.0, "invented"),
     )
