@@ -40,8 +40,8 @@ _WIDER = 64
 
 ONE_CORE_EACH = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
 """Options of the compiler for a program that runs on several threads: it does not divide its loops among the cores.
-Loops over a hundred patients are too short for that: on one thread, fits of two compartments took 1.6 times as long. And
-how a loop is divided, which can change the last bits, depends on the number of cores."""
+Loops over a hundred patients are too short for that: on one thread, fits of two compartments took 1.6 times as long.
+And how a loop is divided, which can change the last bits, depends on the number of cores."""
 
 
 @dataclass(frozen=True)

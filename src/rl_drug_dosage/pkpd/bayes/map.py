@@ -153,8 +153,8 @@ def map_estimates(
 
 
 _GROUPS_AT_ONCE = 8
-"""Most groups in one call. Of 1, 2, 4, 8 and 10, with 10,000 patients on two cores, 8 and 10 were the fastest; calls of one
-group were less than half as fast for one compartment."""
+"""Most groups in one call. Of 1, 2, 4, 8 and 10, with 10,000 patients on two cores, 8 and 10 were the fastest; calls
+of one group were less than half as fast for one compartment."""
 
 
 def fit_many(
