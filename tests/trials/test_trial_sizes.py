@@ -85,8 +85,8 @@ def test_a_shard_computed_in_calls_of_another_size_agrees_to_rounding(ward, poli
 def test_what_was_prepared_for_a_number_of_patients_is_what_runs(ward, policy):
     simulator = simulator_of(ward, MODEL)
     with shaped(GPU):
-        prepare_trial(ward, simulator, policy, patients=300)
+        prepare_trial(ward, simulator, policy, patients=200)
         prepared = set(trials._programs)
-        trial(ward, policy, GPU, 300, 300)
+        trial(ward, policy, GPU, 256, 200)
 
     assert set(trials._programs) == prepared
