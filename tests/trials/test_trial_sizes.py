@@ -21,10 +21,14 @@ GPU = dataclasses.replace(shape_of("gpu", cores=2), chunk=512, together=32)
 """An accelerator's rules in sizes that compile fast: a call follows the cohort, and fits go up in turns."""
 
 
+def built(ward, name: str) -> Policy:
+    setting = Setting(find_scenario(ward), model_of(ward, MODEL), simulator_of(ward, MODEL))
+    return load_policy_definition(name).build(setting)
+
+
 @pytest.fixture(scope="module")
 def policy(ward) -> Policy:
-    setting = Setting(find_scenario(ward), model_of(ward, MODEL), simulator_of(ward, MODEL))
-    return load_policy_definition("mipd").build(setting)
+    return built(ward, "mipd")
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +86,12 @@ def test_a_shard_computed_in_calls_of_another_size_agrees_to_rounding(ward, poli
     np.testing.assert_array_equal(merged.dose[alike], whole.dose[alike])
 
 
-def test_what_was_prepared_for_a_number_of_patients_is_what_runs(ward, policy):
-    simulator = simulator_of(ward, MODEL)
+def test_what_was_prepared_for_a_number_of_patients_is_what_runs(ward):
+    policy = built(ward, "label")
     with shaped(GPU):
-        prepare_trial(ward, simulator, policy, patients=200)
-        prepared = set(trials._programs)
-        trial(ward, policy, GPU, 256, 200)
+        prepare_trial(ward, simulator_of(ward, MODEL), policy, patients=200)
+    prepared = set(trials._programs)
+
+    trial(ward, policy, GPU, 256, 200)
 
     assert set(trials._programs) == prepared
