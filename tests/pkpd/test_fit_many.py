@@ -1,6 +1,7 @@
 """Fits of many patients: the number of threads and calls changes no bit, the size of a group only what rounding can."""
 
 import dataclasses
+import re
 
 import equinox as eqx
 import jax
@@ -19,6 +20,7 @@ from rl_drug_dosage.pkpd import (
     predict,
 )
 from rl_drug_dosage.pkpd.bayes import fit_many, map_estimate, map_estimates
+from rl_drug_dosage.pkpd.bayes import map as fits
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, shape_of, shaped
 
 PATIENTS = 300
@@ -53,12 +55,21 @@ def fitted(cohort, cores, **sizes):
 def test_the_number_of_threads_and_calls_changes_no_bit(cohort):
     drug, own = cohort
     together = jax.jit(lambda tree: map_estimates(drug, *tree, group=128), compiler_options=ONE_CORE_EACH)(own)
+    assert np.asarray(together.converged).all()
 
     # one call of three groups, and three calls of one; the last group is filled up
     for cores in (1, 3):
         for found, expected in zip(leaves(fitted(cohort, cores)), leaves(together), strict=True):
             np.testing.assert_array_equal(found, expected)
-    assert np.asarray(together.converged).all()
+
+
+def test_no_loop_of_the_program_is_divided_among_the_cores_that_the_compiler_finds(cohort):
+    drug, own = cohort
+    some = jax.tree.map(lambda leaf: leaf[:128], own)
+
+    program = fits._program.lower(drug, 1, 128, *some).compile()
+
+    assert re.findall(r"outer_dimension_partitions\":\[[^\]]+", program.as_text()) == []
 
 
 def test_the_size_of_a_group_changes_what_rounding_can(cohort):
