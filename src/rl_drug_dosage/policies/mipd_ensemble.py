@@ -1,10 +1,17 @@
-"""Bayesian dosing on support patients that are carried along (multiple-model dosing): the best expected goal."""
+"""Bayesian dosing on support patients that are carried along (multiple-model dosing): the best expected goal.
 
-from typing import NamedTuple
+What is believed are virtual patients of the scenario with the covariates of the record: random effects, day-to-day
+variability, missed doses, meals and disturbances are drawn as they are for the patients of training. See
+`clinic.ensemble`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import equinox as eqx
 from jaxtyping import Array, PRNGKeyArray
 
+from rl_drug_dosage.clinic.doubt import cautious, unheeded
 from rl_drug_dosage.clinic.ensemble.carry import advanced, begun
 from rl_drug_dosage.clinic.ensemble.choice import best_dose
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble, draws_of
@@ -14,14 +21,15 @@ from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.clinic.timetable import Answer
+from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.in_groups import in_groups
 
 __all__ = ["POLICY", "MipdEnsemble"]
 
-_MEMBERS, _COMPARED, _COMPARED_ODE = 512, 64, 24
-
-
-GROUP = 16
+_COMPARED, _COMPARED_ODE = 128, 24
+"""Support patients that doses are compared on; fewer where each needs numerical integration."""
+_GROUP = 16
+"""Patients at a time: their support patients fit into a core's cache."""
 
 
 class _Memory(NamedTuple):
@@ -35,33 +43,37 @@ class MipdEnsemble(Policy):
     scenario: Scenario = eqx.field(static=True)
     assumed: Assumed = eqx.field(static=True)
     draws: tuple[Draws, ...]
-    hard: float = eqx.field(static=True, default=0.0)
 
     def init(self, record: Record, truth: Truth | None = None) -> _Memory:
-        def one(draws, record):
+        def one(draws: tuple[Draws, ...], record: Record) -> _Memory:
             belief = begun(self.assumed, draws, self.scenario, record)
             return _Memory(belief, first_plan(self.scenario, self.scenario.label(record.facts(), record)))
-        return in_groups(one, GROUP)(self.draws, record)
+
+        return in_groups(one, _GROUP)(self.draws, record)
 
     def act(self, memory: _Memory, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, _Memory]:
-        def one(draws, memory, record):
+        def one(draws: tuple[Draws, ...], memory: _Memory, record: Record) -> tuple[Answer, _Memory]:
             belief = advanced(self.assumed, draws, self.scenario, memory.belief, record)
-            answer, plan = best_dose(self.assumed, draws, self.scenario, belief, record, memory.plan, self.hard)
-            return answer, _Memory(belief, plan)
-        return in_groups(one, GROUP)(self.draws, memory, observation)
+            answer, plan = best_dose(self.assumed, draws, self.scenario, belief, record, memory.plan)
+            return cautious(self.scenario, belief, record, answer), _Memory(belief, plan)
+
+        return in_groups(one, _GROUP)(self.draws, memory, observation)
+
+    def remarks(self, facts: Mapping[str, float]) -> tuple[str, ...]:
+        said = (unheeded(model, self.scenario, facts) for model in self.assumed.models)
+        return tuple(dict.fromkeys(text for each in said for text in each))
 
 
-def make(scenario, models, members=_MEMBERS, compared=None, hard=0.0, **kw):
-    linear = all(m.structure.linear for m in models)
-    assumed = Assumed(tuple(models), members=members, compared=compared or (_COMPARED if linear else _COMPARED_ODE), **kw)
-    draws = tuple(draws_of(assumed, m, scenario) for m in models)
-    return MipdEnsemble(scenario, assumed, draws, hard)
+def ensemble(scenario: Scenario, models: tuple[DrugModel, ...], **assumed: Any) -> MipdEnsemble:
+    """The policy for drug models, and fields of `Assumed`."""
+    linear = all(model.structure.linear for model in models)
+    found = Assumed(models, **{"compared": _COMPARED if linear else _COMPARED_ODE, **assumed})
+    return MipdEnsemble(scenario, found, tuple(draws_of(found, model, scenario) for model in models))
 
 
 def build(setting: Setting) -> MipdEnsemble:
     """Build the policy with the controller's model."""
-    model = simulator_of(setting.scenario, setting.controller.name)
-    return make(setting.scenario, [model])
+    return ensemble(setting.scenario, (simulator_of(setting.scenario, setting.controller.name),))
 
 
 POLICY = PolicyDefinition(title="Bayesian dosing on support patients, by the best expected goal", build=build)

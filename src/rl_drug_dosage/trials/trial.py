@@ -26,7 +26,7 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.registry import SCENARIO, Found
-from rl_drug_dosage.utils.device_shape import device_shape, on_threads
+from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["Cohort", "Trial", "check_label", "merge", "prepare_trial", "run_trial"]
@@ -112,9 +112,9 @@ def _courses(scenario: Scenario, model: DrugModel, sees_truth: bool) -> Any:
 _KEPT = 64
 """Number of compiled programs kept by a process."""
 
-_COMPILER = {"xla_backend_optimization_level": "1"}
+_COMPILER = {"xla_backend_optimization_level": "1", **ONE_CORE_EACH}
 """A planner's program is compiled once and runs for seconds: level 1 shortens the compilation by a quarter, and the
-runs are as fast."""
+runs are as fast. Loops that are divided among cores would make bits depend on their number."""
 
 
 _programs: OrderedDict[Any, Any] = OrderedDict()

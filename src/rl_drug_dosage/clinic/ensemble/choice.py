@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.ensemble.carry import walked
 from rl_drug_dosage.clinic.ensemble.foresight import Ahead, Members, foreseen, steps_ahead, with_forecast
+from rl_drug_dosage.clinic.ensemble.learning import drawn
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Cloud, Draws, Ensemble, renewed_interval
 from rl_drug_dosage.clinic.planner import FACTORS, decide, outside
 from rl_drug_dosage.clinic.record import Record
@@ -18,11 +19,15 @@ from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["best_dose", "members_of", "middle_of"]
 
+_FACTORS_ODE = (0.7, 0.85, 0.93, 1.07, 1.15, 1.3)
+"""In place of `planner.FACTORS` where every candidate costs an integration."""
+_SOFT = 0.1
+"""Weight of a smooth count of missed windows (`planner.outside`) in the loss, the rest being the goal itself. It decides
+where no or every support patient meets the goal."""
+
 
 def members_of(scenario: Scenario, draws: Draws, cloud: Cloud, record: Record, count: int) -> Members:
     """``count`` support patients that stand for all, drawn by weight with equal spacing."""
-    from rl_drug_dosage.clinic.ensemble.learning import drawn
-
     chosen = drawn(cloud.weight, count)
     ahead = jnp.arange(steps_ahead(scenario))
     kappa, eaten, _ = jax.vmap(lambda h: walked(scenario, draws, record.k + 1 + h, count))(ahead)
@@ -55,7 +60,6 @@ def best_dose(
     belief: Ensemble,
     record: Record,
     plan: Float[Array, " move"],
-    hard: float = 0.0,
 ) -> tuple[Answer, Float[Array, " move"]]:
     """The dose now, and the plan that it starts."""
     record = with_forecast(scenario, record)
@@ -85,12 +89,12 @@ def best_dose(
 
     def loss(aheads: list[Ahead]) -> Array:
         def one(a: Ahead) -> Array:
-            soft = jnp.mean(jax.vmap(outside, in_axes=-1)(a.deviations.reshape(-1, assumed.compared)))
-            if not hard:
-                return soft
             missed = jnp.mean(a.counts @ (1.0 - a.verdict.inside))
-            return hard * missed + (1.0 - hard) * soft
+            far = jnp.mean(jax.vmap(outside, in_axes=-1)(a.deviations.reshape(-1, assumed.compared)))
+            return (1.0 - _SOFT) * missed + _SOFT * far
 
         return sum((p * one(a) for p, a in zip(probability, aheads, strict=True)), jnp.zeros(()))
 
-    return decide(scenario, middle, plan, loss=loss, factors=FACTORS, compared_on=spread)
+    linear = all(model.structure.linear for model in assumed.models)
+    factors = FACTORS if linear else _FACTORS_ODE
+    return decide(scenario, middle, plan, loss=loss, factors=factors, compared_on=spread)

@@ -1,9 +1,9 @@
 """Weights of support patients from results, and new support patients where few would carry most of the weight.
 
-The likelihood is let in by stages. With log-likelihoods l of sd s over the cloud, a stage takes at most the share 1.4 / s
-of it, which leaves an effective number of about a third of the support patients. If the effective number is below a
-half, the cloud is drawn anew from its weights with equal spacing, and moved a little: with mean m, covariance C = L L'
-and a = 0.95 (Liu and West 2001, in Doucet et al., Sequential Monte Carlo Methods in Practice)
+The likelihood is let in by stages. A stage takes the largest share of it that leaves an effective number of half of the
+support patients. If the effective number is below 60 %, the cloud is drawn anew from its weights with equal spacing, and
+moved a little: with mean m, covariance C = L L' and a = 0.98 (Liu and West 2001, in Doucet et al., Sequential Monte
+Carlo Methods in Practice)
 
     u' = m + a (u - m) + sqrt(1 - a^2) L e,   e ~ N(0, 1),
 
@@ -27,12 +27,14 @@ from rl_drug_dosage.pkpd.residual import normal_moments
 
 __all__ = ["Results", "drawn", "forgotten", "learnt"]
 
-_STAGES = 12
+_STAGES = 20
 """The last one takes the rest of the likelihood in, whatever is left."""
-_STEP = 1.4
-_LEAST = 0.5
+_LEFT = 0.5
+"""Effective share of the cloud after a stage."""
+_HALVINGS = 10
+_LEAST = 0.6
 """Effective share of the cloud below which it is drawn anew."""
-_KEPT = 0.95
+_KEPT = 0.98
 _RIDGE = 1e-6
 _IMPOSSIBLE = -1e6
 _FLOOR = 0.1
@@ -83,16 +85,14 @@ def learnt(
 
     def weigh(state: _State) -> _State:
         log, _ = _likelihood(model, scenario, state.predicted, results)
-        w = state.cloud.weight
-        sd = jnp.sqrt(w @ (log - w @ log) ** 2)
-        share = jnp.minimum(state.left, _STEP / jnp.maximum(sd, 1e-6))
+        share = _share(state.cloud.log_weight, log, state.left)
         share = jnp.where(state.stage >= _STAGES - 1, state.left, share)
         raw = state.cloud.log_weight + share * log
         total = jax.nn.logsumexp(raw)
         after = eqx.tree_at(
             lambda c: (c.log_weight, c.log_mass), state.cloud, (raw - total, state.cloud.log_mass + total)
         )
-        thin = (after.effective < _LEAST * w.size) & (after.latent.shape[0] > 0)
+        thin = (after.effective < _LEAST * log.size) & (after.latent.shape[0] > 0)
         left = jnp.where(share >= state.left * (1.0 - 1e-6), 0.0, state.left - share)
         return _State(after, state.predicted, left, state.stage + 1, thin, state.moved)
 
@@ -113,6 +113,25 @@ def learnt(
     _, off = _likelihood(model, scenario, state.predicted, results)
     found = eqx.tree_at(lambda c: c.own, state.cloud, own, is_leaf=lambda v: v is None)
     return found, state.cloud.weight @ off, state.moved
+
+
+def _share(log_weight: Float[Array, " member"], log: Float[Array, " member"], left: Float[Array, ""]) -> Array:
+    """The largest share of log-likelihoods, up to ``left``, that leaves enough effective support patients."""
+    log = log - jnp.max(log)
+
+    def enough(share: Array) -> Array:
+        raw = jnp.exp(log_weight + share * log)
+        return jnp.sum(raw) ** 2 >= _LEFT * log.size * jnp.sum(raw * raw)
+
+    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        # The first steps towards an impossible level have to be very short.
+        middle = jnp.where(low > 0, 0.5 * (low + high), 0.1 * high)
+        ok = enough(middle)
+        return jnp.where(ok, middle, low), jnp.where(ok, high, middle)
+
+    low, _ = jax.lax.fori_loop(0, _HALVINGS, halve, (jnp.zeros_like(left), left))
+    return jnp.where(enough(left), left, jnp.maximum(low, 1e-9))
 
 
 def _likelihood(

@@ -72,15 +72,18 @@ def rows_of(scenario: Scenario) -> tuple[int, ...]:
 def knots_of(scenario: Scenario) -> tuple[float, ...]:
     """Durations of an infusion, h, at which responses are kept; one if all last as long.
 
-    They are the ends and the middle of each piece between the shortest, the longest, and the needed times in between,
-    where the response of a row has a kink.
+    They are the ends and the middle of pieces of at most a quarter of the interval, between the shortest, the longest,
+    and the needed times in between, where the response of a row has a kink.
     """
     dosage, times = scenario.dosage, scenario.schedule.output_times_h
     shortest, longest = dosage.duration_h, dosage.longest_h
     if longest <= shortest * (1 + 1e-9):
         return (shortest,)
     kinks = [times[i] for i in rows_of(scenario) if shortest < times[i] < longest]
-    ends = [shortest, *kinks, longest]
+    edges = [shortest, *kinks, longest]
+    parts = [math.ceil((b - a) / (0.25 * scenario.schedule.interval_h)) for a, b in itertools.pairwise(edges)]
+    ends = [a + i * (b - a) / n for (a, b), n in zip(itertools.pairwise(edges), parts, strict=True) for i in range(n)]
+    ends.append(longest)
     return tuple(sorted({*ends, *(0.5 * (a + b) for a, b in itertools.pairwise(ends))}))
 
 
