@@ -52,7 +52,8 @@ class Candidate:
         definition = self.definition
         with guard_of(self, "cannot be built" if definition.candidates is None else "cannot be tuned"):
             policy, chosen = tuned(definition, setting, seed=seed)
-        return Entrant(self.name, definition.title, policy, definition.sees_truth, chosen, definition.card, self.own)
+        title = definition.title_for(setting)
+        return Entrant(self.name, title, policy, definition.sees_truth, chosen, definition.card, self.own)
 
 
 def guard_of(one: Candidate | Entrant, does: str = "fails") -> contextlib.AbstractContextManager[None]:
