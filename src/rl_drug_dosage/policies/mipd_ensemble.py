@@ -5,6 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 from jaxtyping import Array, PRNGKeyArray
 
+from rl_drug_dosage.clinic.assumptions import ENSEMBLE_OPTIONS, assumed_by, refused_assumptions
 from rl_drug_dosage.clinic.ensemble.carry import advanced, begun
 from rl_drug_dosage.clinic.ensemble.choice import best_dose
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble, draws_of
@@ -12,7 +13,6 @@ from rl_drug_dosage.clinic.planner import first_plan
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.utils.in_groups import in_groups
 
@@ -59,9 +59,13 @@ def make(scenario, models, members=_MEMBERS, compared=None, hard=0.0, **kw):
 
 
 def build(setting: Setting) -> MipdEnsemble:
-    """Build the policy with the controller's model."""
-    model = simulator_of(setting.scenario, setting.controller.name)
-    return make(setting.scenario, [model])
+    """Build the policy with the models that the options assume."""
+    return make(setting.scenario, assumed_by(setting, whole=True))
 
 
-POLICY = PolicyDefinition(title="Bayesian dosing on support patients, by the best expected goal", build=build)
+POLICY = PolicyDefinition(
+    title="Bayesian dosing on support patients, by the best expected goal",
+    build=build,
+    options=ENSEMBLE_OPTIONS,
+    refuses_options=refused_assumptions,
+)
