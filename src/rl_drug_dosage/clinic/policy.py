@@ -28,7 +28,7 @@ from rl_drug_dosage.errors import BadPluginError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.registry import Found
 
-__all__ = ["Option", "Policy", "PolicyDefinition", "Setting"]
+__all__ = ["Chosen", "Option", "Policy", "PolicyDefinition", "Setting"]
 
 
 class Policy(eqx.Module):
@@ -104,6 +104,19 @@ class Setting:
         return self.task.value
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What a policy is in one setting.
+
+    Args:
+        title: one line for tables.
+        values: what was chosen beforehand, for the table of tuned values.
+    """
+
+    title: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
 def _anywhere(scenario: Scenario) -> str:
     del scenario
     return ""
@@ -131,7 +144,7 @@ class PolicyDefinition:
             the values in `Setting.options`, completed by the defaults.
         refuses_options: the reason why options cannot be used in a scenario; empty if they can. It receives the values
             of all options.
-        title_in: the title in a setting, where that says more than ``title``.
+        chosen_in: what the policy is in a setting, where it depends on the setting.
         given: the options that were chosen, by `with_options`.
         plain: the definition that `with_options` was called on; None: no options were chosen.
     """
@@ -145,7 +158,7 @@ class PolicyDefinition:
     card: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Option] = field(default_factory=dict)
     refuses_options: Callable[[Scenario, Mapping[str, str | float]], str] = _any_options
-    title_in: Callable[[Setting], str] | None = None
+    chosen_in: Callable[[Setting], Chosen] | None = None
     given: Mapping[str, str | float] = field(default_factory=dict)
     plain: "PolicyDefinition | None" = None
 
@@ -160,7 +173,7 @@ class PolicyDefinition:
             "refuses": "refuses(scenario)",
             "candidates": "candidates(setting, rng)",
             "refuses_options": "refuses_options(scenario, options)",
-            "title_in": "title_in(setting)",
+            "chosen_in": "chosen_in(setting)",
         }
         wanted = {
             "title": (isinstance(self.title, str) and bool(self.title.strip()), "one line for tables"),
@@ -170,7 +183,7 @@ class PolicyDefinition:
             "options": (not (said := require_options(self.options)), said),
         }
         for name, (fits, allowed) in wanted.items():
-            if not fits and not (name in {"candidates", "title_in"} and getattr(self, name) is None):
+            if not fits and not (name in {"candidates", "chosen_in"} and getattr(self, name) is None):
                 came = getattr(self, name)
                 raise BadPluginError(f"PolicyDefinition: {name} is {reprlib.repr(came)}; allowed: {allowed}")
         if self.options and self.plain is None:
@@ -178,7 +191,7 @@ class PolicyDefinition:
 
     def _complete(self, given: Mapping[str, str | float]) -> None:
         """Let the functions of this definition see these options, and the defaults of the others."""
-        build, candidates, title_in = self.build, self.candidates, self.title_in
+        build, candidates, chosen_in = self.build, self.candidates, self.chosen_in
 
         def told(setting: Setting) -> Setting:
             return dataclasses.replace(setting, options=completed_options(self.options, {**setting.options, **given}))
@@ -186,8 +199,8 @@ class PolicyDefinition:
         object.__setattr__(self, "build", lambda setting: build(told(setting)))
         if candidates is not None:
             object.__setattr__(self, "candidates", lambda setting, rng: candidates(told(setting), rng))
-        if title_in is not None:
-            object.__setattr__(self, "title_in", lambda setting: title_in(told(setting)))
+        if chosen_in is not None:
+            object.__setattr__(self, "chosen_in", lambda setting: chosen_in(told(setting)))
 
     def with_options(self, options: Mapping[str, Any], *, name: str = "") -> "PolicyDefinition":
         """The same policy with these options; options that were chosen before, and are not named, are kept.
@@ -215,6 +228,6 @@ class PolicyDefinition:
         chosen._complete(full)  # noqa: SLF001 - of this class
         return chosen
 
-    def title_for(self, setting: Setting) -> str:
-        """The title in a setting."""
-        return self.title if self.title_in is None else self.title_in(setting)
+    def described(self, setting: Setting) -> Chosen:
+        """What the policy is in a setting."""
+        return Chosen(self.title) if self.chosen_in is None else self.chosen_in(setting)
