@@ -45,6 +45,11 @@ _DRUG = "a built-in drug model, or a file beside this one (`.py`, or a [model fi
 OTHERWISE: Mapping[type, Mapping[str, tuple[str, str, str]]] = {
     Scenario: {
         "drug": ("text", "", f"{_DRUG}; or `drugs`, a list of them"),
+        "test_only": (
+            "list of texts",
+            "none",
+            "drug models, names or files, that only simulate test patients: training, beliefs, controllers refuse them",
+        ),
         "cohort": ("table", "the drug's", "a table for every covariate that differs, and `csv`: patients to resample"),
         "reward": ("text", '"goal"', "a reward by name (below), or `file.py:function`"),
         "label": ("text or table", '"usual"', "the usual dose, `file.py:function`, or a rule (`[label]`)"),

@@ -67,6 +67,11 @@ def section(named: Found[Scenario]) -> str:
         rest.strip(),
         "",
         f"- drug models (the first is the default, for patients and controllers): {', '.join(s.models)}",
+        *(
+            [f"- for test patients only (`--simulator`; nobody trains, tunes or believes it): {', '.join(s.test_only)}"]
+            if s.test_only
+            else []
+        ),
         f"- {schedule.decisions} decisions, every {every:.4g} {unit}",
         f"- dose: {amounts}{often}. Source: {dosage.source}",
         f"- levels: {monitoring.output} at {times} h of the interval, {where}. Source: {monitoring.source}",

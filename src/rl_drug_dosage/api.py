@@ -505,9 +505,11 @@ def benchmark(
             clinical policy that fits.
         patients: number of virtual patients, the same for every policy.
         seed: selects the cohort; disjoint from training and tuning patients.
-        simulator: drug model that simulates the patients, the scenario's or your own; None: the scenario's first.
-        controller: drug model that model-based policies assume; same choices and default.
-        mismatch: also run every simulator against every controller.
+        simulator: drug model that simulates the patients, the scenario's, one of its test-only ones or your own; None:
+            the scenario's first.
+        controller: drug model that model-based policies assume and are tuned on; same choices and default, but no
+            test-only one.
+        mismatch: also run every simulator, test-only ones too, against every controller.
         stress: also run these stress settings; ``["all"]``: all of the scenario's.
         shield: also run every policy behind the safety shield.
         decisions: decisions per course; 0: the scenario's default.

@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_named():
 
 
 def test_a_model_is_added_by_name_by_file_and_as_itself(tmp_path):
-    vancomycin = load_scenario("vancomycin")
+    vancomycin = dataclasses.replace(load_scenario("vancomycin"), test_only=())
     own = dataclasses.replace(GOTI, name="mine")
     (tmp_path / "other.py").write_text(
         "import dataclasses\nfrom rl_drug_dosage.registry import load_drug\n"

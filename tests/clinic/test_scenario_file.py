@@ -42,6 +42,7 @@ def label(facts, record):
 VANCOMYCIN = """
 title = "vancomycin every 12 h for 7 days, AUC24 400-600 mg h/L"
 drugs = ["vancomycin-thomson2009", "vancomycin-goti2018"]
+test_only = ["vancomycin-buelga2005"]
 reward = "rules.py:reward"
 label = "rules.py:label"
 look_ahead = 6
@@ -189,6 +190,28 @@ def test_a_drug_may_lie_beside_it(write, tmp_path):
     assert found.value.models == ("mine", "vancomycin-thomson2009")
     assert found.value.drug("mine").name == "mine"
     assert "mine.py" in {f.name for f in found.source.files}
+
+
+def test_it_names_test_only_models(write, tmp_path):
+    """By name, or by a file beside it; one that is a model of the scenario as well is refused, also as a copy."""
+    bare = PLAIN.replace('test_only = ["vancomycin-buelga2005"]\n', "")
+    drug = "from rl_drug_dosage.drugs.vancomycin_buelga2005 import DRUG as _D\nimport dataclasses\n"
+    (tmp_path / "mine.py").write_text(drug + 'DRUG = dataclasses.replace(_D, name="mine", etas=(), correlations=())\n')
+    found = find_scenario(write('test_only = ["mine.py", "vancomycin-buelga2005"]\n' + bare))
+    assert found.value.test_only == ("mine", "vancomycin-buelga2005")
+    assert not set(found.value.test_only) & set(found.value.models)
+    assert found.value.drug("mine").name == "mine"
+    assert "mine.py" in {f.name for f in found.source.files}
+    (tmp_path / "copy.py").write_text(drug + 'DRUG = dataclasses.replace(_D, name="copy")\n')
+    both = re.sub("drugs = .*", 'drugs = ["vancomycin-goti2018", "copy.py"]', bare)
+    with pytest.raises(
+        RlDrugDosageError, match=r"task.toml: .*'copy' is a copy of 'vancomycin-buelga2005', which only"
+    ):
+        find_scenario(write('test_only = ["vancomycin-buelga2005"]\n' + both))
+    with pytest.raises(RlDrugDosageError, match=r"task.toml: .*test_only .*os:path.* may not name modules"):
+        find_scenario(write('test_only = ["os:path"]\n' + bare))
+    with pytest.raises(RlDrugDosageError, match=r"task.toml.*test_only"):
+        find_scenario(write('test_only = "vancomycin-buelga2005"\n' + bare))
 
 
 def test_a_highest_rate_comes_with_the_route(write, tmp_path):

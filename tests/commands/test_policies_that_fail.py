@@ -284,8 +284,11 @@ def test_only_what_a_file_itself_defines_is_listed(run):
 def test_an_unknown_simulator_is_answered_with_the_scenarios_own(run):
     found = run("benchmark", "--scenario", "vancomycin", "--policy", "label", "--simulator", "nope")
     assert found.code == 2
-    models = sorted(rldd.load_scenario("vancomycin").models)
+    scenario = rldd.load_scenario("vancomycin")
+    models = sorted((*scenario.models, *scenario.test_only))
     assert f"'nope': known: {', '.join(models)}; or give another drug model that fits" in found.err
+    believed = run("benchmark", "--scenario", "vancomycin", "--policy", "label", "--controller", "nope")
+    assert f"'nope': known: {', '.join(sorted(scenario.models))}; or give another drug model" in believed.err
     near = run("benchmark", "--scenario", "vancomycin", "--policy", "label", "--simulator", "warfarin-hamberg2011")
     assert "did you mean 'warfarin-hamberg2010'?" in near.err
 

@@ -25,6 +25,7 @@ CARD = {
 AUC = ("auc24", "concentration", 400.0, 600.0, "mg h/L")
 LEVEL = ("trough", "concentration", 10.0, 15.0, "mg/L")
 NAMES = ("oracle", "mipd", "agent", "label", "random")
+TEST_ONLY = ("drug-three2003",)
 
 
 def _interval(mean, half):
@@ -120,6 +121,7 @@ def make_record(
             "reward": "-|AUC24 - 500|/100",
             "label": "25 mg/kg (somebody 2020)",
             "models": ["drug-one2001", "drug-two2002"],
+            "test_only": list(TEST_ONLY),
             "decisions": decisions,
             "interval_h": interval_h,
             "time_unit": time_unit,
@@ -236,6 +238,7 @@ def make_record(
     if mismatch:
         record["mismatch"] = {
             "models": list(mismatch),
+            "test_only": list(TEST_ONLY),
             "cells": [
                 {
                     "simulator": s,
@@ -243,7 +246,7 @@ def make_record(
                     "policy": n,
                     "attainment_pct": _interval(float(np.round(rng.uniform(2.0, 98.0), 2)), 1.5),
                 }
-                for s in mismatch
+                for s in (*mismatch, *TEST_ONLY)
                 for c in mismatch
                 for n in own
             ],

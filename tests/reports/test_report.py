@@ -263,7 +263,8 @@ def test_every_policy_is_in_every_figure():
 def test_mismatch_and_stress_show_the_record():
     """Cell by cell, simulator down and controller across."""
     record, _, page = written("everything")
-    models = record["mismatch"]["models"]
+    models, tests = record["mismatch"]["models"], record["mismatch"]["test_only"]
+    assert tests
     for cell in record["mismatch"]["cells"]:
         (table,) = [
             t
@@ -271,9 +272,11 @@ def test_mismatch_and_stress_show_the_record():
             if t["within"][-1]["aria-label"].endswith(f", {cell['policy']}")
         ]
         cells = page.inside(table, "td")
-        found = cells[models.index(cell["simulator"]) * len(models) + models.index(cell["controller"])]
+        found = cells[[*models, *tests].index(cell["simulator"]) * len(models) + models.index(cell["controller"])]
         assert shows(found["text"][: found["text"].index(".") + 2], cell["attainment_pct"]["mean"])
         assert found["class"] == f"heat h{round(cell['attainment_pct']['mean'] / 10)}"
+    said = [e["text"] for e in page.find("span", class_="sub") if e["text"].endswith(", test only")]
+    assert len(said) == len(tests) * len({cell["policy"] for cell in record["mismatch"]["cells"]})
     (table,) = [t for t in page.find("table") if t["within"][-1].get("aria-label") == "Table: Stress settings"]
     for element in page.inside(table, "tr")[1:]:
         name = next(s["text"] for s in page.inside(element, "span") if s.get("class") == "name")
@@ -583,7 +586,7 @@ def made_up(monkeypatch):
             policies=("label", "random"),
             patients=12,
             shield=True,
-            mismatch=len(scenario.models) > 1,
+            mismatch=len(scenario.models) + len(scenario.test_only) > 1,
             stress=stress,
         )
         return benchmarks.benchmark(options, command="rl-drug-dosage benchmark").record

@@ -24,7 +24,7 @@ _DRAWN = 50
 
 
 def _drugs(scenario: Scenario) -> list[DrugModel]:
-    """The scenario's drug models; `Scenario` itself checks that they exist and fit, see `clinic.fit.misfits`."""
+    """The drug models that are not test-only; `Scenario` itself checks that all exist and fit, see `clinic.fit`."""
     return [scenario.drug(name) for name in scenario.models]
 
 
@@ -62,7 +62,12 @@ def _models_have_the_named_parameters(scenario: Scenario) -> Iterable[Finding]:
 
 @check("models")
 def _simulator_and_controller_can_be_made(scenario: Scenario) -> Iterable[Finding]:
-    """Of every model, and the environment with the options of training."""
+    """Of every model, and the environment with the options of training; a test-only model simulates."""
+    for i, name in enumerate(scenario.test_only):
+        try:
+            simulator_of(scenario, name)
+        except RlDrugDosageError as error:
+            yield wrong(f"test_only[{i}]", str(error), "a model that fits", "correct it")
     for i, name in enumerate(scenario.models):
         try:
             if simulator_of(scenario, name).name != name:

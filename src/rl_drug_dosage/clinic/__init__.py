@@ -64,12 +64,14 @@ __all__ = [
     "randomised",
     "read_scenario",
     "reference",
+    "refuse_test_only",
     "shield_of",
     "simulator_of",
     "snap",
     "stressed",
     "treat",
     "with_models",
+    "with_simulator",
 ]
 
 __getattr__ = lazily(
@@ -77,7 +79,9 @@ __getattr__ = lazily(
     {
         "read_scenario": "scenario_file",
         "named_reward": "rewards",
+        "refuse_test_only": "fit",
         "with_models": "fit",
+        "with_simulator": "fit",
         "misfits": "fit",
         "adjusted": "adjust",
         "REWARDS": "rewards",

@@ -14,7 +14,7 @@ from rl_drug_dosage.registry import names as names_of
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.scenario import Harm, Scenario
 
-__all__ = ["digests", "misfits", "with_models"]
+__all__ = ["digests", "misfits", "refuse_test_only", "with_models", "with_simulator"]
 
 
 def misfits(scenario: "Scenario", model: DrugModel) -> list[str]:
@@ -26,11 +26,54 @@ def misfits(scenario: "Scenario", model: DrugModel) -> list[str]:
     return [*_covariates(scenario, model), *_compartments(scenario, model), *_outputs(scenario, model)]
 
 
+def refuse_test_only(scenario: "Scenario", model: str | DrugModel) -> None:
+    """Refuse a drug model that only simulates test patients, for whatever chooses, trains, tunes or believes.
+
+    A copy of its numbers under another name is refused as well. `clinic.simulators.simulator_of` is the only function
+    that takes a test-only model; what is not for simulating test patients goes through this one.
+
+    Args:
+        scenario: the task.
+        model: name of a drug model, or its value.
+
+    Raises:
+        ConfigError: it is one of ``Scenario.test_only``.
+    """
+    for name in scenario.test_only:
+        if model != name and not _is_copy(scenario, model, name):
+            continue
+        came = model if isinstance(model, str) else model.name
+        copy = f" is a copy of {name!r}, which" if came != name else ""
+        raise ConfigError(
+            f"drug model {came!r}{copy} only simulates test patients of {scenario.title!r}: nobody trains on it, tunes "
+            f"on it or assumes it, so that a test on it is fair; use {', '.join(_allowed(scenario))}, or give it to a "
+            f"trial (benchmark or evaluate --simulator {name})"
+        )
+
+
+def _allowed(scenario: "Scenario") -> tuple[str, ...]:
+    return tuple(name for name in scenario.models if name not in scenario.test_only)
+
+
+def _is_copy(scenario: "Scenario", model: str | DrugModel, name: str) -> bool:
+    """Whether a drug model has the name or all numbers of a test-only one."""
+    if isinstance(model, str):
+        own = next((drug for drug in scenario.drugs if drug.name == model), None)
+        if own is None:
+            return False
+        model = own
+    if model.name == name:
+        return True
+    other = scenario.drug(name)
+    return dict(model.numbers()) == dict(other.numbers())
+
+
 def with_models(scenario: "Scenario", *references: object) -> tuple["Scenario", tuple[str, ...]]:
     """The scenario with additional drug models, and the names by which ``Scenario.drug`` finds them.
 
-    A model that the scenario already has is not added again. Pass only paths and module names from the user's command
-    line or code: importing a file runs it.
+    For controllers, beliefs and training: `Scenario` refuses a test-only model among its models. A model that the
+    scenario already has is not added again. Pass only paths and module names from the user's command line or code:
+    importing a file runs it.
 
     Args:
         scenario: the task.
@@ -38,14 +81,15 @@ def with_models(scenario: "Scenario", *references: object) -> tuple["Scenario", 
 
     Raises:
         UnknownNameError, BadPluginError: no such drug model.
-        ConfigError: a model does not fit the scenario (all reasons in one line), or another model has the same name.
+        ConfigError: a model does not fit the scenario (all reasons in one line), is test-only, or has the name of
+            another model.
     """
     names: list[str] = []
     for reference in references:
         if isinstance(reference, str) and reference in scenario.models:
             names.append(reference)
             continue
-        found = _drug(scenario, reference)
+        found = _drug(scenario, reference, scenario.models)
         model: DrugModel = found.value
         if model.name in scenario.models:
             if scenario.drug(model.name) != model:
@@ -62,18 +106,32 @@ def with_models(scenario: "Scenario", *references: object) -> tuple["Scenario", 
     return scenario, tuple(names)
 
 
-def _drug(scenario: "Scenario", reference: object) -> Found[DrugModel]:
+def with_simulator(scenario: "Scenario", reference: object) -> tuple["Scenario", str]:
+    """The scenario with a drug model for test patients, and the model's name; a test-only one is accepted.
+
+    Args, Raises: see `with_models`.
+    """
+    if isinstance(reference, str) and reference in (*scenario.models, *scenario.test_only):
+        return scenario, reference
+    found = _drug(scenario, reference, (*scenario.models, *scenario.test_only))
+    if found.value.name in scenario.test_only and found.value == scenario.drug(found.value.name):
+        return scenario, found.value.name
+    scenario, (name,) = with_models(scenario, reference)
+    return scenario, name
+
+
+def _drug(scenario: "Scenario", reference: object, own: tuple[str, ...]) -> Found[DrugModel]:
     """A drug model; where its name is unknown, the scenario's own models are listed."""
     try:
         return find(DRUG, reference)
     except UnknownNameError:
         if not isinstance(reference, str) or is_file_reference(DRUG, reference) or ":" in reference:
             raise
-    near = difflib.get_close_matches(reference, [*scenario.models, *names_of(DRUG)], n=1, cutoff=0.6)
+    near = difflib.get_close_matches(reference, [*own, *names_of(DRUG)], n=1, cutoff=0.6)
     raise UnknownNameError(
         f"drug model for {scenario.title!r}",
         reference,
-        scenario.models,
+        own,
         remedy="or give another drug model that fits (`rl-drug-dosage info --drugs`), or a file (./mine.py)",
         near="".join(near),
     )

@@ -14,6 +14,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from rl_drug_dosage.clinic.fit import refuse_test_only
 from rl_drug_dosage.clinic.options import (
     Option,
     changed_options,
@@ -82,8 +83,8 @@ class Setting:
 
     Args:
         task: the scenario, with its name and where it was found.
-        controller: the drug model that the policy may believe.
-        simulator: the one that the patients follow; only an oracle looks at it.
+        controller: the drug model that the policy may believe, and on whose patients it is tuned.
+        simulator: the one that the patients follow, which may be test-only; only an oracle looks at it.
         accept_changed: admit a model that was trained on another version of a user's file.
         drug_files: name and SHA-256 of the drug models that were given as files.
         options: values of the policy's options, see `PolicyDefinition.options`.
@@ -97,6 +98,14 @@ class Setting:
     drug_files: Mapping[str, str] = field(default_factory=dict, compare=False)
     options: Mapping[str, str | float] = field(default_factory=dict)
     only_simulated: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a controller that only simulates test patients.
+
+        Raises:
+            ConfigError: see `clinic.fit.refuse_test_only`.
+        """
+        refuse_test_only(self.scenario, self.controller)
 
     @property
     def scenario(self) -> Scenario:

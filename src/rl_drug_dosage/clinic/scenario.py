@@ -17,7 +17,7 @@ from jaxtyping import Array
 
 from rl_drug_dosage.clinic.cohort import completed
 from rl_drug_dosage.clinic.events import Adherence, Clock, Disturbance, Drift, Dropout, Intake
-from rl_drug_dosage.clinic.fit import misfits
+from rl_drug_dosage.clinic.fit import misfits, refuse_test_only
 from rl_drug_dosage.clinic.label_rules import LabelRule
 from rl_drug_dosage.clinic.timetable import timetable
 from rl_drug_dosage.clinic.units import is_per, is_substance
@@ -262,7 +262,9 @@ class Scenario(ByValue):
         estimated: parameters whose random effects a controller estimates; the others are fixed to typical values.
             None: all. The simulator always uses all random effects.
         shield, training: see their classes.
-        drugs: drug models that are not built in; values given in ``models`` are stored here.
+        test_only: drug models that only simulate test patients, names or values. Nobody who chooses looks at them:
+            training, tuning, beliefs and controllers refuse them, see `clinic.fit.refuse_test_only`.
+        drugs: drug models that are not built in; values given in ``models`` and ``test_only`` are stored here.
     """
 
     title: str
@@ -292,20 +294,26 @@ class Scenario(ByValue):
     estimated: tuple[str, ...] | None = None
     shield: ShieldLimits = ShieldLimits()
     training: TrainingSettings = TrainingSettings()
+    test_only: tuple[Any, ...] = ()
     drugs: tuple[DrugModel, ...] = ()
 
     def __post_init__(self) -> None:
-        given = tuple(_value(m) for m in self.models)
-        own = (*self.drugs, *(m for m in given if isinstance(m, DrugModel) and m not in self.drugs))
-        object.__setattr__(self, "drugs", own)
-        object.__setattr__(self, "models", tuple(m.name if isinstance(m, DrugModel) else m for m in given))
+        for role in ("models", "test_only"):
+            given = tuple(_value(m) for m in getattr(self, role))
+            own = (*self.drugs, *(m for m in given if isinstance(m, DrugModel) and m not in self.drugs))
+            object.__setattr__(self, "drugs", own)
+            object.__setattr__(self, role, tuple(m.name if isinstance(m, DrugModel) else m for m in given))
         if not self.models or len(set(self.models)) != len(self.models):
             raise ConfigError(f"{self.title}: drug models are {self.models}: give at least one, each once")
+        if len(set(self.test_only)) != len(self.test_only):
+            raise ConfigError(f"{self.title}: test_only is {self.test_only}: give each drug model once")
+        for name in self.models:
+            refuse_test_only(self, name)
         object.__setattr__(self, "covariates", completed(self))
         timetable(self.schedule, self.dosage)
         self._check_times()
         self._check_covariates()
-        for name in self.models:
+        for name in (*self.models, *self.test_only):
             if wrong := misfits(self, self.drug(name)):
                 raise ConfigError(f"{self.title}: drug model {name!r} does not fit: {'; '.join(wrong)}")
         self._check_functions()
@@ -367,13 +375,13 @@ class Scenario(ByValue):
         raise ConfigError(f"{self.title}: {came}; allowed: {allowed}")
 
     def drug(self, name: str) -> DrugModel:
-        """One of ``models``.
+        """One of ``models`` or ``test_only``.
 
         Raises:
             UnknownNameError: not one of them.
         """
-        if name not in self.models:
-            raise UnknownNameError(f"model for {self.title!r}", name, self.models)
+        if name not in (*self.models, *self.test_only):
+            raise UnknownNameError(f"model for {self.title!r}", name, (*self.models, *self.test_only))
         return next((d for d in self.drugs if d.name == name), None) or load_drug(name)
 
     def doses(self, drug: str) -> bool:

@@ -6,7 +6,7 @@ files for drugs, rewards and label doses, but only in its own folder or below.
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -104,6 +104,7 @@ class _File:
         """The whole file."""
         self.tables.check_keys(table, TOP, "the top level")
         models = self.models(table)
+        tests = self.tables.value(tuple[str, ...], table.get("test_only", []), "the top level", "test_only")
         drug = models[0] if isinstance(models[0], DrugModel) else load_drug(models[0])
         self.need(table, "title", "schedule", "monitoring", "goal")
         schedule = self.schedule(table["schedule"])
@@ -113,6 +114,7 @@ class _File:
         reward, reward_text = self.reward(table.get("reward", "goal"), whole_days(schedule, goal))
         label, label_text = self.label(table.get("label", "usual"), dosage)
         done = {"drug", "drugs", "cohort", "schedule", "dosage", "monitoring", "goal", "reward", "label"}
+        done |= {"test_only"}
         rest = {
             key: self.tables.value(TOP[key], value, "the top level", key, Scenario)
             for key, value in table.items()
@@ -123,6 +125,7 @@ class _File:
             return Scenario(
                 **{"reward_text": reward_text, "label_text": label_text, **rest},
                 models=models,
+                test_only=self.drugs("test_only", tests),
                 schedule=schedule,
                 dosage=dosage,
                 monitoring=monitoring,
@@ -176,8 +179,15 @@ class _File:
             self.tables.refuse("give drug, a name or a file beside this one, or drugs, a list of them")
         key = "drug" if "drug" in table else "drugs"
         named = self.tables.value(TOP[key], table[key], "the top level", key)
+        found = self.drugs(key, [named] if key == "drug" else named)
+        if not found:
+            self.tables.refuse("drugs is empty: give at least one")
+        return found
+
+    def drugs(self, key: str, named: Sequence[str]) -> tuple[Any, ...]:
+        """Drug models of built-in names, and values of files beside this one."""
         found: list[Any] = []
-        for text in [named] if key == "drug" else named:
+        for text in named:
             if is_file_reference(DRUG, text):
                 drug = find(DRUG, self.beside(text, key))
                 # A model file of another program may have others beside it.
@@ -187,8 +197,6 @@ class _File:
                 self.tables.refuse(f"{key} {text!r}: a file may not name modules; give a name or a file beside it")
             else:
                 found.append(load_drug(text).name)
-        if not found:
-            self.tables.refuse("drugs is empty: give at least one")
         return tuple(found)
 
     def schedule(self, table: Any) -> Schedule:

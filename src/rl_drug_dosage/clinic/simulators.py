@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import jax.numpy as jnp
 
+from rl_drug_dosage.clinic.fit import refuse_test_only
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, Eta, FixedStep, OdeSystem, Param
@@ -19,8 +20,10 @@ def model_of(scenario: Scenario, name: str) -> DrugModel:
 
     Raises:
         UnknownNameError: the name is not one of the scenario's models.
-        ConfigError: the model has no random effects on the parameters that the scenario lets a controller estimate.
+        ConfigError: the model is test-only, or has no random effects on the parameters that the scenario lets a
+            controller estimate.
     """
+    refuse_test_only(scenario, name)
     return estimable(scenario, _whole(scenario, name))
 
 
@@ -50,7 +53,11 @@ def _whole(scenario: Scenario, name: str) -> DrugModel:
 
 @lru_cache
 def simulator_of(scenario: Scenario, name: str) -> DrugModel:
-    """A drug model as the simulator of this scenario, with the scenario's day-to-day variability added."""
+    """A drug model as the simulator of this scenario, with the scenario's day-to-day variability added.
+
+    Raises:
+        UnknownNameError: the name is not one of the scenario's models, nor of its test-only ones.
+    """
     model = _whole(scenario, name)
     taken = {eta.parameter for eta in model.occasion_etas}
     extra: tuple[Eta, ...] = tuple(eta for eta in scenario.daily_etas if eta.parameter not in taken)
@@ -64,7 +71,11 @@ def randomised(scenario: Scenario, name: str, amount: float) -> DrugModel:
     Every variance of a log-normal random effect increases by (amount s)^2, and every parameter of ``Scenario.spread``
     without a random effect gets one. s is the scenario's spread of that parameter (0.3 if not given). This variability
     is not published; it makes a policy robust.
+
+    Raises:
+        ConfigError: the model is test-only.
     """
+    refuse_test_only(scenario, name)
     model = simulator_of(scenario, name)
     why = "variability for training, this project's choice"
 

@@ -188,4 +188,5 @@ def _show_mismatch(console: Any, record: "Mapping[str, Any]") -> None:
         console=console,
     )
     for model in models:
-        console.print(printable(f"{letter[model]}: {model}"), markup=False, highlight=False, soft_wrap=True)
+        only = ", a test-only model" if model in record["mismatch"].get("test_only", []) else ""
+        console.print(printable(f"{letter[model]}: {model}{only}"), markup=False, highlight=False, soft_wrap=True)

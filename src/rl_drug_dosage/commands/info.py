@@ -187,9 +187,10 @@ def _list_scenarios(console: "Console") -> None:
             Column("scenario", "name", key=True),
             Column("task", "words"),
             Column("drug models, the default first", "names"),
+            Column("for test patients only", "names"),
             Column("environment", "name"),
         ],
-        [(f.name, f.value.title, ", ".join(f.value.models), f.env_id) for f in found],
+        [(f.name, f.value.title, ", ".join(f.value.models), ", ".join(f.value.test_only), f.env_id) for f in found],
         lines=True,
         console=console,
     )

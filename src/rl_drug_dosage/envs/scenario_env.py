@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 from rl_drug_dosage.clinic.adjust import adjusted
 from rl_drug_dosage.clinic.areas import since_start
 from rl_drug_dosage.clinic.features import Feature
-from rl_drug_dosage.clinic.fit import with_models
+from rl_drug_dosage.clinic.fit import refuse_test_only, with_models
 from rl_drug_dosage.clinic.observation import Observer, check_options, observer_of
 from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
 from rl_drug_dosage.clinic.rewards import REWARDS
@@ -218,9 +218,12 @@ type Reference = str | Path | DrugModel
 def _known(scenario: Scenario, option: str, reference: Reference) -> tuple[Scenario, str]:
     """The scenario with the drug model of an option added, and the model's name.
 
-    Text may come from a model file, so it is only looked up among the scenario's own models.
+    Text may come from a model file, so it is only looked up among the scenario's own models. What learns in this
+    environment never meets a test-only model.
     """
     require(isinstance(reference, Reference.__value__), option, reference, "the name of a drug model")
+    if isinstance(reference, str):
+        refuse_test_only(scenario, reference)
     if not isinstance(reference, str):
         scenario, (name,) = with_models(scenario, reference)
         return scenario, name

@@ -47,7 +47,17 @@ def _task(named: Found[Scenario]) -> Section:
         f"Gymnasium: {named.env_id}" if named.source is None else f"file: {named.where}",
     )
     models = (f"{name}: {named.value.drug(name).title}" for name in named.value.models)
-    return Section("Task", (*lines, "drug models, the first one by default for patients and controller:", *models))
+    tests = tuple(f"{name}: {named.value.drug(name).title}" for name in named.value.test_only)
+    only = "drug models for test patients only (--simulator); nobody trains, tunes or believes them:"
+    return Section(
+        "Task",
+        (
+            *lines,
+            "drug models, the first one by default for patients and controller:",
+            *models,
+            *((only, *tests) if tests else ()),
+        ),
+    )
 
 
 def _covariates(scenario: Scenario) -> Section:

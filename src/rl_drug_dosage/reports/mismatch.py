@@ -27,7 +27,11 @@ def _shade(value: float) -> str:
     return f"heat h{min(max(round(value / 10.0), 0), 10)}"
 
 
-def _map(view: View, name: str, models: list[str], cells: Mapping[tuple[str, str], Mapping[str, Any]]) -> Html:
+def _map(
+    view: View, name: str, models: list[str], tests: list[str], cells: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> Html:
+    followed = [*models, *tests]
+    shorts = _short(followed)
     head = el(
         "thead",
         el(
@@ -35,13 +39,14 @@ def _map(view: View, name: str, models: list[str], cells: Mapping[tuple[str, str
             el("th", "patients follow", scope="col"),
             [
                 el("th", join("believed ", _letter(i)), el("span", short, class_="sub"), scope="col")
-                for i, short in enumerate(_short(models))
+                for i, short in enumerate(shorts[: len(models)])
             ],
         ),
     )
     body = []
-    for i, (simulator, short) in enumerate(zip(models, _short(models), strict=True)):
-        row: list[Html] = [el("th", _letter(i), el("span", short, class_="sub"), scope="row")]
+    for i, (simulator, short) in enumerate(zip(followed, shorts, strict=True)):
+        said = f"{short}, test only" if simulator in tests else short
+        row: list[Html] = [el("th", _letter(i), el("span", said, class_="sub"), scope="row")]
         for controller in models:
             found = cells.get((simulator, controller))
             row.append(_cell(found) if found else el("td", "–"))
@@ -62,12 +67,17 @@ def _cell(found: Mapping[str, Any]) -> Html:
 def mismatch(view: View) -> list[Html]:
     """HTML of this section of the report."""
     models: list[str] = view.record["mismatch"]["models"]
+    tests: list[str] = view.record["mismatch"].get("test_only", [])
     cells: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
     for cell in view.record["mismatch"]["cells"]:
         own = cells.setdefault(cell["policy"], {})
         own[cell["simulator"], cell["controller"]] = cell["attainment_pct"]
     order = [n for n in view.names if n in cells]
-    key = el("dl", [el("div", el("dt", _letter(i)), el("dd", m)) for i, m in enumerate(models)], class_="pairs key")
+    key = el(
+        "dl",
+        [el("div", el("dt", _letter(i)), el("dd", m)) for i, m in enumerate([*models, *tests])],
+        class_="pairs key",
+    )
     scale = el(
         "p",
         el("span", "0 %", class_="quiet"),
@@ -82,7 +92,12 @@ def mismatch(view: View) -> list[Html]:
             "model that the policy assumes. On the diagonal the two are the same. A policy without a model differs "
             "between columns only because it was tuned with the assumed model."
         ),
+        *(
+            [paragraph("A test-only model simulates patients in rows; no policy was trained, tuned or built with it.")]
+            if tests
+            else []
+        ),
         key,
         scale,
-        panels(_map(view, n, models, cells[n]) for n in order),
+        panels(_map(view, n, models, tests, cells[n]) for n in order),
     ]

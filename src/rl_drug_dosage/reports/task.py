@@ -98,6 +98,13 @@ def _covariates(view: View) -> Html:
     )
 
 
+def _simulated(view: View) -> str:
+    simulator: str = view.settings["simulator"]
+    if simulator not in view.scenario.get("test_only", []):
+        return simulator
+    return f"{simulator}, a test-only drug model: no policy was trained or tuned on it"
+
+
 def task(view: View) -> list[Html]:
     """HTML of this section of the report."""
     settings, scenario = view.settings, view.scenario
@@ -110,7 +117,7 @@ def task(view: View) -> list[Html]:
             (
                 ("Scenario", f"{scenario['name']}: {scenario['title']} ({scenario['env_id']})"),
                 ("Patients", f"{count(settings['patients'])}, seed {settings['seed']}, the same for every policy"),
-                ("Simulated with", settings["simulator"]),
+                ("Simulated with", _simulated(view)),
                 ("Policies assume", settings["controller"]),
                 ("Reference", f"{settings['reference']}; the other policies are compared with it"),
                 ("Safety shield", "every policy was run with and without it" if settings["shield"] else "not used"),

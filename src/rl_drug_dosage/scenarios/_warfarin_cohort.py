@@ -20,12 +20,14 @@ __all__ = [
     "INR_ERROR",
     "MODELS",
     "SPREAD",
+    "TEST_ONLY",
     "TRIAL",
     "covariates",
     "squared_distance",
 ]
 
 MODELS = ("warfarin-hamberg2010", "warfarin-hamberg2007")
+TEST_ONLY = ("warfarin-falkenhagen2023",)
 
 TRIAL = "Augustin D et al. Front Pharmacol 2023;14:1270443 (DavAug/mipd-warfarin)"
 

@@ -4,8 +4,11 @@
 drawn before the infusion and measured by a rapid test during the visit, so it is known for that infusion. Its residual
 error is large, 40 %.
 
-**Patients** follow Fasanmade 2009, the only model here. Albumin starts low and recovers, and clearance falls with it;
-the rate is this project's choice.
+**Patients** follow Fasanmade 2009, the only model for controllers and training. Albumin starts low and recovers, and
+clearance falls with it; the rate is this project's choice.
+
+**Test patients** follow Hanzel 2021, adults on CT-P13 in Crohn's disease and ulcerative colitis: all parameters depend
+on weight, albumin and antibodies matter less, sex not at all. Antibodies are rarer here than among its patients.
 
 **Induction** at weeks 0, 2 and 6, then a dose every 8 weeks, as in the label. Decisions are 8 weeks apart, and the
 first is made at week -2: its dose is given at weeks 0 and 2, the next one at week 6. Troughs count from week 14 on.
@@ -60,6 +63,7 @@ def _reward(judged: Judged) -> Array:
 SCENARIO = Scenario(
     title="infliximab at weeks 0, 2, 6, then every 8 weeks for a year, trough 5-10 mg/L",
     models=_MODELS,
+    test_only=("infliximab-hanzel2021",),
     covariates=drawn(
         _MODELS,
         {

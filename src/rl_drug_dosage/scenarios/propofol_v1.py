@@ -9,6 +9,9 @@ exp(0.0517 age) s (Eleveld 2018), 25 s at 44 years. The incision is in minute 20
 elimination. Schnider 1998 with the surface of Bouillon 2004 includes the effect of remifentanil. Ages and sizes are
 those for which both models were developed.
 
+**Test patients** follow the modified Marsh kinetics with the BIS curve of Vanluchene 2004: kinetics by weight alone,
+without a spread between patients, and a steeper curve that ends at a BIS of 8.
+
 **A controller** estimates clearance, the effect-site delay and the sensitivity of BIS. It uses typical volumes and
 intercompartmental clearances, which cannot be identified from BIS alone.
 """
@@ -81,6 +84,7 @@ def _reward(judged: Judged) -> Array:
 SCENARIO = Scenario(
     title="propofol every 30 s for 60 min, BIS 40-60",
     models=_MODELS,
+    test_only=("propofol-vanluchene2004",),
     covariates=drawn(
         _MODELS,
         {

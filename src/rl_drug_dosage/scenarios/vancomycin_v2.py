@@ -14,6 +14,9 @@ in 24 h, in the window. Twice the area of the first 12 h, with infusions of an h
 **Patients** follow Thomson 2009 by default. Creatinine clearance and weight are drawn as in the vignette
 (exp(N(ln 6, ln 1.6)) L/h, N(90, 25) kg), truncated to exclude negative clearances in Thomson's model and implausible
 weights.
+
+**Test patients** follow Buelga 2005, adults with haematological malignancies in Salamanca: one compartment, clearance
+in proportion to creatinine clearance. Heavier patients than the study's are extrapolations.
 """
 
 import jax.numpy as jnp
@@ -55,6 +58,7 @@ def _reward(judged: Judged) -> Array:
 SCENARIO = Scenario(
     title="vancomycin every 12 h for 7 days, AUC24 400-600 mg h/L",
     models=_MODELS,
+    test_only=("vancomycin-buelga2005",),
     covariates=drawn(
         _MODELS,
         {

@@ -7,6 +7,8 @@ average, some hardly any and some most, and take doses up to a few hours late. N
 
 **Patients** follow Hamberg 2010 by default, with ages and genotypes of the Aurora cohort (Ravvaz 2017), on which ReiL
 is trained.
+
+**Test patients** follow Falkenhagen 2023, see `warfarin`.
 """
 
 from jaxtyping import Array
@@ -25,6 +27,7 @@ from rl_drug_dosage.scenarios._warfarin_cohort import (
     INR_ERROR,
     MODELS,
     SPREAD,
+    TEST_ONLY,
     TRIAL,
     covariates,
     squared_distance,
@@ -48,6 +51,7 @@ def _label(facts: Values, record: Record) -> Array:
 SCENARIO = Scenario(
     title="warfarin for 90 days with missed doses and sparse INRs, INR 2-3",
     models=MODELS,
+    test_only=TEST_ONLY,
     covariates=covariates(
         Normal(67.30, 13.43),
         67.3,

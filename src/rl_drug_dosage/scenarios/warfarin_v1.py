@@ -8,6 +8,9 @@ systems model of coagulation, and the controller used a refit of Hamberg 2010: 7
 end under Bayesian dosing, 66 % under reinforcement learning. The closest setting here is a controller that assumes
 Hamberg 2010 while patients follow Hamberg 2007.
 
+**Test patients** follow Falkenhagen 2023: turnover of vitamin K and of the factors II, VII and X, reduced from Wajima
+2009's systems model of coagulation, with an assumed spread of 40 % in every parameter.
+
 **Doses up to 30 mg** are allowed, as in the trial, and a planner gives most patients that on day one. No clinic
 would: labels warn against loading doses. The scenario's shield caps a dose at 10 mg, the usual largest first dose.
 """
@@ -28,6 +31,7 @@ from rl_drug_dosage.scenarios._warfarin_cohort import (
     INR_ERROR,
     MODELS,
     SPREAD,
+    TEST_ONLY,
     TRIAL,
     covariates,
     squared_distance,
@@ -49,6 +53,7 @@ def _label(facts: Values, record: Record) -> Array:
 SCENARIO = Scenario(
     title="warfarin initiation, daily doses for 19 days, INR 2-3",
     models=MODELS,
+    test_only=TEST_ONLY,
     covariates=covariates(
         LogNormal(50.0, 0.15),
         50.0,

@@ -52,7 +52,7 @@ class BenchmarkOptions:
         patients: number of virtual patients.
         seed: selects the cohort and the bootstrap samples.
         simulator, controller: drug models in any form; None: the scenario's first one.
-        mismatch: also run every simulator against every controller.
+        mismatch: also run every simulator against every controller; test-only drug models are simulators.
         stress: names of stress settings to run as well; ``("all",)``: all of the scenario's.
         shield: also run every policy behind the safety shield.
         decisions: decisions per course; 0: the scenario's default.
@@ -286,18 +286,18 @@ def _shielded(
 
 
 def _pairs(setting: Setting) -> list[tuple[str, str]]:
-    """Settings of every simulator with every controller.
+    """Settings of every simulator with every controller; a test-only drug model is no controller.
 
     Raises:
         ConfigError: the scenario has only one drug model.
     """
-    models = setting.scenario.models
-    if len(models) < 2:
+    models, test_only = setting.scenario.models, setting.scenario.test_only
+    if len(models) + len(test_only) < 2:
         raise ConfigError(
             f"--mismatch needs a second drug model, but {setting.task.name!r} has only {models[0]!r}: leave it out, "
             "give another one as --simulator, or use --stress"
         )
-    return [(simulator, controller) for simulator in models for controller in models]
+    return [(simulator, controller) for simulator in (*models, *test_only) for controller in models]
 
 
 def _mismatch(
@@ -325,7 +325,8 @@ def _mismatch(
                 }
             )
         steps.note(f"mismatch: patients of {simulator}, controller assumes {controller}")
-    return {"models": list(setting.scenario.models), "cells": cells}
+    scenario = setting.scenario
+    return {"models": list(scenario.models), "test_only": list(scenario.test_only), "cells": cells}
 
 
 def _stress(

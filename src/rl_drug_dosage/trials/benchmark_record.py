@@ -96,6 +96,7 @@ def _described(named: Found[Scenario], setting: Setting) -> dict[str, Any]:
         "reward": scenario.reward_text,
         "label": scenario.label_text,
         "models": list(scenario.models),
+        "test_only": list(scenario.test_only),
         "decisions": scenario.schedule.decisions,
         "interval_h": scenario.schedule.interval_h,
         "time_unit": scenario.schedule.shown_unit,

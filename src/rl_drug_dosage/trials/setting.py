@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rl_drug_dosage.clinic.adjust import adjusted
-from rl_drug_dosage.clinic.fit import digests, with_models
+from rl_drug_dosage.clinic.fit import digests, with_models, with_simulator
 from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.errors import ConfigError, ModelFileError, UnknownNameError
-from rl_drug_dosage.policies.adapters.learnt import check_drugs, check_source, same_contents
+from rl_drug_dosage.policies.adapters.learnt import check_drugs, check_not_test_only, check_source, same_contents
 from rl_drug_dosage.ppo.model_file import Model
 from rl_drug_dosage.registry import (
     ENVIRONMENT,
@@ -39,20 +39,22 @@ def setting_for(
 
     Args:
         scenario: the task; a `Found` one is used unchanged.
-        simulator: drug model that simulates the patients, the scenario's or another; None: the scenario's first.
-        controller: drug model that policies assume; same choices and default.
+        simulator: drug model that simulates the patients, the scenario's, a test-only one or another; None: the
+            scenario's first.
+        controller: drug model that policies assume; same choices and default, but no test-only one.
         accept_changed: see `Setting`.
 
     Raises:
         UnknownNameError, BadPluginError: see `registry.find`.
-        ConfigError: a drug model that does not fit the scenario.
+        ConfigError: a drug model that does not fit the scenario, or a controller that is test-only.
     """
     task = task_of(scenario)
     own, first = task.value.models, task.value.models[0]
-    value, (simulated, believed) = with_models(task.value, simulator or first, controller or first)
-    added = (simulated,) if simulated not in {*own, believed} else ()
+    value, simulated = with_simulator(task.value, simulator or first)
+    value, (believed,) = with_models(value, controller or first)
+    added = (simulated,) if simulated in value.models and simulated not in {*own, believed} else ()
     task = dataclasses.replace(task, value=value)
-    files = digests(*(r for r in (simulator, controller) if r not in value.models))
+    files = digests(*(r for r in (simulator, controller) if r not in (*value.models, *value.test_only)))
     return Setting(
         task,
         model_of(value, believed),
@@ -154,7 +156,7 @@ def setting_of(
         accept_changed: see `Setting`.
 
     Raises:
-        ModelFileError: the scenario file has changed, or a drug model used in training is unknown.
+        ModelFileError: the scenario file has changed, or a drug model used in training is unknown or test-only.
         UnknownNameError, BadPluginError, ConfigError: see `setting_for`.
     """
     check_source(model.record["env"], task, path, accept_changed=accept_changed)
@@ -162,6 +164,7 @@ def setting_of(
         if not isinstance(model.env_options.get(option, ""), str):
             raise ModelFileError(f"{path}: the environment's option {option} is no name: train the policy again")
     task = dataclasses.replace(task, value=adjusted(task.value, decisions=model.env_options.get("decisions") or None))
+    check_not_test_only(model, task, path)
     trained_on = str(model.env_options.get("simulator", "")) or task.value.models[0]
     if simulator is None and trained_on not in task.value.models:
         raise ModelFileError(

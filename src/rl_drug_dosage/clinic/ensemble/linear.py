@@ -1,9 +1,10 @@
 """An interval of a linear model with constant parameters, for many support patients at once; see `pkpd.flows`.
 
 It is affine in contents and doses. Where a highest rate makes larger doses last longer, the response to a milligram is
-kept at three durations, and doses in between follow by quadratic interpolation.
+kept at a few durations, and doses in between follow by quadratic interpolation.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from functools import lru_cache
@@ -22,9 +23,6 @@ from rl_drug_dosage.pkpd.flows import Entry, Flow, doublings, flow, rate_matrix
 from rl_drug_dosage.pkpd.infusion import infusion_h
 
 __all__ = ["Interval", "interval_of", "is_linear", "knots_of", "rows_of", "share_of"]
-
-_KNOTS = 3
-
 
 class Interval(eqx.Module):
     """How contents at the needed times, and the area, follow from contents before and from doses."""
@@ -72,33 +70,37 @@ def rows_of(scenario: Scenario) -> tuple[int, ...]:
 
 @lru_cache
 def knots_of(scenario: Scenario) -> tuple[float, ...]:
-    """Durations of an infusion, h, at which responses are kept: Chebyshev's nodes; one if all last as long.
+    """Durations of an infusion, h, at which responses are kept; one if all last as long.
 
-    They end at the first needed time, where the response has a kink; beyond it, it is extrapolated.
+    They are the ends and the middle of each piece between the shortest, the longest, and the needed times in between,
+    where the response of a row has a kink.
     """
     dosage, times = scenario.dosage, scenario.schedule.output_times_h
-    first = times[rows_of(scenario)[0]]
     shortest, longest = dosage.duration_h, dosage.longest_h
-    if shortest < first:
-        longest = min(longest, first)
     if longest <= shortest * (1 + 1e-9):
         return (shortest,)
-    nodes = np.cos(np.pi * (2 * np.arange(_KNOTS) + 1) / (2 * _KNOTS))
-    return tuple(float(v) for v in 0.5 * (shortest + longest) + 0.5 * (longest - shortest) * nodes)
+    kinks = [times[i] for i in rows_of(scenario) if shortest < times[i] < longest]
+    ends = [shortest, *kinks, longest]
+    return tuple(sorted({*ends, *(0.5 * (a + b) for a, b in itertools.pairwise(ends))}))
 
 
 def share_of(scenario: Scenario, mg: Float[Array, "..."]) -> Float[Array, "... knot"]:
-    """Shares of the knots in the response to a dose: Lagrange's weights of its duration. They sum to 1."""
+    """Shares of the knots in the response to a dose: Lagrange's weights of its duration in its piece. They sum to 1."""
     knots, dosage = knots_of(scenario), scenario.dosage
     if len(knots) == 1:
         return jnp.ones((*mg.shape, 1))
     assert dosage.highest_rate_per_h is not None
     long_h = infusion_h(mg, dosage.duration_h, dosage.highest_rate_per_h * dosage.mg_per_unit)
-    columns = []
-    for q, own in enumerate(knots):
-        others = [k for i, k in enumerate(knots) if i != q]
-        columns.append(math.prod(1.0 / (own - k) for k in others) * math.prod([long_h - k for k in others], start=1.0))
-    return jnp.stack(columns, axis=-1)
+    shares = [jnp.zeros(mg.shape)] * len(knots)
+    for first in range(0, len(knots) - 2, 2):
+        piece = range(first, first + 3)
+        inside = (long_h >= knots[first]) | (first == 0)
+        inside &= (long_h < knots[first + 2]) | (first + 3 == len(knots))
+        for q in piece:
+            others = [knots[k] for k in piece if k != q]
+            weight = math.prod(1.0 / (knots[q] - k) for k in others) * math.prod([long_h - k for k in others], start=1.0)
+            shares[q] = shares[q] + jnp.where(inside, weight, 0.0)
+    return jnp.stack(shares, axis=-1)
 
 
 @lru_cache

@@ -23,6 +23,7 @@ from rl_drug_dosage.registry import Found, Source
 __all__ = [
     "PpoDosing",
     "check_drugs",
+    "check_not_test_only",
     "check_source",
     "check_trained_for",
     "dosing_policy",
@@ -112,6 +113,7 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     """
     task, options = setting.task, model.env_options
     check_trained_for(model.record["env"], setting, path)
+    check_not_test_only(model, task, path)
     seen = {name: options[name] for name in SEEN if name in options}
     observer = observer_from(task.value, seen, str(path))
     if model.policy.obs_size != observer.size or model.frame_stack != 1:
@@ -124,6 +126,28 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     constants = model.policy.constants()
     held = tuple(float(value) if np.isfinite(value) else None for value in constants)
     return PpoDosing(task.value, observer, model.policy, samples, held if np.isfinite(constants).any() else ())
+
+
+def check_not_test_only(model: Model, task: Found[Scenario], path: Path) -> None:
+    """Check that no policy was trained on, or believes, a drug model that only simulates test patients.
+
+    Args:
+        model: contents of the model file.
+        task: the scenario in which the policy is used.
+        path: path of the model file.
+
+    Raises:
+        ModelFileError: it names one in its options.
+    """
+    parts = model.env_options.get("mixture")
+    everywhere = [model.env_options, *(parts if isinstance(parts, list | tuple) else ())]
+    named = [o.get(key) for o in everywhere if isinstance(o, Mapping) for key in ("simulator", "belief")]
+    for name in task.value.test_only:
+        if name in named:
+            raise ModelFileError(
+                f"{path} was trained with {name!r}, which only simulates test patients of {task.name!r}: train "
+                f"one with {' or '.join(task.value.models)}"
+            )
 
 
 def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> None:
