@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rl_drug_dosage.clinic.assumptions import assumed_models
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import randomised, simulator_of
 from rl_drug_dosage.errors import ConfigError
@@ -59,11 +60,29 @@ def seen():
 
 
 def test_only_the_believed_model_simulates_validation_patients(seen):
-    """As published, and as varied as in training; no other model of the scenario is even asked for."""
+    """As published, and as varied as in training; no other model of the scenario is even asked for.
+
+    The test-only ones are asked for their numbers where a model is compared with them, and refused.
+    """
     believed, asked, cohorts, _ = seen
     scenario = find_scenario("warfarin").value
-    assert asked == {believed}
+    assert scenario.test_only
+    assert asked - set(scenario.test_only) == {believed}
     assert {model for model, _ in cohorts} == {simulator_of(scenario, believed), randomised(scenario, believed, 1.0)}
+
+
+def test_nobody_chooses_for_a_test_only_model_or_mixes_it_in():
+    scenario = find_scenario("warfarin").value
+    (third,) = scenario.test_only
+    with pytest.raises(ConfigError, match="only simulates test patients"):
+        setting_for("warfarin", controller=third)
+    for prior in ("mixture", "widened-mixture"):
+        mixed = {m.name for m in assumed_models(scenario, scenario.models[0], prior, whole=True)}
+        assert mixed == set(scenario.models)
+        assert third not in mixed
+    # A trial on its patients builds the same policy.
+    built = [find(POLICY, "mipd-ensemble,prior=mixture").value.build(setting_for("warfarin", s)) for s in (None, third)]
+    assert built[0].assumed == built[1].assumed
 
 
 def test_validation_patients_are_nobody_elses(seen):
