@@ -309,6 +309,20 @@ class _Sb3:
         return answer
 
 
+def map_(bench: Bench) -> Iterator[Row]:
+    """Estimates of random effects from levels, in turns with scipy."""
+    _configure(bench)
+    from pkpd_speed import map_speeds
+
+    from rl_drug_dosage.utils.device_shape import device_shape
+
+    how = f"10,000 patients, float32, warm, {device_shape().threads} threads; median of {bench.repeats} turns"
+    for found in map_speeds(turns=bench.repeats):
+        least = found.case.least_per_s
+        bar = "" if least is None else f">= {least:,.0f} fits/s on two cores"
+        yield Row(f"MAP, {found.case.name}", found.said(), bar, found.passed, how, found.fits)
+
+
 # The light ones first: a child's ru_maxrss starts from what its parent held, so this process must still be small.
 SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "help": help_,
@@ -316,6 +330,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "shell": shell,
     "cache": cache,
     "evaluate": evaluate,
+    "map": map_,
     "speed": speed,
     "learning": learning,
 }

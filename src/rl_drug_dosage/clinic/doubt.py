@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from rl_drug_dosage.clinic.belief import Belief
+from rl_drug_dosage.clinic.ensemble.support import Ensemble
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, Prescription, amount_of
@@ -30,10 +31,10 @@ def in_doubt(memory: Any) -> Bool[Array, ""]:
 
 
 def _is_belief(value: Any) -> bool:
-    return isinstance(value, Belief)
+    return isinstance(value, Belief | Ensemble)
 
 
-def cautious(scenario: Scenario, belief: Belief, record: Record, answer: Answer) -> Answer:
+def cautious(scenario: Scenario, belief: Belief | Ensemble, record: Record, answer: Answer) -> Answer:
     """The answer itself, or a cautious one if the estimate behind it has not converged.
 
     That is the lowest of three doses: the one for the best point found, the last one above 0, and the label's. So an

@@ -1,7 +1,6 @@
 """Compare policies on the same records: one doses the patients, and the doses of the others are computed."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, amount_of
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.trials.trial import Cohort
+from rl_drug_dosage.utils.device_shape import on_threads
 from rl_drug_dosage.utils.seeding import key_for
 
 __all__ = [
@@ -36,8 +36,9 @@ __all__ = [
 ]
 
 LEVEL, BEFORE, LAST_DOSE, AT_START = "level", "level_before", "last_dose", "baseline"
-_CHUNK = 250
-"""Patients in one compiled call, as in `trials.trial`."""
+_CIRCLE = 250
+"""Patients in one compiled call. They exchange inputs among themselves: a number of the method, the same on every
+device."""
 
 
 @dataclass(frozen=True)
@@ -223,10 +224,9 @@ def ask(
         return seen, doses, courses.alive, swapped
 
     lowering: Any = program
-    run = lowering.lower(ready, key, jnp.arange(_CHUNK)).compile()
-    starts = range(cohort.first // _CHUNK * _CHUNK, cohort.first + cohort.count, _CHUNK)
-    with ThreadPoolExecutor(2) as pool:
-        parts = list(pool.map(lambda start: jax.device_get(run(ready, key, start + jnp.arange(_CHUNK))), starts))
+    run = lowering.lower(ready, key, jnp.arange(_CIRCLE)).compile()
+    starts = range(cohort.first // _CIRCLE * _CIRCLE, cohort.first + cohort.count, _CIRCLE)
+    parts = on_threads(lambda start: jax.device_get(run(ready, key, start + jnp.arange(_CIRCLE))), starts)
     for policy in policies:
         policy.check()
     own = slice(cohort.first - starts[0], cohort.first - starts[0] + cohort.count)
@@ -252,7 +252,7 @@ def partial(
         cohort: the patients, at most 250.
         values: values of each covariate; ``baseline`` is the level before the first dose.
     """
-    numbers = cohort.first + jnp.arange(min(cohort.count, _CHUNK))
+    numbers = cohort.first + jnp.arange(min(cohort.count, _CIRCLE))
     ready = jax.tree.map(jnp.asarray, tuple(policies))
     names = list(values)
     zero = jnp.zeros((), jnp.int32)

@@ -42,6 +42,7 @@ from rl_drug_dosage.pkpd import (
 )
 from rl_drug_dosage.registry import DRUG, find
 from rl_drug_dosage.utils.arguments import checked
+from rl_drug_dosage.utils.device_shape import device_shape
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.progress import Progress, quiet
 from rl_drug_dosage.utils.result import Result
@@ -51,8 +52,6 @@ __all__ = ["Simulation", "SimulationOptions", "simulate"]
 
 _MOST_IN_FIGURE = 100_000
 """Percentiles need every patient's course at once; more patients do not change what can be seen."""
-_CHUNK_VALUES = 2**24
-"""Numbers that one chunk may hold in compartments and outputs: 64 MiB, of which the program needs a few copies."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -211,7 +210,7 @@ def courses(plan: Plan, seed: int, count: int) -> Iterator[Chunk]:
 def chunk_size(plan: Plan, count: int) -> int:
     """Patients in memory at a time, spread evenly over the chunks."""
     per_patient = plan.grid.time_h.size * (len(plan.model.structure.compartments) + 2 * len(plan.model.outputs) + 2)
-    most = max(_CHUNK_VALUES // per_patient, 1)
+    most = max(device_shape().values // per_patient, 1)
     return math.ceil(count / math.ceil(count / most))
 
 

@@ -48,6 +48,7 @@ from rl_drug_dosage.pkpd import (
 from rl_drug_dosage.pkpd.bayes import map_estimate, prior_covariance, split_latent
 from rl_drug_dosage.pkpd.residual import residual_moments
 from rl_drug_dosage.pkpd.timeline import build_timeline, delivery_is_fixed
+from rl_drug_dosage.utils.device_shape import device_shape
 from rl_drug_dosage.utils.seeding import Stream, generator
 
 __all__ = ["FEW", "Forecasts", "Patients", "forecast", "occasions_of", "outputs_under", "stacked"]
@@ -59,7 +60,7 @@ _DRAWS, _DRAWS_ODE = 256, 128
 _DEGREES, _WIDENING = 5.0, 1.1
 """Of the proposal: its tails are heavier than those of any posterior under a Gaussian prior."""
 _AT_ONCE = 16
-"""Patients times numbers of levels whose draws are in memory together."""
+"""Patients times numbers of levels whose draws are in memory together on a CPU, see `DeviceShape.batch`."""
 FEW = 20.0
 """Effective proposals below which a density is doubtful."""
 
@@ -198,7 +199,7 @@ def _looks(
         own = jax.tree.map(lambda leaf: leaf[patient], patients)
         return _look(model, occasions, own, order[patient] < count, at, spread, noise)
 
-    return jax.lax.map(one, pairs, batch_size=_AT_ONCE)
+    return jax.lax.map(one, pairs, batch_size=device_shape().batch(_AT_ONCE))
 
 
 def _look(

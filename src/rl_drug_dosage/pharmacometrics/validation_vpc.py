@@ -32,6 +32,7 @@ from rl_drug_dosage.pharmacometrics.validation_forecasts import Patients, occasi
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes import prior_covariance
 from rl_drug_dosage.pkpd.residual import variance
+from rl_drug_dosage.utils.device_shape import device_shape
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["PERCENTILES", "Bin", "Clock", "Vpc", "bin_edges", "predictive_check"]
@@ -40,6 +41,8 @@ type Clock = Literal["after-dose", "time"]
 
 PERCENTILES = (10.0, 50.0, 90.0)
 _BAND = (5.0, 50.0, 95.0)
+_AT_ONCE = 8
+"""Patients whose replicates are in memory together on a CPU, see `DeviceShape.batch`."""
 _IN_BIN, _FEWEST, _MOST = 25, 2, 10
 """Levels that a bin should have, and numbers of bins."""
 _SMALL = 0.4
@@ -161,7 +164,7 @@ def _replicates(
         return own
 
     numbers = jnp.arange(patients[2].time_h.shape[0])
-    return jax.lax.map(one, (patients, numbers), batch_size=8)
+    return jax.lax.map(one, (patients, numbers), batch_size=device_shape().batch(_AT_ONCE))
 
 
 def bin_edges(hours: Float[np.ndarray, "level"]) -> Float[np.ndarray, "edge"]:

@@ -20,13 +20,11 @@ from rl_drug_dosage.training.episodes import Episodes, Scores
 from rl_drug_dosage.trials.benchmark import Benchmark, BenchmarkOptions, benchmark
 from rl_drug_dosage.trials.statistics import endpoints
 from rl_drug_dosage.trials.trial import Trial
+from rl_drug_dosage.utils.device_shape import device_shape
 from rl_drug_dosage.utils.progress import Progress, quiet
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["episodes_of", "trial_of"]
-
-_CHUNK = 250
-"""As in `trials.trial`: patients in one compiled call."""
 
 
 def trial_of(
@@ -104,5 +102,6 @@ def _start(scenario: Scenario, model: DrugModel, seed: int, first: int, count: i
         return jax.vmap(lambda key: admit(scenario, model, key).start[at])(keys)
 
     stream = key_for(seed, Stream.EVALUATE)
-    parts = [np.asarray(run(stream, begin + jnp.arange(_CHUNK))) for begin in range(first, first + count, _CHUNK)]
+    size = device_shape().call_size(count)
+    parts = [np.asarray(run(stream, begin + jnp.arange(size))) for begin in range(first, first + count, size)]
     return np.concatenate(parts)[:count]

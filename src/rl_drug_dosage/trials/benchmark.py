@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from rl_drug_dosage.trials.setting import setting_for, task_of
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
 from rl_drug_dosage.trials.trial import Cohort, Trial, check_label, prepare_trial, run_trial
 from rl_drug_dosage.utils.arguments import checked
+from rl_drug_dosage.utils.device_shape import device_shape, on_threads
 from rl_drug_dosage.utils.files import prepare_folder
 from rl_drug_dosage.utils.lock import locked
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
@@ -186,7 +186,7 @@ def _compared(
     steps = Steps(progress, _steps(options, len(entering), len(pairs), len(stresses)))
     timing: dict[str, Any] = {"policies": {}}
     entrants, trials = [], {}
-    for entrant, ready_s in _enter_all(setting, entering, options.seed, steps):
+    for entrant, ready_s in _enter_all(setting, entering, options, steps):
         entrants.append(entrant)
         trials[entrant.name], run_s = _run(setting, entrant, options, steps)
         timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, "run_s": run_s}
@@ -227,19 +227,26 @@ def _stresses_of(options: BenchmarkOptions, scenario: Scenario) -> tuple[str, ..
     return tuple(options.stress)
 
 
-def _enter_all(setting: Setting, entering: Sequence[Candidate], seed: int, steps: Steps) -> list[tuple[Entrant, float]]:
-    """Build, tune and compile the policies, two in parallel, because the compiler uses one core."""
+def _enter_all(
+    setting: Setting, entering: Sequence[Candidate], options: BenchmarkOptions, steps: Steps
+) -> list[tuple[Entrant, float]]:
+    """Build, tune and compile the policies, one on each core, because the compiler uses one."""
 
     def one(candidate: Candidate) -> tuple[Entrant, float]:
         start = time.perf_counter()
         with steps.step(f"compiling {candidate.name}"):
-            entrant = candidate.enter(setting, seed=seed)
+            entrant = candidate.enter(setting, seed=options.seed)
             with guard_of(entrant):
-                prepare_trial(setting.scenario, setting.simulator, entrant.policy, sees_truth=entrant.sees_truth)
+                prepare_trial(
+                    setting.scenario,
+                    setting.simulator,
+                    entrant.policy,
+                    sees_truth=entrant.sees_truth,
+                    patients=options.patients,
+                )
         return entrant, time.perf_counter() - start
 
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(one, entering))
+    return on_threads(one, entering, device_shape().compilers)
 
 
 def _run(
@@ -311,7 +318,7 @@ def _mismatch(
     cells = []
     for simulator, controller in pairs:
         other = setting_for(setting.task, simulator, controller, accept_changed=options.accept_changed)
-        entrants = [entrant for entrant, _ in _enter_all(other, entering, options.seed, steps)]
+        entrants = [entrant for entrant, _ in _enter_all(other, entering, options, steps)]
         trials = {e.name: _run(other, e, options, steps)[0] for e in entrants}
         shares = np.stack([endpoints(other.scenario, trials[e.name])["attainment_pct"] for e in entrants], axis=1)
         rng = generator(options.seed, Stream.EVALUATE, 2)

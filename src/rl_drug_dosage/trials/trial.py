@@ -1,14 +1,14 @@
 """An in-silico trial: one policy on a range of virtual patients, a pure function of (policy, scenario, range, seed).
 
-Every policy treats the same patients with the same random events. Results of ranges can be merged (`merge`): shards of
-a cohort, run anywhere, give bit-identical results to the whole.
+Every policy treats the same patients with the same random events. Results of ranges can be merged (`merge`). On a CPU
+shards of a cohort give bit-identical results to the whole: calls start at multiples of their size, so that a patient is
+always computed by the same program in the same lane. On a GPU they agree to rounding, see `utils.device_shape`.
 """
 
 import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -26,14 +26,10 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.registry import SCENARIO, Found
+from rl_drug_dosage.utils.device_shape import device_shape, on_threads
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["Cohort", "Trial", "check_label", "merge", "prepare_trial", "run_trial"]
-
-_CHUNK = 250
-"""Patients in one compiled call, small enough for the caches; two calls run in parallel on two cores. Calls start at
-multiples of this number, whatever range is requested, so a patient is always computed by the same program in the same
-lane. This makes shards bit-identical."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +125,7 @@ def _program(
 ) -> Any:
     """One compiled program per task and kind of policy; its numbers are arguments. Equal values share a program."""
     leaves, shape = jax.tree.flatten((policy, shield))
-    key = (scenario, model, sees_truth, size, shape, tuple(jax.typeof(leaf) for leaf in leaves))
+    key = (scenario, model, sees_truth, size, device_shape(), shape, tuple(jax.typeof(leaf) for leaf in leaves))
     if key not in _programs:
         run: Any = eqx.filter_jit(_courses(scenario, model, sees_truth))
         lowered = run.lower(policy, shield, key_for(0, Stream.EVALUATE), jnp.arange(size))
@@ -164,9 +160,20 @@ def prepare_trial(
     *,
     shield: Shield | None = None,
     sees_truth: bool = False,
+    patients: int = 1,
 ) -> None:
-    """Compile the program of `run_trial`, so that several threads can compile for several policies in parallel."""
-    _program(scenario, model, sees_truth, jax.tree.map(jnp.asarray, policy), shield, _CHUNK)
+    """Compile the program of `run_trial`, so that several threads can compile for several policies in parallel.
+
+    Args:
+        scenario: the task.
+        model: the simulator.
+        policy: the dosing policy.
+        shield: safety shield.
+        sees_truth: whether the policy is an oracle.
+        patients: of the trial. Only the program of a GPU depends on it.
+    """
+    size = device_shape().call_size(patients)
+    _program(scenario, model, sees_truth, jax.tree.map(jnp.asarray, policy), shield, size)
 
 
 def run_trial(
@@ -193,12 +200,14 @@ def run_trial(
     count, first = cohort.count, cohort.first
     begin = time.perf_counter()
     policy = jax.tree.map(jnp.asarray, policy)
-    run = _program(scenario, model, sees_truth, policy, shield, _CHUNK)
+    shape = device_shape()
+    size = shape.call_size(count)
+    run = _program(scenario, model, sees_truth, policy, shield, size)
     key = key_for(cohort.seed, cohort.stream)
     compiled = time.perf_counter()
 
     def shard(start: int) -> Trial:
-        courses = jax.device_get(run(policy, shield, key, start + jnp.arange(_CHUNK)))
+        courses = jax.device_get(run(policy, shield, key, start + jnp.arange(size)))
         policy.check()
         names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "failed"}]
         table = {name: np.moveaxis(getattr(courses, name), 0, 1) for name in names}
@@ -206,9 +215,7 @@ def run_trial(
         failed = ~np.isfinite(table["values"]).all(axis=(1, 2)) | ~np.isfinite(table["reward"]).all(axis=1)
         return Trial(first=start, covariates=courses.covariates, failed=failed, **table)
 
-    starts = range(first // _CHUNK * _CHUNK, first + count, _CHUNK)
-    with ThreadPoolExecutor(2) as pool:
-        parts = list(pool.map(shard, starts))
+    parts = on_threads(shard, shape.call_starts(first, count))
     if clock is not None:
         clock.update(compile_s=compiled - begin, run_s=time.perf_counter() - compiled)
     return _cut(merge(parts), first, count)

@@ -8,20 +8,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-__all__ = ["while_each"]
+from rl_drug_dosage.utils.device_shape import device_shape
 
-_TOGETHER = 128
-"""Elements that iterate together. Of 64, 128 and 256 in environments of 1,024 patients, on two cores that others used
-too: the fastest for infliximab, and a tenth behind 64 for vancomycin."""
-_ROUND = 4
-"""Iterations between two looks at which elements have ended."""
+__all__ = ["while_each"]
 
 
 def while_each[S](ended: Callable[[S], Bool[Array, ""]], step: Callable[[S], S], state: S) -> S:
     """``step`` until ``ended``: `jax.lax.while_loop`, but for `jax.vmap`.
 
-    Batched, an ordinary loop takes every element through as many iterations as the slowest needs. Here 128 elements
-    iterate together, and the places of those that have ended go to others every 4 iterations.
+    Batched, an ordinary loop takes every element through as many iterations as the slowest needs. Here some elements
+    iterate together (128 on a CPU, see `DeviceShape.together`), and every few iterations the places of those that have
+    ended go to others.
 
     Args:
         ended: of a state, whether it is final.
@@ -43,7 +40,8 @@ def while_each[S](ended: Callable[[S], Bool[Array, ""]], step: Callable[[S], S],
         in_axes = (jax.tree.map(lambda b: 0 if b else None, own), 0)
         first_state = jax.tree.map(lambda x, b: x if b else jnp.broadcast_to(x, (size, *jnp.shape(x))), state, first)
         out = jax.tree.map(lambda _: True, state)
-        if size <= _TOGETHER:
+        shape = device_shape()
+        if size <= shape.together:
             return jax.vmap(one, in_axes=in_axes)(arrays, first_state), out
         each = jax.vmap(ended)
 
@@ -55,10 +53,10 @@ def while_each[S](ended: Callable[[S], Bool[Array, ""]], step: Callable[[S], S],
 
         def some(states: S) -> S:
             # Stable: an element stays until it has ended, and the next ones move up.
-            at = jnp.argsort(each(states), stable=True)[:_TOGETHER]
+            at = jnp.argsort(each(states), stable=True)[: shape.together]
             theirs = jax.tree.map(lambda x, b: x[at] if b else x, arrays, own)
             group = jax.tree.map(lambda x: x[at], states)
-            group = jax.lax.fori_loop(0, _ROUND, lambda _, s: advance(theirs, s), group)
+            group = jax.lax.fori_loop(0, shape.look_every, lambda _, s: advance(theirs, s), group)
             return jax.tree.map(lambda x, new: x.at[at].set(new, unique_indices=True), states, group)
 
         return jax.lax.while_loop(lambda s: ~jnp.all(each(s)), some, first_state), out

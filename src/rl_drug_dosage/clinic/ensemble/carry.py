@@ -25,7 +25,7 @@ from rl_drug_dosage.clinic.record import Record, result_times
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
 
-__all__ = ["advanced", "begun", "disturbance_of", "persistence", "walked"]
+__all__ = ["advanced", "begun", "carried", "disturbance_of", "persistence", "walked"]
 
 _FARTHEST = 4.0
 """Prior standard deviations of a mean random effect beyond which results are doubted, as in `pkpd.bayes.search`."""
@@ -105,14 +105,14 @@ def _through(
     assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
 ) -> Ensemble:
     clouds = tuple(
-        _carried(assumed, model, scenario, own, cloud, record)
+        carried(assumed, model, scenario, own, cloud, record)
         for model, own, cloud in zip(assumed.models, draws, belief.clouds, strict=True)
     )
     counted = jnp.concatenate([belief.counted[1:], jnp.zeros_like(belief.counted[:1])])
     return Ensemble(clouds, counted, belief.converged)
 
 
-def _carried(
+def carried(
     assumed: Assumed, model: DrugModel, scenario: Scenario, draws: Draws, cloud: Cloud, record: Record
 ) -> Cloud:
     j = jnp.maximum(record.k - 1, 0)

@@ -8,7 +8,7 @@ from rl_drug_dosage.pkpd.bayes.dose import DoseFound, RegimenChoice, attains, ch
 from rl_drug_dosage.pkpd.bayes.evidence import laplace_log_evidence, model_weights
 from rl_drug_dosage.pkpd.bayes.library import Library, draw_library, learn, resampled, weighed
 from rl_drug_dosage.pkpd.bayes.library_patient import library_posterior, make_log_likelihoods, prior_factor
-from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimate, map_estimates
+from rl_drug_dosage.pkpd.bayes.map import Estimate, fit_many, map_estimate, map_estimates
 from rl_drug_dosage.pkpd.bayes.objective import Curvature, make_objective, prior_covariance, split_latent
 from rl_drug_dosage.pkpd.bayes.patients import Fitted, PatientData, fit_patients
 from rl_drug_dosage.pkpd.bayes.posterior import (
@@ -40,6 +40,7 @@ __all__ = [
     "choose_regimen",
     "draw_library",
     "exposure",
+    "fit_many",
     "fit_patients",
     "flattened",
     "importance_posterior",

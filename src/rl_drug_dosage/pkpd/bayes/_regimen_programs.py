@@ -12,6 +12,7 @@ from rl_drug_dosage.pkpd.infusion import infusion_h
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.simulate import predict
+from rl_drug_dosage.utils.device_shape import device_shape
 
 __all__ = ["Draws", "Laid", "attaining_h", "attaining_mg", "by_interval", "course", "metrics"]
 
@@ -21,7 +22,7 @@ _HALVINGS = 40
 _HALVINGS_H = 28
 """Of the range of intervals, to find one: to 4e-9 of it."""
 _BATCH = 64
-"""Draws whose courses are computed together."""
+"""Draws whose courses are computed together on a CPU, see `DeviceShape.batch`."""
 
 
 class Draws(eqx.Module):
@@ -163,4 +164,4 @@ def course(
     def one(own: tuple[Array, Array]) -> Array:
         return predict(model, given, laid.covariates, time_h, *own)
 
-    return jax.lax.map(one, (draws.eta, draws.kappa), batch_size=_BATCH)
+    return jax.lax.map(one, (draws.eta, draws.kappa), batch_size=device_shape().batch(_BATCH))

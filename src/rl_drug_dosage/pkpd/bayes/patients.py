@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.pkpd._errors import RegimenError
-from rl_drug_dosage.pkpd.bayes.map import Estimate, map_estimates
+from rl_drug_dosage.pkpd.bayes.map import Estimate, fit_many
 from rl_drug_dosage.pkpd.bayes.objective import make_objective, prior_covariance
 from rl_drug_dosage.pkpd.bayes.search import bends_upwards
 from rl_drug_dosage.pkpd.covariates import Covariates, outside_range, stack_covariates
@@ -75,8 +75,7 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
             stack_covariates([p.covariates for p in patients]),
             stack_levels([p.levels for p in patients]),
         )
-        fit = jax.jit(lambda *stacked: map_estimates(model, *stacked, occasions=occasions))
-        estimates = jax.device_get(fit(*tables))
+        estimates = fit_many(model, *tables, occasions=occasions)
         look = jax.jit(jax.vmap(lambda *patient: _at_estimate(model, *patient)))
         predicted, parameters, minimum = jax.device_get(look(*tables, estimates))
     who = [f"patient {patient.name}, at the estimate" for patient in patients]
