@@ -12,6 +12,7 @@ reads; those of scenarios that are not named stay as they are.
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def choices_of(scenario: str, asked: argparse.Namespace) -> tuple[str, dict[str,
             asked.variants,
             patients=asked.patients,
             seed=asked.seed,
-            progress=lambda text, _: print(f"  {text}", flush=True),
+            progress=lambda text, _: print(f"  {text}", file=sys.stderr, flush=True),
         )
         entries[setting.controller.name] = {**choice.record(), "command": _command(task.name, controller, asked)}
         print(f"\n{task.name}, controller {setting.controller.name}: {choice.chosen}\n\n{shown(choice)}", flush=True)

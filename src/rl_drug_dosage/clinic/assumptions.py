@@ -135,10 +135,10 @@ def refused_assumptions(
 def no_assay_error(scenario: Scenario) -> str:
     """Why a controller of a scenario has no assay error to assume in place of its model's; empty if it has one."""
     if scenario.monitoring.error is None:
-        return f"the assay error is not given in {scenario.title!r}: mipd uses the model's residual error"
+        return f"the assay error is not given in {scenario.title!r}: Bayesian dosing uses the model's residual error"
     model = model_of(scenario, scenario.models[0])
     if model.outputs[model.output_index(scenario.monitoring.output)].residual is None:
-        return f"{model.name} publishes no residual error: mipd already uses the assay error in {scenario.title!r}"
+        return f"{model.name} publishes no residual error: Bayesian dosing already uses the assay error in {scenario.title!r}"
     return ""
 
 

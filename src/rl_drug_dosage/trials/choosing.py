@@ -115,7 +115,8 @@ def choose(
     believed = (simulator_of(scenario, controller), randomised(scenario, controller, 1.0))
     refused: dict[str, str] = {}
     shares: dict[str, Float[np.ndarray, "cohort patient"]] = {}
-    for variant in dict.fromkeys(variants):
+    asked = tuple(dict.fromkeys(variants))
+    for at, variant in enumerate(asked):
         found = find(POLICY, variant)
         if found.value.sees_truth:
             raise ConfigError(f"policy {variant!r} needs the patient's true parameters: leave it out of the variants")
@@ -123,6 +124,7 @@ def choose(
             refused[variant] = reason
             progress(f"{variant}: left out, {reason}", None)
             continue
+        progress(f"trying {variant}", at / len(asked))
         policy = enter(setting, variant, seed=seed).policy
         trials = [
             run_trial(scenario, model, policy, Cohort(seed, patients, stream=Stream.VALIDATE)) for model in believed
