@@ -138,7 +138,10 @@ def no_assay_error(scenario: Scenario) -> str:
         return f"the assay error is not given in {scenario.title!r}: Bayesian dosing uses the model's residual error"
     model = model_of(scenario, scenario.models[0])
     if model.outputs[model.output_index(scenario.monitoring.output)].residual is None:
-        return f"{model.name} publishes no residual error: Bayesian dosing already uses the assay error in {scenario.title!r}"
+        return (
+            f"{model.name} publishes no residual error: Bayesian dosing already uses the assay error in "
+            f"{scenario.title!r}"
+        )
     return ""
 
 

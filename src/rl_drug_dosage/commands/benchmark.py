@@ -27,7 +27,7 @@ def command(  # noqa: PLR0917 - the options of a command line
         list[str] | None,
         typer.Option(
             metavar="[NAME=]POLICY[,OPTION=VALUE...]",
-            help="A policy's name (`info --policies`), a model file or a run folder (repeatable). Default: all that fit.",
+            help="A policy (`info --policies`), a model file or a run folder (repeatable). Default: all that fit.",
             show_default=False,
         ),
     ] = None,
