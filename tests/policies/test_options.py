@@ -257,3 +257,17 @@ def test_what_a_scenario_cannot_offer_is_refused(scenario, options, said):
             assumed_models(task, task.models[0], **options)
     if "prior" not in options:
         assert find(POLICY, "mipd").value.with_options(options).refuses(task) == reason
+
+
+def test_a_model_that_lacks_what_the_scenario_measures_never_comes_into_a_mixture():
+    """A scenario refuses it by name, whether it is listed or added."""
+    scenario = find_scenario("warfarin").value
+    model = scenario.drug(scenario.models[1])
+    outputs = tuple(output for output in model.outputs if output.name != "inr")
+    blind = dataclasses.replace(model, name="blind", outputs=outputs, targets=())
+    for attempt in (
+        lambda: setting_for("warfarin", controller=blind),
+        lambda: dataclasses.replace(scenario, models=(*scenario.models, blind)),
+    ):
+        with pytest.raises(ConfigError, match=r"drug model 'blind' does not fit.*'inr' is judged|measured"):
+            attempt()
