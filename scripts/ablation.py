@@ -98,7 +98,7 @@ def rows_of(scenario: str, models: Sequence[str], simulator: str, controller: st
     """Every policy's summary in one setting."""
     asked = BenchmarkOptions(
         scenario=scenario,
-        policies=("mipd", *models),
+        policies=("best-bayes", "mipd", *models),
         patients=PATIENTS,
         seed=COHORT,
         simulator=simulator,
@@ -120,7 +120,9 @@ def section(scenario: str, seeds: int) -> str:
         for title, paths in models.items():
             found = [[number(rows[Path(path).stem], measure) for path in paths] for measure in _MEASURES]
             lines.append([title, *(spread(float(np.median(values)), values) for values in found)])
-        lines.append(["mipd", *(f"{number(rows['mipd'], measure):.1f}" for measure in _MEASURES)])
+        for name in ("mipd", "best-bayes"):
+            shown = f"best-bayes: {rows[name]['tuned']['variant']}" if name == "best-bayes" else name
+            lines.append([shown, *(f"{number(rows[name], measure):.1f}" for measure in _MEASURES)])
         met = "used in training and by `mipd`" if simulator == believed else "not used in training"
         parts += [
             f"Patients simulated from {simulator} ({met}):",

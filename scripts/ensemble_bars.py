@@ -14,19 +14,24 @@ course.
 import argparse
 import time
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from rl_drug_dosage.clinic.ensemble.choice import members_of
-from rl_drug_dosage.clinic.ensemble.foresight import foreseen, with_forecast
 from rl_drug_dosage.clinic.ensemble.forecast import surprise
-from rl_drug_dosage.clinic.patient import admit, chart, treat
+from rl_drug_dosage.clinic.ensemble.foresight import foreseen, with_forecast
+from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
 from rl_drug_dosage.clinic.planner import first_plan
-from rl_drug_dosage.clinic.record import record_axes
+from rl_drug_dosage.clinic.policy import Setting
+from rl_drug_dosage.clinic.record import Record, record_axes
+from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import amount_of
+from rl_drug_dosage.policies.mipd_ensemble import MipdEnsemble
 from rl_drug_dosage.registry import SCENARIO, names
 from rl_drug_dosage.trials.entrants import enter
 from rl_drug_dosage.trials.setting import setting_for
@@ -38,12 +43,12 @@ from rl_drug_dosage.utils.seeding import Stream, key_for
 _CHUNK = 100
 
 
-def _charts(scenario, patients, k):
+def _charts(scenario: Scenario, patients: VirtualPatient, k: Array) -> Record:
     record = jax.vmap(lambda p: chart(scenario, p, k))(patients)
     return eqx.tree_at(lambda r: r.k, record, k)
 
 
-def _target_now(policy, memory, record):
+def _target_now(policy: MipdEnsemble, memory: Any, record: Record) -> Array:
     """Expected share of points inside every target in the interval that starts, for the dose that is given."""
     scenario, assumed = policy.scenario, policy.assumed
     record = with_forecast(scenario, record)
@@ -57,7 +62,7 @@ def _target_now(policy, memory, record):
     return found
 
 
-def _calibrated(policy, setting, numbers, key):
+def _calibrated(policy: MipdEnsemble, setting: Setting, numbers: Array, key: Array) -> Any:
     scenario, model = setting.scenario, setting.simulator
     patients = jax.vmap(lambda i: admit(scenario, model, jax.random.fold_in(key, i)))(numbers)
     zero = jnp.zeros((), jnp.int32)
@@ -65,11 +70,12 @@ def _calibrated(policy, setting, numbers, key):
     axes = record_axes(first)
     memory = jax.vmap(policy.init, in_axes=(axes,))(first)
 
-    def step(carry, k):
+    def step(carry: Any, k: Array) -> Any:
         patients, memory = carry
         record = _charts(scenario, patients, k)
         where = jax.vmap(
-            in_groups(lambda d, m, r: surprise(policy.assumed, d, scenario, m.belief, r), 16), in_axes=(None, 0, axes)
+            in_groups(lambda d, m, r: surprise(policy.assumed, d, scenario, m.belief, r), 16),
+            in_axes=(None, 0, axes),
         )(policy.draws, memory, record)
         answer, memory = jax.vmap(lambda m, r: policy.act(m, r, None), in_axes=(0, axes))(memory, record)
         given = eqx.tree_at(lambda r: r.dose, record, record.dose.at[:, k].set(amount_of(answer)))
@@ -85,9 +91,9 @@ def calibration(scenario: str, patients: int, reference: str) -> None:
     setting = setting_for(scenario)
     policy = jax.tree.map(jnp.asarray, enter(setting, reference, seed=1).policy)
     run = eqx.filter_jit(lambda p, numbers, key: _calibrated(p, setting, numbers, key))
-    key, parts = key_for(77, Stream.EVALUATE), []
-    for start in range(0, patients, _CHUNK):
-        parts.append(jax.device_get(run(policy, start + jnp.arange(_CHUNK), key)))
+    key = key_for(77, Stream.EVALUATE)
+    starts = range(0, patients, _CHUNK)
+    parts = [jax.device_get(run(policy, start + jnp.arange(_CHUNK), key)) for start in starts]
     where, expected, inside, alive = (np.concatenate([p[i] for p in parts], axis=1) for i in range(4))
     known = np.isfinite(where) & alive[..., None]
     values = where[known]
@@ -95,7 +101,11 @@ def calibration(scenario: str, patients: int, reference: str) -> None:
     counts = np.asarray(setting.scenario.judged())[:, None] & alive
     e, o = expected[counts], inside[counts]
     bins = np.clip((e * 10).astype(int), 0, 9)
-    gaps = [(100 * e[bins == b].mean(), 100 * o[bins == b].mean(), int((bins == b).sum())) for b in range(10) if (bins == b).sum() >= 100]
+    gaps = [
+        (100 * e[bins == b].mean(), 100 * o[bins == b].mean(), int((bins == b).sum()))
+        for b in range(10)
+        if (bins == b).sum() >= 100
+    ]
     worst = max(abs(a - b) for a, b, _ in gaps)
     text = "; ".join(f"{a:.0f} -> {b:.0f} ({n})" for a, b, n in gaps)
     print(
@@ -118,7 +128,9 @@ def speed(scenario: str, patients: int, reference: str) -> None:
         clock: dict[str, float] = {}
         begin = time.process_time()
         run_trial(setting.scenario, setting.simulator, policy, Cohort(3, patients), clock=clock)
-        row.append(f"{name} {clock['run_s']:.2f} s ({time.process_time() - begin:.2f} s of processor, compiled in {compiled:.1f} s)")
+        row.append(
+            f"{name} {clock['run_s']:.2f} s ({time.process_time() - begin:.2f} s of processor, compiled in {compiled:.1f} s)"
+        )
     print(f"{scenario}: {patients} patients, {'; '.join(row)}", flush=True)
 
 

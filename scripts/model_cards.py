@@ -16,6 +16,8 @@ __all__ = ["write"]
 _MARK = "<!-- written by scripts/make_models.py from here on -->"
 _NOTICE = "For research and education only; not for treating patients."
 _RIGHT = "right model"
+BEST = "best-bayes"
+"""The reference: the strongest Bayesian dosing as chosen on validation patients."""
 
 
 class Results:
@@ -40,6 +42,11 @@ class Results:
         """The result of the chosen model, and the range over all seeds."""
         all_ = [self.value(setting, seed, measure) for seed in self.seeds]
         return spread(self.value(setting, self.median, measure), all_)
+
+    def variant(self, setting: str) -> str:
+        """Which Bayesian dosing the reference was; empty: it did not take part."""
+        row = next((r for r in self.rows(setting) if r["policy"] == BEST), None)
+        return "" if row is None else str(row["tuned"]["variant"])
 
     def has(self, setting: str, policy: str) -> bool:
         """Whether a policy took part."""
@@ -77,7 +84,7 @@ def _result_table(results: Results, setting: str) -> str:
         against = "-" if own else _signed(results.ahead(setting, name))
         rows.append(
             [
-                "**PPO**" if own else name,
+                "**PPO**" if own else f"{name}: {results.variant(setting)}" if name == BEST else name,
                 shown(setting),
                 f"{row['attainment_median_pct']:.1f}",
                 shown(setting, "worst_5_pct"),
@@ -105,7 +112,8 @@ def _stress_table(results: Results, setting: str) -> str:
     if not found:
         return ""
     took_part = {row["policy"] for row in found[0]["policies"]}
-    others = [n for n in ("mipd", "mipd-assay", "mipd-average", "pid", "label") if n in took_part]
+    shown = (BEST, "mipd", "mipd-assay", "mipd-average", "pid", "label")
+    others = [n for n in shown if n in took_part]
     rows = []
     for stress in found:
         goal = {row["policy"]: number(row, "attainment_pct") for row in stress["policies"]}
@@ -147,6 +155,10 @@ def _facts(named: Found[Scenario], results: Results, model: Model) -> list[tuple
     ]
 
 
+_REFERENCE = """`best-bayes` is the reference: the strongest Bayesian dosing, as chosen on validation patients of the
+controller's model (`scripts/choose_bayes.py`). `mipd` is Bayesian dosing as programs at the bedside do it, with the
+published numbers.
+"""
 _LIMITS = """## Limits
 
 The policy was trained and tested on simulated patients only. It is valid only for the doses, interval and schedule of
@@ -167,6 +179,8 @@ def _card(named: Found[Scenario], results: Results, model: Model) -> str:
         if setting == _RIGHT:
             title = f"Patients simulated from {scenario.models[0]}, which controllers also assume"
         parts.append(f"## {title}\n\n" + _result_table(results, setting) + _stress_table(results, setting))
+    if any(results.variant(setting) for setting in results.settings):
+        parts.append(_REFERENCE)
     return "\n".join([*parts, _LIMITS.format(name=named.name)])
 
 
@@ -177,15 +191,20 @@ def _verdicts(all_: Sequence[Results]) -> str:
             right = setting == _RIGHT
             goals = [
                 f"{results.value(setting, name, 'attainment_pct'):.1f}" if results.has(setting, name) else "-"
-                for name in ("mipd", "mipd-assay", "pid", "label")
+                for name in (BEST, "mipd", "mipd-assay", "pid", "label")
             ]
-            worst = [f"{results.value(setting, name, 'worst_5_pct'):.1f}" for name in (results.median, "mipd")]
+            compared = (results.median, BEST, "mipd")
+            worst = [
+                f"{results.value(setting, n, 'worst_5_pct'):.1f}" if results.has(setting, n) else "-" for n in compared
+            ]
             rows.append(
                 [
                     f"[{results.scenario}]({results.scenario}.md)" if right else "",
                     "correct" if right else "misspecified",
                     results.ppo(setting),
                     *goals,
+                    results.variant(setting) or "-",
+                    _signed(results.ahead(setting, BEST)) if results.has(setting, BEST) else "-",
                     _signed(results.ahead(setting, "mipd")),
                     " / ".join(worst),
                 ]
@@ -194,12 +213,15 @@ def _verdicts(all_: Sequence[Results]) -> str:
         "scenario",
         "model",
         "PPO",
+        BEST,
         "mipd",
         "mipd-assay",
         "pid",
         "label",
+        "best-bayes is",
+        "PPO minus best-bayes",
         "PPO minus mipd",
-        "worst 5 %: PPO / mipd",
+        "worst 5 %: PPO / best-bayes / mipd",
     ]
     return table(head, rows)
 

@@ -501,8 +501,8 @@ def benchmark(
 
     Args:
         scenario: the dosing task.
-        policies: references, ``"NAME=REFERENCE"`` to name one; or a dict of names and references. Empty: every
-            clinical policy that fits.
+        policies: references, with options after commas (``"mipd,prior=widened"``), ``"NAME=REFERENCE"`` to name one; or
+            a dict of names and references. Empty: every clinical policy that fits.
         patients: number of virtual patients, the same for every policy.
         seed: selects the cohort; disjoint from training and tuning patients.
         simulator: drug model that simulates the patients, the scenario's, one of its test-only ones or your own; None:

@@ -10,6 +10,8 @@ The same five forms are accepted on the command line and in Python:
 | a module's attribute | ``package.module:OBJECT`` |
 | the object itself | in Python |
 
+The options of a policy follow it after commas: ``mipd,prior=widened,error=assay``.
+
 Built-in content lives in one package per kind. Each module defines one agreed attribute, and the module's name is the
 public name. Importing a file runs it, so paths and module names are accepted from the command line or from code only,
 never from a data file.
@@ -21,12 +23,13 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import os
 import pkgutil
 import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -87,6 +90,8 @@ class Kind:
         words: ``"module:function"`` that parses text (``"1000 mg q12h"``), or returns None.
         adapt: ``"module:function"`` that converts another object, given where it is, or returns None.
         holds: what the attribute may be, for messages; empty: an object of the class.
+        options: ``"module:function"`` that applies what follows a reference after a comma: from the object, its name
+            and the texts between the commas to the object and its name in tables; empty: objects have no options.
     """
 
     word: str
@@ -98,6 +103,7 @@ class Kind:
     words: str = ""
     adapt: str = ""
     holds: str = ""
+    options: str = ""
 
     @property
     def a_word(self) -> str:
@@ -149,6 +155,7 @@ POLICY = Kind(
     adapt="rl_drug_dosage.policies.adapters.callables:as_definition",
     holds="a PolicyDefinition, a Policy, an agent with predict(observation), a function of observations, or a function "
     "build(setting)",
+    options="rl_drug_dosage.clinic.options:with_words",
 )
 ENVIRONMENT = Kind("environment", "rl_drug_dosage.envs", "ENV", "rl_drug_dosage.envs.functional:Env")
 _KINDS = (DRUG, SCENARIO, POLICY, ENVIRONMENT)
@@ -281,7 +288,8 @@ def every(kind: Kind) -> "tuple[tuple[Found[Any], ...], tuple[str, ...]]":
 def label_of(text: str) -> tuple[str, str]:
     """Split ``NAME=REFERENCE`` into (name, reference); the name is empty if none is given."""
     name, equals, rest = text.partition("=")
-    return (name.strip(), rest) if equals and name.strip() and "/" not in name else ("", text)
+    # After a comma stands an option of a policy.
+    return (name.strip(), rest) if equals and name.strip() and not {"/", ","} & set(name) else ("", text)
 
 
 def is_file_reference(kind: Kind, text: str) -> bool:
@@ -308,11 +316,33 @@ def find(kind: Kind, reference: object) -> Found[Any]:
     # Before files, because "15 mg/kg q12h" contains a slash.
     if kind.words and isinstance(reference, str) and (value := _imported(kind.words)(text)) is not None:
         return Found(text, value, "given as text")
+    base, options = _with_options(kind, text)
+    if options:
+        plain = find(kind, Path(base) if isinstance(reference, Path) else base)
+        value, name = _imported(kind.options)(plain.value, plain.name, options)
+        return replace(plain, name=name, value=value)
     if isinstance(reference, Path) or is_file_reference(kind, text):
         return _from_file(kind, Path(text))
     if ":" in text:
         return _from_module(kind, text)
     return _by_name(kind, text)
+
+
+_OPTIONS = re.compile(r"(,\s*[A-Za-z]\w*\s*=[^,/\\]*)+")
+
+
+def _with_options(kind: Kind, text: str) -> tuple[str, tuple[str, ...]]:
+    """Split a reference at the commas before its options; the name of a file may have commas, too."""
+    if not kind.options or "," not in text or os.path.exists(text):  # noqa: PTH110 - False for whatever is no path
+        return text, ()
+    commas = [at for at, letter in enumerate(text) if letter == ","]
+    ends = [at for at in commas if os.path.exists(text[:at])]  # noqa: PTH110
+    if not ends and is_file_reference(kind, text):
+        ends = [at for at in commas if _OPTIONS.fullmatch(text, at)][:1]
+        if not ends:
+            return text, ()
+    at = ends[-1] if ends else commas[0]
+    return text[:at], tuple(text[at + 1 :].split(","))
 
 
 @checked

@@ -10,7 +10,7 @@ from rl_drug_dosage.registry import POLICY, names
 
 WHERE = {"aurora": "warfarin", "intermountain": "warfarin", "mipd-assay": "warfarin", "tci": "propofol"}
 """Where a policy is checked that does not fit everywhere; the others dose busulfan, four times."""
-PLANNERS = ("mipd", "mipd-assay", "mipd-average", "oracle", "tci")
+PLANNERS = ("best-bayes", "mipd", "mipd-assay", "mipd-average", "mipd-ensemble", "oracle", "tci")
 NAMES = [pytest.param(name, marks=pytest.mark.slow if name in PLANNERS else ()) for name in names(POLICY)]
 MODELS = sorted(p for p in (Path(__file__).parents[2] / "models").glob("*.pt"))
 

@@ -344,6 +344,27 @@ def test_the_leader_is_a_contestant():
     assert "40.0\u00a0% of the patients did better, 30.0\u00a0% did worse" in text
 
 
+def test_with_another_reference_bayesian_dosing_as_at_the_bedside_is_compared_too():
+    """In a sentence and in columns of their own; the reference's title says which variant it is."""
+    record = make_record(("agent", "best-bayes", "mipd", "label"), reference="best-bayes")
+    text = lead(record)
+    assert "agent differs from best-bayes, the reference, by +4.0 points" in text
+    assert "agent differs from mipd, Bayesian dosing as programs at the bedside do it, by +8.0 points" in text
+    page = Page(report_html(record))
+    assert any("best-bayes (what best-bayes does)" in cell["text"] for cell in page.find("dd"))
+
+    def columns(record):
+        page = Page(report_html(record))
+        (table,) = [t for t in page.find("table") if t["within"][-1].get("aria-label") == "Table: Paired differences"]
+        return [[cell["text"] for cell in page.inside(row, "td")] for row in page.inside(table, "tr")[1:]]
+
+    assert [row[5] for row in columns(record)] == ["+8.0", "–", "−4.0"]
+    assert {len(row) for row in columns(make_record(("agent", "mipd", "label")))} == {5}
+    # The reference leads: the sentence is about the leader.
+    ahead = lead(make_record(("best-bayes", "agent", "mipd"), reference="best-bayes"))
+    assert "best-bayes differs from mipd, Bayesian dosing as programs at the bedside do it, by +8.0 points" in ahead
+
+
 def test_words_are_no_stronger_than_the_interval():
     record = make_record(("agent", "mipd"), gap=1.0)
     assert "the interval includes zero, so this benchmark does not show a difference" in lead(record)

@@ -95,9 +95,9 @@ def decide(
     look_of: Callable[[Array | None], Callable[[Array], Array]],
     plan: Float[Array, " move"],
     *,
-    loss: Callable[[Array], Array],
+    loss: Callable[[Any], Array],
     factors: tuple[float, ...] = (),
-    compared_on: Callable[[Array | None], Callable[[Array], Array]] | None = None,
+    compared_on: Callable[[Array | None], Callable[[Array], Any]] | None = None,
 ) -> tuple[Answer, Float[Array, " move"]]:
     """The prescription now, and the plan that it starts.
 
@@ -107,7 +107,7 @@ def decide(
         scenario: for the grid and the intervals.
         look_of: from a dosing interval (None: the only one) to the `outlook` that plans are made on.
         plan: the previous plan, used as starting point.
-        loss: of the deviations of an outlook.
+        loss: of the deviations of an outlook, or of what ``compared_on`` gives.
         factors: see `choose`.
         compared_on: the outlook that doses are compared on; that of ``look_of`` unless given.
     """
@@ -216,10 +216,10 @@ def _tangents(f: Callable[[Array], Array], u: Array) -> tuple[Array, Array]:
 
 def choose(
     scenario: Scenario,
-    look: Callable[[Array], Array],
+    look: Callable[[Array], Any],
     plan: Float[Array, " move"],
     *,
-    loss: Callable[[Array], Array],
+    loss: Callable[[Any], Array],
     factors: tuple[float, ...] = (),
 ) -> Array:
     """The grid dose with the smallest loss among neighbours of the plan's first dose and multiples of it.

@@ -4,6 +4,7 @@ A policy file defines ``POLICY``, a `PolicyDefinition`: how to build the policy 
 """
 
 import abc
+import dataclasses
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,13 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from rl_drug_dosage.clinic.fit import refuse_test_only
+from rl_drug_dosage.clinic.options import (
+    Option,
+    changed_options,
+    checked_options,
+    completed_options,
+    require_options,
+)
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
@@ -21,7 +29,7 @@ from rl_drug_dosage.errors import BadPluginError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.registry import Found
 
-__all__ = ["Policy", "PolicyDefinition", "Setting"]
+__all__ = ["Chosen", "Option", "Policy", "PolicyDefinition", "Setting"]
 
 
 class Policy(eqx.Module):
@@ -79,6 +87,8 @@ class Setting:
         simulator: the one that the patients follow, which may be test-only; only an oracle looks at it.
         accept_changed: admit a model that was trained on another version of a user's file.
         drug_files: name and SHA-256 of the drug models that were given as files.
+        options: values of the policy's options, see `PolicyDefinition.options`.
+        only_simulated: drug models that were added to the scenario to simulate its patients: no policy assumes them.
     """
 
     task: Found[Scenario]
@@ -86,6 +96,8 @@ class Setting:
     simulator: DrugModel
     accept_changed: bool = False
     drug_files: Mapping[str, str] = field(default_factory=dict, compare=False)
+    options: Mapping[str, str | float] = field(default_factory=dict)
+    only_simulated: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a controller that only simulates test patients.
@@ -101,8 +113,26 @@ class Setting:
         return self.task.value
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What a policy is in one setting.
+
+    Args:
+        title: one line for tables.
+        values: what was chosen beforehand, for the table of tuned values.
+    """
+
+    title: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
 def _anywhere(scenario: Scenario) -> str:
     del scenario
+    return ""
+
+
+def _any_options(scenario: Scenario, options: Mapping[str, str | float]) -> str:
+    del scenario, options
     return ""
 
 
@@ -119,6 +149,13 @@ class PolicyDefinition:
         sees_truth: the policy receives the patient's true parameters.
         chance: the policy is stochastic.
         card: the record in a model file.
+        options: what may be chosen wherever the policy is named (``NAME,option=value``). `build` and `candidates` find
+            the values in `Setting.options`, completed by the defaults.
+        refuses_options: the reason why options cannot be used in a scenario; empty if they can. It receives the values
+            of all options.
+        chosen_in: what the policy is in a setting, where it depends on the setting.
+        given: the options that were chosen, by `with_options`.
+        plain: the definition that `with_options` was called on; None: no options were chosen.
     """
 
     title: str
@@ -128,6 +165,11 @@ class PolicyDefinition:
     sees_truth: bool = False
     chance: bool = False
     card: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
+    refuses_options: Callable[[Scenario, Mapping[str, str | float]], str] = _any_options
+    chosen_in: Callable[[Setting], Chosen] | None = None
+    given: Mapping[str, str | float] = field(default_factory=dict)
+    plain: "PolicyDefinition | None" = None
 
     def __post_init__(self) -> None:
         """Check the types, so that a wrong one is found in the file and not in the report.
@@ -139,14 +181,62 @@ class PolicyDefinition:
             "build": "build(setting)",
             "refuses": "refuses(scenario)",
             "candidates": "candidates(setting, rng)",
+            "refuses_options": "refuses_options(scenario, options)",
+            "chosen_in": "chosen_in(setting)",
         }
         wanted = {
             "title": (isinstance(self.title, str) and bool(self.title.strip()), "one line for tables"),
             **{n: (callable(getattr(self, n)), f"a function {call}") for n, call in functions.items()},
             **{n: (isinstance(getattr(self, n), bool), "True or False") for n in ("sees_truth", "chance")},
             "card": (isinstance(self.card, Mapping), "a mapping"),
+            "options": (not (said := require_options(self.options)), said),
         }
         for name, (fits, allowed) in wanted.items():
-            if not fits and not (name == "candidates" and self.candidates is None):
+            if not fits and not (name in {"candidates", "chosen_in"} and getattr(self, name) is None):
                 came = getattr(self, name)
                 raise BadPluginError(f"PolicyDefinition: {name} is {reprlib.repr(came)}; allowed: {allowed}")
+        if self.options and self.plain is None:
+            self._complete({})
+
+    def _complete(self, given: Mapping[str, str | float]) -> None:
+        """Let the functions of this definition see these options, and the defaults of the others."""
+        build, candidates, chosen_in = self.build, self.candidates, self.chosen_in
+
+        def told(setting: Setting) -> Setting:
+            return dataclasses.replace(setting, options=completed_options(self.options, {**setting.options, **given}))
+
+        object.__setattr__(self, "build", lambda setting: build(told(setting)))
+        if candidates is not None:
+            object.__setattr__(self, "candidates", lambda setting, rng: candidates(told(setting), rng))
+        if chosen_in is not None:
+            object.__setattr__(self, "chosen_in", lambda setting: chosen_in(told(setting)))
+
+    def with_options(self, options: Mapping[str, Any], *, name: str = "") -> "PolicyDefinition":
+        """The same policy with these options; options that were chosen before, and are not named, are kept.
+
+        Args:
+            options: values by option name.
+            name: of the policy, for messages.
+
+        Raises:
+            UnknownNameError: an option or a word that is unknown.
+            ConfigError: a number out of range, or a policy without options.
+        """
+        plain = self.plain or self
+        given = {**self.given, **checked_options(self.options, options, f"policy {name or self.title!r}")}
+        changed = changed_options(self.options, given)
+        if not changed:
+            return plain
+        full = completed_options(self.options, given)
+
+        def refuses(scenario: Scenario) -> str:
+            return plain.refuses(scenario) or plain.refuses_options(scenario, full)
+
+        said = ", ".join(f"{option} {value}" for option, value in changed.items())
+        chosen = dataclasses.replace(plain, title=f"{plain.title} ({said})", refuses=refuses, given=given, plain=plain)
+        chosen._complete(full)  # noqa: SLF001 - of this class
+        return chosen
+
+    def described(self, setting: Setting) -> Chosen:
+        """What the policy is in a setting."""
+        return Chosen(self.title) if self.chosen_in is None else self.chosen_in(setting)

@@ -11,7 +11,7 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, Eta, FixedStep, OdeSystem, Param
 from rl_drug_dosage.pkpd.population import omega_squared
 
-__all__ = ["model_of", "randomised", "simulator_of"]
+__all__ = ["estimable", "model_of", "randomised", "simulator_of"]
 
 
 @lru_cache
@@ -24,12 +24,20 @@ def model_of(scenario: Scenario, name: str) -> DrugModel:
             controller estimate.
     """
     refuse_test_only(scenario, name)
-    model = _whole(scenario, name)
+    return estimable(scenario, _whole(scenario, name))
+
+
+def estimable(scenario: Scenario, model: DrugModel) -> DrugModel:
+    """The model without the random effects that the scenario does not let a controller estimate.
+
+    Raises:
+        ConfigError: it has none on the parameters that may be estimated.
+    """
     if scenario.estimated is None:
         return model
     etas = tuple(eta for eta in model.etas if eta.parameter in scenario.estimated)
     if not etas:
-        raise ConfigError(f"{scenario.title}: {name} has no random effects on {scenario.estimated}")
+        raise ConfigError(f"{scenario.title}: {model.name} has no random effects on {scenario.estimated}")
     kept = {eta.parameter for eta in etas}
     correlations = tuple(c for c in model.correlations if c.first in kept and c.second in kept)
     return dataclasses.replace(model, etas=etas, correlations=correlations)

@@ -26,8 +26,8 @@ def command(  # noqa: PLR0917 - the options of a command line
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[NAME=]POLICY",
-            help="A policy's name, a model file or a run folder (repeatable). Default: all that fit.",
+            metavar="[NAME=]POLICY[,OPTION=VALUE...]",
+            help="A policy (`info --policies`), a model file or a run folder (repeatable). Default: all that fit.",
             show_default=False,
         ),
     ] = None,

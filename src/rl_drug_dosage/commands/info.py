@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from rl_drug_dosage.clinic.policy import PolicyDefinition
     from rl_drug_dosage.pharmacometrics.drug_page import Page
+    from rl_drug_dosage.registry import Found
 
 __all__ = ["command"]
 
@@ -29,15 +31,18 @@ def command(
         str | None,
         typer.Option(help="Show this scenario: task, dosage, goal, and the meaning of each observation component."),
     ] = None,
+    policy: Annotated[str | None, typer.Option(help="Show this policy and its options.", metavar="NAME")] = None,
     drugs: Annotated[bool, typer.Option("--drugs", help="List the drug models.")] = False,
     scenarios: Annotated[bool, typer.Option("--scenarios", help="List the dosing scenarios.")] = False,
+    policies: Annotated[bool, typer.Option("--policies", help="List the policies and their options.")] = False,
 ) -> None:
-    """Show the project, its environments and its defaults, or a model file, a drug model or a scenario.
+    """Show the project, its environments and its defaults, or a model file, a drug model, a scenario or a policy.
 
     Example: rl-drug-dosage info --drug vancomycin-goti2018
     """
     options: dict[str, object] = {"--model-path": model_path, "--drug": drug, "--drugs": drugs}
     options |= {"--scenario": scenario, "--scenarios": scenarios}
+    options |= {"--policy": policy, "--policies": policies}
     asked = [name for name, given in options.items() if given]
     if len(asked) > 1:
         raise ConfigError(f"info shows one thing at a time, not {' and '.join(asked)}: leave one out")
@@ -55,6 +60,10 @@ def command(
         _show_drug(drug)
     elif scenario is not None:
         _show_scenario(scenario)
+    elif policy is not None:
+        _show_policy(policy)
+    elif policies:
+        _list_policies()
     elif drugs:
         _list_drugs(console)
     elif scenarios:
@@ -83,6 +92,46 @@ def _show_scenario(reference: str) -> None:
     from rl_drug_dosage.registry import find_scenario
 
     _show(scenario_page(find_scenario(reference)))
+
+
+def _show_policy(reference: str) -> None:
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    from rl_drug_dosage.registry import POLICY, find, label_of
+
+    _say_policy(find(POLICY, label_of(reference)[1]))
+
+
+def _list_policies() -> None:
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    from rl_drug_dosage.registry import POLICY, every
+
+    found, broken = every(POLICY)
+    for one in found:
+        _say_policy(one)
+    say("Options follow a policy's name: --policy NAME,option=value,option=value")
+    _say_left_out(broken)
+
+
+def _say_policy(found: "Found[PolicyDefinition]") -> None:
+    """A policy with its options, one line each."""
+    definition = found.value
+    typer.echo(f"{typer.style(printable(found.name), bold=True)}: ", nl=False)
+    say(definition.title)
+    for name, option in definition.options.items():
+        value = definition.given.get(name, option.default)
+        chosen = f", here {_short(value)}" if value != option.default else ""
+        say(f"    {name}: {option.meaning}")
+        say(f"        {option.allowed}; default {_short(option.default)}{chosen}")
+
+
+def _short(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _show(page: "Page") -> None:

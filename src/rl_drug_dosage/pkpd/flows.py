@@ -1,4 +1,4 @@
-"""Flows of linear systems over an interval: transition, response to a constant input, and area, for many patients at once.
+"""Flows of linear systems over an interval, for many patients at once: transition, response to an input, and area.
 
 `linear` is accurate to the last digit for one patient; this is fast for thousands. With dx/dt = A x + b u and
 da/dt = c x over a time t, a flow holds
@@ -78,7 +78,7 @@ def rate_matrix(structure: Structure, p: Mapping[str, Array]) -> tuple[Matrix, l
 
 
 def doublings(a: Matrix, longest_h: float) -> int:
-    """m for a typical patient's A (numbers) and the longest time."""
+    """The doublings m for a typical patient's A (numbers) and the longest time."""
     fastest = max((abs(float(a[i][i])) for i in range(len(a))), default=0.0)
     return max(0, math.ceil(math.log2(max(_MARGIN * fastest * longest_h, 1.0))))
 
@@ -114,7 +114,8 @@ def flow(a: Matrix, c: list[Entry], into: int, t_h: Entry, m: int) -> Flow:
     """The flow over ``t_h``, for an input into one compartment.
 
     Args:
-        a, c: from `rate_matrix`.
+        a: from `rate_matrix`.
+        c: likewise.
         into: the compartment that the input enters, at 1 mg/h.
         t_h: time, a number or a scalar of JAX; at least 0.
         m: from `doublings`.
@@ -171,4 +172,3 @@ def then(first: Flow, second: Flow) -> Flow:
     reach = [_sum([r, v]) for r, v in zip(first.reach, _under(second.reach, first.keep), strict=True)]
     across = _sum([_times(second.reach[k], first.gain[k]) for k in range(n)])
     return Flow(_product(second.keep, first.keep), gain, reach, _sum([first.swept, second.swept, across]))
-

@@ -1,7 +1,8 @@
 """Model-informed precision dosing: MAP-Bayes from all levels so far, then the best dose sequence for the goal.
 
 The MAP estimate is treated as the true patient (certainty equivalence), as in bedside software; `mipd-average`
-averages over the posterior instead. See `clinic.planner` for the search and `clinic.belief` for the estimate.
+averages over the posterior instead. Options assume more varied patients, the assay error, or a weaker prior
+(`clinic.assumptions`). See `clinic.planner` for the search and `clinic.belief` for the estimate.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 import equinox as eqx
 from jaxtyping import PRNGKeyArray
 
+from rl_drug_dosage.clinic.assumptions import MAP_OPTIONS, assumed_by, refused_assumptions
 from rl_drug_dosage.clinic.doubt import unheeded
 from rl_drug_dosage.clinic.planner import Planned, advise, begin
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
@@ -37,8 +39,14 @@ class Mipd(Policy):
 
 
 def build(setting: Setting) -> Mipd:
-    """Build the policy with the controller's model."""
-    return Mipd(setting.scenario, setting.controller)
+    """Build the policy with the controller's model, changed by the options."""
+    (model,) = assumed_by(setting)
+    return Mipd(setting.scenario, model)
 
 
-POLICY = PolicyDefinition(title="Bayesian dosing: MAP estimate, then the best dose sequence", build=build)
+POLICY = PolicyDefinition(
+    title="Bayesian dosing: MAP estimate, then the best dose sequence",
+    build=build,
+    options=MAP_OPTIONS,
+    refuses_options=refused_assumptions,
+)

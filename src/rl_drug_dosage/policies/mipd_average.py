@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rl_drug_dosage.clinic.assumptions import MAP_OPTIONS, assumed_by, refused_assumptions
 from rl_drug_dosage.clinic.belief import Belief, Past, log_posterior, past, prior
 from rl_drug_dosage.clinic.doubt import cautious, unheeded
 from rl_drug_dosage.clinic.planner import (
@@ -95,11 +96,17 @@ class MipdAverage(Policy):
 
 
 def build(setting: Setting) -> MipdAverage:
-    """Build the policy with the controller's model and the same draws for every patient."""
-    size = prior(setting.controller, setting.scenario).z.shape[0]
-    draws = _DRAWS if setting.controller.structure.linear else _DRAWS_ODE
+    """Build the policy with the controller's model, changed by the options, and the same draws for every patient."""
+    (model,) = assumed_by(setting)
+    size = prior(model, setting.scenario).z.shape[0]
+    draws = _DRAWS if model.structure.linear else _DRAWS_ODE
     half = np.random.default_rng(0).standard_normal((draws // 2, size))
-    return MipdAverage(setting.scenario, setting.controller, jnp.asarray(np.concatenate([half, -half]), dtype=float))
+    return MipdAverage(setting.scenario, model, jnp.asarray(np.concatenate([half, -half]), dtype=float))
 
 
-POLICY = PolicyDefinition(title="Bayesian dosing averaged over the posterior", build=build)
+POLICY = PolicyDefinition(
+    title="Bayesian dosing averaged over the posterior",
+    build=build,
+    options=MAP_OPTIONS,
+    refuses_options=refused_assumptions,
+)

@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, PRNGKeyArray
 
+from rl_drug_dosage.clinic.assumptions import ENSEMBLE_OPTIONS, assumed_by, refused_assumptions
 from rl_drug_dosage.clinic.doubt import cautious, unheeded
 from rl_drug_dosage.clinic.ensemble.carry import advanced, begun
 from rl_drug_dosage.clinic.ensemble.choice import best_dose
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble, draws_of
+from rl_drug_dosage.clinic.options import Option, completed_options
 from rl_drug_dosage.clinic.planner import first_plan
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.in_groups import in_groups
@@ -71,9 +72,40 @@ def ensemble(scenario: Scenario, models: tuple[DrugModel, ...], **assumed: Any) 
     return MipdEnsemble(scenario, found, tuple(draws_of(found, model, scenario) for model in models))
 
 
+OPTIONS: Mapping[str, Option] = {
+    **ENSEMBLE_OPTIONS,
+    "models": Option(
+        "of a mixture: doses for all models by their probability, or for the most probable one (Uster 2021)",
+        "average",
+        words=("average", "select"),
+    ),
+    "offset": Option(
+        "sd of the logarithm of the ratio of levels to predictions, which wanders over the look-ahead; 0: none",
+        0.0,
+        low=0.0,
+        high=2.0,
+    ),
+    "forget": Option("share of what levels have told that is kept over an interval; 1: all", 1.0, low=0.5, high=1.0),
+    "members": Option("support patients of each model", 512.0, low=16.0, high=65536.0),
+}
+
+
 def build(setting: Setting) -> MipdEnsemble:
-    """Build the policy with the controller's model."""
-    return ensemble(setting.scenario, (simulator_of(setting.scenario, setting.controller.name),))
+    """Build the policy with the models and the options of the setting."""
+    chosen = completed_options(OPTIONS, setting.options)
+    return ensemble(
+        setting.scenario,
+        assumed_by(setting, whole=True),
+        offset_sd=float(chosen["offset"]),
+        forget=float(chosen["forget"]),
+        select=chosen["models"] == "select",
+        members=round(float(chosen["members"])),
+    )
 
 
-POLICY = PolicyDefinition(title="Bayesian dosing on support patients, by the best expected goal", build=build)
+POLICY = PolicyDefinition(
+    title="Bayesian dosing on support patients, by the best expected goal",
+    build=build,
+    options=OPTIONS,
+    refuses_options=refused_assumptions,
+)

@@ -50,15 +50,26 @@ def comparison(view: View) -> list[Html]:
                 share(d.better_pct),
                 share(d.worse_pct),
                 share(max(0.0, 100.0 - d.better_pct - d.worse_pct)),
+                *_from_bedside(view, d.policy),
             ],
             view.style(d.policy),
         )
         for d in found
     ]
-    columns = ("policy", "points", "95 % interval", "% better", "% worse", "% equal")
+    columns: tuple[str, ...] = ("policy", "points", "95 % interval", "% better", "% worse", "% equal")
+    if view.bedside:
+        columns += (f"points from {view.bedside}", "95 % interval")
     caption = f"Paired comparison with {view.reference}: the difference, and the patients who did better or worse"
     listed = table(caption, columns, cells, label="Paired differences", class_="numbers")
     return [el("div", el("div", *figures, class_="figures"), listed, class_="beside")]
+
+
+def _from_bedside(view: View, name: str) -> list[Cell | str]:
+    """The difference from Bayesian dosing as at the bedside, where that is not the reference."""
+    if not view.bedside:
+        return []
+    found = view.difference(name, view.bedside)
+    return ["–", "–"] if found is None else [points(found.mean), interval(found.low, found.high, signed=True)]
 
 
 def subgroups(view: View) -> list[Html]:

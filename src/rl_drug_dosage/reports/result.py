@@ -78,6 +78,8 @@ def _comparison(view: View, first: str) -> Iterator[Html]:
             yield _compared(found, f"{reference}, the reference,")
     elif others and (found := view.difference(others[0], reference)) is not None:
         yield join(f"It is the reference. The next best is {others[0]}. ", _compared(found, reference))
+    if view.bedside and view.bedside != first and (found := view.difference(first, view.bedside)) is not None:
+        yield _compared(found, f"{view.bedside}, Bayesian dosing as programs at the bedside do it,")
 
 
 def _harms(view: View) -> Iterator[Html]:

@@ -119,7 +119,10 @@ def task(view: View) -> list[Html]:
                 ("Patients", f"{count(settings['patients'])}, seed {settings['seed']}, the same for every policy"),
                 ("Simulated with", _simulated(view)),
                 ("Policies assume", settings["controller"]),
-                ("Reference", f"{settings['reference']}; the other policies are compared with it"),
+                (
+                    "Reference",
+                    f"{view.reference} ({view.row[view.reference]['title']}); the other policies are compared with it",
+                ),
                 ("Safety shield", "every policy was run with and without it" if settings["shield"] else "not used"),
                 ("Course", _interval(view)),
                 ("Goal", scenario["goal"]),

@@ -94,6 +94,11 @@ class View:
         """The policy with which the others are compared."""
         return self.settings["reference"]
 
+    @property
+    def bedside(self) -> str:
+        """`mipd`, Bayesian dosing as programs at the bedside do it, where another policy is the reference; or empty."""
+        return "mipd" if "mipd" in self.row and self.reference != "mipd" else ""
+
     def index(self, name: str) -> str:
         """A policy's number, for HTML identifiers, because its name may contain any character."""
         return str(self.names.index(name))

@@ -92,8 +92,8 @@ def load_policy(
     """A policy, ready for patients.
 
     Args:
-        policy: in any form that `registry` knows: a name (``"mipd"``, ``"label"``, ...), a model file, the folder of a
-            run, a Python file, the object itself.
+        policy: in any form that `registry` knows: a name (``"mipd"``, ``"mipd,prior=widened"``, ``"label"``, ...), a
+            model file, the folder of a run, a Python file, the object itself.
         scenario: the task; a model file knows its own where that is built in or installed.
         controller: the drug model that the policy believes; None: the scenario's first.
         simulator: the one that patients follow, for a model that was trained on patients of your own drug model.

@@ -17,7 +17,7 @@ from rl_drug_dosage.utils.seeding import Stream, generator
 __all__ = ["record_of"]
 
 _FORMAT = 1
-_PREFERRED = ("mipd", "label", "fixed")
+_PREFERRED = ("best-bayes", "mipd", "label", "fixed")
 """Candidates for the reference policy: the first one included is used."""
 
 

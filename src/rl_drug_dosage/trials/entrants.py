@@ -25,7 +25,7 @@ class Entrant:
         title: one-line description.
         policy: the policy.
         sees_truth: whether it is an oracle.
-        chosen: values chosen by tuning.
+        chosen: values chosen by tuning, or beforehand.
         card: the record of a model file.
         own: whether it comes from outside of the package.
     """
@@ -52,7 +52,9 @@ class Candidate:
         definition = self.definition
         with guard_of(self, "cannot be built" if definition.candidates is None else "cannot be tuned"):
             policy, chosen = tuned(definition, setting, seed=seed)
-        return Entrant(self.name, definition.title, policy, definition.sees_truth, chosen, definition.card, self.own)
+            found = definition.described(setting)
+        values = {**chosen, **found.values}
+        return Entrant(self.name, found.title, policy, definition.sees_truth, values, definition.card, self.own)
 
 
 def guard_of(one: Candidate | Entrant, does: str = "fails") -> contextlib.AbstractContextManager[None]:

@@ -49,12 +49,20 @@ def setting_for(
         ConfigError: a drug model that does not fit the scenario, or a controller that is test-only.
     """
     task = task_of(scenario)
-    first = task.value.models[0]
+    own, first = task.value.models, task.value.models[0]
     value, simulated = with_simulator(task.value, simulator or first)
     value, (believed,) = with_models(value, controller or first)
+    added = (simulated,) if simulated in value.models and simulated not in {*own, believed} else ()
     task = dataclasses.replace(task, value=value)
     files = digests(*(r for r in (simulator, controller) if r not in (*value.models, *value.test_only)))
-    return Setting(task, model_of(value, believed), simulator_of(value, simulated), accept_changed, files)
+    return Setting(
+        task,
+        model_of(value, believed),
+        simulator_of(value, simulated),
+        accept_changed,
+        files,
+        only_simulated=added,
+    )
 
 
 def task_of(scenario: object) -> Found[Scenario]:

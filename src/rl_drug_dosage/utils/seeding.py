@@ -27,6 +27,7 @@ class Stream(enum.IntEnum):
     TRAIN_EVAL = 2
     EVALUATE = 3
     TUNE = 4
+    VALIDATE = 5
 
 
 def check_seed(seed: int) -> None:

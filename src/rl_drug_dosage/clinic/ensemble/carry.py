@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.clinic.areas import added
 from rl_drug_dosage.clinic.ensemble.learning import Results, forgotten, learnt
-from rl_drug_dosage.clinic.ensemble.play import interval_mg, outputs_at, played, slots
+from rl_drug_dosage.clinic.ensemble.play import Given, interval_mg, outputs_at, played, slots
 from rl_drug_dosage.clinic.ensemble.support import (
     Assumed,
     Cloud,
@@ -27,6 +27,8 @@ from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["advanced", "begun", "carried", "disturbance_of", "persistence", "walked"]
 
+_LOST = -1e3
+"""Logarithm of the weight of a support patient whose equations have failed."""
 _FARTHEST = 4.0
 """Prior standard deviations of a mean random effect beyond which results are doubted, as in `pkpd.bayes.search`."""
 
@@ -115,6 +117,7 @@ def _through(
 def carried(
     assumed: Assumed, model: DrugModel, scenario: Scenario, draws: Draws, cloud: Cloud, record: Record
 ) -> Cloud:
+    """The support patients of a model after the interval before ``record.k``."""
     j = jnp.maximum(record.k - 1, 0)
     kappa, eaten, step = walked(scenario, draws, record.k)
     taken = None
@@ -126,15 +129,24 @@ def carried(
         latent = latent.at[-1].set(rho * latent[-1] + math.sqrt(1 - rho**2) * assumed.offset_sd * step)
     p = parameters_of(model, scenario, record, latent, kappa, j)
     mg = interval_mg(scenario, record, record.prescription(j), j)
-    out = played(model, scenario, cloud.own, p, cloud.contents, mg, taken, record.intake_mg[j] * eaten, j)
+    out = played(model, scenario, cloud.own, p, cloud.contents, Given(mg, taken, record.intake_mg[j] * eaten), j)
     values = outputs_at(model, scenario, p, out.at_rows, disturbance_of(model, scenario, latent), j)
     levels = values[jnp.asarray(slots(model, scenario)), model.output_index(scenario.monitoring.output)]
     if assumed.offset_sd > 0:
         levels = levels * jnp.exp(latent[-1])
-    areas = jax.vmap(added, in_axes=-1, out_axes=-1)(cloud.areas, out.area)
-    pending = jnp.concatenate([cloud.pending[1:], levels[None]])
+    # Equations may fall faster than their steps; such a support patient stays behind, without weight.
+    lost = ~(jnp.all(jnp.isfinite(out.end), axis=0) & jnp.all(jnp.isfinite(levels), axis=0))
+    raw = jnp.where(lost & ~jnp.all(lost), _LOST, cloud.log_weight)
     moved: Cloud = eqx.tree_at(
-        lambda c: (c.latent, c.contents, c.areas, c.pending), cloud, (latent, out.end, areas, pending)
+        lambda c: (c.latent, c.log_weight, c.contents, c.areas, c.pending),
+        cloud,
+        (
+            latent,
+            raw - jax.nn.logsumexp(raw),
+            jnp.where(lost, cloud.contents, out.end),
+            jax.vmap(added, in_axes=-1, out_axes=-1)(cloud.areas, jnp.where(jnp.isfinite(out.area), out.area, 0.0)),
+            jnp.concatenate([cloud.pending[1:], jnp.where(lost, cloud.pending[-1], levels)[None]]),
+        ),
     )
     if assumed.forget == 1.0:
         return moved

@@ -22,8 +22,8 @@ __all__ = ["best_dose", "members_of", "middle_of"]
 _FACTORS_ODE = (0.7, 0.85, 0.93, 1.07, 1.15, 1.3)
 """In place of `planner.FACTORS` where every candidate costs an integration."""
 _SOFT = 0.1
-"""Weight of a smooth count of missed windows (`planner.outside`) in the loss, the rest being the goal itself. It decides
-where no or every support patient meets the goal."""
+"""Weight of a smooth count of missed windows (`planner.outside`) in the loss, the rest being the goal itself. It
+decides where no support patient meets the goal, or all do."""
 
 
 def members_of(scenario: Scenario, draws: Draws, cloud: Cloud, record: Record, count: int) -> Members:
@@ -33,8 +33,13 @@ def members_of(scenario: Scenario, draws: Draws, cloud: Cloud, record: Record, c
     kappa, eaten, _ = jax.vmap(lambda h: walked(scenario, draws, record.k + 1 + h, count))(ahead)
     own = jax.tree.map(lambda v: v[..., chosen], cloud.own)
     return Members(
-        cloud.latent[:, chosen], cloud.contents[:, chosen], cloud.areas[..., chosen], cloud.missing[chosen], own,
-        kappa, eaten,
+        cloud.latent[:, chosen],
+        cloud.contents[:, chosen],
+        cloud.areas[..., chosen],
+        cloud.missing[chosen],
+        own,
+        kappa,
+        eaten,
     )
 
 

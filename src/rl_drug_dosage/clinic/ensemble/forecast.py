@@ -114,5 +114,3 @@ def _below(
     assert residual is not None
     error, log_variance, _ = normal_moments(residual, predicted, jnp.broadcast_to(level[:, None], predicted.shape))
     return jax.scipy.stats.norm.cdf(-error * jnp.exp(-0.5 * log_variance))
-
-

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from rl_drug_dosage.clinic.areas import added, last_day, since_start
 from rl_drug_dosage.clinic.ensemble.carry import disturbance_of, persistence
 from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear, knots_of, share_of
-from rl_drug_dosage.clinic.ensemble.play import interval_mg, outputs_at, played
+from rl_drug_dosage.clinic.ensemble.play import Given, interval_mg, outputs_at, played
 from rl_drug_dosage.clinic.ensemble.support import Assumed, parameters_of
 from rl_drug_dosage.clinic.judge import Verdict, deviations, harmed, judge, window_metrics
 from rl_drug_dosage.clinic.planner import MOVES
@@ -21,6 +21,10 @@ from rl_drug_dosage.clinic.timetable import Prescription, timetable
 from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["Ahead", "Members", "foreseen", "steps_ahead", "with_forecast"]
+
+
+_FAR = 5.0
+"""Deviation that stands for one that is not a number."""
 
 
 class Members(NamedTuple):
@@ -140,7 +144,8 @@ def _stepwise(
             j = _interval(scenario, record, ahead)
             answer = _answer(scenario, plan[jnp.minimum(ahead, MOVES - 1)], ahead, choice)
             mg = interval_mg(scenario, record, answer, j)
-            out = played(model, scenario, None, own, x, mg, 1.0 - members.missing, record.intake_mg[j] * eaten, j)
+            given = Given(mg, 1.0 - members.missing, record.intake_mg[j] * eaten)
+            out = played(model, scenario, None, own, x, given, j)
             return out.end, _Course(out.at_rows, out.area)
 
         each = (jnp.arange(steps_ahead(scenario)), members.eaten, p)
@@ -225,7 +230,11 @@ def _judged(
             d = deviations(scenario, metrics, low[j], high[j], aim[j])
             t_h = j * scenario.schedule.interval_h
             harms = harmed(model, scenario, values, day, total, t_h)
-            return later, jnp.where(counts, d, 0.0), judge(metrics, low[j], high[j]), harms
+            found = judge(metrics, low[j], high[j])
+            # Equations that fall faster than their steps meet no goal.
+            fine = jnp.all(jnp.isfinite(d))
+            found = found._replace(inside=jnp.where(fine, found.inside, 0.0))
+            return later, jnp.where(counts, jnp.where(fine, d, _FAR), 0.0), found, harms
 
         later, d, found, harms = jax.vmap(one, in_axes=-1, out_axes=-1)(areas, area, values)
         return later, Ahead(d, found, harms, counts.astype(float), values[:, at])

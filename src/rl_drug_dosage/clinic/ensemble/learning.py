@@ -1,9 +1,9 @@
 """Weights of support patients from results, and new support patients where few would carry most of the weight.
 
-The likelihood is let in by stages. A stage takes the largest share of it that leaves an effective number of half of the
-support patients. If the effective number is below 60 %, the cloud is drawn anew from its weights with equal spacing, and
-moved a little: with mean m, covariance C = L L' and a = 0.98 (Liu and West 2001, in Doucet et al., Sequential Monte
-Carlo Methods in Practice)
+The likelihood is let in by stages. A stage takes the largest share of it that leaves an effective number of half of
+the support patients. If the effective number is below 60 %, the cloud is drawn anew from its weights with equal
+spacing, and moved a little. With mean m, covariance C = L L' and a = 0.98 (Liu and West 2001, in Doucet et al.,
+Sequential Monte Carlo Methods in Practice)
 
     u' = m + a (u - m) + sqrt(1 - a^2) L e,   e ~ N(0, 1),
 
@@ -102,7 +102,9 @@ def learnt(
         # Without a thin cloud, only the next stage is due.
         cloud = jax.tree.map(lambda a, b: jnp.where(state.thin, a, b), fresh, state.cloud)
         predicted = jnp.where(state.thin, followed, state.predicted)
-        state = state._replace(cloud=cloud, predicted=predicted, thin=jnp.asarray(False), moved=state.moved | state.thin)
+        state = state._replace(
+            cloud=cloud, predicted=predicted, thin=jnp.asarray(False), moved=state.moved | state.thin
+        )
         return jax.tree.map(lambda a, b: jnp.where(state.left > 0, a, b), weigh(state), state)
 
     zero = jnp.zeros((), jnp.int32)

@@ -7,13 +7,11 @@ kept at a few durations, and doses in between follow by quadratic interpolation.
 import itertools
 import math
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -23,6 +21,7 @@ from rl_drug_dosage.pkpd.flows import Entry, Flow, doublings, flow, rate_matrix
 from rl_drug_dosage.pkpd.infusion import infusion_h
 
 __all__ = ["Interval", "interval_of", "is_linear", "knots_of", "rows_of", "share_of"]
+
 
 class Interval(eqx.Module):
     """How contents at the needed times, and the area, follow from contents before and from doses."""
@@ -101,7 +100,9 @@ def share_of(scenario: Scenario, mg: Float[Array, "..."]) -> Float[Array, "... k
         inside &= (long_h < knots[first + 2]) | (first + 3 == len(knots))
         for q in piece:
             others = [knots[k] for k in piece if k != q]
-            weight = math.prod(1.0 / (knots[q] - k) for k in others) * math.prod([long_h - k for k in others], start=1.0)
+            weight = math.prod(1.0 / (knots[q] - k) for k in others) * math.prod(
+                [long_h - k for k in others], start=1.0
+            )
             shares[q] = shares[q] + jnp.where(inside, weight, 0.0)
     return jnp.stack(shares, axis=-1)
 
@@ -117,69 +118,87 @@ def _doublings(model: DrugModel, scenario: Scenario) -> int:
 
 def interval_of(model: DrugModel, scenario: Scenario, p: Mapping[str, Array]) -> Interval:
     """The interval of support patients with parameters p, numbers or ``[member]``, which becomes the last axis."""
-    structure, dosage = model.structure, scenario.dosage
-    a, c = rate_matrix(structure, p)
-    into, n = structure.compartments.index(dosage.compartment), len(a)
+    dosage = scenario.dosage
     times = [scenario.schedule.output_times_h[i] for i in rows_of(scenario)]
-    lag = p.get(f"lag_{dosage.compartment}")
-    share = p.get(f"f_{dosage.compartment}", 1.0)
-    m = _doublings(model, scenario)
-    known: dict[float, Flow] = {}
+    lag, share = p.get(f"lag_{dosage.compartment}"), p.get(f"f_{dosage.compartment}", 1.0)
+    flows = _Flows(model, scenario, p)
+    keep = [flows.over(t) for t in times]
+    given = flows.given if lag is None else partial(flows.given_late, lag)
+    starts = timetable(scenario.schedule, dosage).at_h
+    courses = [[given(times, at_h, long_h) for long_h in knots_of(scenario)] for at_h in starts]
 
-    def over(t_h: Entry) -> Flow:
-        if not isinstance(t_h, float):
-            return flow(a, c, into, t_h, m)
-        if t_h not in known:
-            # Half of the time needs one doubling less.
-            less = max(0, m - int(math.log2(max(scenario.schedule.interval_h / max(t_h, 1e-9), 1.0))))
-            known[t_h] = flow(a, c, into, t_h, less)
-        return known[t_h]
+    def array(v: Entry) -> Array:
+        return jnp.broadcast_to(jnp.asarray(v, dtype=float), flows.shape)
 
-    def given(at_h: float, long_h: float) -> list[tuple[list[Entry], Entry]]:
-        """Contents at every row, and area until then, from 1 mg."""
-        found: list[tuple[list[Entry], Entry]] = []
-        for t_h in times:
-            run: Entry = round(t_h - at_h, 9) if lag is None else jnp.maximum(t_h - at_h - lag, 0.0)
-            if lag is None and run <= 0:
-                found.append(([0.0] * n, 0.0))
-            elif lag is None and found and times[len(found) - 1] >= at_h + long_h:
-                # After the infusion, the rows share their flows with all infusions.
-                x, area = found[-1]
-                found.append(_gone(over(round(t_h - times[len(found) - 1], 9)), x, area))
-            elif long_h == 0.0:
-                there = 1.0 if lag is None else jnp.where(run > 0, 1.0, 0.0)
-                gone = over(run)
-                found.append(([gone.keep[i][into] * there for i in range(n)], gone.reach[into] * there))
-            else:
-                on = over(min(run, long_h) if lag is None else jnp.minimum(run, long_h))
-                x, area = [v / long_h for v in on.gain], on.swept / long_h
-                if lag is None and run <= long_h:
-                    found.append((x, area))
-                else:
-                    off = round(run - long_h, 9) if lag is None else jnp.maximum(run - long_h, 0.0)
-                    found.append(_gone(over(off), x, area))
-        return found
-
-    keep = [over(t) for t in times]
-    courses = [[given(at, long_h) for long_h in knots_of(scenario)] for at in timetable(scenario.schedule, dosage).at_h]
-    responses = [[[course[row] for course in each] for each in courses] for row in range(len(times))]
-
-    shape = jnp.shape(a[into][into])
-
-    def array(v: Any) -> Array:
-        return jnp.broadcast_to(jnp.asarray(v, dtype=float), shape)
+    def row(at: int) -> Array:
+        return jnp.stack(
+            [jnp.stack([jnp.stack([array(share * v) for v in c[at][0]]) for c in each]) for each in courses]
+        )
 
     return Interval(
-        jnp.stack([jnp.stack([jnp.stack([array(v) for v in row]) for row in f.keep]) for f in keep]),
-        jnp.stack(
-            [
-                jnp.stack([jnp.stack([jnp.stack([array(share * v) for v in x]) for x, _ in each]) for each in row])
-                for row in responses
-            ]
-        ),
+        jnp.stack([jnp.stack([jnp.stack([array(v) for v in line]) for line in f.keep]) for f in keep]),
+        jnp.stack([row(at) for at in range(len(times))]),
         jnp.stack([array(v) for v in keep[-1].reach]),
-        jnp.stack([jnp.stack([array(share * area) for _, area in each]) for each in responses[-1]]),
+        jnp.stack([jnp.stack([array(share * c[-1][1]) for c in each]) for each in courses]),
     )
+
+
+type _Course = list[tuple[list[Entry], Entry]]
+"""Contents at every row, and area until then, from 1 mg."""
+
+
+class _Flows:
+    """Flows of support patients, each computed once."""
+
+    def __init__(self, model: DrugModel, scenario: Scenario, p: Mapping[str, Array]) -> None:
+        self.a, self.c = rate_matrix(model.structure, p)
+        self.into = model.structure.compartments.index(scenario.dosage.compartment)
+        self.shape = jnp.shape(self.a[self.into][self.into])
+        self.longest_h, self.doublings = scenario.schedule.interval_h, _doublings(model, scenario)
+        self.known: dict[float, Flow] = {}
+
+    def over(self, t_h: Entry) -> Flow:
+        """The flow over a time."""
+        if not isinstance(t_h, float):
+            return flow(self.a, self.c, self.into, t_h, self.doublings)
+        if t_h not in self.known:
+            # Half of the time needs one doubling less.
+            less = int(math.log2(max(self.longest_h / max(t_h, 1e-9), 1.0)))
+            self.known[t_h] = flow(self.a, self.c, self.into, t_h, max(0, self.doublings - less))
+        return self.known[t_h]
+
+    def given(self, times: list[float], at_h: float, long_h: float) -> _Course:
+        """From a dose at ``at_h`` over ``long_h``."""
+        found: _Course = []
+        for i, t_h in enumerate(times):
+            run = round(t_h - at_h, 9)
+            if run <= 0:
+                found.append(([0.0] * len(self.a), 0.0))
+            elif i and times[i - 1] >= at_h + long_h:
+                # After the infusion, the rows share their flows with all infusions.
+                found.append(_gone(self.over(round(t_h - times[i - 1], 9)), *found[-1]))
+            else:
+                x, area = self._entered(min(run, long_h), long_h)
+                found.append((x, area) if run <= long_h else _gone(self.over(round(run - long_h, 9)), x, area))
+        return found
+
+    def given_late(self, lag_h: Array, times: list[float], at_h: float, long_h: float) -> _Course:
+        """The same with a lag."""
+        found: _Course = []
+        for t_h in times:
+            run = jnp.maximum(t_h - at_h - lag_h, 0.0)
+            x, area = self._entered(jnp.minimum(run, long_h) if long_h else 0.0, long_h)
+            x, area = _gone(self.over(jnp.maximum(run - long_h, 0.0)), x, area)
+            there = jnp.where(run > 0, 1.0, 0.0)
+            found.append(([v * there for v in x], area * there))
+        return found
+
+    def _entered(self, on_h: Entry, long_h: float) -> tuple[list[Entry], Entry]:
+        """Contents and area after an infusion has run, or at a bolus."""
+        if not long_h:
+            return [1.0 if i == self.into else 0.0 for i in range(len(self.a))], 0.0
+        on = self.over(on_h)
+        return [v / long_h for v in on.gain], on.swept / long_h
 
 
 def _gone(flow: Flow, x: list[Entry], area: Entry) -> tuple[list[Entry], Entry]:

@@ -13,7 +13,7 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, Prescription, timetable
 from rl_drug_dosage.pkpd import DrugModel
 
-__all__ = ["Played", "interval_mg", "outputs_at", "played", "rows", "scaled", "slots"]
+__all__ = ["Given", "Played", "interval_mg", "outputs_at", "played", "rows", "scaled", "slots"]
 
 
 class Played(NamedTuple):
@@ -27,6 +27,17 @@ class Played(NamedTuple):
     def end(self) -> Float[Array, "n member"]:
         """Contents at the end."""
         return self.at_rows[-1]
+
+
+class Given(NamedTuple):
+    """What enters in an interval."""
+
+    mg: Float[Array, " at"]
+    """At each of the timetable's times, see `interval_mg`."""
+    taken: Float[Array, " member"] | None
+    """Which share of the doses each support patient takes; None: all."""
+    intake_mg: Float[Array, " member"]
+    """What else enters."""
 
 
 def rows(model: DrugModel, scenario: Scenario) -> tuple[int, ...]:
@@ -57,9 +68,7 @@ def played(
     own: Interval | None,
     p: dict[str, Float[Array, "segment member"]],
     x: Float[Array, "n member"],
-    mg: Float[Array, " at"],
-    taken: Float[Array, " member"] | None,
-    intake_mg: Float[Array, " member"],
+    given: Given,
     j: Int[Array, ""],
 ) -> Played:
     """All support patients through interval ``j``.
@@ -70,25 +79,23 @@ def played(
         own: how their intervals act, if known.
         p: their parameters.
         x: contents before.
-        mg: from `interval_mg`.
-        taken: which share of the doses each takes; None: all.
-        intake_mg: what else enters.
+        given: what enters.
         j: which interval.
     """
     if is_linear(model, scenario):
         if own is None:
             own = interval_of(model, scenario, {name: value[0] for name, value in p.items()})
-        shared = mg[:, None] * share_of(scenario, mg)
-        return Played(*own(x, shared if taken is None else shared[..., None] * taken))
+        shared = given.mg[:, None] * share_of(scenario, given.mg)
+        return Played(*own(x, shared if given.taken is None else shared[..., None] * given.taken))
     t_h = j * jnp.asarray(scenario.schedule.interval_h, dtype=float)
 
     def one(p: dict[str, Array], x: Array, taken: Array, intake_mg: Array) -> tuple[Array, Array]:
-        dose = (mg if scenario.dosage.separate else mg[0]) * taken
+        dose = (given.mg if scenario.dosage.separate else given.mg[0]) * taken
         out = play(model, scenario, p, x, dose, t_h, intake_mg=intake_mg, area=True)
         return out.at_times, out.area
 
-    whole = jnp.ones(x.shape[1]) if taken is None else taken
-    return Played(*jax.vmap(one, in_axes=-1, out_axes=-1)(p, x, whole, intake_mg))
+    whole = jnp.ones(x.shape[1]) if given.taken is None else given.taken
+    return Played(*jax.vmap(one, in_axes=-1, out_axes=-1)(p, x, whole, given.intake_mg))
 
 
 def outputs_at(

@@ -137,9 +137,7 @@ def _root(matrix: np.ndarray) -> np.ndarray:
 
 
 def draws_of(assumed: Assumed, model: DrugModel, scenario: Scenario, seed: int = 0) -> Draws:
-    """A Sobol sequence for the prior, pseudo-random draws for the rest."""
-    from scipy.stats import beta, norm, qmc
-
+    """An evenly spread sequence for the prior, pseudo-random draws for the rest."""
     rng, members = np.random.default_rng(seed), assumed.members
     between = omega(model)
     sizes = [] if scenario.disturbance is None else [scenario.disturbance.sd]
@@ -148,15 +146,15 @@ def draws_of(assumed: Assumed, model: DrugModel, scenario: Scenario, seed: int =
     root = np.zeros((latent, latent))
     root[:etas, :etas] = _root(between)
     root[range(etas, latent), range(etas, latent)] = sizes
-    points = qmc.Sobol(latent + 1, seed=seed).random(members).T
+    points = _evenly_spread(latent + 1, members)
     missing = np.zeros(members)
     if (mean := scenario.adherence.missed_mean) > 0:
         size = mean * (1.0 - mean) / scenario.adherence.missed_sd**2 - 1.0
-        missing = beta.ppf(points[-1], mean * size, (1.0 - mean) * size)
+        missing = np.sort(rng.beta(mean * size, (1.0 - mean) * size, members))[np.argsort(np.argsort(points[-1]))]
     within = _root(occasion_omega(model))
     noise = within.shape[0] + (scenario.intake is not None) + (assumed.offset_sd > 0)
     found = (
-        norm.ppf(np.clip(points[:latent], 1e-6, 1 - 1e-6)),
+        jax.scipy.special.ndtri(jnp.asarray(points[:latent], dtype=float)),
         root,
         missing,
         rng.standard_normal((_TABLES, latent, members)),
@@ -165,6 +163,18 @@ def draws_of(assumed: Assumed, model: DrugModel, scenario: Scenario, seed: int =
         within,
     )
     return Draws(*(jnp.asarray(each, dtype=float) for each in found))
+
+
+def _evenly_spread(dimensions: int, count: int) -> Float[np.ndarray, "dimension count"]:
+    """Points of the unit cube: multiples of powers of 1 / g, modulo 1, with g the root of g^(d + 1) = g + 1.
+
+    For d = 1 that is the golden ratio; Roberts M. The unreasonable effectiveness of quasirandom sequences, 2018.
+    """
+    g = 2.0
+    for _ in range(60):
+        g = (1.0 + g) ** (1.0 / (dimensions + 1))
+    steps = (1.0 / g) ** np.arange(1, dimensions + 1)
+    return np.clip((0.5 + steps[:, None] * np.arange(1, count + 1)) % 1.0, 1e-6, 1.0 - 1e-6)
 
 
 def parameters_of(
