@@ -128,9 +128,8 @@ def speed(scenario: str, patients: int, reference: str) -> None:
         clock: dict[str, float] = {}
         begin = time.process_time()
         run_trial(setting.scenario, setting.simulator, policy, Cohort(3, patients), clock=clock)
-        row.append(
-            f"{name} {clock['run_s']:.2f} s ({time.process_time() - begin:.2f} s of processor, compiled in {compiled:.1f} s)"
-        )
+        used_s = time.process_time() - begin
+        row.append(f"{name} {clock['run_s']:.2f} s ({used_s:.2f} s of processor, compiled in {compiled:.1f} s)")
     print(f"{scenario}: {patients} patients, {'; '.join(row)}", flush=True)
 
 
