@@ -11,7 +11,7 @@ from rl_drug_dosage.clinic.ensemble.carry import walked
 from rl_drug_dosage.clinic.ensemble.foresight import Ahead, Members, foreseen, steps_ahead, with_forecast
 from rl_drug_dosage.clinic.ensemble.learning import drawn
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Cloud, Draws, Ensemble, renewed_interval
-from rl_drug_dosage.clinic.planner import FACTORS, decide, outside
+from rl_drug_dosage.clinic.planner import FACTORS, decide
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
@@ -21,9 +21,11 @@ __all__ = ["best_dose", "members_of", "middle_of"]
 
 _FACTORS_ODE = (0.7, 0.85, 0.93, 1.07, 1.15, 1.3)
 """In place of `planner.FACTORS` where every candidate costs an integration."""
-_SOFT = 0.1
-"""Weight of a smooth count of missed windows (`planner.outside`) in the loss, the rest being the goal itself. It
-decides where no support patient meets the goal, or all do."""
+_NEARNESS = 0.02
+"""Weight of the squared deviations from the aims (`clinic.judge.deviations`) beside the missed goals. They decide where
+no support patient meets the goal yet: with less, chemotherapy loses two points; with 0.1, gentamicin loses one."""
+_FARTHEST = 100.0
+"""Largest squared deviation that counts."""
 
 
 def members_of(scenario: Scenario, draws: Draws, cloud: Cloud, record: Record, count: int) -> Members:
@@ -95,8 +97,8 @@ def best_dose(
     def loss(aheads: list[Ahead]) -> Array:
         def one(a: Ahead) -> Array:
             missed = jnp.mean(a.counts @ (1.0 - a.verdict.inside))
-            far = jnp.mean(jax.vmap(outside, in_axes=-1)(a.deviations.reshape(-1, assumed.compared)))
-            return (1.0 - _SOFT) * missed + _SOFT * far
+            far = jnp.mean(jnp.sum(jnp.minimum(a.deviations**2, _FARTHEST), axis=(0, 1)))
+            return missed + _NEARNESS * far
 
         return sum((p * one(a) for p, a in zip(probability, aheads, strict=True)), jnp.zeros(()))
 
