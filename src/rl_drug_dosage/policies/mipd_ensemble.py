@@ -15,6 +15,7 @@ from rl_drug_dosage.clinic.assumptions import ENSEMBLE_OPTIONS, assumed_by, refu
 from rl_drug_dosage.clinic.doubt import cautious, unheeded
 from rl_drug_dosage.clinic.ensemble.carry import advanced, begun
 from rl_drug_dosage.clinic.ensemble.choice import best_dose
+from rl_drug_dosage.clinic.ensemble.foresight import steps_ahead
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble, draws_of
 from rl_drug_dosage.clinic.options import Option, completed_options
 from rl_drug_dosage.clinic.planner import first_plan
@@ -27,8 +28,9 @@ from rl_drug_dosage.utils.in_groups import in_groups
 
 __all__ = ["POLICY", "MipdEnsemble"]
 
-_COMPARED, _COMPARED_ODE = 128, 24
-"""Support patients that doses are compared on; fewer where each needs numerical integration."""
+_COMPARED_AHEAD, _MOST_COMPARED, _COMPARED_ODE = 768, 256, 24
+"""Support patients that doses are compared on: as many as make 768 with every interval ahead, at most 256; fewer where
+each needs numerical integration."""
 _GROUP = 16
 """Patients at a time: their support patients fit into a core's cache."""
 
@@ -68,7 +70,9 @@ class MipdEnsemble(Policy):
 def ensemble(scenario: Scenario, models: tuple[DrugModel, ...], **assumed: Any) -> MipdEnsemble:
     """The policy for drug models, and fields of `Assumed`."""
     linear = all(model.structure.linear for model in models)
-    found = Assumed(models, **{"compared": _COMPARED if linear else _COMPARED_ODE, **assumed})
+    compared = min(_MOST_COMPARED, _COMPARED_AHEAD // steps_ahead(scenario)) if linear else _COMPARED_ODE
+    members = assumed.get("members", Assumed(models).members)
+    found = Assumed(models, **{"compared": min(compared, members), **assumed})
     return MipdEnsemble(scenario, found, tuple(draws_of(found, model, scenario) for model in models))
 
 
