@@ -379,7 +379,7 @@ class Course:
             raise ConfigError(
                 f"a level at {time_h:g} h, but the decision due is at {self.time_h:g} h: tell the doses until then"
             )
-        if scenario.monitoring.baseline and self.decision == 0 and abs(time_h) <= tolerance:
+        if self._is_baseline(time_h, tolerance):
             record.baseline[seen] = values[seen]
             self._warnings += said
             self._history.changed = True
@@ -398,6 +398,12 @@ class Course:
         record.known[seen, at, slot] = True
         self._history.tell(seen, at, slot, self.decision)
         return self._forget()
+
+    def _is_baseline(self, time_h: float, tolerance: float) -> bool:
+        """Whether a level is that before the first dose, which may be told later as well."""
+        monitoring = self._bedside.scenario.monitoring
+        planned = self.decision > 0 and bool((np.abs(np.asarray(monitoring.at_h) - time_h) <= tolerance).any())
+        return monitoring.baseline and abs(time_h) <= tolerance and not planned
 
     def _slot(self, time_h: float, tolerance: float) -> tuple[int, int]:
         scenario = self._bedside.scenario
