@@ -11,8 +11,9 @@ import pytest
 from rl_drug_dosage import load_policy
 from rl_drug_dosage.clinic.doubt import in_doubt
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.policies.best_bayes import variant_in
 from rl_drug_dosage.registry import load_drug
-from rl_drug_dosage.trials import DoseForecast
+from rl_drug_dosage.trials import DoseForecast, setting_for
 
 FACTS = {"crcl_ml_per_min": 80.0, "wt_kg": 75.0}
 USUAL = {
@@ -81,7 +82,7 @@ def test_the_next_level_is_where_the_belief_of_the_next_decision_is(course):
     expected = course.forecast([1500.0])
     course.given(1500.0)
     course.recommend()
-    (cloud,) = course._advice[1].belief.clouds  # noqa: SLF001 - the support patients themselves
+    (cloud,) = course._advice[1].belief.clouds
     levels, weight = np.asarray(cloud.pending[0, -1]), np.asarray(cloud.weight[0])
     at = [expected.times_h.tolist().index(12.0 + t) for t in (6.0, 11.0)]
     for slot, place in enumerate(at):
@@ -118,6 +119,16 @@ def test_a_policy_without_a_posterior_says_so_in_one_line(name):
     with pytest.raises(ConfigError, match="has no posterior to forecast from: use mipd-ensemble") as raised:
         load_policy(name, "vancomycin").start(FACTS).forecast()
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["vancomycin", "warfarin"])
+def test_best_bayes_forecasts_where_its_variant_has_a_posterior(name):
+    policy = load_policy("best-bayes", name).policy
+    reference = variant_in(setting_for(name, None, None)).reference
+    has = reference.partition(",")[0] == "mipd-ensemble"
+
+    assert policy.carries_results == has
+    assert bool(policy.believes()) == has
 
 
 @pytest.mark.parametrize("name", ["vancomycin", "warfarin"])
@@ -194,7 +205,7 @@ def test_absurd_levels_at_every_decision_leave_doses_on_the_grid(name):
     kinds = [(1e-9, False), (1e6, False), (lloq, True), (0.0, False)]
     mixed = np.random.default_rng(1).choice(len(kinds), steps)
     for which in (*np.repeat(np.arange(len(kinds))[:, None], steps, axis=1), mixed):
-        record = bedside.start(facts)._record  # noqa: SLF001 - a chart to write anything into
+        record = bedside.start(facts)._record
         if scenario.monitoring.baseline:
             record.baseline[:] = kinds[which[0]][0]
         memory = bedside.first_memory(bedside.policy, record)

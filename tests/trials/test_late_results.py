@@ -33,7 +33,7 @@ def told(bedside, levels, facts=FACTS):
 
 def belief(course):
     course.recommend()
-    return jax.tree.map(np.asarray, course._memory.belief)  # noqa: SLF001 - the support patients themselves
+    return jax.tree.map(np.asarray, course._memory.belief)
 
 
 def assert_same(one, other):

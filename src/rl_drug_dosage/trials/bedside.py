@@ -489,7 +489,7 @@ class Course:
                 f"policy {self._name!r} has no posterior to forecast from: use mipd-ensemble, or best-bayes where its "
                 "variant is one"
             )
-        recommended = float(self.recommend())  # type: ignore[arg-type]
+        recommended = float(self.recommend())
         assert self._advice is not None
         memory, same = self._advice[1], np.asarray(later == "same")
         with bedside.guard():

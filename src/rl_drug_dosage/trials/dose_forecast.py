@@ -1,6 +1,6 @@
 """What candidate doses are expected to lead to in one patient: levels, target, harms."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import jax
@@ -71,7 +71,7 @@ def doses_around(scenario: Scenario, recommended: float) -> Float[np.ndarray, " 
     return grid[first : first + _AT_ONCE]
 
 
-def read_doses(scenario: Scenario, doses: object) -> Float[np.ndarray, " dose"]:
+def read_doses(scenario: Scenario, doses: Iterable[object]) -> Float[np.ndarray, " dose"]:
     """Candidate doses from a caller.
 
     Raises:
@@ -79,9 +79,9 @@ def read_doses(scenario: Scenario, doses: object) -> Float[np.ndarray, " dose"]:
     """
     top, unit = scenario.dosage.amounts[-1], scenario.dosage.unit
     try:
-        found = np.asarray([plain_number(v) for v in doses], float)  # type: ignore[attr-defined]
+        found = np.asarray([plain_number(v) for v in doses], np.float64)
     except (TypeError, ValueError):
-        found = np.zeros(0)
+        found = np.zeros(0, np.float64)
     if not found.size or not ((found >= 0) & (found <= top * (1 + 1e-6))).all():
         raise ConfigError(f"doses {doses!r}: give a list of numbers >= 0 and <= {top:g} {unit}, such as [{top:g}]")
     return found

@@ -76,9 +76,7 @@ def forecast(
         values.append(ahead.values)
         inside.append(jnp.mean(ahead.verdict.inside, axis=-1))
         harms.append(jnp.mean(ahead.harms, axis=-1))
-    weight = jnp.concatenate(
-        [jnp.full(v.shape[-1], p / v.shape[-1]) for p, v in zip(probability, values, strict=True)]
-    )
+    weight = jnp.concatenate([jnp.full(v.shape[-1], p / v.shape[-1]) for p, v in zip(probability, values, strict=True)])
     return Forecast(
         _quantiles(jnp.concatenate(values, axis=-1), weight),
         jnp.tensordot(probability, jnp.stack(inside), 1),
