@@ -20,7 +20,7 @@ __all__ = ["QUANTILES", "Forecast", "forecast", "surprise"]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _COUNT_ODE = 256
-"""Support patients of a model, drawn by weight, where each dose costs an integration."""
+"""Support patients of all models that need numerical integration for each dose, drawn by weight."""
 _HALVINGS = 26
 """Of the range of all values, to a quantile."""
 
@@ -65,10 +65,11 @@ def forecast(
     dense = dataclasses.replace(scenario, monitoring=dataclasses.replace(scenario.monitoring, at_h=times, guide=-1))
     record = with_forecast(scenario, record)
     probability = belief.probability
+    costly = max(sum(not model.structure.linear for model in assumed.models), 1)
     values, inside, harms = [], [], []
     for model, own, cloud in zip(assumed.models, draws, belief.clouds, strict=True):
         count = cloud.log_weight.size
-        count = count if model.structure.linear else min(count, _COUNT_ODE)
+        count = count if model.structure.linear else min(count, _COUNT_ODE // costly)
         members = members_of(scenario, own, cloud, record, count)
         members = members._replace(own=renewed_interval(model, dense, record, members.latent))
         look = foreseen(assumed, model, dense, members, record)
