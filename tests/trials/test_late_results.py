@@ -111,6 +111,24 @@ def test_a_level_at_an_unplanned_time_counts_at_once(ensemble):
     assert far(plain, more) > 0.05
 
 
+def test_bayesian_dosing_that_reads_the_whole_chart_heeds_late_and_unplanned_levels_at_once():
+    """No result is planned at the second and the fourth decision."""
+    bedside = load_policy("mipd", "vancomycin")
+    course = bedside.start(FACTS)
+    for _ in range(2):
+        course.given(1500.0)
+    before = course.recommend()
+    course.observe(6.0, 60.0)
+    course.observe(11.0, 45.0)
+    assert course.recommend() < before
+    course = bedside.start(FACTS)
+    for _ in range(4):
+        course.given(1000.0)
+    before = course.recommend()
+    course.observe(47.0, 60.0)
+    assert course.recommend() < before
+
+
 @pytest.mark.parametrize("name", sorted(names(SCENARIO)))
 def test_planned_results_count_when_the_trial_has_them(name):
     scenario = find_scenario(name).value

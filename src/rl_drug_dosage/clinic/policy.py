@@ -78,7 +78,10 @@ class Policy(eqx.Module):
         return ()
 
     def anytime(self) -> "Policy":
-        """The policy for the bedside, where results may come at every decision, not only at planned ones."""
+        """The policy that looks for new results at every decision, not only where they are planned.
+
+        At the bedside, results may come late or unplanned. The memory is of the same form.
+        """
         return self
 
     def believes(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble, dra
 from rl_drug_dosage.clinic.options import Option, completed_options
 from rl_drug_dosage.clinic.planner import first_plan
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
-from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.record import Record, Truth, with_any_results
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
@@ -65,9 +65,7 @@ class MipdEnsemble(Policy):
         return in_groups(one, _GROUP)(self.draws, memory, observation)
 
     def anytime(self) -> "MipdEnsemble":
-        # Which intervals have samples only tells this policy when to look for results.
-        monitoring = dataclasses.replace(self.scenario.monitoring, intervals=None)
-        return dataclasses.replace(self, scenario=dataclasses.replace(self.scenario, monitoring=monitoring))
+        return dataclasses.replace(self, scenario=with_any_results(self.scenario))
 
     def believes(self) -> tuple[str, ...]:
         return tuple(model.name for model in self.assumed.models)

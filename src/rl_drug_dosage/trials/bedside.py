@@ -182,7 +182,8 @@ class Bedside:
         own: str = "",
     ) -> None:
         self.named, self.seed, self.controller, self.own = named, seed, controller, own
-        self.policy = jax.tree.map(jnp.asarray, policy.anytime())
+        self.policy = jax.tree.map(jnp.asarray, policy)
+        self.anytime = jax.tree.map(jnp.asarray, policy.anytime())
         axes = record_axes(_blank(self.scenario, 1, {c.name: np.zeros(1) for c in self.scenario.covariates}))
         self.first_memory = eqx.filter_jit(lambda policy, record: jax.vmap(policy.init, in_axes=(axes,))(record))
 
@@ -497,7 +498,7 @@ class Course:
                 scenario,
                 self.decision,
                 doses_around(scenario, recommended) if doses is None else read_doses(scenario, doses),
-                lambda group: bedside.foresee(bedside.policy, memory, self._record, group.astype(np.float32), same),
+                lambda group: bedside.foresee(bedside.anytime, memory, self._record, group.astype(np.float32), same),
                 recommended=recommended,
                 models=bedside.policy.believes(),
                 warnings=self.warnings,
@@ -513,7 +514,7 @@ class Course:
         return self._history.memory(
             self._record,
             lambda record: bedside.first_memory(bedside.policy, record),
-            lambda memory, record, keys: bedside.advise(bedside.policy, memory, record, keys)[-1],
+            lambda memory, record, keys: bedside.advise(bedside.anytime, memory, record, keys)[-1],
         )
 
     def _advised(self) -> tuple[np.ndarray, Any, np.ndarray]:
@@ -522,7 +523,9 @@ class Course:
         self._memory = self._recalled()
         self._history.changed = False
         keys = self._key.integers(2**32, size=(self._record.dose.shape[0], 2), dtype=np.uint32)
-        came = bedside.advise(bedside.policy, self._memory, self._record, keys)
+        # As in a trial, unless there is a result at another time than planned.
+        own = bedside.policy.carries_results or self._history.unplanned
+        came = bedside.advise(bedside.anytime if own else bedside.policy, self._memory, self._record, keys)
         dose, asked, fits, memory = jax.block_until_ready(came)
         bedside.policy.check()
         given, proposed = np.asarray(dose, np.float64), np.asarray(asked, np.float64)
@@ -557,7 +560,7 @@ class Course:
         self.recommend()
         assert self._advice is not None
         self._memory = self._advice[1]
-        self._history.keys.append(self._advice[2])
+        self._history.given(self._advice[2])
         self._record.dose[:, self.decision] = values
         self._record = eqx.tree_at(lambda r: r.k, self._record, np.asarray(self.decision + 1, np.int32))
         self._advice = None

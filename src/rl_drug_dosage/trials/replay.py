@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -57,21 +57,25 @@ class History:
 
     Args:
         planned: from `counts_from`.
+        sampled: which intervals have samples as planned.
         told: the decision that was due when each result was first told.
         keys: random keys of the decisions so far, for policies that draw.
         changed: an entry has changed that an earlier decision has read.
+        unplanned: since the last decision, a result was told that no plan expects now.
     """
 
     planned: Int[np.ndarray, "decision sample"]
+    sampled: Bool[np.ndarray, " decision"]
     told: Int[np.ndarray, "patient decision sample"]
     keys: list[np.ndarray] = field(default_factory=list)
     changed: bool = False
+    unplanned: bool = False
 
     @classmethod
     def of(cls, scenario: Scenario, patients: int) -> "History":
         """The history of a course that begins."""
         planned = counts_from(scenario)
-        return cls(planned, np.full((patients, *planned.shape), _NEVER, np.int32))
+        return cls(planned, scenario.sampled(), np.full((patients, *planned.shape), _NEVER, np.int32))
 
     @property
     def counted(self) -> Int[np.ndarray, "patient decision sample"]:
@@ -82,6 +86,12 @@ class History:
         """Results of some patients are told while a decision is due."""
         self.told[seen, at, slot] = np.minimum(self.told[seen, at, slot], decision)
         self.changed |= bool((self.counted[seen, at, slot] < decision).any())
+        self.unplanned |= bool(seen.any()) and not (self.sampled[at] and self.planned[at, slot] == decision)
+
+    def given(self, keys: np.ndarray) -> None:
+        """A dose was given: the next decision is due."""
+        self.keys.append(keys)
+        self.unplanned = False
 
     def memory(
         self,
