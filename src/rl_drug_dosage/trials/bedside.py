@@ -435,8 +435,8 @@ class Course:
         for name, value in now.items():
             column = self._record.covariates[name]
             first = min(self.decision, column.shape[1] - 1)
-            # A covariate with a single row is the same throughout, and so was it at earlier decisions.
-            self._history.changed |= first in {0, self.decision - 1} and bool((column[:, first:] != value).any())
+            # A covariate with a single row has changed for earlier decisions as well.
+            self._history.changed |= first < max(self.decision, 1) and bool((column[:, first:] != value).any())
             column[:, first:] = value
         self._forget()
 
