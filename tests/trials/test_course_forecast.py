@@ -143,6 +143,7 @@ def test_recommendation_and_forecast_take_milliseconds(name):
         begin = time.perf_counter()
         course.recommend()
         asked.append(time.perf_counter() - begin)
+    for _ in range(15):
         begin = time.perf_counter()
         course.forecast()
         looked.append(time.perf_counter() - begin)
