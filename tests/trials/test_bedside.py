@@ -46,9 +46,9 @@ def drive(bedside, patient: int) -> list[float]:
     return given
 
 
-@pytest.mark.parametrize("name", ["label", "mipd"])
-def test_by_hand_the_doses_are_those_of_the_trial(name, label, mipd):
-    bedside = {"label": label, "mipd": mipd}[name]
+@pytest.mark.parametrize("name", ["label", "mipd", pytest.param("mipd-ensemble", marks=pytest.mark.slow)])
+def test_by_hand_the_doses_are_those_of_the_trial(name):
+    bedside = load_policy(name, "vancomycin")
     trial = run_trial(SCENARIO, MODEL, bedside.policy, Cohort(1, 2))
 
     for patient in range(2):

@@ -8,11 +8,11 @@ import dataclasses
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.fit import refuse_test_only
 from rl_drug_dosage.clinic.options import (
@@ -25,9 +25,12 @@ from rl_drug_dosage.clinic.options import (
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
-from rl_drug_dosage.errors import BadPluginError
+from rl_drug_dosage.errors import BadPluginError, ConfigError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.registry import Found
+
+if TYPE_CHECKING:
+    from rl_drug_dosage.clinic.ensemble.forecast import Forecast
 
 __all__ = ["Chosen", "Option", "Policy", "PolicyDefinition", "Setting"]
 
@@ -38,6 +41,10 @@ class Policy(eqx.Module):
     The parameters are the leaves of the module; ``memory`` is any pytree of arrays. Both functions see one patient and
     can be traced by JAX, so that one rollout runs any policy over any cohort.
     """
+
+    carries_results: ClassVar[bool] = False
+    """Whether `act` reads each result once and carries what it told in the memory. At the bedside, the memory is then
+    computed again from admission when an entry changes that an earlier decision has read."""
 
     @abc.abstractmethod
     def init(self, record: Record, truth: Truth | None = None) -> Any:
@@ -69,6 +76,34 @@ class Policy(eqx.Module):
         """
         del facts
         return ()
+
+    def anytime(self) -> "Policy":
+        """The policy that looks for new results at every decision, not only where they are planned.
+
+        At the bedside, results may come late or unplanned. The memory is of the same form.
+        """
+        return self
+
+    def believes(self) -> tuple[str, ...]:
+        """Names of the drug models of the policy's posterior; empty: it has none to forecast from."""
+        return ()
+
+    def forecast(
+        self, memory: Any, observation: Record, amounts: Float[Array, " dose"], same: Bool[Array, ""]
+    ) -> "Forecast":
+        """What candidate doses lead to under the policy's posterior of one patient.
+
+        Args:
+            memory: from `act` at this decision.
+            observation: what the clinic knows at this decision.
+            amounts: doses to give now, in the unit of the scenario's dosage.
+            same: whether each is given at every decision ahead; if not, those follow that the policy plans.
+
+        Raises:
+            ConfigError: the policy has no posterior.
+        """
+        del memory, observation, amounts, same
+        raise ConfigError(f"{type(self).__name__} has no posterior to forecast from")
 
     def check(self) -> None:
         """Raise an error that occurred outside the compiled program; called after every run.

@@ -1,5 +1,6 @@
 """What a clinic knows about one patient: covariates, its prescriptions, and the results received so far."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import equinox as eqx
@@ -10,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, Prescription
 
-__all__ = ["Record", "Truth", "empty_record", "facts_at", "record_axes", "result_times"]
+__all__ = ["Record", "Truth", "empty_record", "facts_at", "record_axes", "result_times", "with_any_results"]
 
 
 class Record(eqx.Module):
@@ -97,3 +98,8 @@ def record_axes(record: Record) -> Record:
 
     axes: Record = jax.tree.map(lambda _: 0, record)
     return eqx.tree_at(lambda r: r.k, axes, None, is_leaf=lambda x: x is None)
+
+
+def with_any_results(scenario: Scenario) -> Scenario:
+    """The scenario with samples in every interval, for a policy that looks for results where they are planned."""
+    return dataclasses.replace(scenario, monitoring=dataclasses.replace(scenario.monitoring, intervals=None))

@@ -5,6 +5,7 @@ averages over the posterior instead. Options assume more varied patients, the as
 (`clinic.assumptions`). See `clinic.planner` for the search and `clinic.belief` for the estimate.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import equinox as eqx
@@ -14,7 +15,7 @@ from rl_drug_dosage.clinic.assumptions import MAP_OPTIONS, assumed_by, refused_a
 from rl_drug_dosage.clinic.doubt import unheeded
 from rl_drug_dosage.clinic.planner import Planned, advise, begin
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
-from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.record import Record, Truth, with_any_results
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
@@ -33,6 +34,9 @@ class Mipd(Policy):
 
     def act(self, memory: Planned, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Planned]:
         return advise(self.model, self.scenario, memory, observation)
+
+    def anytime(self) -> "Mipd":
+        return dataclasses.replace(self, scenario=with_any_results(self.scenario))
 
     def remarks(self, facts: Mapping[str, float]) -> tuple[str, ...]:
         return unheeded(self.model, self.scenario, facts)

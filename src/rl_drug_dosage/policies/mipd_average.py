@@ -6,6 +6,7 @@ proposal. The loss of an interval is d^4 / (1 + d^4) plus 0.02 min(d^2, 25), whe
 half-widths: d = 1 at the edges of the target range (`clinic.planner.outside`).
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
 import equinox as eqx
@@ -28,7 +29,7 @@ from rl_drug_dosage.clinic.planner import (
     update,
 )
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
-from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.record import Record, Truth, with_any_results
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
@@ -50,6 +51,9 @@ class MipdAverage(Policy):
 
     def init(self, record: Record, truth: Truth | None = None) -> Planned:
         return begin(self.model, self.scenario, self.scenario.label(record.facts(), record))
+
+    def anytime(self) -> "MipdAverage":
+        return dataclasses.replace(self, scenario=with_any_results(self.scenario))
 
     def remarks(self, facts: Mapping[str, float]) -> tuple[str, ...]:
         return unheeded(self.model, self.scenario, facts)

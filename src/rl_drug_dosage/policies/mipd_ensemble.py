@@ -5,22 +5,25 @@ variability, missed doses, meals and disturbances are drawn as they are for the 
 `clinic.ensemble`.
 """
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
-from jaxtyping import Array, PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.assumptions import ENSEMBLE_OPTIONS, assumed_by, refused_assumptions
 from rl_drug_dosage.clinic.doubt import cautious, unheeded
 from rl_drug_dosage.clinic.ensemble.carry import advanced, begun
 from rl_drug_dosage.clinic.ensemble.choice import best_dose
+from rl_drug_dosage.clinic.ensemble.forecast import Forecast, forecast
 from rl_drug_dosage.clinic.ensemble.foresight import steps_ahead
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble, draws_of
 from rl_drug_dosage.clinic.options import Option, completed_options
 from rl_drug_dosage.clinic.planner import first_plan
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
-from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.record import Record, Truth, with_any_results
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
@@ -43,6 +46,7 @@ class _Memory(NamedTuple):
 class MipdEnsemble(Policy):
     """Multiple-model dosing. The memory holds the support patients and the last plan."""
 
+    carries_results: ClassVar[bool] = True
     scenario: Scenario = eqx.field(static=True)
     assumed: Assumed = eqx.field(static=True)
     draws: tuple[Draws, ...]
@@ -61,6 +65,19 @@ class MipdEnsemble(Policy):
             return cautious(self.scenario, belief, record, answer), _Memory(belief, plan)
 
         return in_groups(one, _GROUP)(self.draws, memory, observation)
+
+    def anytime(self) -> "MipdEnsemble":
+        return dataclasses.replace(self, scenario=with_any_results(self.scenario))
+
+    def believes(self) -> tuple[str, ...]:
+        return tuple(model.name for model in self.assumed.models)
+
+    def forecast(
+        self, memory: _Memory, observation: Record, amounts: Float[Array, " dose"], same: Bool[Array, ""]
+    ) -> Forecast:
+        planned = jnp.broadcast_to(memory.plan, (amounts.size, memory.plan.size)).at[:, 0].set(amounts)
+        plans = jnp.where(same, amounts[:, None], planned)
+        return forecast(self.assumed, self.draws, self.scenario, memory.belief, observation, plans)
 
     def remarks(self, facts: Mapping[str, float]) -> tuple[str, ...]:
         said = (unheeded(model, self.scenario, facts) for model in self.assumed.models)

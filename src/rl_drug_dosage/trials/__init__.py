@@ -8,6 +8,7 @@ __all__ = [
     "BenchmarkOptions",
     "Cohort",
     "Course",
+    "DoseForecast",
     "Entrant",
     "Trial",
     "bootstrap",
@@ -29,6 +30,7 @@ __getattr__ = lazily(
     {
         "Bedside": "bedside",
         "Course": "bedside",
+        "DoseForecast": "dose_forecast",
         "load_policy": "bedside",
         "Benchmark": "benchmark",
         "BenchmarkOptions": "benchmark",

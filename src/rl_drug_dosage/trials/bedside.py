@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import equinox as eqx
 import jax
@@ -41,8 +41,10 @@ from rl_drug_dosage.pkpd.same_quantity import read_covariates
 from rl_drug_dosage.policies.adapters.learnt import dosing_policy, model_path
 from rl_drug_dosage.ppo.model_file import load_model
 from rl_drug_dosage.registry import POLICY, Found, is_file_reference
+from rl_drug_dosage.trials.dose_forecast import DoseForecast, assembled, doses_around, read_doses
 from rl_drug_dosage.trials.entrants import enter
 from rl_drug_dosage.trials.plausible import check_controller, check_levels, finite_number, unlike_age
+from rl_drug_dosage.trials.replay import History
 from rl_drug_dosage.trials.setting import refuse_models, scenario_of, setting_for, setting_of
 from rl_drug_dosage.trials.step_policy import StepPolicy
 from rl_drug_dosage.utils.arguments import checked
@@ -181,6 +183,7 @@ class Bedside:
     ) -> None:
         self.named, self.seed, self.controller, self.own = named, seed, controller, own
         self.policy = jax.tree.map(jnp.asarray, policy)
+        self.anytime = jax.tree.map(jnp.asarray, policy.anytime())
         axes = record_axes(_blank(self.scenario, 1, {c.name: np.zeros(1) for c in self.scenario.covariates}))
         self.first_memory = eqx.filter_jit(lambda policy, record: jax.vmap(policy.init, in_axes=(axes,))(record))
 
@@ -193,6 +196,13 @@ class Bedside:
             return amount_of(given), asked, on_grid(self.scenario, asked), memory
 
         self.advise = eqx.filter_jit(act)
+
+        def foresee(policy: Policy, memory: Any, record: Record, amounts: Any, same: Any) -> Any:
+            # Of the only patient; ``k`` is common to all.
+            memory, record = jax.tree.map(lambda v: v if jnp.ndim(v) == 0 else v[0], (memory, record))
+            return policy.forecast(memory, record, amounts, same)
+
+        self.foresee = eqx.filter_jit(foresee)
 
     @property
     def scenario(self) -> Scenario:
@@ -310,7 +320,8 @@ class Course:
         self._bedside, self._record, self._single = bedside, record, single
         self._warnings = list(warnings)
         self._memory: Any = None
-        self._advice: tuple[np.ndarray, Any] | None = None
+        self._advice: tuple[np.ndarray, Any, np.ndarray] | None = None
+        self._history = History.of(bedside.scenario, record.dose.shape[0])
         self._moved: tuple[str, ...] = ()
         self._key = np.random.default_rng(bedside.seed)
 
@@ -353,6 +364,8 @@ class Course:
     def observe(self, time_h: float, level: float | Sequence[float | None] | None) -> None:
         """Results that have come back of samples drawn at ``time_h``, in the unit of the monitored output.
 
+        A result may come late or correct an earlier one: the next recommendation takes it as if it had come in time.
+
         Raises:
             ConfigError: a time that is no number, at which none is planned, or after the decision that is due; a level
                 that is no number, or one that no patient has.
@@ -367,9 +380,10 @@ class Course:
             raise ConfigError(
                 f"a level at {time_h:g} h, but the decision due is at {self.time_h:g} h: tell the doses until then"
             )
-        if scenario.monitoring.baseline and self.decision == 0 and abs(time_h) <= tolerance:
+        if self._is_baseline(time_h, tolerance):
             record.baseline[seen] = values[seen]
             self._warnings += said
+            self._history.changed = True
             return self._forget()
         at, slot = self._slot(time_h, tolerance)
         self._warnings += said
@@ -383,7 +397,14 @@ class Course:
         record.level[seen, at, slot] = np.maximum(values[seen], limit)
         record.below[seen, at, slot] = values[seen] < limit
         record.known[seen, at, slot] = True
+        self._history.tell(seen, at, slot, self.decision)
         return self._forget()
+
+    def _is_baseline(self, time_h: float, tolerance: float) -> bool:
+        """Whether a level is that before the first dose, which may be told later as well."""
+        monitoring = self._bedside.scenario.monitoring
+        planned = self.decision > 0 and bool((np.abs(np.asarray(monitoring.at_h) - time_h) <= tolerance).any())
+        return monitoring.baseline and abs(time_h) <= tolerance and not planned
 
     def _slot(self, time_h: float, tolerance: float) -> tuple[int, int]:
         scenario = self._bedside.scenario
@@ -413,7 +434,10 @@ class Course:
         self._warnings += bedside.look([now], [""])
         for name, value in now.items():
             column = self._record.covariates[name]
-            column[:, min(self.decision, column.shape[1] - 1) :] = value
+            first = min(self.decision, column.shape[1] - 1)
+            # A covariate with a single row has changed for earlier decisions as well.
+            self._history.changed |= first < max(self.decision, 1) and bool((column[:, first:] != value).any())
+            column[:, first:] = value
         self._forget()
 
     def recommend(self) -> float | Float[np.ndarray, " patient"]:
@@ -437,13 +461,71 @@ class Course:
         dose = self._advice[0]
         return float(dose[0]) if self._single else dose.copy()
 
-    def _advised(self) -> tuple[np.ndarray, Any]:
-        """The doses to give now, and the policy's memory after them."""
+    @checked
+    def forecast(
+        self,
+        doses: Sequence[float] | Float[np.ndarray, " dose"] | None = None,
+        *,
+        later: Literal["planned", "same"] = "planned",
+    ) -> DoseForecast:
+        """What candidate doses lead to under the policy's posterior: levels, probability of target and of harms.
+
+        Args:
+            doses: to give now, in `Bedside.dose_unit`; None: up to 20 amounts of the dose grid around the recommended
+                one.
+            later: the doses of the next decisions: ``"planned"``, those that the policy plans to follow the recommended
+                one (off the dose grid), or ``"same"``, the candidate itself.
+
+        Raises:
+            ConfigError: the policy has no posterior (`mipd-ensemble` has one); a course of several patients, or one
+                that has ended; doses that are none.
+        """
+        bedside, scenario = self._bedside, self._bedside.scenario
+        if not self._single:
+            raise ConfigError("forecast is for the course of one patient: start one for each")
+        if later not in {"planned", "same"}:
+            raise ConfigError(f"later is {later!r}: allowed is 'planned' or 'same'")
+        if not bedside.policy.believes():
+            raise ConfigError(
+                f"policy {self._name!r} has no posterior to forecast from: use mipd-ensemble, or best-bayes where its "
+                "variant is one"
+            )
+        recommended = float(self.recommend())
+        assert self._advice is not None
+        memory, same = self._advice[1], np.asarray(later == "same")
+        with bedside.guard():
+            return assembled(
+                scenario,
+                self.decision,
+                doses_around(scenario, recommended) if doses is None else read_doses(scenario, doses),
+                lambda group: bedside.foresee(bedside.anytime, memory, self._record, group.astype(np.float32), same),
+                recommended=recommended,
+                models=bedside.policy.believes(),
+                warnings=self.warnings,
+            )
+
+    def _recalled(self) -> Any:
+        """The policy's memory before the decision that is due."""
         bedside = self._bedside
         if self._memory is None:
-            self._memory = bedside.first_memory(bedside.policy, self._record)
+            return bedside.first_memory(bedside.policy, self._record)
+        if not (self._history.changed and bedside.policy.carries_results):
+            return self._memory
+        return self._history.memory(
+            self._record,
+            lambda record: bedside.first_memory(bedside.policy, record),
+            lambda memory, record, keys: bedside.advise(bedside.anytime, memory, record, keys)[-1],
+        )
+
+    def _advised(self) -> tuple[np.ndarray, Any, np.ndarray]:
+        """The doses to give now, the policy's memory after them, and the random keys."""
+        bedside = self._bedside
+        self._memory = self._recalled()
+        self._history.changed = False
         keys = self._key.integers(2**32, size=(self._record.dose.shape[0], 2), dtype=np.uint32)
-        came = bedside.advise(bedside.policy, self._memory, self._record, keys)
+        # As in a trial, unless there is a result at another time than planned.
+        own = bedside.policy.carries_results or self._history.unplanned
+        came = bedside.advise(bedside.anytime if own else bedside.policy, self._memory, self._record, keys)
         dose, asked, fits, memory = jax.block_until_ready(came)
         bedside.policy.check()
         given, proposed = np.asarray(dose, np.float64), np.asarray(asked, np.float64)
@@ -453,7 +535,7 @@ class Course:
             f"dose grid of {bedside.named.name}: {given[i]:g} {bedside.dose_unit} is recommended, the nearest amount"
             for i in np.flatnonzero(~np.asarray(fits)).tolist()
         )
-        return given, memory
+        return given, memory, keys
 
     @property
     def _name(self) -> str:
@@ -478,6 +560,7 @@ class Course:
         self.recommend()
         assert self._advice is not None
         self._memory = self._advice[1]
+        self._history.given(self._advice[2])
         self._record.dose[:, self.decision] = values
         self._record = eqx.tree_at(lambda r: r.k, self._record, np.asarray(self.decision + 1, np.int32))
         self._advice = None

@@ -41,16 +41,23 @@ def persistence(scenario: Scenario) -> float:
 def begun(assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, record: Record) -> Ensemble:
     """The belief at admission, with the level before the first dose if it was drawn."""
     window, samples = window_of(scenario), len(scenario.monitoring.at_h)
-    clouds = []
+    clouds, misfits = [], []
     for model, own in zip(assumed.models, draws, strict=True):
         cloud, baseline = admitted(model, scenario, own, record)
         if scenario.monitoring.baseline:
             used = jnp.reshape(record.baseline > 0, 1)
             results = Results(jnp.where(used, record.baseline, 1.0), used, jnp.zeros(1, bool))
-            cloud, _, moved = learnt(model, scenario, own, cloud, baseline[None], results, 0)
+            cloud, misfit, moved = learnt(model, scenario, own, cloud, baseline[None], results, 0)
             cloud = _moved(model, scenario, record, cloud, moved)
+            misfits.append(misfit)
         clouds.append(cloud)
-    return Ensemble(tuple(clouds), jnp.zeros((window, samples), bool), jnp.asarray(True))
+    sound = jnp.min(jnp.stack(misfits)) <= _expected(1) if misfits else jnp.asarray(True)
+    return Ensemble(tuple(clouds), jnp.zeros((window, samples), bool), sound)
+
+
+def _expected(number: Array | int) -> Array:
+    """Largest misfit of a number of levels that is not doubted, as in `pkpd.bayes.search`."""
+    return number + 5.0 * jnp.sqrt(2.0 * number) + 10.0
 
 
 def _moved(model: DrugModel, scenario: Scenario, record: Record, cloud: Cloud, moved: Bool[Array, ""]) -> Cloud:
@@ -175,6 +182,5 @@ def _informed(
         mean, sd = after.latent[:etas] @ after.weight, jnp.sqrt(jnp.sum(own.root[:etas] ** 2, axis=1))
         far.append(jnp.max(jnp.abs(mean) / jnp.maximum(sd, 1e-9), initial=0.0))
     best = jnp.argmax(jnp.stack([c.log_mass for c in clouds]))
-    expected = number + 5.0 * jnp.sqrt(2.0 * number) + 10.0
-    sound = (jnp.stack(misfits)[best] <= expected) & (jnp.stack(far)[best] <= _FARTHEST)
+    sound = (jnp.stack(misfits)[best] <= _expected(number)) & (jnp.stack(far)[best] <= _FARTHEST)
     return Ensemble(tuple(clouds), belief.counted | new, jnp.where(number > 0, sound, belief.converged))

@@ -5,25 +5,28 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from rl_drug_dosage.clinic.ensemble.carry import carried
 from rl_drug_dosage.clinic.ensemble.choice import members_of
 from rl_drug_dosage.clinic.ensemble.foresight import foreseen, with_forecast
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble, renewed_interval
-from rl_drug_dosage.clinic.planner import first_plan
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.residual import normal_moments
 
-__all__ = ["Forecast", "forecast", "surprise"]
+__all__ = ["QUANTILES", "Forecast", "forecast", "surprise"]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_COUNT_ODE = 256
+"""Support patients of all models that need numerical integration for each dose, drawn by weight."""
+_HALVINGS = 26
+"""Of the range of all values, to a quantile."""
 
 
 class Forecast(NamedTuple):
-    """Of doses that are given at every decision ahead."""
+    """Of candidate doses."""
 
     levels: Float[Array, "dose ahead time quantile"]
     """5, 25, 50, 75 and 95 % of the monitored output, without assay error, at the output times of each interval."""
@@ -35,6 +38,8 @@ class Forecast(NamedTuple):
     """Probability of each drug model."""
     effective: Float[Array, ""]
     """Effective number of support patients."""
+    support: Int[Array, ""]
+    """Number of support patients."""
 
 
 def forecast(
@@ -43,9 +48,9 @@ def forecast(
     scenario: Scenario,
     belief: Ensemble,
     record: Record,
-    amounts: Float[Array, " dose"],
+    plans: Float[Array, "dose move"],
 ) -> Forecast:
-    """The intervals ahead under constant doses.
+    """The intervals ahead under plans of doses.
 
     Args:
         assumed: what the belief assumes.
@@ -53,40 +58,53 @@ def forecast(
         scenario: the task.
         belief: at the decision of the record.
         record: what is known.
-        amounts: candidate doses, in the dosage's unit.
+        plans: the doses of each candidate (`planner.MOVES`), in the dosage's unit.
     """
     # All output times, not only those that the goal needs.
     times = scenario.schedule.output_times_h
     dense = dataclasses.replace(scenario, monitoring=dataclasses.replace(scenario.monitoring, at_h=times, guide=-1))
     record = with_forecast(scenario, record)
     probability = belief.probability
+    costly = max(sum(not model.structure.linear for model in assumed.models), 1)
     values, inside, harms = [], [], []
     for model, own, cloud in zip(assumed.models, draws, belief.clouds, strict=True):
-        members = members_of(scenario, own, cloud, record, cloud.log_weight.size)
+        count = cloud.log_weight.size
+        count = count if model.structure.linear else min(count, _COUNT_ODE // costly)
+        members = members_of(scenario, own, cloud, record, count)
         members = members._replace(own=renewed_interval(model, dense, record, members.latent))
         look = foreseen(assumed, model, dense, members, record)
-        ahead = jax.lax.map(lambda d, look=look: look(first_plan(scenario, d)), amounts)
+        ahead = jax.lax.map(look, plans)
         values.append(ahead.values)
         inside.append(jnp.mean(ahead.verdict.inside, axis=-1))
         harms.append(jnp.mean(ahead.harms, axis=-1))
-    count = values[0].shape[-1]
-    weight = jnp.repeat(probability / count, count)
+    weight = jnp.concatenate([jnp.full(v.shape[-1], p / v.shape[-1]) for p, v in zip(probability, values, strict=True)])
     return Forecast(
         _quantiles(jnp.concatenate(values, axis=-1), weight),
         jnp.tensordot(probability, jnp.stack(inside), 1),
         jnp.tensordot(probability, jnp.stack(harms), 1),
         probability,
         sum((cloud.effective for cloud in belief.clouds), jnp.zeros(())),
+        jnp.asarray(sum(cloud.log_weight.size for cloud in belief.clouds)),
     )
 
 
 def _quantiles(values: Float[Array, "... member"], weight: Float[Array, " member"]) -> Float[Array, "... quantile"]:
-    order = jnp.argsort(values, axis=-1)
-    ordered = jnp.take_along_axis(values, order, axis=-1)
-    below = jnp.cumsum(weight[order], axis=-1) - 0.5 * weight[order]
-    flat = jax.vmap(lambda b, v: jnp.interp(jnp.asarray(QUANTILES), b, v))
-    shape = (*values.shape[:-1], len(QUANTILES))
-    return flat(below.reshape(-1, weight.size), ordered.reshape(-1, weight.size)).reshape(shape)
+    """The least values with these shares of the weight at or below them, by bisection: XLA's sort is slow on a CPU."""
+    finite = jnp.isfinite(values)
+    low = jnp.min(values, axis=-1, where=finite, initial=jnp.inf)
+    high = jnp.max(values, axis=-1, where=finite, initial=-jnp.inf)
+
+    def one(share: float) -> Float[Array, "..."]:
+        def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+            under, upper = ends
+            middle = 0.5 * (under + upper)
+            # A value that is not finite lies above all.
+            enough = jnp.sum(jnp.where(values <= middle[..., None], weight, 0.0), axis=-1) >= share
+            return jnp.where(enough, under, middle), jnp.where(enough, middle, upper)
+
+        return jax.lax.fori_loop(0, _HALVINGS, halve, (low, high))[1]
+
+    return jnp.stack([one(share) for share in QUANTILES], axis=-1)
 
 
 def surprise(
