@@ -11,24 +11,21 @@ from rl_drug_dosage.clinic.simulators import randomised, simulator_of
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.registry import POLICY, find, find_scenario, names
 from rl_drug_dosage.trials import choosing
-from rl_drug_dosage.trials.choosing import VARIANTS, choose, simplest_of_the_best
+from rl_drug_dosage.trials.choosing import VARIANTS, choose, strongest
 from rl_drug_dosage.trials.setting import setting_for
 from rl_drug_dosage.utils.seeding import Stream
 
 
-def test_a_costlier_variant_has_to_lead_by_more_than_the_standard_error():
-    """By hand: leads of 1 point with a standard error of 0.5, then of 2."""
+def test_the_highest_score_counts_and_the_first_of_equals():
+    """By hand: a lead of 1 point with deviations of 2."""
     simple = np.full(4, 50.0)
-    small = np.array([49.0, 49.0, 53.0, 53.0])  # leads by 1, deviations of 2: error 2.31 / 2 = 1.15
-    chosen, behind = simplest_of_the_best({"simple": simple, "costly": small})
-    assert chosen == "simple"
+    small = np.array([49.0, 49.0, 53.0, 53.0])
+    chosen, behind = strongest({"simple": simple, "costly": small})
+    assert chosen == "costly"
     assert behind["simple"] == pytest.approx((1.0, np.sqrt(16.0 / 3.0) / 2.0))
     assert behind["costly"] == (0.0, 0.0)
-    large = np.array([53.0, 54.0, 53.0, 54.0])
-    assert simplest_of_the_best({"simple": simple, "costly": large})[0] == "costly"
-    # Order decides between equals, and one patient shows nothing.
-    assert simplest_of_the_best({"b": simple, "a": simple})[0] == "b"
-    assert simplest_of_the_best({"b": simple[:1], "a": large[:1]})[0] == "b"
+    assert strongest({"b": simple, "a": simple})[0] == "b"
+    assert strongest({"b": simple[:1], "a": simple[:1]})[0] == "b"
 
 
 @pytest.fixture(scope="module")

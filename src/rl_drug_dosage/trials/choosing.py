@@ -24,7 +24,7 @@ from rl_drug_dosage.trials.trial import Cohort, run_trial
 from rl_drug_dosage.utils.progress import Progress, quiet
 from rl_drug_dosage.utils.seeding import Stream
 
-__all__ = ["VARIANTS", "Choice", "Tried", "choose", "simplest_of_the_best"]
+__all__ = ["VARIANTS", "Choice", "Tried", "choose", "strongest"]
 
 VARIANTS = (
     "mipd",
@@ -133,7 +133,7 @@ def choose(
         progress(f"{variant}: {' and '.join(f'{share.mean():.2f} %' for share in shares[variant])}", None)
     if not shares:
         raise ConfigError(f"none of {', '.join(variants)} fits {scenario.title!r}: give other variants")
-    chosen, behind = simplest_of_the_best({name: each.mean(0) for name, each in shares.items()})
+    chosen, behind = strongest({name: each.mean(0) for name, each in shares.items()})
     tried = tuple(
         Tried(name, float(each[0].mean()), float(each[1].mean()), float(each.mean()), *behind[name])
         for name, each in shares.items()
@@ -141,10 +141,8 @@ def choose(
     return Choice(chosen, tried, refused, patients, seed)
 
 
-def simplest_of_the_best(
-    scores: Mapping[str, Float[np.ndarray, " patient"]],
-) -> tuple[str, dict[str, tuple[float, float]]]:
-    """The first variant that the one with the highest mean does not lead by more than a standard error.
+def strongest(scores: Mapping[str, Float[np.ndarray, " patient"]]) -> tuple[str, dict[str, tuple[float, float]]]:
+    """The variant with the highest mean; of equal ones the first.
 
     Args:
         scores: score of every patient by variant, the simplest variant first.
@@ -159,4 +157,4 @@ def simplest_of_the_best(
         lead = scores[best] - score
         error = float(lead.std(ddof=1) / np.sqrt(lead.size)) if lead.size > 1 else np.inf
         behind[name] = (float(lead.mean()), error)
-    return next(name for name, (lead, error) in behind.items() if lead <= error), behind
+    return best, behind
