@@ -110,9 +110,9 @@ def _exact(levels: tuple[float, float], sd: float, used: tuple[bool, bool]) -> t
 def test_gaussian_posterior(learn, members, sd, used) -> None:
     """Within 0.15 posterior sd at 512 support patients, 0.1 at 4,096, from a vague level to one 25 times narrower.
 
-    Independent draws would miss the mean by sqrt(1 / (0.5 members)), 0.06 and 0.02 sd, after a single weighting. A level
-    that is 25 times as narrow as the prior needs several, and the renewal between them is Gaussian only in its first
-    two moments.
+    Independent draws would miss the mean by sqrt(1 / (0.5 members)), 0.06 and 0.02 sd, after a single weighting. A
+    level that is 25 times as narrow as the prior needs several, and the renewal between them is Gaussian only in its
+    first two moments.
     """
     levels = (44.0, 37.0)
     cloud, misfit, moved = learn(levels, sd=sd, members=members, used=used)
@@ -286,7 +286,7 @@ def test_a_prior_without_width_stays_where_it_is() -> None:
 
 @pytest.mark.parametrize("level", [30.0, 1e30, np.inf, np.nan])
 def test_results_that_no_support_patient_can_have(level: float) -> None:
-    """A proportional error has no likelihood where nothing is predicted: the cloud stays finite, the misfit shows it."""
+    """A proportional error has no likelihood where nothing is predicted: the cloud stays finite; the misfit tells."""
     model = _model(1.0)
     share = Residual("proportional", proportional=Param(0.1, "1", "test", "sd"))
     outputs = (dataclasses.replace(model.outputs[0], residual=share), *model.outputs[1:])
