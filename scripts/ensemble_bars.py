@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.interpolate import CubicSpline
 
 from rl_drug_dosage.clinic.belief import Player, log_posterior, past
 from rl_drug_dosage.clinic.ensemble.carry import advanced
@@ -181,7 +182,7 @@ def compared(
     assert not model.occasion_etas
     policy = ensemble(scenario, (model,), members=members)
     sd = np.sqrt(np.diag(omega(model)))
-    axis = np.linspace(-_GRID, _GRID, points)
+    axis, fine = np.linspace(-_GRID, _GRID, points), np.linspace(-_GRID, _GRID, 4001)
     z = np.stack(np.meshgrid(*(axis * s for s in sd), indexing="ij"), -1).reshape(-1, 2)
 
     @jax.jit
@@ -225,7 +226,8 @@ def compared(
         for d in range(2):
             mean = w @ z[:, d]
             width = np.sqrt(w @ (z[:, d] - mean) ** 2)
-            exactly = _percentiles(axis * sd[d], w.reshape(points, points).sum(1 - d))
+            marginal = CubicSpline(axis, np.log(np.maximum(w.reshape(points, points).sum(1 - d), 1e-300)))
+            exactly = _percentiles(fine * sd[d], np.exp(marginal(fine)))
             own, x = np.exp(log_weight[i].astype(float)), latent[i, d].astype(float)
             low, high = _percentiles(x, own) - exactly
             rows.append([own @ x / own.sum() - mean, low, high, width])
