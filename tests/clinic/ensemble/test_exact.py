@@ -35,8 +35,8 @@ def test_against_a_grid(bars, name, drug, intervals) -> None:
 
     The bar is a mean within 0.05 sd and percentiles within 0.1 sd, which is what 4,096 independent draws from the
     posterior would give (0.016 sd, and 0.033 sd for a percentile of 5 %). Renewal is Gaussian in its first two moments
-    only, so that the typical patient has to meet the bar, and nobody may be off by more than a fifth of the distance
-    from the mean to a percentile.
+    only, so that the typical patient has to meet the bar, and nobody may be off by more than a third of the distance
+    from the mean to a percentile, which is 1.64 sd.
     """
     scenario = load_scenario(name)
     model = dataclasses.replace(simulator_of(scenario, drug), occasion_etas=())
@@ -47,4 +47,4 @@ def test_against_a_grid(bars, name, drug, intervals) -> None:
     for errors, bar in ((found.mean, 0.05), (found.low, 0.1), (found.high, 0.1)):
         assert np.median(np.abs(errors)) < bar
         assert np.abs(errors.mean()) < bar
-        assert np.abs(errors).max() < 0.35
+        assert np.abs(errors).max() < 0.5
