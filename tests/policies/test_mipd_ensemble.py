@@ -70,6 +70,7 @@ def follow() -> Callable[..., Any]:
     return run
 
 
+@pytest.mark.slow  # compiles for a minute
 def test_the_weight_of_the_true_model_grows_with_levels(follow) -> None:
     """Of two published models, patients of either."""
     policy = ensemble(SCENARIO, (_THOMSON, _GOTI), members=256)
@@ -133,6 +134,7 @@ def test_a_lasting_ratio_of_levels_to_the_model_is_learnt(follow) -> None:
     assert np.max(np.median(sd[..., -1], axis=1)) < 0.4 * 1.1
 
 
+@pytest.mark.slow  # compiles for a minute
 def test_with_forget_uncertainty_grows_between_levels_and_never_beyond_the_prior(follow) -> None:
     policy = ensemble(SCENARIO, (_THOMSON,), members=256, forget=0.9)
     prior = np.linalg.norm(np.asarray(policy.draws[0].root), axis=1)
