@@ -3,25 +3,34 @@
 
     scripts/ensemble_bars.py calibration [SCENARIO ...] [--patients 1000] [--options prior=widened]
     scripts/ensemble_bars.py speed [SCENARIO ...] [--patients 10000]
+    scripts/ensemble_bars.py exact [SCENARIO:MODEL:INTERVALS ...] [--patients 50]
 
 calibration: patients follow the believed model. Share of levels within the 90 % predictive interval (assay error
 included), and predicted against observed share of points inside every target, in ten bins of the prediction.
 
 speed: seconds of `mipd` and `mipd-ensemble` for all patients once compiled, and of a decision early and late in a
 course.
+
+exact: models with two random effects, without those from day to day. Mean, 5th and 95th percentile of each random
+effect against integration over a grid, in sds of the exact posterior: bias, root mean square and mean size of the
+error, and the share of patients within 0.05 sd (mean) and 0.1 sd (percentiles); 512 and 4,096 support patients.
 """
 
 import argparse
+import dataclasses
 import time
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
+from scipy.interpolate import CubicSpline
 
+from rl_drug_dosage.clinic.belief import Player, log_posterior, past
+from rl_drug_dosage.clinic.ensemble.carry import advanced
 from rl_drug_dosage.clinic.ensemble.choice import members_of
 from rl_drug_dosage.clinic.ensemble.forecast import surprise
 from rl_drug_dosage.clinic.ensemble.foresight import foreseen, with_forecast
@@ -30,9 +39,12 @@ from rl_drug_dosage.clinic.planner import first_plan
 from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.record import Record, record_axes
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.clinic.timetable import amount_of
-from rl_drug_dosage.policies.mipd_ensemble import MipdEnsemble
-from rl_drug_dosage.registry import SCENARIO, names
+from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd.population import omega
+from rl_drug_dosage.policies.mipd_ensemble import MipdEnsemble, ensemble
+from rl_drug_dosage.registry import SCENARIO, load_scenario, names
 from rl_drug_dosage.trials.entrants import enter
 from rl_drug_dosage.trials.setting import setting_for
 from rl_drug_dosage.trials.trial import Cohort, prepare_trial, run_trial
@@ -133,18 +145,139 @@ def speed(scenario: str, patients: int, reference: str) -> None:
     print(f"{scenario}: {patients} patients, {'; '.join(row)}", flush=True)
 
 
+_GRID = 5.0
+"""Prior sds that the grid extends to."""
+_TWO_ETAS = (
+    "infliximab:infliximab-fasanmade2009:5",
+    "vancomycin:vancomycin-buelga2005:11",
+    "busulfan:busulfan-shukla2020:3",
+)
+
+
+class Compared(NamedTuple):
+    """Of each patient and random effect, ``[patient, eta]``, errors in sds of the exact posterior."""
+
+    mean: Float[np.ndarray, "patient eta"]
+    low: Float[np.ndarray, "patient eta"]
+    high: Float[np.ndarray, "patient eta"]
+    narrowed: Float[np.ndarray, "patient eta"]
+    """Sd of the exact posterior in sds of the prior."""
+    levels: Float[np.ndarray, " patient"]
+
+
+def compared(
+    scenario: Scenario, model: DrugModel, *, intervals: int, patients: int, members: int, points: int = 121
+) -> Compared:
+    """The ensemble's posterior of patients who got the label's doses, against one by integration over a grid.
+
+    Args:
+        scenario: the task.
+        model: of the patients and of the belief, with two random effects and none from day to day.
+        intervals: after which the posteriors are compared.
+        patients: how many.
+        members: support patients of each.
+        points: of the grid, for each random effect.
+    """
+    assert len(model.etas) == 2
+    assert not model.occasion_etas
+    policy = ensemble(scenario, (model,), members=members)
+    sd = np.sqrt(np.diag(omega(model)))
+    axis, fine = np.linspace(-_GRID, _GRID, points), np.linspace(-_GRID, _GRID, 4001)
+    z = np.stack(np.meshgrid(*(axis * s for s in sd), indexing="ij"), -1).reshape(-1, 2)
+
+    @jax.jit
+    def run(numbers: Array) -> Any:
+        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(5)))(numbers)
+        people = jax.vmap(lambda key: admit(scenario, model, key))(keys)
+        first = _charts(scenario, people, jnp.zeros((), jnp.int32))
+        axes = record_axes(first)
+        beliefs = jax.vmap(lambda r: policy.init(r).belief, in_axes=(axes,))(first)
+
+        def learn(beliefs: Any, record: Record) -> Any:
+            one = partial(advanced, policy.assumed, policy.draws, scenario)
+            return jax.vmap(one, in_axes=(0, axes))(beliefs, record)
+
+        def step(carry: Any, k: Array) -> Any:
+            people, beliefs = carry
+            record = _charts(scenario, people, k)
+            beliefs = learn(beliefs, record)
+            doses = jax.vmap(lambda r: scenario.label(r.facts(), r), in_axes=(axes,))(record)
+            people, _ = jax.vmap(lambda p, d: treat(scenario, model, p, d, k))(people, doses)
+            return (people, beliefs), None
+
+        (people, beliefs), _ = jax.lax.scan(step, (people, beliefs), jnp.arange(intervals))
+        record = _charts(scenario, people, jnp.asarray(intervals, jnp.int32))
+
+        def exact(record: Record) -> Array:
+            def one(z: Array) -> Array:
+                player = Player(model, scenario, record.covariates, z, None, area=False)
+                return log_posterior(model, scenario, record, z, past(player, record))
+
+            return jax.lax.map(one, jnp.asarray(z, dtype=float), batch_size=1024)
+
+        cloud = learn(beliefs, record).clouds[0]
+        return cloud.latent, cloud.log_weight, jax.vmap(exact, in_axes=(axes,))(record), record.known
+
+    latent, log_weight, log_density, known = jax.device_get(run(jnp.arange(patients)))
+    rows = []
+    for i in range(patients):
+        w = np.exp(log_density[i].astype(float) - log_density[i].max())
+        w /= w.sum()
+        for d in range(2):
+            mean = w @ z[:, d]
+            width = np.sqrt(w @ (z[:, d] - mean) ** 2)
+            marginal = CubicSpline(axis, np.log(np.maximum(w.reshape(points, points).sum(1 - d), 1e-300)))
+            exactly = _percentiles(fine * sd[d], np.exp(marginal(fine)))
+            own, x = np.exp(log_weight[i].astype(float)), latent[i, d].astype(float)
+            low, high = _percentiles(x, own) - exactly
+            rows.append([own @ x / own.sum() - mean, low, high, width])
+    table = np.asarray(rows).reshape(patients, 2, 4)
+    width = table[..., 3]
+    return Compared(*np.moveaxis(table[..., :3] / width[..., None], -1, 0), width / sd, known.sum(axis=(1, 2)))
+
+
+def _percentiles(x: Float[np.ndarray, " n"], w: Float[np.ndarray, " n"]) -> Float[np.ndarray, "2"]:
+    order = np.argsort(x)
+    below = np.cumsum(w[order]) - 0.5 * w[order]
+    return np.interp([0.05, 0.95], below / w.sum(), x[order])
+
+
+def exact(reference: str, patients: int) -> None:
+    """Print the rows of a scenario, a model and a number of intervals."""
+    name, drug, intervals = reference.split(":")
+    scenario = load_scenario(name)
+    model = dataclasses.replace(simulator_of(scenario, drug), occasion_etas=())
+    for members in (512, 4096):
+        found = compared(scenario, model, intervals=int(intervals), patients=patients, members=members)
+        text = "; ".join(
+            f"{what} bias {np.mean(e):+.3f}, rms {np.sqrt(np.mean(e**2)):.3f}, mean size {np.mean(np.abs(e)):.3f}, "
+            f"largest {np.abs(e).max():.2f}, within {bar} sd {100 * np.mean(np.abs(e) <= bar):.0f} %"
+            for what, e, bar in (("mean", found.mean, 0.05), ("5 %", found.low, 0.1), ("95 %", found.high, 0.1))
+        )
+        print(
+            f"{reference}: {patients} patients, {found.levels.mean():.1f} levels, {members} support patients, "
+            f"posterior {found.narrowed.mean():.2f} of the prior's sd: {text}",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Parse the command line."""
     keep_programs()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["calibration", "speed"])
+    parser.add_argument("what", choices=["calibration", "speed", "exact"])
     parser.add_argument("scenarios", nargs="*", default=[])
-    parser.add_argument("--patients", type=int, default=1000)
+    parser.add_argument("--patients", type=int, default=None)
     parser.add_argument("--options", default="", help="of mipd-ensemble, such as prior=widened,error=assay")
     args = parser.parse_args()
+    patients = args.patients or {"calibration": 1000, "speed": 10_000, "exact": 50}[args.what]
+    if args.what == "exact":
+        for each in args.scenarios or _TWO_ETAS:
+            exact(each, patients)
+        return
     reference = ",".join(["mipd-ensemble", *([args.options] if args.options else [])])
     for scenario in args.scenarios or names(SCENARIO):
-        {"calibration": calibration, "speed": speed}[args.what](scenario, args.patients, reference)
+        {"calibration": calibration, "speed": speed}[args.what](scenario, patients, reference)
 
 
 if __name__ == "__main__":

@@ -87,11 +87,12 @@ def learnt(
         log, _ = _likelihood(model, scenario, state.predicted, results)
         share = _share(state.cloud.log_weight, log, state.left)
         share = jnp.where(state.stage >= _STAGES - 1, state.left, share)
-        raw = state.cloud.log_weight + share * log
+        # Against the best support patient: the small differences of large numbers would be rounded away.
+        best = jnp.max(log)
+        raw = state.cloud.log_weight + share * (log - best)
         total = jax.nn.logsumexp(raw)
-        after = eqx.tree_at(
-            lambda c: (c.log_weight, c.log_mass), state.cloud, (raw - total, state.cloud.log_mass + total)
-        )
+        mass = state.cloud.log_mass + total + share * best
+        after = eqx.tree_at(lambda c: (c.log_weight, c.log_mass), state.cloud, (raw - total, mass))
         thin = (after.effective < _LEAST * log.size) & (after.latent.shape[0] > 0)
         left = jnp.where(share >= state.left * (1.0 - 1e-6), 0.0, state.left - share)
         return _State(after, state.predicted, left, state.stage + 1, thin, state.moved)
