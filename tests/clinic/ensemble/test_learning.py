@@ -108,7 +108,7 @@ def _exact(levels: tuple[float, float], sd: float, used: tuple[bool, bool]) -> t
 @pytest.mark.parametrize("sd", [5.0, 1.0, 0.2])
 @pytest.mark.parametrize("used", [(True, True), (True, False)])
 def test_gaussian_posterior(learn, members, sd, used) -> None:
-    """Within 0.15 posterior sd at 512 support patients, 0.1 at 4,096, from a vague level to one 25 times narrower.
+    """Within 0.2 posterior sd at 512 support patients, 0.1 at 4,096, from a vague level to one 25 times narrower.
 
     Independent draws would miss the mean by sqrt(1 / (0.5 members)), 0.06 and 0.02 sd, after a single weighting. A
     level that is 25 times as narrow as the prior needs several, and the renewal between them is Gaussian only in its
@@ -119,7 +119,7 @@ def test_gaussian_posterior(learn, members, sd, used) -> None:
     mean, covariance, evidence = _exact(levels, sd, used)
     got_mean, got_covariance = _moments(cloud)
     axes, vectors = np.linalg.eigh(covariance)
-    tolerance = {512: 0.15, 4096: 0.1}[members]
+    tolerance = {512: 0.2, 4096: 0.1}[members]
     # Along the axes of the posterior, of which the first is narrow if sd is small.
     np.testing.assert_allclose(vectors.T @ (got_mean - mean) / np.sqrt(axes), 0.0, atol=tolerance)
     spread = np.sqrt(np.diag(vectors.T @ got_covariance @ vectors) / axes)
@@ -182,7 +182,7 @@ def test_below_the_limit_of_quantification(learn, members, tolerance, limit) -> 
     deviation = np.sqrt(w @ (z - mean) ** 2)
     got_mean, got_covariance = _moments(cloud)
     np.testing.assert_allclose((got_mean - mean) / deviation, 0.0, atol=tolerance)
-    np.testing.assert_allclose(np.sqrt(np.diag(got_covariance)) / deviation, 1.0, atol=max(0.5 * tolerance, 0.12))
+    np.testing.assert_allclose(np.sqrt(np.diag(got_covariance)) / deviation, 1.0, atol=max(0.5 * tolerance, 0.16))
     assert float(cloud.log_mass) == pytest.approx(evidence, abs=2.0 * tolerance)
 
 

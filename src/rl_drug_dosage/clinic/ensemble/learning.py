@@ -2,7 +2,7 @@
 
 The likelihood is let in by stages. A stage takes the largest share of it that leaves an effective number of half of
 the support patients. If the effective number is below 60 %, the cloud is drawn anew from its weights with equal
-spacing, and moved a little. With mean m, covariance C = L L' and a = 0.98 (Liu and West 2001, in Doucet et al.,
+spacing, and moved a little. With mean m, covariance C = L L' and a = 0.95 (Liu and West 2001, in Doucet et al.,
 Sequential Monte Carlo Methods in Practice)
 
     u' = m + a (u - m) + sqrt(1 - a^2) L e,   e ~ N(0, 1),
@@ -34,7 +34,7 @@ _LEFT = 0.5
 _HALVINGS = 10
 _LEAST = 0.6
 """Effective share of the cloud below which it is drawn anew."""
-_KEPT = 0.98
+_KEPT = 0.95
 _RIDGE = 1e-6
 _IMPOSSIBLE = -1e6
 _FLOOR = 0.1
