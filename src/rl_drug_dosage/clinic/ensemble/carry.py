@@ -1,6 +1,7 @@
 """Support patients through an interval, and the results that come back in it."""
 
 import math
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -29,6 +30,8 @@ __all__ = ["advanced", "begun", "carried", "disturbance_of", "persistence", "wal
 
 _LOST = -1e3
 """Logarithm of the weight of a support patient whose equations have failed."""
+_DOUBTED = 0.01
+"""Share of the information that is kept when the next results come, if the last ones were impossible."""
 _FARTHEST = 4.0
 """Prior standard deviations of a mean random effect beyond which results are doubted, as in `pkpd.bayes.search`."""
 
@@ -174,9 +177,12 @@ def _informed(
     number = jnp.sum(new)
     clouds, misfits, far = [], [], []
     for model, own, cloud in zip(assumed.models, draws, belief.clouds, strict=True):
-        flat = cloud.pending.reshape(-1, cloud.log_weight.size)
-        after, misfit, moved = learnt(model, scenario, own, cloud, flat, results, record.k)
-        clouds.append(_moved(model, scenario, record, after, moved))
+        # Wide again if the last results were impossible, so that new ones can move it.
+        wide = forgotten(own, cloud, _DOUBTED, _DOUBTED)
+        before = jax.tree.map(partial(jnp.where, belief.converged | (number == 0)), cloud, wide)
+        flat = before.pending.reshape(-1, before.log_weight.size)
+        after, misfit, moved = learnt(model, scenario, own, before, flat, results, record.k)
+        clouds.append(_moved(model, scenario, record, after, moved | ~belief.converged))
         misfits.append(misfit)
         etas = len(model.etas)
         mean, sd = after.latent[:etas] @ after.weight, jnp.sqrt(jnp.sum(own.root[:etas] ** 2, axis=1))

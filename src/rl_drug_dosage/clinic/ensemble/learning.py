@@ -174,9 +174,9 @@ def _slope(w: Array, off: Array, root: Array, state: Float[Array, "state member"
     return jnp.where(jnp.isfinite(slope), slope, 0.0)
 
 
-def _followed(before: Array, slope: Array, change: Array) -> Array:
+def _followed(before: Array, slope: Array, change: Array, floor: float = _FLOOR) -> Array:
     after = before + slope.T @ change
-    return jnp.where(before >= 0, jnp.maximum(after, _FLOOR * before), after)
+    return jnp.where(before >= 0, jnp.maximum(after, floor * before), after)
 
 
 def _renewed(
@@ -218,11 +218,17 @@ def drawn(w: Float[Array, " member"], count: int) -> Int[Array, " count"]:
     return jnp.clip(chosen, 0, w.size - 1)
 
 
-def forgotten(draws: Draws, cloud: Cloud, kept: float) -> Cloud:
+def forgotten(draws: Draws, cloud: Cloud, kept: float, floor: float = _FLOOR) -> Cloud:
     """The cloud with the share ``kept`` of its information: the density p^kept prior^(1 - kept) of a normal cloud.
 
     With precision P and mean m of the cloud and P0 of the prior, the new precision is kept P + (1 - kept) P0 and the
     new mean its inverse times kept P m. `Cloud.own` is still that of before.
+
+    Args:
+        draws: of the model.
+        cloud: before.
+        kept: the share.
+        floor: amounts and levels that were not negative stay at least this share of what they were.
     """
     mean, off, root = _moments(draws, cloud)
     precision = jax.scipy.linalg.cho_solve((root, True), jnp.eye(mean.size))
@@ -232,6 +238,8 @@ def forgotten(draws: Draws, cloud: Cloud, kept: float) -> Cloud:
     factor = jnp.linalg.cholesky(0.5 * (wider + wider.T))
     new = centre[:, None] + factor @ jax.scipy.linalg.solve_triangular(root, off, lower=True)
     new = jnp.where(jnp.all(jnp.isfinite(new)), new, cloud.latent)
-    slope = _slope(cloud.weight, off, root, cloud.contents)
-    contents = _followed(cloud.contents, slope, new - cloud.latent)
-    return eqx.tree_at(lambda c: (c.latent, c.contents), cloud, (new, contents))
+    pending = cloud.pending.reshape(-1, cloud.log_weight.size)
+    state = jnp.concatenate([cloud.contents, pending])
+    state = _followed(state, _slope(cloud.weight, off, root, state), new - cloud.latent, floor)
+    contents, pending = state[: cloud.contents.shape[0]], state[cloud.contents.shape[0] :].reshape(cloud.pending.shape)
+    return eqx.tree_at(lambda c: (c.latent, c.contents, c.pending), cloud, (new, contents, pending))
