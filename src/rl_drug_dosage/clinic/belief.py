@@ -24,7 +24,7 @@ from rl_drug_dosage.clinic.interval import (
     varies,
 )
 from rl_drug_dosage.clinic.propagators import AtLimitedRate, Outcome, Propagators, play_with, propagators
-from rl_drug_dosage.clinic.record import Record, facts_at, result_times
+from rl_drug_dosage.clinic.record import Record, facts_at, results_back
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
@@ -38,6 +38,7 @@ __all__ = [
     "Player",
     "estimate",
     "innovations",
+    "level_errors",
     "log_posterior",
     "new_results",
     "occasions_of",
@@ -189,19 +190,17 @@ def past(player: Player, record: Record) -> Past:
 
 def new_results(scenario: Scenario) -> Bool[np.ndarray, " decision"]:
     """Decisions at which the belief is updated: allowed by the scenario, and new results may have arrived."""
-    times = result_times(scenario).ravel()
-    now = np.arange(scenario.schedule.decisions) * scenario.schedule.interval_h + 1e-4
-    count = (times[None] <= now[:, None]).sum(axis=1) + int(scenario.monitoring.baseline)
+    count = results_back(scenario)
     fresh, seen = np.zeros(scenario.schedule.decisions, bool), 0
     for k in range(scenario.schedule.decisions) if scenario.estimated_at is None else scenario.estimated_at:
         fresh[k], seen = count[k] > seen, count[k]
     return fresh
 
 
-def _errors(
+def level_errors(
     model: DrugModel, scenario: Scenario, f: Float[Array, " level"], y: Float[Array, " level"]
 ) -> tuple[Float[Array, " level"], Float[Array, " level"], Bool[Array, " level"]]:
-    """`normal_moments` of levels under the controller's residual error."""
+    """`normal_moments` of levels of the monitored output under the controller's residual error."""
     residual = model.outputs[model.output_index(scenario.monitoring.output)].residual or scenario.monitoring.error
     assert residual is not None
     return normal_moments(residual, f, y)
@@ -286,13 +285,13 @@ def _moments(
     f, y = seen.predicted.ravel(), jnp.where(record.known, record.level, 1.0).ravel()
     if scenario.monitoring.baseline:
         f, y = jnp.append(f, seen.baseline), jnp.append(y, jnp.where(record.baseline > 0, record.baseline, 1.0))
-    error, log_variance, lost = _errors(model, scenario, f, y)
+    error, log_variance, lost = level_errors(model, scenario, f, y)
     return (error, log_variance), lost
 
 
 def innovations(model: DrugModel, scenario: Scenario, seen: Past, record: Record) -> Float[Array, "decision sample"]:
     """Levels minus predictions, in standard deviations of the residual error; 0 where no level is known."""
-    error, log_variance, _ = _errors(
+    error, log_variance, _ = level_errors(
         model, scenario, seen.predicted.ravel(), jnp.where(record.known, record.level, 1.0).ravel()
     )
     u = (-error * jnp.exp(-0.5 * log_variance)).reshape(record.level.shape)

@@ -37,7 +37,9 @@ __all__ = [
     "first_plan",
     "outlook",
     "outside",
+    "planned",
     "player_of",
+    "steps_ahead",
     "update",
 ]
 
@@ -140,6 +142,20 @@ def first_plan(scenario: Scenario, amount: Array | float) -> Float[Array, " move
     return jnp.broadcast_to(jnp.asarray(amount, dtype=float), (MOVES,))
 
 
+def steps_ahead(scenario: Scenario) -> int:
+    """How many intervals plans look ahead."""
+    return min(scenario.look_ahead, scenario.schedule.decisions)
+
+
+def planned(scenario: Scenario, amount: Array, ahead: Array, choice: Int[Array, ""] | None) -> Answer:
+    """What a plan prescribes some intervals ahead: its amount, or nothing while a longer dosing interval runs."""
+    if not scenario.dosage.intervals_h:
+        return amount
+    chosen = jnp.zeros((), jnp.int32) if choice is None else choice
+    wait = jnp.asarray(timetable(scenario.schedule, scenario.dosage).waits)[chosen]
+    return Prescription(jnp.where(ahead % wait == 0, amount, 0.0), chosen)
+
+
 def outlook(
     player: Player, seen: Past, record: Record, choice: Int[Array, ""] | None = None
 ) -> Callable[[Array], Array]:
@@ -161,11 +177,7 @@ def outlook(
             x, area = carry
             j = jnp.minimum(record.k + ahead, steps - 1)
             counts = judged[j] & (record.k + ahead < steps)
-            amount: Any = plan[jnp.minimum(ahead, MOVES - 1)]
-            if scenario.dosage.intervals_h:
-                chosen = jnp.zeros((), jnp.int32) if choice is None else choice
-                wait = jnp.asarray(timetable(scenario.schedule, scenario.dosage).waits)[chosen]
-                amount = Prescription(jnp.where(ahead % wait == 0, amount, 0.0), chosen)
+            amount = planned(scenario, plan[jnp.minimum(ahead, MOVES - 1)], ahead, choice)
             out, values = player.interval(x, amount, j, record.intake_mg[j])
             areas = added(area, out.area)
             metrics = window_metrics(model, scenario, values, last_day(area, out.area), since_start(areas))
@@ -173,7 +185,7 @@ def outlook(
             return (out.contents, areas), jnp.where(counts, d, 0.0)
 
         start = (seen.contents, seen.area)
-        return jax.lax.scan(step, start, jnp.arange(min(scenario.look_ahead, steps)))[1].ravel()
+        return jax.lax.scan(step, start, jnp.arange(steps_ahead(scenario)))[1].ravel()
 
     return look
 

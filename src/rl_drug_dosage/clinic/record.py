@@ -11,7 +11,16 @@ from jaxtyping import Array, Bool, Float, Int
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, Prescription
 
-__all__ = ["Record", "Truth", "empty_record", "facts_at", "record_axes", "result_times", "with_any_results"]
+__all__ = [
+    "Record",
+    "Truth",
+    "empty_record",
+    "facts_at",
+    "record_axes",
+    "result_times",
+    "results_back",
+    "with_any_results",
+]
 
 
 class Record(eqx.Module):
@@ -90,6 +99,13 @@ def result_times(scenario: Scenario) -> Float[np.ndarray, "decision sample"]:
     drawn_h = np.arange(scenario.schedule.decisions)[:, None] * scenario.schedule.interval_h
     drawn_h = drawn_h + np.asarray(scenario.monitoring.at_h)[None]
     return np.where(scenario.sampled()[:, None], drawn_h + scenario.monitoring.turnaround_h, np.inf)
+
+
+def results_back(scenario: Scenario) -> Int[np.ndarray, " decision"]:
+    """How many results are back at each decision, if all come as planned; the one before the first dose included."""
+    times = result_times(scenario).ravel()
+    now = np.arange(scenario.schedule.decisions) * scenario.schedule.interval_h + 1e-4
+    return (times[None] <= now[:, None]).sum(axis=1) + int(scenario.monitoring.baseline)
 
 
 def record_axes(record: Record) -> Record:

@@ -21,6 +21,7 @@ __all__ = [
     "occasion_omega",
     "omega",
     "omega_squared",
+    "square_root",
 ]
 
 
@@ -115,7 +116,7 @@ class Patient(eqx.Module):
     kappa: Float[Array, "occasion kappa"]
 
 
-def _factor(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+def square_root(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     """A square root L with L L' = matrix, also if a variance is 0."""
     values, vectors = np.linalg.eigh(matrix) if matrix.size else (np.zeros(0), np.zeros((0, 0)))
     return vectors * np.sqrt(np.maximum(values, 0.0))
@@ -125,8 +126,8 @@ def draw_patient(model: DrugModel, key: PRNGKeyArray, occasions: int = 1) -> Pat
     """One virtual patient, determined by its key alone."""
     for_covariates, for_eta, for_kappa = jax.random.split(key, 3)
     between, within = (
-        jnp.asarray(_factor(omega(model)), dtype=float),
-        jnp.asarray(_factor(occasion_omega(model)), dtype=float),
+        jnp.asarray(square_root(omega(model)), dtype=float),
+        jnp.asarray(square_root(occasion_omega(model)), dtype=float),
     )
     return Patient(
         covariates=draw_covariates(model, for_covariates),

@@ -18,10 +18,9 @@ from rl_drug_dosage.clinic.doubt import cautious, unheeded
 from rl_drug_dosage.clinic.ensemble.carry import advanced, begun
 from rl_drug_dosage.clinic.ensemble.choice import best_dose
 from rl_drug_dosage.clinic.ensemble.forecast import Forecast, forecast
-from rl_drug_dosage.clinic.ensemble.foresight import steps_ahead
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble, draws_of
 from rl_drug_dosage.clinic.options import Option, completed_options
-from rl_drug_dosage.clinic.planner import first_plan
+from rl_drug_dosage.clinic.planner import first_plan, steps_ahead
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth, with_any_results
 from rl_drug_dosage.clinic.scenario import Scenario

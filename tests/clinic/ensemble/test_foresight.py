@@ -10,10 +10,10 @@ import pytest
 
 from rl_drug_dosage.clinic.belief import Past
 from rl_drug_dosage.clinic.ensemble.choice import members_of
-from rl_drug_dosage.clinic.ensemble.foresight import foreseen, steps_ahead, with_forecast
+from rl_drug_dosage.clinic.ensemble.foresight import foreseen, with_forecast
 from rl_drug_dosage.clinic.ensemble.linear import is_linear
 from rl_drug_dosage.clinic.ensemble.play import rows
-from rl_drug_dosage.clinic.planner import MOVES, outlook
+from rl_drug_dosage.clinic.planner import MOVES, outlook, steps_ahead
 from rl_drug_dosage.clinic.timetable import Prescription
 from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 

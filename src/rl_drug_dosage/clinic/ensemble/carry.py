@@ -22,9 +22,10 @@ from rl_drug_dosage.clinic.ensemble.support import (
     renewed_interval,
     window_of,
 )
-from rl_drug_dosage.clinic.record import Record, result_times
+from rl_drug_dosage.clinic.record import Record, results_back
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd.bayes.search import FARTHEST, largest_misfit
 
 __all__ = ["advanced", "begun", "carried", "disturbance_of", "persistence", "walked"]
 
@@ -32,8 +33,6 @@ _LOST = -1e3
 """Logarithm of the weight of a support patient whose equations have failed."""
 _DOUBTED = 0.01
 """Share of the information that is kept when the next results come, if the last ones were impossible."""
-_FARTHEST = 4.0
-"""Prior standard deviations of a mean random effect beyond which results are doubted, as in `pkpd.bayes.search`."""
 
 
 def persistence(scenario: Scenario) -> float:
@@ -54,13 +53,8 @@ def begun(assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, record
             cloud = _moved(model, scenario, record, cloud, moved)
             misfits.append(misfit)
         clouds.append(cloud)
-    sound = jnp.min(jnp.stack(misfits)) <= _expected(1) if misfits else jnp.asarray(True)
+    sound = jnp.min(jnp.stack(misfits)) <= largest_misfit(jnp.ones(())) if misfits else jnp.asarray(True)
     return Ensemble(tuple(clouds), jnp.zeros((window, samples), bool), sound)
-
-
-def _expected(number: Array | int) -> Array:
-    """Largest misfit of a number of levels that is not doubted, as in `pkpd.bayes.search`."""
-    return number + 5.0 * jnp.sqrt(2.0 * number) + 10.0
 
 
 def _moved(model: DrugModel, scenario: Scenario, record: Record, cloud: Cloud, moved: Bool[Array, ""]) -> Cloud:
@@ -73,14 +67,6 @@ def _moved(model: DrugModel, scenario: Scenario, record: Record, cloud: Cloud, m
         return found
 
     return jax.lax.cond(moved, again, lambda c: c, cloud)
-
-
-def planned_results(scenario: Scenario) -> Bool[np.ndarray, " decision"]:
-    """At which decisions results may be new, if all comes back as planned."""
-    times = result_times(scenario).ravel()
-    now = np.arange(scenario.schedule.decisions) * scenario.schedule.interval_h + 1e-4
-    count = (times[None] <= now[:, None]).sum(axis=1)
-    return np.diff(count, prepend=0) > 0
 
 
 def walked(
@@ -108,7 +94,9 @@ def advanced(
     assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
 ) -> Ensemble:
     """The belief at decision ``record.k``: after the interval before it, with the results that have come back since."""
-    fresh = jnp.asarray(planned_results(scenario))[record.k]
+    # `begun` has used the level before the first dose.
+    back = np.diff(results_back(scenario), prepend=int(scenario.monitoring.baseline)) > 0
+    fresh = jnp.asarray(back)[record.k]
     moved = jax.lax.cond(record.k > 0, lambda: _through(assumed, draws, scenario, belief, record), lambda: belief)
     return jax.lax.cond(fresh, lambda: _informed(assumed, draws, scenario, moved, record), lambda: moved)
 
@@ -188,5 +176,5 @@ def _informed(
         mean, sd = after.latent[:etas] @ after.weight, jnp.sqrt(jnp.sum(own.root[:etas] ** 2, axis=1))
         far.append(jnp.max(jnp.abs(mean) / jnp.maximum(sd, 1e-9), initial=0.0))
     best = jnp.argmax(jnp.stack([c.log_mass for c in clouds]))
-    sound = (jnp.stack(misfits)[best] <= _expected(number)) & (jnp.stack(far)[best] <= _FARTHEST)
+    sound = (jnp.stack(misfits)[best] <= largest_misfit(number)) & (jnp.stack(far)[best] <= FARTHEST)
     return Ensemble(tuple(clouds), belief.counted | new, jnp.where(number > 0, sound, belief.converged))

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.ensemble.carry import walked
-from rl_drug_dosage.clinic.ensemble.foresight import Ahead, Members, foreseen, steps_ahead, with_forecast
+from rl_drug_dosage.clinic.ensemble.foresight import Ahead, Members, foreseen, with_forecast
 from rl_drug_dosage.clinic.ensemble.learning import drawn
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Cloud, Draws, Ensemble, renewed_interval
-from rl_drug_dosage.clinic.planner import FACTORS, decide
+from rl_drug_dosage.clinic.planner import FACTORS, decide, steps_ahead
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
@@ -23,7 +23,7 @@ _FACTORS_ODE = (0.7, 0.85, 0.93, 1.07, 1.15, 1.3)
 """In place of `planner.FACTORS` where every candidate costs an integration."""
 _NEARNESS = 0.02
 """Weight of the squared deviations from the aims (`clinic.judge.deviations`) beside the missed goals. They decide where
-no support patient meets the goal yet: with less, chemotherapy loses two points; with 0.1, gentamicin loses one."""
+no support patient meets the goal yet, and are too small to count where some do."""
 _FARTHEST = 100.0
 """Largest squared deviation that counts."""
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from rl_drug_dosage.clinic.belief import level_errors
 from rl_drug_dosage.clinic.ensemble.carry import carried
 from rl_drug_dosage.clinic.ensemble.choice import members_of
 from rl_drug_dosage.clinic.ensemble.foresight import foreseen, with_forecast
@@ -14,7 +15,6 @@ from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble, ren
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.pkpd.residual import normal_moments
 
 __all__ = ["QUANTILES", "Forecast", "forecast", "surprise"]
 
@@ -128,7 +128,5 @@ def surprise(
 def _below(
     model: DrugModel, scenario: Scenario, predicted: Float[Array, "sample member"], level: Float[Array, " sample"]
 ) -> Float[Array, "sample member"]:
-    residual = model.outputs[model.output_index(scenario.monitoring.output)].residual or scenario.monitoring.error
-    assert residual is not None
-    error, log_variance, _ = normal_moments(residual, predicted, jnp.broadcast_to(level[:, None], predicted.shape))
+    error, log_variance, _ = level_errors(model, scenario, predicted, jnp.broadcast_to(level[:, None], predicted.shape))
     return jax.scipy.stats.norm.cdf(-error * jnp.exp(-0.5 * log_variance))

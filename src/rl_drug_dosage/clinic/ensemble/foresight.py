@@ -1,7 +1,7 @@
 """What a plan of doses leads to in support patients: levels, areas, deviations from the goal."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,13 +14,12 @@ from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_line
 from rl_drug_dosage.clinic.ensemble.play import Given, interval_mg, outputs_at, played
 from rl_drug_dosage.clinic.ensemble.support import Assumed, parameters_of
 from rl_drug_dosage.clinic.judge import Verdict, deviations, harmed, judge, window_metrics
-from rl_drug_dosage.clinic.planner import MOVES
+from rl_drug_dosage.clinic.planner import MOVES, planned, steps_ahead
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.timetable import Prescription, timetable
 from rl_drug_dosage.pkpd import DrugModel
 
-__all__ = ["Ahead", "Members", "foreseen", "steps_ahead", "with_forecast"]
+__all__ = ["Ahead", "Members", "foreseen", "with_forecast"]
 
 
 _FAR = 5.0
@@ -51,11 +50,6 @@ class Ahead(NamedTuple):
     """1 where an interval counts."""
     values: Float[Array, "ahead row member"]
     """The monitored output."""
-
-
-def steps_ahead(scenario: Scenario) -> int:
-    """How many intervals plans look ahead."""
-    return min(scenario.look_ahead, scenario.schedule.decisions)
 
 
 def with_forecast(scenario: Scenario, record: Record) -> Record:
@@ -103,8 +97,8 @@ def foreseen(
         choice: the dosing interval, if it can be chosen; None: the first.
     """
     course = _affine if is_linear(model, scenario) else _stepwise
-    run = course(model, scenario, members, record, choice)
     p = _parameters(model, scenario, members, record)
+    run = course(model, scenario, members, record, p, choice)
 
     def look(plan: Float[Array, " move"]) -> Ahead:
         return _judged(assumed, model, scenario, members, record, run(plan), p)
@@ -125,24 +119,19 @@ def _parameters(model: DrugModel, scenario: Scenario, members: Members, record: 
     return jax.vmap(one)(jnp.arange(steps_ahead(scenario)), members.kappa)
 
 
-def _answer(scenario: Scenario, amount: Array, ahead: Array, choice: Array | None) -> Any:
-    if not scenario.dosage.intervals_h:
-        return amount
-    chosen = jnp.zeros((), jnp.int32) if choice is None else choice
-    wait = jnp.asarray(timetable(scenario.schedule, scenario.dosage).waits)[chosen]
-    return Prescription(jnp.where(ahead % wait == 0, amount, 0.0), chosen)
-
-
 def _stepwise(
-    model: DrugModel, scenario: Scenario, members: Members, record: Record, choice: Array | None
+    model: DrugModel,
+    scenario: Scenario,
+    members: Members,
+    record: Record,
+    p: dict[str, Array],
+    choice: Array | None,
 ) -> Callable[[Array], _Course]:
-    p = _parameters(model, scenario, members, record)
-
     def run(plan: Array) -> _Course:
         def step(x: Array, each: tuple[Array, Array, dict[str, Array]]) -> tuple[Array, _Course]:
             ahead, eaten, own = each
             j = _interval(scenario, record, ahead)
-            answer = _answer(scenario, plan[jnp.minimum(ahead, MOVES - 1)], ahead, choice)
+            answer = planned(scenario, plan[jnp.minimum(ahead, MOVES - 1)], ahead, choice)
             mg = interval_mg(scenario, record, answer, j)
             given = Given(mg, 1.0 - members.missing, record.intake_mg[j] * eaten)
             out = played(model, scenario, None, own, x, given, j)
@@ -156,29 +145,33 @@ def _stepwise(
 
 
 def _affine(
-    model: DrugModel, scenario: Scenario, members: Members, record: Record, choice: Array | None
+    model: DrugModel,
+    scenario: Scenario,
+    members: Members,
+    record: Record,
+    p: dict[str, Array],
+    choice: Array | None,
 ) -> Callable[[Array], _Course]:
     knots, count, n = len(knots_of(scenario)), members.missing.size, members.contents.shape[0]
     columns = MOVES * knots
-    p = None if members.own is not None else _parameters(model, scenario, members, record)
     taken = 1.0 - members.missing
 
     def unit(ahead: Array) -> Float[Array, "column at knot"]:
         """1 unit of the dosage in each move, as if infused over each knot's duration."""
         j = _interval(scenario, record, ahead)
-        mg = interval_mg(scenario, record, _answer(scenario, jnp.ones(()), ahead, choice), j)
+        mg = interval_mg(scenario, record, planned(scenario, jnp.ones(()), ahead, choice), j)
         now = (jnp.arange(MOVES) == jnp.minimum(ahead, MOVES - 1)).astype(float)
         return jnp.einsum("m,a,qk->mqak", now, mg, jnp.eye(knots)).reshape(columns, mg.size, knots)
 
     def step(
-        x: Float[Array, "column n member"], each: tuple[Array, dict[str, Array] | None]
+        x: Float[Array, "column n member"], each: tuple[Array, dict[str, Array]]
     ) -> tuple[Array, tuple[Array, Array]]:
         ahead, now = each
         own = members.own
         if own is None:
-            assert now is not None
             own = interval_of(model, scenario, {name: value[0] for name, value in now.items()})
-        mg = jnp.concatenate([jnp.zeros((1, *unit(ahead).shape[1:])), unit(ahead)])
+        each_move = unit(ahead)
+        mg = jnp.concatenate([jnp.zeros_like(each_move[:1]), each_move])
         at_rows, area = jax.vmap(own)(x, mg[..., None] * taken)
         return at_rows[:, -1], (at_rows, area)
 
@@ -188,7 +181,7 @@ def _affine(
     def run(plan: Array) -> _Course:
         # A dose's share among the knots depends on its size only, which is the same at all of its times.
         j = _interval(scenario, record, jnp.zeros((), jnp.int32))
-        amounts = jax.vmap(lambda d: interval_mg(scenario, record, _answer(scenario, d, jnp.zeros((), int), choice), j))
+        amounts = jax.vmap(lambda d: interval_mg(scenario, record, planned(scenario, d, jnp.zeros((), int), choice), j))
         shares = share_of(scenario, jnp.max(amounts(plan), axis=1))
         weights = (plan[:, None] * shares).ravel()
         return _Course(

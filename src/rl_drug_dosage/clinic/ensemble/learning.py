@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from rl_drug_dosage.clinic.belief import level_errors
 from rl_drug_dosage.clinic.ensemble.support import Cloud, Draws
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.pkpd.residual import normal_moments
 
 __all__ = ["Results", "drawn", "forgotten", "learnt"]
 
@@ -141,10 +141,8 @@ def _likelihood(
     model: DrugModel, scenario: Scenario, f: Float[Array, "level member"], results: Results
 ) -> tuple[Float[Array, " member"], Float[Array, " member"]]:
     """Log-likelihood of the results and sum of squared weighted residuals."""
-    residual = model.outputs[model.output_index(scenario.monitoring.output)].residual or scenario.monitoring.error
-    assert residual is not None
     level, used, below = (v[:, None] for v in results)
-    error, log_variance, lost = normal_moments(residual, f, jnp.broadcast_to(level, f.shape))
+    error, log_variance, lost = level_errors(model, scenario, f, jnp.broadcast_to(level, f.shape))
     u = error * jnp.exp(-0.5 * log_variance)
     # With scenarios that quantify everything, the costly tail is left out.
     hidden = jax.scipy.stats.norm.logcdf(-u) if scenario.monitoring.lloq > 0 else jnp.zeros_like(u)

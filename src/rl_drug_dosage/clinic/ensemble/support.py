@@ -17,7 +17,7 @@ from rl_drug_dosage.clinic.interval import interval_parameters, outputs_at_times
 from rl_drug_dosage.clinic.record import Record, facts_at
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.pkpd.population import occasion_omega, omega
+from rl_drug_dosage.pkpd.population import occasion_omega, omega, square_root
 
 __all__ = [
     "Assumed",
@@ -28,6 +28,7 @@ __all__ = [
     "draws_of",
     "is_constant",
     "parameters_of",
+    "renewed_interval",
     "window_of",
 ]
 
@@ -131,11 +132,6 @@ def is_constant(model: DrugModel, scenario: Scenario) -> bool:
     return is_linear(model, scenario) and not varies(model, scenario)
 
 
-def _root(matrix: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(matrix) if matrix.size else (np.zeros(0), np.zeros((0, 0)))
-    return vectors * np.sqrt(np.maximum(values, 0.0))
-
-
 def draws_of(assumed: Assumed, model: DrugModel, scenario: Scenario, seed: int = 0) -> Draws:
     """An evenly spread sequence for the prior, pseudo-random draws for the rest."""
     rng, members = np.random.default_rng(seed), assumed.members
@@ -144,14 +140,14 @@ def draws_of(assumed: Assumed, model: DrugModel, scenario: Scenario, seed: int =
     sizes += [assumed.offset_sd] if assumed.offset_sd > 0 else []
     latent, etas = between.shape[0] + len(sizes), between.shape[0]
     root = np.zeros((latent, latent))
-    root[:etas, :etas] = _root(between)
+    root[:etas, :etas] = square_root(between)
     root[range(etas, latent), range(etas, latent)] = sizes
     points = _evenly_spread(latent + 1, members)
     missing = np.zeros(members)
     if (mean := scenario.adherence.missed_mean) > 0:
         size = mean * (1.0 - mean) / scenario.adherence.missed_sd**2 - 1.0
         missing = np.sort(rng.beta(mean * size, (1.0 - mean) * size, members))[np.argsort(np.argsort(points[-1]))]
-    within = _root(occasion_omega(model))
+    within = square_root(occasion_omega(model))
     noise = within.shape[0] + (scenario.intake is not None) + (assumed.offset_sd > 0)
     found = (
         jax.scipy.special.ndtri(jnp.asarray(points[:latent], dtype=float)),
@@ -192,11 +188,8 @@ def parameters_of(
     def one(eta: Array, own: Array | None) -> dict[str, Array]:
         return interval_parameters(model, scenario, facts, eta, own, t_h)
 
-    if kappa is None or not kappa.shape[0]:
-        # Without random effects parameters have no axis of their own.
-        found = jax.vmap(lambda eta: one(eta, None), in_axes=-1, out_axes=-1)(etas)
-    else:
-        found = jax.vmap(one, in_axes=-1, out_axes=-1)(etas, kappa)
+    own = kappa if model.occasion_etas else None
+    found: dict[str, Array] = jax.vmap(one, in_axes=-1, out_axes=-1)(etas, own)
     return found
 
 

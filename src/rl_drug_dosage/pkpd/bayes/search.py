@@ -18,7 +18,17 @@ from rl_drug_dosage.pkpd.bayes.objective import Curvature
 from rl_drug_dosage.pkpd.bayes.small_systems import solve_positive
 from rl_drug_dosage.utils.while_each import while_each
 
-__all__ = ["Minimum", "bends_upwards", "minimise", "plausible", "scaled_hessian", "search", "starting_points"]
+__all__ = [
+    "FARTHEST",
+    "Minimum",
+    "bends_upwards",
+    "largest_misfit",
+    "minimise",
+    "plausible",
+    "scaled_hessian",
+    "search",
+    "starting_points",
+]
 
 _FIRST_DAMPING, _MOST_DAMPING, _SHORTEST = 1e-3, 1e10, 1e-6
 """The last is a length of a step, in prior standard deviations, that is not shortened further."""
@@ -27,7 +37,7 @@ _ROUNDING, _NEAR = 100.0, 0.1
 shorter than this many posterior standard deviations."""
 _ROUNDING_LAST, _NEAR_LAST = 1000.0, 0.3
 """The same at the end of a descent that no step leads on: a long history in single precision has no better gradient."""
-_FARTHEST = 4.0
+FARTHEST = 4.0
 """In prior standard deviations: a random effect beyond it is implausible."""
 
 
@@ -161,8 +171,12 @@ def plausible(at: Curvature, z: Float[Array, "z"], sd: Float[Array, "z"], levels
         sd: prior standard deviations.
         levels: number of levels used.
     """
-    expected = levels + 5.0 * jnp.sqrt(2.0 * levels) + 10.0
-    return (jnp.max(jnp.abs(z) / sd) <= _FARTHEST) & (at.lost == 0) & (at.misfit <= expected)
+    return (jnp.max(jnp.abs(z) / sd) <= FARTHEST) & (at.lost == 0) & (at.misfit <= largest_misfit(levels))
+
+
+def largest_misfit(levels: Float[Array, ""]) -> Float[Array, ""]:
+    """The misfit of n levels beyond which an estimate is implausible: n + 5 sqrt(2 n) + 10."""
+    return levels + 5.0 * jnp.sqrt(2.0 * levels) + 10.0
 
 
 def bends_upwards(
