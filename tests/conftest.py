@@ -143,3 +143,41 @@ def _same_runs(a: Path, b: Path) -> None:
 def same_runs() -> Callable[[Path, Path], None]:
     """Asserts that two run folders hold the same tensors in the same files, and the same metrics but for times."""
     return _same_runs
+
+
+_STEADY = """
+import equinox as eqx
+import jax.numpy as jnp
+from rl_drug_dosage.clinic import Option, Policy, PolicyDefinition, snap
+
+class Steady(Policy):
+    scenario: object = eqx.field(static=True)
+    amount: jnp.ndarray
+    def init(self, record, truth=None):
+        return ()
+    def act(self, memory, observation, key):
+        return snap(self.scenario, self.amount), memory
+
+def build(setting):
+    amount = setting.options["amount"] * (2.0 if setting.options["size"] == "double" else 1.0)
+    return Steady(setting.scenario, jnp.asarray(amount))
+
+def refuses(scenario, options):
+    return f"no double dose in {scenario.title}" if options["size"] == "double" and "warfarin" in scenario.title else ""
+
+POLICY = PolicyDefinition(
+    title="steady",
+    build=build,
+    options={
+        "amount": Option("dose", 500.0, low=0.0, high=2000.0),
+        "size": Option("of it", "single", words=("single", "double")),
+    },
+    refuses_options=refuses,
+)
+"""
+
+
+@pytest.fixture
+def steady_text() -> str:
+    """A user's policy file with two options, a number and a word."""
+    return _STEADY

@@ -5,41 +5,10 @@ from pathlib import Path
 
 import pytest
 
-OWN = """
-import equinox as eqx
-import jax.numpy as jnp
-from rl_drug_dosage.clinic import Option, Policy, PolicyDefinition, snap
-
-class Steady(Policy):
-    scenario: object = eqx.field(static=True)
-    amount: jnp.ndarray
-    def init(self, record, truth=None):
-        return ()
-    def act(self, memory, observation, key):
-        return snap(self.scenario, self.amount), memory
-
-def build(setting):
-    amount = setting.options["amount"] * (2.0 if setting.options["size"] == "double" else 1.0)
-    return Steady(setting.scenario, jnp.asarray(amount))
-
-def refuses(scenario, options):
-    return f"no double dose in {scenario.title}" if options["size"] == "double" and "warfarin" in scenario.title else ""
-
-POLICY = PolicyDefinition(
-    title="steady",
-    build=build,
-    options={
-        "amount": Option("dose", 500.0, low=0.0, high=2000.0),
-        "size": Option("of it", "single", words=("single", "double")),
-    },
-    refuses_options=refuses,
-)
-"""
-
 
 @pytest.fixture
-def own(run) -> Path:
-    Path("steady.py").write_text(OWN)
+def own(run, steady_text) -> Path:
+    Path("steady.py").write_text(steady_text)
     return Path("steady.py")
 
 

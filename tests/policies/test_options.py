@@ -16,42 +16,11 @@ from rl_drug_dosage.pkpd.residual import variance
 from rl_drug_dosage.registry import POLICY, find, find_scenario, label_of
 from rl_drug_dosage.trials.setting import setting_for
 
-OWN = """
-import equinox as eqx
-import jax.numpy as jnp
-from rl_drug_dosage.clinic import Option, Policy, PolicyDefinition, snap
-
-class Steady(Policy):
-    scenario: object = eqx.field(static=True)
-    amount: jnp.ndarray
-    def init(self, record, truth=None):
-        return ()
-    def act(self, memory, observation, key):
-        return snap(self.scenario, self.amount), memory
-
-def build(setting):
-    amount = setting.options["amount"] * (2.0 if setting.options["size"] == "double" else 1.0)
-    return Steady(setting.scenario, jnp.asarray(amount))
-
-def refuses(scenario, options):
-    return f"no double dose in {scenario.title}" if options["size"] == "double" and "warfarin" in scenario.title else ""
-
-POLICY = PolicyDefinition(
-    title="steady",
-    build=build,
-    options={
-        "amount": Option("dose", 500.0, low=0.0, high=2000.0),
-        "size": Option("of it", "single", words=("single", "double")),
-    },
-    refuses_options=refuses,
-)
-"""
-
 
 @pytest.fixture
-def own(tmp_path, monkeypatch) -> Path:
+def own(tmp_path, monkeypatch, steady_text) -> Path:
     monkeypatch.chdir(tmp_path)
-    Path("steady.py").write_text(OWN)
+    Path("steady.py").write_text(steady_text)
     return Path("steady.py")
 
 
@@ -116,7 +85,7 @@ def test_a_label_stands_before_the_first_option(text, label):
 
 def test_a_policy_of_the_users_has_options_too(own, setting_of):
     """From a file, also where its name has a comma; what `build` sees is complete."""
-    Path("a,b.py").write_text(OWN)
+    Path("a,b.py").write_text(own.read_text())
     setting = setting_of("vancomycin")
     for text, amount, name in (
         ("./steady.py", 500.0, "steady"),
