@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.infliximab import TROUGH_TARGET
 from rl_drug_dosage.drugs.shared.spoken import SEX_WORDS, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -16,7 +17,6 @@ from rl_drug_dosage.pkpd import (
     Param,
     Residual,
     Route,
-    Target,
     Values,
 )
 
@@ -141,16 +141,7 @@ DRUG = DrugModel(
             meaning="infliximab in serum",
         ),
     ),
-    targets=(
-        Target(
-            "concentration",
-            "trough",
-            5.0,
-            10.0,
-            "mg/L",
-            "InsightRX/mipdtrial vignettes/infliximab_interval_adaptation.Rmd",
-        ),
-    ),
+    targets=(TROUGH_TARGET,),
     dosing=DosingOptions(
         routes=(Route("2-h intravenous infusion", "central", 2.0),),
         amounts_mg=tuple(float(amount) for amount in range(100, 1601, 100)),

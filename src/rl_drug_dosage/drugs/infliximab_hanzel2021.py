@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.infliximab import TROUGH_TARGET
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -17,7 +18,6 @@ from rl_drug_dosage.pkpd import (
     Param,
     Residual,
     Route,
-    Target,
     Values,
 )
 
@@ -147,16 +147,7 @@ DRUG = DrugModel(
             meaning="infliximab in serum",
         ),
     ),
-    targets=(
-        Target(
-            "concentration",
-            "trough",
-            5.0,
-            10.0,
-            "mg/L",
-            "InsightRX/mipdtrial vignettes/infliximab_interval_adaptation.Rmd",
-        ),
-    ),
+    targets=(TROUGH_TARGET,),
     dosing=DosingOptions(
         routes=(
             Route("2-h intravenous infusion", "central", 2.0),
