@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import expm
 
 from rl_drug_dosage.pkpd import LinearSystem, Mammillary
-from rl_drug_dosage.pkpd.flows import doublings, flow, rate_matrix, then
+from rl_drug_dosage.pkpd.flows import after, doublings, flow, flows_of, is_closed, rate_matrix, then
 
 _SETS = {
     "one": (Mammillary(), {"cl": 3.0, "v1": 40.0}),
@@ -72,3 +72,40 @@ def test_patients_faster_than_the_steps_stay_finite() -> None:
     assert np.isfinite(kept).all()
     assert (kept > -1e-3).all()
     assert (kept.sum(axis=0) < 1.0 + 1e-3).all()
+
+
+@pytest.mark.parametrize(
+    "p",
+    [
+        {"cl": 3.0, "v1": 40.0},
+        {"cl": 3.0, "v1": 40.0, "q2": 2.0, "v2": 30.0},
+        {"cl": 3.0, "v1": 40.0, "q2": 200.0, "v2": 30.0},  # rates far apart
+        {"cl": 0.012, "v1": 3.3, "q2": 0.005, "v2": 1.2},  # slow, as an antibody
+        {"cl": 3.0, "v1": 30.0, "q2": 1e-7, "v2": 1e-6},  # rates next to each other
+        {"cl": 3.0, "v1": 40.0, "q2": 1e-6, "v2": 30.0},  # nothing goes across
+        {"cl": 1e-4, "v1": 40.0, "q2": 5.0, "v2": 30.0},  # hardly anything leaves
+    ],
+)
+@pytest.mark.parametrize("t_h", [0.02, 1.0, 12.0, 168.0])
+def test_closed_forms_agree_with_the_matrix_exponential(p: dict[str, float], t_h: float) -> None:
+    structure = Mammillary(peripherals=int("q2" in p))
+    assert is_closed(structure)
+    values = {k: jnp.asarray(v) for k, v in p.items()}
+    a, c = rate_matrix(structure, values)
+    found = flows_of(structure, values, 0, 0)(t_h)
+    keep, gain, reach, swept = _exact(_numbers(a), _numbers(c), 0, t_h)
+    np.testing.assert_allclose(_numbers(found.keep), keep, atol=2e-6)
+    np.testing.assert_allclose(_numbers(found.gain) / t_h, gain / t_h, atol=5e-6)
+    # Areas are what has left, in single precision: of a body that loses a share e they are known to about 1e-7 / e.
+    left = max(p["cl"] * np.abs(reach).max(), 1e-12)
+    np.testing.assert_allclose(_numbers(found.reach), reach, atol=(1e-5 + 3e-7 / left) * np.abs(reach).max())
+    np.testing.assert_allclose(_numbers(found.swept), swept, rtol=1e-4 + 1e-6 * t_h / (p["cl"] * swept))
+
+
+def test_contents_after_a_flow() -> None:
+    values = {k: jnp.asarray(v) for k, v in {"cl": 3.0, "v1": 40.0, "q2": 2.0, "v2": 30.0}.items()}
+    a, c = rate_matrix(Mammillary(peripherals=1), values)
+    keep, gain, reach, swept = _exact(_numbers(a), _numbers(c), 0, 5.0)
+    x, area = after(flows_of(Mammillary(peripherals=1), values, 0, 0)(5.0), [7.0, 2.0], 4.0)
+    np.testing.assert_allclose(_numbers(x), keep @ [7.0, 2.0] + 4.0 * gain, rtol=1e-5)
+    np.testing.assert_allclose(float(area), reach @ [7.0, 2.0] + 4.0 * swept, rtol=1e-5)

@@ -28,20 +28,26 @@ __all__ = [
     "interval_parameters",
     "outputs_at_times",
     "play",
+    "row_at",
     "segment_ends",
+    "segments",
     "varies",
 ]
 
 
-class _Edge(NamedTuple):
+class Edge(NamedTuple):
+    """A time of an interval."""
+
     nominal_h: float
     moves: bool
     """With lateness and lag."""
 
 
-class _Segment(NamedTuple):
-    start: _Edge
-    end: _Edge
+class Segment(NamedTuple):
+    """Between two edges."""
+
+    start: Edge
+    end: Edge
     doses: bool
     """A bolus enters at its start."""
     infuses: bool
@@ -71,14 +77,19 @@ _UNROLLED = 2
 
 
 @lru_cache
-def _segments(scenario: Scenario, moving: bool) -> tuple[_Segment, ...]:
-    """The interval's segments in order; where an edge of the grid and of a dose meet, the grid's comes first."""
+def segments(scenario: Scenario, moving: bool) -> tuple[Segment, ...]:
+    """The interval's segments in order; where an edge of the grid and of a dose meet, the grid's comes first.
+
+    Args:
+        scenario: the task.
+        moving: whether doses may be late or lag.
+    """
     dosage, schedule = scenario.dosage, scenario.schedule
     at_h = timetable(schedule, dosage).at_h
-    starts = [_Edge(t, moving) for t in at_h]
-    ends = [_Edge(t + dosage.duration_h, moving) for t in at_h] if dosage.duration_h else []
-    grid = [_Edge(t, False) for t in schedule.output_times_h]
-    edges = sorted({_Edge(0.0, False), *starts, *ends, *grid}, key=lambda e: (round(e.nominal_h, 9), e.moves))
+    starts = [Edge(t, moving) for t in at_h]
+    ends = [Edge(t + dosage.duration_h, moving) for t in at_h] if dosage.duration_h else []
+    grid = [Edge(t, False) for t in schedule.output_times_h]
+    edges = sorted({Edge(0.0, False), *starts, *ends, *grid}, key=lambda e: (round(e.nominal_h, 9), e.moves))
     gaps = [b.nominal_h - a.nominal_h for a, b in itertools.pairwise(edges) if a.moves and not b.moves]
     if moving and gaps and min(gaps) < scenario.adherence.late_max_h:
         raise ConfigError(
@@ -87,18 +98,18 @@ def _segments(scenario: Scenario, moving: bool) -> tuple[_Segment, ...]:
         )
     if edges[-1].nominal_h > schedule.interval_h:
         raise ConfigError(f"{scenario.title}: an infusion runs beyond the interval of {schedule.interval_h} h")
-    segments = []
+    found = []
     for start, end in itertools.pairwise(edges):
         running = [
             i
             for i, t in enumerate(at_h)
             if dosage.duration_h
-            and edges.index(_Edge(t, moving)) <= edges.index(start) < edges.index(_Edge(t + dosage.duration_h, moving))
+            and edges.index(Edge(t, moving)) <= edges.index(start) < edges.index(Edge(t + dosage.duration_h, moving))
         ]
-        bolus = [i for i, t in enumerate(at_h) if not dosage.duration_h and start == _Edge(t, moving)]
+        bolus = [i for i, t in enumerate(at_h) if not dosage.duration_h and start == Edge(t, moving)]
         at = schedule.output_times_h.index(end.nominal_h) if end in grid else -1
-        segments.append(_Segment(start, end, bool(bolus), bool(running), (*running, *bolus, 0)[0], at))
-    return tuple(segments)
+        found.append(Segment(start, end, bool(bolus), bool(running), (*running, *bolus, 0)[0], at))
+    return tuple(found)
 
 
 def varies(model: DrugModel, scenario: Scenario) -> bool:
@@ -139,10 +150,11 @@ def interval_parameters(
 
 def segment_ends(scenario: Scenario) -> tuple[float, ...]:
     """Where the rows of parameters end that a clock changes: at every edge, wherever it moves to."""
-    return tuple(segment.end.nominal_h for segment in _segments(scenario, False))
+    return tuple(segment.end.nominal_h for segment in segments(scenario, False))
 
 
-def _row_of(scenario: Scenario, rows: int, end_h: float) -> int:
+def row_at(scenario: Scenario, rows: int, end_h: float) -> int:
+    """Which of so many rows of parameters (`interval_parameters`) holds in the segment that ends then."""
     return 0 if rows == 1 else next(i for i, end in enumerate(segment_ends(scenario)) if end >= end_h - 1e-9)
 
 
@@ -211,11 +223,11 @@ def play(  # noqa: PLR0913 - what an interval depends on
         other = scenario.intake.compartment
         bio = p[f"f_{other}"][0] if f"f_{other}" in p else 1.0
         x = x + bio * intake_mg * (jnp.arange(n) == structure.compartments.index(other))
-    segments = _segments(scenario, moving)
-    row_at = [_row_of(scenario, rows, segment.end.nominal_h) for segment in segments]
+    parts = segments(scenario, moving)
+    own_row = [row_at(scenario, rows, segment.end.nominal_h) for segment in parts]
     shift = (0.0 if lag is None else lag[0]) + (0.0 if late_h is None else late_h)
 
-    def run(x: Array, segment: _Segment | _Traced, dt: Any, start_h: Any, row: Any) -> tuple[Array, Array]:
+    def run(x: Array, segment: Segment | _Traced, dt: Any, start_h: Any, row: Any) -> tuple[Array, Array]:
         own = row_of(dict(p), row)
         amount = dose[segment.given] if dose.ndim else dose
         unit = (jnp.arange(n) == into) * own.get(f"f_{dosage.compartment}", 1.0) * amount
@@ -224,10 +236,10 @@ def play(  # noqa: PLR0913 - what an interval depends on
         return structure.advance(row_of(prepared, row), x, rate, t_h + start_h, dt, auc=area)
 
     total = jnp.zeros(())
-    places = [segments.index(s) for t in range(len(scenario.schedule.output_times_h)) for s in segments if s.grid == t]
-    if len(segments) <= _UNROLLED:
+    places = [parts.index(s) for t in range(len(scenario.schedule.output_times_h)) for s in parts if s.grid == t]
+    if len(parts) <= _UNROLLED:
         ends = []
-        for segment, row in zip(segments, row_at, strict=True):
+        for segment, row in zip(parts, own_row, strict=True):
             dt: Any = segment.end.nominal_h - segment.start.nominal_h + shift * segment.moved
             x, more = run(x, segment, dt, segment.start.nominal_h, row)
             total = total + more
@@ -240,14 +252,14 @@ def play(  # noqa: PLR0913 - what an interval depends on
         return (x, total + more), x
 
     table = _Traced(
-        doses=jnp.asarray([float(s.doses) for s in segments]),
-        infuses=jnp.asarray([float(s.infuses) for s in segments]),
-        given=jnp.asarray([s.given for s in segments]),
-        moved=jnp.asarray([s.moved for s in segments]),
-        length_h=jnp.asarray([s.end.nominal_h - s.start.nominal_h for s in segments]),
+        doses=jnp.asarray([float(s.doses) for s in parts]),
+        infuses=jnp.asarray([float(s.infuses) for s in parts]),
+        given=jnp.asarray([s.given for s in parts]),
+        moved=jnp.asarray([s.moved for s in parts]),
+        length_h=jnp.asarray([s.end.nominal_h - s.start.nominal_h for s in parts]),
     )
-    starts = jnp.asarray([s.start.nominal_h for s in segments])
-    (x, total), all_ends = jax.lax.scan(step, (x, total), (table, starts, jnp.asarray(row_at)))
+    starts = jnp.asarray([s.start.nominal_h for s in parts])
+    (x, total), all_ends = jax.lax.scan(step, (x, total), (table, starts, jnp.asarray(own_row)))
     return Outcome(x, all_ends[jnp.asarray(places)], total)
 
 
@@ -265,7 +277,7 @@ def outputs_at_times(
         return jax.vmap(one, in_axes=(0, None))(at_times, row_of(dict(p), 0))
     found = []
     for i, t_h in enumerate(scenario.schedule.output_times_h):
-        found.append(one(at_times[i], row_of(dict(p), _row_of(scenario, rows, t_h))))
+        found.append(one(at_times[i], row_of(dict(p), row_at(scenario, rows, t_h))))
     return jnp.stack(found)
 
 

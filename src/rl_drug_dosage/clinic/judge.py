@@ -1,5 +1,6 @@
 """Metrics of an interval, and target attainment; shared by the simulator and planning controllers."""
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -80,7 +81,7 @@ def judge(
     points = max(m.shape[0] for m in metrics)
 
     def share(flags: list[Array]) -> Array:
-        return jnp.stack([jnp.broadcast_to(f, (points,)) for f in flags]).any(0).mean(dtype=float)
+        return jnp.broadcast_to(reduce(jnp.logical_or, flags), (points,)).mean(dtype=float)
 
     outside = share([a | b for a, b in zip(below, above, strict=True)])
     return Verdict(1.0 - outside, share(below), share(above))
@@ -110,9 +111,10 @@ def deviations(
     low: Float[Array, " window"],
     high: Float[Array, " window"],
     aim: Float[Array, " window"],
-) -> Float[Array, " deviation"]:
-    """Distance of each metric from its aim; 1 is the distance of the window limit (on the log scale if ``log`` is set).
+) -> tuple[Float[Array, " point"], ...]:
+    """Of each window, the distance of its metric from the aim.
 
+    1 is the distance of the window limit (on the log scale if ``log`` is set).
     For a window with one limit, the distance is counted from the limit, in units of 20 % of it. Points are scaled by
     the square root of their number, so a window has the same weight whatever their number.
     """
@@ -131,4 +133,4 @@ def deviations(
         if not both:
             d = jnp.minimum(d, 0.0) if window.high is None else jnp.maximum(d, 0.0)
         found.append(d / m.shape[0] ** 0.5)
-    return jnp.concatenate(found)
+    return tuple(found)

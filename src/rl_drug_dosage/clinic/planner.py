@@ -181,7 +181,7 @@ def outlook(
             out, values = player.interval(x, amount, j, record.intake_mg[j])
             areas = added(area, out.area)
             metrics = window_metrics(model, scenario, values, last_day(area, out.area), since_start(areas))
-            d = deviations(scenario, metrics, low[j], high[j], aim[j])
+            d = jnp.concatenate(deviations(scenario, metrics, low[j], high[j], aim[j]))
             return (out.contents, areas), jnp.where(counts, d, 0.0)
 
         start = (seen.contents, seen.area)

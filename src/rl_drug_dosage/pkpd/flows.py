@@ -5,7 +5,8 @@ da/dt = c x over a time t, a flow holds
 
     K = exp(A t),   G = int_0^t exp(A s) b ds,   R = c int_0^t exp(A s) ds,   S = c int_0^t int_0^s exp(A r) b dr ds.
 
-It starts from a Taylor polynomial of degree 5 over t / 2^m and doubles m times:
+One and two compartments without absorption have closed forms. Everything else starts from a Taylor polynomial of
+degree 5 over t / 2^m and doubles m times:
 
     K' = K K,   G' = K G + G,   R' = R K + R,   S' = 2 S + R G.
 
@@ -16,7 +17,7 @@ rate q; a typical patient's q t / 2^m is at most 1 / 32.
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +27,7 @@ from jaxtyping import Array
 from rl_drug_dosage.pkpd.linear import LinearSystem, Mammillary
 from rl_drug_dosage.pkpd.structure import Structure
 
-__all__ = ["Flow", "doublings", "flow", "rate_matrix", "then"]
+__all__ = ["Flow", "after", "doublings", "flow", "flows_of", "is_closed", "rate_matrix", "then"]
 
 type Entry = Any
 """A scalar of JAX, or the number 0.0, which is left out of sums."""
@@ -34,6 +35,8 @@ type Matrix = list[list[Entry]]
 
 _MARGIN = 32.0
 """How many times faster than a typical patient's the largest rate may be; faster patients are slowed down to it."""
+_SLOWEST = 1e-10
+"""Smallest rate of a closed form, 1/h: what is left of nothing leaving at all."""
 
 
 class Flow(NamedTuple):
@@ -108,6 +111,93 @@ def _on(a: Matrix, x: list[Entry]) -> list[Entry]:
 def _under(x: list[Entry], a: Matrix) -> list[Entry]:
     n = len(x)
     return [_sum([_times(x[k], a[k][j]) for k in range(n)]) for j in range(n)]
+
+
+def is_closed(structure: Structure) -> bool:
+    """Whether flows have a closed form: doses enter the central one of at most two compartments."""
+    return (
+        isinstance(structure, Mammillary)
+        and not structure.depot
+        and not structure.effect
+        and structure.peripherals <= 1
+    )
+
+
+def flows_of(structure: Structure, p: Mapping[str, Array], into: int, m: int) -> Callable[[Entry], Flow]:
+    """From a time, h, to the flow over it.
+
+    Args:
+        structure: `Mammillary` or `LinearSystem`.
+        p: individual parameters, scalars.
+        into: the compartment that the input enters, at 1 mg/h.
+        m: from `doublings`; a closed form needs none.
+    """
+    if is_closed(structure):
+        assert isinstance(structure, Mammillary)
+        return _two(p) if structure.peripherals else _one(p)
+    a, c = rate_matrix(structure, p)
+
+    def over(t_h: Entry) -> Flow:
+        return flow(a, c, into, t_h, m)
+
+    return over
+
+
+def _one(p: Mapping[str, Array]) -> Callable[[Entry], Flow]:
+    rate = jnp.maximum(p["cl"] / p["v1"], _SLOWEST)
+
+    def over(t_h: Entry) -> Flow:
+        lost = jax.lax.optimization_barrier(-jnp.expm1(-rate * t_h))
+        return _balanced([[1.0 - lost]], [lost / rate], t_h, p["cl"])
+
+    return over
+
+
+def _two(p: Mapping[str, Array]) -> Callable[[Entry], Flow]:
+    """With k = cl / v1, k12 and k21: rates alpha > beta, the roots of r^2 - (k + k12 + k21) r + k k21.
+
+    Every term is a sum of positive ones, so that nothing cancels, whatever lies between the rates.
+    """
+    k, k12, k21 = p["cl"] / p["v1"], p["q2"] / p["v1"], p["q2"] / p["v2"]
+    total, ahead = k + k12 + k21, k + k12 - k21
+    apart = jnp.maximum(jnp.sqrt(ahead * ahead + 4.0 * k12 * k21), 1e-9 * total)
+    beta = jnp.maximum(2.0 * k * k21 / (total + apart), _SLOWEST)
+    alpha = beta + apart
+    larger = 0.5 * (jnp.abs(ahead) + apart)
+    # Share of the central compartment that leaves slowly, (k21 - beta) / (alpha - beta).
+    slow = jnp.where(ahead > 0, k12 * k21 / larger, larger) / apart
+    slow, alpha, beta, apart = jax.lax.optimization_barrier((slow, alpha, beta, apart))
+
+    def over(t_h: Entry) -> Flow:
+        lost, nearer = jax.lax.optimization_barrier((-jnp.expm1(-beta * t_h), -jnp.expm1(-apart * t_h)))
+        kept = 1.0 - lost
+        across, fast = kept * nearer / apart, kept * (1.0 - nearer)
+        # Integrals of exp(-beta s) and exp(-alpha s).
+        long, short = lost / beta, (lost + nearer - lost * nearer) / alpha
+        keep = [
+            [slow * kept + (1.0 - slow) * fast, k21 * across],
+            [k12 * across, (1.0 - slow) * kept + slow * fast],
+        ]
+        gain = [slow * long + (1.0 - slow) * short, k12 * (long - short) / apart]
+        return _balanced(keep, gain, t_h, p["cl"])
+
+    return over
+
+
+def _balanced(keep: Matrix, gain: list[Entry], t_h: Entry, cl: Entry) -> Flow:
+    """With the areas by the balance of masses: what has left is cl times the area."""
+    n = len(gain)
+    reach = [(1.0 - sum((keep[i][j] for i in range(1, n)), keep[0][j])) / cl for j in range(n)]
+    return Flow(keep, gain, reach, (t_h - sum(gain[1:], gain[0])) / cl)
+
+
+def after(flow: Flow, x: list[Entry], rate: Entry = 0.0) -> tuple[list[Entry], Entry]:
+    """Contents after a flow with an input of ``rate`` mg/h, and the area under it."""
+    later = [
+        _sum([*(_times(v, x[k]) for k, v in enumerate(row)), _times(g, rate)])
+        for row, g in zip(flow.keep, flow.gain, strict=True)
+    ]
+    return later, _sum([*(_times(r, v) for r, v in zip(flow.reach, x, strict=True)), _times(flow.swept, rate)])
 
 
 def flow(a: Matrix, c: list[Entry], into: int, t_h: Entry, m: int) -> Flow:

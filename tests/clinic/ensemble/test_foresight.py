@@ -12,7 +12,6 @@ from rl_drug_dosage.clinic.belief import Past
 from rl_drug_dosage.clinic.ensemble.choice import members_of
 from rl_drug_dosage.clinic.ensemble.foresight import foreseen, with_forecast
 from rl_drug_dosage.clinic.ensemble.linear import is_linear
-from rl_drug_dosage.clinic.ensemble.play import rows
 from rl_drug_dosage.clinic.planner import MOVES, outlook, steps_ahead
 from rl_drug_dosage.clinic.timetable import Prescription
 from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
@@ -32,13 +31,12 @@ def _answer(scenario, amount, ahead, choice):
 @pytest.mark.parametrize(
     ("name", "which", "choice", "linear", "tolerance"),
     [
-        # With a limited rate, responses are kept at a few durations.
-        ("vancomycin", 0, None, True, 1e-2),
+        ("vancomycin", 0, None, True, 1e-3),
         ("infliximab", 0, None, True, 1e-3),
         ("tacrolimus", 0, None, True, 1e-3),
         ("propofol", 0, None, True, 1e-3),
         ("aminoglycoside", 0, None, True, 1e-3),
-        ("vancomycin, interval chosen", 0, 1, True, 1e-2),
+        ("vancomycin, interval chosen", 0, 1, True, 1e-3),
         ("warfarin", 0, None, False, 1e-4),
     ],
 )
@@ -57,7 +55,7 @@ def test_plans_lead_where_the_simulation_leads(course, name, which, choice, line
         record = with_forecast(scenario, own.at(k, record))
         members = members_of(scenario, own.draws, cloud, record, _FEW)
         chosen = None if choice is None else jnp.asarray(choice, jnp.int32)
-        found = foreseen(own.assumed, model, scenario, members, record, chosen)(plan)
+        found = foreseen(own.assumed, model, scenario, members, record, chosen, dense=True)(plan)
 
         def one(latent, contents, areas, missing, kappa, eaten):
             # What holds for intervals ahead, in the rows of a course.
@@ -73,7 +71,7 @@ def test_plans_lead_where_the_simulation_leads(course, name, which, choice, line
                 out, values = player.interval(
                     x, _answer(scenario, plan[jnp.minimum(h, MOVES - 1)], h, choice), j, fed.intake_mg[j]
                 )
-                return out.contents, values[jnp.asarray(rows(model, scenario)), at]
+                return out.contents, values[:, at]
 
             levels = jax.lax.scan(step, contents, (jnp.arange(ahead), where))[1]
             return deviations.reshape(ahead, -1), levels
@@ -82,8 +80,10 @@ def test_plans_lead_where_the_simulation_leads(course, name, which, choice, line
         deviations, levels = jax.vmap(one, in_axes=-1, out_axes=-1)(*of)
         return found, deviations, levels
 
-    rng, most = np.random.default_rng(3), scenario.dosage.amounts[-1]
-    plans = [rng.uniform(0.0, 0.5 * most, MOVES), rng.uniform(0.5 * most, most, MOVES), np.zeros(MOVES)]
+    # Amounts of the grid: between them, a `Player` with a limited rate interpolates.
+    rng, grid = np.random.default_rng(3), np.asarray(scenario.dosage.amounts)
+    half = len(grid) // 2
+    plans = [rng.choice(grid[:half], MOVES), rng.choice(grid[half:], MOVES), np.zeros(MOVES)]
     for plan, k in zip(plans, (before, steps - 2, before), strict=True):
         found, deviations, levels = both(own.record, jnp.asarray(k, jnp.int32), jnp.asarray(plan, dtype=float))
         inside = k + np.arange(ahead) < steps
@@ -106,12 +106,12 @@ def test_doses_beyond_the_knots_of_a_limited_rate(course) -> None:
         cloud = own.through(record, 2)
         record = own.at(2, record)
         members = members_of(scenario, own.draws, cloud, record, _FEW)
-        found = foreseen(own.assumed, model, scenario, members, record)(jnp.full(MOVES, amount))
+        found = foreseen(own.assumed, model, scenario, members, record, dense=True)(jnp.full(MOVES, amount))
 
         def one(latent, contents):
             player = own.player(record, latent, jnp.zeros((14, 0)), jnp.ones(14), area=False)
             _, values = player.interval(contents, amount, jnp.asarray(2), jnp.zeros(()))
-            return values[jnp.asarray(rows(model, scenario)), 0]
+            return values[:, 0]
 
         return found.values[0], jax.vmap(one, in_axes=-1, out_axes=-1)(members.latent, members.contents)
 

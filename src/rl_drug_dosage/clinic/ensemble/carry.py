@@ -7,11 +7,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from rl_drug_dosage.clinic.areas import added
 from rl_drug_dosage.clinic.ensemble.learning import Results, forgotten, learnt
-from rl_drug_dosage.clinic.ensemble.play import Given, interval_mg, outputs_at, played, slots
+from rl_drug_dosage.clinic.ensemble.play import Given, interval_mg, outputs_at, played, sampled_rows, slots
 from rl_drug_dosage.clinic.ensemble.support import (
     Assumed,
     Cloud,
@@ -19,13 +19,13 @@ from rl_drug_dosage.clinic.ensemble.support import (
     Ensemble,
     admitted,
     parameters_of,
-    renewed_interval,
     window_of,
 )
 from rl_drug_dosage.clinic.record import Record, results_back
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.search import FARTHEST, largest_misfit
+from rl_drug_dosage.utils.if_any import if_any
 
 __all__ = ["advanced", "begun", "carried", "disturbance_of", "persistence", "walked"]
 
@@ -49,24 +49,11 @@ def begun(assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, record
         if scenario.monitoring.baseline:
             used = jnp.reshape(record.baseline > 0, 1)
             results = Results(jnp.where(used, record.baseline, 1.0), used, jnp.zeros(1, bool))
-            cloud, misfit, moved = learnt(model, scenario, own, cloud, baseline[None], results, 0)
-            cloud = _moved(model, scenario, record, cloud, moved)
+            cloud, misfit = learnt(model, scenario, own, cloud, baseline[None], results, 0)
             misfits.append(misfit)
         clouds.append(cloud)
     sound = jnp.min(jnp.stack(misfits)) <= largest_misfit(jnp.ones(())) if misfits else jnp.asarray(True)
     return Ensemble(tuple(clouds), jnp.zeros((window, samples), bool), sound)
-
-
-def _moved(model: DrugModel, scenario: Scenario, record: Record, cloud: Cloud, moved: Bool[Array, ""]) -> Cloud:
-    """The cloud with `Cloud.own` for random effects that have moved."""
-    if cloud.own is None:
-        return cloud
-
-    def again(cloud: Cloud) -> Cloud:
-        found: Cloud = eqx.tree_at(lambda c: c.own, cloud, renewed_interval(model, scenario, record, cloud.latent))
-        return found
-
-    return jax.lax.cond(moved, again, lambda c: c, cloud)
 
 
 def walked(
@@ -127,8 +114,9 @@ def carried(
         latent = latent.at[-1].set(rho * latent[-1] + math.sqrt(1 - rho**2) * assumed.offset_sd * step)
     p = parameters_of(model, scenario, record, latent, kappa, j)
     mg = interval_mg(scenario, record, record.prescription(j), j)
-    out = played(model, scenario, cloud.own, p, cloud.contents, Given(mg, taken, record.intake_mg[j] * eaten), j)
-    values = outputs_at(model, scenario, p, out.at_rows, disturbance_of(model, scenario, latent), j)
+    rows = sampled_rows(model, scenario)
+    out = played(model, scenario, rows, p, cloud.contents, Given(mg, taken, record.intake_mg[j] * eaten), j)
+    values = outputs_at(model, scenario, rows, p, out.at_rows, disturbance_of(model, scenario, latent), j)
     levels = values[jnp.asarray(slots(model, scenario)), model.output_index(scenario.monitoring.output)]
     if assumed.offset_sd > 0:
         levels = levels * jnp.exp(latent[-1])
@@ -148,7 +136,7 @@ def carried(
     )
     if assumed.forget == 1.0:
         return moved
-    return _moved(model, scenario, record, forgotten(draws, moved, assumed.forget), jnp.asarray(True))
+    return forgotten(draws, moved, assumed.forget)
 
 
 def _informed(
@@ -166,11 +154,11 @@ def _informed(
     clouds, misfits, far = [], [], []
     for model, own, cloud in zip(assumed.models, draws, belief.clouds, strict=True):
         # Wide again if the last results were impossible, so that new ones can move it.
-        wide = forgotten(own, cloud, _DOUBTED, _DOUBTED)
-        before = jax.tree.map(partial(jnp.where, belief.converged | (number == 0)), cloud, wide)
+        doubted = ~belief.converged & (number > 0)
+        before = if_any(doubted, partial(forgotten, own, kept=_DOUBTED, floor=_DOUBTED), cloud)
         flat = before.pending.reshape(-1, before.log_weight.size)
-        after, misfit, moved = learnt(model, scenario, own, before, flat, results, record.k)
-        clouds.append(_moved(model, scenario, record, after, moved | ~belief.converged))
+        after, misfit = learnt(model, scenario, own, before, flat, results, record.k)
+        clouds.append(after)
         misfits.append(misfit)
         etas = len(model.etas)
         mean, sd = after.latent[:etas] @ after.weight, jnp.sqrt(jnp.sum(own.root[:etas] ** 2, axis=1))

@@ -10,12 +10,11 @@ from jaxtyping import Array, Float
 from rl_drug_dosage.clinic.ensemble.carry import walked
 from rl_drug_dosage.clinic.ensemble.foresight import Ahead, Members, foreseen, with_forecast
 from rl_drug_dosage.clinic.ensemble.learning import drawn
-from rl_drug_dosage.clinic.ensemble.support import Assumed, Cloud, Draws, Ensemble, renewed_interval
+from rl_drug_dosage.clinic.ensemble.support import Assumed, Cloud, Draws, Ensemble
 from rl_drug_dosage.clinic.planner import FACTORS, decide, steps_ahead
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
-from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["best_dose", "members_of", "middle_of"]
 
@@ -24,8 +23,6 @@ _FACTORS_ODE = (0.7, 0.85, 0.93, 1.07, 1.15, 1.3)
 _NEARNESS = 0.02
 """Weight of the squared deviations from the aims (`clinic.judge.deviations`) beside the missed goals. They decide where
 no support patient meets the goal yet, and are too small to count where some do."""
-_FARTHEST = 100.0
-"""Largest squared deviation that counts."""
 
 
 def members_of(scenario: Scenario, draws: Draws, cloud: Cloud, record: Record, count: int) -> Members:
@@ -33,19 +30,17 @@ def members_of(scenario: Scenario, draws: Draws, cloud: Cloud, record: Record, c
     chosen = drawn(cloud.weight, count)
     ahead = jnp.arange(steps_ahead(scenario))
     kappa, eaten, _ = jax.vmap(lambda h: walked(scenario, draws, record.k + 1 + h, count))(ahead)
-    own = jax.tree.map(lambda v: v[..., chosen], cloud.own)
     return Members(
         cloud.latent[:, chosen],
         cloud.contents[:, chosen],
         cloud.areas[..., chosen],
         cloud.missing[chosen],
-        own,
         kappa,
         eaten,
     )
 
 
-def middle_of(model: DrugModel, scenario: Scenario, draws: Draws, cloud: Cloud, record: Record) -> Members:
+def middle_of(scenario: Scenario, draws: Draws, cloud: Cloud) -> Members:
     """The mean support patient, without chance."""
     w = cloud.weight
     ahead, latent = steps_ahead(scenario), (cloud.latent @ w)[:, None]
@@ -54,7 +49,6 @@ def middle_of(model: DrugModel, scenario: Scenario, draws: Draws, cloud: Cloud, 
         (cloud.contents @ w)[:, None],
         (cloud.areas @ w)[..., None],
         (cloud.missing @ w)[None],
-        renewed_interval(model, scenario, record, latent),
         jnp.zeros((ahead, draws.kappa_root.shape[0], 1)),
         jnp.ones((ahead, 1)),
     )
@@ -74,7 +68,7 @@ def best_dose(
     if assumed.select:
         probability = (jnp.arange(probability.size) == jnp.argmax(probability)).astype(float)
     parts = list(zip(assumed.models, draws, belief.clouds, strict=True))
-    middles = [middle_of(model, scenario, own, cloud, record) for model, own, cloud in parts]
+    middles = [middle_of(scenario, own, cloud) for _, own, cloud in parts]
     few = [members_of(scenario, own, cloud, record, assumed.compared) for _, own, cloud in parts]
 
     def middle(choice: Array | None) -> Callable[[Array], Array]:
@@ -87,20 +81,22 @@ def best_dose(
             [s * look(plan).deviations.ravel() for s, look in zip(shares, looks, strict=True)]
         )
 
+    def missed(a: Ahead) -> tuple[Array, Array]:
+        """Share of missed points, and squared deviations, in an interval."""
+        # A product: a sum over the last axis would not vectorise on a CPU.
+        share = jnp.full(a.verdict.inside.shape, 1.0 / a.verdict.inside.size)
+        return a.counts * (1.0 - a.verdict.inside @ share), a.far @ share
+
     def spread(choice: Array | None) -> Callable[[Array], Any]:
         looks = [
-            foreseen(assumed, model, scenario, own, record, choice)
+            foreseen(assumed, model, scenario, own, record, choice, of=missed)
             for model, own in zip(assumed.models, few, strict=True)
         ]
         return lambda candidate: [look(candidate) for look in looks]
 
-    def loss(aheads: list[Ahead]) -> Array:
-        def one(a: Ahead) -> Array:
-            missed = jnp.mean(a.counts @ (1.0 - a.verdict.inside))
-            far = jnp.mean(jnp.sum(jnp.minimum(a.deviations**2, _FARTHEST), axis=(0, 1)))
-            return missed + _NEARNESS * far
-
-        return sum((p * one(a) for p, a in zip(probability, aheads, strict=True)), jnp.zeros(()))
+    def loss(found: list[tuple[Array, Array]]) -> Array:
+        each = [jnp.sum(missed) + _NEARNESS * jnp.sum(far) for missed, far in found]
+        return sum((p * one for p, one in zip(probability, each, strict=True)), jnp.zeros(()))
 
     linear = all(model.structure.linear for model in assumed.models)
     factors = FACTORS if linear else _FACTORS_ODE

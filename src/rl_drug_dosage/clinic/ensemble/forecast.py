@@ -1,6 +1,5 @@
 """What a belief says about doses: levels with their spread, and the probabilities of target and harm."""
 
-import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ from rl_drug_dosage.clinic.belief import level_errors
 from rl_drug_dosage.clinic.ensemble.carry import carried
 from rl_drug_dosage.clinic.ensemble.choice import members_of
 from rl_drug_dosage.clinic.ensemble.foresight import foreseen, with_forecast
-from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble, renewed_interval
+from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
@@ -60,9 +59,6 @@ def forecast(
         record: what is known.
         plans: the doses of each candidate (`planner.MOVES`), in the dosage's unit.
     """
-    # All output times, not only those that the goal needs.
-    times = scenario.schedule.output_times_h
-    dense = dataclasses.replace(scenario, monitoring=dataclasses.replace(scenario.monitoring, at_h=times, guide=-1))
     record = with_forecast(scenario, record)
     probability = belief.probability
     costly = max(sum(not model.structure.linear for model in assumed.models), 1)
@@ -71,8 +67,7 @@ def forecast(
         count = cloud.log_weight.size
         count = count if model.structure.linear else min(count, _COUNT_ODE // costly)
         members = members_of(scenario, own, cloud, record, count)
-        members = members._replace(own=renewed_interval(model, dense, record, members.latent))
-        look = foreseen(assumed, model, dense, members, record)
+        look = foreseen(assumed, model, scenario, members, record, dense=True)
         ahead = jax.lax.map(look, plans)
         values.append(ahead.values)
         inside.append(jnp.mean(ahead.verdict.inside, axis=-1))

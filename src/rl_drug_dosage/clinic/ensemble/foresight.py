@@ -1,7 +1,8 @@
 """What a plan of doses leads to in support patients: levels, areas, deviations from the goal."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,9 +11,11 @@ from jaxtyping import Array, Float, Int
 
 from rl_drug_dosage.clinic.areas import added, last_day, since_start
 from rl_drug_dosage.clinic.ensemble.carry import disturbance_of, persistence
-from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear, knots_of, share_of
-from rl_drug_dosage.clinic.ensemble.play import Given, interval_mg, outputs_at, played
+from rl_drug_dosage.clinic.ensemble.knots import knots_of, share_of
+from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear, rows_of
+from rl_drug_dosage.clinic.ensemble.play import Given, Played, all_rows, interval_mg, outputs_at, played
 from rl_drug_dosage.clinic.ensemble.support import Assumed, parameters_of
+from rl_drug_dosage.clinic.interval import varies
 from rl_drug_dosage.clinic.judge import Verdict, deviations, harmed, judge, window_metrics
 from rl_drug_dosage.clinic.planner import MOVES, planned, steps_ahead
 from rl_drug_dosage.clinic.record import Record
@@ -24,6 +27,8 @@ __all__ = ["Ahead", "Members", "foreseen", "with_forecast"]
 
 _FAR = 5.0
 """Deviation that stands for one that is not a number."""
+_FARTHEST = 100.0
+"""Largest squared deviation that counts."""
 
 
 class Members(NamedTuple):
@@ -33,7 +38,6 @@ class Members(NamedTuple):
     contents: Float[Array, "n member"]
     areas: Float[Array, "*kept member"]
     missing: Float[Array, " member"]
-    own: Interval | None
     kappa: Float[Array, "ahead kappa member"]
     eaten: Float[Array, "ahead member"]
 
@@ -43,13 +47,15 @@ class Ahead(NamedTuple):
 
     deviations: Float[Array, "ahead deviation member"]
     """See `clinic.judge.deviations`; 0 where an interval does not count."""
+    far: Float[Array, "ahead member"]
+    """Sum of their squares, each at most 100."""
     verdict: Verdict
     """Of each interval, ``[ahead, member]``."""
     harms: Float[Array, "ahead harm member"]
     counts: Float[Array, " ahead"]
     """1 where an interval counts."""
     values: Float[Array, "ahead row member"]
-    """The monitored output."""
+    """The monitored output, at the places that the goal needs or at all, see `foreseen`."""
 
 
 def with_forecast(scenario: Scenario, record: Record) -> Record:
@@ -70,9 +76,9 @@ def with_forecast(scenario: Scenario, record: Record) -> Record:
     return found
 
 
-class _Course(NamedTuple):
-    at_rows: Float[Array, "ahead row n member"]
-    area: Float[Array, "ahead member"]
+_AXES: Any = Ahead(-1, -1, Verdict(-1, -1, -1), -1, None, -1)  # type: ignore[arg-type]
+type _Step = Callable[[Array, Array, Any], Played]
+"""From contents before an interval ahead, its number and what belongs to it, to its outcome."""
 
 
 def foreseen(
@@ -82,11 +88,13 @@ def foreseen(
     members: Members,
     record: Record,
     choice: Int[Array, ""] | None = None,
-) -> Callable[[Array], Ahead]:
+    *,
+    dense: bool = False,
+    of: Callable[[Ahead], Any] = lambda ahead: ahead,
+) -> Callable[[Array], Any]:
     """From a plan (`planner.MOVES` doses) to what it leads to.
 
-    In a linear model contents and areas are affine in the doses: the intervals are played once without a dose and once
-    for every move, and plans only combine these.
+    In a linear model contents and areas are affine in the doses: how the intervals act is computed once for all plans.
 
     Args:
         assumed: what is assumed.
@@ -95,13 +103,31 @@ def foreseen(
         members: the support patients.
         record: the record at the decision, see `with_forecast`.
         choice: the dosing interval, if it can be chosen; None: the first.
+        dense: whether `Ahead.values` are wanted at all output times, and not only where the goal needs them.
+        of: what of each interval is wanted. An interval's numbers need not be kept for what is summed at once.
     """
-    course = _affine if is_linear(model, scenario) else _stepwise
+    linear = is_linear(model, scenario)
+    rows = rows_of(scenario, goal=True) if linear and not dense else all_rows(scenario)
     p = _parameters(model, scenario, members, record)
-    run = course(model, scenario, members, record, p, choice)
+    # While an infusion lasts, levels bend with a dose whose duration it sets: what is shown is followed exactly.
+    bent = dense and scenario.dosage.highest_rate_per_h is not None
+    if linear and not bent:
+        steps, belonging = _affine(model, scenario, rows, members, record, p, choice)
+    else:
+        steps, belonging = _stepwise(model, scenario, rows, members, record, p, choice), p
+    judged = _judge_of(assumed, model, scenario, rows, members, record)
 
-    def look(plan: Float[Array, " move"]) -> Ahead:
-        return _judged(assumed, model, scenario, members, record, run(plan), p)
+    def look(plan: Float[Array, " move"]) -> Any:
+        step = steps(plan)
+
+        def one(carry: tuple[Array, Array], each: tuple[Array, Any, Any]) -> tuple[tuple[Array, Array], Any]:
+            (x, areas), (ahead, own, its) = carry, each
+            out = step(x, ahead, own)
+            areas, found = judged(areas, ahead, out, its)
+            return (out.end, areas), of(found)
+
+        every = (jnp.arange(steps_ahead(scenario)), belonging, p)
+        return jax.lax.scan(one, (members.contents, members.areas), every)[1]
 
     return look
 
@@ -122,115 +148,106 @@ def _parameters(model: DrugModel, scenario: Scenario, members: Members, record: 
 def _stepwise(
     model: DrugModel,
     scenario: Scenario,
+    rows: tuple[int, ...],
     members: Members,
     record: Record,
     p: dict[str, Array],
     choice: Array | None,
-) -> Callable[[Array], _Course]:
-    def run(plan: Array) -> _Course:
-        def step(x: Array, each: tuple[Array, Array, dict[str, Array]]) -> tuple[Array, _Course]:
-            ahead, eaten, own = each
+) -> Callable[[Array], _Step]:
+    def steps(plan: Array) -> _Step:
+        def step(x: Array, ahead: Array, own: dict[str, Array]) -> Played:
             j = _interval(scenario, record, ahead)
-            answer = planned(scenario, plan[jnp.minimum(ahead, MOVES - 1)], ahead, choice)
-            mg = interval_mg(scenario, record, answer, j)
-            given = Given(mg, 1.0 - members.missing, record.intake_mg[j] * eaten)
-            out = played(model, scenario, None, own, x, given, j)
-            return out.end, _Course(out.at_rows, out.area)
+            mg = _mg(scenario, record, ahead, plan, choice)
+            taken = 1.0 - members.missing
+            return played(
+                model, scenario, rows, own, x, Given(mg, taken, record.intake_mg[j] * members.eaten[ahead]), j
+            )
 
-        each = (jnp.arange(steps_ahead(scenario)), members.eaten, p)
-        found: _Course = jax.lax.scan(step, members.contents, each)[1]
-        return found
+        return step
 
-    return run
+    return steps
+
+
+def _mg(scenario: Scenario, record: Record, ahead: Array, plan: Array, choice: Array | None) -> Float[Array, " at"]:
+    answer = planned(scenario, plan[jnp.minimum(ahead, MOVES - 1)], ahead, choice)
+    return interval_mg(scenario, record, answer, _interval(scenario, record, ahead))
 
 
 def _affine(
     model: DrugModel,
     scenario: Scenario,
+    rows: tuple[int, ...],
     members: Members,
     record: Record,
     p: dict[str, Array],
     choice: Array | None,
-) -> Callable[[Array], _Course]:
-    knots, count, n = len(knots_of(scenario)), members.missing.size, members.contents.shape[0]
-    columns = MOVES * knots
+) -> tuple[Callable[[Array], _Step], Any]:
+    # Intervals that are all the same are made once.
+    alike = not varies(model, scenario)
+    own: Interval
+    if alike:
+        own = interval_of(model, scenario, rows, {name: value[0] for name, value in p.items()})
+    else:
+        own = jax.vmap(partial(interval_of, model, scenario, rows))(p)
     taken = 1.0 - members.missing
 
-    def unit(ahead: Array) -> Float[Array, "column at knot"]:
-        """1 unit of the dosage in each move, as if infused over each knot's duration."""
-        j = _interval(scenario, record, ahead)
-        mg = interval_mg(scenario, record, planned(scenario, jnp.ones(()), ahead, choice), j)
-        now = (jnp.arange(MOVES) == jnp.minimum(ahead, MOVES - 1)).astype(float)
-        return jnp.einsum("m,a,qk->mqak", now, mg, jnp.eye(knots)).reshape(columns, mg.size, knots)
+    def steps(plan: Array) -> _Step:
+        lasting: Interval | None = None
+        if alike and len(knots_of(scenario, rows)) > 1:
+            # A dose's duration depends on its size only, which is the same at all of its times.
+            amounts = jax.vmap(lambda move: jnp.max(_mg(scenario, record, move, plan, choice)))(jnp.arange(MOVES))
+            lasting = jax.vmap(own.lasting)(share_of(scenario, rows, amounts))
 
-    def step(
-        x: Float[Array, "column n member"], each: tuple[Array, dict[str, Array]]
-    ) -> tuple[Array, tuple[Array, Array]]:
-        ahead, now = each
-        own = members.own
-        if own is None:
-            own = interval_of(model, scenario, {name: value[0] for name, value in now.items()})
-        each_move = unit(ahead)
-        mg = jnp.concatenate([jnp.zeros_like(each_move[:1]), each_move])
-        at_rows, area = jax.vmap(own)(x, mg[..., None] * taken)
-        return at_rows[:, -1], (at_rows, area)
+        def step(x: Array, ahead: Array, each: Interval | None) -> Played:
+            mg = _mg(scenario, record, ahead, plan, choice)
+            if lasting is not None:
+                now = jax.tree.map(lambda v: v[jnp.minimum(ahead, MOVES - 1)], lasting)
+                return Played(*now(x, mg[:, None, None] * taken))
+            now = own if each is None else each
+            return Played(*now(x, (mg[:, None] * share_of(scenario, rows, mg))[..., None] * taken))
 
-    start = jnp.concatenate([members.contents[None], jnp.zeros((columns, n, count))])
-    at_rows, area = jax.lax.scan(step, start, (jnp.arange(steps_ahead(scenario)), p))[1]
+        return step
 
-    def run(plan: Array) -> _Course:
-        # A dose's share among the knots depends on its size only, which is the same at all of its times.
-        j = _interval(scenario, record, jnp.zeros((), jnp.int32))
-        amounts = jax.vmap(lambda d: interval_mg(scenario, record, planned(scenario, d, jnp.zeros((), int), choice), j))
-        shares = share_of(scenario, jnp.max(amounts(plan), axis=1))
-        weights = (plan[:, None] * shares).ravel()
-        return _Course(
-            sum((at_rows[:, 1 + i] * weights[i] for i in range(columns)), at_rows[:, 0]),
-            sum((area[:, 1 + i] * weights[i] for i in range(columns)), area[:, 0]),
-        )
-
-    return run
+    return steps, None if alike else own
 
 
-def _judged(
+def _judge_of(
     assumed: Assumed,
     model: DrugModel,
     scenario: Scenario,
+    rows: tuple[int, ...],
     members: Members,
     record: Record,
-    course: _Course,
-    p: dict[str, Float[Array, "ahead segment member"]],
-) -> Ahead:
-    """The goal's view of a course."""
+) -> Callable[[Array, Array, Played, dict[str, Array]], tuple[Array, Ahead]]:
+    """The goal's view of an interval: areas after it, and `Ahead` without its first axis."""
     low, high, aim = (jnp.asarray(e) for e in scenario.edges())
     judged, steps = jnp.asarray(scenario.judged()), scenario.schedule.decisions
     at = model.output_index(scenario.monitoring.output)
     disturbance = disturbance_of(model, scenario, members.latent)
 
-    def step(areas: Array, each: tuple[Array, _Course, dict[str, Array]]) -> tuple[Array, Ahead]:
-        ahead, own, now = each
+    def judged_at(areas: Array, ahead: Array, out: Played, p: dict[str, Array]) -> tuple[Array, Ahead]:
         j = _interval(scenario, record, ahead)
-        values, area = outputs_at(model, scenario, now, own.at_rows, disturbance, j), own.area
+        values, area = outputs_at(model, scenario, rows, p, out.at_rows, disturbance, j), out.area
         if assumed.offset_sd > 0:
             ratio = jnp.exp(members.latent[-1] * persistence(scenario) ** ahead)
             values, area = values.at[:, at].multiply(ratio), area * ratio
         counts = judged[j] & (record.k + ahead < steps)
 
-        def one(areas: Array, area: Array, values: Array) -> tuple[Array, Array, Verdict, Array]:
+        def one(areas: Array, area: Array, values: Array) -> tuple[Array, Ahead]:
             later = added(areas, area)
             day, total = last_day(areas, area), since_start(later)
             metrics = window_metrics(model, scenario, values, day, total)
-            d = deviations(scenario, metrics, low[j], high[j], aim[j])
-            t_h = j * scenario.schedule.interval_h
-            harms = harmed(model, scenario, values, day, total, t_h)
+            each = deviations(scenario, metrics, low[j], high[j], aim[j])
+            harms = harmed(model, scenario, values, day, total, j * scenario.schedule.interval_h)
             found = judge(metrics, low[j], high[j])
             # Equations that fall faster than their steps meet no goal.
-            fine = jnp.all(jnp.isfinite(d))
+            fine = reduce(jnp.logical_and, [jnp.all(jnp.isfinite(d)) for d in each])
             found = found._replace(inside=jnp.where(fine, found.inside, 0.0))
-            return later, jnp.where(counts, jnp.where(fine, d, _FAR), 0.0), found, harms
+            each = tuple(jnp.where(counts, jnp.where(fine, d, _FAR), 0.0) for d in each)
+            far = sum((jnp.sum(jnp.minimum(d * d, _FARTHEST)) for d in each), jnp.zeros(()))
+            return later, Ahead(jnp.concatenate(each), far, found, harms, counts.astype(float), values[:, at])
 
-        later, d, found, harms = jax.vmap(one, in_axes=-1, out_axes=-1)(areas, area, values)
-        return later, Ahead(d, found, harms, counts.astype(float), values[:, at])
+        found: tuple[Array, Ahead] = jax.vmap(one, in_axes=-1, out_axes=(-1, _AXES))(areas, area, values)
+        return found
 
-    found: Ahead = jax.lax.scan(step, members.areas, (jnp.arange(steps_ahead(scenario)), course, p))[1]
-    return found
+    return judged_at

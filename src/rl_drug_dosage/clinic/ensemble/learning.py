@@ -24,6 +24,7 @@ from rl_drug_dosage.clinic.belief import level_errors
 from rl_drug_dosage.clinic.ensemble.support import Cloud, Draws
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.pkpd.bayes.small_systems import lower_factor, solve_lower, solve_upper
 
 __all__ = ["Results", "drawn", "forgotten", "learnt"]
 
@@ -57,7 +58,6 @@ class _State(NamedTuple):
     """Share of the likelihood that is not yet in."""
     stage: Int[Array, ""]
     thin: Bool[Array, ""]
-    moved: Bool[Array, ""]
 
 
 def learnt(
@@ -68,10 +68,8 @@ def learnt(
     predicted: Float[Array, "level member"],
     results: Results,
     table: Int[Array, ""] | int,
-) -> tuple[Cloud, Float[Array, ""], Bool[Array, ""]]:
-    """The cloud after results, their mean misfit (about their number if the model is right), and whether it moved.
-
-    `Cloud.own` of a cloud that has moved is still that of before.
+) -> tuple[Cloud, Float[Array, ""]]:
+    """The cloud after results, and their mean misfit: about their number if the model is right.
 
     Args:
         model: that the support patients follow.
@@ -95,7 +93,7 @@ def learnt(
         after = eqx.tree_at(lambda c: (c.log_weight, c.log_mass), state.cloud, (raw - total, mass))
         thin = (after.effective < _LEAST * log.size) & (after.latent.shape[0] > 0)
         left = jnp.where(share >= state.left * (1.0 - 1e-6), 0.0, state.left - share)
-        return _State(after, state.predicted, left, state.stage + 1, thin, state.moved)
+        return _State(after, state.predicted, left, state.stage + 1, thin)
 
     def again(state: _State) -> _State:
         jitter = draws.jitter[(table + state.stage) % draws.jitter.shape[0]]
@@ -103,19 +101,14 @@ def learnt(
         # Without a thin cloud, only the next stage is due.
         cloud = jax.tree.map(lambda a, b: jnp.where(state.thin, a, b), fresh, state.cloud)
         predicted = jnp.where(state.thin, followed, state.predicted)
-        state = state._replace(
-            cloud=cloud, predicted=predicted, thin=jnp.asarray(False), moved=state.moved | state.thin
-        )
+        state = state._replace(cloud=cloud, predicted=predicted, thin=jnp.asarray(False))
         return jax.tree.map(lambda a, b: jnp.where(state.left > 0, a, b), weigh(state), state)
 
     zero = jnp.zeros((), jnp.int32)
-    own, first = cloud.own, eqx.tree_at(lambda c: c.own, cloud, None, is_leaf=lambda v: v is None)
-    none = jnp.asarray(False)
-    state = weigh(_State(first, predicted, jnp.any(results.used).astype(float), zero, none, none))
+    state = weigh(_State(cloud, predicted, jnp.any(results.used).astype(float), zero, jnp.asarray(False)))
     state = jax.lax.while_loop(lambda s: (s.left > 0) | s.thin, again, state)
     _, off = _likelihood(model, scenario, state.predicted, results)
-    found = eqx.tree_at(lambda c: c.own, state.cloud, own, is_leaf=lambda v: v is None)
-    return found, state.cloud.weight @ off, state.moved
+    return state.cloud, state.cloud.weight @ off
 
 
 def _share(log_weight: Float[Array, " member"], log: Float[Array, " member"], left: Float[Array, ""]) -> Array:
@@ -158,17 +151,22 @@ def _moments(draws: Draws, cloud: Cloud) -> tuple[Array, Array, Array]:
     w = cloud.weight
     mean = cloud.latent @ w
     off = cloud.latent - mean[:, None]
-    return mean, off, jnp.linalg.cholesky((off * w) @ off.T + jnp.diag(_ridge(draws)))
+    return mean, off, lower_factor((off * w) @ off.T + jnp.diag(_ridge(draws)))
 
 
 def _ridge(draws: Draws) -> Float[Array, " latent"]:
     return _RIDGE * jnp.sum(draws.root**2, axis=1) + 1e-12
 
 
+def _inverse(root: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """(L L')^-1."""
+    return solve_upper(root, solve_lower(root, jnp.eye(root.shape[0])))
+
+
 def _slope(w: Array, off: Array, root: Array, state: Float[Array, "state member"]) -> Float[Array, "latent state"]:
     """Of the weighted regression of the state on the random effects."""
     cross = (off * w) @ (state - (state @ w)[:, None]).T
-    slope = jax.scipy.linalg.cho_solve((root, True), cross)
+    slope = solve_upper(root, solve_lower(root, cross))
     return jnp.where(jnp.isfinite(slope), slope, 0.0)
 
 
@@ -188,8 +186,8 @@ def _renewed(
     old = cloud.latent[:, chosen]
     new = _KEPT * (old - mean[:, None]) + math.sqrt(1.0 - _KEPT**2) * root @ jitter
     new = new - jnp.mean(new, axis=1, keepdims=True)
-    again = jnp.linalg.cholesky(new @ new.T / members + jnp.diag(_ridge(draws)))
-    new = mean[:, None] + root @ jax.scipy.linalg.solve_triangular(again, new, lower=True)
+    again = lower_factor(new @ new.T / members + jnp.diag(_ridge(draws)))
+    new = mean[:, None] + root @ solve_lower(again, new)
     new = jnp.where(jnp.all(jnp.isfinite(new)), new, old)
     parts = (cloud.contents, cloud.areas.reshape(kept, members), cloud.pending.reshape(-1, members), predicted)
     state = jnp.concatenate(parts)
@@ -204,7 +202,6 @@ def _renewed(
         areas=areas.reshape(cloud.areas.shape),
         pending=pending.reshape(cloud.pending.shape),
         missing=cloud.missing[chosen],
-        own=cloud.own,
         log_mass=cloud.log_mass,
     )
     return fresh, followed
@@ -212,15 +209,17 @@ def _renewed(
 
 def drawn(w: Float[Array, " member"], count: int) -> Int[Array, " count"]:
     """Support patients by weight, with equal spacing."""
-    chosen = jnp.searchsorted(jnp.cumsum(w), (jnp.arange(count) + 0.5) / count)
-    return jnp.clip(chosen, 0, w.size - 1)
+    # How many of the evenly spaced places lie below each one's share; a search for every place would be slower.
+    below = jnp.ceil(jnp.cumsum(w) * count - 0.5).astype(int)
+    starts = jnp.zeros(count, int).at[jnp.clip(below[:-1], 0, count)].add(1, mode="drop")
+    return jnp.cumsum(starts)
 
 
 def forgotten(draws: Draws, cloud: Cloud, kept: float, floor: float = _FLOOR) -> Cloud:
     """The cloud with the share ``kept`` of its information: the density p^kept prior^(1 - kept) of a normal cloud.
 
     With precision P and mean m of the cloud and P0 of the prior, the new precision is kept P + (1 - kept) P0 and the
-    new mean its inverse times kept P m. `Cloud.own` is still that of before.
+    new mean its inverse times kept P m.
 
     Args:
         draws: of the model.
@@ -229,12 +228,12 @@ def forgotten(draws: Draws, cloud: Cloud, kept: float, floor: float = _FLOOR) ->
         floor: amounts and levels that were not negative stay at least this share of what they were.
     """
     mean, off, root = _moments(draws, cloud)
-    precision = jax.scipy.linalg.cho_solve((root, True), jnp.eye(mean.size))
-    before = jnp.linalg.inv(draws.root @ draws.root.T + jnp.diag(_ridge(draws)))
-    wider = jnp.linalg.inv(kept * precision + (1.0 - kept) * before)
+    precision = _inverse(root)
+    before = _inverse(lower_factor(draws.root @ draws.root.T + jnp.diag(_ridge(draws))))
+    wider = _inverse(lower_factor(kept * precision + (1.0 - kept) * before))
     centre = wider @ (kept * precision @ mean)
-    factor = jnp.linalg.cholesky(0.5 * (wider + wider.T))
-    new = centre[:, None] + factor @ jax.scipy.linalg.solve_triangular(root, off, lower=True)
+    factor = lower_factor(0.5 * (wider + wider.T))
+    new = centre[:, None] + factor @ solve_lower(root, off)
     new = jnp.where(jnp.all(jnp.isfinite(new)), new, cloud.latent)
     pending = cloud.pending.reshape(-1, cloud.log_weight.size)
     state = jnp.concatenate([cloud.contents, pending])

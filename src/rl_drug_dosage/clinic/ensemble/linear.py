@@ -1,26 +1,33 @@
-"""An interval of a linear model with constant parameters, for many support patients at once; see `pkpd.flows`.
+"""An interval of a linear model for many support patients at once, affine in contents and doses; see `pkpd.flows`.
 
-It is affine in contents and doses. Where a highest rate makes larger doses last longer, the response to a milligram is
-kept at a few durations, and doses in between follow by quadratic interpolation.
+Where nothing moves (no lag, infusions as long as planned), the interval is walked through piece by piece, and
+parameters may differ between pieces. Otherwise parameters are constant, and every dose is followed by itself. Where a
+highest rate makes larger doses last longer, the response to a milligram is kept at a few durations for comparing doses,
+and doses in between follow by quadratic interpolation.
 """
 
 import itertools
 import math
 from collections.abc import Mapping
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rl_drug_dosage.clinic.ensemble.knots import knots_of, lasting_h
+from rl_drug_dosage.clinic.interval import row_at, segments
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import timetable
 from rl_drug_dosage.pkpd import DrugModel
-from rl_drug_dosage.pkpd.flows import Entry, Flow, doublings, flow, rate_matrix
-from rl_drug_dosage.pkpd.infusion import infusion_h
+from rl_drug_dosage.pkpd.flows import Entry, Flow, after, doublings, flows_of, rate_matrix
 
-__all__ = ["Interval", "interval_of", "is_linear", "knots_of", "rows_of", "share_of"]
+__all__ = ["Interval", "interval_of", "is_linear", "rows_of", "through"]
+
+type _Course = list[tuple[list[Entry], Entry]]
+"""Contents at every row, and area until then."""
 
 
 class Interval(eqx.Module):
@@ -51,158 +58,260 @@ class Interval(eqx.Module):
                 area = area + self.area_gain[i, q] * mg[i, q]
         return rows, area
 
+    def lasting(self, shares: Float[Array, " knot"]) -> "Interval":
+        """For doses of one duration, with their shares among the knots: one knot is left."""
+        # Written out, as above.
+        gain, area_gain = self.gain[:, :, :1] * shares[0], self.area_gain[:, :1] * shares[0]
+        for q in range(1, shares.shape[0]):
+            gain = gain + self.gain[:, :, q : q + 1] * shares[q]
+            area_gain = area_gain + self.area_gain[:, q : q + 1] * shares[q]
+        return Interval(self.keep, gain, self.area_keep, area_gain)
+
+
+class _Piece(NamedTuple):
+    """A part of an interval in which nothing changes."""
+
+    long_h: float
+    doses: bool
+    infuses: bool
+    given: int
+    parameters: int
+    """Which row of them."""
+    row: int
+    """Which of the needed rows is its end, or -1."""
+
 
 def is_linear(model: DrugModel, scenario: Scenario) -> bool:
-    """Whether intervals are affine, and their parameters constant within one."""
+    """Whether intervals are affine here: the model is linear, and its parameters change only where nothing moves."""
     clocks = {c.name for c in scenario.clocks} & {c.name for c in model.covariates}
-    return model.structure.linear and scenario.intake is None and not clocks
-
-
-def rows_of(scenario: Scenario) -> tuple[int, ...]:
-    """Places in the grid that levels and goal need: sampling times, the end, or all."""
-    times = scenario.schedule.output_times_h
-    metrics = {t.metric for t in scenario.goal.targets} | {h.metric for h in scenario.goal.harms}
-    if metrics & {"value", "peak", "nadir"}:
-        return tuple(range(len(times)))
-    return tuple(sorted({times.index(t) for t in scenario.monitoring.at_h} | {len(times) - 1}))
+    return model.structure.linear and scenario.intake is None and (not clocks or _is_still(model, scenario))
 
 
 @lru_cache
-def knots_of(scenario: Scenario) -> tuple[float, ...]:
-    """Durations of an infusion, h, at which responses are kept; one if all last as long.
-
-    They are the ends and the middle of pieces of at most a quarter of the interval, between the shortest, the longest,
-    and the needed times in between, where the response of a row has a kink.
-    """
-    dosage, times = scenario.dosage, scenario.schedule.output_times_h
-    shortest, longest = dosage.duration_h, dosage.longest_h
-    if longest <= shortest * (1 + 1e-9):
-        return (shortest,)
-    kinks = [times[i] for i in rows_of(scenario) if shortest < times[i] < longest]
-    edges = [shortest, *kinks, longest]
-    parts = [math.ceil((b - a) / (0.25 * scenario.schedule.interval_h)) for a, b in itertools.pairwise(edges)]
-    ends = [a + i * (b - a) / n for (a, b), n in zip(itertools.pairwise(edges), parts, strict=True) for i in range(n)]
-    ends.append(longest)
-    return tuple(sorted({*ends, *(0.5 * (a + b) for a, b in itertools.pairwise(ends))}))
+def _typical(model: DrugModel) -> Mapping[str, Array]:
+    # Also while a program is traced, these are numbers.
+    with jax.ensure_compile_time_eval():
+        typical = {c.name: jnp.asarray(c.typical, dtype=float) for c in model.covariates}
+        return dict(model.finish(model.parameters(model.theta_values(), typical), typical))
 
 
-def share_of(scenario: Scenario, mg: Float[Array, "..."]) -> Float[Array, "... knot"]:
-    """Shares of the knots in the response to a dose: Lagrange's weights of its duration in its piece. They sum to 1."""
-    knots, dosage = knots_of(scenario), scenario.dosage
-    if len(knots) == 1:
-        return jnp.ones((*mg.shape, 1))
-    assert dosage.highest_rate_per_h is not None
-    long_h = infusion_h(mg, dosage.duration_h, dosage.highest_rate_per_h * dosage.mg_per_unit)
-    shares = [jnp.zeros(mg.shape)] * len(knots)
-    for first in range(0, len(knots) - 2, 2):
-        piece = range(first, first + 3)
-        inside = (long_h >= knots[first]) | (first == 0)
-        inside &= (long_h < knots[first + 2]) | (first + 3 == len(knots))
-        for q in piece:
-            others = [knots[k] for k in piece if k != q]
-            weight = math.prod(1.0 / (knots[q] - k) for k in others) * math.prod(
-                [long_h - k for k in others], start=1.0
-            )
-            shares[q] = shares[q] + jnp.where(inside, weight, 0.0)
-    return jnp.stack(shares, axis=-1)
+def _is_still(model: DrugModel, scenario: Scenario) -> bool:
+    """Whether no edge of a dose moves."""
+    return scenario.dosage.highest_rate_per_h is None and f"lag_{scenario.dosage.compartment}" not in _typical(model)
+
+
+def rows_of(scenario: Scenario, *, goal: bool) -> tuple[int, ...]:
+    """Places in the grid that the goal needs, or those of the sampling times and the end."""
+    times = scenario.schedule.output_times_h
+    last = len(times) - 1
+    if not goal:
+        return tuple(sorted({*(times.index(t) for t in scenario.monitoring.at_h), last}))
+    metrics = {t.metric for t in scenario.goal.targets} | {h.metric for h in scenario.goal.harms}
+    return tuple(range(len(times))) if metrics & {"value", "peak", "nadir"} else (last,)
+
+
+@lru_cache
+def _pieces(scenario: Scenario, rows: tuple[int, ...], parameters: int) -> tuple[_Piece, ...]:
+    """Of an interval with so many rows of parameters; edges that change nothing are left out."""
+    found: list[_Piece] = []
+    for segment in segments(scenario, moving=False):
+        end_h = segment.end.nominal_h
+        own = _Piece(
+            end_h - segment.start.nominal_h,
+            segment.doses,
+            segment.infuses,
+            segment.given if segment.doses or segment.infuses else 0,
+            row_at(scenario, parameters, end_h),
+            rows.index(segment.grid) if segment.grid in rows else -1,
+        )
+        if found and _go_on(found[-1], own):
+            found[-1] = found[-1]._replace(long_h=found[-1].long_h + own.long_h, row=own.row)
+        else:
+            found.append(own)
+    return tuple(found)
+
+
+def _go_on(before: _Piece, own: _Piece) -> bool:
+    """Whether two pieces after one another are one."""
+    same = (before.infuses, before.parameters) == (own.infuses, own.parameters)
+    return same and before.row < 0 and not own.doses and (before.given == own.given or not own.infuses)
 
 
 @lru_cache
 def _doublings(model: DrugModel, scenario: Scenario) -> int:
-    # Also while a program is traced, these are numbers.
     with jax.ensure_compile_time_eval():
-        typical = {c.name: jnp.asarray(c.typical, dtype=float) for c in model.covariates}
-        p = model.finish(model.parameters(model.theta_values(), typical), typical)
-        return doublings(rate_matrix(model.structure, p)[0], scenario.schedule.interval_h)
+        a, _ = rate_matrix(model.structure, _typical(model))
+        return doublings(a, scenario.schedule.interval_h)
 
 
-def interval_of(model: DrugModel, scenario: Scenario, p: Mapping[str, Array]) -> Interval:
-    """The interval of support patients with parameters p, numbers or ``[member]``, which becomes the last axis."""
-    dosage = scenario.dosage
-    times = [scenario.schedule.output_times_h[i] for i in rows_of(scenario)]
-    lag, share = p.get(f"lag_{dosage.compartment}"), p.get(f"f_{dosage.compartment}", 1.0)
-    flows = _Flows(model, scenario, p)
-    keep = [flows.over(t) for t in times]
-    given = flows.given if lag is None else partial(flows.given_late, lag)
-    starts = timetable(scenario.schedule, dosage).at_h
-    courses = [[given(times, at_h, long_h) for long_h in knots_of(scenario)] for at_h in starts]
+def through(
+    model: DrugModel,
+    scenario: Scenario,
+    rows: tuple[int, ...],
+    p: Mapping[str, Float[Array, "segment member"]],
+    x: Float[Array, "n member"],
+    mg: Float[Array, " at"],
+    taken: Float[Array, " member"] | None,
+) -> tuple[Float[Array, "row n member"], Float[Array, " member"]]:
+    """Contents of support patients at rows of the grid, and the area.
+
+    Args:
+        model: that they follow.
+        scenario: the task.
+        rows: places in the grid, the end among them.
+        p: their parameters.
+        x: contents before.
+        mg: dose at each of the timetable's times.
+        taken: share of the doses that each takes; None: all.
+    """
+    shape = x.shape[1:]
+    doses: list[Entry] = [v if taken is None else v * taken for v in mg]
+    if _is_still(model, scenario):
+        course = _walked(model, scenario, rows, p, list(x), doses)
+    else:
+        flows = _Flows(model, scenario, rows, _row(p, 0))
+        course = flows.left(list(x))
+        for each, dose, at_h in zip(mg, doses, timetable(scenario.schedule, scenario.dosage).at_h, strict=True):
+            given = flows.given(at_h, lasting_h(scenario, each))
+            course = [
+                ([a + b * dose for a, b in zip(before, own, strict=True)], area + own_area * dose)
+                for (before, area), (own, own_area) in zip(course, given, strict=True)
+            ]
+    at_rows = jnp.stack([jnp.stack([jnp.broadcast_to(v, shape) for v in contents]) for contents, _ in course])
+    return at_rows, jnp.broadcast_to(course[-1][1], shape)
+
+
+def interval_of(
+    model: DrugModel, scenario: Scenario, rows: tuple[int, ...], p: Mapping[str, Float[Array, "segment member"]]
+) -> Interval:
+    """The interval of support patients with parameters p; they are the last axis of its arrays."""
+    n, knots = len(model.structure.compartments), knots_of(scenario, rows)
+    starts = timetable(scenario.schedule, scenario.dosage).at_h
+    units = [[1.0 if i == k else 0.0 for i in range(n)] for k in range(n)]
+    if _is_still(model, scenario):
+        none = [0.0] * len(starts)
+        kept = [_walked(model, scenario, rows, p, unit, none) for unit in units]
+        each = [[1.0 if i == k else 0.0 for i in range(len(starts))] for k in range(len(starts))]
+        given = [[_walked(model, scenario, rows, p, [0.0] * n, dose)] for dose in each]
+    else:
+        flows = _Flows(model, scenario, rows, _row(p, 0))
+        kept = [flows.left(unit) for unit in units]
+        given = [[flows.given(at_h, long_h) for long_h in knots] for at_h in starts]
+    shape = next(iter(p.values())).shape[1:]
 
     def array(v: Entry) -> Array:
-        return jnp.broadcast_to(jnp.asarray(v, dtype=float), flows.shape)
+        return jnp.broadcast_to(jnp.asarray(v, dtype=float), shape)
 
-    def row(at: int) -> Array:
-        return jnp.stack(
-            [jnp.stack([jnp.stack([array(share * v) for v in c[at][0]]) for c in each]) for each in courses]
-        )
+    def row(r: int) -> tuple[Array, Array]:
+        keep = jnp.stack([jnp.stack([array(kept[k][r][0][i]) for k in range(n)]) for i in range(n)])
+        return keep, jnp.stack([jnp.stack([jnp.stack([array(v) for v in c[r][0]]) for c in every]) for every in given])
 
+    keep, gain = (jnp.stack(each) for each in zip(*map(row, range(len(rows))), strict=True))
     return Interval(
-        jnp.stack([jnp.stack([jnp.stack([array(v) for v in line]) for line in f.keep]) for f in keep]),
-        jnp.stack([row(at) for at in range(len(times))]),
-        jnp.stack([array(v) for v in keep[-1].reach]),
-        jnp.stack([jnp.stack([array(share * c[-1][1]) for c in each]) for each in courses]),
+        keep,
+        gain,
+        jnp.stack([array(kept[k][-1][1]) for k in range(n)]),
+        jnp.stack([jnp.stack([array(c[-1][1]) for c in every]) for every in given]),
     )
 
 
-type _Course = list[tuple[list[Entry], Entry]]
-"""Contents at every row, and area until then, from 1 mg."""
+def _row(p: Mapping[str, Array], row: int) -> dict[str, Array]:
+    return {name: value[row] for name, value in p.items()}
+
+
+def _walked(
+    model: DrugModel,
+    scenario: Scenario,
+    rows: tuple[int, ...],
+    p: Mapping[str, Array],
+    x: list[Entry],
+    mg: list[Entry],
+) -> _Course:
+    """Piece by piece."""
+    dosage, count = scenario.dosage, next(iter(p.values())).shape[0]
+    known: dict[int, _Flows] = {}
+    area: Entry = 0.0
+    found: _Course = []
+    for piece in _pieces(scenario, rows, count):
+        flows = known.setdefault(piece.parameters, _Flows(model, scenario, rows, _row(p, piece.parameters)))
+        dose = mg[piece.given]
+        if piece.doses:
+            x = [v + flows.share * dose if i == flows.into else v for i, v in enumerate(x)]
+        rate = flows.share * dose / dosage.duration_h if piece.infuses else 0.0
+        x, more = after(flows.over(round(piece.long_h, 9)), x, rate)
+        area = area + more
+        if piece.row >= 0:
+            found.append((x, area))
+    return found
 
 
 class _Flows:
-    """Flows of support patients, each computed once."""
+    """Flows of support patients whose parameters stay the same, each computed once."""
 
-    def __init__(self, model: DrugModel, scenario: Scenario, p: Mapping[str, Array]) -> None:
-        self.a, self.c = rate_matrix(model.structure, p)
-        self.into = model.structure.compartments.index(scenario.dosage.compartment)
-        self.shape = jnp.shape(self.a[self.into][self.into])
-        self.longest_h, self.doublings = scenario.schedule.interval_h, _doublings(model, scenario)
+    def __init__(self, model: DrugModel, scenario: Scenario, rows: tuple[int, ...], p: Mapping[str, Array]) -> None:
+        dosage, structure = scenario.dosage, model.structure
+        self.into = structure.compartments.index(dosage.compartment)
+        self.share, self.lag_h = p.get(f"f_{dosage.compartment}", 1.0), p.get(f"lag_{dosage.compartment}")
+        self.n, self.longest_h = len(structure.compartments), max(dosage.longest_h, dosage.duration_h)
+        self.times = [scenario.schedule.output_times_h[i] for i in rows]
+        self.interval_h, self.doublings = scenario.schedule.interval_h, _doublings(model, scenario)
+        self.flows = lru_cache(partial(flows_of, structure, p, self.into))
         self.known: dict[float, Flow] = {}
 
     def over(self, t_h: Entry) -> Flow:
         """The flow over a time."""
         if not isinstance(t_h, float):
-            return flow(self.a, self.c, self.into, t_h, self.doublings)
+            return self.flows(self.doublings)(t_h)
         if t_h not in self.known:
             # Half of the time needs one doubling less.
-            less = int(math.log2(max(self.longest_h / max(t_h, 1e-9), 1.0)))
-            self.known[t_h] = flow(self.a, self.c, self.into, t_h, max(0, self.doublings - less))
+            less = int(math.log2(max(self.interval_h / max(t_h, 1e-9), 1.0)))
+            self.known[t_h] = self.flows(max(0, self.doublings - less))(t_h)
         return self.known[t_h]
 
-    def given(self, times: list[float], at_h: float, long_h: float) -> _Course:
-        """From a dose at ``at_h`` over ``long_h``."""
+    def left(self, x: list[Entry]) -> _Course:
+        """Of contents at the start."""
         found: _Course = []
-        for i, t_h in enumerate(times):
-            run = round(t_h - at_h, 9)
-            if run <= 0:
-                found.append(([0.0] * len(self.a), 0.0))
-            elif i and times[i - 1] >= at_h + long_h:
+        area: Entry = 0.0
+        for before, t_h in itertools.pairwise([0.0, *self.times]):
+            if t_h > before:
+                x, more = after(self.over(round(t_h - before, 9)), x)
+                area = area + more
+            found.append((x, area))
+        return found
+
+    def given(self, at_h: float, long_h: Entry) -> _Course:
+        """Of 1 mg at ``at_h`` over ``long_h``."""
+        found: _Course = []
+        for i, t_h in enumerate(self.times):
+            run_h = round(t_h - at_h, 9)
+            if run_h <= 0:
+                found.append(([0.0] * self.n, 0.0))
+            elif self.lag_h is not None:
+                since_h = jnp.maximum(run_h - self.lag_h, 0.0)
+                x, area = self._since(since_h, long_h)
+                there = jnp.where(since_h > 0, 1.0, 0.0)
+                found.append(([v * there for v in x], area * there))
+            elif i and self.times[i - 1] >= at_h + (long_h if isinstance(long_h, float) else self.longest_h):
                 # After the infusion, the rows share their flows with all infusions.
-                found.append(_gone(self.over(round(t_h - times[i - 1], 9)), *found[-1]))
+                before, area = found[-1]
+                x, more = after(self.over(round(t_h - self.times[i - 1], 9)), before)
+                found.append((x, area + more))
             else:
-                x, area = self._entered(min(run, long_h), long_h)
-                found.append((x, area) if run <= long_h else _gone(self.over(round(run - long_h, 9)), x, area))
+                found.append(self._since(run_h, long_h))
         return found
 
-    def given_late(self, lag_h: Array, times: list[float], at_h: float, long_h: float) -> _Course:
-        """The same with a lag."""
-        found: _Course = []
-        for t_h in times:
-            run = jnp.maximum(t_h - at_h - lag_h, 0.0)
-            x, area = self._entered(jnp.minimum(run, long_h) if long_h else 0.0, long_h)
-            x, area = _gone(self.over(jnp.maximum(run - long_h, 0.0)), x, area)
-            there = jnp.where(run > 0, 1.0, 0.0)
-            found.append(([v * there for v in x], area * there))
-        return found
-
-    def _entered(self, on_h: Entry, long_h: float) -> tuple[list[Entry], Entry]:
-        """Contents and area after an infusion has run, or at a bolus."""
-        if not long_h:
-            return [1.0 if i == self.into else 0.0 for i in range(len(self.a))], 0.0
-        on = self.over(on_h)
-        return [v / long_h for v in on.gain], on.swept / long_h
-
-
-def _gone(flow: Flow, x: list[Entry], area: Entry) -> tuple[list[Entry], Entry]:
-    """Contents and area after a flow without input."""
-    n = len(x)
-    later = [sum((flow.keep[i][k] * x[k] for k in range(1, n)), flow.keep[i][0] * x[0]) for i in range(n)]
-    return later, area + sum((flow.reach[k] * x[k] for k in range(1, n)), flow.reach[0] * x[0])
+    def _since(self, run_h: Entry, long_h: Entry) -> tuple[list[Entry], Entry]:
+        """Contents and area when a dose of 1 mg has been running for a time."""
+        x: list[Entry] = [0.0] * self.n
+        area: Entry = 0.0
+        still = isinstance(run_h, float) and isinstance(long_h, float)
+        on_h = min(run_h, long_h) if still else jnp.minimum(run_h, long_h)
+        if isinstance(long_h, float) and long_h == 0:
+            x[self.into] = self.share
+        else:
+            x, area = after(self.over(on_h), x, self.share / long_h)
+        if still and run_h <= long_h:
+            return x, area
+        rest_h = round(run_h - long_h, 9) if still else jnp.maximum(run_h - long_h, 0.0)
+        x, more = after(self.over(rest_h), x)
+        return x, area + more

@@ -6,21 +6,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear, rows_of, share_of
-from rl_drug_dosage.clinic.interval import administered, disturbance_at, outputs_at_times, play
+from rl_drug_dosage.clinic.ensemble.linear import is_linear, rows_of, through
+from rl_drug_dosage.clinic.interval import administered, disturbance_at, play, row_at
 from rl_drug_dosage.clinic.record import Record, facts_at
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, Prescription, timetable
 from rl_drug_dosage.pkpd import DrugModel
 
-__all__ = ["Given", "Played", "interval_mg", "outputs_at", "played", "rows", "scaled", "slots"]
+__all__ = ["Given", "Played", "all_rows", "interval_mg", "outputs_at", "played", "sampled_rows", "scaled", "slots"]
 
 
 class Played(NamedTuple):
     """The outcome of an interval."""
 
     at_rows: Float[Array, "row n member"]
-    """Contents at the places of `rows`."""
+    """Contents at rows of the grid."""
     area: Float[Array, " member"]
 
     @property
@@ -40,15 +40,20 @@ class Given(NamedTuple):
     """What else enters."""
 
 
-def rows(model: DrugModel, scenario: Scenario) -> tuple[int, ...]:
-    """Places in the grid at which contents are computed."""
-    return rows_of(scenario) if is_linear(model, scenario) else tuple(range(len(scenario.schedule.output_times_h)))
+def sampled_rows(model: DrugModel, scenario: Scenario) -> tuple[int, ...]:
+    """Places in the grid at which contents are needed for levels."""
+    return rows_of(scenario, goal=False) if is_linear(model, scenario) else all_rows(scenario)
+
+
+def all_rows(scenario: Scenario) -> tuple[int, ...]:
+    """Every place in the grid."""
+    return tuple(range(len(scenario.schedule.output_times_h)))
 
 
 def slots(model: DrugModel, scenario: Scenario) -> list[int]:
-    """Where the sampling times are among `rows`."""
+    """Where the sampling times are among `sampled_rows`."""
     times = scenario.schedule.output_times_h
-    return [rows(model, scenario).index(times.index(t)) for t in scenario.monitoring.at_h]
+    return [sampled_rows(model, scenario).index(times.index(t)) for t in scenario.monitoring.at_h]
 
 
 def scaled(answer: Answer, share: Array) -> Answer:
@@ -65,7 +70,7 @@ def interval_mg(scenario: Scenario, record: Record, answer: Answer, j: Int[Array
 def played(
     model: DrugModel,
     scenario: Scenario,
-    own: Interval | None,
+    rows: tuple[int, ...],
     p: dict[str, Float[Array, "segment member"]],
     x: Float[Array, "n member"],
     given: Given,
@@ -76,17 +81,14 @@ def played(
     Args:
         model: that they follow.
         scenario: the task.
-        own: how their intervals act, if known.
+        rows: places in the grid, the end among them; without a closed form, all.
         p: their parameters.
         x: contents before.
         given: what enters.
         j: which interval.
     """
     if is_linear(model, scenario):
-        if own is None:
-            own = interval_of(model, scenario, {name: value[0] for name, value in p.items()})
-        shared = given.mg[:, None] * share_of(scenario, given.mg)
-        return Played(*own(x, shared if given.taken is None else shared[..., None] * given.taken))
+        return Played(*through(model, scenario, rows, p, x, given.mg, given.taken))
     t_h = j * jnp.asarray(scenario.schedule.interval_h, dtype=float)
 
     def one(p: dict[str, Array], x: Array, taken: Array, intake_mg: Array) -> tuple[Array, Array]:
@@ -101,24 +103,25 @@ def played(
 def outputs_at(
     model: DrugModel,
     scenario: Scenario,
+    rows: tuple[int, ...],
     p: dict[str, Float[Array, "segment member"]],
     at_rows: Float[Array, "row n member"],
     disturbance: Float[Array, " member"] | None,
     j: Int[Array, ""],
 ) -> Float[Array, "row output member"]:
-    """Every output at the rows, with the scenario's disturbance."""
-    if is_linear(model, scenario):
-        # Outputs of a closed form depend on one row of parameters.
-        def one(x: Array, p: dict[str, Array]) -> Array:
-            state = model.structure.contents(x)
-            return jnp.stack([jnp.asarray(output.value(state, p), dtype=float) for output in model.outputs])
+    """Every output at rows of the grid, with the scenario's disturbance."""
+    times, count = scenario.schedule.output_times_h, next(iter(p.values())).shape[0]
 
-        first = {name: value[0] for name, value in p.items()}
-        values = jax.vmap(jax.vmap(one, in_axes=-1, out_axes=-1), in_axes=(0, None))(at_rows, first)
-    else:
-        values = jax.vmap(lambda p, x: outputs_at_times(model, scenario, p, x), in_axes=-1, out_axes=-1)(p, at_rows)
+    def one(x: Array, p: dict[str, Array]) -> Array:
+        state = model.structure.contents(x)
+        return jnp.stack([jnp.asarray(output.value(state, p), dtype=float) for output in model.outputs])
+
+    own = jnp.asarray([row_at(scenario, count, times[row]) for row in rows])
+    values = jax.vmap(jax.vmap(one, in_axes=-1, out_axes=-1), in_axes=(0, 0 if count > 1 else None))(
+        at_rows, {name: value[own] if count > 1 else value[0] for name, value in p.items()}
+    )
     if disturbance is None or scenario.disturbance is None:
         return values
     t_h = j * jnp.asarray(scenario.schedule.interval_h, dtype=float)
-    profile = disturbance_at(scenario, t_h)[jnp.asarray(rows(model, scenario))]
+    profile = disturbance_at(scenario, t_h)[jnp.asarray(rows)]
     return values.at[:, model.output_index(scenario.monitoring.output)].add(profile[:, None] * disturbance)

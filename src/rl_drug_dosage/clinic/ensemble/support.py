@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.clinic.areas import no_area
-from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear
-from rl_drug_dosage.clinic.interval import interval_parameters, outputs_at_times, varies
+from rl_drug_dosage.clinic.interval import interval_parameters, outputs_at_times
 from rl_drug_dosage.clinic.record import Record, facts_at
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
@@ -26,9 +25,7 @@ __all__ = [
     "Ensemble",
     "admitted",
     "draws_of",
-    "is_constant",
     "parameters_of",
-    "renewed_interval",
     "window_of",
 ]
 
@@ -89,8 +86,6 @@ class Cloud(eqx.Module):
     pending: Float[Array, "window sample member"]
     """Predicted levels at the sampling times of the last intervals, the latest last."""
     missing: Float[Array, " member"]
-    own: Interval | None
-    """How an interval acts, where it is always the same."""
     log_mass: Float[Array, ""]
     """Logarithm of the probability of the model, up to a constant common to all models."""
 
@@ -125,11 +120,6 @@ def window_of(scenario: Scenario) -> int:
     """How many intervals back a result can lie that arrives as planned."""
     delays = np.asarray(scenario.monitoring.at_h) + scenario.monitoring.turnaround_h
     return int(np.ceil((delays.max(initial=0.0) - 1e-4) / scenario.schedule.interval_h)) or 1
-
-
-def is_constant(model: DrugModel, scenario: Scenario) -> bool:
-    """Whether an interval acts the same way throughout a course."""
-    return is_linear(model, scenario) and not varies(model, scenario)
 
 
 def draws_of(assumed: Assumed, model: DrugModel, scenario: Scenario, seed: int = 0) -> Draws:
@@ -193,16 +183,6 @@ def parameters_of(
     return found
 
 
-def renewed_interval(
-    model: DrugModel, scenario: Scenario, record: Record, latent: Float[Array, "latent member"]
-) -> Interval | None:
-    """`Cloud.own` for these random effects."""
-    if not is_constant(model, scenario):
-        return None
-    p = parameters_of(model, scenario, record, latent, None, jnp.zeros((), jnp.int32))
-    return interval_of(model, scenario, {name: value[0] for name, value in p.items()})
-
-
 def admitted(
     model: DrugModel, scenario: Scenario, draws: Draws, record: Record
 ) -> tuple[Cloud, Float[Array, " member"]]:
@@ -226,7 +206,6 @@ def admitted(
         areas=jnp.broadcast_to(area[..., None], (*area.shape, members)),
         pending=jnp.ones((window_of(scenario), len(scenario.monitoring.at_h), members)),
         missing=draws.missing,
-        own=renewed_interval(model, scenario, record, latent),
         log_mass=jnp.zeros(()),
     )
     return cloud, baseline

@@ -1,10 +1,13 @@
-"""Small symmetric positive definite systems, written out so that thousands of them fuse into one vectorised loop."""
+"""Small symmetric positive definite systems, written out so that thousands of them fuse into one vectorised loop.
+
+A library's call for each of them costs more than the arithmetic, and starts threads of its own.
+"""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["solve_positive"]
+__all__ = ["lower_factor", "solve_lower", "solve_positive", "solve_upper"]
 
 _WRITTEN_OUT = 8
 """Largest size solved this way; for larger matrices a library call costs less than compiling the elimination."""
@@ -30,3 +33,33 @@ def solve_positive(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Flo
     for i in reversed(range(n)):
         x[i] = x[i] - sum((low[k][i] * x[k] for k in range(i + 1, n)), jnp.zeros(()))
     return jnp.stack(x)
+
+
+def lower_factor(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """Cholesky's lower triangular L with L L' the matrix; not a number if that is not positive definite."""
+    n, columns = matrix.shape[0], []
+    for i in range(n):
+        # A column is used twice; without its barrier the compiler would compute all columns before it again each time.
+        pivot = jnp.sqrt(matrix[i, i])
+        column = jax.lax.optimization_barrier(jnp.where(jnp.arange(n) >= i, matrix[:, i] / pivot, 0.0))
+        columns.append(column)
+        matrix = matrix - column[:, None] * column
+    return jnp.stack(columns, axis=1) if columns else matrix
+
+
+def solve_lower(factor: Float[Array, "n n"], right: Float[Array, "n many"]) -> Float[Array, "n many"]:
+    """L^-1 right, of a lower triangular factor."""
+    found = []
+    for i in range(factor.shape[0]):
+        found.append(right[0] / factor[i, i])
+        right = right[1:] - factor[i + 1 :, i, None] * found[-1]
+    return jnp.stack(found) if found else right
+
+
+def solve_upper(factor: Float[Array, "n n"], right: Float[Array, "n many"]) -> Float[Array, "n many"]:
+    """L'^-1 right, of a lower triangular factor."""
+    found: list[Array] = []
+    for i in reversed(range(factor.shape[0])):
+        found.insert(0, right[-1] / factor[i, i])
+        right = right[:-1] - factor[i, :i, None] * found[0]
+    return jnp.stack(found) if found else right
