@@ -204,8 +204,8 @@ def _facts(named: Found[Scenario], results: Results, model: Model) -> list[tuple
 
 
 _REFERENCE = """`best-bayes` is the reference: the strongest Bayesian dosing, as chosen on validation patients of the
-controller's model (`scripts/choose_bayes.py`). `mipd` is Bayesian dosing as programs at the bedside do it, with the
-published numbers.
+controller's model (`scripts/choose_bayes.py`), or a default where none was chosen. `mipd` is Bayesian dosing as
+programs at the bedside do it, with the published numbers.
 """
 _UNSEEN = "No policy, tuning or training has seen this model: it simulates test patients only.\n"
 _LIMITS = """## Limits
