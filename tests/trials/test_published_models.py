@@ -118,7 +118,8 @@ def new_record(scripts):
         "over_seeds": scripts["model_trials"].over_seeds(old),
         "results": {
             "right model": section({"best-bayes": 83.0, "seed-5": 80.0, "mipd": 77.0}, chosen, test_only=False),
-            WRONG: section({"seed-5": 70.0, "best-bayes": 68.0, "label": 51.0}, default, test_only=False),
+            WRONG: section({"seed-5": 70.0, "best-bayes": 68.0, "label": 51.0}, default, test_only=False)
+            | {"stress": [{"title": "old patients", "policies": [row("seed-5", 33.0), row("best-bayes", 34.0)]}]},
             UNSEEN: section({"seed-5": 65.0, "best-bayes": 64.0, "mipd": 66.0}, chosen, test_only=True),
         },
     }
@@ -139,6 +140,7 @@ def test_a_record_of_the_new_form_has_the_reference_first(scripts, models):
     assert "| **PPO** | 80.0 | 80.0 | 30.0 | 81.0 |" in right
     assert "`best-bayes` is `mipd-ensemble`, the default, as none was chosen here." in wrong
     assert "gave 69.0 to 73.5 %, and 71.0 % with the published one.\n" in wrong
+    assert "| setting | PPO | best-bayes |\n| --- | --- | --- |\n| old patients | 33.0 | 34.0 |\n" in wrong
     assert "No policy, tuning or training has seen this model" in unseen
     assert "Measured with the published seed only." in unseen
     assert "No policy, tuning" not in right + wrong
@@ -159,8 +161,10 @@ def test_a_record_of_the_new_form_has_the_reference_first(scripts, models):
 
 def test_the_range_over_seeds_outlives_later_tests(scripts):
     """It is that of the last test with several seeds, however often the published one is tested after it."""
-    found = scripts["model_trials"].over_seeds(new_record(scripts))
-    assert found == {
+    over_seeds = scripts["model_trials"].over_seeds
+    one_seed = {name: part for name, part in new_record(scripts).items() if name != "over_seeds"}
+    assert over_seeds(one_seed)["attainment_pct"] == {}
+    assert over_seeds(new_record(scripts)) == {
         "cohort": 20261124,
         "patients": 1000,
         "seeds": 3,
@@ -201,6 +205,7 @@ def tiny(scripts, models, tmp_path, monkeypatch):
     monkeypatch.setattr(made, "WORK", tmp_path / "build")
     monkeypatch.setattr(made, "PATIENTS", 8)
     monkeypatch.setattr(scripts["model_trials"], "default_policies", lambda _: ("best-bayes", "label", "random"))
+    monkeypatch.setattr(scripts["model_trials"], "EXTRA_STRESS", {QUICK: ("double-error",)})
     tried = [{"policy": policy, "score_pct": 70.0} for policy in ("label", "mipd")]
     table = tmp_path / "best_bayes.json"
     entry = {BELIEVED: {"chosen": "label", "tried": tried}}
@@ -233,6 +238,10 @@ def test_a_published_policy_is_tested_again_without_training(tiny, models, scrip
         shares = {row["policy"]: row["attainment_pct"]["mean"] for row in found["policies"]}
         assert set(shares) == {"seed-5", "best-bayes", "label"}
         assert shares["best-bayes"] == shares["label"]
+        assert (found.get("stress") is not None) is (found is record["results"][WRONG])
+    (ward,) = record["results"][WRONG]["stress"]
+    assert ward["name"] == "double-error"
+    assert {row["policy"] for row in ward["policies"]} == {"seed-5", "best-bayes", "label"}
     assert "`label` (chosen)" in (models / "README.md").read_text()
 
     def measured(*_, **__):
