@@ -2,12 +2,14 @@
 
 For each scenario: five seeds of `train --preset scenario`; on a validation cohort the seed whose attainment is the
 median becomes `models/<scenario>.pt`; then, once, all of them and every clinical policy on a test cohort that nothing
-was chosen on. The results stand in `models/<scenario>.json`, in words in `models/<scenario>.md` and, in one table, in
+was chosen on: patients of the model that controllers believe, of the scenario's other models, and of its test-only
+models. The results stand in `models/<scenario>.json`, in words in `models/<scenario>.md` and, in one table, in
 `models/README.md`.
 
     scripts/make_models.py                      every scenario
     scripts/make_models.py vancomycin busulfan  these
     scripts/make_models.py --validate t1d       train, and compare on the validation cohort only
+    scripts/make_models.py --again infliximab   train nothing: try the published policy once more, on a newer cohort
     scripts/make_models.py --cards              write the cards and the table again from the results
 """
 
@@ -15,17 +17,17 @@ import argparse
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import model_cards
+from model_trials import measured, over_seeds, trial
 from training_runs import trained
 
-from rl_drug_dosage.registry import SCENARIO, find_scenario, names
-from rl_drug_dosage.trials.benchmark import BenchmarkOptions, benchmark
-from rl_drug_dosage.trials.entrants import default_policies
+from rl_drug_dosage.errors import RlDrugDosageError
+from rl_drug_dosage.registry import SCENARIO, Found, find_scenario, names
+from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.runtime import configure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +35,7 @@ MODELS, WORK = ROOT / "models", ROOT / "build" / "models"
 SEEDS = (1, 2, 3, 4, 5)
 VALIDATION, TEST, PATIENTS = 1, 20261124, 1000
 """Seeds of the cohorts. Every setting of the recipes was chosen on patients of seed 1."""
-AGAIN = {
+LATER_TEST = {
     "aminoglycoside": 20261127,
     "propofol": 20261129,
     "t1d": 20261127,
@@ -42,13 +44,11 @@ AGAIN = {
     "warfarin-90d": 20261127,
 }
 """Test cohorts of scenarios whose earlier models had met others."""
-EXTRA_STRESS = {"warfarin": ("elderly", "double-error", "missed-doses", "missed-samples")}
-"""Wards that no training saw (one saw missed samples, with the first model), under the second model."""
+ONCE_MORE = 20261201
+"""Test cohort of `--again`. It is newer than every cohort before it, so that no model, no choice of a `best-bayes` and
+no published result has met these patients."""
 TOGETHER = ("chemotherapy", "paclitaxel", "t1d")
 """Scenarios whose seeds are trained side by side, because starting takes as long as training."""
-TOO_SLOW = ("chemotherapy", "warfarin-90d", "tacrolimus", "propofol")
-"""Scenarios without `mipd-average`, which integrates long courses again for every posterior draw, unless it is the
-`best-bayes` there."""
 _TRAINED = re.compile(r"trained ([\d,]+) steps in ([\d.]+) s, after ([\d.]+) s of compilation")
 
 
@@ -71,25 +71,13 @@ def train(scenario: str, env_id: str) -> list[tuple[Path, dict[str, float]]]:
     return found
 
 
-def trial(scenario: str, policies: Sequence[str], seed: int, **options: Any) -> dict[str, Any]:
-    """A benchmark's record, without courses and distributions."""
-    asked = BenchmarkOptions(scenario=scenario, policies=tuple(policies), patients=PATIENTS, seed=seed, **options)
-    # Programs of the trial before are not needed again, and hold memory maps, of which a process may have 65,530.
-    jax.clear_caches()
-    record = benchmark(asked).record
-    kept = {name: record[name] for name in ("settings", "policies", "paired", "stress") if name in record}
-    for row in kept["policies"]:
-        row.pop("card")
-    return kept
-
-
 def validate(scenario: str) -> None:
     """Train, and say how the seeds do beside the clinic's policies on the validation cohort."""
     named = find_scenario(scenario)
     models = [str(path) for path, _ in train(scenario, named.env_id)]
     policies = [*models, "best-bayes", "mipd", "pid", "label"]
     for simulator in named.value.models:
-        rows = trial(scenario, policies, VALIDATION, simulator=simulator)["policies"]
+        rows = trial(scenario, policies, PATIENTS, VALIDATION, simulator=simulator)["policies"]
         for row in sorted(rows, key=lambda row: row["policy"]):
             numbers = (row["attainment_pct"]["mean"], row["worst_5_pct"], row["final_pct"])
             print(simulator, row["policy"], *(f"{number:.2f}" for number in numbers), flush=True)
@@ -99,52 +87,86 @@ def make(scenario: str) -> None:
     """Train, choose, test, write."""
     named = find_scenario(scenario)
     runs = train(scenario, named.env_id)
-    models = [str(path) for path, _ in runs]
-    chosen_on = trial(scenario, models, VALIDATION)
+    models = [path for path, _ in runs]
+    chosen_on = trial(scenario, [str(path) for path in models], PATIENTS, VALIDATION)
     shares = {row["policy"]: row["attainment_pct"]["mean"] for row in chosen_on["policies"]}
     median = sorted(shares, key=lambda name: shares[name])[len(shares) // 2]
-    shutil.copyfile(WORK / scenario / f"{median}.pt", MODELS / f"{scenario}.pt")
-    left_out = ("random", "mipd-average") if scenario.startswith(TOO_SLOW) else ("random",)
-    policies = [*models, *(p for p in default_policies(named.value) if p not in left_out)]
-    test = AGAIN.get(scenario, TEST)
-    believed, *others = named.value.models
-    results = {"right model": trial(scenario, policies, test)}
-    for other in others:
-        wrong = {"simulator": other, "controller": believed}
-        found = trial(scenario, policies, test, **wrong)
-        if wards := EXTRA_STRESS.get(scenario):
-            quick = [name for name in policies if name != "mipd-average"]
-            found["stress"] = trial(scenario, quick, test, **wrong, stress=wards)["stress"]
-        results[f"patients of {other}, controller believes {believed}"] = found
     record = {
         "scenario": scenario,
         "env_id": named.env_id,
         "median": median,
         "validation_pct": shares,
         "runs": [run for _, run in runs],
-        "cohorts": {"validation": VALIDATION, "test": test, "patients": PATIENTS},
-        "results": results,
     }
-    (MODELS / f"{scenario}.json").write_text(json.dumps(record, indent=1) + "\n")
+    record = _tested(named, record, {path.stem: path for path in models}, LATER_TEST.get(scenario, TEST))
+    shutil.copyfile(WORK / scenario / f"{median}.pt", MODELS / f"{scenario}.pt")
+    _write(record | {"over_seeds": over_seeds(record)})
     print(f"{scenario}: {median} of {len(SEEDS)} seeds", flush=True)
 
 
-def main() -> None:
+def again(scenario: str) -> None:
+    """Test the published model once more, on a newer cohort; what training and selection recorded stays."""
+    record = _published(scenario)
+    ranges = over_seeds(record)
+    learnt = {record["median"]: MODELS / f"{scenario}.pt"}
+    _write(_tested(find_scenario(scenario), record, learnt, ONCE_MORE) | {"over_seeds": ranges})
+    print(f"{scenario}: tested again on cohort {ONCE_MORE}", flush=True)
+
+
+def _published(scenario: str) -> dict[str, Any]:
+    """The record of a published model.
+
+    Raises:
+        SystemExit: there is none, or the scenario has another version now.
+    """
+    before, model = MODELS / f"{scenario}.json", MODELS / f"{scenario}.pt"
+    if missing := [path.name for path in (before, model) if not path.exists()]:
+        raise SystemExit(f"models/{missing[0]} is missing: make it first, scripts/make_models.py {scenario}")
+    record: dict[str, Any] = json.loads(before.read_text())
+    env_id = find_scenario(scenario).env_id
+    if record["env_id"] != env_id:
+        raise SystemExit(
+            f"models/{scenario}.pt is of {record['env_id']}, and the scenario is {env_id} now: train it anew, "
+            f"scripts/make_models.py {scenario}"
+        )
+    return record
+
+
+def _tested(named: Found[Any], record: Mapping[str, Any], learnt: Mapping[str, Path], seed: int) -> dict[str, Any]:
+    """The record with the results of a test in the place of any earlier ones."""
+    results = measured(named, learnt, PATIENTS, seed, WORK / named.name / f"test-{seed}")
+    cohorts = {"validation": VALIDATION, **record.get("cohorts", {}), "test": seed, "patients": PATIENTS}
+    return {**record, "cohorts": cohorts, "results": results}
+
+
+def _write(record: Mapping[str, Any]) -> None:
+    atomic_write(MODELS / f"{record['scenario']}.json", (json.dumps(record, indent=1) + "\n").encode())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     known = names(SCENARIO)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(known)}; all when none is named"
     )
-    parser.add_argument("--validate", action="store_true", help="train, and leave the test cohort alone")
-    parser.add_argument("--cards", action="store_true", help="train and try nothing")
-    asked = parser.parse_args()
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--validate", action="store_true", help="train, and leave the test cohort alone")
+    ways.add_argument("--again", action="store_true", help="train nothing, and try the published policies once more")
+    ways.add_argument("--cards", action="store_true", help="train and try nothing")
+    asked = parser.parse_args(arguments)
     if strangers := sorted(set(asked.scenarios) - set(known)):
         parser.error(f"no scenario is called {strangers[0]!r}: there are {', '.join(known)}")
     configure("cpu")
-    if not asked.cards:
-        for scenario in asked.scenarios or known:
-            (validate if asked.validate else make)(scenario)
+    chosen = asked.scenarios or known
+    if asked.again:
+        for scenario in chosen:
+            _published(scenario)
+    try:
+        for scenario in () if asked.cards else chosen:
+            (validate if asked.validate else again if asked.again else make)(scenario)
+    except RlDrugDosageError as error:
+        parser.error(str(error))
     if not asked.validate:
         model_cards.write(MODELS)
 

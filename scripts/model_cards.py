@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from markdown import number, spread, table
+from model_trials import RIGHT
 
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.ppo.model_file import Model, load_model
 from rl_drug_dosage.registry import Found, find_scenario
+from rl_drug_dosage.utils.files import atomic_write
 
 __all__ = ["write"]
 
 _MARK = "<!-- written by scripts/make_models.py from here on -->"
 _NOTICE = "For research and education only; not for treating patients."
-_RIGHT = "right model"
 BEST = "best-bayes"
 """The reference: the strongest Bayesian dosing as chosen on validation patients."""
 
@@ -38,15 +39,29 @@ class Results:
         """One result of one policy."""
         return number(next(r for r in self.rows(setting) if r["policy"] == policy), measure)
 
+    @property
+    def once_more(self) -> bool:
+        """Whether these results are of a later test, with the published model only."""
+        return "over_seeds" in self.record and self.record["over_seeds"]["cohort"] != self.record["cohorts"]["test"]
+
+    def test_only(self, setting: str) -> bool:
+        """Whether the patients follow a model that no policy, tuning or training has seen."""
+        return bool(self.record["results"][setting].get("test_only", False))
+
     def ppo(self, setting: str, measure: str = "attainment_pct") -> str:
-        """The result of the chosen model, and the range over all seeds."""
-        all_ = [self.value(setting, seed, measure) for seed in self.seeds]
-        return spread(self.value(setting, self.median, measure), all_)
+        """The result of the chosen model, and the range over all seeds, where more than one took part."""
+        all_ = [self.value(setting, seed, measure) for seed in self.seeds if self.has(setting, seed)]
+        own = self.value(setting, self.median, measure)
+        return spread(own, all_) if len(all_) > 1 else f"{own:.1f}"
 
     def variant(self, setting: str) -> str:
         """Which Bayesian dosing the reference was; empty: it did not take part."""
         row = next((r for r in self.rows(setting) if r["policy"] == BEST), None)
         return "" if row is None else str(row["tuned"]["variant"])
+
+    def was_chosen(self, setting: str) -> bool:
+        """Whether the reference was chosen among variants; otherwise it is the default."""
+        return any(r["policy"] == BEST and "candidates" in r["tuned"] for r in self.rows(setting))
 
     def has(self, setting: str, policy: str) -> bool:
         """Whether a policy took part."""
@@ -107,6 +122,32 @@ def _result_table(results: Results, setting: str) -> str:
     return table(head, rows)
 
 
+def _reference(results: Results, setting: str) -> str:
+    """How the model does beside the reference, in a sentence; empty: the reference did not take part."""
+    if not results.has(setting, BEST):
+        return ""
+    chosen = "chosen on validation patients" if results.was_chosen(setting) else "the default, as none was chosen here"
+    ahead = f"PPO minus `{BEST}`: {_signed(results.ahead(setting, BEST))} points."
+    if results.has(setting, "mipd"):
+        ahead += f" PPO minus `mipd`: {_signed(results.ahead(setting, 'mipd'))}."
+    return f"{ahead} `{BEST}` is `{results.variant(setting)}`, {chosen}.\n"
+
+
+def _seeds_before(results: Results, setting: str) -> str:
+    """What an earlier test says of the other seeds; empty: they took part in this one."""
+    if not results.once_more:
+        return ""
+    earlier = results.record["over_seeds"]
+    found = earlier["attainment_pct"].get(setting)
+    if found is None:
+        return "Measured with the published seed only.\n"
+    return (
+        f"Measured once more, with the published seed. Over {earlier['seeds']} seeds an earlier cohort (seed "
+        f"{earlier['cohort']}) gave {found['low']:.1f} to {found['high']:.1f} %, and {found['published']:.1f} % with "
+        "the published one.\n"
+    )
+
+
 def _stress_table(results: Results, setting: str) -> str:
     found = results.record["results"][setting].get("stress", [])
     if not found:
@@ -117,7 +158,8 @@ def _stress_table(results: Results, setting: str) -> str:
     rows = []
     for stress in found:
         goal = {row["policy"]: number(row, "attainment_pct") for row in stress["policies"]}
-        ours = spread(goal[results.median], [goal[seed] for seed in results.seeds])
+        seeds = [goal[seed] for seed in results.seeds if seed in goal]
+        ours = spread(goal[results.median], seeds) if len(seeds) > 1 else f"{goal[results.median]:.1f}"
         rows.append([stress["title"], ours, *(f"{goal[name]:.1f}" for name in others)])
     return "\nStress settings, target attainment in %:\n\n" + table(["setting", "PPO", *others], rows)
 
@@ -142,23 +184,30 @@ def _facts(named: Found[Scenario], results: Results, model: Model) -> list[tuple
     took = f"{fastest}{max(seconds):.0f} s on 2 shared cores"
     chosen = f"{seed}, the median of {len(runs)} by attainment on the validation cohort (seed {cohorts['validation']})"
     tested = f"{cohorts['patients']:,} patients of cohort {cohorts['test']}, not used for any choice"
+    made = f"{command}; training, selection and test: `make models SCENARIO={named.name}`"
+    if results.once_more:
+        made += f"; this test: `scripts/make_models.py --again {named.name}`"
+        tested += "; the published seed only"
+    else:
+        tested += f"; range over all {len(runs)} training seeds in brackets"
     batch = f"{training['total_timesteps']:,} steps, {training['num_envs']:,} patients at a time{together}"
     return [
         ("task", f"{scenario.title} (`{named.env_id}`; `rl-drug-dosage info --scenarios`)"),
-        ("made by", f"{command}; training, selection and test: `make models SCENARIO={named.name}`"),
+        ("made by", made),
         ("training", f"{batch}; {took}, plus up to {compiling:.0f} s of compilation"),
         ("networks", f"two hidden layers of {training['hidden_size']}{memory}; the critic sees {shown}"),
         ("environment", f"`{json.dumps(dict(model.env_options))}`"),
         ("patients", patients),
         ("seed", f"{chosen}: {shares} %"),
-        ("tested on", f"{tested}; range over all {len(runs)} training seeds in brackets"),
+        ("tested on", tested),
     ]
 
 
 _REFERENCE = """`best-bayes` is the reference: the strongest Bayesian dosing, as chosen on validation patients of the
-controller's model (`scripts/choose_bayes.py`). `mipd` is Bayesian dosing as programs at the bedside do it, with the
-published numbers.
+controller's model (`scripts/choose_bayes.py`), or a default where none was chosen. `mipd` is Bayesian dosing as
+programs at the bedside do it, with the published numbers.
 """
+_UNSEEN = "No policy, tuning or training has seen this model: it simulates test patients only.\n"
 _LIMITS = """## Limits
 
 The policy was trained and tested on simulated patients only. It is valid only for the doses, interval and schedule of
@@ -176,54 +225,62 @@ def _card(named: Found[Scenario], results: Results, model: Model) -> str:
     ]
     for setting in results.settings:
         title = setting[0].upper() + setting[1:]
-        if setting == _RIGHT:
+        if setting == RIGHT:
             title = f"Patients simulated from {scenario.models[0]}, which controllers also assume"
-        parts.append(f"## {title}\n\n" + _result_table(results, setting) + _stress_table(results, setting))
+        text = [
+            _UNSEEN if results.test_only(setting) else "",
+            _reference(results, setting),
+            _seeds_before(results, setting),
+            _result_table(results, setting) + _stress_table(results, setting),
+        ]
+        parts.append("\n".join([f"## {title}\n", *(part for part in text if part)]))
     if any(results.variant(setting) for setting in results.settings):
         parts.append(_REFERENCE)
     return "\n".join([*parts, _LIMITS.format(name=named.name)])
 
 
 def _verdicts(all_: Sequence[Results]) -> str:
-    rows = []
-    for results in all_:
-        for setting in results.settings:
-            right = setting == _RIGHT
-            goals = [
-                f"{results.value(setting, name, 'attainment_pct'):.1f}" if results.has(setting, name) else "-"
-                for name in (BEST, "mipd", "mipd-assay", "pid", "label")
-            ]
-            compared = (results.median, BEST, "mipd")
-            worst = [
-                f"{results.value(setting, n, 'worst_5_pct'):.1f}" if results.has(setting, n) else "-" for n in compared
-            ]
-            rows.append(
-                [
-                    f"[{results.scenario}]({results.scenario}.md)" if right else "",
-                    "correct" if right else "misspecified",
-                    results.ppo(setting),
-                    *goals,
-                    results.variant(setting) or "-",
-                    _signed(results.ahead(setting, BEST)) if results.has(setting, BEST) else "-",
-                    _signed(results.ahead(setting, "mipd")),
-                    " / ".join(worst),
-                ]
-            )
+    rows = [_verdict(results, setting) for results in all_ for setting in results.settings]
     head = [
         "scenario",
         "model",
         "PPO",
         BEST,
+        f"PPO minus {BEST}",
+        f"{BEST} is",
         "mipd",
+        "PPO minus mipd",
         "mipd-assay",
         "pid",
         "label",
-        "best-bayes is",
-        "PPO minus best-bayes",
-        "PPO minus mipd",
-        "worst 5 %: PPO / best-bayes / mipd",
+        f"worst 5 %: PPO / {BEST} / mipd",
     ]
     return table(head, rows)
+
+
+def _verdict(results: Results, setting: str) -> list[str]:
+    """The row of one section in the summary table."""
+
+    def value(policy: str, measure: str = "attainment_pct") -> str:
+        return f"{results.value(setting, policy, measure):.1f}" if results.has(setting, policy) else "-"
+
+    def ahead(policy: str) -> str:
+        return _signed(results.ahead(setting, policy)) if results.has(setting, policy) else "-"
+
+    right, variant = setting == RIGHT, results.variant(setting)
+    chosen = "chosen" if results.was_chosen(setting) else "default"
+    return [
+        f"[{results.scenario}]({results.scenario}.md)" if right else "",
+        "correct" if right else "third model" if results.test_only(setting) else "misspecified",
+        results.ppo(setting),
+        value(BEST),
+        ahead(BEST),
+        f"`{variant}` ({chosen})" if variant else "-",
+        value("mipd"),
+        ahead("mipd"),
+        *(value(policy) for policy in ("mipd-assay", "pid", "label")),
+        " / ".join(value(policy, "worst_5_pct") for policy in (results.median, BEST, "mipd")),
+    ]
 
 
 def write(folder: Path) -> None:
@@ -232,8 +289,9 @@ def write(folder: Path) -> None:
     for path in sorted(folder.glob("*.json")):
         results = Results(json.loads(path.read_text()))
         model = load_model(folder / f"{results.scenario}.pt")
-        (folder / f"{results.scenario}.md").write_text(_card(find_scenario(results.scenario), results, model))
+        card = _card(find_scenario(results.scenario), results, model)
+        atomic_write(folder / f"{results.scenario}.md", card.encode())
         all_.append(results)
     readme = folder / "README.md"
     head = readme.read_text().partition(_MARK)[0].rstrip()
-    readme.write_text(f"{head}\n\n{_MARK}\n\n{_verdicts(all_)}")
+    atomic_write(readme, f"{head}\n\n{_MARK}\n\n{_verdicts(all_)}".encode())

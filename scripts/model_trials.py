@@ -1,0 +1,172 @@
+"""The trials behind the cards of the policies in `models/`: which patients, which policies, and what is kept of them.
+
+A test has sections: patients of the drug model that controllers believe, of each other published model, and of each
+test-only model. What a finished section found stays under build/, so that a test that was interrupted goes on.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import rl_drug_dosage
+from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.registry import Found
+from rl_drug_dosage.trials.benchmark import BenchmarkOptions, benchmark
+from rl_drug_dosage.trials.entrants import default_policies
+from rl_drug_dosage.utils.files import atomic_write
+
+__all__ = ["RIGHT", "Section", "clinical_policies", "measured", "over_seeds", "sections", "trial"]
+
+RIGHT = "right model"
+"""Title of the section whose patients follow the controllers' model."""
+EXTRA_STRESS = {"warfarin": ("elderly", "double-error", "missed-doses", "missed-samples")}
+"""Wards that no training saw (one saw missed samples, with the first model), under the second model."""
+TOO_SLOW = ("chemotherapy", "warfarin-90d", "tacrolimus", "propofol")
+"""Scenarios without `mipd-average`, which integrates long courses again for every posterior draw, unless it is the
+`best-bayes` there."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a test.
+
+    Args:
+        title: as in the results and the cards.
+        simulator: drug model that the patients follow.
+        wards: stress settings that are run as well.
+        test_only: whether the model only simulates test patients, so that no policy, tuning or training has seen it.
+    """
+
+    title: str
+    simulator: str
+    wards: tuple[str, ...] = ()
+    test_only: bool = False
+
+
+def sections(named: Found[Scenario]) -> list[Section]:
+    """The sections of a scenario's test. Controllers believe the scenario's first drug model in all of them."""
+    believed, *others = named.value.models
+    title = "patients of {}, controller believes " + believed
+    wards = EXTRA_STRESS.get(named.name, ())
+    return [
+        Section(RIGHT, believed),
+        *(Section(title.format(other), other, wards=wards) for other in others),
+        *(Section(title.format(third), third, test_only=True) for third in named.value.test_only),
+    ]
+
+
+def clinical_policies(named: Found[Scenario]) -> list[str]:
+    """The policies that a learnt one is compared with."""
+    left_out = ("random", "mipd-average") if named.name.startswith(TOO_SLOW) else ("random",)
+    return [name for name in default_policies(named.value) if name not in left_out]
+
+
+def trial(
+    scenario: str, policies: Sequence[str] | Mapping[str, str], patients: int, seed: int, **options: Any
+) -> dict[str, Any]:
+    """A benchmark's record, without courses and distributions."""
+    entering = dict(policies) if isinstance(policies, Mapping) else tuple(policies)
+    asked = BenchmarkOptions(scenario=scenario, policies=entering, patients=patients, seed=seed, **options)
+    # Programs of the trial before are not needed again, and hold memory maps, of which a process may have 65,530.
+    jax.clear_caches()
+    record = benchmark(asked, progress=lambda text, _: print(f"  {text}", file=sys.stderr, flush=True)).record
+    kept = {name: record[name] for name in ("settings", "policies", "paired", "stress") if name in record}
+    for row in kept["policies"]:
+        row.pop("card")
+    return kept
+
+
+def measured(
+    named: Found[Scenario], learnt: Mapping[str, Path], patients: int, seed: int, folder: Path
+) -> dict[str, dict[str, Any]]:
+    """The results of a test, by section.
+
+    Args:
+        named: the scenario.
+        learnt: model files, by their names in the results. All clinical policies treat the same patients.
+        patients: number of patients in each section.
+        seed: of their cohort.
+        folder: where the results of finished sections are kept. They are used again while nothing has changed: the
+            patients, the policies, the model files, the package.
+    """
+    policies = {name: str(path) for name, path in learnt.items()} | {name: name for name in clinical_policies(named)}
+    common = {
+        "policies": list(policies),
+        "models": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in learnt.items()},
+        "patients": patients,
+        "seed": seed,
+        "package": _package_digest(),
+    }
+    results = {}
+    for section in sections(named):
+        asked = {**common, "simulator": section.simulator, "wards": list(section.wards)}
+        place = folder / f"{section.simulator}.json"
+        found = _kept(place, asked)
+        print(f"{named.name}, {section.title}: {'kept' if found else 'measuring'}", flush=True)
+        if not found:
+            found = _measure(named, section, policies, patients, seed)
+            folder.mkdir(parents=True, exist_ok=True)
+            atomic_write(place, json.dumps({"asked": asked, "found": found}).encode())
+        results[section.title] = found
+    return results
+
+
+def _measure(
+    named: Found[Scenario], section: Section, policies: Mapping[str, str], patients: int, seed: int
+) -> dict[str, Any]:
+    models = {"simulator": section.simulator, "controller": named.value.models[0]}
+    found = trial(named.name, policies, patients, seed, **models)
+    if section.wards:
+        quick = {name: reference for name, reference in policies.items() if name != "mipd-average"}
+        found["stress"] = trial(named.name, quick, patients, seed, **models, stress=section.wards)["stress"]
+    return found | {"test_only": section.test_only}
+
+
+def _kept(place: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was found before for the same question; empty: nothing."""
+    before = json.loads(place.read_text()) if place.exists() else {}
+    return dict(before["found"]) if before.get("asked") == asked else {}
+
+
+def _package_digest() -> str:
+    """Digest of the package's own files, whose change makes another trial."""
+    root = Path(rl_drug_dosage.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def over_seeds(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a scenario's record says of the range over its training seeds.
+
+    Args:
+        record: contents of `models/<scenario>.json`.
+
+    Returns:
+        Cohort, number of patients and of seeds, and for each section in which several seeds took part the attainment
+        (%) of the published model and the range over all of them. It stays with the record when a later test has the
+        published model only.
+    """
+    if "over_seeds" in record:
+        return dict(record["over_seeds"])
+    ranges = {}
+    for title, found in record["results"].items():
+        shares = {row["policy"]: row["attainment_pct"]["mean"] for row in found["policies"]}
+        goals = [shares[seed] for seed in record["validation_pct"] if seed in shares]
+        if len(goals) > 1:
+            ranges[title] = {"published": shares[record["median"]], "low": min(goals), "high": max(goals)}
+    cohorts = record["cohorts"]
+    return {
+        "cohort": cohorts["test"],
+        "patients": cohorts["patients"],
+        "seeds": len(record["validation_pct"]),
+        "attainment_pct": ranges,
+    }
