@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rl_drug_dosage.clinic.ensemble.knots import share_of
-from rl_drug_dosage.clinic.ensemble.linear import interval_of, is_linear, rows_of, through
+from rl_drug_dosage.clinic.ensemble.linear import interval_of, is_linear, through
+from rl_drug_dosage.clinic.ensemble.pieces import rows_of
 from rl_drug_dosage.clinic.interval import administered, interval_parameters, play
 from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.clinic.timetable import timetable

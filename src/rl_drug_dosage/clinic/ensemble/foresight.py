@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, Int
 from rl_drug_dosage.clinic.areas import added, last_day, since_start
 from rl_drug_dosage.clinic.ensemble.carry import disturbance_of, persistence
 from rl_drug_dosage.clinic.ensemble.knots import knots_of, share_of
-from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear, rows_of
+from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear
+from rl_drug_dosage.clinic.ensemble.pieces import rows_of
 from rl_drug_dosage.clinic.ensemble.play import Given, Played, all_rows, interval_mg, outputs_at, played
 from rl_drug_dosage.clinic.ensemble.support import Assumed, parameters_of
 from rl_drug_dosage.clinic.interval import varies

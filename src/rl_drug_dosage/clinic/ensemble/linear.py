@@ -10,7 +10,6 @@ import itertools
 import math
 from collections.abc import Mapping
 from functools import lru_cache, partial
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,13 +17,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.ensemble.knots import knots_of, lasting_h
-from rl_drug_dosage.clinic.interval import row_at, segments
+from rl_drug_dosage.clinic.ensemble.pieces import pieces_of
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import timetable
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.flows import Entry, Flow, after, doublings, flows_of, rate_matrix
 
-__all__ = ["Interval", "interval_of", "is_linear", "rows_of", "through"]
+__all__ = ["Interval", "interval_of", "is_linear", "through"]
 
 type _Course = list[tuple[list[Entry], Entry]]
 """Contents at every row, and area until then."""
@@ -68,19 +67,6 @@ class Interval(eqx.Module):
         return Interval(self.keep, gain, self.area_keep, area_gain)
 
 
-class _Piece(NamedTuple):
-    """A part of an interval in which nothing changes."""
-
-    long_h: float
-    doses: bool
-    infuses: bool
-    given: int
-    parameters: int
-    """Which row of them."""
-    row: int
-    """Which of the needed rows is its end, or -1."""
-
-
 def is_linear(model: DrugModel, scenario: Scenario) -> bool:
     """Whether intervals are affine here: the model is linear, and its parameters change only where nothing moves."""
     clocks = {c.name for c in scenario.clocks} & {c.name for c in model.covariates}
@@ -98,43 +84,6 @@ def _typical(model: DrugModel) -> Mapping[str, Array]:
 def _is_still(model: DrugModel, scenario: Scenario) -> bool:
     """Whether no edge of a dose moves."""
     return scenario.dosage.highest_rate_per_h is None and f"lag_{scenario.dosage.compartment}" not in _typical(model)
-
-
-def rows_of(scenario: Scenario, *, goal: bool) -> tuple[int, ...]:
-    """Places in the grid that the goal needs, or those of the sampling times and the end."""
-    times = scenario.schedule.output_times_h
-    last = len(times) - 1
-    if not goal:
-        return tuple(sorted({*(times.index(t) for t in scenario.monitoring.at_h), last}))
-    metrics = {t.metric for t in scenario.goal.targets} | {h.metric for h in scenario.goal.harms}
-    return tuple(range(len(times))) if metrics & {"value", "peak", "nadir"} else (last,)
-
-
-@lru_cache
-def _pieces(scenario: Scenario, rows: tuple[int, ...], parameters: int) -> tuple[_Piece, ...]:
-    """Of an interval with so many rows of parameters; edges that change nothing are left out."""
-    found: list[_Piece] = []
-    for segment in segments(scenario, moving=False):
-        end_h = segment.end.nominal_h
-        own = _Piece(
-            end_h - segment.start.nominal_h,
-            segment.doses,
-            segment.infuses,
-            segment.given if segment.doses or segment.infuses else 0,
-            row_at(scenario, parameters, end_h),
-            rows.index(segment.grid) if segment.grid in rows else -1,
-        )
-        if found and _go_on(found[-1], own):
-            found[-1] = found[-1]._replace(long_h=found[-1].long_h + own.long_h, row=own.row)
-        else:
-            found.append(own)
-    return tuple(found)
-
-
-def _go_on(before: _Piece, own: _Piece) -> bool:
-    """Whether two pieces after one another are one."""
-    same = (before.infuses, before.parameters) == (own.infuses, own.parameters)
-    return same and before.row < 0 and not own.doses and (before.given == own.given or not own.infuses)
 
 
 @lru_cache
@@ -232,7 +181,7 @@ def _walked(
     known: dict[int, _Flows] = {}
     area: Entry = 0.0
     found: _Course = []
-    for piece in _pieces(scenario, rows, count):
+    for piece in pieces_of(scenario, rows, count):
         flows = known.setdefault(piece.parameters, _Flows(model, scenario, rows, _row(p, piece.parameters)))
         dose = mg[piece.given]
         if piece.doses:

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from rl_drug_dosage.clinic.ensemble.linear import is_linear, rows_of, through
+from rl_drug_dosage.clinic.ensemble.linear import is_linear, through
+from rl_drug_dosage.clinic.ensemble.pieces import rows_of
 from rl_drug_dosage.clinic.interval import administered, disturbance_at, play, row_at
 from rl_drug_dosage.clinic.record import Record, facts_at
 from rl_drug_dosage.clinic.scenario import Scenario
