@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from rl_drug_dosage.clinic.ensemble import learning
-from rl_drug_dosage.clinic.ensemble.learning import Results, drawn, forgotten, learnt
+from rl_drug_dosage.clinic.ensemble.learning import LEFT, Results, drawn, forgotten, learnt
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Cloud, Draws, draws_of
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel, Param, Residual
@@ -126,7 +126,7 @@ def test_gaussian_posterior(learn, members, sd, used) -> None:
     np.testing.assert_allclose(spread, 1.0, atol=0.1)
     assert float(cloud.log_mass) == pytest.approx(evidence, abs=0.15)
     assert np.exp(np.asarray(cloud.log_weight)).sum() == pytest.approx(1.0, abs=1e-4)
-    assert float(cloud.effective) >= 0.45 * members
+    assert float(cloud.effective) >= 0.9 * LEFT * members
     assert moved or sd > 1.0
     # What remains of the residuals has about one unit for each level.
     assert misfit == pytest.approx(sum(used), abs=1.0)
@@ -147,7 +147,7 @@ def test_levels_five_prior_sds_away(learn, members, sd) -> None:
     np.testing.assert_allclose((got_mean - mean) / _PRIOR_SD, 0.0, atol=0.5)
     assert np.isfinite(np.asarray(cloud.latent)).all()
     assert np.all(np.linalg.eigvalsh(got_covariance) > 0)
-    assert float(cloud.effective) >= 0.45 * members
+    assert float(cloud.effective) >= 0.9 * LEFT * members
     assert moved
 
 
@@ -182,7 +182,7 @@ def test_below_the_limit_of_quantification(learn, members, tolerance, limit) -> 
     deviation = np.sqrt(w @ (z - mean) ** 2)
     got_mean, got_covariance = _moments(cloud)
     np.testing.assert_allclose((got_mean - mean) / deviation, 0.0, atol=tolerance)
-    np.testing.assert_allclose(np.sqrt(np.diag(got_covariance)) / deviation, 1.0, atol=max(0.5 * tolerance, 0.16))
+    np.testing.assert_allclose(np.sqrt(np.diag(got_covariance)) / deviation, 1.0, atol=max(0.6 * tolerance, 0.16))
     assert float(cloud.log_mass) == pytest.approx(evidence, abs=2.0 * tolerance)
 
 

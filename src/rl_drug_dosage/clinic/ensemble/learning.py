@@ -1,8 +1,9 @@
 """Weights of support patients from results, and new support patients where few would carry most of the weight.
 
-The likelihood is let in by stages. A stage takes the largest share of it that leaves an effective number of half of
-the support patients. If the effective number is below 60 %, the cloud is drawn anew from its weights with equal
-spacing, and moved a little. With mean m, covariance C = L L' and a = 0.95 (Liu and West 2001, in Doucet et al.,
+The likelihood is let in by stages. A stage takes the largest share of it that leaves an effective number of 30 % of
+the support patients. If the effective number is below 35 %, the cloud is drawn anew from its weights with equal
+spacing, and moved a little. (Fewer would do where levels are as expected, since the prior's points are evenly spread
+and drawing anew undoes that; levels far out need steps as short as these.) With mean m, covariance C = L L' and a = 0.95 (Liu and West 2001, in Doucet et al.,
 Sequential Monte Carlo Methods in Practice)
 
     u' = m + a (u - m) + sqrt(1 - a^2) L e,   e ~ N(0, 1),
@@ -21,19 +22,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.clinic.belief import level_errors
-from rl_drug_dosage.clinic.ensemble.support import Cloud, Draws
+from rl_drug_dosage.clinic.ensemble.support import Cloud, Draws, exponential
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.small_systems import lower_factor, solve_lower, solve_upper
 
-__all__ = ["Results", "drawn", "forgotten", "learnt"]
+__all__ = ["LEFT", "Results", "drawn", "forgotten", "learnt"]
 
 _STAGES = 20
 """The last one takes the rest of the likelihood in, whatever is left."""
-_LEFT = 0.5
+LEFT = 0.3
 """Effective share of the cloud after a stage."""
 _HALVINGS = 10
-_LEAST = 0.6
+_LEAST = 0.35
 """Effective share of the cloud below which it is drawn anew."""
 _KEPT = 0.95
 _RIDGE = 1e-6
@@ -88,7 +89,8 @@ def learnt(
         # Against the best support patient: the small differences of large numbers would be rounded away.
         best = jnp.max(log)
         raw = state.cloud.log_weight + share * (log - best)
-        total = jax.nn.logsumexp(raw)
+        most = jnp.max(raw)
+        total = most + jnp.log(jnp.sum(exponential(raw - most)))
         mass = state.cloud.log_mass + total + share * best
         after = eqx.tree_at(lambda c: (c.log_weight, c.log_mass), state.cloud, (raw - total, mass))
         thin = (after.effective < _LEAST * log.size) & (after.latent.shape[0] > 0)
@@ -116,8 +118,9 @@ def _share(log_weight: Float[Array, " member"], log: Float[Array, " member"], le
     log = log - jnp.max(log)
 
     def enough(share: Array) -> Array:
-        raw = jnp.exp(log_weight + share * log)
-        return jnp.sum(raw) ** 2 >= _LEFT * log.size * jnp.sum(raw * raw)
+        raw = log_weight + share * log
+        raw = exponential(raw - jnp.max(raw))
+        return jnp.sum(raw) ** 2 >= LEFT * log.size * jnp.sum(raw * raw)
 
     def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends

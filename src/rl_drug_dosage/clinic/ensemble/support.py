@@ -25,12 +25,23 @@ __all__ = [
     "Ensemble",
     "admitted",
     "draws_of",
+    "exponential",
     "parameters_of",
     "window_of",
 ]
 
 _TABLES = 16
 """Tables of normal draws that take turns."""
+
+
+_NOTHING = -40.0
+"""Logarithm of a weight that counts as none. Squares of smaller ones are no normal numbers, with which processors are
+slow."""
+
+
+def exponential(log_weight: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Weights, 0 where nothing counts."""
+    return jnp.where(log_weight > _NOTHING, jnp.exp(jnp.maximum(log_weight, _NOTHING)), 0.0)
 
 
 @dataclass(frozen=True)
@@ -92,12 +103,12 @@ class Cloud(eqx.Module):
     @property
     def weight(self) -> Float[Array, " member"]:
         """Weights that sum to 1."""
-        return jnp.exp(self.log_weight)
+        return exponential(self.log_weight)
 
     @property
     def effective(self) -> Float[Array, ""]:
         """Effective number of support patients, 1 / sum w^2."""
-        return jnp.exp(-jax.nn.logsumexp(2.0 * self.log_weight))
+        return 1.0 / jnp.sum(self.weight**2)
 
 
 class Ensemble(eqx.Module):
