@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from rl_drug_dosage.clinic.ensemble.carry import walked
 from rl_drug_dosage.clinic.ensemble.foresight import Ahead, Members, foreseen, with_forecast
 from rl_drug_dosage.clinic.ensemble.learning import drawn
+from rl_drug_dosage.clinic.ensemble.linear import is_linear
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Cloud, Draws, Ensemble, renewed_interval
 from rl_drug_dosage.clinic.planner import FACTORS, decide, steps_ahead
 from rl_drug_dosage.clinic.record import Record
@@ -95,13 +96,43 @@ def best_dose(
         return lambda candidate: [look(candidate) for look in looks]
 
     def loss(aheads: list[Ahead]) -> Array:
-        def one(a: Ahead) -> Array:
-            missed = jnp.mean(a.counts @ (1.0 - a.verdict.inside))
-            far = jnp.mean(jnp.sum(jnp.minimum(a.deviations**2, _FARTHEST), axis=(0, 1)))
-            return missed + _NEARNESS * far
+        return sum((p * jnp.mean(_losses(a)) for p, a in zip(probability, aheads, strict=True)), jnp.zeros(()))
 
-        return sum((p * one(a) for p, a in zip(probability, aheads, strict=True)), jnp.zeros(()))
+    def together(choice: Array | None) -> Callable[[Array], Array]:
+        def losses_of(plans: Float[Array, "plan move"]) -> Float[Array, " plan"]:
+            each = (
+                _losses_together(assumed, model, scenario, own, record, choice, plans)
+                for model, own in zip(assumed.models, few, strict=True)
+            )
+            return sum((p * own for p, own in zip(probability, each, strict=True)), jnp.zeros(plans.shape[0]))
 
-    linear = all(model.structure.linear for model in assumed.models)
-    factors = FACTORS if linear else _FACTORS_ODE
-    return decide(scenario, middle, plan, loss=loss, factors=factors, compared_on=spread)
+        return losses_of
+
+    if all(model.structure.linear for model in assumed.models):
+        return decide(scenario, middle, plan, loss=loss, factors=FACTORS, compared_on=spread)
+    return decide(scenario, middle, plan, loss=loss, factors=_FACTORS_ODE, together=together)
+
+
+def _losses(ahead: Ahead) -> Float[Array, " member"]:
+    missed = ahead.counts @ (1.0 - ahead.verdict.inside)
+    return missed + _NEARNESS * jnp.sum(jnp.minimum(ahead.deviations**2, _FARTHEST), axis=(0, 1))
+
+
+def _losses_together(
+    assumed: Assumed,
+    model: DrugModel,
+    scenario: Scenario,
+    members: Members,
+    record: Record,
+    choice: Array | None,
+    plans: Float[Array, "plan move"],
+) -> Float[Array, " plan"]:
+    if is_linear(model, scenario):
+        look = foreseen(assumed, model, scenario, members, record, choice)
+        return jax.vmap(lambda plan: jnp.mean(_losses(look(plan))))(plans)
+    # Every support patient once for each plan, side by side: an axis of plans before that of the support patients would
+    # leave short rows, which take up to three times as long.
+    count = plans.shape[0]
+    look = foreseen(assumed, model, scenario, members, record, choice, copies=count)
+    found = _losses(look(jnp.repeat(plans.T, members.missing.size, axis=1)))
+    return jnp.mean(found.reshape(count, -1), axis=1)

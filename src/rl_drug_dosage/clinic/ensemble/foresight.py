@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from rl_drug_dosage.clinic.areas import added, last_day, since_start
 from rl_drug_dosage.clinic.ensemble.carry import disturbance_of, persistence
 from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear, knots_of, share_of
+from rl_drug_dosage.clinic.ensemble.meshes import FORESEEN
 from rl_drug_dosage.clinic.ensemble.play import Given, interval_mg, outputs_at, played
 from rl_drug_dosage.clinic.ensemble.support import Assumed, parameters_of
 from rl_drug_dosage.clinic.judge import Verdict, deviations, harmed, judge, window_metrics
@@ -82,6 +83,8 @@ def foreseen(
     members: Members,
     record: Record,
     choice: Int[Array, ""] | None = None,
+    *,
+    copies: int = 1,
 ) -> Callable[[Array], Ahead]:
     """From a plan (`planner.MOVES` doses) to what it leads to.
 
@@ -95,9 +98,13 @@ def foreseen(
         members: the support patients.
         record: the record at the decision, see `with_forecast`.
         choice: the dosing interval, if it can be chosen; None: the first.
+        copies: of all support patients, one after the other, for models without a closed form. Then plans may be
+            ``[move, copy of a member]``.
     """
     course = _affine if is_linear(model, scenario) else _stepwise
     p = _parameters(model, scenario, members, record)
+    if copies > 1:
+        members, p = jax.tree.map(lambda v: jnp.tile(v, (*[1] * (v.ndim - 1), copies)), (members, p))
     run = course(model, scenario, members, record, p, choice)
 
     def look(plan: Float[Array, " move"]) -> Ahead:
@@ -131,10 +138,14 @@ def _stepwise(
         def step(x: Array, each: tuple[Array, Array, dict[str, Array]]) -> tuple[Array, _Course]:
             ahead, eaten, own = each
             j = _interval(scenario, record, ahead)
-            answer = planned(scenario, plan[jnp.minimum(ahead, MOVES - 1)], ahead, choice)
-            mg = interval_mg(scenario, record, answer, j)
+
+            def mg_of(amount: Array) -> Array:
+                return interval_mg(scenario, record, planned(scenario, amount, ahead, choice), j)
+
+            amounts = plan[jnp.minimum(ahead, MOVES - 1)]
+            mg = jax.vmap(mg_of, out_axes=-1)(amounts) if amounts.ndim else mg_of(amounts)
             given = Given(mg, 1.0 - members.missing, record.intake_mg[j] * eaten)
-            out = played(model, scenario, None, own, x, given, j)
+            out = played(model, scenario, None, own, x, given, j, FORESEEN)
             return out.end, _Course(out.at_rows, out.area)
 
         each = (jnp.arange(steps_ahead(scenario)), members.eaten, p)
