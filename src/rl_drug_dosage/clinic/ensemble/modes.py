@@ -87,7 +87,9 @@ def _inputs(
     if not pk.depot:
         return inputs, []
     ka = places["ka"]
-    absorbed = [((ka,), x[0])] if rate is None or into else [((ka,), x[0]), ((ka, places["0"]), rate)]
+    absorbed: list[tuple[_Passed, Array]] = [((ka,), x[0])]
+    if rate is not None and into == 0:
+        absorbed.append(((ka, places["0"]), rate))
     return [*inputs, *((passed, 0, rates[ka] * amount) for passed, amount in absorbed)], absorbed
 
 
