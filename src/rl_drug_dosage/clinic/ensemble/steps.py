@@ -6,7 +6,7 @@ operation works on whole arrays. Rows of the grid within a step follow by cubic 
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from rl_drug_dosage.clinic.timetable import timetable
 from rl_drug_dosage.pkpd import DrugModel, FixedStep, OdeSystem
 from rl_drug_dosage.pkpd.description import central_concentration
 from rl_drug_dosage.utils.fast_powers import with_fast_powers
+from rl_drug_dosage.utils.staged import Staged
 
 __all__ = ["Entering", "Mesh", "Phase", "integrated", "mesh_from", "phases_of", "rows_in", "steps_apply"]
 
@@ -126,7 +127,7 @@ def integrated(
         other = scenario.intake.compartment
         where = system.compartments.index(other)
         now[where] = now[where] + p.get(f"f_{other}", 1.0) * entering.intake
-    slopes = _slopes(system, p)
+    slopes = _Slopes(system, p)
     prepared = jax.vmap(system.pk.prepare, in_axes=-1, out_axes=-1)(dict(p)) if system.pk else None
     rows = []
     for phase, own in zip(phases_of(scenario), mesh, strict=True):
@@ -161,20 +162,41 @@ class _Drive:
         ]
 
 
-type _Slopes = Callable[[Any, list[Array], list[Array]], list[Array]]
+class _Slopes:
+    """The derivatives, in stages: parameters; time and linear part; states."""
 
+    def __init__(self, system: OdeSystem, p: Mapping[str, Array]) -> None:
+        def one(p: Mapping[str, Array], drive: tuple[Array, list[Array]], y: list[Array]) -> list[Array]:
+            t_h, front = drive
+            pk: dict[str, Array] = {}
+            if system.pk is not None:
+                pk = dict(zip(system.pk.compartments, front, strict=True))
+                pk["concentration"] = central_concentration(pk, p)
+            found = system.rhs(t_h, dict(zip(system.states, y, strict=True)), p, pk)
+            return [jnp.asarray(found[name], dtype=float) for name in system.states]
 
-def _slopes(system: OdeSystem, p: Mapping[str, Array]) -> _Slopes:
-    def one(t_h: Array, y: list[Array], front: list[Array], p: Mapping[str, Array]) -> list[Array]:
-        pk: dict[str, Array] = {}
-        if system.pk is not None:
-            pk = dict(zip(system.pk.compartments, front, strict=True))
-            pk["concentration"] = central_concentration(pk, p)
-        found = system.rhs(t_h, dict(zip(system.states, y, strict=True)), p, pk)
-        return [jnp.asarray(found[name], dtype=float) for name in system.states]
+        number = jax.ShapeDtypeStruct((), jnp.asarray(0.0).dtype)
+        front = [number] * (len(system.compartments) - len(system.states))
+        self.staged = Staged(
+            with_fast_powers(one), dict.fromkeys(p, number), (number, front), [number] * len(system.states)
+        )
+        self.fixed: list[Array] = jax.vmap(lambda p: self.staged.stage(0, [], p), in_axes=-1, out_axes=-1)(dict(p))
 
-    fast = with_fast_powers(one)
-    return lambda t_h, y, front: jax.vmap(fast, in_axes=(None, -1, -1, -1), out_axes=-1)(t_h, y, front, dict(p))
+    def driven(self, t_h: Any, front: list[Array]) -> list[Array]:
+        """What the slopes need of a time and the linear part."""
+        shape = jnp.shape(self.fixed[0] if self.fixed else front[0])
+        t_h = jnp.broadcast_to(t_h, shape)
+        found: list[Array] = jax.vmap(
+            lambda fixed, t_h, front: self.staged.stage(1, [fixed], (t_h, front)), in_axes=-1, out_axes=-1
+        )(self.fixed, t_h, front)
+        return found
+
+    def __call__(self, y: list[Array], driven: list[Array]) -> list[Array]:
+        """The slopes."""
+        found: list[Array] = jax.vmap(
+            lambda fixed, driven, y: self.staged.stage(2, [fixed, driven], y), in_axes=-1, out_axes=-1
+        )(self.fixed, driven, y)
+        return found
 
 
 def _phase(
@@ -182,9 +204,11 @@ def _phase(
 ) -> tuple[list[Array], list[Array]]:
     """Contents at the end of a phase, and ``[row, member]`` at its rows."""
 
-    def slope(s: Any, y: list[Array], front: list[Array]) -> list[Array]:
-        found = slopes(t_h + s, y, front)
-        return [d + pushed[i] if i in pushed else d for i, d in enumerate(found)]
+    def slope(y: list[Array], driven: list[Array]) -> list[Array]:
+        return [d + pushed[i] if i in pushed else d for i, d in enumerate(slopes(y, driven))]
+
+    def driven_at(s: Any, decays: list[Array]) -> list[Array]:
+        return slopes.driven(t_h + s, drive.contents(decays) if decays else [])
 
     shape = jnp.shape(y[0])
     ones = [jnp.ones(shape)] * len(drive.rates)
@@ -195,25 +219,25 @@ def _phase(
     )
 
     def step(carry: Any, h: Array) -> Any:
-        s, y, here = carry
+        s, y, here, first = carry
         half = drive.decays(0.5 * h)
         middle = [a * b for a, b in zip(here, half, strict=True)]
         end = [a * b for a, b in zip(middle, half, strict=True)]
-        front = [drive.contents(e) if e else [] for e in (here, middle, end)]
-        k1 = slope(s, y, front[0])
-        k2 = slope(s + 0.5 * h, _along(y, 0.5 * h, k1), front[1])
-        k3 = slope(s + 0.5 * h, _along(y, 0.5 * h, k2), front[1])
-        k4 = slope(s + h, _along(y, h, k3), front[2])
+        second, third = driven_at(s + 0.5 * h, middle), driven_at(s + h, end)
+        k1 = slope(y, first)
+        k2 = slope(_along(y, 0.5 * h, k1), second)
+        k3 = slope(_along(y, 0.5 * h, k2), second)
+        k4 = slope(_along(y, h, k3), third)
         after = [v + h / 6.0 * (a + 2.0 * (b + c) + d) for v, a, b, c, d in zip(y, k1, k2, k3, k4, strict=True)]
-        return (s + h, after, end), (y, k1) if recorded else None
+        return (s + h, after, end, third), (y, k1) if recorded else None
 
-    start = (jnp.zeros(()), [jnp.broadcast_to(v, shape) for v in y], ones)
-    (_, after, decays), seen = jax.lax.scan(step, start, jnp.asarray(mesh.length_h, dtype=float))
+    start = (jnp.zeros(()), [jnp.broadcast_to(v, shape) for v in y], ones, driven_at(0.0, ones))
+    (_, after, decays, driven), seen = jax.lax.scan(step, start, jnp.asarray(mesh.length_h, dtype=float))
     now = [*(drive.contents(decays) if decays else []), *after]
     if not recorded:
         return now, [v[None] for v in now] if len(mesh.step) else []
     lengths = jnp.asarray(mesh.length_h, dtype=float)
-    last = slope(jnp.sum(lengths), after, now[: len(now) - len(y)])
+    last = slope(after, driven)
     values, ends = (
         [jnp.concatenate([v, w[None]]) for v, w in zip(a, b, strict=True)]
         for a, b in zip(seen, (after, last), strict=True)
