@@ -1,5 +1,7 @@
 """An interval of support patients: contents, area and outputs, in closed form where the model has one."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,8 +16,13 @@ from rl_drug_dosage.clinic.record import Record, facts_at
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, Prescription, timetable
 from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.utils.in_groups import in_groups
 
 __all__ = ["Given", "Played", "interval_mg", "outputs_at", "played", "rows", "scaled", "slots"]
+
+_TOGETHER, _MANY, _ROWS = 4096, 256, 4
+"""Support patients, of several patients, whose steps a core's cache holds. Patients with fewer than so many each go
+together anyway, and those with more rows, whose results would be copied."""
 
 
 class Played(NamedTuple):
@@ -97,7 +104,10 @@ def played(
     if mesh is not None:
         doses = jnp.broadcast_to(mg if given.taken is None else mg * given.taken, (mg.shape[0], x.shape[1]))
         own_p = {name: value[0] for name, value in p.items()}
-        at_rows = integrated(model, scenario, mesh, own_p, x, Entering(doses, given.intake_mg), t_h)
+        run: Callable[..., Array] = partial(integrated, model, scenario, mesh)
+        if x.shape[1] >= _MANY and len(scenario.schedule.output_times_h) <= _ROWS:
+            run = in_groups(run, max(1, _TOGETHER // x.shape[1]))
+        at_rows = run(own_p, x, Entering(doses, given.intake_mg), t_h)
         # Nothing needs an area.
         return Played(at_rows, jnp.zeros(x.shape[1]))
 
