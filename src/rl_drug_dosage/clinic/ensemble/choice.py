@@ -20,7 +20,7 @@ from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["best_dose", "members_of", "middle_of"]
 
-_FACTORS_ODE = (0.7, 0.85, 0.93, 1.07, 1.15, 1.3)
+_FACTORS_ODE = (0.75, 0.9, 1.1, 1.3)
 """In place of `planner.FACTORS` where every candidate costs an integration."""
 _NEARNESS = 0.02
 """Weight of the squared deviations from the aims (`clinic.judge.deviations`) beside the missed goals. They decide where
