@@ -26,21 +26,22 @@ _PATIENTS = 64
 
 
 @pytest.mark.parametrize(
-    ("name", "which", "controlled"),
+    ("name", "which", "controlled", "most"),
     [
         # The simulator's steps are within 0.4 % of the exact solution, see the scenario.
-        ("warfarin", 0, True),
-        ("warfarin", 1, False),
-        ("paclitaxel", 0, False),
-        ("chemotherapy", 0, False),
-        ("t1d", 0, False),
+        ("warfarin", 0, True, 4),
+        ("warfarin", 1, False, 10),
+        ("paclitaxel", 0, False, 36),
+        ("chemotherapy", 0, False, 2),
+        ("t1d", 0, False, 6),
     ],
 )
-def test_outputs_agree_in_patients_that_no_step_was_chosen_on(name, which, controlled) -> None:
+def test_outputs_agree_in_patients_that_no_step_was_chosen_on(name, which, controlled, most) -> None:
     """Within the stated tolerance, over the first intervals, against error control or the simulator."""
     scenario = load_scenario(name)
     model = simulator_of(scenario, scenario.models[which])
-    assert mesh_of(model, scenario, FORESEEN) is not None
+    # Fewer than the simulator's 16, 16, 65, 4 and 12 a day, cycle, two days and half an hour.
+    assert sum(len(phase.length_h) for phase in mesh_of(model, scenario, FORESEEN)) <= most
     exactly = model
     if controlled:
         exactly = dataclasses.replace(model, structure=model.structure.with_method(Adaptive()))
