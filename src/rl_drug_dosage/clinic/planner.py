@@ -61,6 +61,10 @@ class Planned(NamedTuple):
     plan: Float[Array, " move"]
 
 
+def _squares(d: Float[Array, " deviation"]) -> Array:
+    return d @ d
+
+
 def begin(model: DrugModel, scenario: Scenario, amount: Array | float) -> Planned:
     """The memory before the first decision: the prior, and a constant-dose plan as the starting point."""
     return Planned(prior(model, scenario), first_plan(scenario, amount))
@@ -88,18 +92,15 @@ def advise(model: DrugModel, scenario: Scenario, memory: Planned, record: Record
     return cautious(scenario, belief, record, answer), Planned(belief, plan)
 
 
-def _squares(d: Float[Array, " deviation"]) -> Array:
-    return d @ d
-
-
 def decide(
     scenario: Scenario,
     look_of: Callable[[Array | None], Callable[[Array], Array]],
     plan: Float[Array, " move"],
     *,
-    loss: Callable[[Any], Array],
+    loss: Callable[[Any], Array] = _squares,
     factors: tuple[float, ...] = (),
     compared_on: Callable[[Array | None], Callable[[Array], Any]] | None = None,
+    compared: Callable[[Array | None], Callable[[Array], Array]] | None = None,
 ) -> tuple[Answer, Float[Array, " move"]]:
     """The prescription now, and the plan that it starts.
 
@@ -112,17 +113,22 @@ def decide(
         loss: of the deviations of an outlook, or of what ``compared_on`` gives.
         factors: see `choose`.
         compared_on: the outlook that doses are compared on; that of ``look_of`` unless given.
+        compared: from a dosing interval to the losses of many plans at once, in place of ``loss`` of an outlook.
     """
-    compared = compared_on or look_of
     if not scenario.dosage.intervals_h:
         plan = best_plan(scenario, look_of(None), plan)
-        return choose(scenario, compared(None), plan, loss=loss, factors=factors), plan
+        losses_of = None if compared is None else compared(None)
+        return choose(
+            scenario, (compared_on or look_of)(None), plan, loss=loss, factors=factors, losses_of=losses_of
+        ), plan
 
     def one(choice: Array) -> tuple[Array, Array, Array]:
         own = best_plan(scenario, look_of(choice), plan)
-        look = compared(choice)
-        amount = choose(scenario, look, own, loss=loss, factors=factors)
-        total = loss(look(own.at[0].set(amount)))
+        look = (compared_on or look_of)(choice)
+        losses_of = None if compared is None else compared(choice)
+        amount = choose(scenario, look, own, loss=loss, factors=factors, losses_of=losses_of)
+        given = own.at[0].set(amount)
+        total = loss(look(given)) if losses_of is None else losses_of(given[None])[0]
         return amount, own, jnp.where(jnp.isfinite(total), total, jnp.inf)
 
     choices = jnp.arange(len(scenario.dosage.intervals_h), dtype=jnp.int32)
@@ -233,6 +239,7 @@ def choose(
     *,
     loss: Callable[[Any], Array],
     factors: tuple[float, ...] = (),
+    losses_of: Callable[[Array], Array] | None = None,
 ) -> Array:
     """The grid dose with the smallest loss among neighbours of the plan's first dose and multiples of it.
 
@@ -242,6 +249,7 @@ def choose(
         plan: from `best_plan`.
         loss: of the deviations of one outlook.
         factors: multiples of the first dose that are compared as well, the later doses in proportion.
+        losses_of: of many plans at once, in place of ``loss`` of ``look``.
     """
     grid = jnp.asarray(scenario.dosage.grid())
     place = jnp.searchsorted(0.5 * (grid[1:] + grid[:-1]), plan[0], side="left")
@@ -253,9 +261,11 @@ def choose(
         plans = jnp.concatenate([plans, scaled])
     scale = grid[-1] - grid[0]
 
-    def cost(candidate: Array) -> Array:
-        hold = jnp.sum((_HOLD * (candidate - plan) / scale) ** 2)
-        return loss(look(candidate)) + hold
+    def hold(candidate: Array) -> Array:
+        return jnp.sum((_HOLD * (candidate - plan) / scale) ** 2)
 
-    costs = jax.vmap(cost)(plans)
+    if losses_of is not None:
+        costs = losses_of(plans) + jax.vmap(hold)(plans)
+    else:
+        costs = jax.vmap(lambda candidate: loss(look(candidate)) + hold(candidate))(plans)
     return plans[jnp.argmin(jnp.where(jnp.isfinite(costs), costs, jnp.inf)), 0]

@@ -13,6 +13,7 @@ from rl_drug_dosage.clinic.areas import added, last_day, since_start
 from rl_drug_dosage.clinic.ensemble.carry import disturbance_of, persistence
 from rl_drug_dosage.clinic.ensemble.knots import knots_of, share_of
 from rl_drug_dosage.clinic.ensemble.linear import Interval, interval_of, is_linear
+from rl_drug_dosage.clinic.ensemble.meshes import FORESEEN
 from rl_drug_dosage.clinic.ensemble.pieces import rows_of
 from rl_drug_dosage.clinic.ensemble.play import Given, Played, all_rows, interval_mg, outputs_at, played
 from rl_drug_dosage.clinic.ensemble.support import Assumed, parameters_of
@@ -95,6 +96,9 @@ def foreseen(
 ) -> Callable[[Array], Any]:
     """From a plan (`planner.MOVES` doses) to what it leads to.
 
+    Without a closed form, many plans may be followed side by side: ``[move, copy]`` with a column for each support
+    patient, as often as there are plans. What they lead to has as many columns.
+
     In a linear model contents and areas are affine in the doses: how the intervals act is computed once for all plans.
 
     Args:
@@ -112,25 +116,46 @@ def foreseen(
     p = _parameters(model, scenario, members, record)
     # While an infusion lasts, levels bend with a dose whose duration it sets: what is shown is followed exactly.
     bent = dense and scenario.dosage.highest_rate_per_h is not None
-    if linear and not bent:
-        steps, belonging = _affine(model, scenario, rows, members, record, p, choice)
-    else:
-        steps, belonging = _stepwise(model, scenario, rows, members, record, p, choice), p
-    judged = _judge_of(assumed, model, scenario, rows, members, record)
+    affine = linear and not bent
+    course = _affine if affine else _stepwise
 
-    def look(plan: Float[Array, " move"]) -> Any:
-        step = steps(plan)
+    def ready(members: Members, p: dict[str, Array]) -> Callable[[Array], Any]:
+        steps, belonging = course(model, scenario, rows, members, record, p, choice)
+        judged = _judge_of(assumed, model, scenario, rows, members, record)
+        return partial(_followed, scenario, members, steps, belonging, judged, p, of)
 
-        def one(carry: tuple[Array, Array], each: tuple[Array, Any, Any]) -> tuple[tuple[Array, Array], Any]:
-            (x, areas), (ahead, own, its) = carry, each
-            out = step(x, ahead, own)
-            areas, found = judged(areas, ahead, out, its)
-            return (out.end, areas), of(found)
+    single = ready(members, p)
 
-        every = (jnp.arange(steps_ahead(scenario)), belonging, p)
-        return jax.lax.scan(one, (members.contents, members.areas), every)[1]
+    def look(plan: Float[Array, " move"] | Float[Array, "move copy"]) -> Any:
+        if plan.ndim == 1:
+            return single(plan)
+        assert not affine
+        copies = plan.shape[1] // members.missing.size
+        return ready(*jax.tree.map(lambda v: jnp.tile(v, (*[1] * (v.ndim - 1), copies)), (members, p)))(plan)
 
     return look
+
+
+def _followed(
+    scenario: Scenario,
+    members: Members,
+    steps: Callable[[Array], _Step],
+    belonging: Any,
+    judged: Callable[[Array, Array, Played, dict[str, Array]], tuple[Array, Ahead]],
+    p: dict[str, Array],
+    of: Callable[[Ahead], Any],
+    plan: Array,
+) -> Any:
+    step = steps(plan)
+
+    def one(carry: tuple[Array, Array], each: tuple[Array, Any, Any]) -> tuple[tuple[Array, Array], Any]:
+        (x, areas), (ahead, own, its) = carry, each
+        out = step(x, ahead, own)
+        areas, found = judged(areas, ahead, out, its)
+        return (out.end, areas), of(found)
+
+    every = (jnp.arange(steps_ahead(scenario)), belonging, p)
+    return jax.lax.scan(one, (members.contents, members.areas), every)[1]
 
 
 def _interval(scenario: Scenario, record: Record, ahead: Array) -> Int[Array, ""]:
@@ -154,24 +179,34 @@ def _stepwise(
     record: Record,
     p: dict[str, Array],
     choice: Array | None,
-) -> Callable[[Array], _Step]:
+) -> tuple[Callable[[Array], _Step], Any]:
     def steps(plan: Array) -> _Step:
         def step(x: Array, ahead: Array, own: dict[str, Array]) -> Played:
             j = _interval(scenario, record, ahead)
-            mg = _mg(scenario, record, ahead, plan, choice)
-            taken = 1.0 - members.missing
-            return played(
-                model, scenario, rows, own, x, Given(mg, taken, record.intake_mg[j] * members.eaten[ahead]), j
+            given = Given(
+                _mg(scenario, record, ahead, plan, choice),
+                1.0 - members.missing,
+                record.intake_mg[j] * members.eaten[ahead],
             )
+            return played(model, scenario, rows, own, x, given, j, FORESEEN)
 
         return step
 
-    return steps
+    return steps, p
 
 
-def _mg(scenario: Scenario, record: Record, ahead: Array, plan: Array, choice: Array | None) -> Float[Array, " at"]:
-    answer = planned(scenario, plan[jnp.minimum(ahead, MOVES - 1)], ahead, choice)
-    return interval_mg(scenario, record, answer, _interval(scenario, record, ahead))
+def _mg(
+    scenario: Scenario, record: Record, ahead: Array, plan: Array, choice: Array | None
+) -> Float[Array, " at"] | Float[Array, "at copy"]:
+    """Engine mg in an interval ahead, of a plan or of a plan for each copy."""
+
+    def one(amount: Array) -> Array:
+        return interval_mg(
+            scenario, record, planned(scenario, amount, ahead, choice), _interval(scenario, record, ahead)
+        )
+
+    amounts = plan[jnp.minimum(ahead, MOVES - 1)]
+    return jax.vmap(one, out_axes=-1)(amounts) if amounts.ndim else one(amounts)
 
 
 def _affine(

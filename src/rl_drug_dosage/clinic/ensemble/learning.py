@@ -3,8 +3,8 @@
 The likelihood is let in by stages. A stage takes the largest share of it that leaves an effective number of 30 % of
 the support patients. If the effective number is below 35 %, the cloud is drawn anew from its weights with equal
 spacing, and moved a little. (Fewer would do where levels are as expected, since the prior's points are evenly spread
-and drawing anew undoes that; levels far out need steps as short as these.) With mean m, covariance C = L L' and a = 0.95 (Liu and West 2001, in Doucet et al.,
-Sequential Monte Carlo Methods in Practice)
+and drawing anew undoes that; levels far out need steps as short as these.) With mean m, covariance C = L L' and
+a = 0.95 (Liu and West 2001, in Doucet et al., Sequential Monte Carlo Methods in Practice)
 
     u' = m + a (u - m) + sqrt(1 - a^2) L e,   e ~ N(0, 1),
 

@@ -1,5 +1,7 @@
 """An interval of support patients: contents, area and outputs, in closed form where the model has one."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -7,14 +9,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rl_drug_dosage.clinic.ensemble.linear import is_linear, through
+from rl_drug_dosage.clinic.ensemble.meshes import CARRIED, mesh_of
 from rl_drug_dosage.clinic.ensemble.pieces import rows_of
+from rl_drug_dosage.clinic.ensemble.steps import Entering, integrated
 from rl_drug_dosage.clinic.interval import administered, disturbance_at, play, row_at
 from rl_drug_dosage.clinic.record import Record, facts_at
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, Prescription, timetable
 from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.utils.in_groups import in_groups
 
 __all__ = ["Given", "Played", "all_rows", "interval_mg", "outputs_at", "played", "sampled_rows", "scaled", "slots"]
+
+
+_TOGETHER, _MANY, _ROWS = 4096, 256, 4
+"""Support patients, of several patients, whose steps a core's cache holds. Patients with fewer than so many each go
+together anyway, and those with more rows, whose results would be copied."""
 
 
 class Played(NamedTuple):
@@ -33,8 +43,8 @@ class Played(NamedTuple):
 class Given(NamedTuple):
     """What enters in an interval."""
 
-    mg: Float[Array, " at"]
-    """At each of the timetable's times, see `interval_mg`."""
+    mg: Float[Array, " at"] | Float[Array, "at member"]
+    """At each of the timetable's times, see `interval_mg`; of each support patient for models without a closed form."""
     taken: Float[Array, " member"] | None
     """Which share of the doses each support patient takes; None: all."""
     intake_mg: Float[Array, " member"]
@@ -76,6 +86,7 @@ def played(
     x: Float[Array, "n member"],
     given: Given,
     j: Int[Array, ""],
+    tolerance: float = CARRIED,
 ) -> Played:
     """All support patients through interval ``j``.
 
@@ -87,18 +98,31 @@ def played(
         x: contents before.
         given: what enters.
         j: which interval.
+        tolerance: of models without a closed form, see `clinic.ensemble.meshes`.
     """
     if is_linear(model, scenario):
         return Played(*through(model, scenario, rows, p, x, given.mg, given.taken))
     t_h = j * jnp.asarray(scenario.schedule.interval_h, dtype=float)
 
-    def one(p: dict[str, Array], x: Array, taken: Array, intake_mg: Array) -> tuple[Array, Array]:
-        dose = (given.mg if scenario.dosage.separate else given.mg[0]) * taken
+    mesh, mg = mesh_of(model, scenario, tolerance), given.mg.reshape(given.mg.shape[0], -1)
+    if mesh is not None:
+        doses = jnp.broadcast_to(mg if given.taken is None else mg * given.taken, (mg.shape[0], x.shape[1]))
+        own_p = {name: value[0] for name, value in p.items()}
+        run: Callable[..., Array] = partial(integrated, model, scenario, mesh)
+        if x.shape[1] >= _MANY and len(scenario.schedule.output_times_h) <= _ROWS:
+            run = in_groups(run, max(1, _TOGETHER // x.shape[1]))
+        at_rows = run(own_p, x, Entering(doses, given.intake_mg), t_h)
+        # Nothing needs an area.
+        return Played(at_rows, jnp.zeros(x.shape[1]))
+
+    def one(p: dict[str, Array], x: Array, mg: Array, taken: Array, intake_mg: Array) -> tuple[Array, Array]:
+        dose = (mg if scenario.dosage.separate else mg[0]) * taken
         out = play(model, scenario, p, x, dose, t_h, intake_mg=intake_mg, area=True)
         return out.at_times, out.area
 
     whole = jnp.ones(x.shape[1]) if given.taken is None else given.taken
-    return Played(*jax.vmap(one, in_axes=-1, out_axes=-1)(p, x, whole, given.intake_mg))
+    each = jnp.broadcast_to(mg, (mg.shape[0], x.shape[1]))
+    return Played(*jax.vmap(one, in_axes=-1, out_axes=-1)(p, x, each, whole, given.intake_mg))
 
 
 def outputs_at(
