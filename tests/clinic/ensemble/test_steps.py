@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl_drug_dosage.clinic.ensemble import meshes
 from rl_drug_dosage.clinic.ensemble.choice import members_of
 from rl_drug_dosage.clinic.ensemble.foresight import foreseen
 from rl_drug_dosage.clinic.ensemble.meshes import CARRIED, FORESEEN, mesh_of
@@ -143,3 +144,13 @@ def test_plans_side_by_side_are_plans_one_by_one(course) -> None:
         some = jax.tree.map(lambda v, i=i: v[..., 3 * i : 3 * i + 3], (together.deviations, together.values))
         np.testing.assert_allclose(some[0], alone.deviations, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(some[1], alone.values, rtol=1e-4)
+
+
+def test_a_patient_whose_equations_run_away_does_not_excuse_the_others() -> None:
+    """Errors are in shares of an output that is usual, not of the largest of all."""
+    exact = np.linspace(1.0, 3.0, 256)[None, :, None, None]
+    off = 1.02 * exact
+    alone = meshes._errors(off, exact, np.asarray([0.2]), 0.01)
+    assert alone == pytest.approx(2.0, rel=1e-3)
+    exact[0, 7] = off[0, 7] = 1e35
+    assert meshes._errors(off, exact, np.asarray([0.2]), 0.01) == pytest.approx(alone, rel=1e-3)
