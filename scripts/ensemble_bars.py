@@ -1,9 +1,13 @@
 #!/usr/bin/env python
 """How well `mipd-ensemble` knows its patients, and how long it takes.
 
+    scripts/ensemble_bars.py right [SCENARIO ...] [--patients 1000]
     scripts/ensemble_bars.py calibration [SCENARIO ...] [--patients 1000] [--options prior=widened]
     scripts/ensemble_bars.py speed [SCENARIO ...] [--patients 10000]
     scripts/ensemble_bars.py exact [SCENARIO:MODEL:INTERVALS ...] [--patients 50]
+
+right: patients follow the believed model. Target attainment of `mipd-ensemble` beside `mipd`, for the same patients,
+and that of the oracle.
 
 calibration: patients follow the believed model. Share of levels within the 90 % predictive interval (assay error
 included), and predicted against observed share of points inside every target, in ten bins of the prediction.
@@ -34,6 +38,7 @@ from rl_drug_dosage.clinic.ensemble.carry import advanced
 from rl_drug_dosage.clinic.ensemble.choice import members_of
 from rl_drug_dosage.clinic.ensemble.forecast import surprise
 from rl_drug_dosage.clinic.ensemble.foresight import foreseen, with_forecast
+from rl_drug_dosage.clinic.ensemble.support import window_of
 from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
 from rl_drug_dosage.clinic.planner import first_plan
 from rl_drug_dosage.clinic.policy import Setting
@@ -47,6 +52,7 @@ from rl_drug_dosage.policies.mipd_ensemble import MipdEnsemble, ensemble
 from rl_drug_dosage.registry import SCENARIO, load_scenario, names
 from rl_drug_dosage.trials.entrants import enter
 from rl_drug_dosage.trials.setting import setting_for
+from rl_drug_dosage.trials.statistics import endpoints
 from rl_drug_dosage.trials.trial import Cohort, prepare_trial, run_trial
 from rl_drug_dosage.utils.in_groups import in_groups
 from rl_drug_dosage.utils.runtime import keep_programs
@@ -85,10 +91,12 @@ def _calibrated(policy: MipdEnsemble, setting: Setting, numbers: Array, key: Arr
     def step(carry: Any, k: Array) -> Any:
         patients, memory = carry
         record = _charts(scenario, patients, k)
+        # Levels are compared when they are drawn, also where their results come back later.
+        drawn = eqx.tree_at(lambda r: r.k, _charts(scenario, patients, k + window_of(scenario)), k)
         where = jax.vmap(
             in_groups(lambda d, m, r: surprise(policy.assumed, d, scenario, m.belief, r), 16),
             in_axes=(None, 0, axes),
-        )(policy.draws, memory, record)
+        )(policy.draws, memory, drawn)
         answer, memory = jax.vmap(lambda m, r: policy.act(m, r, None), in_axes=(0, axes))(memory, record)
         given = eqx.tree_at(lambda r: r.dose, record, record.dose.at[:, k].set(amount_of(answer)))
         expected = jax.vmap(in_groups(partial(_target_now, policy), 16), in_axes=(0, axes))(memory, given)
@@ -124,6 +132,26 @@ def calibration(scenario: str, patients: int, reference: str) -> None:
         f"{scenario}: {patients} patients, {values.size} levels, {cover:.1f} % in the 90 % interval "
         f"({100 * np.mean(values <= 0.05):.1f} below, {100 * np.mean(values >= 0.95):.1f} above); "
         f"target predicted -> seen, largest gap {worst:.1f} points: {text}",
+        flush=True,
+    )
+
+
+def right(scenario: str, patients: int, reference: str) -> None:
+    """Print the row of a scenario."""
+    setting = setting_for(scenario)
+    shares = {}
+    for name in ("mipd", reference, "oracle"):
+        entrant = enter(setting, name, seed=1)
+        trial = run_trial(
+            setting.scenario, setting.simulator, entrant.policy, Cohort(501, patients), sees_truth=entrant.sees_truth
+        )
+        shares[name] = endpoints(setting.scenario, trial)["attainment_pct"]
+    lead = shares[reference] - shares["mipd"]
+    half = 1.96 * lead.std(ddof=1) / np.sqrt(lead.size)
+    text = ", ".join(f"{name} {share.mean():.1f} %" for name, share in shares.items())
+    print(
+        f"{scenario}: {patients} patients, {text}; {reference} - mipd {lead.mean():+.2f} "
+        f"({lead.mean() - half:+.2f} to {lead.mean() + half:+.2f}) points",
         flush=True,
     )
 
@@ -265,19 +293,19 @@ def main() -> None:
     """Parse the command line."""
     keep_programs()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["calibration", "speed", "exact"])
+    parser.add_argument("what", choices=["right", "calibration", "speed", "exact"])
     parser.add_argument("scenarios", nargs="*", default=[])
     parser.add_argument("--patients", type=int, default=None)
     parser.add_argument("--options", default="", help="of mipd-ensemble, such as prior=widened,error=assay")
     args = parser.parse_args()
-    patients = args.patients or {"calibration": 1000, "speed": 10_000, "exact": 50}[args.what]
+    patients = args.patients or {"right": 1000, "calibration": 1000, "speed": 10_000, "exact": 50}[args.what]
     if args.what == "exact":
         for each in args.scenarios or _TWO_ETAS:
             exact(each, patients)
         return
     reference = ",".join(["mipd-ensemble", *([args.options] if args.options else [])])
     for scenario in args.scenarios or names(SCENARIO):
-        {"calibration": calibration, "speed": speed}[args.what](scenario, patients, reference)
+        {"right": right, "calibration": calibration, "speed": speed}[args.what](scenario, patients, reference)
 
 
 if __name__ == "__main__":
