@@ -49,6 +49,8 @@ class HeldCourse:
         change_pct: mean absolute change over the last third, see `rl_drug_dosage.trials.burden.course_burden`.
         zigzags: changes of direction in the whole course.
         unit: of the doses.
+        neighbours: the doses of the last third are two amounts next to each other on the dose grid, between which the
+            best dose may lie.
     """
 
     doses: Float[np.ndarray, " decision"]
@@ -56,6 +58,7 @@ class HeldCourse:
     change_pct: float
     zigzags: int
     unit: str
+    neighbours: bool = False
 
     @property
     def cycles(self) -> bool:
@@ -68,10 +71,11 @@ class HeldCourse:
         third = -(-len(self.doses) // 3)
         shown = min(max(third, 2), _SHOWN)
         last = ", ".join(f"{dose:.4g}" for dose in self.doses[-shown:])
+        near = ", between two neighbouring amounts of the grid" if self.neighbours else ""
         return (
             f"with {self.what} the doses go {last} {self.unit}: in the last {third} of {len(self.doses)} decisions "
-            f"they change by {self.change_pct:.3g} % of their mean from one to the next, with {self.zigzags} changes of "
-            "direction in the course"
+            f"they change by {self.change_pct:.3g} % of their mean from one to the next, with {self.zigzags} zigzags "
+            f"in the course{near}"
         )
 
 
@@ -91,7 +95,11 @@ def held_course(setting: Setting, policy: Policy) -> HeldCourse:
     given = prescribed(scenario, np.ones((1, len(doses)), bool), every_h[None])
     found = course_burden(doses[None], given, same=rounding(scenario.dosage))
     change, turns = found["change_last_third_pct"][0], found["zigzags"][0]
-    return HeldCourse(doses[given[0]], what, float(change), int(turns), scenario.dosage.unit)
+    own, grid = doses[given[0]], scenario.dosage.grid()
+    third = -(-len(own) // 3)
+    places = np.unique(np.abs(own[-third:, None] - grid[None]).argmin(axis=1))
+    near = len(places) == 2 and int(np.diff(places)[0]) == 1
+    return HeldCourse(own, what, float(change), int(turns), scenario.dosage.unit, near)
 
 
 def _calm(scenario: Scenario) -> Scenario:

@@ -73,8 +73,8 @@ def course_burden(
     decision is its dose minus the one before, also where that one lies before the third. 0 where all doses of the third
     are 0, and after a single decision. ``dose_changes``: decisions with another dose, or another dosing interval, than
     the one before. ``zigzags``: changes of dose in the direction opposite to that of the last change, however long the
-    dose was constant between the two. ``holds``: decisions with a dose of 0 after an earlier dose above 0, so that a pause of
-    three decisions counts three times.
+    dose was constant between the two. ``holds``: decisions with a dose of 0 after an earlier dose above 0, so that a
+    pause of three decisions counts three times.
 
     Args:
         dose: prescribed per administration.
