@@ -65,8 +65,13 @@ def test_a_policy_that_cycles_is_told_in_numbers():
     # The last 7 of 19 decisions, from decision 12 on, 11 at even ones: 11 four times and 2 three times.
     assert "with the INR held at 2.5 the doses go 2, 11, 2, 11, 2, 11 mg" in finding.came
     assert f"they change by {100.0 * 9.0 / ((4 * 11 + 3 * 2) / 7):.3g} % of their mean" in finding.came
-    assert "with 17 zigzags" in finding.came
+    assert finding.came.endswith("with 17 zigzags in the course")
     assert finding.allowed.startswith("changes of at most 10 %")
+
+
+def test_two_neighbouring_amounts_are_named_as_such():
+    (finding,) = findings(Swings(2.0, 1.0), "warfarin")
+    assert finding.came.endswith(", between two neighbouring amounts of the grid")
 
 
 @pytest.mark.parametrize(
