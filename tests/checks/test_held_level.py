@@ -82,7 +82,8 @@ def test_a_policy_that_settles_is_not(policy):
 
 
 def test_a_level_that_is_not_the_aim_would_go_on():
-    """The rule by the level settles because the level is held at 2.5: with another aim it climbs or falls for ever."""
+    """The rule by the level stays at its first dose because the level is held at 2.5: with another aim it falls."""
+    assert set(held_course(setting("warfarin"), Proportional(2.5)).doses) == {5.0}
     course = held_course(setting("warfarin"), Proportional(2.2))
     assert course.doses[-1] < course.doses[0]
 
