@@ -78,6 +78,11 @@ def section(named: Found[Scenario]) -> str:
         f"- goal: {s.goal.title}",
         *(window_line(s, i, w) for i, w in enumerate(s.goal.targets)),
         f"- harms: {harms}",
+        *(
+            [f"- constant best dose: {'yes' if s.goal.steady else 'no'}; {s.goal.steady_text}"]
+            if s.goal.steady_text
+            else []
+        ),
         f"- reward: {s.reward_text}",
         f"- `label`: {s.label_text}",
         f"- stress settings: {', '.join(stresses)}",

@@ -87,6 +87,8 @@ source = "the test"
 
 [goal]
 title = "proportion of 12-h intervals, from the second on, whose last 24 h have an AUC of 400-600 mg h/L (%)"
+steady = true
+steady_text = "the test"
 
 [[goal.targets]]
 metric = "auc24"
@@ -134,7 +136,7 @@ def write(tmp_path):
 def _told(value):
     """Without sources, titles in words and functions, which cannot be equal."""
     if dataclasses.is_dataclass(value):
-        skipped = {"source", "reward", "reward_text", "label", "label_text", "meaning"}
+        skipped = {"source", "reward", "reward_text", "label", "label_text", "meaning", "steady_text"}
         return {f.name: _told(getattr(value, f.name)) for f in dataclasses.fields(value) if f.name not in skipped}
     if isinstance(value, tuple | list):
         return [_told(v) for v in value]
@@ -363,6 +365,10 @@ source = "the test"
         ("[training]", "[label]\namount = 15\nunit = 'g'\nsource = 'x'\n[training]", "label is in g, doses are in mg"),
         ("[schedule]", "[schedule", "task.toml is no TOML: .*line"),
         ("[schedule]", "[schedule]\nshown_unit = 'y'", "shown_unit must be one of d, h, min"),
+        ("steady = true", "steady = 'yes'", r"task.toml: \[goal\] steady must be true or false, not 'yes'"),
+        ("steady = true\n", "", r"steady is None and steady_text is 'the test'.*give steady, True or False"),
+        ('steady_text = "the test"\n', "", r"task.toml: \[goal\]: .* give steady_text, the reason in one sentence"),
+        ('steady_text = "the test"', "steady_txt = 1", "steady_txt.*did you mean 'steady_text'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(write, old, new, said):

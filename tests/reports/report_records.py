@@ -48,6 +48,10 @@ def _summary(rng, share, harms, failed):
         "return": -float(rng.uniform(0.001, 2000.0)),
         "total_dose": float(rng.uniform(1.0, 40000.0)),
         "dose_changes": float(rng.uniform(0.0, 12.0)),
+        "burden": {
+            name: {"median": 7.25 + share, "mean": 11.5 + share}
+            for name in ("change_last_third_pct", "dose_changes", "zigzags", "holds")
+        },
         "harms": {
             h: {"patients_pct": float(rng.uniform(0, 100)), "intervals_pct": float(rng.uniform(0, 50))} for h in harms
         },
@@ -118,6 +122,8 @@ def make_record(
             "env_id": "Made-v1",
             "title": "made-up drug every 12 h, AUC24 400-600 mg h/L",
             "goal": "share of intervals with AUC24 in 400-600 mg h/L (%)",
+            "steady": True,
+            "steady_text": "nothing changes",
             "reward": "-|AUC24 - 500|/100",
             "label": "25 mg/kg (somebody 2020)",
             "models": ["drug-one2001", "drug-two2002"],

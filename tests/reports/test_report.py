@@ -174,10 +174,34 @@ def test_everything_comes_in_the_file(report):
 
 
 def test_sections_are_those_of_the_record():
-    always = ["result", "task", "ranking", "courses", "pairs", "subgroups", "worst", "cards", "timing"]
+    always = ["result", "task", "ranking", "burden", "courses", "pairs", "subgroups", "worst", "cards", "timing"]
     assert sections(written("plain")[2]) == always
     everything = sections(written("everything")[2])
-    assert everything == [*always[:6], "mismatch", "stress", *always[6:]]
+    assert everything == [*always[:7], "mismatch", "stress", *always[7:]]
+
+
+def test_the_burden_of_every_policy_is_shown_and_what_it_is_judged_by():
+    """Median and mean of each column, in the order of the headings; a record from before it has no such section."""
+    record, _, page = written("everything")
+    (table,) = [t for t in page.find("table") if t["within"][-1].get("aria-label") == "Table: Changes of dose"]
+    rows = page.inside(table, "tr")[2:]
+    order = sorted(record["policies"], key=lambda r: r["rank"])
+    for element, row in zip(rows, order, strict=True):
+        assert page.inside(element, "th")[0]["text"].startswith(row["policy"])
+        cells = [e["text"] for e in page.inside(element, "td")]
+        numbers = [row["burden"][c][k] for c in row["burden"] for k in ("median", "mean")]
+        assert all(shows(text, value) for text, value in zip(cells, numbers, strict=True))
+    (own,) = [e["text"] for e in page.find("section", id="burden")]
+    assert "becomes constant, so that late changes are a burden: nothing changes." in own
+
+    other = make_record()
+    other["scenario"]["steady"] = False
+    assert "counted and not judged: nothing changes." in report_html(other)
+    del other["scenario"]["steady"], other["scenario"]["steady_text"]
+    assert "does not state whether" in report_html(other)
+    for row in other["policies"]:
+        del row["burden"]
+    assert "burden" not in sections(Page(report_html(other)))
 
 
 def test_the_same_from_the_file_as_from_the_benchmark(report):

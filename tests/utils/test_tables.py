@@ -83,6 +83,7 @@ def test_a_benchmark_names_policies_and_models_whole(
     models = [f"vancomycin-author{i}-long-name" for i in range(3)]
     share = {"mean": 81.5, "low": 80.25, "high": 82.75}
     harms = ["AUC24 > 600", "trough > 20 mg/L"]
+    columns = ("change_last_third_pct", "dose_changes", "zigzags", "holds")
     record = {
         "scenario": {"title": "made", "goal": "made", "harms": [{"name": h} for h in harms]},
         "settings": {"patients": 10, "seed": 1, "reference": policies[0]},
@@ -90,6 +91,7 @@ def test_a_benchmark_names_policies_and_models_whole(
             {
                 "rank": i + 1, "policy": p, "attainment_pct": share, "worst_5_pct": 1.0, "under_pct": 1.0,
                 "over_pct": 1.0, "dose_changes": 1.0, "dropouts": 0, "harms": {h: {"patients_pct": 7.5} for h in harms},
+                "burden": {c: {"median": 1.0, "mean": 1.5} for c in columns},
             }
             for i, p in enumerate(policies)
         ],

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_drug_dosage.checks.held import MOST_PCT, held_course
 from rl_drug_dosage.checks.policy_trials import Bench, Doses, abstract_act, constants_of, other_simulator, same
 from rl_drug_dosage.checks.report import (
     Check,
@@ -269,6 +270,20 @@ def _it_changes_nothing(bench: Bench) -> Iterable[Finding]:
         )
 
 
+@check("act")
+def _doses_settle_where_the_level_does(bench: Bench) -> Iterable[Finding]:
+    """Where the best dose is constant, doses stop changing once every level comes back at the aim.
+
+    Not asked of a policy that draws its doses, nor of one that knows the patient and need not look at levels.
+    """
+    if not bench.setting.scenario.goal.steady or bench.definition.chance or bench.definition.sees_truth:
+        return
+    course = held_course(bench.setting, bench.policy)
+    if course.cycles:
+        allowed = f"changes of at most {MOST_PCT:g} % where the level stays at its aim"
+        yield doubt("act", course.words, allowed, "let a change of dose cost something, or damp the rule")
+
+
 _RUN = (
     _doses_are_numbers,
     _chance_is_declared,
@@ -277,4 +292,5 @@ _RUN = (
     _it_does_not_read_the_future,
     _patients_do_not_touch_each_other,
     _it_changes_nothing,
+    _doses_settle_where_the_level_does,
 )

@@ -23,7 +23,7 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel, draw_patient
 from rl_drug_dosage.pkpd.residual import variance, with_error
 
-__all__ = ["Turn", "VirtualPatient", "admit", "chart", "treat"]
+__all__ = ["Turn", "VirtualPatient", "admit", "chart", "treat", "written"]
 
 
 class VirtualPatient(eqx.Module):
@@ -271,7 +271,7 @@ def treat(
     )
 
     if scenario.dosage.intervals_h:
-        record = _written(scenario, record, choice_of(prescription), k)
+        record = written(scenario, record, choice_of(prescription), k)
     low, high, aim = (jnp.asarray(e)[k] for e in scenario.edges())
     harms = harmed(model, scenario, values, day, total, t_h)
     metrics = window_metrics(model, scenario, values, day, total)
@@ -320,7 +320,7 @@ def _reward(scenario: Scenario, judged: Judged) -> Float[Array, ""]:
     return value
 
 
-def _written(scenario: Scenario, record: Record, choice: Int[Array, ""], k: Int[Array, ""]) -> Record:
+def written(scenario: Scenario, record: Record, choice: Int[Array, ""], k: Int[Array, ""]) -> Record:
     """The record with the dosing interval of a prescription; one that was not due changes nothing."""
     waits = jnp.asarray(timetable(scenario.schedule, scenario.dosage).waits, jnp.int32)
     due = k >= record.due

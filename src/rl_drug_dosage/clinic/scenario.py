@@ -82,14 +82,31 @@ class Goal:
         harms: events that are counted.
         judged: decision intervals that count; None means all, or, with AUC24 and shorter intervals, all that end a
             whole day.
+        steady: whether the best dose of a patient becomes constant, so that further changes are a burden without
+            need; None: not stated. Where it is not True, changes of dose are counted and not judged.
+        steady_text: why it does, or does not, in one sentence; needed with ``steady``.
+
+    Raises:
+        ConfigError: no targets; an edge, an aim or a metric that is not allowed; ``steady`` without a reason, or a
+            reason without it.
     """
 
     title: str
     targets: tuple[Target, ...]
     harms: tuple[Harm, ...] = ()
     judged: tuple[int, ...] | None = None
+    steady: bool | None = None
+    steady_text: str = ""
 
     def __post_init__(self) -> None:
+        if (self.steady is None) != (not self.steady_text.strip()):
+            lacks = (
+                "steady_text, the reason in one sentence" if self.steady_text.strip() == "" else "steady, True or False"
+            )
+            raise ConfigError(
+                f"goal {self.title!r}: steady is {self.steady} and steady_text is {self.steady_text!r}; allowed: both "
+                f"or neither; give {lacks}, or leave both out"
+            )
         if not self.targets:
             raise ConfigError(f"goal {self.title!r} has no targets: give at least one")
         pairs = [(t.metric, t.output) for t in self.targets] + [(h.metric, h.output) for h in self.harms]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rl_drug_dosage import api
+from rl_drug_dosage.commands._burden_table import show_burden
 from rl_drug_dosage.utils.defaults import defaults_of
 from rl_drug_dosage.utils.printable import printable, say
 
@@ -160,6 +161,7 @@ def _show(record: "Mapping[str, Any]") -> None:
         other = pair["policy"] if pair["against"] == reference else pair["against"]
         points = f"{sign * pair['mean']:+.2f} points ({low:+.2f} to {high:+.2f})"
         console.print(f"{printable(other)} - {printable(reference)}: {points}", markup=False)
+    show_burden(console, record)
     _show_mismatch(console, record)
     for stress in record.get("stress", []):
         shares = ", ".join(f"{r['policy']} {r['attainment_pct']['mean']:.1f}" for r in stress["policies"])

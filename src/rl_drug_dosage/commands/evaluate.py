@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rl_drug_dosage import api
+from rl_drug_dosage.commands._burden_table import show_burden
 from rl_drug_dosage.utils.defaults import defaults_of
 from rl_drug_dosage.utils.printable import say
 
@@ -127,6 +128,10 @@ def command(  # noqa: PLR0917 - the options of a command line
             progress=progress,
         )
     _show(result.episodes, f"{result.model.env_id}, {'deterministic' if deterministic else 'stochastic'}, seed {seed}")
+    if result.record:
+        from rich.console import Console
+
+        show_burden(Console(), result.record)
     for path in result.files:
         say(path)
 

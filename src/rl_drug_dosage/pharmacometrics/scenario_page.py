@@ -132,7 +132,16 @@ def _goal(scenario: Scenario) -> Section:
         for h in scenario.goal.harms
     )
     judged = f"judged in {int(scenario.judged().sum())} of {scenario.schedule.decisions} intervals"
-    return Section("Goal", (scenario.goal.title, judged, *harms), (), columns, rows)
+    return Section("Goal", (scenario.goal.title, judged, _steady(scenario), *harms), (), columns, rows)
+
+
+def _steady(scenario: Scenario) -> str:
+    goal = scenario.goal
+    if goal.steady is None:
+        return "constant best dose: not stated, so changes of dose are counted and not judged"
+    return (
+        f"constant best dose: {'yes' if goal.steady else 'no, so changes of dose are not judged'}. {goal.steady_text}"
+    )
 
 
 def _shield(scenario: Scenario) -> tuple[str, ...]:

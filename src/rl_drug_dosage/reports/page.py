@@ -7,6 +7,7 @@ only the style sheet and the script inside the file, and no network request.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rl_drug_dosage.reports.burden import burden, has_burden
 from rl_drug_dosage.reports.cards import cards, timing
 from rl_drug_dosage.reports.courses import courses
 from rl_drug_dosage.reports.document import asset, document
@@ -26,6 +27,7 @@ _Section = tuple[str, str, Callable[[View], list[Html]]]
 _SECTIONS: tuple[_Section, ...] = (
     ("task", "Task and settings", task),
     ("ranking", "Ranking", ranking),
+    ("burden", "Changes of dose", burden),
     ("courses", "Courses", courses),
     ("pairs", "Paired differences", comparison),
     ("subgroups", "Subgroups", subgroups),
@@ -49,7 +51,8 @@ def report_html(record: Mapping[str, Any]) -> str:
         A complete HTML document.
     """
     view = View(record)
-    wanted = [s for s in _SECTIONS if s[0] not in _OPTIONAL or record.get(s[0])]
+    there = {"burden": has_burden(record), **{name: bool(record.get(name)) for name in _OPTIONAL}}
+    wanted = [s for s in _SECTIONS if there.get(s[0], True)]
     title = capital(view.scenario["title"])
     header = el(
         "header",

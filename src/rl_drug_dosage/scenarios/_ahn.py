@@ -143,6 +143,11 @@ def chemotherapy(
                 Harm("tumour doubled", "peak", "tumour", "this project's choice", above=0.4),
             ),
             judged=tuple(range(15, 45)),
+            steady=False,
+            steady_text=(
+                "treatment is meant to begin at the full rate and to stop: the optimal control of this model is bang-"
+                "bang"
+            ),
         ),
         reward=_reward,
         reward_text=(

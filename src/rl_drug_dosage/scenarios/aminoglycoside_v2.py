@@ -140,6 +140,8 @@ SCENARIO = Scenario(
             Harm("trough > 1 mg/L", "trough", "concentration", f"nephrotoxicity risk; {_PREDOSE}", above=_TROUGH),
             Harm("AUC24 > 100 mg h/L", "auc24", "concentration", _AREA, above=_HIGH),
         ),
+        steady=False,
+        steady_text="creatinine clearance drifts from day to day, and the dose has to follow it",
     ),
     reward=_reward,
     reward_text=(

@@ -159,6 +159,11 @@ SCENARIO = Scenario(
             ),
         ),
         judged=(_DOSES - 1,),
+        steady=False,
+        steady_text=(
+            "the goal is the sum of four areas: each dose depends on what the doses before have left of it, and "
+            "clearance falls during treatment"
+        ),
     ),
     reward=_reward,
     reward_text="after dose k of 4: -|AUC so far - 90 k / 4| / 90 (this project's choice)",

@@ -123,6 +123,11 @@ SCENARIO = Scenario(
             ),
         ),
         judged=tuple(range(1, _DECISIONS)),
+        steady=True,
+        steady_text=(
+            "after the induction a patient's trough is kept at its aim by one dose every 8 weeks: albumin has "
+            "recovered by most of its rise when the last third of the course begins, and clearance has fallen with it"
+        ),
     ),
     reward=_reward,
     reward_text=(

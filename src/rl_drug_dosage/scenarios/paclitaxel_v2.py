@@ -87,6 +87,11 @@ SCENARIO = Scenario(
             Harm("grade 4", "nadir", "leukocytes", _CTCAE, below=_GRADE_4),
             Harm("grade 0", "nadir", "leukocytes", f"{_MAIER}: too little drug", above=_GRADE_0),
         ),
+        steady=False,
+        steady_text=(
+            "a cycle's dose depends on how far the counts fell after the last one and have recovered since; six doses "
+            "are no maintenance"
+        ),
     ),
     reward=_reward,
     reward_text="per cycle: nadir of grades 1-3 +1, of grade 0 -1, of grade 4 -2 (numbers: this project's choice)",

@@ -173,6 +173,10 @@ SCENARIO = Scenario(
             ),
         ),
         judged=tuple(range(_INDUCTION, 120)),
+        steady=False,
+        steady_text=(
+            "the pump follows induction, incision, fading stimulation and a drug that accumulates for the whole hour"
+        ),
     ),
     reward=_reward,
     reward_text=(

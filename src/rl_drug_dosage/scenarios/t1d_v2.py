@@ -149,6 +149,8 @@ SCENARIO = Scenario(
             Harm("glucose < 3.0", "nadir", "glucose", _RANGES, below=3.0),
             Harm("glucose > 13.9", "peak", "glucose", _RANGES, above=13.9),
         ),
+        steady=False,
+        steady_text="each of the day's meals needs its own dose, and the hours between them less",
     ),
     reward=_reward,
     reward_text=(

@@ -157,6 +157,10 @@ SCENARIO = Scenario(
         harms=(
             Harm("trough > 20 ug/L", "trough", "concentration", "toxicity limit: this project's choice", above=20.0),
         ),
+        steady=False,
+        steady_text=(
+            "the window falls twice, and haematocrit, albumin and prednisolone change while the patient recovers"
+        ),
     ),
     reward=_reward,
     reward_text=(

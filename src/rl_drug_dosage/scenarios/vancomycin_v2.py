@@ -106,6 +106,11 @@ SCENARIO = Scenario(
         title="proportion of 12-h intervals, from the second on, whose last 24 h have an AUC of 400-600 mg h/L (%)",
         targets=(Target("concentration", "auc24", 400.0, 600.0, "mg h/L", f"{_CONSENSUS}, at MIC 1 mg/L"),),
         harms=(Harm("AUC24 > 600", "auc24", "concentration", _CONSENSUS, above=600.0),),
+        steady=True,
+        steady_text=(
+            "after the loading dose a patient's AUC24 is kept in its window by one dose every 12 h: weight, "
+            "creatinine clearance and goal stay as they are at the start"
+        ),
     ),
     reward=_reward,
     reward_text=(

@@ -72,7 +72,16 @@ SCENARIO = Scenario(
         error=INR_ERROR,
         source=f"{TRIAL}, 6_predict_dosing_regimens_...py: each day, before the dose of that day",
     ),
-    goal=Goal(title="proportion of 19 days that end with INR 2-3 (%)", targets=(GOAL_INR,), harms=HARMS),
+    goal=Goal(
+        title="proportion of 19 days that end with INR 2-3 (%)",
+        targets=(GOAL_INR,),
+        harms=HARMS,
+        steady=True,
+        steady_text=(
+            "after the loading days a patient's INR is kept at 2.5 by one daily dose: neither covariates nor the goal "
+            "change, and the day-to-day variability of EC50 cannot be known beforehand"
+        ),
+    ),
     reward=squared_distance,
     reward_text=f"-((INR - 2.5) / 2.5)^2 before the next dose ({TRIAL}, 1_calibrate_model.py)",
     label=_label,

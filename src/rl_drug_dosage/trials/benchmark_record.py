@@ -93,6 +93,8 @@ def _described(named: Found[Scenario], setting: Setting) -> dict[str, Any]:
         "env_id": named.env_id,
         "title": scenario.title,
         "goal": scenario.goal.title,
+        "steady": scenario.goal.steady,
+        "steady_text": scenario.goal.steady_text,
         "reward": scenario.reward_text,
         "label": scenario.label_text,
         "models": list(scenario.models),

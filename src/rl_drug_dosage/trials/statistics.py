@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.shield import REASONS
+from rl_drug_dosage.trials.burden import BURDEN, burden
 from rl_drug_dosage.trials.trial import Trial
 
 __all__ = ["RESAMPLES", "Interval", "bootstrap", "endpoints", "paired", "strata_of", "subgroups", "summary"]
@@ -68,8 +69,9 @@ def endpoints(scenario: Scenario, trial: Trial) -> dict[str, Float[np.ndarray, "
     ``attainment_pct``: percentage of the judged intervals (or their points) inside every window, the primary endpoint;
     0 for a failed patient. ``final_pct``: the same for the last judged interval. ``under_pct``, ``over_pct``: below or
     above at least one window. ``return``: sum of rewards. ``total_dose``: sum of amounts given, in the dosage's unit
-    times administrations. ``dose_changes``: number of decisions that differ from the previous one. ``dropped_out``: 1
-    or 0. ``harm:NAME``, one per harm: number of intervals with that event.
+    times administrations. ``change_last_third_pct``, ``dose_changes``, ``zigzags``, ``holds``: see
+    `trials.burden.course_burden`. ``dropped_out``: 1 or 0. ``harm:NAME``, one per harm: number of intervals with that
+    event.
     """
     judged = scenario.judged()
     ok = ~trial.failed
@@ -82,7 +84,7 @@ def endpoints(scenario: Scenario, trial: Trial) -> dict[str, Float[np.ndarray, "
         "over_pct": 100.0 * np.where(ok, trial.over[:, judged].mean(1), 0.0),
         "return": np.where(ok, trial.reward.sum(1), 0.0),
         "total_dose": _total(scenario, trial),
-        "dose_changes": (np.abs(np.diff(trial.dose, axis=1)) > 1e-6).sum(1),
+        **burden(scenario, trial),
         "dropped_out": ended.astype(float),
     }
     for i, harm in enumerate(scenario.goal.harms):
@@ -101,6 +103,9 @@ def summary(scenario: Scenario, trial: Trial, ends: Mapping[str, np.ndarray], in
     }
     row |= {name: float(ends[name].mean()) for name in ("final_pct", "under_pct", "over_pct", "return", "total_dose")}
     row["dose_changes"] = float(ends["dose_changes"].mean())
+    row["burden"] = {
+        name: {"median": float(np.median(ends[name])), "mean": float(ends[name].mean())} for name in BURDEN
+    }
     row["harms"] = {
         harm.name: {
             "patients_pct": float(100.0 * (ends[f"harm:{harm.name}"] > 0).mean()),
