@@ -166,15 +166,34 @@ def test_an_impossible_level_is_flagged_until_the_next_ones_are_normal(ensemble)
     assert doubtful <= min(1500.0, label)
     assert doubtful in scenario.dosage.grid()
 
-    # Normal levels contradict it as well, and it takes three pairs of them until it is outweighed.
-    for interval in range(1, 11):
-        course.given(1000.0)
-        if interval in scenario.monitoring.intervals:
-            course.observe(12.0 * interval + 6.0, 24.0)
-            course.observe(12.0 * interval + 11.0, 13.0)
-    course.given(1000.0)
-    course.recommend()
-    assert not [text for text in course.warnings if "did not converge" in text]
+    # It is left out: the next normal levels are possible, and the doses are those without it.
+    other = ensemble.start(FACTS)
+    other.given(1500.0)
+    for each in (course, other):
+        for interval in range(1, 11):
+            each.given(1000.0)
+            if interval in scenario.monitoring.intervals:
+                each.observe(12.0 * interval + 6.0, 24.0)
+                each.observe(12.0 * interval + 11.0, 13.0)
+        each.given(1000.0)
+        each.recommend()
+        assert not [text for text in each.warnings if "did not converge" in text]
+    assert course.recommend() == other.recommend()
+
+
+def test_impossible_levels_twice_in_a_row_are_heeded(ensemble):
+    said = []
+    for pairs in range(3):
+        course = ensemble.start(FACTS)
+        for interval in range(3):
+            course.given(1500.0)
+            if 0 < interval <= pairs:
+                course.observe(12.0 * interval + 6.0, 250.0)
+                course.observe(12.0 * interval + 11.0, 240.0)
+        said.append(float(np.median(course.forecast([0.0]).levels[0, -1, :])))
+
+    assert said[1] == said[0]
+    assert said[2] > 1.1 * said[0]
 
 
 def test_a_belief_without_any_level_works_to_the_end(ensemble):

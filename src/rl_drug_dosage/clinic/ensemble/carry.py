@@ -43,16 +43,19 @@ def persistence(scenario: Scenario) -> float:
 def begun(assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, record: Record) -> Ensemble:
     """The belief at admission, with the level before the first dose if it was drawn."""
     window, samples = window_of(scenario), len(scenario.monitoring.at_h)
-    clouds, misfits = [], []
+    clouds, afters, misfits = [], [], []
     for model, own in zip(assumed.models, draws, strict=True):
         cloud, baseline = admitted(model, scenario, own, record)
         if scenario.monitoring.baseline:
             used = jnp.reshape(record.baseline > 0, 1)
             results = Results(jnp.where(used, record.baseline, 1.0), used, jnp.zeros(1, bool))
-            cloud, misfit = learnt(model, scenario, own, cloud, baseline[None], results, 0)
+            after, misfit = learnt(model, scenario, own, cloud, baseline[None], results, 0)
             misfits.append(misfit)
+            afters.append(after)
         clouds.append(cloud)
     sound = jnp.min(jnp.stack(misfits)) <= largest_misfit(jnp.ones(())) if misfits else jnp.asarray(True)
+    if afters:
+        clouds = jax.tree.map(partial(jnp.where, sound), afters, clouds)
     return Ensemble(tuple(clouds), jnp.zeros((window, samples), bool), sound)
 
 
@@ -151,18 +154,26 @@ def _informed(
         jnp.where(new, record.level[which], 1.0).ravel(), new.ravel(), (record.below[which] & new).ravel()
     )
     number = jnp.sum(new)
-    clouds, misfits, far = [], [], []
+    befores, afters, misfits, far = [], [], [], []
     for model, own, cloud in zip(assumed.models, draws, belief.clouds, strict=True):
-        # Wide again if the last results were impossible, so that new ones can move it.
-        doubted = ~belief.converged & (number > 0)
+        # Wide again if impossible results have moved it far, so that new ones can move it.
+        doubted = ~belief.converged & (number > 0) & (_distance(model, own, cloud) > FARTHEST)
         before = if_any(doubted, partial(forgotten, own, kept=_DOUBTED, floor=_DOUBTED), cloud)
         flat = before.pending.reshape(-1, before.log_weight.size)
         after, misfit = learnt(model, scenario, own, before, flat, results, record.k)
-        clouds.append(after)
+        befores.append(before)
+        afters.append(after)
         misfits.append(misfit)
-        etas = len(model.etas)
-        mean, sd = after.latent[:etas] @ after.weight, jnp.sqrt(jnp.sum(own.root[:etas] ** 2, axis=1))
-        far.append(jnp.max(jnp.abs(mean) / jnp.maximum(sd, 1e-9), initial=0.0))
-    best = jnp.argmax(jnp.stack([c.log_mass for c in clouds]))
+        far.append(_distance(model, own, after))
+    best = jnp.argmax(jnp.stack([c.log_mass for c in afters]))
     sound = (jnp.stack(misfits)[best] <= largest_misfit(number)) & (jnp.stack(far)[best] <= FARTHEST)
-    return Ensemble(tuple(clouds), belief.counted | new, jnp.where(number > 0, sound, belief.converged))
+    # Impossible results are left out, since one of them may be a mistake; twice in a row they are heeded.
+    clouds = jax.tree.map(partial(jnp.where, sound | ~belief.converged), tuple(afters), tuple(befores))
+    return Ensemble(clouds, belief.counted | new, jnp.where(number > 0, sound, belief.converged))
+
+
+def _distance(model: DrugModel, draws: Draws, cloud: Cloud) -> Float[Array, ""]:
+    """Of the mean random effects from 0, in sds of the prior: the largest."""
+    etas = len(model.etas)
+    mean, sd = cloud.latent[:etas] @ cloud.weight, jnp.sqrt(jnp.sum(draws.root[:etas] ** 2, axis=1))
+    return jnp.max(jnp.abs(mean) / jnp.maximum(sd, 1e-9), initial=0.0)
