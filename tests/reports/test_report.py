@@ -26,6 +26,7 @@ from rl_drug_dosage.reports.view import View
 from rl_drug_dosage.trials import benchmark as benchmarks
 from rl_drug_dosage.trials import entrants
 from rl_drug_dosage.trials.trial import Trial
+from rl_drug_dosage.utils.kept_programs import Program
 
 _SPEC = importlib.util.spec_from_file_location("report_records", Path(__file__).with_name("report_records.py"))
 records = importlib.util.module_from_spec(_SPEC)
@@ -618,7 +619,7 @@ def made_up_trial(setting, entrant, options, steps, shield=None):
 def made_up(monkeypatch):
     """Makes a scenario's record by the benchmark's own code, without running a policy."""
     monkeypatch.setattr(benchmarks, "_run", made_up_trial)
-    monkeypatch.setattr(benchmarks, "prepare_trial", lambda *args, **options: None)
+    monkeypatch.setattr(benchmarks, "prepare_trial", lambda *args, **options: Program(list, 1.0, 2.0, False))
     monkeypatch.setattr(
         entrants, "tuned", lambda definition, setting, seed: (Nobody(), {"candidates": 3, "amount": 1.0})
     )

@@ -1,6 +1,8 @@
 """A trial is a pure function of policy, scenario, range and seed, and its shards merge to the same bits."""
 
 import dataclasses
+from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -14,8 +16,11 @@ from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.shield import REASONS, shield_of
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.registry import find_scenario, load_policy_definition
-from rl_drug_dosage.trials.trial import Cohort, Trial, merge, run_trial
+from rl_drug_dosage.trials import trial as module
+from rl_drug_dosage.trials.trial import Cohort, Trial, merge, prepare_trial, run_trial
+from rl_drug_dosage.utils import kept_programs
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 MODEL = "vancomycin-thomson2009"
@@ -189,3 +194,20 @@ def test_policies_are_values(ward):
 
     assert jax.tree.structure(a) == jax.tree.structure(b)
     assert not eqx.tree_equal(a, b)
+
+
+def test_a_kept_program_gives_the_same_bits(ward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second process, which reads what the first traced, treats the same patients alike."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    policy, model = Label(ward), simulator_of(ward, MODEL)
+    trials = []
+    for keep, before in ((True, False), (True, True), (False, False)):
+        monkeypatch.setattr(module, "_programs", OrderedDict())
+        kept_programs.keep_traces(keep)
+        try:
+            assert prepare_trial(ward, model, policy).kept == before
+        finally:
+            kept_programs.keep_traces(False)
+        trials.append(run_trial(ward, model, policy, Cohort(3, 5)))
+    assert same(trials[0], trials[1])
+    assert same(trials[0], trials[2])

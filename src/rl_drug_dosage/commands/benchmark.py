@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,12 +71,16 @@ def command(  # noqa: PLR0917 - the options of a command line
             help="Write this policy's courses as a Minari dataset (needs the extra `minari`).", show_default=False
         ),
     ] = "",
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Say how long tracing, compiling, running and the report took.")
+    ] = False,
     device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
 ) -> None:
     """Compare dosing policies on the same virtual patients, and write a report.
 
     Example: rl-drug-dosage benchmark --scenario vancomycin --patients 1000
     """
+    begin = time.perf_counter()
     from rl_drug_dosage.utils.progress import printed
     from rl_drug_dosage.utils.runtime import configure
 
@@ -113,6 +118,8 @@ def command(  # noqa: PLR0917 - the options of a command line
             progress=progress,
         )
     _show(result.record)
+    if profile:
+        _show_profile(result.record["timing"], time.perf_counter() - begin)
     for path in result.files:
         say(path)
     if minari:
@@ -166,6 +173,26 @@ def _show(record: "Mapping[str, Any]") -> None:
     for stress in record.get("stress", []):
         shares = ", ".join(f"{r['policy']} {r['attainment_pct']['mean']:.1f}" for r in stress["policies"])
         console.print(printable(f"{stress['name']}: {shares}"), markup=False)
+
+
+def _show_profile(timing: "Mapping[str, Any]", all_s: float) -> None:
+    from rich.console import Console
+
+    from rl_drug_dosage.utils.tables import Column, show_table
+
+    console, parts = Console(), ("trace_s", "compile_s", "run_s")
+    rows = [
+        (name, *(f"{own[part]:.2f}" for part in parts), "yes" if own["traced_before"] else "no")
+        for name, own in timing["policies"].items()
+    ]
+    show_table(
+        [Column("policy", "name", key=True), *map(Column, ("tracing", "compiling", "running", "traced before"))],
+        rows,
+        title="seconds; policies are prepared side by side, one on each core",
+        console=console,
+    )
+    rest = f"statistics {timing['statistics_s']:.2f} s; trials {timing['total_s']:.2f} s; with imports and report"
+    console.print(f"{rest} {all_s:.2f} s", markup=False, highlight=False)
 
 
 def _show_mismatch(console: Any, record: "Mapping[str, Any]") -> None:

@@ -32,6 +32,7 @@ from rl_drug_dosage.trials.trial import Cohort, Trial, check_label, prepare_tria
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.device_shape import device_shape, on_threads
 from rl_drug_dosage.utils.files import prepare_folder
+from rl_drug_dosage.utils.kept_programs import Program
 from rl_drug_dosage.utils.lock import locked
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result, figure_of_size
@@ -186,10 +187,11 @@ def _compared(
     steps = Steps(progress, _steps(options, len(entering), len(pairs), len(stresses)))
     timing: dict[str, Any] = {"policies": {}}
     entrants, trials = [], {}
-    for entrant, ready_s in _enter_all(setting, entering, options, steps):
+    for entrant, ready_s, ready in _enter_all(setting, entering, options, steps):
         entrants.append(entrant)
         trials[entrant.name], run_s = _run(setting, entrant, options, steps)
-        timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, "run_s": run_s}
+        own = {"trace_s": ready.traced_s, "compile_s": ready.compiled_s, "traced_before": ready.kept, "run_s": run_s}
+        timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, **own}
         doubtful, moved = trials[entrant.name].doubtful.sum(), (trials[entrant.name].reason == _OFF_GRID).sum()
         steps.note(
             f"{entrant.name}: {options.patients:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
@@ -198,7 +200,9 @@ def _compared(
         )
     if options.shield:
         entrants += _shielded(setting, entrants, trials, options, steps)
+    counting = time.perf_counter()
     record = record_of(setting, entrants, trials, patients=options.patients, seed=options.seed, shield=options.shield)
+    timing["statistics_s"] = time.perf_counter() - counting
     if options.mismatch:
         record["mismatch"] = _mismatch(options, setting, pairs, entering, steps)
     if stresses:
@@ -229,22 +233,22 @@ def _stresses_of(options: BenchmarkOptions, scenario: Scenario) -> tuple[str, ..
 
 def _enter_all(
     setting: Setting, entering: Sequence[Candidate], options: BenchmarkOptions, steps: Steps
-) -> list[tuple[Entrant, float]]:
+) -> list[tuple[Entrant, float, Program]]:
     """Build, tune and compile the policies, one on each core, because the compiler uses one."""
 
-    def one(candidate: Candidate) -> tuple[Entrant, float]:
+    def one(candidate: Candidate) -> tuple[Entrant, float, Program]:
         start = time.perf_counter()
         with steps.step(f"compiling {candidate.name}"):
             entrant = candidate.enter(setting, seed=options.seed)
             with guard_of(entrant):
-                prepare_trial(
+                ready = prepare_trial(
                     setting.scenario,
                     setting.simulator,
                     entrant.policy,
                     sees_truth=entrant.sees_truth,
                     patients=options.patients,
                 )
-        return entrant, time.perf_counter() - start
+        return entrant, time.perf_counter() - start, ready
 
     return on_threads(one, entering, device_shape().compilers)
 
@@ -318,7 +322,7 @@ def _mismatch(
     cells = []
     for simulator, controller in pairs:
         other = setting_for(setting.task, simulator, controller, accept_changed=options.accept_changed)
-        entrants = [entrant for entrant, _ in _enter_all(other, entering, options, steps)]
+        entrants = [entrant for entrant, *_ in _enter_all(other, entering, options, steps)]
         trials = {e.name: _run(other, e, options, steps)[0] for e in entrants}
         shares = np.stack([endpoints(other.scenario, trials[e.name])["attainment_pct"] for e in entrants], axis=1)
         rng = generator(options.seed, Stream.EVALUATE, 2)
