@@ -17,6 +17,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import export
 
 from rl_drug_dosage.errors import OutputError
@@ -25,7 +26,7 @@ from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.fingerprint import NoFingerprintError, fingerprint
 from rl_drug_dosage.utils.runtime import cache_folder, traced_folder
 
-__all__ = ["MOST_COMPILED_BYTES", "MOST_TRACED_BYTES", "Program", "keep_traces", "program", "trim"]
+__all__ = ["MOST_COMPILED_BYTES", "MOST_TRACED_BYTES", "Kept", "Program", "keep_traces", "program", "trim"]
 
 MOST_TRACED_BYTES, MOST_COMPILED_BYTES = 2**28, 2**32
 """Above this, programs that have not been used for longest are removed: 256 MiB of traced ones (0.1 to 1 MiB each), and
@@ -71,7 +72,7 @@ def program(function: Callable[..., Any], *args: Any, options: Mapping[str, str]
         options: of the compiler.
     """
     begin = time.perf_counter()
-    arrays, rest = eqx.partition(args, eqx.is_array)
+    arrays, rest = eqx.partition(args, _is_array)
     tree = jax.tree.structure(arrays)
     like = jax.tree.leaves(arrays)
     leaves = _leaves(args)
@@ -91,14 +92,43 @@ def program(function: Callable[..., Any], *args: Any, options: Mapping[str, str]
     return Program(run, traced - begin, time.perf_counter() - traced, kept)
 
 
+class Kept:
+    """A function whose programs are made by `program` when they are needed, one for each structure and shape.
+
+    Args:
+        function: as for `program`.
+        options: of the compiler.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: Mapping[str, str] | None = None) -> None:
+        self._function, self._options = function, options
+        self._programs: dict[Any, Program] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        """The results."""
+        leaves, tree = jax.tree.flatten(args)
+        arrays = [x for x in leaves if _is_array(x)]
+        key = (tree, *((x.shape, x.dtype) if _is_array(x) else (type(x), x) for x in leaves))
+        if key not in self._programs:
+            self._programs[key] = program(self._function, *args, options=self._options)
+        return self._programs[key].run(_plain(arrays))
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, jax.Array | np.ndarray | np.generic)
+
+
 def _is_key(leaf: Any) -> bool:
     return bool(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
 
 
 def _leaves(args: Any) -> list[Any]:
-    """The arrays of arguments; random keys as plain integers, which a file can describe."""
-    leaves = jax.tree.leaves(eqx.filter(args, eqx.is_array))
-    return [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in leaves]
+    """The arrays of arguments, random keys as plain integers, which a file can describe."""
+    return _plain([leaf for leaf in jax.tree.leaves(args) if _is_array(leaf)])
+
+
+def _plain(arrays: list[Any]) -> list[Any]:
+    return [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in arrays]
 
 
 def _place(function: Callable[..., Any], rest: Any, leaves: list[Any]) -> Path | None:
