@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_drug_dosage.commands._published_table import list_published, say_published
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.utils.printable import printable, say
 
@@ -32,17 +33,25 @@ def command(
         typer.Option(help="Show this scenario: task, dosage, goal, and the meaning of each observation component."),
     ] = None,
     policy: Annotated[str | None, typer.Option(help="Show this policy and its options.", metavar="NAME")] = None,
+    published_trial: Annotated[
+        str | None,
+        typer.Option(help="Show this published trial: protocol, numbers with their places, ours.", metavar="NAME"),
+    ] = None,
     drugs: Annotated[bool, typer.Option("--drugs", help="List the drug models.")] = False,
     scenarios: Annotated[bool, typer.Option("--scenarios", help="List the dosing scenarios.")] = False,
     policies: Annotated[bool, typer.Option("--policies", help="List the policies and their options.")] = False,
+    published_trials: Annotated[
+        bool, typer.Option("--published-trials", help="List the published trials that ours can stand beside.")
+    ] = False,
 ) -> None:
-    """Show the project, its environments and its defaults, or a model file, a drug model, a scenario or a policy.
+    """Show the project, its environments and its defaults, or a model file, a drug model, a scenario, a policy or a published trial.
 
     Example: rl-drug-dosage info --drug vancomycin-goti2018
     """
     options: dict[str, object] = {"--model-path": model_path, "--drug": drug, "--drugs": drugs}
     options |= {"--scenario": scenario, "--scenarios": scenarios}
     options |= {"--policy": policy, "--policies": policies}
+    options |= {"--published-trial": published_trial, "--published-trials": published_trials}
     asked = [name for name, given in options.items() if given]
     if len(asked) > 1:
         raise ConfigError(f"info shows one thing at a time, not {' and '.join(asked)}: leave one out")
@@ -64,6 +73,10 @@ def command(
         _show_policy(policy)
     elif policies:
         _list_policies()
+    elif published_trial is not None:
+        _show_published(published_trial)
+    elif published_trials:
+        _list_published(console)
     elif drugs:
         _list_drugs(console)
     elif scenarios:
@@ -102,6 +115,24 @@ def _show_policy(reference: str) -> None:
     from rl_drug_dosage.registry import POLICY, find, label_of
 
     _say_policy(find(POLICY, label_of(reference)[1]))
+
+
+def _show_published(reference: str) -> None:
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    from rl_drug_dosage.registry import PUBLISHED, find
+
+    say_published(find(PUBLISHED, reference))
+
+
+def _list_published(console: "Console") -> None:
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    _say_left_out(list_published(console))
 
 
 def _list_policies() -> None:
@@ -210,6 +241,7 @@ def _show_project(console: "Console") -> None:
     console.print(f"Python {platform.python_version()}, JAX {version('jax')}, Gymnasium {version('gymnasium')}")
     console.print(f"compiled programs are cached in {cache_folder()}", soft_wrap=True)
     console.print("dosing scenarios: `rl-drug-dosage info --scenarios`")
+    console.print("published trials to stand beside: `rl-drug-dosage info --published-trials`")
     for env_id in sorted(set(catalog.ids()) - catalog.scenario_ids()):
         env = catalog.find_env(env_id)
         if env is None:
