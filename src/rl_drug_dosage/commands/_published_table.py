@@ -1,6 +1,6 @@
 """A published trial: its page for ``info``, and the table of its numbers beside ours below a benchmark."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rl_drug_dosage.utils.printable import printable, say
@@ -35,7 +35,10 @@ def show_published(console: "Console", record: Mapping[str, Any]) -> None:
         title=f"beside {record['title']}",
         console=console,
     )
-    lines = [f"theirs: {record['citation']}", f"ours: scenario {record['run']['scenario']}, {record['run']['stands_for']}"]
+    lines = [
+        f"theirs: {record['citation']}",
+        f"ours: scenario {record['run']['scenario']}, {record['run']['stands_for']}",
+    ]
     if record["run"]["replaced"]:
         lines.append(f"replaced in the scenario: {record['run']['replaced']}")
     lines += [f"changed: {c['option']} is {c['given']}, planned {c['planned']}" for c in record["changed"]]
@@ -71,7 +74,10 @@ def list_published(console: "Console") -> tuple[str, ...]:
             Column("their numbers here"),
             Column("our scenarios", "names"),
         ],
-        [(f.name, f.value.title, str(len(f.value.numbers)), ", ".join(r.scenario for r in f.value.runs)) for f in found],
+        [
+            (f.name, f.value.title, str(len(f.value.numbers)), ", ".join(r.scenario for r in f.value.runs))
+            for f in found
+        ],
         lines=True,
         console=console,
     )
@@ -87,17 +93,21 @@ def say_published(found: "Found[PublishedTrial]") -> None:
     _part("Their protocol", (f"{part}: {text}" for part, text in trial.protocol.items()))
     _part("Metrics", (f"{m.name} ({m.unit}), {m.over} over patients: {m.meaning}" for m in trial.metrics))
     units = {m.name: m.unit for m in trial.metrics}
-    _part("Their numbers", (_sourced(n, units[n.metric]) for n in trial.numbers))
+    sourced: dict[tuple[str, str, str], list[str]] = {}
+    for n in trial.numbers:
+        shown = f"{n.metric} {_number(n.value, n.spread)} {units[n.metric]}"
+        sourced.setdefault((n.arm, n.scenario, n.place), []).append(shown)
+    _part("Their numbers", (_sourced(*key, numbers) for key, numbers in sourced.items()))
     _part("Not read", trial.unread)
     _part("Assumed", trial.assumed)
     _part("Ours", map(_run, trial.runs))
     _part("Differences", (f"{d.what}: theirs {d.theirs}; ours {d.ours}" for d in trial.differences))
 
 
-def _sourced(number: Any, unit: str) -> str:
-    where = f" on {number.scenario}" if number.scenario else ""
-    shown = f"{number.metric} {_number(number.value, number.spread)} {unit}"
-    return f"{number.arm}{where}: {shown} [{number.place}]"
+def _sourced(arm: str, scenario: str, place: str, numbers: Sequence[str]) -> str:
+    """The numbers of a method that stand in one place."""
+    where = f" on {scenario}" if scenario else ""
+    return f"{arm}{where}: {', '.join(numbers)} [{place}]"
 
 
 def _run(run: "PublishedRun") -> str:
@@ -109,7 +119,7 @@ def _run(run: "PublishedRun") -> str:
     return f"{run.stands_for}: {', '.join(p for p in parts if p)}{replaced}"
 
 
-def _part(heading: str, lines: Any) -> None:
+def _part(heading: str, lines: Iterable[str]) -> None:
     lines = list(lines)
     if not lines:
         return

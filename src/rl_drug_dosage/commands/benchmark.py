@@ -28,8 +28,8 @@ def command(  # noqa: PLR0917 - the options of a command line
     published: Annotated[
         str | None,
         typer.Option(
-            help="Beside a published trial (`info --published-trials`): its task, drug models, policies and cohort are the "
-            "defaults.",
+            help="Beside a published trial (`info --published-trials`): its task, drug models, policies and cohort are "
+            "the defaults.",
             show_default=False,
         ),
     ] = _DEFAULT["published"],
@@ -77,7 +77,8 @@ def command(  # noqa: PLR0917 - the options of a command line
         bool, typer.Option("--accept-changed", help="Include models whose scenario file has changed since training.")
     ] = _DEFAULT["accept_changed"],
     output_dir: Annotated[
-        Path | None, typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO or benchmark-PUBLISHED")
+        Path | None,
+        typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO or benchmark-PUBLISHED"),
     ] = None,
     minari: Annotated[
         str,

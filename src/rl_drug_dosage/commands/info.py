@@ -10,7 +10,7 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rich.console import Console
 
@@ -25,7 +25,7 @@ _OWN_LINE = ("names", "meaning", "source", "residual error")
 terminal."""
 
 
-def command(
+def command(  # noqa: PLR0917 - the options of a command line
     model_path: Annotated[Path | None, typer.Option(help="Show the record in this model file instead.")] = None,
     drug: Annotated[str | None, typer.Option(help="Show this drug model: equations, numbers, sources.")] = None,
     scenario: Annotated[
@@ -44,45 +44,40 @@ def command(
         bool, typer.Option("--published-trials", help="List the published trials that ours can stand beside.")
     ] = False,
 ) -> None:
-    """Show the project, its environments and its defaults, or a model file, a drug model, a scenario, a policy or a published trial.
+    """Show the project and its defaults, or a model file, a drug model, a scenario, a policy or a published trial.
 
     Example: rl-drug-dosage info --drug vancomycin-goti2018
     """
-    options: dict[str, object] = {"--model-path": model_path, "--drug": drug, "--drugs": drugs}
-    options |= {"--scenario": scenario, "--scenarios": scenarios}
-    options |= {"--policy": policy, "--policies": policies}
-    options |= {"--published-trial": published_trial, "--published-trials": published_trials}
-    asked = [name for name, given in options.items() if given]
-    if len(asked) > 1:
-        raise ConfigError(f"info shows one thing at a time, not {' and '.join(asked)}: leave one out")
-
     from rich.console import Console
 
     console = Console()
-    if model_path is not None:
-        import json
-
-        from rl_drug_dosage.ppo.model_file import load_model
-
-        console.print_json(json.dumps(load_model(model_path).record), ensure_ascii=True)
-    elif drug is not None:
-        _show_drug(drug)
-    elif scenario is not None:
-        _show_scenario(scenario)
-    elif policy is not None:
-        _show_policy(policy)
-    elif policies:
-        _list_policies()
-    elif published_trial is not None:
-        _show_published(published_trial)
-    elif published_trials:
-        _list_published(console)
-    elif drugs:
-        _list_drugs(console)
-    elif scenarios:
-        _list_scenarios(console)
+    ways: dict[str, tuple[object, Callable[[], None]]] = {
+        "--model-path": (model_path, lambda: _show_model(console, model_path)),
+        "--drug": (drug, lambda: _show_drug(str(drug))),
+        "--drugs": (drugs, lambda: _list_drugs(console)),
+        "--scenario": (scenario, lambda: _show_scenario(str(scenario))),
+        "--scenarios": (scenarios, lambda: _list_scenarios(console)),
+        "--policy": (policy, lambda: _show_policy(str(policy))),
+        "--policies": (policies, _list_policies),
+        "--published-trial": (published_trial, lambda: _show_published(str(published_trial))),
+        "--published-trials": (published_trials, lambda: _list_published(console)),
+    }
+    asked = [name for name, (given, _) in ways.items() if given not in {None, False}]
+    if len(asked) > 1:
+        raise ConfigError(f"info shows one thing at a time, not {' and '.join(asked)}: leave one out")
+    if asked:
+        ways[asked[0]][1]()
     else:
         _show_project(console)
+
+
+def _show_model(console: "Console", path: Path | None) -> None:
+    import json
+
+    from rl_drug_dosage.ppo.model_file import load_model
+
+    assert path is not None
+    console.print_json(json.dumps(load_model(path).record), ensure_ascii=True)
 
 
 def _show_drug(name: str) -> None:

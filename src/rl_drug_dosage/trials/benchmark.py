@@ -62,8 +62,8 @@ class BenchmarkOptions:
         decisions: decisions per course; 0: the scenario's default.
         accept_changed: include models whose scenario file has changed since training.
         output_dir: folder for the files; None: nothing is written.
-        published: a published trial, in any form that `registry` accepts: its scenario, drug models, policies and cohort
-            are the defaults, and its numbers stand beside ours.
+        published: a published trial, in any form that `registry` accepts: its scenario, drug models, policies and
+            cohort are the defaults, and its numbers stand beside ours.
 
     Raises:
         ConfigError: a value out of range.
@@ -207,14 +207,17 @@ def _compared(
         trials[entrant.name], run_s = _run(setting, entrant, options, steps)
         timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, "run_s": run_s}
         doubtful, moved = trials[entrant.name].doubtful.sum(), (trials[entrant.name].reason == _OFF_GRID).sum()
+        count = trials[entrant.name].patients
         steps.note(
-            f"{entrant.name}: {options.cohort.count:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
+            f"{entrant.name}: {count:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
             + (f", {doubtful:,} decisions on estimates that had not converged" if doubtful else "")
             + (f", {moved:,} doses off the grid, the nearest amount was given" if moved else "")
         )
     if options.shield:
         entrants += _shielded(setting, entrants, trials, options, steps)
-    record = record_of(setting, entrants, trials, patients=options.cohort.count, seed=options.seed, shield=options.shield)
+    record = record_of(
+        setting, entrants, trials, patients=options.cohort.count, seed=options.seed, shield=options.shield
+    )
     if options.mismatch:
         record["mismatch"] = _mismatch(options, setting, pairs, entering, steps)
     if stresses:
@@ -285,7 +288,7 @@ def _run(
         check_amounts(entrant.name, trial.proposal[trial.alive], setting.scenario)
     if trial.failed.all():
         raise ConfigError(
-            f"policy {entrant.name!r}: levels or rewards of all {options.cohort.count:,} patients are not finite: check "
+            f"policy {entrant.name!r}: levels or rewards of all {trial.patients:,} patients are not finite: check "
             f"{'the reward' if np.isfinite(trial.values).all() else 'the drug model'} of {setting.task.where}"
         )
     check_label(setting.task, entrant.policy, trial)

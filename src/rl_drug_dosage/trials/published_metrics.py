@@ -1,6 +1,6 @@
 """The metrics of published trials, as functions of a scenario and a trial that give a number per patient.
 
-What a paper counts on measured levels is counted on ours as measured, assay error included; NaN where nothing was drawn.
+What a paper counts on measured levels is counted on ours as measured, assay error included.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ __all__ = [
     "performance_error",
     "share_in_range",
     "share_of_ends_in_range",
-    "summarised",
     "sum_of_rewards",
+    "summarised",
     "total_dose",
     "unanswered_excess",
 ]
@@ -54,8 +54,8 @@ def unanswered_excess(
 ) -> Bool[np.ndarray, " patient"]:
     """Whether three levels in a row exceed a limit and in no such case the third dose is below the first.
 
-    The rule of `terminate_trial` in results/1_systems_pharmacology_model/results.ipynb of DavAug/mipd-warfarin, the last
-    level left out as there: a dose answers a level on the same day.
+    The rule of `terminate_trial` in results/1_systems_pharmacology_model/results.ipynb of DavAug/mipd-warfarin, which
+    leaves the last level out. A dose answers the level of the same day.
 
     Args:
         levels: one a day, the first before the first dose.
@@ -76,7 +76,8 @@ def level_in_range(low: float, high: float, *, levels: int, limit: float) -> Col
     """100 where the last of ``levels`` measured levels is within a range and the patient has not left, else 0.
 
     Args:
-        low, high: edges, included.
+        low: edge, included.
+        high: edge, included.
         levels: number of levels, the one before the first dose included.
         limit: of `unanswered_excess`, by which patients leave.
     """
@@ -141,7 +142,7 @@ def among(column: Column, who: Callable[[Trial], Bool[np.ndarray, " patient"]]) 
 
 
 def metric_beyond(*, below: float = -np.inf, above: float = np.inf) -> Column:
-    """Percentage of intervals in which the metric of the goal's first target is below one limit, or at or above another.
+    """Percentage of intervals in which the metric of the goal's first target is below a limit, or at or above one.
 
     Give one of the two.
     """

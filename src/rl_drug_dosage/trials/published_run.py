@@ -45,7 +45,9 @@ def plan_of(options: "BenchmarkOptions") -> Plan | None:
     """
     if options.published is None:
         if options.scenario is None:
-            raise ConfigError("no task is given: name a scenario with --scenario, or a published trial with --published")
+            raise ConfigError(
+                "no task is given: name a scenario with --scenario, or a published trial with --published"
+            )
         return None
     trial = find(PUBLISHED, options.published)
     run = trial.value.run_on(None if options.scenario is None else _scenario_name(options.scenario))
@@ -103,9 +105,7 @@ def beside(plan: Plan, scenario: "Scenario", trials: Mapping[str, Trial], seed: 
             {"option": name, "planned": _shown(before), "given": _shown(given)}
             for name, (before, given) in plan.changed.items()
         ],
-        "metrics": [
-            {"name": m.name, "unit": m.unit, "over": m.over, "meaning": m.meaning} for m in published.metrics
-        ],
+        "metrics": [{"name": m.name, "unit": m.unit, "over": m.over, "meaning": m.meaning} for m in published.metrics],
         "theirs": [
             {"arm": n.arm, "metric": n.metric, "value": n.value, "spread": n.spread, "place": n.place}
             for n in published.numbers_for(run)

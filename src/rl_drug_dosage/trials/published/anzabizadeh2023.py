@@ -43,23 +43,23 @@ def _pttr(name: str, of: str, who: Callable[[Trial], np.ndarray] | None = None) 
 PUBLISHED = PublishedTrial(
     title="Anzabi Zadeh 2023, warfarin for 90 days",
     citation=(
-        "Anzabi Zadeh S, Street WN, Thomas BW. Optimizing warfarin dosing using deep reinforcement learning. J Biomed Inform "
-        "2023;137:104267 (arXiv 2202.03486)"
+        "Anzabi Zadeh S, Street WN, Thomas BW. Optimizing warfarin dosing using deep reinforcement learning. J "
+        "Biomed Inform 2023;137:104267 (arXiv 2202.03486)"
     ),
     sources=f"the abstract; the code of {_TAG} (May 2022), which defines cohort, models, doses and metric",
     protocol={
         "patients": (
-            "the Aurora cohort of Ravvaz 2017: age N(67.3, 13.43) y from 18 on; CYP2C9 *1/*1 67.39, *1/*2 14.86, *1/*3 9.25, "
-            "*2/*2 6.51, *2/*3 1.97, *3/*3 0.02 %; VKORC1 GG 38.37, GA 44.18, AA 17.45 % "
-            f"({_PATIENT}); how many: not read"
+            "the Aurora cohort of Ravvaz 2017: age N(67.3, 13.43) y from 18 on; CYP2C9 *1/*1 67.39, *1/*2 14.86, "
+            f"*1/*3 9.25, *2/*2 6.51, *2/*3 1.97, *3/*3 0.02 %; VKORC1 GG 38.37, GA 44.18, AA 17.45 % ({_PATIENT}); "
+            "how many: not read"
         ),
         "simulated with": (
             "Hamberg 2007 with a baseline INR of 1 (reil/healthcare/mathematical_models/hamberg_pkpd.py); a second "
             "PK/PD model for robustness (abstract)"
         ),
         "dosed by": (
-            "deep RL trained on virtual patients; 'a set of clinically accepted dosing protocols' (abstract), in the code "
-            "the arms AAA, CAA, PGAA, PGPGA and PGPGI of Ravvaz 2017"
+            "deep RL trained on virtual patients; 'a set of clinically accepted dosing protocols' (abstract), in the "
+            "code the arms AAA, CAA, PGAA, PGPGA and PGPGI of Ravvaz 2017"
         ),
         "monitoring": (
             "an INR at each decision. The interval to the next one is part of the action: the code offers daily, 2-3-7 "
@@ -77,12 +77,13 @@ PUBLISHED = PublishedTrial(
     ),
     numbers=(),
     unread=(
-        "every number of the results: only the abstract could be read, which says that the policy outperforms the "
-        "protocols 'by a wide margin' and is 'comparable' to them on the second model",
+        (
+            "every number of the results: only the abstract could be read, which says that the policy outperforms the "
+            "protocols 'by a wide margin' and is 'comparable' to them on the second model"
+        ),
         "size of the test cohort, dosing intervals of the published policy, whether PTTR is averaged over patients",
     ),
     assumed=(
-        "INRs on days 2, 5 and then weekly, the schedule 2-3-7 of the code",
         "no missed and no late doses: this version of the code has neither",
         "PTTR averaged over patients",
     ),
@@ -94,8 +95,8 @@ PUBLISHED = PublishedTrial(
             controller="warfarin-hamberg2010",
             replaced={"adherence": Adherence(), "dropout": None},
             replaced_text=(
-                "adherence: every dose taken, in time, as in their code; dropout: none, as in their code. The INRs are the "
-                "scenario's: 18 in 90 days, five of them in the first week"
+                "adherence: every dose taken, in time, as in their code; dropout: none, as in their code. The INRs "
+                "are the scenario's: 18 in 90 days, five of them in the first week"
             ),
             patients=250,
         ),
@@ -103,17 +104,25 @@ PUBLISHED = PublishedTrial(
     differences=(
         Difference(
             "variability of patients",
-            "the code takes the square roots of the published coefficients of variation as SDs of logarithms: clearance "
-            "0.557, V1 0.512, V2 0.995, MTT1 0.375, MTT2 1.010, EC50 0.640",
-            "the published ones: clearance 0.30, EC50 0.39 and so on (`info --drug warfarin-hamberg2007`)",
+            (
+                "SDs of logarithms are the square roots of the published coefficients of variation (clearance 0.557, "
+                "EC50 0.640), and only the middle half of each distribution is kept, which leaves SDs of about 0.21 "
+                "and 0.24 (hamberg_pkpd.py; random_lognormal_truncated in reil/utils/functions.py)"
+            ),
+            "the published ones, whole: clearance 0.30, EC50 0.39 (`info --drug warfarin-hamberg2007`)",
         ),
         Difference(
             "INR that is judged",
-            "the model's with a residual error every day",
+            (
+                "the model's, with log-normal errors of the concentration (SD 0.301, hourly) and of the INR (SD "
+                "0.0325, daily)"
+            ),
             "the model's without an error; EC50 varies from day to day, SD of its logarithm 0.1",
         ),
         Difference(
-            "decisions", "a dose for 1-28 days, until the next INR", "a dose every day; INRs are further and further apart"
+            "decisions and INRs",
+            "a dose for 1-28 days, until the next INR",
+            "a dose every day; 18 INRs, further and further apart",
         ),
         Difference("doses", "0-15 mg", "0-30 mg"),
         Difference(

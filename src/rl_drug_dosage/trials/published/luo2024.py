@@ -12,12 +12,17 @@ from rl_drug_dosage.trials.published_trial import (
 __all__ = ["PUBLISHED"]
 
 _GYM = "GilesLuo/DTR-Bench DTRGym/ahn_chemo_env.py (before commit 910a008)"
-_STUDY = "GilesLuo/DTR-Bench demo/AhnChemoEnv-discrete-setting1-DQN.db, an Optuna study of 68 finished trials"
+_STUDY = (
+    "GilesLuo/DTR-Bench demo/AhnChemoEnv-discrete-setting1-DQN.db, an Optuna study with 68 finished trials of "
+    "hyper-parameters"
+)
 _RETURN = PublishedMetric(
     "return",
     "1",
-    f"sum over 600 steps of 6 h of N / N0 - T / T0 - rate, no discount ({_GYM}); here four times a dose of 2 days count for "
-    "two steps each",
+    (
+        f"sum over 600 steps of 6 h of N / N0 - T / T0 - rate, no discount ({_GYM}); here four times a dose of 2 days "
+        "count for two steps each"
+    ),
     sum_of_rewards,
 )
 _POLICIES = ("label", "mipd", "oracle")
@@ -30,14 +35,14 @@ def _run(scenario: str, setting: str) -> PublishedRun:
 PUBLISHED = PublishedTrial(
     title="Luo 2024, chemotherapy of the Ahn model (DTR-Bench)",
     citation=(
-        "Luo Z, Zhu M, Liu F, Li J, Pan Y, Zhou J, Zhu T. DTR-Bench: an in silico environment and benchmark platform for "
-        "reinforcement learning based dynamic treatment regime. arXiv 2405.18610, 2024"
+        "Luo Z, Zhu M, Liu F, Li J, Pan Y, Zhou J, Zhu T. DTR-Bench: an in silico environment and benchmark platform "
+        "for reinforcement learning based dynamic treatment regime. arXiv 2405.18610, 2024"
     ),
     sources=f"the abstract; the code of the environment, {_GYM}, and of training; one deposited study",
     protocol={
         "patients": (
-            "normal, tumour and immune cells 0.9, 0.2, 0.005 at the start. Setting 1: all the same; settings 2-5: every "
-            "parameter uniform within 5 %; settings 3-5 also the start within 5 (setting 3) or 10 %"
+            "normal, tumour and immune cells 0.9, 0.2, 0.005 at the start. Setting 1: all the same; settings 2-5: "
+            "every parameter uniform within 5 %; settings 3-5 also the start within 5 (setting 3) or 10 %"
         ),
         "simulated with": (
             "Ahn & Park 2011; settings 3, 4 and 5 multiply derivatives by 1 + N(0, 0.1), N(0, 0.2), N(0, 0.2) at each "
@@ -45,8 +50,8 @@ PUBLISHED = PublishedTrial(
         ),
         "dosed by": "DQN and its relatives, C51, SAC, DDPG, TD3, some with recurrent networks; no clinical rule",
         "monitoring": (
-            "tumour, immune cells and drug every 6 h, in settings 3, 4 and 5 with uniform noise of 10, 25 and 25 %; in setting "
-            "5 the last value is repeated for 50 % (continuous doses) or 75 % (discrete) of them"
+            "tumour, immune cells and drug every 6 h, in settings 3, 4 and 5 with uniform noise of 10, 25 and 25 %; "
+            "in setting 5 the last value is repeated for 50 % (continuous doses) or 75 % (discrete) of them"
         ),
         "doses": "a rate of 0-1 per day, held for 6 h; discrete: 11 levels in the deposited study",
         "duration": "600 steps, 150 days",
@@ -55,14 +60,14 @@ PUBLISHED = PublishedTrial(
     metrics=(_RETURN,),
     numbers=(
         PublishedNumber(
-            "DQN, best trial of a search",
+            "DQN, best of 68",
             _RETURN.name,
             394.7,
             f"{_STUDY}: largest value, '394.70 ± 0.00' over 100 episodes that are all the same in this setting",
             scenario="chemotherapy-clean",
         ),
         PublishedNumber(
-            "DQN, median trial of a search",
+            "DQN, median of 68",
             _RETURN.name,
             233.3,
             f"{_STUDY}: median of the values, computed by this project",
@@ -70,8 +75,10 @@ PUBLISHED = PublishedTrial(
         ),
     ),
     unread=(
-        "the tables of the paper: returns of every algorithm in the five settings. The abstract says that performance "
-        "degrades with noise and variability and that some algorithms fail to converge",
+        (
+            "the tables of the paper: returns of every algorithm in the five settings. The abstract says that "
+            "performance degrades with noise and variability and that some algorithms fail to converge"
+        ),
     ),
     assumed=("the deposited study is of the environment in the code: its name and its 11 doses say so",),
     runs=(

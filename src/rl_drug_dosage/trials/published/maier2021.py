@@ -11,16 +11,17 @@ _GRADE_4, _GRADE_0 = 1.0, 4.0
 PUBLISHED = PublishedTrial(
     title="Maier 2021, paclitaxel and neutropenia",
     citation=(
-        "Maier C, Hartung N, Kloft C, Huisinga W, de Wiljes J. Reinforcement learning and Bayesian data assimilation for "
-        "model-informed precision dosing in oncology. CPT Pharmacometrics Syst Pharmacol 2021;10:241-254"
+        "Maier C, Hartung N, Kloft C, Huisinga W, de Wiljes J. Reinforcement learning and Bayesian data assimilation "
+        "for model-informed precision dosing in oncology. CPT Pharmacometrics Syst Pharmacol 2021;10:241-254"
     ),
-    sources="the abstract and a summary of the methods",
+    sources="the abstract, and a summary of the methods by others",
     protocol={
         "patients": "virtual ones with sex, age and baseline neutrophil count; how many: not read",
         "simulated with": "a published model of paclitaxel-induced neutropenia; which, and its numbers: not read",
         "dosed by": (
-            "a model-informed dosing table guided by concentrations, MAP estimates, Bayesian data assimilation (DA), RL (Monte "
-            "Carlo tree search with upper confidence bounds), and DA with RL"
+            "model-informed dosing tables and MAP estimates, which the abstract calls the current strategies; "
+            "Bayesian data assimilation (DA), RL (Monte Carlo tree search with upper confidence bounds), and DA with "
+            "RL"
         ),
         "monitoring": "neutrophil counts; RL sees the grades of neutropenia of the cycles before. Days: not read",
         "doses": "paclitaxel every 3 weeks; dose grid: not read",
@@ -38,8 +39,10 @@ PUBLISHED = PublishedTrial(
     ),
     numbers=(),
     unread=(
-        "every number of the results. The abstract says that the three new approaches 'have the potential to substantially "
-        "reduce the incidence of life-threatening grade 4 and subtherapeutic grade 0 neutropenia'",
+        (
+            "every number of the results. The abstract says that the three new approaches 'have the potential to "
+            "substantially reduce the incidence of life-threatening grade 4 and subtherapeutic grade 0 neutropenia'"
+        ),
         "model, dose grid, sampling days, number of cycles and of patients, reward",
     ),
     assumed=(
@@ -58,9 +61,7 @@ PUBLISHED = PublishedTrial(
             "leukocytes, the cells of Friberg 2002: grade 4 below 1.0, grade 0 from 4.0 x 10^9/L",
         ),
         Difference("what controllers believe", "not read", "the model that simulates the patients"),
-        Difference(
-            "covariates", "sex, age and baseline count", "none in Friberg 2002; the baseline count is measured"
-        ),
+        Difference("covariates", "sex, age and baseline count", "none in Friberg 2002; the baseline count is measured"),
         Difference("doses", "not read", "0 to 1.4 times 320 mg in twentieths"),
     ),
 )

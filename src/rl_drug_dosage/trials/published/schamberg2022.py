@@ -21,8 +21,10 @@ _AIME_2020 = "Schamberg 2020, abstract"
 _MDAPE = PublishedMetric(
     "MDAPE",
     "%",
-    "a patient's median absolute performance error |value - target| / target from minute 5 on, without the monitor's noise; "
-    "median over patients",
+    (
+        "a patient's median absolute performance error |value - target| / target from minute 5 on, without the "
+        "monitor's noise; median over patients"
+    ),
     performance_error(_BIS, from_decision=_FROM, absolute=True),
     over="median",
 )
@@ -37,10 +39,9 @@ _MDPE = PublishedMetric(
 PUBLISHED = PublishedTrial(
     title="Schamberg 2022, propofol to a level of unconsciousness",
     citation=(
-        "Schamberg G, Badgeley M, Meschede-Krasa B, Kwon O, Brown EN. Continuous action deep reinforcement learning for "
-        "propofol dosing during general anesthesia. Artif Intell Med 2022;123:102227. Before it: Schamberg G, Badgeley M, Brown "
-        "EN. Controlling level of unconsciousness by titrating propofol with deep reinforcement learning. AIME 2020 (arXiv "
-        "2008.12333)"
+        "Schamberg G et al. Continuous action deep reinforcement learning for propofol dosing during general "
+        "anesthesia. Artif Intell Med 2022. Before it: Schamberg G, Badgeley M, Brown EN. Controlling level of "
+        "unconsciousness by titrating propofol with deep reinforcement learning. AIME 2020 (arXiv 2008.12333)"
     ),
     sources="the abstracts of both papers",
     protocol={
@@ -48,8 +49,8 @@ PUBLISHED = PublishedTrial(
         "How many, and demographics: not read",
         "simulated with": "a PK/PD model with randomised parameters; which, and its numbers: not read",
         "dosed by": (
-            "2020: cross-entropy method, a probability of infusing a fixed dose, at test a continuous rate; 2022: actor and "
-            "critic with continuous rates and three reward functions; PID"
+            "2020: cross-entropy method, a probability of infusing a fixed dose, at test a continuous rate; 2022: "
+            "actor and critic with continuous rates and three reward functions; PID"
         ),
         "monitoring": "a level of unconsciousness; its noise, delay and interval: not read",
         "doses": "infusion rates; range: not read",
@@ -58,13 +59,17 @@ PUBLISHED = PublishedTrial(
     },
     metrics=(_MDAPE, _MDPE),
     numbers=(
-        PublishedNumber("deep RL (2022)", _MDAPE.name, 1.9, _AIM_2022, spread=1.8),
-        PublishedNumber("PID (2022)", _MDAPE.name, 3.1, _AIM_2022, spread=1.1),
+        PublishedNumber("deep RL, 2022", _MDAPE.name, 1.9, _AIM_2022, spread=1.8),
+        PublishedNumber("PID, 2022", _MDAPE.name, 3.1, _AIM_2022, spread=1.1),
         PublishedNumber(
-            "deep RL that saves drug (2022)", _MDPE.name, 1.1, f"{_AIM_2022}: 'median episode median performance error'", spread=0.5
+            "deep RL, least drug, 2022",
+            _MDPE.name,
+            1.1,
+            f"{_AIM_2022}: 'median episode median performance error'",
+            spread=0.5,
         ),
-        PublishedNumber("deep RL (2020)", _MDAPE.name, 1.7, _AIME_2020, spread=0.6),
-        PublishedNumber("PID (2020)", _MDAPE.name, 3.4, _AIME_2020, spread=1.2),
+        PublishedNumber("deep RL, 2020", _MDAPE.name, 1.7, _AIME_2020, spread=0.6),
+        PublishedNumber("PID, 2020", _MDAPE.name, 3.4, _AIME_2020, spread=1.2),
     ),
     unread=(
         "what follows the sign ±: a standard deviation, or another measure of spread",
