@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rl_drug_dosage.utils.printable import printable, say
+from rl_drug_dosage.utils.published_words import CAVEAT, number_words, our_rows, their_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,12 +24,8 @@ def show_published(console: "Console", record: Mapping[str, Any]) -> None:
     """
     from rl_drug_dosage.utils.tables import Column, show_table
 
-    metrics = [m["name"] for m in record["metrics"]]
-    rows = [(f"theirs: {arm}", *(own.get(m, "not read") for m in metrics)) for arm, own in _by_arm(record).items()]
-    for row in record["ours"]:
-        found = (row["values"][m] for m in metrics)
-        shown = ("-" if v is None else f"{v['mean']:.1f} ({v['low']:.1f} to {v['high']:.1f})" for v in found)
-        rows.append((f"ours: {row['policy']}", *shown))
+    rows = [(f"theirs: {arm}", *numbers) for arm, numbers in their_rows(record)]
+    rows += [(f"ours: {policy}", *numbers) for policy, numbers in our_rows(record)]
     show_table(
         [Column("", "name", key=True), *(Column(f"{m['name']} ({m['unit']})") for m in record["metrics"])],
         rows,
@@ -44,21 +41,9 @@ def show_published(console: "Console", record: Mapping[str, Any]) -> None:
     lines += [f"changed: {c['option']} is {c['given']}, planned {c['planned']}" for c in record["changed"]]
     lines += [f"differs, {d['what']}: theirs {d['theirs']}; ours {d['ours']}" for d in record["differences"]]
     lines += [f"not read: {text}" for text in record["unread"]]
-    lines.append("The protocols differ as listed: numbers of one trial do not rank methods of the other.")
+    lines.append(CAVEAT)
     for line in lines:
         console.print(printable(line), markup=False, highlight=False)
-
-
-def _by_arm(record: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Their method -> metric -> its number, for people."""
-    found: dict[str, dict[str, str]] = {}
-    for n in record["theirs"]:
-        found.setdefault(n["arm"], {})[n["metric"]] = _number(n["value"], n["spread"])
-    return found
-
-
-def _number(value: float, spread: float | None) -> str:
-    return f"{value:g}" if spread is None else f"{value:g} ± {spread:g}"
 
 
 def list_published(console: "Console") -> tuple[str, ...]:
@@ -95,7 +80,7 @@ def say_published(found: "Found[PublishedTrial]") -> None:
     units = {m.name: m.unit for m in trial.metrics}
     sourced: dict[tuple[str, str, str], list[str]] = {}
     for n in trial.numbers:
-        shown = f"{n.metric} {_number(n.value, n.spread)} {units[n.metric]}"
+        shown = f"{n.metric} {number_words(n.value, n.spread)} {units[n.metric]}"
         sourced.setdefault((n.arm, n.scenario, n.place), []).append(shown)
     _part("Their numbers", (_sourced(*key, numbers) for key, numbers in sourced.items()))
     _part("Not read", trial.unread)
