@@ -56,6 +56,7 @@ def test_both_trials_stand_side_by_side(run, tmp_path):
     assert values["in range at the end"]["mean"] % 12.5 == 0
     assert values["dropouts"]["mean"] == 0
     assert 0 < values["median TTR"]["mean"] < 100
+    assert values["median TTR"]["patients"] == 8
     row = next(line for line in done.out.splitlines() if "theirs: deep RL" in line)
     assert "65.8" in row
     assert "68.4" in row

@@ -93,9 +93,13 @@ def beside(plan: Plan, scenario: "Scenario", trials: Mapping[str, Trial], seed: 
     rng = generator(seed, Stream.EVALUATE, 4)
     ours = []
     for name, trial in trials.items():
-        columns = {m.name: np.where(trial.failed, np.nan, m.column(scenario, trial)) for m in published.metrics}
-        found = {m.name: summarised(columns[m.name], m.over, rng) for m in published.metrics}
-        ours.append({"policy": name, "values": {n: None if i is None else i.record() for n, i in found.items()}})
+        values: dict[str, dict[str, float] | None] = {}
+        for metric in published.metrics:
+            column = np.where(trial.failed, np.nan, metric.column(scenario, trial))
+            interval = summarised(column, metric.over, rng)
+            counted = int((~np.isnan(column)).sum())
+            values[metric.name] = None if interval is None else {**interval.record(), "patients": counted}
+        ours.append({"policy": name, "values": values})
     return {
         "name": plan.trial.name,
         "title": published.title,
