@@ -29,7 +29,7 @@ def published(view: View) -> list[Html]:
             class_="numbers",
         ),
         paragraph(CAVEAT, class_="note"),
-        definitions((capital(d["what"]), f"{d['theirs']}; ours: {d['ours']}") for d in record["differences"]),
+        definitions((capital(d["what"]), f"theirs: {d['theirs']}; ours: {d['ours']}") for d in record["differences"]),
         definitions((("Replaced in the scenario", run["replaced"]), ("Changed by the user", changed))),
         definitions((m["name"], f"{m['over']} over patients; {m['meaning']}") for m in record["metrics"]),
         el("h3", "Not read, and assumed"),

@@ -112,6 +112,12 @@ PUBLISHED = PublishedTrial(
         PublishedNumber(
             _NETWORK, _LEFT.name, 1.7, f"DavAug/mipd-warfarin {_NOTEBOOK}, Evaluate regression model: 17 of 1,000"
         ),
+        PublishedNumber(
+            _NETWORK,
+            _CHANGE.name,
+            0.0,
+            f"DavAug/mipd-warfarin {_NOTEBOOK}, Evaluate regression model: the same dose on all 19 days",
+        ),
         *_of_data(_RL_DATA, _RL, (65.8, 68.4, 1.0, 65.1, 8.6, 55.5)),
         *_of_data(_PKPD_DATA, _PKPD, (75.1, 73.7, 0.0, 95.9, 1.4, 71.9)),
     ),
