@@ -6,7 +6,7 @@ The same five forms are accepted on the command line and in Python:
 |---|---|
 | a built-in name | ``vancomycin-goti2018`` |
 | a file | ``./mine.py``, ``./task.toml``, ``agent.pt``, ``runs/x`` |
-| an entry point of an installed package | a name in ``rl_drug_dosage.drugs``, ``.scenarios``, ``.policies``, ``.published_trials`` |
+| an entry point of an installed package | a name in the group ``rl_drug_dosage.drugs``, ``.scenarios``, ... |
 | a module's attribute | ``package.module:OBJECT`` |
 | the object itself | in Python |
 

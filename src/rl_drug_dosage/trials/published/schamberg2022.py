@@ -21,17 +21,14 @@ _AIME_2020 = "Schamberg 2020, abstract"
 _MDAPE = PublishedMetric(
     "MDAPE",
     "%",
-    (
-        "a patient's median absolute performance error |value - target| / target from minute 5 on, without the "
-        "monitor's noise; median over patients"
-    ),
+    "a patient's median absolute performance error |value - target| / target from minute 5 on, without monitor noise",
     performance_error(_BIS, from_decision=_FROM, absolute=True),
     over="median",
 )
 _MDPE = PublishedMetric(
     "MDPE",
     "%",
-    "the same with its sign: above 0 is lighter than the target",
+    "the same with its sign: above 0 the BIS is above its target",
     performance_error(_BIS, from_decision=_FROM, absolute=False),
     over="median",
 )
@@ -90,7 +87,7 @@ PUBLISHED = PublishedTrial(
     differences=(
         Difference(
             "what is controlled",
-            "a level of unconsciousness, computed from the model's effect site",
+            "a level of unconsciousness",
             "BIS 50 of Eleveld 2018, measured 25 s late with noise of SD 3",
         ),
         Difference("surgery", "not read", "an incision in minute 20 that adds up to 20 to BIS for half an hour"),
