@@ -587,7 +587,7 @@ def made_up_trial(setting, entrant, options, steps, shield=None):
     """A trial with random numbers in the place of a simulation, which would have to be compiled."""
     scenario = setting.scenario
     rng = np.random.default_rng(len(entrant.name))
-    patients, decisions = options.patients, scenario.schedule.decisions
+    patients, decisions = options.cohort.count, scenario.schedule.decisions
     by_decision = (patients, decisions)
     _, _, aim = scenario.edges()
     share = rng.uniform(0.0, 1.0, by_decision)
@@ -598,6 +598,8 @@ def made_up_trial(setting, entrant, options, steps, shield=None):
         values=np.where(
             failed[:, None, None], np.nan, rng.uniform(1.0, 80.0, (*by_decision, len(scenario.schedule.output_times_h)))
         ),
+        measured=np.full((*by_decision, len(scenario.monitoring.at_h)), np.nan),
+        baseline=np.full(patients, np.nan),
         metrics=aim[None] * rng.lognormal(0.0, 0.3, (*by_decision, aim.shape[1])),
         dose=rng.choice(scenario.dosage.grid(), by_decision),
         proposal=rng.choice(scenario.dosage.grid(), by_decision),

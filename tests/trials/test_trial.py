@@ -82,6 +82,21 @@ def test_every_policy_meets_the_same_patients_and_the_same_chance(ward):
     np.testing.assert_allclose(other.values, 1.25 * one.values, rtol=1e-4)
 
 
+def test_measured_levels_are_the_values_with_the_error_of_the_laboratory(ward):
+    """NaN where nothing is drawn, and before the first dose where the clinic has no level."""
+    found = trial(ward, Says(1000.0), Cohort(1, 8))
+
+    drawn = np.asarray(ward.sampled())
+    assert found.measured.shape == (8, ward.schedule.decisions, len(ward.monitoring.at_h))
+    np.testing.assert_array_equal(np.isnan(found.measured), np.broadcast_to(~drawn[..., None], found.measured.shape))
+    slots = [ward.schedule.output_times_h.index(t) for t in ward.monitoring.at_h]
+    error = found.measured[:, drawn] / found.values[:, drawn][..., slots] - 1.0
+    # Proportional 15 % and 1.6 mg/L on levels of 5 to 60 mg/L.
+    assert 0.1 < error.std() < 0.5
+    assert abs(error.mean()) < 0.1
+    assert np.isnan(found.baseline).all()
+
+
 def test_streams_never_share_a_patient():
     """Training, tuning and test cohorts are held apart by construction, whatever the seeds."""
     seen = set()

@@ -10,6 +10,7 @@ import typer
 
 from rl_drug_dosage import api
 from rl_drug_dosage.commands._burden_table import show_burden
+from rl_drug_dosage.commands._published_table import show_published
 from rl_drug_dosage.utils.defaults import defaults_of
 from rl_drug_dosage.utils.printable import printable, say
 
@@ -23,17 +24,31 @@ _DEFAULT = defaults_of(api.benchmark)
 
 def command(  # noqa: PLR0917 - the options of a command line
     scenario: Annotated[
-        str, typer.Option(help="The dosing task: a name (`info --scenarios`) or a file.", show_default=False)
-    ],
+        str | None, typer.Option(help="The dosing task: a name (`info --scenarios`) or a file.", show_default=False)
+    ] = _DEFAULT["scenario"],
+    published: Annotated[
+        str | None,
+        typer.Option(
+            help="Beside a published trial (`info --published-trials`): its task, drug models, policies and cohort are "
+            "the defaults.",
+            show_default=False,
+        ),
+    ] = _DEFAULT["published"],
     policy: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[NAME=]POLICY[,OPTION=VALUE...]",
-            help="A policy (`info --policies`), a model file or a run folder (repeatable). Default: all that fit.",
+            help="A policy (`info --policies`), a model file or a run folder (repeatable). Default: all that fit, or "
+            "those of the published trial.",
             show_default=False,
         ),
     ] = None,
-    patients: Annotated[int, typer.Option(help="Virtual patients, the same for every policy.")] = _DEFAULT["patients"],
+    patients: Annotated[
+        int | None,
+        typer.Option(
+            help="Virtual patients, the same for every policy.", show_default="1000, or those of the published trial"
+        ),
+    ] = _DEFAULT["patients"],
     seed: Annotated[int, typer.Option(help="Random seed; patients are disjoint from training and tuning.")] = _DEFAULT[
         "seed"
     ],
@@ -63,7 +78,8 @@ def command(  # noqa: PLR0917 - the options of a command line
         bool, typer.Option("--accept-changed", help="Include models whose scenario file has changed since training.")
     ] = _DEFAULT["accept_changed"],
     output_dir: Annotated[
-        Path | None, typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO")
+        Path | None,
+        typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO or benchmark-PUBLISHED"),
     ] = None,
     minari: Annotated[
         str,
@@ -86,22 +102,29 @@ def command(  # noqa: PLR0917 - the options of a command line
 
     configure(device)
 
-    from rl_drug_dosage.registry import find_scenario
+    from rl_drug_dosage.errors import ConfigError
+    from rl_drug_dosage.registry import PUBLISHED, find, find_scenario
 
+    if minari and published is not None:
+        raise ConfigError("--minari writes the courses of a scenario's own run: leave --minari or --published out")
     if minari:
         from rl_drug_dosage.trials import minari_export
 
         minari_export.check()
-    task = find_scenario(scenario)
-    if minari:
+    if minari and scenario is not None:
         from rl_drug_dosage.trials.setting import setting_for
 
-        setting = setting_for(task, simulator, controller)
+        setting = setting_for(find_scenario(scenario), simulator, controller)
         minari_export.check_policy(minari, setting, policy or (), shield=shield)
-    folder = output_dir or Path(f"benchmark-{task.name}")
+    folder = output_dir
+    if folder is None and published is not None:
+        folder = Path(f"benchmark-{find(PUBLISHED, published).name}")
+    if folder is None and scenario is not None:
+        folder = Path(f"benchmark-{find_scenario(scenario).name}")
     with printed() as progress:
         result = api.benchmark(
             scenario,
+            published=published,
             policies=policy or (),
             patients=patients,
             seed=seed,
@@ -122,7 +145,7 @@ def command(  # noqa: PLR0917 - the options of a command line
         _show_profile(result.record["timing"], time.perf_counter() - begin)
     for path in result.files:
         say(path)
-    if minari:
+    if minari and folder is not None:
         say(minari_export.export(result, minari, folder))
 
 
@@ -169,6 +192,8 @@ def _show(record: "Mapping[str, Any]") -> None:
         points = f"{sign * pair['mean']:+.2f} points ({low:+.2f} to {high:+.2f})"
         console.print(f"{printable(other)} - {printable(reference)}: {points}", markup=False)
     show_burden(console, record)
+    if "published" in record:
+        show_published(console, record["published"])
     _show_mismatch(console, record)
     for stress in record.get("stress", []):
         shares = ", ".join(f"{r['policy']} {r['attainment_pct']['mean']:.1f}" for r in stress["policies"])

@@ -40,6 +40,8 @@ class Trial:
         first: number of the first patient.
         covariates: at admission.
         values: the monitored output at the grid times, disturbance included.
+        measured: the levels drawn in an interval, with their assay error; NaN where none was drawn.
+        baseline: the level measured before the first dose; NaN where the clinic has none.
         metrics: the goal's metrics, averaged over the points of an interval.
         dose: dose given, in the dosage's unit.
         proposal: dose proposed by the policy.
@@ -56,6 +58,8 @@ class Trial:
     first: int
     covariates: dict[str, Float[np.ndarray, " patient"]]
     values: Float[np.ndarray, "patient decision grid"]
+    measured: Float[np.ndarray, "patient decision sample"]
+    baseline: Float[np.ndarray, " patient"]
     metrics: Float[np.ndarray, "patient decision window"]
     dose: Float[np.ndarray, "patient decision"]
     proposal: Float[np.ndarray, "patient decision"]
@@ -210,11 +214,12 @@ def run_trial(
     def shard(start: int) -> Trial:
         courses = jax.device_get(run(policy, shield, key, start + jnp.arange(size)))
         policy.check()
-        names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "failed"}]
+        names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "baseline", "failed"}]
         table = {name: np.moveaxis(courses[name], 0, 1) for name in names}
         # A proposal that is not a number is counted against the policy; treatment continues.
         failed = ~np.isfinite(table["values"]).all(axis=(1, 2)) | ~np.isfinite(table["reward"]).all(axis=1)
-        return Trial(first=start, covariates=courses["covariates"], failed=failed, **table)
+        own = {"covariates": courses["covariates"], "baseline": courses["baseline"], "failed": failed}
+        return Trial(first=start, **own, **table)
 
     parts = on_threads(shard, shape.call_starts(first, count))
     if clock is not None:
