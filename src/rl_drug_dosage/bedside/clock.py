@@ -7,12 +7,12 @@ or never, is refused with the readings that are possible. A file has one zone; a
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
-from rl_drug_dosage.bedside.quantities import refuse
+from rl_drug_dosage.bedside.written import refuse, refused
 from rl_drug_dosage.pkpd import plain_number
 
 __all__ = ["LOCAL", "Clock", "clock_text", "clock_time", "find_zone"]
@@ -48,7 +48,9 @@ def find_zone(name: object, at: str = "zone") -> ZoneInfo:
         pass
     near = next(iter(difflib.get_close_matches(name[:60], sorted(available_timezones()), 1)), "")
     hint = f"did you mean {near!r}? " if near else ""
-    refuse(at, f"unknown time zone {name[:60]!r}; {hint}write a name such as 'Europe/Berlin' or 'America/New_York'")
+    raise refused(
+        at, f"unknown time zone {name[:60]!r}; {hint}write a name such as 'Europe/Berlin' or 'America/New_York'"
+    )
 
 
 @dataclass
@@ -65,6 +67,10 @@ class Clock:
     _seen: list[tuple[datetime, str]] = field(default_factory=list)
     _naive: bool = False
     _hours: bool = False
+
+    def copy(self) -> "Clock":
+        """A clock that has read the same times, for one question."""
+        return replace(self, _seen=list(self._seen))
 
     def read(self, written: object, at: str) -> datetime | float:
         """An instant, or hours.
@@ -132,7 +138,7 @@ class Clock:
             readings = " or ".join(f"{plain}{_offset(each)}" for each in (first, second))
             refuse(at, f"{text!r} happened twice in {self.zone.key}, as clocks went back; write {readings}")
         jump = second - first
-        refuse(
+        raise refused(
             at,
             f"{text!r} does not exist in {self.zone.key}: clocks went forward by {int(jump.total_seconds() // 60)} min "
             f"that night; write the time as it was shown, or with its offset, such as {plain}{_offset(second)}",
@@ -217,7 +223,9 @@ def _zones() -> tuple[ZoneInfo, ...]:
     """The zones in which people live, without old and fixed ones."""
     areas = ("Africa/", "America/", "Antarctica/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
     usual = ("Europe/Berlin", "America/New_York")
-    names = sorted((name for name in available_timezones() if name.startswith(areas)), key=lambda n: (n not in usual, n))
+    names = sorted(
+        (name for name in available_timezones() if name.startswith(areas)), key=lambda n: (n not in usual, n)
+    )
     return tuple(ZoneInfo(name) for name in names)
 
 

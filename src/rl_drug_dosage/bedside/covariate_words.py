@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rl_drug_dosage.bedside.quantities import Written, read_quantity, read_written, refuse, shown
+from rl_drug_dosage.bedside.quantities import read_quantity
 from rl_drug_dosage.bedside.words import SEXES, DrugWords, allowed, fact_called
+from rl_drug_dosage.bedside.written import Written, read_written, refuse, refused, shown
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Covariate
 
@@ -58,7 +59,7 @@ def _sex(key: str, written: object, at: str) -> float:
         return SEXES[word]
     if key.strip().casefold() == "female" and word in {"true", "1", "1.0", "yes", "false", "0", "0.0", "no"}:
         return float(word in {"true", "1", "1.0", "yes"})
-    refuse(at, f"{written!r} is no sex; allowed: female, male")
+    raise refused(at, f"{written!r} is no sex; allowed: female, male")
 
 
 def _category(covariate: Covariate, written: object, at: str) -> float:

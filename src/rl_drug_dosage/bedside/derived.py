@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_drug_dosage.bedside.formulas import FORMULAS, Formula, find_formula
-from rl_drug_dosage.bedside.quantities import refuse, shown
 from rl_drug_dosage.bedside.unit_words import plain_factor
 from rl_drug_dosage.bedside.words import DrugWords, allowed
+from rl_drug_dosage.bedside.written import refuse, shown
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pkpd import Covariate
 
@@ -165,7 +165,10 @@ def _scale(choice: Choice, target: Covariate, surface_m2: float | None) -> float
 
 def _one(choice: Choice, size: Formula | None, target: Covariate, given: dict[str, float]) -> tuple[float, str]:
     """One value, and how it came about."""
-    told = [f"{'male' if v < 0.5 else 'female'}" if k == "female" else f"{k} {shown(v)} {_UNITS[k]}" for k, v in given.items()]
+    told = [
+        f"{'male' if v < 0.5 else 'female'}" if k == "female" else f"{k} {shown(v)} {_UNITS[k]}"
+        for k, v in given.items()
+    ]
     try:
         taken = dict(given)
         with_weight = ""

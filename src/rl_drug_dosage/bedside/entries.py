@@ -9,20 +9,20 @@
 Entries may come in any order. Every reader of patient files goes through this class.
 """
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from itertools import pairwise
+from typing import Any
 
-from rl_drug_dosage.bedside.clock import Clock, clock_text, find_zone
-from rl_drug_dosage.bedside.covariate_words import Told, read_covariate
-from rl_drug_dosage.bedside.derived import Choice, compute, formulas_for, is_choice, read_choice
-from rl_drug_dosage.bedside.history import CovariateAt, Dose, Level, PatientHistory
-from rl_drug_dosage.bedside.quantities import Asked, read_quantity, read_written, refuse, shown
+from rl_drug_dosage.bedside.assembly import CovariateEntry, DoseEntry, Entered, LevelEntry, assembled
+from rl_drug_dosage.bedside.clock import Clock, find_zone
+from rl_drug_dosage.bedside.covariate_words import read_covariate
+from rl_drug_dosage.bedside.derived import is_choice, read_choice
+from rl_drug_dosage.bedside.history import PatientHistory
+from rl_drug_dosage.bedside.quantities import Asked, read_quantity
 from rl_drug_dosage.bedside.unit_words import kind_of
 from rl_drug_dosage.bedside.words import DrugWords, words_of
+from rl_drug_dosage.bedside.written import read_written, refuse, shown
 
 __all__ = ["MOST_ENTRIES", "Entries"]
 
@@ -32,33 +32,6 @@ _DURATION = Asked("duration", "h")
 _INTERVAL = Asked("interval", "h")
 _UNUSUAL = 3.0
 """Times the highest dose of the model above which a dose is remarked on: this project's choice."""
-type When = datetime | float
-
-
-@dataclass(frozen=True)
-class _Dose:
-    at: str
-    when: When
-    amount: float
-    duration_h: float
-    route: str | None
-    given: bool
-
-
-@dataclass(frozen=True)
-class _Level:
-    at: str
-    when: When
-    value: float
-    output: str
-    below: bool
-
-
-@dataclass(frozen=True)
-class _Covariate:
-    at: str
-    when: When | None
-    told: Told
 
 
 class Entries:
@@ -77,15 +50,11 @@ class Entries:
         self.words: DrugWords = drug if isinstance(drug, DrugWords) else words_of(drug)
         self.clock = Clock(None if zone is None else find_zone(zone))
         self.name = name
-        self._doses: list[_Dose] = []
-        self._levels: list[_Level] = []
-        self._covariates: list[_Covariate] = []
-        self._choices: list[Choice] = []
-        self._notes: list[str] = []
+        self.entered = Entered()
 
     def note(self, *sentences: str) -> None:
         """Add remarks to the history."""
-        self._notes += [s for s in sentences if s and s not in self._notes]
+        self.entered.notes += [s for s in sentences if s and s not in self.entered.notes]
 
     def dose(
         self,
@@ -112,7 +81,7 @@ class Entries:
         Raises:
             ConfigError: anything that cannot be read, in one line that names the field.
         """
-        at = at or f"doses[{len(self._doses) + 1}]"
+        at = at or f"doses[{len(self.entered.doses) + 1}]"
         when = self.clock.read(time, f"{at}.time")
         read = read_quantity(amount, self.words.dose(), f"{at}.amount")
         if read.below or not read.value > 0:
@@ -120,7 +89,7 @@ class Entries:
         own_route = self.words.route(route, f"{at}.route")
         duration = self._duration(read.value, over, rate, own_route, at)
         self.note(read.note, self._unusual(read.value, at))
-        self._add(self._doses, _Dose(at, when, read.value, duration, own_route, given), at)
+        self._add(self.entered.doses, DoseEntry(at, when, read.value, duration, own_route, given), at)
 
     def doses(
         self,
@@ -131,30 +100,32 @@ class Entries:
         times: object,
         missed: Iterable[object] = (),
         at: str = "",
-        **how: object,
+        **how: Any,
     ) -> None:
         """A dose that is repeated: ``every="12 h", times=5`` are five doses, the first at ``time``.
 
         The interval is one of hours, also where clocks change in between.
 
         Args:
-            time, amount, how: as in `dose`.
+            time: of the first one.
+            amount: of each.
             every: from dose to dose.
             times: how many.
             missed: which of them were not given, from 1.
             at: the field, for messages.
+            how: further arguments of `dose`.
 
         Raises:
             ConfigError: see `dose`; no whole number of doses; a number in ``missed`` that is none of them.
         """
-        at = at or f"doses[{len(self._doses) + 1}]"
+        at = at or f"doses[{len(self.entered.doses) + 1}]"
         interval = self._hours(every, _INTERVAL, f"{at}.every", above=True)
         count = _whole(times, f"{at}.times", 1, MOST_ENTRIES)
         left_out = {_whole(number, f"{at}.missed", 1, count) for number in missed}
         first = self.clock.read(time, f"{at}.time")
         for i in range(count):
             when = first + i * interval if isinstance(first, float) else _later(first, i * interval)
-            self.dose(when, amount, given=i + 1 not in left_out, at=at, **how)  # type: ignore[arg-type]
+            self.dose(when, amount, given=i + 1 not in left_out, at=at, **how)
 
     def level(self, time: object, value: object, *, output: object = None, at: str = "") -> None:
         """A measured level; ``"<2 mg/L"`` is one below the limit of quantification.
@@ -162,15 +133,17 @@ class Entries:
         Raises:
             ConfigError: anything that cannot be read, in one line that names the field.
         """
-        at = at or f"levels[{len(self._levels) + 1}]"
+        at = at or f"levels[{len(self.entered.levels) + 1}]"
         when = self.clock.read(time, f"{at}.time")
         own = self.words.output(output, f"{at}.output")
         asked = self.words.level(own)
         read = read_quantity(value, asked, f"{at}.value")
         if read.value < 0 or (read.below and read.value == 0):
-            refuse(f"{at}.value", f"{shown(read.value)} {own.unit}; allowed: at least 0; leave out what was not measured")
+            refuse(
+                f"{at}.value", f"{shown(read.value)} {own.unit}; allowed: at least 0; leave out what was not measured"
+            )
         self.note(read.note)
-        self._add(self._levels, _Level(at, when, read.value, own.name, read.below), at)
+        self._add(self.entered.levels, LevelEntry(at, when, read.value, own.name, read.below), at)
 
     def covariate(self, key: str, value: object, *, time: object = None, at: str = "") -> None:
         """A covariate, or the formula that computes it: ``{"formula": "cockcroft-gault", "weight": "adjusted"}``.
@@ -190,14 +163,14 @@ class Entries:
             if time is not None:
                 refuse(at, "a formula has no time; give times to what it is computed from")
             choice = read_choice(self.words, key, value, at)
-            if any(set(choice.targets) & set(other.targets) for other in self._choices):
+            if any(set(choice.targets) & set(other.targets) for other in self.entered.choices):
                 refuse(at, "a second formula for it; leave one out")
-            self._choices.append(choice)
+            self.entered.choices.append(choice)
             return
         told = read_covariate(self.words, key, value, at)
         when = None if time is None else self.clock.read(time, f"{at}.time")
         self.note(*told.notes)
-        self._add(self._covariates, _Covariate(at, when, told), at)
+        self._add(self.entered.covariates, CovariateEntry(at, when, told), at)
 
     def history(self, now: object = None) -> PatientHistory:
         """The history.
@@ -209,36 +182,9 @@ class Entries:
             ConfigError: an entry after ``now``; a level before any dose; a covariate that has a value and a formula,
                 or needs one that was not named; clocks that changed where no zone is given.
         """
-        until = None if now is None else self.clock.read(now, "now")
-        said = [f"{each}" for each in self.clock.check()]
-        entries: list[_Dose | _Level | _Covariate] = [*self._doses, *self._levels, *self._covariates]
-        whens = [each.when for each in entries if each.when is not None]
-        self._check_future(entries, until)
-        origin = self.clock.origin([*whens, *([] if until is None else [until])])
-        start = min((self.clock.hours(w, origin) for w in whens), default=0.0)
-        now_h = max((self.clock.hours(w, origin) for w in whens), default=0.0)
-        if until is None:
-            said.append("now is not given: taken as the time of the last entry")
-        else:
-            now_h = self.clock.hours(until, origin)
-        doses = tuple(
-            Dose(self.clock.hours(d.when, origin), d.amount, d.duration_h, d.route, d.given) for d in self._doses
-        )
-        levels = tuple(
-            Level(self.clock.hours(v.when, origin), v.value, v.output, v.below) for v in self._levels
-        )
-        self._check_levels(doses, levels)
-        covariates, notes = self._covariate_table(origin, min(start, now_h))
-        return PatientHistory(
-            drug=self.words.drug,
-            doses=doses,
-            levels=levels,
-            covariates=covariates,
-            now_h=now_h,
-            origin=origin,
-            name=self.name,
-            notes=tuple(dict.fromkeys([*said, *self._notes, *_together(doses), *notes])),
-        )
+        clock = self.clock.copy()
+        until = None if now is None else clock.read(now, "now")
+        return assembled(self.words, clock, self.entered, until, self.name)
 
     def _add[T](self, entries: list[T], entry: T, at: str) -> None:
         if len(entries) >= MOST_ENTRIES:
@@ -285,91 +231,9 @@ class Entries:
         highest = f"the highest dose of {self.words.first.name}, {shown(amounts[-1])} mg"
         return f"{at}: {shown(amount)} mg is {amount / amounts[-1]:.3g} times {highest}: is it a slip?"
 
-    def _check_future(self, entries: Iterable[_Dose | _Level | _Covariate], until: When | None) -> None:
-        if until is None:
-            return
-        for each in entries:
-            if each.when is not None and each.when > until:  # type: ignore[operator] # all times are of one kind
-                refuse(f"{each.at}.time", f"{_plain(each.when)} lies after now, {_plain(until)}; correct one of them")
-
-    def _check_levels(self, doses: tuple[Dose, ...], levels: tuple[Level, ...]) -> None:
-        """Refuse a level of the drug from before its first dose.
-
-        Raises:
-            ConfigError: names the level.
-        """
-        first = min((d.time_h for d in doses if d.given), default=math.inf)
-        for entry, level in zip(self._levels, levels, strict=True):
-            if level.time_h < first and self.words.first.undosed(entry.output) == 0.0:
-                when = "there is no dose" if math.isinf(first) else "the first dose came later"
-                refuse(
-                    f"{entry.at}.time",
-                    f"{_plain(entry.when)}: a level before any dose, {when}; add the doses before it, or leave it out",
-                )
-
-    def _covariate_table(self, origin: datetime | None, start: float) -> tuple[tuple[CovariateAt, ...], list[str]]:
-        """Covariates with their times, those of formulas too, and a sentence on each that was computed."""
-        placed = [(start if c.when is None else self.clock.hours(c.when, origin), c) for c in self._covariates]
-        placed.sort(key=lambda each: each[0])
-        found: dict[str, dict[float, float]] = {}
-        facts: dict[str, list[tuple[float, float]]] = {}
-        for time, entry in placed:
-            for name, value in entry.told.values.items():
-                if found.setdefault(name, {}).get(time, value) != value:
-                    refuse(entry.at, "a second value at the same time; leave one out")
-                found[name][time] = value
-            if entry.told.fact is not None:
-                facts.setdefault(entry.told.fact[0], []).append((time, entry.told.fact[1]))
-        notes: list[str] = []
-        when = {} if origin is None else {time: f" at {clock_text(origin, time)}" for time, _ in placed}
-        for choice in self._choices:
-            for computed in compute(choice, facts, when):
-                if computed.name in found:
-                    refuse(choice.at, f"a formula, and a value of {computed.name} beside it; leave one out")
-                found[computed.name] = dict(computed.values)
-                notes += computed.notes
-        self._check_formulas(found, facts)
-        table = [CovariateAt(time, name, value) for name, values in found.items() for time, value in values.items()]
-        return tuple(table), notes
-
-    def _check_formulas(self, found: Mapping[str, object], facts: Mapping[str, object]) -> None:
-        """Refuse to leave out a clearance where creatinine is given: the writer names the formula.
-
-        Raises:
-            ConfigError: lists the formulas.
-        """
-        clearances = [c for c in self.words.covariates if c.column == "CRCL"]
-        if "creatinine" not in facts or not clearances or any(c.name in found for c in clearances):
-            return
-        needing = [m for m in self.words.models if any(c.column == "CRCL" for c in m.covariates)]
-        without = [m.name for m in self.words.models if m not in needing]
-        hint = f", or name a model that does without: {', '.join(without)}" if without else ""
-        formulas = ", ".join(formulas_for(clearances[0]))
-        refuse(
-            "covariates.crcl",
-            f"missing, and {needing[0].name} needs it; creatinine is given, so name a formula, such as crcl = "
-            f'{{formula = "cockcroft-gault", weight = "actual"}}; allowed: {formulas} (weight: actual, ideal or '
-            f"adjusted){hint}",
-        )
-
 
 def _later(first: datetime, hours: float) -> datetime:
-    from datetime import UTC
-
     return (first.astimezone(UTC) + timedelta(hours=hours)).astimezone(first.tzinfo)
-
-
-def _plain(when: When) -> str:
-    return f"{when:g} h" if isinstance(when, float) else when.strftime("%Y-%m-%d %H:%M")
-
-
-def _together(doses: tuple[Dose, ...]) -> list[str]:
-    """A sentence if doses are given at one time."""
-    times = sorted(d.time_h for d in doses if d.given)
-    same = sum(a == b for a, b in pairwise(times))
-    return [f"{same + 1} doses are at one time: all of them count"] if same == 1 else (
-        [f"doses share their times in {same} places: all of them count"] if same else []
-    )
 
 
 def _whole(written: object, at: str, low: int, high: int) -> int:

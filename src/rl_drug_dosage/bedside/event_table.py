@@ -24,9 +24,9 @@ from rl_drug_dosage.pkpd.nonmem_data import NonmemData, read_nonmem
 __all__ = ["read_event_table"]
 
 _LEFT = 1e-4
-"""Of the level one interval after a dose, what a typical patient may have left when an earlier dose is not written out."""
+"""What may be left of an earlier dose that is not written out, of the level one interval after it: unverified, ours."""
 _SLOWER = 2
-"""Times as many doses as the typical patient needs, for one who eliminates half as fast."""
+"""Times as many doses as the typical patient needs, for one who eliminates half as fast: this project's choice."""
 _MOST_DOSES = 256
 _MOMENT_H = 1e-6
 """After a dose, a level that the table lists behind it."""
@@ -49,7 +49,7 @@ def read_event_table(path: Path, words: DrugWords) -> tuple[PatientHistory, ...]
         try:
             tables.append((model, read_nonmem(path, model, interpolation="locf", pre_dose_level="refuse")))
         except ConfigError as failed:
-            error = error or failed
+            error = error or type(failed)(str(failed).partition(", or choose --pre-dose-level")[0])
     if not tables:
         assert error is not None
         raise error
@@ -57,9 +57,7 @@ def read_event_table(path: Path, words: DrugWords) -> tuple[PatientHistory, ...]
     histories = []
     for i, patient in enumerate(first.patients):
         where = f"{path.name}, ID {patient.name}"
-        covariates = {
-            (c.time_h, c.name): c for _, table in tables for c in _covariates(table.patients[i])
-        }
+        covariates = {(c.time_h, c.name): c for _, table in tables for c in _covariates(table.patients[i])}
         doses, notes = _doses(model, patient, where)
         levels, more = _levels(model, patient, where)
         now_h = max(line.time_h for line in first.table[i])
@@ -104,7 +102,9 @@ def _doses(model: DrugModel, patient: PatientData, where: str) -> tuple[tuple[Do
             if record.steady_state == 2 or record.is_constant_infusion:
                 raise ConfigError(f"{at}: allowed is SS 1 with AMT and II; write out the doses that were given")
             earlier = _cycles(model, patient, record, at)
-            notes.append(f"SS 1 at {record.time_h:g} h is read as {earlier} earlier doses every {record.interval_h:g} h")
+            notes.append(
+                f"SS 1 at {record.time_h:g} h is read as {earlier} earlier doses every {record.interval_h:g} h"
+            )
         duration = record.amount_mg / record.rate_mg_per_h if record.rate_mg_per_h > 0 else record.duration_h
         route = None if record.compartment == model.dosing.routes[0].compartment else record.compartment
         found += [
@@ -123,7 +123,11 @@ def _cycles(model: DrugModel, patient: PatientData, record: Record, at: str) -> 
         ConfigError: more than a history can have.
     """
     single = dataclasses.replace(
-        record, time_h=0.0, steady_state=0, additional=0, interval_h=0.0,
+        record,
+        time_h=0.0,
+        steady_state=0,
+        additional=0,
+        interval_h=0.0,
     )
     times = record.interval_h * np.arange(1, _MOST_DOSES // _SLOWER + 1)
     table = jax.tree.map(lambda column: np.asarray(column)[:1], patient.covariates)
@@ -152,7 +156,9 @@ def _levels(model: DrugModel, patient: PatientData, where: str) -> tuple[tuple[L
     for k, time in enumerate(np.asarray(data.time_h)):
         at = f"{where}, level at {time:g} h"
         if data.above is not None and bool(data.above[k]):
-            raise ConfigError(f"{at}: a level above a limit has no place in a history; give the diluted result, or MDV 1")
+            raise ConfigError(
+                f"{at}: a level above a limit has no place in a history; give the diluted result, or MDV 1"
+            )
         if data.weight is not None and float(data.weight[k]) != 1.0:
             raise ConfigError(f"{at}: a level has no weight in a history; leave the column out")
         if not bool(data.used[k]):

@@ -5,16 +5,25 @@ pydantic, and its current releases hold R5, R4B and STU3, not R4.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from rl_drug_dosage.bedside.entries import Entries
-from rl_drug_dosage.bedside.fhir_codes import LOINC, RXNORM, SNOMED_ROUTES, UCUM
+from rl_drug_dosage.bedside.fhir_codes import LOINC, RXNORM, SNOMED_ROUTES
+from rl_drug_dosage.bedside.fhir_resources import (
+    Resource,
+    codings_of,
+    list_of,
+    quantity_of,
+    resources_of,
+    text_of,
+    time_of,
+    when_of,
+)
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.patient_file import the_drug
-from rl_drug_dosage.bedside.quantities import refuse
 from rl_drug_dosage.bedside.words import DrugWords
+from rl_drug_dosage.bedside.written import refuse, refused
 from rl_drug_dosage.registry import DRUG, names
 
 __all__ = ["read_bundle"]
@@ -30,14 +39,6 @@ _USED = frozenset({"final", "amended", "corrected", "preliminary"})
 _GIVEN = frozenset({"completed", "in-progress", "stopped"})
 """States of an administration in which the recorded dose was given."""
 _DAYS_PER_YEAR = 365.25
-
-
-@dataclass(frozen=True)
-class _Resource:
-    """One resource, with its name in messages."""
-
-    at: str
-    body: Mapping[str, Any]
 
 
 def read_bundle(
@@ -56,7 +57,7 @@ def read_bundle(
     kind = bundle.get("resourceType")
     if kind != "Bundle":
         refuse("resourceType", f"{kind!r}; allowed: 'Bundle'; put the patient's resources into one")
-    resources = list(_resources(bundle))
+    resources = list(resources_of(bundle))
     patients = [each for each in resources if each.body["resourceType"] == "Patient"]
     if len(patients) > 1:
         refuse("entry", f"{len(patients)} resources are of type Patient; allowed: one; split the bundle")
@@ -78,40 +79,7 @@ def read_bundle(
     return entries.history(now)
 
 
-def _resources(bundle: Mapping[str, Any]) -> Iterable[_Resource]:
-    rows = bundle.get("entry", [])
-    if not isinstance(rows, list) or not rows:
-        refuse("entry", "missing or empty; a bundle holds resources")
-    for i, row in enumerate(rows, 1):
-        body = row.get("resource") if isinstance(row, Mapping) else None
-        if not isinstance(body, Mapping) or not isinstance(body.get("resourceType"), str):
-            refuse(f"entry[{i}].resource", "is no FHIR resource; it needs a resourceType")
-        own = body.get("id")
-        yield _Resource(f"{body['resourceType']}/{own}" if isinstance(own, str) else f"entry[{i}]", body)
-        for inner in _list(body.get("contained")):
-            if isinstance(inner, Mapping) and inner.get("resourceType") == "Medication":
-                yield _Resource(f"{body['resourceType']}/{own}#{inner.get('id')}", inner)
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _codings(concept: object) -> list[Mapping[str, Any]]:
-    if not isinstance(concept, Mapping):
-        return []
-    return [each for each in _list(concept.get("coding")) if isinstance(each, Mapping)]
-
-
-def _text(concept: object) -> str:
-    """What a concept is called, in words."""
-    if not isinstance(concept, Mapping):
-        return ""
-    found = [concept.get("text"), *(each.get("display") for each in _codings(concept))]
-    return " ".join(each for each in found if isinstance(each, str))
-
-
-def _medications(resources: Iterable[_Resource]) -> dict[str, object]:
+def _medications(resources: Iterable[Resource]) -> dict[str, object]:
     """Reference -> concept of each Medication."""
     found: dict[str, object] = {}
     for each in resources:
@@ -121,7 +89,7 @@ def _medications(resources: Iterable[_Resource]) -> dict[str, object]:
     return found
 
 
-def _concept(resource: _Resource, medications: Mapping[str, object]) -> object:
+def _concept(resource: Resource, medications: Mapping[str, object]) -> object:
     """The medication of an administration."""
     concept = resource.body.get("medicationCodeableConcept")
     reference = resource.body.get("medicationReference")
@@ -132,13 +100,13 @@ def _concept(resource: _Resource, medications: Mapping[str, object]) -> object:
 
 def _stems(concept: object) -> set[str]:
     """First words of the known drugs that a medication is."""
-    coded = {RXNORM.get(str(each.get("code"))) for each in _codings(concept) if each.get("system") == _RXNORM}
-    text = _text(concept).casefold()
+    coded = {RXNORM.get(str(each.get("code"))) for each in codings_of(concept) if each.get("system") == _RXNORM}
+    text = text_of(concept).casefold()
     named = {name.partition("-")[0] for name in names(DRUG)}
     return {stem for stem in coded if stem} | {stem for stem in named if stem in text}
 
 
-def _only_drug(resources: Iterable[_Resource], medications: Mapping[str, object]) -> str:
+def _only_drug(resources: Iterable[Resource], medications: Mapping[str, object]) -> str:
     found = [r for r in resources if r.body["resourceType"] == "MedicationAdministration"]
     stems = sorted({stem for each in found for stem in _stems(_concept(each, medications))})
     if len(stems) != 1:
@@ -147,17 +115,17 @@ def _only_drug(resources: Iterable[_Resource], medications: Mapping[str, object]
     return stems[0]
 
 
-def _name(patients: list[_Resource]) -> str:
+def _name(patients: list[Resource]) -> str:
     for each in patients:
-        for name in _list(each.body.get("name")):
+        for name in list_of(each.body.get("name")):
             if isinstance(name, Mapping):
-                given = " ".join(part for part in _list(name.get("given")) if isinstance(part, str))
+                given = " ".join(part for part in list_of(name.get("given")) if isinstance(part, str))
                 text = name.get("text") or f"{given} {name.get('family', '')}".strip()
                 return str(text)[:200]
     return ""
 
 
-def _person(entries: Entries, patients: list[_Resource], now: object, resources: list[_Resource]) -> None:
+def _person(entries: Entries, patients: list[Resource], now: object, resources: list[Resource]) -> None:
     """Sex, and age at the time of the question."""
     for each in patients:
         gender = each.body.get("gender")
@@ -168,7 +136,7 @@ def _person(entries: Entries, patients: list[_Resource], now: object, resources:
         born = each.body.get("birthDate")
         if born is None:
             continue
-        days = [str(when)[:10] for when in (now, *map(_time_of, resources)) if when]
+        days = [str(when)[:10] for when in (now, *map(time_of, resources)) if when]
         try:
             age = (date.fromisoformat(max(days)) - date.fromisoformat(str(born))).days / _DAYS_PER_YEAR
         except ValueError:
@@ -179,46 +147,11 @@ def _person(entries: Entries, patients: list[_Resource], now: object, resources:
         entries.covariate("age", f"{age:.6f} y", at=f"{each.at}.birthDate")
 
 
-def _time_of(resource: _Resource) -> object:
-    """When an observation or administration was, or began."""
-    body = resource.body
-    period = body.get("effectivePeriod")
-    start = period.get("start") if isinstance(period, Mapping) else None
-    return body.get("effectiveDateTime") or body.get("effectiveInstant") or start
-
-
-def _when(resource: _Resource) -> str:
-    found = _time_of(resource)
-    if not isinstance(found, str):
-        refuse(f"{resource.at}.effectiveDateTime", "missing; give date and time with an offset from UTC")
-    return found
-
-
-def _quantity(value: object, at: str) -> dict[str, Any]:
-    """Number and unit, the unit by its UCUM code.
-
-    Raises:
-        ConfigError: no quantity, or a unit that is not in `UCUM`.
-    """
-    if not isinstance(value, Mapping) or isinstance(value.get("value"), bool | str | None):
-        refuse(at, "is no quantity; it needs a numeric value and a unit")
-    code = value.get("code", value.get("unit", ""))
-    if code and code not in UCUM:
-        refuse(at, f"unknown UCUM unit {str(code)[:40]!r}; allowed: {', '.join(UCUM)}")
-    comparator = value.get("comparator", "")
-    number = value["value"]
-    if comparator in {"<", "<="}:
-        return {"value": f"<{number}", "unit": UCUM.get(code, "")}
-    if comparator:
-        refuse(f"{at}.comparator", f"{comparator!r}; allowed: '<' and none; give the diluted result")
-    return {"value": number, "unit": UCUM.get(code, "")}
-
-
-def _observation(entries: Entries, words: DrugWords, resource: _Resource) -> None:
+def _observation(entries: Entries, words: DrugWords, resource: Resource) -> None:
     body, at = resource.body, resource.at
-    codes = [str(c.get("code")) for c in _codings(body.get("code")) if c.get("system") == _LOINC]
+    codes = [str(c.get("code")) for c in codings_of(body.get("code")) if c.get("system") == _LOINC]
     code = next((each for each in codes if each in LOINC), None)
-    what = _text(body.get("code")) or "no text"
+    what = text_of(body.get("code")) or "no text"
     if code is None:
         entries.note(f"{at}: unknown code {', '.join(codes) or 'none of LOINC'} ({what[:80]}): not read")
         return
@@ -231,26 +164,24 @@ def _observation(entries: Entries, words: DrugWords, resource: _Resource) -> Non
     if body.get("valueQuantity") is None:
         entries.note(f"{at}: {meaning.display} has no valueQuantity: not read")
         return
-    written = _quantity(body["valueQuantity"], f"{at}.valueQuantity")
+    written = quantity_of(body["valueQuantity"], f"{at}.valueQuantity")
     if meaning.covariate:
         if not words.called(meaning.covariate) and meaning.covariate not in words.keys:
             entries.note(f"{at}: {meaning.display} is not used by {words.drug}")
             return
-        entries.covariate(meaning.covariate, written, time=_when(resource), at=at)
+        entries.covariate(meaning.covariate, written, time=when_of(resource), at=at)
     elif words.first.drug.casefold().startswith(meaning.drug):
-        entries.level(_when(resource), written, output=meaning.output or None, at=at)
+        entries.level(when_of(resource), written, output=meaning.output or None, at=at)
     else:
         entries.note(f"{at}: {meaning.display} is no level of {words.drug}: not read")
 
 
-def _administration(
-    entries: Entries, words: DrugWords, resource: _Resource, medications: Mapping[str, object]
-) -> None:
+def _administration(entries: Entries, words: DrugWords, resource: Resource, medications: Mapping[str, object]) -> None:
     body, at = resource.body, resource.at
     concept = _concept(resource, medications)
     stem = words.first.drug.casefold().partition(" ")[0]
-    if stem not in _stems(concept) and stem not in _text(concept).casefold():
-        entries.note(f"{at}: {_text(concept)[:80] or 'a medication without a name'} is not {words.drug}: not read")
+    if stem not in _stems(concept) and stem not in text_of(concept).casefold():
+        entries.note(f"{at}: {text_of(concept)[:80] or 'a medication without a name'} is not {words.drug}: not read")
         return
     status = body.get("status")
     if status not in _GIVEN | {"not-done"}:
@@ -264,10 +195,10 @@ def _administration(
         refuse(f"{at}.dosage.dose", "missing; give the amount that was given")
     if status in {"stopped", "in-progress"}:
         entries.note(f"{at}: {status}: the recorded dose counts as given")
-    amount = _quantity(dosage["dose"], f"{at}.dosage.dose")
+    amount = quantity_of(dosage["dose"], f"{at}.dosage.dose")
     route = _route(words, dosage, at)
     how = _duration(entries, words, resource, dosage, route)
-    entries.dose(_when(resource), amount, route=route, given=status != "not-done", at=at, **how)
+    entries.dose(when_of(resource), amount, route=route, given=status != "not-done", at=at, **how)
 
 
 def _route(words: DrugWords, dosage: Mapping[str, Any], at: str) -> str | None:
@@ -277,13 +208,15 @@ def _route(words: DrugWords, dosage: Mapping[str, Any], at: str) -> str | None:
         ConfigError: a route that the model does not have.
     """
     concept = dosage.get("route")
-    codes = [str(c.get("code")) for c in _codings(concept) if c.get("system") == _SNOMED]
+    codes = [str(c.get("code")) for c in codings_of(concept) if c.get("system") == _SNOMED]
     known = next((SNOMED_ROUTES[code] for code in codes if code in SNOMED_ROUTES), None)
     if concept is None:
         return None
     if known is None:
-        what = ", ".join(codes) or _text(concept)
-        refuse(f"{at}.dosage.route", f"{what[:60]!r}; allowed: {', '.join(f'{c} ({r})' for c, r in SNOMED_ROUTES.items())}")
+        what = ", ".join(codes) or text_of(concept)
+        refuse(
+            f"{at}.dosage.route", f"{what[:60]!r}; allowed: {', '.join(f'{c} ({r})' for c, r in SNOMED_ROUTES.items())}"
+        )
     wanted = "depot" if known == "oral" else "central"
     if wanted not in words.first.structure.dosable:
         refuse(f"{at}.dosage.route", f"{known}: {words.first.name} has no such route; choose another model")
@@ -291,7 +224,7 @@ def _route(words: DrugWords, dosage: Mapping[str, Any], at: str) -> str | None:
 
 
 def _duration(
-    entries: Entries, words: DrugWords, resource: _Resource, dosage: Mapping[str, Any], route: str | None
+    entries: Entries, words: DrugWords, resource: Resource, dosage: Mapping[str, Any], route: str | None
 ) -> dict[str, Any]:
     """``over`` or ``rate`` of an infusion.
 
@@ -302,7 +235,7 @@ def _duration(
     if not words.duration_needed(route):
         return {}
     if isinstance(period, Mapping) and isinstance(period.get("end"), str):
-        start = entries.clock.read(_when(resource), f"{at}.effectivePeriod.start")
+        start = entries.clock.read(when_of(resource), f"{at}.effectivePeriod.start")
         end = entries.clock.read(period["end"], f"{at}.effectivePeriod.end")
         hours = (end - start).total_seconds() / 3600.0  # type: ignore[operator,union-attr] # both are clock times
         if hours < 0:
@@ -310,16 +243,16 @@ def _duration(
         return {"over": f"{hours:.9f} h"}
     ratio = dosage.get("rateRatio")
     if isinstance(ratio, Mapping):
-        above = _quantity(ratio.get("numerator"), f"{at}.dosage.rateRatio.numerator")
-        below = _quantity(ratio.get("denominator"), f"{at}.dosage.rateRatio.denominator")
+        above = quantity_of(ratio.get("numerator"), f"{at}.dosage.rateRatio.numerator")
+        below = quantity_of(ratio.get("denominator"), f"{at}.dosage.rateRatio.denominator")
         if not float(below["value"]) > 0:
             refuse(f"{at}.dosage.rateRatio.denominator", f"{below['value']}; allowed: above 0")
         per_one = float(above["value"]) / float(below["value"])
         return {"rate": {"value": per_one, "unit": f"{above['unit']}/{below['unit']}"}}
     if dosage.get("rateQuantity") is not None:
-        return {"rate": _quantity(dosage["rateQuantity"], f"{at}.dosage.rateQuantity")}
+        return {"rate": quantity_of(dosage["rateQuantity"], f"{at}.dosage.rateQuantity")}
     infusion = words.duration_needed(route)
-    refuse(
+    raise refused(
         f"{at}.effectivePeriod",
         f"no end, and no dosage.rate, while {words.first.drug} is given as {infusion}; give one of them",
     )

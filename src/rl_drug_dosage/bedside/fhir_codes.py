@@ -62,9 +62,13 @@ LOINC: Mapping[str, Coded] = {
 """LOINC code -> meaning."""
 
 UCUM: Mapping[str, str] = {
-    **{unit: unit for unit in ("kg", "g", "mg", "ug", "ng", "mol", "mmol", "umol", "nmol", "cm", "m", "m2", "h", "min")},
+    **{
+        unit: unit for unit in ("kg", "g", "mg", "ug", "ng", "mol", "mmol", "umol", "nmol", "cm", "m", "m2", "h", "min")
+    },
     **{unit: unit for unit in ("mg/L", "ug/L", "ng/L", "g/L", "mg/dL", "g/dL", "mg/mL", "ug/mL", "ng/mL", "ug/dL")},
-    **{unit: unit for unit in ("mmol/L", "umol/L", "nmol/L", "mL/min", "L/h", "kPa", "%", "1", "mg/h", "g/h", "mg/min")},
+    **{
+        unit: unit for unit in ("mmol/L", "umol/L", "nmol/L", "mL/min", "L/h", "kPa", "%", "1", "mg/h", "g/h", "mg/min")
+    },
     "mL/min/{1.73_m2}": "mL/min/1.73m2",
     "mL/min/1.73.m2": "mL/min/1.73m2",
     "[lb_av]": "lb",
@@ -96,4 +100,4 @@ SNOMED_ROUTES: Mapping[str, str] = {"26643006": "oral", "47625008": "intravenous
 """SNOMED CT codes of routes, as FHIR's own examples use them."""
 
 RXNORM: Mapping[str, str] = {"11124": "vancomycin"}
-"""RxNorm ingredient -> first word of the drug's name, as read in a public viewer of medical records; other drugs go by their text."""
+"""RxNorm ingredient -> first word of the drug's name, as read in a public viewer of records; other drugs go by text."""

@@ -18,9 +18,7 @@ _LARGEST = 16 * 2**20
 """Bytes of a file."""
 
 
-def read_history(
-    path: str | Path, drug: object = None, formulas: Mapping[str, object] | None = None
-) -> PatientHistory:
+def read_history(path: str | Path, drug: object = None, formulas: Mapping[str, object] | None = None) -> PatientHistory:
     """The only patient of a file; see `read_histories`.
 
     Raises:
@@ -29,7 +27,9 @@ def read_history(
     found = read_histories(path, drug, formulas)
     if len(found) != 1:
         names = ", ".join(h.name or str(i) for i, h in enumerate(found[:5], 1))
-        raise ConfigError(f"{Path(path).name} holds {len(found)} patients ({names}, ...): read them with read_histories")
+        raise ConfigError(
+            f"{Path(path).name} holds {len(found)} patients ({names}, ...): read them with read_histories"
+        )
     return found[0]
 
 
@@ -80,7 +80,8 @@ def read_text(
     Args:
         text: TOML or JSON.
         suffix: ``".toml"`` or ``".json"``.
-        drug, formulas: as in `read_histories`.
+        drug: as in `read_histories`.
+        formulas: as there.
 
     Raises:
         ConfigError: in one line, with the field.

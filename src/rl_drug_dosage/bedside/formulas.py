@@ -78,9 +78,9 @@ def bsa_du_bois_m2(weight_kg: float, height_cm: float) -> float:
 
 
 def ideal_body_weight_kg(height_cm: float, female: float) -> float:
-    """Ideal body weight, kg: 50 (women 45.5) + 2.3 for each inch above 60. Devine BJ. Drug Intell Clin Pharm 1974;8:650.
+    """Ideal body weight, kg: 50 (women 45.5) + 2.3 for each inch above 60.
 
-    It has no meaning below 60 inches.
+    Devine BJ. Drug Intell Clin Pharm 1974;8:650-655. It has no meaning below 60 inches.
     """
     return (45.5 if female > 0.5 else 50.0) + 2.3 * (height_cm / _INCH_CM - 60.0)
 
@@ -207,7 +207,14 @@ FORMULAS: tuple[Formula, ...] = (
         "estimated glomerular filtration rate",
     ),
     Formula(
-        "mosteller", "bsa", "m2", _SIZE, bsa_mosteller_m2, "Mosteller RD. N Engl J Med 1987;317:1098", {}, "body surface"
+        "mosteller",
+        "bsa",
+        "m2",
+        _SIZE,
+        bsa_mosteller_m2,
+        "Mosteller RD. N Engl J Med 1987;317:1098",
+        {},
+        "body surface",
     ),
     Formula(
         "du-bois",

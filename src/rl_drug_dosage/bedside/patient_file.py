@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 from rl_drug_dosage.bedside.derived import is_choice
 from rl_drug_dosage.bedside.entries import Entries
 from rl_drug_dosage.bedside.history import PatientHistory
-from rl_drug_dosage.bedside.quantities import refuse
 from rl_drug_dosage.bedside.words import DrugWords, allowed, words_of
+from rl_drug_dosage.bedside.written import refuse
 from rl_drug_dosage.errors import ConfigError
 
 __all__ = ["FORMAT", "histories_of", "parse_json", "parse_toml", "the_drug"]

@@ -8,24 +8,15 @@ which unit was meant.
 """
 
 import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NoReturn
 
-from rl_drug_dosage.bedside.unit_words import FOR_KIND, kind_of, parse_unit, plain_factor, same_words
-from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.pkpd import Param, plain_number
+from rl_drug_dosage.bedside.unit_words import FOR_KIND, kind_of, parse_unit, plain_factor, registry, same_words
+from rl_drug_dosage.bedside.written import Written, read_written, refuse, refused, shown
+from rl_drug_dosage.pkpd import Param
 
-__all__ = ["Asked", "Read", "Written", "read_quantity", "read_written", "refuse", "shown"]
+__all__ = ["Asked", "Read", "read_quantity"]
 
-_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2}(?![0-9]))?"
-_PART = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*(?={_NUMBER}\s*[A-Za-z]|$)")
-_COMMA = re.compile(r"\d,\d")
-_SUMS = frozenset({"length", "mass", "time"})
-"""Quantities that people write in two units: 5 ft 11 in, 7 lb 4 oz, 1 h 30 min."""
-_LONGEST = 80
 _BRIDGES = {
     ("mass", "substance"),
     ("substance", "mass"),
@@ -65,111 +56,12 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Written:
-    """A number and its unit as somebody wrote them. ``below``: written with ``<``."""
-
-    parts: tuple[tuple[Fraction, str], ...]
-    below: bool = False
-
-    @property
-    def unit(self) -> str:
-        """The unit of the first part; empty for a bare number."""
-        return self.parts[0][1]
-
-    def __str__(self) -> str:
-        text = " ".join(f"{shown(value)} {unit}".strip() for value, unit in self.parts)
-        return f"< {text}" if self.below else text
-
-
-@dataclass(frozen=True)
 class Read:
     """A value in the engine's unit, and what was converted on the way; ``note`` is empty where nothing was."""
 
     value: float
     note: str = ""
     below: bool = False
-
-
-def refuse(field: str, what: str) -> NoReturn:
-    """Raise the error of one field, in one line.
-
-    Raises:
-        ConfigError: always.
-    """
-    raise ConfigError(f"{field}: {' '.join(what.split())}")
-
-
-def shown(value: float | Fraction) -> str:
-    """A number as a person writes it, to 6 significant digits."""
-    return f"{float(value):.6g}"
-
-
-def read_written(written: object, field: str) -> Written:
-    """Number and unit of ``"25.3 mg/L"``, ``25.3``, ``("25.3", "mg/L")`` or ``{"value": 25.3, "unit": "mg/L"}``.
-
-    Raises:
-        ConfigError: no number, not finite, a comma that may mean thousands or decimals.
-    """
-    if isinstance(written, Mapping):
-        extra = sorted(set(written) - {"value", "unit"})
-        if extra or "value" not in written:
-            refuse(field, f"{'unknown key ' + repr(extra[0]) if extra else 'no value'}; allowed: value and unit")
-        return _paired(written["value"], written.get("unit", ""), field)
-    if isinstance(written, tuple | list):
-        if len(written) != 2:
-            refuse(field, f"{len(written)} entries; allowed: a number and its unit")
-        return _paired(written[0], written[1], field)
-    if isinstance(written, str):
-        return _from_text(written, field)
-    return Written(((_number(written, field), ""),))
-
-
-def _paired(value: object, unit: object, field: str) -> Written:
-    if not isinstance(unit, str):
-        refuse(field, f"the unit is {unit!r}; write it as text, such as 'mg/L'")
-    one = _from_text(value, field) if isinstance(value, str) else Written(((_number(value, field), ""),))
-    if one.unit and unit:
-        refuse(field, f"{value!r} has a unit, and another, {unit!r}, is beside it; leave one of them out")
-    return one if one.unit else Written(((one.parts[0][0], unit.strip()),), one.below)
-
-
-def _number(value: object, field: str) -> Fraction:
-    try:
-        number = plain_number(value)
-    except ValueError:
-        refuse(field, f"{value!r} is no number; write one with its unit, such as '25.3 mg/L'")
-    if not math.isfinite(number):
-        refuse(field, f"{number} is no finite number; leave the entry out where nothing was measured")
-    return Fraction(str(number))
-
-
-def _from_text(text: str, field: str) -> Written:
-    """Parts of a text.
-
-    Raises:
-        ConfigError: no number and unit.
-    """
-    plain = text.strip().replace("≤", "<=")
-    quoted = repr(text if len(text) <= _LONGEST else text[:_LONGEST] + "...")
-    below = plain.startswith("<")
-    if plain.startswith(">"):
-        refuse(field, f"{quoted}: a level above a limit cannot be used; give the diluted result, or leave it out")
-    plain = plain.lstrip("<").removeprefix("=").strip()
-    if _COMMA.search(plain):
-        refuse(field, f"{quoted}: a comma may mean thousands or decimals; write 1000 or 25.3, with a point")
-    if len(plain) > _LONGEST or re.match(_NUMBER, plain) is None:
-        refuse(field, f"{quoted} is no number with a unit; write it as '25.3 mg/L'")
-    # A unit may begin with a digit (10^9/L, 1.73m2): only lengths, weights and times are written in two parts.
-    value, rest = re.match(rf"({_NUMBER})\s*(.*)", plain).groups()  # type: ignore[union-attr]
-    if rest[:1].isdigit() and parse_unit(rest) is None:
-        refuse(field, f"{quoted} is no number with a unit; write it as '25.3 mg/L'")
-    parts = [(Fraction(value), rest.strip())]
-    if parse_unit(rest) is None and (found := _PART.findall(plain)) and len(found) > 1:
-        several = [(Fraction(number), unit) for number, unit in found]
-        kinds = {kind_of(unit) for _, unit in several}
-        if len(kinds) == 1 and kinds <= _SUMS:
-            parts = several
-    return Written(tuple(parts), below)
 
 
 def read_quantity(written: object, asked: Asked, field: str) -> Read:
@@ -208,8 +100,6 @@ def _converted(value: Fraction, unit: str, asked: Asked, field: str) -> Fraction
         hint = f"did you mean {near!r}? " if near else ""
         refuse(field, f"{unit!r} in {text!r} is no known unit; {hint}allowed: {_allowed(asked)}")
     if kind_of(unit) == kind_of(asked.unit) == "temperature":
-        from rl_drug_dosage.bedside.unit_words import registry
-
         wanted = parse_unit(asked.unit)
         return Fraction(registry().Quantity(value, given.units).to(wanted.units).magnitude)
     factor = plain_factor(unit, asked.unit)
@@ -245,7 +135,7 @@ def _bridged(unit: str, text: str, asked: Asked, field: str) -> Fraction:
     kind = "" if pair[0] == "fraction" and "/" in unit else pair[0]
     article = "an" if kind[:1] in {"a", "e", "i", "o"} else "a"
     what = f"{text} is {article} {kind}" if kind else f"{text} is another quantity"
-    refuse(field, f"{what}; {asked.what} is in {_named(asked.unit)}; allowed: {_allowed(asked)}")
+    raise refused(field, f"{what}; {asked.what} is in {_named(asked.unit)}; allowed: {_allowed(asked)}")
 
 
 def _through(unit: str, base: str, wanted: str, other: str, factor: Fraction) -> Fraction:
@@ -295,7 +185,7 @@ def _bare(found: Written, asked: Asked, field: str) -> Read:
     hint = f"did you mean {likely}? " if likely else ""
     if math.isnan(asked.low):
         refuse(field, f"{found} has no unit; {hint}write it, such as '{shown(value)} {unit}'")
-    refuse(
+    raise refused(
         field,
         f"{found} has no unit, and {asked.what} of {shown(asked.low)} to {shown(asked.high)} {unit} is in "
         f"{asked.range_of or 'the published range'}; {hint}write the unit",

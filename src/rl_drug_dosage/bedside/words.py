@@ -1,4 +1,4 @@
-"""What a patient file may say for a drug: covariates, doses, levels and routes, with the units and ranges of its models.
+"""What a patient file may say for a drug: covariates, doses, levels and routes, with units and ranges.
 
 A generic name stands for every model of the drug: a covariate is then read for each model that has it, in the unit of
 that model.
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from rl_drug_dosage.bedside.quantities import Asked, refuse
+from rl_drug_dosage.bedside.quantities import Asked
+from rl_drug_dosage.bedside.written import refuse
 from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.pkpd import Covariate, DrugModel, Output, Param
 from rl_drug_dosage.pkpd.quantities import POSSIBLE, SYNONYMS, usual_level
@@ -27,7 +28,7 @@ CREATININE = Param(
 )
 _MANY_TIMES = 10.0
 """Times the highest limit of the drug's targets, a level without a unit is not believed: this project's choice."""
-_AREA_UNITS = frozenset({"IU/mg", "U/mg", "mg/IU", "mg/U"})
+_ACTIVITY_UNITS = frozenset({"IU/mg", "U/mg", "mg/IU", "mg/U"})
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class DrugWords:
         """A dose as a quantity."""
         amounts = self.first.dosing.amounts_mg
         low, high = (amounts[0], amounts[-1]) if amounts else (math.nan, math.nan)
-        activity = next((p for p in self.first.thetas.values() if p.unit in _AREA_UNITS), None)
+        activity = next((p for p in self.first.thetas.values() if p.unit in _ACTIVITY_UNITS), None)
         return Asked(
             "dose", "mg", low, high, f"the doses of {self.first.name}", activity=activity, substance=self.first.drug
         )
@@ -157,7 +158,7 @@ class DrugWords:
             limits = [limit for limit in self._limits(output) if limit is not None]
             low, high = (0.0, _MANY_TIMES * max(limits)) if limits else (math.nan, math.nan)
         what = f"ten times the targets of {self.first.name}" if math.isfinite(high) else ""
-        activity = next((p for p in self.first.thetas.values() if p.unit in _AREA_UNITS), None)
+        activity = next((p for p in self.first.thetas.values() if p.unit in _ACTIVITY_UNITS), None)
         return Asked("level", output.unit, low, high, what, mass, activity, self.first.drug)
 
     def _limits(self, output: Output) -> list[float | None]:
@@ -186,7 +187,7 @@ class DrugWords:
         return str(name)
 
     def duration_needed(self, route: str | None) -> str:
-        """Words of the model's infusion, if its first route (or the one named) is one; empty for a bolus or by mouth."""
+        """Words of the infusion that the first route, or the named one, is; empty for a bolus or by mouth."""
         routes = self.first.dosing.routes
         own = next((r for r in routes if route in {r.name, r.compartment}), None) if route else routes[0]
         return own.name if own is not None and own.duration_h > 0 else ""
@@ -245,7 +246,9 @@ def _named(drug: str, at: str) -> DrugWords:
         exact = tuple(model for model in found if model.drug == found[0].drug)
     if not exact:
         generic = tuple(dict.fromkeys(name.partition("-")[0] for name in known))
-        remedy = "" if "/" not in drug and "\\" not in drug else " (a file of your own is named by whoever reads this one)"
+        remedy = (
+            "" if "/" not in drug and "\\" not in drug else " (a file of your own is named by whoever reads this one)"
+        )
         near = next((name for name in known if difflib.SequenceMatcher(None, drug[:60], name).ratio() > 0.8), "")
         refuse(at, f"unknown drug {drug[:60]!r}{remedy}{allowed(near or drug, [*generic, *([near] if near else [])])}")
     return DrugWords(stem, exact)
