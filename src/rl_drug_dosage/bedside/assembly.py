@@ -8,9 +8,9 @@ from datetime import datetime
 
 from rl_drug_dosage.bedside.clock import Clock, clock_text
 from rl_drug_dosage.bedside.covariate_words import Told
-from rl_drug_dosage.bedside.derived import Choice, compute, formulas_for
+from rl_drug_dosage.bedside.derived import Choice, compute, formulas_for, needed_by
 from rl_drug_dosage.bedside.history import CovariateAt, Dose, Level, PatientHistory
-from rl_drug_dosage.bedside.words import DrugWords
+from rl_drug_dosage.bedside.words import FACTS, DrugWords
 from rl_drug_dosage.bedside.written import refuse
 
 __all__ = ["CovariateEntry", "DoseEntry", "Entered", "LevelEntry", "When", "assembled"]
@@ -156,6 +156,10 @@ def _covariate_table(
             found[computed.name] = dict(computed.values)
             notes += computed.notes
     _check_formulas(words, found, facts)
+    used = {name for choice in choices for name in needed_by(choice)}
+    columns = {c.column for c in words.covariates}
+    idle = [f.name for f in FACTS if f.name in facts and f.name not in used and f.column not in columns]
+    notes += [f"{'sex' if name == 'female' else name} is not used by {words.drug}" for name in idle]
     rows = [CovariateAt(time, name, value) for name, values in found.items() for time, value in values.items()]
     return tuple(rows), notes
 

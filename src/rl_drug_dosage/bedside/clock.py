@@ -111,7 +111,7 @@ class Clock:
         match = _TIME.fullmatch(text)
         if match is None:
             if hours := _HOURS.fullmatch(text):
-                return float(hours[1])
+                return self._read(float(hours[1]), at)
             why = "has no time of day" if _DATE.fullmatch(text) else "is no time"
             refuse(at, f"{text[:60]!r} {why}; write year-month-day hours:minutes, such as {_FORM!r}")
         day, hour, offset = match.groups()

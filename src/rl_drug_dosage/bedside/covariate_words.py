@@ -41,6 +41,8 @@ def read_covariate(words: DrugWords, key: str, written: object, at: str) -> Told
     """
     targets, fact = words.called(key), fact_called(key)
     if not targets and fact is None:
+        if words.is_known_elsewhere(key):
+            return Told({}, notes=(f"{key} is not used by {words.drug}",))
         refuse(at, f"unknown covariate of {words.drug}{allowed(key, words.keys)}")
     if fact is not None and fact.name == "female":
         value = _sex(key, written, at)

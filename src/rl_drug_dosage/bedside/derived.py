@@ -15,7 +15,7 @@ from rl_drug_dosage.bedside.written import refuse, shown
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pkpd import Covariate
 
-__all__ = ["Choice", "Computed", "compute", "formulas_for", "is_choice", "read_choice"]
+__all__ = ["Choice", "Computed", "compute", "formulas_for", "is_choice", "needed_by", "read_choice"]
 
 _WEIGHTS = {"actual": None, "ideal": "devine", "adjusted": "adjusted"}
 """Which weight Cockcroft-Gault takes -> the formula of that weight."""
@@ -112,10 +112,7 @@ def compute(choice: Choice, facts: Mapping[str, Series], what_time: Mapping[floa
         ConfigError: an input that was not given; a patient for whom the formula was not made; a value that no patient
             has; a unit that needs a body surface.
     """
-    size = find_formula("ibw" if choice.weight == "ideal" else "abw", _WEIGHTS[choice.weight]) if _by(choice) else None
-    needed = {*choice.formula.inputs, *(size.inputs if size else ()), *(choice.bsa.inputs if choice.bsa else ())}
-    if "age" in choice.formula.valid or "age" in choice.formula.inputs:
-        needed.add("age")
+    size, needed = _size(choice), needed_by(choice)
     missing = sorted(needed - set(facts))
     if missing:
         words = ["sex" if name == "female" else name for name in missing]
@@ -141,8 +138,16 @@ def compute(choice: Choice, facts: Mapping[str, Series], what_time: Mapping[floa
     return tuple(results)
 
 
-def _by(choice: Choice) -> bool:
-    return bool(choice.weight) and choice.weight != "actual"
+def needed_by(choice: Choice) -> frozenset[str]:
+    """Names of the facts that a formula is computed from, or by which it is allowed."""
+    formulas = [each for each in (choice.formula, _size(choice), choice.bsa) if each is not None]
+    return frozenset(name for each in formulas for name in (*each.inputs, *each.valid))
+
+
+def _size(choice: Choice) -> Formula | None:
+    """The formula of the weight that is taken, unless it is the actual one."""
+    name = _WEIGHTS.get(choice.weight)
+    return None if name is None else find_formula("ibw" if choice.weight == "ideal" else "abw", name)
 
 
 def _held(series: Series, time_h: float) -> float:

@@ -123,9 +123,13 @@ class Entries:
         count = _whole(times, f"{at}.times", 1, MOST_ENTRIES)
         left_out = {_whole(number, f"{at}.missed", 1, count) for number in missed}
         first = self.clock.read(time, f"{at}.time")
+        when = first
         for i in range(count):
             when = first + i * interval if isinstance(first, float) else _later(first, i * interval)
             self.dose(when, amount, given=i + 1 not in left_out, at=at, **how)
+        if isinstance(first, datetime) and isinstance(when, datetime) and first.utcoffset() != when.utcoffset():
+            shown_at = when.strftime("%Y-%m-%d %H:%M")
+            self.note(f"{at}: intervals are hours, also where clocks change: the last dose is at {shown_at}")
 
     def level(self, time: object, value: object, *, output: object = None, at: str = "") -> None:
         """A measured level; ``"<2 mg/L"`` is one below the limit of quantification.

@@ -36,7 +36,7 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{file} is no TOML: {_one_line(error)}; correct that line") from error
+        raise ConfigError(f"{file}: no TOML: {_one_line(error)}; correct that line") from error
 
 
 def parse_json(text: str, file: str) -> Any:
@@ -60,7 +60,7 @@ def parse_json(text: str, file: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=unique, parse_constant=no_number)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{file} is no JSON: {_one_line(error)}; correct it") from error
+        raise ConfigError(f"{file}: no JSON: {_one_line(error)}; correct it") from error
 
 
 def _one_line(error: BaseException) -> str:

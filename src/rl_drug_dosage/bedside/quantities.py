@@ -195,7 +195,8 @@ def _bare(found: Written, asked: Asked, field: str) -> Read:
 def _likely(value: float, asked: Asked) -> list[str]:
     """Units in which a bare number would be inside the published range."""
     found = []
-    for kind in _kinds(asked):
+    # Of a drug that is counted in IU, a number without a unit is one of IU.
+    for kind in sorted(_kinds(asked), key=lambda kind: "activity" not in kind):
         for known in FOR_KIND.get(kind, ()):
             unit = known.partition(" ")[0]
             inside = float(_converted(Fraction(str(value)), unit, asked, ""))

@@ -99,6 +99,12 @@ class DrugWords:
             columns.add(fact.column)
         return tuple(c for c in self.covariates if c.column in columns)
 
+    def is_known_elsewhere(self, key: str) -> bool:
+        """Whether another model of the drug has a covariate of this name."""
+        stem = self.first.drug.casefold().partition(" ")[0]
+        others = [name for name in names(DRUG) if name.partition("-")[0] == stem]
+        return bool(others) and bool(_named(others[0].partition("-")[0], "drug").called(key))
+
     @property
     def keys(self) -> tuple[str, ...]:
         """What may be said of a patient, by the shortest names."""

@@ -19,6 +19,7 @@ _COMMA = re.compile(r"\d,\d")
 _SUMS = frozenset({"length", "mass", "time"})
 """Quantities that people write in two units: 5 ft 11 in, 7 lb 4 oz, 1 h 30 min."""
 _LONGEST = 80
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,18 @@ def _number(value: object, field: str) -> Fraction:
         refuse(field, f"{value!r} is no number; write one with its unit, such as '25.3 mg/L'")
     if not math.isfinite(number):
         refuse(field, f"{number} is no finite number; leave the entry out where nothing was measured")
-    return Fraction(str(number))
+    return _of_size(Fraction(str(number)), field)
+
+
+def _of_size(number: Fraction, field: str) -> Fraction:
+    """A number that a quantity can have in some unit.
+
+    Raises:
+        ConfigError: a larger one.
+    """
+    if abs(number) > _LARGEST:
+        refuse(field, f"{shown(number)} is too large for any quantity; allowed: up to {_LARGEST:g}; correct it")
+    return number
 
 
 def _from_text(text: str, field: str) -> Written:
@@ -116,7 +128,7 @@ def _from_text(text: str, field: str) -> Written:
     value, rest = re.match(rf"({_NUMBER})\s*(.*)", plain).groups()  # type: ignore[union-attr]
     if rest[:1].isdigit() and parse_unit(rest) is None:
         refuse(field, f"{quoted} is no number with a unit; write it as '25.3 mg/L'")
-    parts = [(Fraction(value), rest.strip())]
+    parts = [(_of_size(Fraction(value), field), rest.strip())]
     if parse_unit(rest) is None and (found := _PART.findall(plain)) and len(found) > 1:
         several = [(Fraction(number), unit) for number, unit in found]
         kinds = {kind_of(unit) for _, unit in several}
