@@ -79,7 +79,7 @@ def _category(covariate: Covariate, written: object, at: str) -> float:
     except ConfigError as error:
         choices = [*covariate.words, *(f"{code:g}" for code in covariate.codes)]
         choices += ["true", "false"] if covariate.unit == "0/1" and not covariate.words else []
-        raise ConfigError(f"{at}: {written!r} is none of {', '.join(choices)} ({covariate.meaning})") from error
+        raise refused(at, f"{written!r} is none of {', '.join(choices)} ({covariate.meaning})") from error
 
 
 def _quantity(words: DrugWords, key: str, found: Written, at: str) -> Told:

@@ -129,7 +129,7 @@ def _person(entries: Entries, patients: list[Resource], now: object, resources: 
     """Sex, and age at the time of the question."""
     for each in patients:
         gender = each.body.get("gender")
-        if gender in {"male", "female"}:
+        if isinstance(gender, str) and gender in {"male", "female"}:
             entries.covariate("sex", gender, at=f"{each.at}.gender")
         elif gender is not None:
             entries.note(f"{each.at}.gender {gender!r} is not read: models know male and female")
@@ -156,7 +156,7 @@ def _observation(entries: Entries, words: DrugWords, resource: Resource) -> None
         entries.note(f"{at}: unknown code {', '.join(codes) or 'none of LOINC'} ({what[:80]}): not read")
         return
     meaning = LOINC[code]
-    if body.get("status") not in _USED:
+    if str(body.get("status")) not in _USED:
         entries.note(f"{at}: {meaning.display} is {body.get('status')!r}: not read")
         return
     if body.get("status") == "preliminary":
@@ -183,7 +183,7 @@ def _administration(entries: Entries, words: DrugWords, resource: Resource, medi
     if stem not in _stems(concept) and stem not in text_of(concept).casefold():
         entries.note(f"{at}: {text_of(concept)[:80] or 'a medication without a name'} is not {words.drug}: not read")
         return
-    status = body.get("status")
+    status = str(body.get("status"))
     if status not in _GIVEN | {"not-done"}:
         entries.note(f"{at}: status {status!r}: not read")
         return
@@ -237,7 +237,7 @@ def _duration(
     if isinstance(period, Mapping) and isinstance(period.get("end"), str):
         start = entries.clock.read(when_of(resource), f"{at}.effectivePeriod.start")
         end = entries.clock.read(period["end"], f"{at}.effectivePeriod.end")
-        hours = (end - start).total_seconds() / 3600.0  # type: ignore[operator,union-attr] # both are clock times
+        hours = entries.clock.hours(end, entries.clock.origin([start])) - (start if isinstance(start, float) else 0.0)
         if hours < 0:
             refuse(f"{at}.effectivePeriod.end", "lies before its start; correct it")
         return {"over": f"{hours:.9f} h"}

@@ -84,13 +84,13 @@ def quantity_of(value: object, at: str) -> dict[str, Any]:
     Raises:
         ConfigError: no quantity, or a unit that is not in `UCUM`.
     """
-    if not isinstance(value, Mapping) or isinstance(value.get("value"), bool | str | None):
+    number = value.get("value") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or isinstance(number, bool) or not isinstance(number, int | float):
         refuse(at, "is no quantity; it needs a numeric value and a unit")
-    code = value.get("code", value.get("unit", ""))
+    code = str(value.get("code", value.get("unit", "")))
     if code and code not in UCUM:
         refuse(at, f"unknown UCUM unit {str(code)[:40]!r}; allowed: {', '.join(UCUM)}")
-    comparator = value.get("comparator", "")
-    number = value["value"]
+    comparator = str(value.get("comparator", ""))
     if comparator in {"<", "<="}:
         return {"value": f"<{number}", "unit": UCUM.get(code, "")}
     if comparator:

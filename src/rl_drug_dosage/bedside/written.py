@@ -20,6 +20,7 @@ _SUMS = frozenset({"length", "mass", "time"})
 """Quantities that people write in two units: 5 ft 11 in, 7 lb 4 oz, 1 h 30 min."""
 _LONGEST = 80
 _LARGEST = 1e15
+_LONGEST_MESSAGE = 800
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,11 @@ class Written:
 
 
 def refused(field: str, what: str) -> ConfigError:
-    """The error of one field, in one line."""
-    return ConfigError(f"{field}: {' '.join(what.split())}")
+    """The error of one field, in one line; what somebody wrote at length is cut in the middle."""
+    plain = " ".join(what.split())
+    if len(plain) > _LONGEST_MESSAGE:
+        plain = f"{plain[: _LONGEST_MESSAGE // 2]} ... {plain[-_LONGEST_MESSAGE // 2 :]}"
+    return ConfigError(f"{field[:_LONGEST_MESSAGE]}: {plain}")
 
 
 def refuse(field: str, what: str) -> NoReturn:
