@@ -21,7 +21,7 @@ from rl_drug_dosage.bedside.derived import is_choice, read_choice
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.quantities import Asked, read_quantity
 from rl_drug_dosage.bedside.unit_words import kind_of
-from rl_drug_dosage.bedside.words import DrugWords, words_of
+from rl_drug_dosage.bedside.drug_words import DrugWords, words_of
 from rl_drug_dosage.bedside.written import read_written, refuse, shown
 
 __all__ = ["MOST_ENTRIES", "Entries"]

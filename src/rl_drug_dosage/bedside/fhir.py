@@ -22,7 +22,7 @@ from rl_drug_dosage.bedside.fhir_resources import (
 )
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.patient_file import the_drug
-from rl_drug_dosage.bedside.words import DrugWords
+from rl_drug_dosage.bedside.drug_words import DrugWords
 from rl_drug_dosage.bedside.written import refuse, refused
 from rl_drug_dosage.registry import DRUG, names
 

@@ -2,16 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
 from rl_drug_dosage.bedside.belief import Belief
+from rl_drug_dosage.utils.device_shape import on_threads
 
-__all__ = ["Mixture", "mixed"]
+__all__ = ["Mixture", "at_once", "mixed"]
 
 _LEAST = 0.01
 """Weight below which a model takes no part in forecasts; its weight is still told."""
+
+
+def at_once[T](calls: Sequence[Callable[[], T]]) -> list[T]:
+    """The results of independent calls in double precision, one thread each: models do not wait for each other."""
+
+    def run(call: Callable[[], T]) -> T:
+        with jax.enable_x64(True):  # a thread has a setting of its own
+            return call()
+
+    return on_threads(run, calls)
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,12 @@ class Mixture:
         """Its belief."""
         return self.beliefs[self.heaviest]
 
+    @property
+    def of_main(self) -> slice:
+        """Where the draws of the most probable model lie in what `over` returns."""
+        before = 1 + sum(own.size for own in self.picked[: self.heaviest])
+        return slice(before, before + self.picked[self.heaviest].size)
+
     def over(self, run: Callable[[Belief], Float[np.ndarray, "..."]], axis: int) -> Float[np.ndarray, "..."]:
         """Values of all models together, the point estimate of the most probable one first.
 
@@ -45,15 +64,10 @@ class Mixture:
             run: the values of one model for its point estimate and its draws.
             axis: that of the draws.
         """
-        parts: list[np.ndarray] = []
-        for i, (belief, places) in enumerate(zip(self.beliefs, self.picked, strict=True)):
-            if not places.size:
-                continue
-            values = run(belief)
-            if i == self.heaviest:
-                parts.insert(0, np.take(values, [0], axis=axis))
-            parts.append(np.take(values, places, axis=axis))
-        return np.concatenate(parts, axis=axis)
+        taking = [i for i, own in enumerate(self.picked) if own.size]
+        values = dict(zip(taking, at_once([partial(run, self.beliefs[i]) for i in taking]), strict=True))
+        parts = [np.take(values[i], self.picked[i], axis=axis) for i in taking]
+        return np.concatenate([np.take(values[self.heaviest], [0], axis=axis), *parts], axis=axis)
 
 
 def mixed(beliefs: Sequence[Belief]) -> Mixture:

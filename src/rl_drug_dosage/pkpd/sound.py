@@ -1,11 +1,12 @@
 """Individual parameters that a body can have: finite, and positive where the typical patient's are."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike
+from jaxtyping import Array, ArrayLike, Float
 
 from rl_drug_dosage.pkpd._errors import CovariateError
 from rl_drug_dosage.pkpd.covariates import Covariates, stack_covariates
@@ -68,6 +69,11 @@ def check_typical_parameters(model: DrugModel, tables: Sequence[Covariates], who
         CovariateError: names patient, parameter, value and covariates.
     """
     table = stack_covariates(tables)
+    check_parameters(model, _typical(model, table), table.values, who)
+
+
+@partial(jax.jit, static_argnums=0)
+def _typical(model: DrugModel, tables: Covariates) -> dict[str, Float[Array, "patient record"]]:
+    """Parameters of patients without random effects. Compiled once for each shape of the tables."""
     nobody = jnp.zeros(len(model.etas))
-    p = jax.jit(jax.vmap(lambda one: individual_parameters(model, one, nobody)))(table)
-    check_parameters(model, p, table.values, who)
+    return jax.vmap(lambda one: individual_parameters(model, one, nobody))(tables)
