@@ -7,10 +7,10 @@ import re
 
 import pytest
 
+from rl_drug_dosage.bedside.drug_words import fact_called, words_of
 from rl_drug_dosage.bedside.fhir_codes import LOINC, UCUM
 from rl_drug_dosage.bedside.files import read_history, read_text
 from rl_drug_dosage.bedside.unit_words import parse_unit
-from rl_drug_dosage.bedside.drug_words import fact_called, words_of
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 
 FORMULA = {"crcl": {"formula": "cockcroft-gault", "weight": "actual"}}

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rl_drug_dosage.bedside.drug_words import CREATININE, words_of
 from rl_drug_dosage.bedside.quantities import Asked, read_quantity
 from rl_drug_dosage.bedside.unit_words import FOR_KIND, kind_of, parse_unit, plain_factor
-from rl_drug_dosage.bedside.drug_words import CREATININE, words_of
 from rl_drug_dosage.bedside.written import read_written
 from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.errors import ConfigError

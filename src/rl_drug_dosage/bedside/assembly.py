@@ -9,8 +9,8 @@ from datetime import datetime
 from rl_drug_dosage.bedside.clock import Clock, clock_text
 from rl_drug_dosage.bedside.covariate_words import Told
 from rl_drug_dosage.bedside.derived import Choice, compute, formulas_for, needed_by
-from rl_drug_dosage.bedside.history import CovariateAt, Dose, Level, PatientHistory
 from rl_drug_dosage.bedside.drug_words import FACTS, DrugWords
+from rl_drug_dosage.bedside.history import CovariateAt, Dose, Level, PatientHistory
 from rl_drug_dosage.bedside.written import refuse
 
 __all__ = ["CovariateEntry", "DoseEntry", "Entered", "LevelEntry", "When", "assembled"]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rl_drug_dosage.bedside.quantities import read_quantity
 from rl_drug_dosage.bedside.drug_words import SEXES, DrugWords, allowed, fact_called
+from rl_drug_dosage.bedside.quantities import read_quantity
 from rl_drug_dosage.bedside.written import Written, read_written, refuse, refused, shown
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Covariate

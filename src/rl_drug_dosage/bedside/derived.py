@@ -8,9 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rl_drug_dosage.bedside.drug_words import DrugWords, allowed
 from rl_drug_dosage.bedside.formulas import FORMULAS, Formula, find_formula
 from rl_drug_dosage.bedside.unit_words import plain_factor
-from rl_drug_dosage.bedside.drug_words import DrugWords, allowed
 from rl_drug_dosage.bedside.written import refuse, shown
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pkpd import Covariate

@@ -10,6 +10,7 @@ Entries may come in any order. Every reader of patient files goes through this c
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -18,10 +19,10 @@ from rl_drug_dosage.bedside.assembly import CovariateEntry, DoseEntry, Entered, 
 from rl_drug_dosage.bedside.clock import Clock, find_zone
 from rl_drug_dosage.bedside.covariate_words import read_covariate
 from rl_drug_dosage.bedside.derived import is_choice, read_choice
+from rl_drug_dosage.bedside.drug_words import DrugWords, words_of
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.quantities import Asked, read_quantity
 from rl_drug_dosage.bedside.unit_words import kind_of
-from rl_drug_dosage.bedside.drug_words import DrugWords, words_of
 from rl_drug_dosage.bedside.written import read_written, refuse, shown
 
 __all__ = ["MOST_ENTRIES", "Entries"]
@@ -131,8 +132,17 @@ class Entries:
             shown_at = when.strftime("%Y-%m-%d %H:%M")
             self.note(f"{at}: intervals are hours, also where clocks change: the last dose is at {shown_at}")
 
-    def level(self, time: object, value: object, *, output: object = None, at: str = "") -> None:
-        """A measured level; ``"<2 mg/L"`` is one below the limit of quantification.
+    def level(
+        self, time: object, value: object, *, output: object = None, below_limit: bool = False, at: str = ""
+    ) -> None:
+        """A measured level.
+
+        Args:
+            time: when it was drawn.
+            value: ``"12.1 mg/L"``; ``"<2 mg/L"`` is below the limit of quantification.
+            output: of the drug model; None: its first.
+            below_limit: the value is the limit that it was below.
+            at: the field, for messages.
 
         Raises:
             ConfigError: anything that cannot be read, in one line that names the field.
@@ -142,12 +152,13 @@ class Entries:
         own = self.words.output(output, f"{at}.output")
         asked = self.words.level(own)
         read = read_quantity(value, asked, f"{at}.value")
-        if read.value < 0 or (read.below and read.value == 0):
+        below = read.below or below_limit
+        if read.value < 0 or (below and read.value == 0):
             refuse(
                 f"{at}.value", f"{shown(read.value)} {own.unit}; allowed: at least 0; leave out what was not measured"
             )
         self.note(read.note)
-        self._add(self.entered.levels, LevelEntry(at, when, read.value, own.name, read.below), at)
+        self._add(self.entered.levels, LevelEntry(at, when, read.value, own.name, below), at)
 
     def covariate(self, key: str, value: object, *, time: object = None, at: str = "") -> None:
         """A covariate, or the formula that computes it: ``{"formula": "cockcroft-gault", "weight": "adjusted"}``.
@@ -175,6 +186,47 @@ class Entries:
         when = None if time is None else self.clock.read(time, f"{at}.time")
         self.note(*told.notes)
         self._add(self.entered.covariates, CovariateEntry(at, when, told), at)
+
+    def correct(self, time: object, **changed: object) -> None:
+        """Change what was entered for one time: ``amount``, ``over``, ``given`` of a dose, ``value`` of a level.
+
+        Args:
+            time: of the entry.
+            changed: the new value of each.
+
+        Raises:
+            ConfigError: no such change; no entry, or more than one, at this time.
+        """
+        is_level = "value" in changed
+        wrong = sorted(set(changed) - ({"value"} if is_level else {"amount", "over", "given"}))
+        if wrong or not changed:
+            of = "a level" if is_level else "a dose"
+            refuse(wrong[0] if wrong else "correct", f"is nothing of {of}; allowed: amount, over, given, or value")
+        clock = self.clock.copy()
+        when = clock.read(time, "time")
+        own: list[Any] = self.entered.levels if is_level else self.entered.doses
+        places = [i for i, each in enumerate(own) if each.when == when]
+        if len(places) != 1:
+            refuse("time", f"{len(places)} {'levels' if is_level else 'doses'} are at {time}; name the time of one")
+        own[places[0]] = self._corrected(own[places[0]], changed)
+
+    def _corrected(self, old: Any, changed: Mapping[str, Any]) -> Any:
+        """An entry with other values."""
+        values: dict[str, Any] = {}
+        if "value" in changed:
+            output = self.words.output(old.output, f"{old.at}.output")
+            read = read_quantity(changed["value"], self.words.level(output), f"{old.at}.value")
+            self.note(read.note)
+            return replace(old, value=read.value, below=read.below)
+        if "amount" in changed:
+            read = read_quantity(changed["amount"], self.words.dose(), f"{old.at}.amount")
+            self.note(read.note)
+            values["amount"] = read.value
+        if "over" in changed:
+            values["duration_h"] = self._hours(changed["over"], _DURATION, f"{old.at}.over")
+        if "given" in changed:
+            values["given"] = bool(changed["given"])
+        return replace(old, **values)
 
     def history(self, now: object = None) -> PatientHistory:
         """The history.

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl_drug_dosage.bedside.drug_words import DrugWords
 from rl_drug_dosage.bedside.entries import MOST_ENTRIES
 from rl_drug_dosage.bedside.history import CovariateAt, Dose, Level, PatientHistory
-from rl_drug_dosage.bedside.drug_words import DrugWords
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Dose as Record
 from rl_drug_dosage.pkpd import DrugModel, make_regimen, predict

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from rl_drug_dosage.bedside.drug_words import DrugWords
 from rl_drug_dosage.bedside.entries import Entries
 from rl_drug_dosage.bedside.fhir_codes import LOINC, RXNORM, SNOMED_ROUTES
 from rl_drug_dosage.bedside.fhir_resources import (
@@ -22,7 +23,6 @@ from rl_drug_dosage.bedside.fhir_resources import (
 )
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.patient_file import the_drug
-from rl_drug_dosage.bedside.drug_words import DrugWords
 from rl_drug_dosage.bedside.written import refuse, refused
 from rl_drug_dosage.registry import DRUG, names
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from rl_drug_dosage.bedside.drug_words import words_of
 from rl_drug_dosage.bedside.entries import Entries
 from rl_drug_dosage.bedside.event_table import read_event_table
 from rl_drug_dosage.bedside.fhir import read_bundle
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.patient_file import histories_of, parse_json, parse_toml
-from rl_drug_dosage.bedside.drug_words import words_of
 from rl_drug_dosage.errors import ConfigError
 
 __all__ = ["Entries", "read_histories", "read_history", "read_text"]

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from rl_drug_dosage.bedside.derived import is_choice
+from rl_drug_dosage.bedside.drug_words import DrugWords, allowed, words_of
 from rl_drug_dosage.bedside.entries import Entries
 from rl_drug_dosage.bedside.history import PatientHistory
-from rl_drug_dosage.bedside.drug_words import DrugWords, allowed, words_of
 from rl_drug_dosage.bedside.written import refuse
 from rl_drug_dosage.errors import ConfigError
 
