@@ -110,11 +110,13 @@ def test_the_examples_are_read():
         (changed("doses", 0, "route", to="oral"), "doses[1].route: 'oral' is no route of vancomycin-goti2018"),
         (changed("doses", to={}), "doses: is no list of tables, but {}"),
         (changed("doses", 0, "time", to="2026-10-25 02:30"), "doses[1].time: '2026-10-25 02:30' happened twice"),
-        (changed("covariates", "crcl", to="-5 mL/min"), "covariates.crcl: -5 mL/min is -5 mL/min: possible is"),
+        (changed("covariates", "crcl", to="-5 mL/min"), "covariates.crcl: -5 mL/min: possible is from 0 to 600"),
+        (changed("covariates", "crcl", to="-99 mL/min"), "covariates.crcl: -99 mL/min: is -99 a code for missing?"),
+        (changed("covariates", "weight", to="75000 kg"), "covariates.weight: 75000 kg: possible is from 0.1 to 650"),
         (changed("covariates", "crcl", to="55 kg"), "covariates.crcl: 55 kg is a mass; crcl is in mL/min"),
         (changed("covariates", "crcl", to=5500), "covariates.crcl: 5500 has no unit, and crcl of 4 to 150"),
         (changed("covariates", "weight", to="NaN kg"), "covariates.weight: 'NaN kg' is no number with a unit"),
-        (changed("covariates", "weight", to="0 kg"), "covariates.weight: 0 kg is 0 kg: possible is from 0.1 to 650 kg"),
+        (changed("covariates", "weight", to="0 kg"), "covariates.weight: 0 kg: possible is from 0.1 to 650 kg"),
         (changed("covariates", "dialysis", to=2), "covariates.dialysis: 2 is none of 0, 1, true, false"),
         (changed("covariates", "wieght", to="82 kg"), "covariates.wieght: unknown covariate of vancomycin"),
         (changed("covariates", "crcl", to={"formula": "mdrd"}), "covariates.crcl.formula: unknown formula for crcl"),
@@ -322,6 +324,50 @@ def test_a_level_before_the_first_dose_of_a_table_is_refused(tmp_path):
     ) as refused:
         read_history(file, drug="vancomycin-goti2018")
     assert "--" not in str(refused.value)
+
+
+CASES = Path(__file__).parents[1] / "cases"
+CASE_TABLES = {
+    "05-bolus-and-infusion-together/input.csv": [(2, 1)],
+    "06-replicate-levels/input.csv": [(1, 2)],
+    "09-covariate-changes-at-dose-line/input.csv": [(2, 2)],
+    "11-patient-named-c/input.csv": [(1, 1)] * 4,
+    "12-id-1-and-1.0/input.csv": [(1, 1)],
+    "12-id-1-and-1.0/input_padded.csv": [(1, 1)],
+    "13-hash-id-header/input.csv": [(1, 1)],
+    "14-semicolons-tabs-blanks/input_semicolon.csv": [(1, 1)],
+    "14-semicolons-tabs-blanks/input_tab.csv": [(1, 1)],
+    "14-semicolons-tabs-blanks/input_blank.txt": [(1, 1)],
+}
+"""Table -> doses and levels of each patient."""
+
+
+@pytest.mark.parametrize("case", CASE_TABLES)
+def test_odd_tables_are_read_as_everywhere_in_the_package(case):
+    found = read_histories(CASES / case, drug="vancomycin-buelga2005")
+
+    assert [(len(h.doses), len(h.levels)) for h in found] == CASE_TABLES[case]
+
+
+def test_a_level_before_a_dose_line_of_the_same_time_keeps_its_own_clearance():
+    """Case 09: the level at 24 h is drawn before the dose, when creatinine clearance was still 100."""
+    history = read_history(CASES / "09-covariate-changes-at-dose-line" / "input.csv", drug="vancomycin-buelga2005")
+
+    changes = [(c.time_h, c.value) for c in history.covariates if c.name == "crcl_ml_per_min"]
+    assert changes == [(0.0, 100.0), (pytest.approx(24.0), 60.0)]
+    assert history.levels[0].time_h == 24.0 < changes[1][0] <= history.doses[1].time_h
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("04-negative-clearance-in-data", "input.csv, line 2, CRCL = '-99': is this a code for a missing value?"),
+        ("08-steady-state-constant-infusion", "allowed is SS 1 with AMT and II; write out the doses"),
+    ],
+)
+def test_odd_tables_are_refused_in_one_line(case, said):
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        read_histories(next((CASES / case).glob("*.csv")), drug="vancomycin-buelga2005")
 
 
 def test_fuzzed_files_are_read_or_refused_in_one_line():

@@ -5,6 +5,7 @@ from typing import Any
 
 from rl_drug_dosage.bedside.drug_words import SEXES, DrugWords, allowed, fact_called
 from rl_drug_dosage.bedside.quantities import read_quantity
+from rl_drug_dosage.bedside.unit_words import same_words
 from rl_drug_dosage.bedside.written import Written, read_written, refuse, refused, shown
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Covariate
@@ -147,4 +148,5 @@ def _check(covariate: Covariate, value: float, found: Written, at: str) -> None:
         covariate.check(value)
     except ConfigError as error:
         what = str(error).partition(": ")[2] or str(error)
-        raise ConfigError(f"{at}: {found} is {shown(value)} {covariate.unit}: {what}") from error
+        converted = "" if same_words(found.unit, covariate.unit) else f" is {shown(value)} {covariate.unit}"
+        raise refused(at, f"{found}{converted}: {what}") from error
