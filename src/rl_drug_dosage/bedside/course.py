@@ -52,9 +52,7 @@ class FreeCourse:
         self._doses.append(Dose(time_h, amount, over, route, given))
         return self
 
-    def level(
-        self, time_h: float, value: float, *, output: str | None = None, below_limit: bool = False
-    ) -> Self:
+    def level(self, time_h: float, value: float, *, output: str | None = None, below_limit: bool = False) -> Self:
         """A measurement, or the limit of quantification that it was below."""
         self._levels.append(Level(time_h, value, output, below_limit))
         return self
