@@ -97,7 +97,7 @@ class Belief:
 
     @property
     def log_evidence(self) -> float:
-        """ln p(levels | model): from the proposals, or by Laplace's approximation where too few bear it."""
+        """Ln p(levels | model): from the proposals, or by Laplace's approximation where too few bear it."""
         enough = self.effective >= _FEW and np.isfinite(self.found.log_evidence)
         return float(self.found.log_evidence if enough else self.found.laplace_log_evidence)
 
@@ -199,7 +199,7 @@ def _density(
     levels: Levels,
     z: Float[Array, "z"],
 ) -> tuple[Float[Array, ""], Float[Array, "level"], Float[Array, "level"]]:
-    """ln p(levels, z), its part from each level, and the predictions."""
+    """Ln p(levels, z), its part from each level, and the predictions."""
     prior = prior_covariance(model, occasions)
     p = individual_parameters(model, covariates, *split_latent(model, z, occasions))
     contents = solve(model.structure, p, regimen, covariates, levels.time_h, levels.after_dose).contents

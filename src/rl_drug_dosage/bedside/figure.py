@@ -40,7 +40,7 @@ def curve_figure(result: Recommendation, curve: Curve, *, anchor: str) -> Html:
     bottom = plot.top + plot.height
     names = [label(plot.left + plot.x(at), bottom + 14, text, "tick mid") for at, text in marks]
     shapes = [*_window(plot, window), *_bands(plot, curve)]
-    shapes += [_course(plot, p, i + 1) for i, p in enumerate(others)]
+    shapes += [_course(plot, p, i + 1, result.start_h) for i, p in enumerate(others)]
     shapes += [_line_at(plot, result.history.now_h, "zero"), _line_at(plot, result.start_h, "ghost")]
     shapes += [_dose(plot, d.time_h, given=d.given) for d in result.history.doses if x0 <= d.time_h <= x1]
     shapes += [_dot(plot, v.time_h, v.value, below=v.below_limit) for v in levels if x0 <= v.time_h <= x1]
@@ -83,7 +83,9 @@ def legend(result: Recommendation) -> Html:
             entry(f"median under {policy_name(p.name)}", line("median"), class_=f"c{(i + 1) % _SERIES}")
             for i, p in enumerate(others)
         ),
-        entry("measured level (hollow: below the limit)", el("circle", cx="14", cy="7", r="4", class_="dot"), class_="c5"),
+        entry(
+            "measured level (hollow: below the limit)", el("circle", cx="14", cy="7", r="4", class_="dot"), class_="c5"
+        ),
         entry("dose (hollow: missed)", el("path", d="M14 2L19 12H9Z", class_="changed")),
     ]
     if result.window is not None:
@@ -111,9 +113,11 @@ def _bands(plot: Plot, curve: Curve) -> list[Child]:
     return [el("g", *group, class_="c0")]
 
 
-def _course(plot: Plot, policy: PolicyResult, place: int) -> Html:
+def _course(plot: Plot, policy: PolicyResult, place: int, from_h: float) -> Html:
+    """The median ahead: what was is the same for all."""
     assert policy.curve is not None
-    line = plot.line(policy.curve.time_h.tolist(), policy.curve.bands[2].tolist(), "median")
+    ahead = policy.curve.time_h >= from_h
+    line = plot.line(policy.curve.time_h[ahead].tolist(), policy.curve.bands[2][ahead].tolist(), "median")
     return el("g", line, class_=f"c{place % _SERIES}")
 
 

@@ -21,7 +21,9 @@ _CORNERS = 32
 _MOMENT_H = 1e-6
 
 
-def course_times_h(belief: Belief, option: Option, start_h: float, from_h: float, to_h: float) -> Float[np.ndarray, "time"]:
+def course_times_h(
+    belief: Belief, option: Option, start_h: float, from_h: float, to_h: float
+) -> Float[np.ndarray, "time"]:
     """Times of a curve, always as many: equally spaced, and the corners that doses make.
 
     Args:

@@ -155,10 +155,12 @@ def _covariates(
     begin = min([start_h, *given[:1]])
     clocks = {c.name: c.value for c in scenario.clocks} if scenario is not None else {}
     own_clocks = [c.name for c in model.covariates if c.name in clocks]
-    edges: Float[np.ndarray, "edge"] = np.asarray([begin])
+    edges: Float[np.ndarray, edge] = np.asarray([begin])
     if own_clocks and scenario is not None:
         edges = _edges(scenario, begin, max(end_h, history.now_h))
-    times = sorted({begin, *(c.time_h for c in history.covariates), *edges, *occasions[1:], *([start_h] if new else [])})
+    times = sorted(
+        {begin, *(c.time_h for c in history.covariates), *edges, *occasions[1:], *([start_h] if new else [])}
+    )
     columns: dict[str, list[float]] = {}
     for covariate in model.covariates:
         if covariate.name in own_clocks:

@@ -13,12 +13,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from rl_drug_dosage.bedside.belief import Belief
 from rl_drug_dosage.bedside.layout import size_class
@@ -42,6 +43,8 @@ __all__ = ["Measure", "Option", "Window", "followed_by", "metrics", "window_of"]
 _GRID = 97
 """Points of the interval where extremes have no closed form, as in the engine's dose search."""
 _DAY_H = 24.0
+_LANES, _ABREAST = 8, 12
+"""Ways, and amounts of each, in a compiled call."""
 _ENDS, _CORNERS = 2, 3
 """Columns of a window: where the area begins and ends; the interval's start before and after its dose, and the end of
 its infusion."""
@@ -134,6 +137,18 @@ class _Windows(eqx.Module):
     interval_h: Float[Array, "way"]
 
 
+class _Plan(eqx.Module):
+    """What a compiled call is about."""
+
+    history: Regimen
+    """The doses so far."""
+    regimens: Regimen
+    """Of a linear model one mg a dose, in every lane; otherwise whole regimens, the history in front."""
+    covariates: Covariates
+    windows: _Windows
+    amounts: Float[Array, "lane amount"]
+
+
 def metrics(
     belief: Belief, measures: Sequence[Measure], options: Sequence[Option], start_h: float, horizon_h: float
 ) -> Float[np.ndarray, "option measure draw"]:
@@ -154,24 +169,45 @@ def metrics(
         output = model.outputs[model.output_index(each.output)]
         if each.metric in {"auc24", "auc_total", "average"} and output.auc_scale is None:
             raise ConfigError(f"{each.output!r} of {model.name} has no area; choose another metric with target=")
-    ways = list(dict.fromkeys(option.way for option in options))
     grid = any(_needs_grid(model, each) for each in wanted)
-    windows = [window_of(start_h, interval, duration, horizon_h) for interval, duration, _ in ways]
-    columns = _columns(ways, windows, grid, size_class(len(ways), 1))
-    place = np.asarray([ways.index(option.way) for option in options])
-    amounts = np.asarray([option.amount_mg for option in options])
-    rows = size_class(len(options), 16 if model.structure.linear else 1)
-    place, amounts = (np.concatenate([v, np.repeat(v[-1:], rows - v.size)]) for v in (place, amounts))
-    own = (belief.found.eta, belief.found.kappa)
-    if model.structure.linear:
-        units = _regimens(belief, (), ways, windows, start_h, np.ones(len(ways)))
-        run = _linear
-        tables = (belief.regimen, units)
-    else:
-        of_each = [ways[w] for w in place], [windows[w] for w in place]
-        run = _solved
-        tables = (_regimens(belief, belief.laid.doses, *of_each, start_h, amounts),)
-    found = run(model, wanted, grid, *tables, belief.laid.ahead, columns, place, amounts, *own)
+    run = _of_lanes if model.structure.linear else _of_each
+    return run(belief, wanted, grid, options, (start_h, horizon_h))
+
+
+def _of_lanes(
+    belief: Belief, measures: tuple[Measure, ...], grid: bool, options: Sequence[Option], ahead: tuple[float, float]
+) -> Float[np.ndarray, "option measure draw"]:
+    """Of a linear model. A lane is a way with a few amounts; a call has a few lanes, of which it runs as many as it needs."""
+    by_way: dict[tuple[float, float, str], list[int]] = {}
+    for i, option in enumerate(options):
+        by_way.setdefault(option.way, []).append(i)
+    lanes = [own[k : k + _ABREAST] for own in by_way.values() for k in range(0, len(own), _ABREAST)]
+    found = np.empty((len(options), len(measures), belief.found.eta.shape[0]))
+    for first in range(0, len(lanes), _LANES):
+        group = lanes[first : first + _LANES]
+        leaders = [options[lane[0]] for lane in group]
+        windows = [window_of(ahead[0], o.interval_h, o.duration_h, ahead[1]) for o in leaders]
+        units = _regimens(belief, (), leaders, windows, ahead[0], [1.0] * len(leaders), _LANES)
+        amounts = np.zeros((_LANES, _ABREAST))
+        for w, lane in enumerate(group):
+            amounts[w, : len(lane)] = [options[i].amount_mg for i in lane]
+        plan = _Plan(belief.regimen, units, belief.laid.ahead, _columns(leaders, windows, grid, _LANES), amounts)
+        own = np.asarray(_linear(belief.model, measures, grid, plan, len(group), belief.found.eta, belief.found.kappa))
+        for w, lane in enumerate(group):
+            found[lane] = np.moveaxis(own[w, :, : len(lane)], 0, 2)
+    return found
+
+
+def _of_each(
+    belief: Belief, measures: tuple[Measure, ...], grid: bool, options: Sequence[Option], ahead: tuple[float, float]
+) -> Float[np.ndarray, "option measure draw"]:
+    """Of any model: every regimen is solved."""
+    windows = [window_of(ahead[0], o.interval_h, o.duration_h, ahead[1]) for o in options]
+    rows = size_class(len(options), 1)
+    amounts = [o.amount_mg for o in options]
+    regimens = _regimens(belief, belief.laid.doses, options, windows, ahead[0], amounts, rows)
+    plan = _Plan(belief.regimen, regimens, belief.laid.ahead, _columns(options, windows, grid, rows), np.zeros((1, 1)))
+    found = _solved(belief.model, measures, grid, plan, belief.found.eta, belief.found.kappa)
     return np.asarray(found)[: len(options)]
 
 
@@ -190,30 +226,26 @@ def _needs_grid(model: DrugModel, measure: Measure) -> bool:
 def _regimens(
     belief: Belief,
     before: Sequence[Dose],
-    ways: Sequence[tuple[float, float, str]],
+    options: Sequence[Option],
     windows: Sequence[Window],
     start_h: float,
-    amounts: Sequence[float] | Float[np.ndarray, "way"],
+    amounts: Sequence[float],
+    rows: int,
 ) -> Regimen:
-    """The doses of every way, after those of a history, padded."""
+    """The doses of every regimen, after those of a history, padded to as many rows of as many doses."""
     count = size_class(max(w.count for w in windows) + len(before))
-    structure = belief.model.structure
-    found = []
-    for (interval, duration, compartment), window, amount in zip(ways, windows, amounts, strict=True):
-        option = Option(float(amount), interval, duration, compartment)
-        doses = (*before, *followed_by(option, start_h, window.count)) if amount > 0 else tuple(before)
-        found.append(make_regimen(doses, structure, rows=count))
-    found += found[-1:] * (size_class(len(ways), 1) - len(ways))
-    return stack_regimens(found)
+    structure, found = belief.model.structure, []
+    for option, window, amount in zip(options, windows, amounts, strict=True):
+        following = followed_by(option, start_h, window.count, amount) if amount > 0 else ()
+        found.append(make_regimen((*before, *following), structure, rows=count))
+    return stack_regimens(found + found[-1:] * (rows - len(found)))
 
 
-def _columns(
-    ways: Sequence[tuple[float, float, str]], windows: Sequence[Window], grid: bool, rows: int
-) -> _Windows:
-    table, flags, hours, intervals = [], [], [], []
-    for (interval, _, _), window in zip(ways, windows, strict=True):
+def _columns(options: Sequence[Option], windows: Sequence[Window], grid: bool, rows: int) -> _Windows:
+    table, flags, hours = [], [], []
+    for window in windows:
         times = [window.area_from_h, window.end_h, window.start_h, window.start_h, window.dose_end_h]
-        # Before the dose of the interval, after it, and after a bolus at the end of no infusion.
+        # Before the dose of the interval, after it, and at the end of its infusion: after a bolus, which has none.
         marks = [False, False, False, True, window.dose_end_h < window.end_h]
         if grid:
             times += np.linspace(window.start_h, window.end_h, _GRID).tolist()
@@ -221,13 +253,12 @@ def _columns(
         table.append(times)
         flags.append(marks)
         hours.append(window.end_h - window.area_from_h)
-        intervals.append(interval)
 
-    def padded(values: list[list[float]] | list[float] | list[list[bool]]) -> np.ndarray:
+    def padded(values: Sequence[Any]) -> Any:
         column = np.asarray(values)
         return np.concatenate([column, np.repeat(column[-1:], rows - column.shape[0], axis=0)])
 
-    return _Windows(padded(table), padded(flags), padded(hours), padded(intervals))  # type: ignore[arg-type]
+    return _Windows(padded(table), padded(flags), padded(hours), padded([o.interval_h for o in options]))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -235,40 +266,41 @@ def _linear(
     model: DrugModel,
     measures: tuple[Measure, ...],
     grid: bool,
-    history: Regimen,
-    units: Regimen,
-    covariates: Covariates,
-    windows: _Windows,
-    place: Int[Array, "option"],
-    amounts: Float[Array, "option"],
+    plan: _Plan,
+    lanes: int,
     eta: Float[Array, "draw eta"],
     kappa: Float[Array, "draw occasion kappa"],
-) -> Float[Array, "option measure draw"]:
-    """Of a linear model: every way is solved once."""
-    structure = model.structure
-    ways, times = windows.time_h.shape
+) -> Float[Array, "lane draw amount measure"]:
+    """Of a linear model: every way is solved once. Only the first ``lanes`` are run."""
+    structure, windows, covariates = model.structure, plan.windows, plan.covariates
+    most, times = windows.time_h.shape
+    p = jax.vmap(lambda e, k: individual_parameters(model, covariates, e, k))(eta, kappa)
 
-    def one(eta: Array, kappa: Array) -> Array:
-        p = individual_parameters(model, covariates, eta, kappa)
+    def before(p: dict[str, Array]) -> tuple[Array, Array]:
         at, after = windows.time_h.reshape(-1), windows.after.reshape(-1)
-        past = solve(structure, p, history, covariates, at, after, auc=True)
+        past = solve(structure, p, plan.history, covariates, at, after, auc=True)
+        return past.contents.reshape((most, times, -1)), past.auc_mg_h_per_l.reshape((most, times))
 
-        def response(way: Array) -> tuple[Array, Array]:
-            regimen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[way], units)
-            found = solve(structure, p, regimen, covariates, windows.time_h[way], windows.after[way], auc=True)
-            return found.contents, found.auc_mg_h_per_l
+    contents, area = jax.vmap(before)(p)
 
-        contents, area = jax.vmap(response)(jnp.arange(ways))
-        before = past.contents.reshape((ways, times, -1)), past.auc_mg_h_per_l.reshape((ways, times))
+    def run(lane: Array, found: Array) -> Array:
+        regimen, window, amounts = jax.tree.map(
+            lambda leaf: jnp.asarray(leaf)[lane], (plan.regimens, windows, plan.amounts)
+        )
 
-        def regimen_of(way: Array, amount: Array) -> Array:
-            x, a = before[0][way] + amount * contents[way], before[1][way] + amount * area[way]
-            f = outputs_of(model, p, covariates, x, windows.time_h[way])
-            return _read(model, measures, grid, f, a, windows.hours[way], windows.interval_h[way])
+        def one(p: dict[str, Array], x: Array, a: Array) -> Array:
+            response = solve(structure, p, regimen, covariates, window.time_h, window.after, auc=True)
 
-        return jax.vmap(regimen_of)(place, amounts)
+            def of(amount: Array) -> Array:
+                f = outputs_of(model, p, covariates, x + amount * response.contents, window.time_h)
+                return _read(model, measures, grid, f, a + amount * response.auc_mg_h_per_l, window)
 
-    return jnp.moveaxis(jax.vmap(one)(eta, kappa), 0, 2)
+            return jax.vmap(of)(amounts)
+
+        return found.at[lane].set(jax.vmap(one)(p, contents[:, lane], area[:, lane]))
+
+    empty = jnp.zeros((most, eta.shape[0], plan.amounts.shape[1], len(measures)))
+    return jax.lax.fori_loop(0, lanes, run, empty)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -276,31 +308,25 @@ def _solved(
     model: DrugModel,
     measures: tuple[Measure, ...],
     grid: bool,
-    regimens: Regimen,
-    covariates: Covariates,
-    windows: _Windows,
-    place: Int[Array, "option"],
-    amounts: Float[Array, "option"],
+    plan: _Plan,
     eta: Float[Array, "draw eta"],
     kappa: Float[Array, "draw occasion kappa"],
 ) -> Float[Array, "option measure draw"]:
     """Of any model: every regimen is solved, one after the other."""
+    covariates = plan.covariates
 
     def of(option: Array) -> Array:
-        regimen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[option], regimens)
-        way = jnp.asarray(place)[option]
+        regimen, window = jax.tree.map(lambda leaf: jnp.asarray(leaf)[option], (plan.regimens, plan.windows))
 
         def one(eta: Array, kappa: Array) -> Array:
             p = individual_parameters(model, covariates, eta, kappa)
-            times, after = windows.time_h[way], windows.after[way]
-            found = solve(model.structure, p, regimen, covariates, times, after, auc=True)
-            f = outputs_of(model, p, covariates, found.contents, times)
-            return _read(model, measures, grid, f, found.auc_mg_h_per_l, windows.hours[way], windows.interval_h[way])
+            found = solve(model.structure, p, regimen, covariates, window.time_h, window.after, auc=True)
+            f = outputs_of(model, p, covariates, found.contents, window.time_h)
+            return _read(model, measures, grid, f, found.auc_mg_h_per_l, window)
 
         return jax.vmap(one)(eta, kappa).T
 
-    del amounts
-    return jax.lax.map(of, jnp.arange(jnp.shape(place)[0]))
+    return jax.lax.map(of, jnp.arange(plan.windows.hours.shape[0]))
 
 
 def _read(
@@ -309,8 +335,7 @@ def _read(
     grid: bool,
     f: Float[Array, "time output"],
     area: Float[Array, "time"],
-    hours: Float[Array, ""],
-    interval_h: Float[Array, ""],
+    window: _Windows,
 ) -> Float[Array, "measure"]:
     """The metrics, out of the columns of a window."""
     found = []
@@ -320,11 +345,11 @@ def _read(
         between = y[_ENDS + _CORNERS :] if grid else y[:0]
         match measure.metric:
             case "auc24":
-                value = (area[1] - area[0]) / hours * _DAY_H * scale
+                value = (area[1] - area[0]) / window.hours * _DAY_H * scale
             case "auc_total":
                 value = area[1] * scale
             case "average":
-                value = (area[1] - area[2]) / interval_h * scale
+                value = (area[1] - area[2]) / window.interval_h * scale
             case "peak":
                 value = jnp.max(jnp.concatenate([y[3:5], between[1:]]))
             case "nadir":

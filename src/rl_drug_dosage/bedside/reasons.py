@@ -28,7 +28,12 @@ def contradicted(mixture: Mixture) -> bool:
 
 
 def reasons(
-    mixture: Mixture, history: PatientHistory, grid: Grid, rows: Sequence[Row], quantity: Float[np.ndarray, "draw"], name: str
+    mixture: Mixture,
+    history: PatientHistory,
+    grid: Grid,
+    rows: Sequence[Row],
+    quantity: Float[np.ndarray, "draw"],
+    name: str,
 ) -> tuple[str, ...]:
     """Sentences for people.
 
@@ -78,9 +83,7 @@ def _without(mixture: Mixture, history: PatientHistory, quantity: Float[np.ndarr
     return found
 
 
-def _moved_most(
-    mixture: Mixture, history: PatientHistory, quantity: Float[np.ndarray, "draw"], name: str
-) -> list[str]:
+def _moved_most(mixture: Mixture, history: PatientHistory, quantity: Float[np.ndarray, "draw"], name: str) -> list[str]:
     if not history.levels:
         return ["no level has been measured: the forecast is that of patients with the same covariates"]
     now = float(quantity[mixture.of_main].mean())
@@ -91,7 +94,9 @@ def _moved_most(
         share = f"{100 * _NOTABLE_SHIFT:g} %"
         return [f"no single level matters much: leaving any one out changes the mean {name} by less than {share}"]
     which = "the level" if len(history.levels) == 1 else "the level that moved the estimate most is that"
-    return [f"{which} of {most.words}: without it the mean {name} would be {most.mean:.4g} in place of {now:.4g}{about}; {fitted}"]
+    return [
+        f"{which} of {most.words}: without it the mean {name} would be {most.mean:.4g} in place of {now:.4g}{about}; {fitted}"
+    ]
 
 
 def _from_typical(belief: Belief) -> list[str]:

@@ -123,9 +123,7 @@ def recommended(history: PatientHistory, asked: Asked) -> Recommendation:
         CovariateError, ObservationError, RegimenError: numbers that the engine refuses.
     """
     keep_programs()
-    task = task_of(
-        history.drug, models=asked.models, scenario=asked.scenario, target=asked.target, prior=asked.prior
-    )
+    task = task_of(history.drug, models=asked.models, scenario=asked.scenario, target=asked.target, prior=asked.prior)
     usable = assess(task, history, asked=bool(asked.models) or len(task.models) == 1)
     start = due_h(task, history, asked.next_dose_h)
     grid = grid_of(
@@ -161,7 +159,9 @@ def _answered(case: _Case, advices: Sequence[Advice], notes: Sequence[str]) -> R
     option = chosen.option if chosen is not None else (allowed or rows)[0].option
     times, all_outputs = _course(case, option)
     output = task.first.output_index(task.aims[0].target.output)
-    curves = tuple(_curve(case, times, all_outputs, i) for i, o in enumerate(task.first.outputs) if o.residual or i == output)
+    curves = tuple(
+        _curve(case, times, all_outputs, i) for i, o in enumerate(task.first.outputs) if o.residual or i == output
+    )
     policies = [_drawn(case, p, option, times, all_outputs, output) for p in policies]
     name = f"{task.aims[0].target.metric} of {task.aims[0].target.output}"
     quantity = case.seen[option]
@@ -227,9 +227,7 @@ def _stretch(case: _Case, option: Option) -> tuple[float, float]:
     return max(begin, case.start_h - 3.0 * longest), case.start_h + ahead
 
 
-def _course(
-    case: _Case, option: Option
-) -> tuple[Float[np.ndarray, "time"], Float[np.ndarray, "draw time output"]]:
+def _course(case: _Case, option: Option) -> tuple[Float[np.ndarray, "time"], Float[np.ndarray, "draw time output"]]:
     times = course_times_h(case.mixture.main, option, case.start_h, *_stretch(case, option))
     return times, case.mixture.over(lambda b: course(b, option, case.start_h, times), axis=0)
 
@@ -273,7 +271,7 @@ def _sampling(
     infusions = [(d.time_h, d.time_h + d.duration_h) for d in case.history.doses if d.given]
     starts = case.start_h + option.interval_h * np.arange(2)
     infusions += [(float(s), float(s) + option.duration_h) for s in starts]
-    allowed: Bool[np.ndarray, "time"] = (times >= case.history.now_h) & (times <= case.start_h + option.interval_h)
+    allowed: Bool[np.ndarray, time] = (times >= case.history.now_h) & (times <= case.start_h + option.interval_h)
     for begin, end in infusions:
         allowed &= ~((times > begin) & (times < end))
     return best_sampling(output.residual, quantity[1:], name, times, values[1:, :, 0], allowed)

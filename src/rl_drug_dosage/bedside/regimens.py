@@ -209,7 +209,7 @@ def rows_of(
         end = window_of(start_h, option.interval_h, option.duration_h, horizon_h).end_h
         aims = [with_window_at(aim, end - first_dose_h) for aim in task.aims]
         columns = [own[measures.index(Measure(a.target.metric, a.target.output, _level(a)))] for a in aims]
-        inside: Bool[np.ndarray, "draw"] = np.all(
+        inside: Bool[np.ndarray, draw] = np.all(
             [a.inside(column[1:]) for a, column in zip(aims, columns, strict=True)], axis=0
         )
         harms = []

@@ -203,8 +203,12 @@ def _samples(
         slot = _slot(scenario, history, places, level, begin)
         if slot is None:
             if strict:
-                raise _UnmappableError(f"it plans samples at {_listed(at_h)} h after a dose, none near {level.time_h:g} h")
-            notes.append(f"the level at {level.time_h:g} h has no place among its planned samples and is not told to it")
+                raise _UnmappableError(
+                    f"it plans samples at {_listed(at_h)} h after a dose, none near {level.time_h:g} h"
+                )
+            notes.append(
+                f"the level at {level.time_h:g} h has no place among its planned samples and is not told to it"
+            )
             continue
         k, planned, off = slot
         time = k * interval + planned

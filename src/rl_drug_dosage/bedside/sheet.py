@@ -60,7 +60,9 @@ def _sections(result: Recommendation) -> list[Html]:
         section("why", "Why", _listed(result.reasons), _next_level(result)),
         section("others", "Alternatives", _alternatives(result)),
         section("models", "Models and estimate", _models(result), _parameters(result)),
-        section("history", "What was told", _doses(result), _levels(result), _covariates(result), _listed(result.notes)),
+        section(
+            "history", "What was told", _doses(result), _levels(result), _covariates(result), _listed(result.notes)
+        ),
     ]
 
 
@@ -83,9 +85,7 @@ def _tiles(result: Recommendation) -> Html:
     ]
     if row is not None:
         pairs.append(("probability of the target", el("span", percent(row.target), class_="big")))
-        pairs += [
-            (name, el("span", percent(p), class_="big")) for name, p in zip(result.harms, row.harms, strict=True)
-        ]
+        pairs += [(name, el("span", percent(p), class_="big")) for name, p in zip(result.harms, row.harms, strict=True)]
     return join(
         el("dl", *(el("div", el("dt", term), el("dd", value)) for term, value in pairs), class_="tiles"),
         paragraph(

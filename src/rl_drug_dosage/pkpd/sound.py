@@ -1,7 +1,7 @@
 """Individual parameters that a body can have: finite, and positive where the typical patient's are."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def check_parameters(
     Raises:
         CovariateError: names patient, parameter, value and covariates.
     """
-    typical = model.typical()
+    typical = _usual(model)
     for name, given in p.items():
         values = np.atleast_2d(np.asarray(given))
         good = np.isfinite(values)
@@ -70,6 +70,14 @@ def check_typical_parameters(model: DrugModel, tables: Sequence[Covariates], who
     """
     table = stack_covariates(tables)
     check_parameters(model, _typical(model, table), table.values, who)
+
+
+@lru_cache(maxsize=64)
+def _usual(model: DrugModel) -> dict[str, float]:
+    """Parameters of the typical patient."""
+    values = {c.name: np.asarray([[c.typical]], dtype=float) for c in model.covariates}
+    table = Covariates(np.zeros((1, 1)), values, np.zeros((1, 1), np.int32))  # type: ignore[arg-type]
+    return {name: float(np.asarray(value)[0, 0]) for name, value in _typical(model, table).items()}
 
 
 @partial(jax.jit, static_argnums=0)
