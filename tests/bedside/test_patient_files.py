@@ -16,6 +16,7 @@ from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "patients"
 
+CHOICE = {"crcl": {"formula": "cockcroft-gault", "weight": "actual"}}
 VANCOMYCIN = {
     "format": 1,
     "drug": "vancomycin-goti2018",
@@ -64,6 +65,7 @@ def test_a_file_becomes_hours_and_engine_units():
 def test_the_examples_are_read():
     vancomycin = read_history(EXAMPLES / "vancomycin.toml")
     gentamicin = read_history(EXAMPLES / "gentamicin.json")
+    bundle = read_history(EXAMPLES / "vancomycin_bundle.json", formulas=CHOICE)
     busulfan = read_history(EXAMPLES / "busulfan.csv", drug="busulfan-neroutsos2022")
 
     # The night of the change has 25 hours: 20:00 and 24 h later 19:00.
@@ -76,6 +78,7 @@ def test_the_examples_are_read():
     assert any("cockcroft-gault (Cockcroft DW" in note and "adjusted body weight" in note for note in vancomycin.notes)
     assert [(v.value, v.below_limit) for v in gentamicin.levels] == [(19.8, False), (0.5, True), (2.6, False)]
     assert gentamicin.origin is None
+    assert (len(bundle.doses), len(bundle.levels), bundle.drug) == (2, 2, "vancomycin")
     assert [(d.time_h, d.amount, d.duration_h) for d in busulfan.doses] == [(0.0, 60.0, 3.0), (24.0, 60.0, 3.0)]
     assert busulfan.now_h == 30.0
 
@@ -108,6 +111,11 @@ def test_the_examples_are_read():
         (changed("doses", 0, "times", to=9), "doses[1].time: 2026-11-04 08:10 lies after now"),
         (changed("doses", 0, "missed", to=[3]), "doses[1].missed: 3 is none; allowed: a whole number from 1 to 2"),
         (changed("doses", 0, "route", to="oral"), "doses[1].route: 'oral' is no route of vancomycin-goti2018"),
+        (
+            changed("doses", to=[{"time": "2026-11-03 08:10", "amount": "1 g", "over": "1 h"}] * 2),
+            "doses[2].time: 2026-11-03 08:10 has a dose already, doses[1]",
+        ),
+        (changed("co\n\x1b[31mlour", to=1), "co \\x1b[31mlour: unknown key; allowed: drug"),
         (changed("doses", to={}), "doses: is no list of tables, but {}"),
         (changed("doses", 0, "time", to="2026-10-25 02:30"), "doses[1].time: '2026-10-25 02:30' happened twice"),
         (changed("covariates", "crcl", to="-5 mL/min"), "covariates.crcl: -5 mL/min: possible is from 0 to 600"),
@@ -261,8 +269,7 @@ def test_the_reader_may_ask_for_a_model_of_the_drug_but_not_for_another_drug():
 
 def test_formulas_of_the_reader_fill_in_what_a_file_does_not_say():
     facts = {"age": "64 y", "sex": "male", "weight": "82 kg", "creatinine": "1 mg/dL", "dialysis": False}
-    choice = {"crcl": {"formula": "cockcroft-gault", "weight": "actual"}}
-    (history,) = read(changed("covariates", to=facts), formulas=choice)
+    (history,) = read(changed("covariates", to=facts), formulas=CHOICE)
 
     crcl = next(c.value for c in history.covariates if c.name == "crcl_ml_per_min")
     assert crcl == pytest.approx(76 * 82 / 72)

@@ -1,7 +1,6 @@
 """Entries with their times, checked together and put into one history."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,6 +90,7 @@ def assembled(words: DrugWords, clock: Clock, entered: Entered, until: When | No
         said.append("now is not given: taken as the time of the last entry")
     doses = tuple(Dose(clock.hours(d.when, origin), d.amount, d.duration_h, d.route, d.given) for d in entered.doses)
     levels = tuple(Level(clock.hours(v.when, origin), v.value, v.output, v.below) for v in entered.levels)
+    _check_doses(words, entered.doses)
     _check_levels(words, entered.levels, doses, levels)
     start = min([*hours, now_h])
     placed = [(start if c.when is None else clock.hours(c.when, origin), c) for c in entered.covariates]
@@ -103,7 +103,7 @@ def assembled(words: DrugWords, clock: Clock, entered: Entered, until: When | No
         now_h=now_h,
         origin=origin,
         name=name,
-        notes=tuple(dict.fromkeys([*said, *entered.notes, *_together(doses, origin), *notes])),
+        notes=tuple(dict.fromkeys([*said, *entered.notes, *notes])),
     )
 
 
@@ -111,6 +111,26 @@ def _check_future(timed: Iterable[tuple[str, When]], until: When | None) -> None
     for at, when in timed:
         if until is not None and when > until:  # type: ignore[operator] # all times are of one kind
             refuse(f"{at}.time", f"{_plain(when)} lies after now, {_plain(until)}; correct one of them")
+
+
+def _check_doses(words: DrugWords, entries: Sequence[DoseEntry]) -> None:
+    """Refuse a second dose at one time by one route: it was entered twice, or was not given then.
+
+    Raises:
+        ConfigError: names both.
+    """
+    first = words.first.dosing.routes[0]
+    compartments = {r.name: r.compartment for r in words.first.dosing.routes}
+    seen: dict[tuple[When, str], str] = {}
+    for each in entries:
+        into = first.compartment if each.route is None else compartments.get(each.route, each.route)
+        other = seen.setdefault((each.when, into), each.at)
+        if other is not each.at:
+            refuse(
+                f"{each.at}.time",
+                f"{_plain(each.when)} has a dose already, {other}; allowed: one by a route; leave one out, give their "
+                "sum, or the times at which they were given",
+            )
 
 
 def _check_levels(
@@ -190,9 +210,3 @@ def _at(origin: datetime | None, time_h: float) -> str:
 
 def _plain(when: When) -> str:
     return f"{when:g} h" if isinstance(when, float) else when.strftime("%Y-%m-%d %H:%M")
-
-
-def _together(doses: Iterable[Dose], origin: datetime | None) -> list[str]:
-    """A sentence on each time at which several doses were given."""
-    counts = Counter(d.time_h for d in doses if d.given)
-    return [f"{n} doses{_at(origin, time)}: all of them count" for time, n in counts.items() if n > 1]

@@ -24,9 +24,11 @@ from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.quantities import Asked, read_quantity
 from rl_drug_dosage.bedside.unit_words import kind_of
 from rl_drug_dosage.bedside.written import read_written, refuse, shown
+from rl_drug_dosage.utils.printable import excerpt, printable
 
 __all__ = ["MOST_ENTRIES", "Entries"]
 
+_LONGEST_NOTE = 600
 MOST_ENTRIES = 2000
 """Of each kind in one history."""
 _DURATION = Asked("duration", "h")
@@ -55,7 +57,8 @@ class Entries:
 
     def note(self, *sentences: str) -> None:
         """Add remarks to the history."""
-        self.entered.notes += [s for s in sentences if s and s not in self.entered.notes]
+        plain = [excerpt(printable(" ".join(each.split())), _LONGEST_NOTE) for each in sentences]
+        self.entered.notes += [each for each in plain if each and each not in self.entered.notes]
 
     def dose(
         self,

@@ -10,6 +10,7 @@ from typing import NoReturn
 from rl_drug_dosage.bedside.unit_words import kind_of, parse_unit
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import plain_number
+from rl_drug_dosage.utils.printable import excerpt, printable
 
 __all__ = ["Written", "read_written", "refuse", "refused", "shown"]
 
@@ -41,11 +42,9 @@ class Written:
 
 
 def refused(field: str, what: str) -> ConfigError:
-    """The error of one field, in one line; what somebody wrote at length is cut in the middle."""
-    plain = " ".join(what.split())
-    if len(plain) > _LONGEST_MESSAGE:
-        plain = f"{plain[: _LONGEST_MESSAGE // 2]} ... {plain[-_LONGEST_MESSAGE // 2 :]}"
-    return ConfigError(f"{field[:_LONGEST_MESSAGE]}: {plain}")
+    """The error of one field, in one printable line; what somebody wrote at length is cut in the middle."""
+    place, plain = (excerpt(printable(" ".join(text.split())), _LONGEST_MESSAGE) for text in (field, what))
+    return ConfigError(f"{place}: {plain}")
 
 
 def refuse(field: str, what: str) -> NoReturn:
