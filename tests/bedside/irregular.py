@@ -1,12 +1,14 @@
 """Irregular histories of virtual patients, and the engine's own reading of a history, made without the bedside's code."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rl_drug_dosage.bedside import CovariateAt, Dose, Level, PatientHistory
+from rl_drug_dosage.bedside.assess import assess, due_h
+from rl_drug_dosage.bedside.belief import Belief, believe
+from rl_drug_dosage.bedside.layout import lay_out
+from rl_drug_dosage.bedside.task import task_of
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel, draw_patient, make_covariates, make_levels, make_regimen, predict
 from rl_drug_dosage.pkpd import Dose as EngineDose
@@ -91,6 +93,11 @@ def as_engine_reads(model: DrugModel, history: PatientHistory, scenario: Scenari
     return PatientData(history.name, tuple(_engine(model, d) for d in given), table, levels)
 
 
-def shifted(history: PatientHistory, **changed) -> PatientHistory:
-    """The history with some fields replaced."""
-    return dataclasses.replace(history, **changed)
+def believed(model_name: str, history: PatientHistory, draws: int = 64) -> Belief:
+    """What one model believes of a history."""
+    task = task_of(model_name)
+    assess(task, history, asked=True)
+    start = due_h(task, history, None)
+    with jax.enable_x64(True):
+        laid = lay_out(task.first, task, history, start, start + 96.0)
+        return believe(task.first, laid, draws=draws, seed=1)
