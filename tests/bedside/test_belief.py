@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from irregular import as_engine_reads, believed, drawn_history
 
 from rl_drug_dosage.bedside import belief as beliefs
 from rl_drug_dosage.bedside.belief import Belief
@@ -10,8 +11,6 @@ from rl_drug_dosage.bedside.mixture import mixed
 from rl_drug_dosage.bedside.task import task_of
 from rl_drug_dosage.pkpd.bayes import fit_patients, importance_posterior, laplace_log_evidence
 from rl_drug_dosage.registry import load_drug
-
-from irregular import as_engine_reads, believed, drawn_history
 
 BARS = (
     "vancomycin-goti2018",
@@ -71,7 +70,9 @@ def test_draws_and_evidence_are_those_of_the_exact_posterior():
         laplace = laplace_log_evidence(own.model, *data)
 
     sd = np.asarray(exact.eta).std(axis=0)
-    np.testing.assert_allclose(own.found.eta[1:].mean(axis=0), np.asarray(exact.eta).mean(axis=0), atol=4 * sd.max() / 22)
+    np.testing.assert_allclose(
+        own.found.eta[1:].mean(axis=0), np.asarray(exact.eta).mean(axis=0), atol=4 * sd.max() / 22
+    )
     np.testing.assert_allclose(own.found.eta[1:].std(axis=0), sd, rtol=0.15)
     assert own.found.log_evidence == pytest.approx(float(exact.log_evidence), abs=0.05)
     assert own.found.laplace_log_evidence == pytest.approx(float(laplace), abs=1e-4)

@@ -87,14 +87,13 @@ class FreeCourse:
         Args:
             now: the time of the question, h; None: that of the last event.
         """
-        told = [*self._doses, *self._levels]
-        last = max((each.time_h for each in told), default=0.0)
+        times = [*(dose.time_h for dose in self._doses), *(level.time_h for level in self._levels)]
         return PatientHistory(
             drug=self.drug,
             doses=tuple(self._doses),
             levels=tuple(self._levels),
             covariates=tuple(self._covariates),
-            now_h=last if now is None else now,
+            now_h=max(times, default=0.0) if now is None else now,
             origin=self.origin,
             name=self.name,
         )
