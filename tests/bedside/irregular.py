@@ -63,7 +63,7 @@ def _engine(model: DrugModel, dose: Dose) -> EngineDose:
 
 
 def as_engine_reads(model: DrugModel, history: PatientHistory, scenario: Scenario | None = None) -> PatientData:
-    """Event tables of the engine, unpadded: covariates carried forward, occasions from each first dose after a level."""
+    """Event tables of the engine, unpadded: covariates carried forward, occasions as at the bedside."""
     given = [d for d in history.doses if d.given]
     starts = [given[0].time_h]
     for dose in given[1:]:

@@ -79,7 +79,7 @@ def history_of(table: object, where: str = "patient") -> PatientHistory:
     covariates = _covariates(values.get("covariates", ()), where)
     now = values.get("now_h")
     if now is None:
-        now = max((each.time_h for each in (*doses, *levels)), default=0.0)
+        now = max([*(dose.time_h for dose in doses), *(level.time_h for level in levels)], default=0.0)
     origin = values.get("origin")
     if isinstance(origin, str):
         try:

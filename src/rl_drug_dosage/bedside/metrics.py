@@ -146,7 +146,7 @@ class _Plan(eqx.Module):
     """Of a linear model one mg a dose, in every lane; otherwise whole regimens, the history in front."""
     covariates: Covariates
     windows: _Windows
-    amounts: Float[Array, "lane amount"]
+    amounts: Float[np.ndarray, "lane amount"]
 
 
 def metrics(
