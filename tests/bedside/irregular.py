@@ -1,21 +1,25 @@
-"""Irregular histories of virtual patients, and the engine's own reading of a history, made without the bedside's code."""
-
-import dataclasses
+"""Irregular histories of virtual patients, and the engine's own reading of them without the bedside's code."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rl_drug_dosage.bedside import CovariateAt, Dose, Level, PatientHistory
+from rl_drug_dosage.bedside.assess import assess, due_h
+from rl_drug_dosage.bedside.belief import Belief, believe
+from rl_drug_dosage.bedside.layout import lay_out
+from rl_drug_dosage.bedside.task import task_of
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.pkpd import DrugModel, draw_patient, make_covariates, make_levels, make_regimen, predict
 from rl_drug_dosage.pkpd import Dose as EngineDose
+from rl_drug_dosage.pkpd import DrugModel, draw_patient, make_covariates, make_levels, make_regimen, predict
 from rl_drug_dosage.pkpd.bayes import PatientData
 
 _CLOCKS = {"time_h"}
 
 
-def drawn_history(model: DrugModel, seed: int, *, doses: int = 6, levels: int = 4, change: bool = True) -> PatientHistory:
+def drawn_history(
+    model: DrugModel, seed: int, *, doses: int = 6, levels: int = 4, change: bool = True
+) -> PatientHistory:
     """A patient of the model with doses and levels at odd times, a missed dose, a level below quantification."""
     rng = np.random.default_rng(seed)
     patient = draw_patient(model, jax.random.key(seed), occasions=1)
@@ -41,8 +45,7 @@ def drawn_history(model: DrugModel, seed: int, *, doses: int = 6, levels: int = 
     noisy = np.maximum(f * np.exp(0.12 * rng.standard_normal(levels)), 1e-3)
     limit = 0.3 * float(noisy.min()) if seed % 4 else float(noisy.min()) * 1.01
     values = [
-        Level(float(t), float(limit if y < limit else y), below_limit=bool(y < limit))
-        for t, y in zip(at, noisy, strict=True)
+        Level(float(t), float(max(y, limit)), below_limit=bool(y < limit)) for t, y in zip(at, noisy, strict=True)
     ]
     covariates = [CovariateAt(t, n, v) for t, n, v in told]
     order = rng.permutation(len(given))
@@ -60,7 +63,7 @@ def _engine(model: DrugModel, dose: Dose) -> EngineDose:
 
 
 def as_engine_reads(model: DrugModel, history: PatientHistory, scenario: Scenario | None = None) -> PatientData:
-    """Event tables of the engine, unpadded: covariates carried forward, an occasion from each first dose after a level."""
+    """Event tables of the engine, unpadded: covariates carried forward, occasions as at the bedside."""
     given = [d for d in history.doses if d.given]
     starts = [given[0].time_h]
     for dose in given[1:]:
@@ -75,7 +78,8 @@ def as_engine_reads(model: DrugModel, history: PatientHistory, scenario: Scenari
     columns = {}
     for covariate in model.covariates:
         if covariate.name in _CLOCKS:
-            columns[covariate.name] = [min(e for e in [*edges, 1e9] if e > t + 1e-9) if t < edges[-1] else t for t in times]
+            ends = [*edges, 1e9]
+            columns[covariate.name] = [min(e for e in ends if e > t + 1e-9) if t < edges[-1] else t for t in times]
             continue
         told = [(c.time_h, c.value) for c in history.covariates if c.name == covariate.name]
         columns[covariate.name] = [[v for at, v in told if at <= t][-1] for t in times]
@@ -91,6 +95,11 @@ def as_engine_reads(model: DrugModel, history: PatientHistory, scenario: Scenari
     return PatientData(history.name, tuple(_engine(model, d) for d in given), table, levels)
 
 
-def shifted(history: PatientHistory, **changed) -> PatientHistory:
-    """The history with some fields replaced."""
-    return dataclasses.replace(history, **changed)
+def believed(model_name: str, history: PatientHistory, draws: int = 64) -> Belief:
+    """What one model believes of a history."""
+    task = task_of(model_name)
+    assess(task, history, asked=True)
+    start = due_h(task, history, None)
+    with jax.enable_x64(True):
+        laid = lay_out(task.first, task, history, start, start + 96.0)
+        return believe(task.first, laid, draws=draws, seed=1)

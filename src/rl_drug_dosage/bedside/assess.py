@@ -129,9 +129,9 @@ def _names(task: Task, history: PatientHistory) -> None:
 
 
 def due_h(task: Task, history: PatientHistory, asked_h: float | None) -> float:
-    """When the next dose is due: as asked, or an interval after the last dose, and not before now.
+    """When the next dose is due: as asked, or an interval after the last one, and not before now.
 
-    The interval is the time between the last two doses, or else the first interval of the label.
+    The interval is the median time between doses, given or missed, or else the first interval of the label.
 
     Raises:
         ConfigError: asked for before now.
@@ -145,5 +145,5 @@ def due_h(task: Task, history: PatientHistory, asked_h: float | None) -> float:
     times = sorted({dose.time_h for dose in history.doses})
     if not times:
         return history.now_h
-    gaps = [b - a for a, b in itertools.pairwise(times) if b - a > _SAME_H]
-    return max(times[-1] + (gaps[-1] if gaps else task.dosing.intervals_h[0]), history.now_h)
+    gaps = sorted(b - a for a, b in itertools.pairwise(times) if b - a > _SAME_H)
+    return max(times[-1] + (gaps[len(gaps) // 2] if gaps else task.dosing.intervals_h[0]), history.now_h)

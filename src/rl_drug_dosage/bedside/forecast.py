@@ -30,7 +30,8 @@ def course_times_h(
         belief: gives the doses so far.
         option: the regimen that follows.
         start_h: when it begins.
-        from_h, to_h: the stretch that is drawn.
+        from_h: where it begins.
+        to_h: where it ends.
     """
     following = start_h + option.interval_h * np.arange(max(int(np.ceil((to_h - start_h) / option.interval_h)), 1))
     corners = [t for d in belief.laid.doses for t in (d.time_h, d.time_h + _MOMENT_H, d.time_h + d.duration_h)]

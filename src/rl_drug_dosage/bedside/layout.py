@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -166,7 +167,7 @@ def _covariates(
         if covariate.name in own_clocks:
             # As in a scenario, the clock of a stretch is that of its end.
             ends = [float(edges[min(np.searchsorted(edges, t + 1e-9, side="right"), len(edges) - 1)]) for t in times]
-            columns[covariate.name] = [float(clocks[covariate.name](np.asarray(end - begin))) for end in ends]
+            columns[covariate.name] = [float(clocks[covariate.name](jnp.asarray(end - begin))) for end in ends]
             continue
         told = [c for c in history.covariates if _called(model, c.name) == covariate.name]
         values = [(c.time_h, read_covariates((covariate,), {covariate.name: c.value})[covariate.name]) for c in told]

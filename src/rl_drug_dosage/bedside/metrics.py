@@ -146,7 +146,7 @@ class _Plan(eqx.Module):
     """Of a linear model one mg a dose, in every lane; otherwise whole regimens, the history in front."""
     covariates: Covariates
     windows: _Windows
-    amounts: Float[Array, "lane amount"]
+    amounts: Float[np.ndarray, "lane amount"]
 
 
 def metrics(
@@ -177,7 +177,7 @@ def metrics(
 def _of_lanes(
     belief: Belief, measures: tuple[Measure, ...], grid: bool, options: Sequence[Option], ahead: tuple[float, float]
 ) -> Float[np.ndarray, "option measure draw"]:
-    """Of a linear model. A lane is a way with a few amounts; a call has a few lanes, of which it runs as many as it needs."""
+    """Of a linear model. A lane is a way with a few amounts; a call has several, and runs as many as it needs."""
     by_way: dict[tuple[float, float, str], list[int]] = {}
     for i, option in enumerate(options):
         by_way.setdefault(option.way, []).append(i)
@@ -341,7 +341,7 @@ def _read(
     found = []
     for measure in measures:
         at = model.output_index(measure.output)
-        scale, y = model.outputs[at].auc_scale, f[:, at]
+        scale, y = model.outputs[at].auc_scale or 1.0, f[:, at]
         between = y[_ENDS + _CORNERS :] if grid else y[:0]
         match measure.metric:
             case "auc24":
@@ -355,7 +355,7 @@ def _read(
             case "nadir":
                 value = jnp.min(jnp.concatenate([y[1:3], between]))
             case "time_above":
-                value = jnp.mean(between[1:] > measure.above)
+                value = jnp.mean(between[1:] > (measure.above or 0.0))
             case _:
                 value = y[1]
         found.append(value)

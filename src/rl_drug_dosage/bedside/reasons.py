@@ -95,7 +95,8 @@ def _moved_most(mixture: Mixture, history: PatientHistory, quantity: Float[np.nd
         return [f"no single level matters much: leaving any one out changes the mean {name} by less than {share}"]
     which = "the level" if len(history.levels) == 1 else "the level that moved the estimate most is that"
     return [
-        f"{which} of {most.words}: without it the mean {name} would be {most.mean:.4g} in place of {now:.4g}{about}; {fitted}"
+        f"{which} of {most.words}: without it the mean {name} would be {most.mean:.4g} in place of {now:.4g}{about}; "
+        + fitted
     ]
 
 
@@ -123,11 +124,8 @@ def _limited(grid: Grid, rows: Sequence[Row]) -> list[str]:
     best = next((row for row in rows if grid.allows(row.option)), None)
     if best is rows[0]:
         return []
-    without = rows[0].option
-    return [
-        f"{grid.why}: {without.amount_mg:g} mg every {without.interval_h:g} h would be as likely or likelier to meet the "
-        "target, and is not recommended"
-    ]
+    out = f"{rows[0].option.amount_mg:g} mg every {rows[0].option.interval_h:g} h"
+    return [f"{grid.why}: {out} would be as likely or likelier to meet the target, and is not recommended"]
 
 
 def warnings_of(mixture: Mixture) -> tuple[str, ...]:

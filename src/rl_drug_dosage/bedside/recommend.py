@@ -194,8 +194,8 @@ def _answered(case: _Case, advices: Sequence[Advice], notes: Sequence[str]) -> R
 
 
 _AGAINST = (
-    "the levels contradict every model: no dose of Bayesian dosing is recommended; check doses, times and units, measure "
-    "again, and treat the label's dose with caution"
+    "the levels contradict every model: no dose of Bayesian dosing is recommended; check doses, times and units, "
+    "measure again, and treat the label's dose with caution"
 )
 
 

@@ -1,7 +1,8 @@
 """Which regimens may be recommended, what each leads to under all models together, and which is best.
 
-Regimens are the amounts and intervals of the label (the drug model's dosing), within the limits of the scenario's shield. A
-long grid of amounts is looked at coarsely first and then, for every interval, between the neighbours of its best amount.
+Regimens are the amounts and intervals of the label (the drug model's dosing), within the limits of the scenario's
+shield. A long grid of amounts is looked at coarsely first and then, for every interval, between the neighbours of its
+best amount.
 
 The best is the most probable to meet every window; among regimens within one per cent of it, the one with the least
 harm, then the one whose median is nearest to the aim, then the smaller daily dose.
@@ -103,7 +104,8 @@ def grid_of(
         task: what is asked.
         history: its last dose limits the next one, where the scenario's shield has a factor.
         route: how.
-        amounts_mg, intervals_h: in place of the label's; intervals have to be on it.
+        amounts_mg: in place of the label's; empty: those.
+        intervals_h: of those on the label; empty: all.
 
     Raises:
         ConfigError: an interval that is not on the label, an amount that is none.
@@ -201,7 +203,8 @@ def rows_of(
         task: windows and harms.
         options: the regimens.
         values: the measures of `measures_of`, the point estimate first.
-        start_h, horizon_h: see `metrics`.
+        start_h: when the regimens begin.
+        horizon_h: see `metrics`.
         first_dose_h: from which windows that change during treatment count their hours.
     """
     measures, found = measures_of(task), []

@@ -64,8 +64,8 @@ def advice_of(policy: str | Path, task: Task, history: PatientHistory, start_h: 
         return _usual(task) if policy == LABEL else Advice(name, None, "", abstains=f"no scenario of {task.drug}")
     try:
         bedside = _bedside(str(policy), task.scenario.value)
-        if bedside.scenario.schedule.decisions < 1 or not bedside.scenario.doses(task.drug):
-            raise _UnmappableError(f"it doses {bedside.named.name}")
+        if not bedside.scenario.doses(task.drug):
+            return Advice(name, None, "", abstains=f"it doses {bedside.named.name}")
         return _advised(name, bedside, task, history, start_h, strict=policy != LABEL)
     except (_UnmappableError, RlDrugDosageError) as error:
         return Advice(name, None, "", abstains=str(error))
@@ -92,7 +92,8 @@ def _usual(task: Task) -> Advice:
 def _advised(
     name: str, bedside: Bedside, task: Task, history: PatientHistory, start_h: float, *, strict: bool
 ) -> Advice:
-    scenario, notes = bedside.scenario, []
+    scenario = bedside.scenario
+    notes: list[str] = []
     known = _covariates(bedside, history, _begin(history, start_h))
     course = bedside.start(known)
     per_unit = mg_per_unit_of(task, history)
@@ -183,9 +184,8 @@ def _places(scenario: Scenario, history: PatientHistory, begin: float, *, strict
         k = round((dose.time_h - begin) / interval) if strict else i
         if strict and abs(begin + k * interval - dose.time_h) > _LATE * interval:
             planned = begin + k * interval
-            raise _UnmappableError(
-                f"the dose at {dose.time_h:g} h is {abs(planned - dose.time_h):.3g} h from its decision at {planned:g} h"
-            )
+            far = abs(planned - dose.time_h)
+            raise _UnmappableError(f"the dose at {dose.time_h:g} h is {far:.3g} h from its decision at {planned:g} h")
         if k in found:
             raise _UnmappableError(f"two doses fall to its decision at {begin + k * interval:g} h")
         found[k] = i

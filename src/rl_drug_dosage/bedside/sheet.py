@@ -1,5 +1,7 @@
 """A recommendation as one HTML page that needs neither network nor script."""
 
+from collections.abc import Sequence
+
 from rl_drug_dosage.bedside.figure import curve_figure, legend
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE, PolicyResult, Recommendation, option_words
 from rl_drug_dosage.bedside.regimens import Row
@@ -9,6 +11,8 @@ from rl_drug_dosage.reports.markup import Cell, Html, definitions, el, join, par
 from rl_drug_dosage.reports.words import capital
 
 __all__ = ["fragment", "sheet_html"]
+
+type _Cells = tuple[Sequence[Cell | str], str | None]
 
 _STYLE = """
 .warn { margin: 0 0 1.25rem; padding: 0.6rem 1rem 0.6rem 1.6rem; border-left: 3px solid var(--accent);
@@ -107,7 +111,7 @@ def _columns(result: Recommendation, first: str) -> list[str]:
 
 def _policies(result: Recommendation) -> Html:
     blank = [""] * (len(result.harms) + 3)
-    rows = []
+    rows: list[_Cells] = []
     for policy in result.policies:
         said = policy.words or f"abstains: {policy.abstains}"
         name = Cell(join(policy_name(policy.name), *_notes(policy)), head=True)
@@ -121,7 +125,9 @@ def _notes(policy: PolicyResult) -> list[Html]:
 
 
 def _alternatives(result: Recommendation) -> Html:
-    rows = [([Cell(option_words(row.option), head=True), *_chances(result, row)], None) for row in result.rows]
+    rows: list[_Cells] = [
+        ([Cell(option_words(row.option), head=True), *_chances(result, row)], None) for row in result.rows
+    ]
     return table(
         "Regimens of the label, best first", _columns(result, "regimen"), rows, label="alternatives", class_="numbers"
     )
@@ -138,7 +144,7 @@ def _next_level(result: Recommendation) -> Html | None:
 
 
 def _models(result: Recommendation) -> Html:
-    rows = [
+    rows: list[_Cells] = [
         ([Cell(name, head=True), percent(weight), f"{result.effective[name]:.0f}"], None)
         for name, weight in result.weights.items()
     ]
@@ -152,7 +158,7 @@ def _models(result: Recommendation) -> Html:
 
 
 def _parameters(result: Recommendation) -> Html:
-    rows = [
+    rows: list[_Cells] = [
         (
             [
                 Cell(f"{p.name}, {p.unit}".removesuffix(", 1"), head=True),
@@ -174,7 +180,7 @@ def _parameters(result: Recommendation) -> Html:
 
 
 def _doses(result: Recommendation) -> Html | None:
-    rows = [
+    rows: list[_Cells] = [
         (
             [
                 Cell(result.when(d.time_h).removeprefix("at "), head=True),
@@ -193,7 +199,7 @@ def _doses(result: Recommendation) -> Html | None:
 def _levels(result: Recommendation) -> Html | None:
     units = {c.output: c.unit for c in result.curves}
     first = result.curves[0].output
-    rows = []
+    rows: list[_Cells] = []
     for v in result.history.levels:
         name = v.output or first
         value = f"{'< ' if v.below_limit else ''}{v.value:g} {units.get(name, '')}".strip()
