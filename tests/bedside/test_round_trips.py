@@ -104,7 +104,7 @@ def test_a_course_is_corrected_by_the_time_of_an_entry():
 
     assert (history.doses[0].amount, history.doses[0].duration_h) == (1250.0, 2.0)
     assert (history.levels[0].value, history.levels[0].below_limit) == (2.0, True)
-    with pytest.raises(ConfigError, match="0 doses are at 2026-11-03 09:00"):
+    with pytest.raises(ConfigError, match="0 doses at 2026-11-03 09:00; allowed: one of 2026-11-03 08:10"):
         course.correct("2026-11-03 09:00", given=False)
     with pytest.raises(ConfigError, match="colour: is nothing of a dose; allowed: amount, over, given, or value"):
         course.correct("2026-11-03 08:10", colour="red")

@@ -12,7 +12,7 @@ from rl_drug_dosage.bedside.drug_words import FACTS, DrugWords
 from rl_drug_dosage.bedside.history import CovariateAt, Dose, Level, PatientHistory
 from rl_drug_dosage.bedside.written import refuse
 
-__all__ = ["CovariateEntry", "DoseEntry", "Entered", "LevelEntry", "When", "assembled"]
+__all__ = ["CovariateEntry", "DoseEntry", "Entered", "LevelEntry", "When", "assembled", "in_words"]
 
 type When = datetime | float
 """A clock time, or hours."""
@@ -32,12 +32,12 @@ class DoseEntry:
 
 @dataclass(frozen=True)
 class LevelEntry:
-    """A level as it was entered."""
+    """A level as it was entered; without an output it is of the drug's first."""
 
     at: str
     when: When
     value: float
-    output: str
+    output: str | None
     below: bool
 
 
@@ -110,7 +110,7 @@ def assembled(words: DrugWords, clock: Clock, entered: Entered, until: When | No
 def _check_future(timed: Iterable[tuple[str, When]], until: When | None) -> None:
     for at, when in timed:
         if until is not None and when > until:  # type: ignore[operator] # all times are of one kind
-            refuse(f"{at}.time", f"{_plain(when)} lies after now, {_plain(until)}; correct one of them")
+            refuse(f"{at}.time", f"{in_words(when)} lies after now, {in_words(until)}; correct one of them")
 
 
 def _check_doses(words: DrugWords, entries: Sequence[DoseEntry]) -> None:
@@ -128,8 +128,8 @@ def _check_doses(words: DrugWords, entries: Sequence[DoseEntry]) -> None:
         if other is not each.at:
             refuse(
                 f"{each.at}.time",
-                f"{_plain(each.when)} has a dose already, {other}; allowed: one by a route; leave one out, give their "
-                "sum, or the times at which they were given",
+                f"{in_words(each.when)} has a dose already, {other}; allowed: one by a route; leave one out, give "
+                "their sum, or the times at which they were given",
             )
 
 
@@ -143,11 +143,11 @@ def _check_levels(
     """
     first = min((d.time_h for d in doses if d.given), default=math.inf)
     for entry, level in zip(entries, levels, strict=True):
-        if level.time_h < first and words.first.undosed(entry.output) == 0.0:
+        if level.time_h < first and words.first.undosed(words.output(entry.output, entry.at).name) == 0.0:
             when = "there is no dose" if math.isinf(first) else "the first dose came later"
             refuse(
                 f"{entry.at}.time",
-                f"{_plain(entry.when)}: a level before any dose, {when}; add the doses before it, or leave it out",
+                f"{in_words(entry.when)}: a level before any dose, {when}; add the doses before it, or leave it out",
             )
 
 
@@ -208,5 +208,6 @@ def _at(origin: datetime | None, time_h: float) -> str:
     return f" at {time_h:g} h" if origin is None else f" at {clock_text(origin, time_h)}"
 
 
-def _plain(when: When) -> str:
+def in_words(when: When) -> str:
+    """A time, as messages have it."""
     return f"{when:g} h" if isinstance(when, float) else when.strftime("%Y-%m-%d %H:%M")

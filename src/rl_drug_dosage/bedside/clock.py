@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from rl_drug_dosage.bedside.written import refuse, refused
 from rl_drug_dosage.pkpd import plain_number
 
-__all__ = ["LOCAL", "Clock", "clock_text", "clock_time", "find_zone"]
+__all__ = ["LOCAL", "Clock", "clock_text", "clock_time", "find_zone", "later"]
 
 LOCAL = timezone(timedelta(0), "local")
 """The zone of a history without one, in which no clock changed anywhere."""
@@ -210,6 +210,11 @@ def clock_text(origin: datetime, time_h: float) -> str:
     when = clock_time(origin, time_h + 0.5 / 60.0)
     twice = when.replace(fold=0).utcoffset() != when.replace(fold=1).utcoffset()
     return when.strftime("%Y-%m-%d %H:%M") + (_offset(when.utcoffset()) if twice else "")
+
+
+def later(first: datetime, hours: float) -> datetime:
+    """A clock time some hours later, in the same zone."""
+    return (first.astimezone(UTC) + timedelta(hours=hours)).astimezone(first.tzinfo)
 
 
 def _offset(delta: timedelta | None) -> str:

@@ -40,7 +40,7 @@ class FreeCourse:
     """
 
     def __init__(self, drug: str | DrugModel, *, name: str = "", zone: str | None = None) -> None:
-        self.entries = Entries(drug, zone=zone, name=name)
+        self.entries = Entries(drug, zone=zone, name=name, plain=True)
 
     def dose(
         self, time: Time, amount: Written, *, over: Written = 0.0, route: str | None = None, given: bool = True
@@ -54,13 +54,12 @@ class FreeCourse:
             route: None: the drug's first.
             given: whether it was.
         """
-        self.entries.dose(time, _with(amount, "mg"), over=_with(over, "h"), route=route, given=given)
+        self.entries.dose(time, amount, over=over, route=route, given=given)
         return self
 
     def level(self, time: Time, value: Written, *, output: str | None = None, below_limit: bool = False) -> Self:
         """A measurement; ``"<2 mg/L"`` or ``below_limit``: the limit of quantification that it was below."""
-        unit = self.entries.words.output(output, "output").unit
-        self.entries.level(time, _with(value, unit), output=output, below_limit=below_limit)
+        self.entries.level(time, value, output=output, below_limit=below_limit)
         return self
 
     def covariate(self, name: str, value: Written, *, at: Time | None = None) -> Self:
@@ -71,8 +70,7 @@ class FreeCourse:
             value: a number, a word, or ``{"formula": "cockcroft-gault", "weight": "actual"}``.
             at: when it was determined.
         """
-        own = next((c for c in self.entries.words.covariates if c.name == name and not c.codes), None)
-        self.entries.covariate(name, value if own is None else _with(value, own.unit), time=at)
+        self.entries.covariate(name, value, time=at)
         return self
 
     def correct(self, time: Time, **changed: Any) -> Self:
@@ -81,8 +79,7 @@ class FreeCourse:
         Raises:
             ConfigError: nothing, or more than one thing of that kind, was told of this time.
         """
-        units = {"amount": "mg", "over": "h"}
-        self.entries.correct(time, **{k: _with(v, units[k]) if k in units else v for k, v in changed.items()})
+        self.entries.correct(time, **changed)
         return self
 
     def history(self, now: Time | None = None) -> PatientHistory:
@@ -96,9 +93,3 @@ class FreeCourse:
     def recommend(self, now: Time | None = None, **asked: Any) -> Recommendation:
         """What to give next; ``asked`` as of `rl_drug_dosage.recommend`."""
         return recommended(self.history(now), Asked(**asked))
-
-
-def _with(value: Any, unit: str) -> Any:
-    """A plain number with the unit in which it is meant; anything else as it is."""
-    is_plain = not isinstance(value, str | bool | tuple | list | Mapping)
-    return {"value": value, "unit": unit} if is_plain else value

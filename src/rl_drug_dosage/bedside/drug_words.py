@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from rl_drug_dosage.bedside.quantities import Asked
-from rl_drug_dosage.bedside.written import refuse
+from rl_drug_dosage.bedside.written import refuse, shown
 from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.pkpd import Covariate, DrugModel, Output, Param
 from rl_drug_dosage.pkpd.quantities import POSSIBLE, SYNONYMS, usual_level
@@ -28,6 +28,8 @@ CREATININE = Param(
 )
 _MANY_TIMES = 10.0
 """Times the highest limit of the drug's targets, a level without a unit is not believed: this project's choice."""
+_UNUSUAL = 3.0
+"""Times the highest dose of the model above which a dose is remarked on: this project's choice."""
 _ACTIVITY_UNITS = frozenset({"IU/mg", "U/mg", "mg/IU", "mg/U"})
 
 
@@ -138,6 +140,14 @@ class DrugWords:
         return Asked(
             "dose", "mg", low, high, f"the doses of {self.first.name}", activity=activity, substance=self.first.drug
         )
+
+    def unusual(self, amount: float, at: str) -> str:
+        """The question whether a dose is a slip, if it is far above the highest of the model; else empty."""
+        amounts = self.first.dosing.amounts_mg
+        if not amounts or amount <= _UNUSUAL * amounts[-1]:
+            return ""
+        highest = f"the highest dose of {self.first.name}, {shown(amounts[-1])} mg"
+        return f"{at}: {shown(amount)} mg is {amount / amounts[-1]:.3g} times {highest}: is it a slip?"
 
     def output(self, name: object, at: str) -> Output:
         """The output that was measured; None: the first.

@@ -11,19 +11,18 @@ Entries may come in any order. Every reader of patient files goes through this c
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from fractions import Fraction
+from datetime import datetime
 from typing import Any
 
-from rl_drug_dosage.bedside.assembly import CovariateEntry, DoseEntry, Entered, LevelEntry, assembled
-from rl_drug_dosage.bedside.clock import Clock, find_zone
+from rl_drug_dosage.bedside.assembly import CovariateEntry, DoseEntry, Entered, LevelEntry, assembled, in_words
+from rl_drug_dosage.bedside.clock import Clock, find_zone, later
 from rl_drug_dosage.bedside.covariate_words import read_covariate
 from rl_drug_dosage.bedside.derived import is_choice, read_choice
 from rl_drug_dosage.bedside.drug_words import DrugWords, words_of
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.quantities import Asked, read_quantity
 from rl_drug_dosage.bedside.unit_words import kind_of
-from rl_drug_dosage.bedside.written import read_written, refuse, shown
+from rl_drug_dosage.bedside.written import read_whole, read_written, refuse, shown
 from rl_drug_dosage.utils.printable import excerpt, printable
 
 __all__ = ["MOST_ENTRIES", "Entries"]
@@ -33,8 +32,6 @@ MOST_ENTRIES = 2000
 """Of each kind in one history."""
 _DURATION = Asked("duration", "h")
 _INTERVAL = Asked("interval", "h")
-_UNUSUAL = 3.0
-"""Times the highest dose of the model above which a dose is remarked on: this project's choice."""
 
 
 class Entries:
@@ -44,15 +41,17 @@ class Entries:
         drug: see `words_of`.
         zone: of clock times without an offset, ``"Europe/Berlin"``; None: none was given.
         name: of the patient.
+        plain: whether numbers without a unit are in the drug model's, whatever their size, as in a program; else they
+            have to lie where such values are published.
 
     Raises:
         ConfigError: an unknown drug or zone.
     """
 
-    def __init__(self, drug: object, *, zone: object = None, name: str = "") -> None:
+    def __init__(self, drug: object, *, zone: object = None, name: str = "", plain: bool = False) -> None:
         self.words: DrugWords = drug if isinstance(drug, DrugWords) else words_of(drug)
         self.clock = Clock(None if zone is None else find_zone(zone))
-        self.name = name
+        self.name, self.plain = name, plain
         self.entered = Entered()
 
     def note(self, *sentences: str) -> None:
@@ -87,12 +86,12 @@ class Entries:
         """
         at = at or f"doses[{len(self.entered.doses) + 1}]"
         when = self.clock.read(time, f"{at}.time")
-        read = read_quantity(amount, self.words.dose(), f"{at}.amount")
+        read = read_quantity(self._told(amount, "mg"), self.words.dose(), f"{at}.amount")
         if read.below or not read.value > 0:
             refuse(f"{at}.amount", f"{shown(read.value)} mg; allowed: above 0; leave out what was not given")
         own_route = self.words.route(route, f"{at}.route")
         duration = self._duration(read.value, over, rate, own_route, at)
-        self.note(read.note, self._unusual(read.value, at))
+        self.note(read.note, self.words.unusual(read.value, at))
         self._add(self.entered.doses, DoseEntry(at, when, read.value, duration, own_route, given), at)
 
     def doses(
@@ -124,12 +123,12 @@ class Entries:
         """
         at = at or f"doses[{len(self.entered.doses) + 1}]"
         interval = self._hours(every, _INTERVAL, f"{at}.every", above=True)
-        count = _whole(times, f"{at}.times", 1, MOST_ENTRIES)
-        left_out = {_whole(number, f"{at}.missed", 1, count) for number in missed}
+        count = read_whole(times, f"{at}.times", 1, MOST_ENTRIES)
+        left_out = {read_whole(number, f"{at}.missed", 1, count) for number in missed}
         first = self.clock.read(time, f"{at}.time")
         when = first
         for i in range(count):
-            when = first + i * interval if isinstance(first, float) else _later(first, i * interval)
+            when = first + i * interval if isinstance(first, float) else later(first, i * interval)
             self.dose(when, amount, given=i + 1 not in left_out, at=at, **how)
         if isinstance(first, datetime) and isinstance(when, datetime) and first.utcoffset() != when.utcoffset():
             shown_at = when.strftime("%Y-%m-%d %H:%M")
@@ -154,14 +153,16 @@ class Entries:
         when = self.clock.read(time, f"{at}.time")
         own = self.words.output(output, f"{at}.output")
         asked = self.words.level(own)
-        read = read_quantity(value, asked, f"{at}.value")
+        read = read_quantity(self._told(value, own.unit), asked, f"{at}.value")
         below = read.below or below_limit
         if read.value < 0 or (below and read.value == 0):
             refuse(
                 f"{at}.value", f"{shown(read.value)} {own.unit}; allowed: at least 0; leave out what was not measured"
             )
         self.note(read.note)
-        self._add(self.entered.levels, LevelEntry(at, when, read.value, own.name, below), at)
+        self._add(
+            self.entered.levels, LevelEntry(at, when, read.value, None if output is None else own.name, below), at
+        )
 
     def covariate(self, key: str, value: object, *, time: object = None, at: str = "") -> None:
         """A covariate, or the formula that computes it: ``{"formula": "cockcroft-gault", "weight": "adjusted"}``.
@@ -185,7 +186,8 @@ class Entries:
                 refuse(at, "a second formula for it; leave one out")
             self.entered.choices.append(choice)
             return
-        told = read_covariate(self.words, key, value, at)
+        own = next((c.unit for c in self.words.covariates if c.name == key and not c.codes), None)
+        told = read_covariate(self.words, key, value if own is None else self._told(value, own), at)
         when = None if time is None else self.clock.read(time, f"{at}.time")
         self.note(*told.notes)
         self._add(self.entered.covariates, CovariateEntry(at, when, told), at)
@@ -210,7 +212,9 @@ class Entries:
         own: list[Any] = self.entered.levels if is_level else self.entered.doses
         places = [i for i, each in enumerate(own) if each.when == when]
         if len(places) != 1:
-            refuse("time", f"{len(places)} {'levels' if is_level else 'doses'} are at {time}; name the time of one")
+            what = "levels" if is_level else "doses"
+            told = ", ".join(in_words(each.when) for each in own) or "none"
+            refuse("time", f"{len(places)} {what} at {in_words(when)}; allowed: one of {told}; correct the time")
         own[places[0]] = self._corrected(own[places[0]], changed)
 
     def _corrected(self, old: Any, changed: Mapping[str, Any]) -> Any:
@@ -218,11 +222,11 @@ class Entries:
         values: dict[str, Any] = {}
         if "value" in changed:
             output = self.words.output(old.output, f"{old.at}.output")
-            read = read_quantity(changed["value"], self.words.level(output), f"{old.at}.value")
+            read = read_quantity(self._told(changed["value"], output.unit), self.words.level(output), f"{old.at}.value")
             self.note(read.note)
             return replace(old, value=read.value, below=read.below)
         if "amount" in changed:
-            read = read_quantity(changed["amount"], self.words.dose(), f"{old.at}.amount")
+            read = read_quantity(self._told(changed["amount"], "mg"), self.words.dose(), f"{old.at}.amount")
             self.note(read.note)
             values["amount"] = read.value
         if "over" in changed:
@@ -245,13 +249,18 @@ class Entries:
         until = None if now is None else clock.read(now, "now")
         return assembled(self.words, clock, self.entered, until, self.name)
 
+    def _told(self, value: object, unit: str) -> object:
+        """A value with the unit in which a plain number is meant."""
+        has_own = isinstance(value, str | bool | tuple | list | Mapping)
+        return value if has_own or not self.plain else {"value": value, "unit": unit}
+
     def _add[T](self, entries: list[T], entry: T, at: str) -> None:
         if len(entries) >= MOST_ENTRIES:
             refuse(at, f"more than {MOST_ENTRIES} entries; leave old ones out")
         entries.append(entry)
 
     def _hours(self, written: object, asked: Asked, at: str, *, above: bool = False) -> float:
-        hours = read_quantity(written, asked, at).value
+        hours = read_quantity(self._told(written, "h"), asked, at).value
         if hours < 0 or (above and hours == 0) or not hours < 1e6:
             refuse(at, f"{shown(hours)} h; allowed: {'above' if above else 'at least'} 0; correct it")
         return hours
@@ -282,22 +291,3 @@ class Entries:
         if not per_hour > 0:
             refuse(f"{at}.rate", f"{written}; allowed: above 0; correct it")
         return amount / per_hour
-
-    def _unusual(self, amount: float, at: str) -> str:
-        amounts = self.words.first.dosing.amounts_mg
-        if not amounts or amount <= _UNUSUAL * amounts[-1]:
-            return ""
-        highest = f"the highest dose of {self.words.first.name}, {shown(amounts[-1])} mg"
-        return f"{at}: {shown(amount)} mg is {amount / amounts[-1]:.3g} times {highest}: is it a slip?"
-
-
-def _later(first: datetime, hours: float) -> datetime:
-    return (first.astimezone(UTC) + timedelta(hours=hours)).astimezone(first.tzinfo)
-
-
-def _whole(written: object, at: str, low: int, high: int) -> int:
-    number = read_written(written, at)
-    value = number.parts[0][0]
-    if number.unit or number.below or value.denominator != 1 or not low <= value <= high:
-        refuse(at, f"{number} is none; allowed: a whole number from {low} to {high}")
-    return int(Fraction(value))

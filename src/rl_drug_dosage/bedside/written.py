@@ -12,7 +12,7 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import plain_number
 from rl_drug_dosage.utils.printable import excerpt, printable
 
-__all__ = ["Written", "read_written", "refuse", "refused", "shown"]
+__all__ = ["Written", "read_whole", "read_written", "refuse", "refused", "shown"]
 
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2}(?![0-9]))?"
 _PART = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*(?={_NUMBER}\s*[A-Za-z]|$)")
@@ -138,3 +138,16 @@ def _from_text(text: str, field: str) -> Written:
         if len(kinds) == 1 and kinds <= _SUMS:
             parts = several
     return Written(tuple(parts), below)
+
+
+def read_whole(written: object, at: str, low: int, high: int) -> int:
+    """A whole number without a unit.
+
+    Raises:
+        ConfigError: anything else, or one outside of ``low`` to ``high``.
+    """
+    number = read_written(written, at)
+    value = number.parts[0][0]
+    if number.unit or number.below or value.denominator != 1 or not low <= value <= high:
+        refuse(at, f"{number} is none; allowed: a whole number from {low} to {high}")
+    return int(Fraction(value))
