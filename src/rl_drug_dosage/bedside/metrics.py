@@ -1,16 +1,16 @@
 """What regimens lead to in every draw: metrics of the interval that counts.
 
 A *way* is a route with a duration of the infusion and a dosing interval. Regimens of one way differ in their amount
-only. Of a linear model the contents under a regimen are those of the doses so far plus the amount times the response to
-one mg, so that a way is solved once for all its amounts; covariates, lags and occasions may change meanwhile. Other
-models are solved for every regimen.
+only. Of a linear model the contents under a regimen are those of the doses so far plus the amount times the response
+to one mg, so that a way is solved once for all its amounts; covariates, lags and occasions may change meanwhile. Where
+they do not, one and two compartments have a closed form (`closed`). Other models are solved for every regimen.
 
 The interval that counts is the last one before ``start + horizon``: the n-th, with n intervals of at least the horizon.
 An AUC24 is that of the last 24 h, or of that interval, scaled to 24 h, where it is longer.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from rl_drug_dosage.bedside.belief import Belief
+from rl_drug_dosage.bedside.closed import Shots, has_closed_form, in_closed_form
 from rl_drug_dosage.bedside.layout import size_class
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import (
@@ -43,11 +44,20 @@ __all__ = ["Measure", "Option", "Window", "followed_by", "metrics", "window_of"]
 _GRID = 97
 """Points of the interval where extremes have no closed form, as in the engine's dose search."""
 _DAY_H = 24.0
-_LANES, _ABREAST = 8, 12
+_TOGETHER = 64
+"""Regimens in a compiled call in closed form."""
+_LANES, _ABREAST = 8, 16
 """Ways, and amounts of each, in a compiled call."""
-_ENDS, _CORNERS = 2, 3
-"""Columns of a window: where the area begins and ends; the interval's start before and after its dose, and the end of
-its infusion."""
+_NEEDS = {
+    "auc24": ("area", "end"),
+    "average": ("start", "end"),
+    "auc_total": ("end",),
+    "peak": ("dosed", "infused"),
+    "nadir": ("start", "end"),
+    "time_above": (),
+}
+"""Metric -> the moments of a window that it is made of: where the AUC24 begins, the end, the start before and after its
+dose, the end of its infusion. Others are the value at the end."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +180,57 @@ def metrics(
         if each.metric in {"auc24", "auc_total", "average"} and output.auc_scale is None:
             raise ConfigError(f"{each.output!r} of {model.name} has no area; choose another metric with target=")
     grid = any(_needs_grid(model, each) for each in wanted)
+    most = max(window_of(start_h, o.interval_h, o.duration_h, horizon_h).count for o in options)
+    central = all(option.compartment == "central" for option in options)
+    if not grid and central and has_closed_form(belief, start_h, most):
+        return _of_closed(belief, wanted, options, (start_h, horizon_h), size_class(most))
     run = _of_lanes if model.structure.linear else _of_each
     return run(belief, wanted, grid, options, (start_h, horizon_h))
+
+
+def _of_closed(
+    belief: Belief, measures: tuple[Measure, ...], options: Sequence[Option], ahead: tuple[float, float], doses: int
+) -> Float[np.ndarray, "option measure draw"]:
+    """Of one and two compartments, where nothing changes meanwhile."""
+    parts = []
+    for first in range(0, len(options), _TOGETHER):
+        group = options[first : first + _TOGETHER]
+        windows = [window_of(ahead[0], o.interval_h, o.duration_h, ahead[1]) for o in group]
+        rows = size_class(len(group), 16)
+        columns = _columns(measures, group, windows, grid=False, rows=rows)
+        amounts = [o.amount_mg for o in group]
+        durations = [o.duration_h for o in group]
+        padded = [np.asarray(own + own[-1:] * (rows - len(group))) for own in (amounts, durations)]
+        shots = Shots(columns.time_h, columns.after, padded[0], columns.interval_h, padded[1])  # type: ignore[arg-type]
+        history, table = belief.regimen, belief.laid.ahead
+        own = (belief.found.eta, belief.found.kappa)
+        found = _closed(belief.model, measures, doses, history, table, (shots, columns, np.asarray(ahead[0])), own)
+        parts.append(np.asarray(found)[: len(group)])
+    return np.concatenate(parts)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _closed(
+    model: DrugModel,
+    measures: tuple[Measure, ...],
+    doses: int,
+    history: Regimen,
+    covariates: Covariates,
+    plan: tuple[Shots, _Windows, Float[Array, ""]],
+    draws: tuple[Float[Array, "draw eta"], Float[Array, "draw occasion kappa"]],
+) -> Float[Array, "option measure draw"]:
+    shots, windows, start_h = plan
+    contents, area = in_closed_form(model, doses, history, covariates, shots, start_h, *draws)
+
+    def one(eta: Array, kappa: Array, x: Array, a: Array) -> Array:
+        p = individual_parameters(model, covariates, eta, kappa)
+
+        def of(x: Array, a: Array, window: _Windows) -> Array:
+            return _read(model, measures, False, outputs_of(model, p, covariates, x, window.time_h), a, window)
+
+        return jax.vmap(of)(x, a, windows)
+
+    return jnp.moveaxis(jax.vmap(one)(*draws, contents, area), 0, 2)
 
 
 def _of_lanes(
@@ -191,7 +250,13 @@ def _of_lanes(
         amounts = np.zeros((_LANES, _ABREAST))
         for w, lane in enumerate(group):
             amounts[w, : len(lane)] = [options[i].amount_mg for i in lane]
-        plan = _Plan(belief.regimen, units, belief.laid.ahead, _columns(leaders, windows, grid, _LANES), amounts)
+        plan = _Plan(
+            belief.regimen,
+            units,
+            belief.laid.ahead,
+            _columns(measures, leaders, windows, grid=grid, rows=_LANES),
+            amounts,
+        )
         own = np.asarray(_linear(belief.model, measures, grid, plan, len(group), belief.found.eta, belief.found.kappa))
         for w, lane in enumerate(group):
             found[lane] = np.moveaxis(own[w, :, : len(lane)], 0, 2)
@@ -206,7 +271,13 @@ def _of_each(
     rows = size_class(len(options), 1)
     amounts = [o.amount_mg for o in options]
     regimens = _regimens(belief, belief.laid.doses, options, windows, ahead[0], amounts, rows)
-    plan = _Plan(belief.regimen, regimens, belief.laid.ahead, _columns(options, windows, grid, rows), np.zeros((1, 1)))
+    plan = _Plan(
+        belief.regimen,
+        regimens,
+        belief.laid.ahead,
+        _columns(measures, options, windows, grid=grid, rows=rows),
+        np.zeros((1, 1)),
+    )
     found = _solved(belief.model, measures, grid, plan, belief.found.eta, belief.found.kappa)
     return np.asarray(found)[: len(options)]
 
@@ -241,17 +312,29 @@ def _regimens(
     return stack_regimens(found + found[-1:] * (rows - len(found)))
 
 
-def _columns(options: Sequence[Option], windows: Sequence[Window], grid: bool, rows: int) -> _Windows:
+def _moments(measures: Sequence[Measure]) -> tuple[str, ...]:
+    """The moments that metrics are made of, each once."""
+    return tuple(dict.fromkeys(name for each in measures for name in _NEEDS.get(each.metric, ("end",)))) or ("end",)
+
+
+def _columns(
+    measures: Sequence[Measure], options: Sequence[Option], windows: Sequence[Window], *, grid: bool, rows: int
+) -> _Windows:
     table, flags, hours = [], [], []
     for window in windows:
-        times = [window.area_from_h, window.end_h, window.start_h, window.start_h, window.dose_end_h]
-        # Before the dose of the interval, after it, and at the end of its infusion: after a bolus, which has none.
-        marks = [False, False, False, True, window.dose_end_h < window.end_h]
+        # A bolus has no infusion: at its end the dose counts.
+        moments = {
+            "area": (window.area_from_h, False),
+            "end": (window.end_h, False),
+            "start": (window.start_h, False),
+            "dosed": (window.start_h, True),
+            "infused": (window.dose_end_h, window.dose_end_h < window.end_h),
+        }
+        chosen = [moments[name] for name in _moments(measures)]
         if grid:
-            times += np.linspace(window.start_h, window.end_h, _GRID).tolist()
-            marks += [False] * _GRID
-        table.append(times)
-        flags.append(marks)
+            chosen += [(float(t), False) for t in np.linspace(window.start_h, window.end_h, _GRID)]
+        table.append([time for time, _ in chosen])
+        flags.append([after for _, after in chosen])
         hours.append(window.end_h - window.area_from_h)
 
     def padded(values: Sequence[Any]) -> Any:
@@ -338,25 +421,40 @@ def _read(
     window: _Windows,
 ) -> Float[Array, "measure"]:
     """The metrics, out of the columns of a window."""
-    found = []
+    found, moments = [], _moments(measures)
+    place = {name: i for i, name in enumerate(moments)}
     for measure in measures:
         at = model.output_index(measure.output)
         scale, y = model.outputs[at].auc_scale or 1.0, f[:, at]
-        between = y[_ENDS + _CORNERS :] if grid else y[:0]
-        match measure.metric:
-            case "auc24":
-                value = (area[1] - area[0]) / window.hours * _DAY_H * scale
-            case "auc_total":
-                value = area[1] * scale
-            case "average":
-                value = (area[1] - area[2]) / window.interval_h * scale
-            case "peak":
-                value = jnp.max(jnp.concatenate([y[3:5], between[1:]]))
-            case "nadir":
-                value = jnp.min(jnp.concatenate([y[1:3], between]))
-            case "time_above":
-                value = jnp.mean(between[1:] > (measure.above or 0.0))
-            case _:
-                value = y[1]
-        found.append(value)
+        between = y[len(moments) :] if grid else y[:0]
+        found.append(_metric(measure, scale, y, area, between, window, place))
     return jnp.stack(found)
+
+
+def _metric(  # noqa: PLR0911 - one line a metric
+    measure: Measure,
+    scale: float,
+    y: Float[Array, "time"],
+    area: Float[Array, "time"],
+    between: Float[Array, "point"],
+    window: _Windows,
+    place: Mapping[str, int],
+) -> Float[Array, ""]:
+    """One metric; ``between`` are the points of the interval, where extremes need them."""
+    match measure.metric:
+        case "auc24":
+            return (area[place["end"]] - area[place["area"]]) / window.hours * _DAY_H * scale
+        case "auc_total":
+            return area[place["end"]] * scale
+        case "average":
+            return (area[place["end"]] - area[place["start"]]) / window.interval_h * scale
+        case "peak":
+            ends = jnp.stack([y[place["dosed"]], y[place["infused"]]])
+            return jnp.max(jnp.concatenate([ends, between[1:]]))
+        case "nadir":
+            ends = jnp.stack([y[place["start"]], y[place["end"]]])
+            return jnp.min(jnp.concatenate([ends, between]))
+        case "time_above":
+            return jnp.mean(between[1:] > (measure.above or 0.0))
+        case _:
+            return y[place["end"]]

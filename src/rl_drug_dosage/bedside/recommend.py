@@ -23,6 +23,7 @@ from rl_drug_dosage.bedside.regimens import (
     Row,
     grid_of,
     horizon_of,
+    infusion_of,
     measures_of,
     rows_of,
     shown,
@@ -145,8 +146,9 @@ def recommended(history: PatientHistory, asked: Asked) -> Recommendation:
 
 def _route(task: Task, history: PatientHistory, asked: str | None) -> Route:
     given = [d for d in history.doses if d.given]
-    name = asked if asked is not None or not given else given[-1].route
-    return route_of(task.first, name)
+    if asked is not None:
+        return route_of(task.first, asked)
+    return infusion_of(task, route_of(task.first, given[-1].route if given else None), history)
 
 
 def _answered(case: _Case, advices: Sequence[Advice], notes: Sequence[str]) -> Recommendation:

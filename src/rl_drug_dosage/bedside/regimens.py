@@ -1,7 +1,7 @@
 """Which regimens may be recommended, what each leads to under all models together, and which is best.
 
-Regimens are the amounts and intervals of the label (the drug model's dosing), within the limits of the scenario's
-shield. A long grid of amounts is looked at coarsely first and then, for every interval, between the neighbours of its
+Regimens are the amounts and intervals of the label (the dosing of the drug model and of its scenario, with the latter's
+infusions), within the limits of the scenario's shield. A long grid of amounts is looked at coarsely first and then, for every interval, between the neighbours of its
 best amount.
 
 The best is the most probable to meet every window; among regimens within one per cent of it, the one with the least
@@ -22,9 +22,21 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pharmacometrics.dose_aims import Aim
 from rl_drug_dosage.pkpd import Route
 
-__all__ = ["Grid", "Row", "grid_of", "horizon_of", "measures_of", "rows_of", "shown", "sorted_rows", "table"]
+__all__ = [
+    "Grid",
+    "Row",
+    "grid_of",
+    "horizon_of",
+    "infusion_of",
+    "measures_of",
+    "mg_per_unit_of",
+    "rows_of",
+    "shown",
+    "sorted_rows",
+    "table",
+]
 
-_COARSE = 12
+_COARSE = 16
 """Amounts of an interval that are looked at together."""
 _SHOWN = 20
 _HORIZON_H = 48.0
@@ -110,19 +122,51 @@ def grid_of(
     Raises:
         ConfigError: an interval that is not on the label, an amount that is none.
     """
-    dosing = task.dosing
+    label_h, label_mg = _label_intervals(task), _label_amounts(task)
     for interval in intervals_h:
-        if not any(math.isclose(interval, own) for own in dosing.intervals_h):
-            listed = ", ".join(f"{own:g}" for own in sorted(dosing.intervals_h))
+        if not any(math.isclose(interval, own) for own in label_h):
+            listed = ", ".join(f"{own:g}" for own in sorted(label_h))
             raise ConfigError(
                 f"an interval of {interval:g} h is not on the label of {task.first.name}; allowed: {listed} h"
             )
     for amount in amounts_mg:
         if not (math.isfinite(amount) and amount > 0):
             raise ConfigError(f"an amount of {amount:g} mg; allowed: finite amounts above 0; correct it")
-    amounts = tuple(sorted(set(map(float, amounts_mg or dosing.amounts_mg))))
     most, daily, why = _limits(task, history)
-    return Grid(route, amounts, tuple(map(float, intervals_h or dosing.intervals_h)), most, daily, why)
+    amounts = sorted(set(map(float, amounts_mg or label_mg)))
+    # One amount above the largest dose is looked at, to tell whether the limit matters.
+    amounts = [a for i, a in enumerate(amounts) if a <= most or i == 0 or amounts[i - 1] <= most]
+    return Grid(route, tuple(amounts), tuple(map(float, intervals_h or label_h)), most, daily, why)
+
+
+def _label_intervals(task: Task) -> tuple[float, ...]:
+    """Those of the drug model, and the scenario's."""
+    found = list(task.dosing.intervals_h)
+    if task.scenario is not None:
+        dosage, schedule = task.scenario.value.dosage, task.scenario.value.schedule
+        found += dosage.intervals_h or (schedule.interval_h / len(dosage.at_h),)
+    return tuple(dict.fromkeys(found))
+
+
+def _label_amounts(task: Task) -> tuple[float, ...]:
+    """Those of the drug model, and the scenario's where they are not per size of the body."""
+    found = list(task.dosing.amounts_mg)
+    if task.scenario is not None and task.scenario.value.dosage.per is None:
+        dosage = task.scenario.value.dosage
+        found += [amount * dosage.mg_per_unit for amount in dosage.amounts if amount > 0]
+    return tuple(found)
+
+
+def infusion_of(task: Task, route: Route, history: PatientHistory) -> Route:
+    """The route with the scenario's infusion, which may limit its rate."""
+    per_unit = mg_per_unit_of(task, history)
+    if task.scenario is None or per_unit is None:
+        return route
+    dosage = task.scenario.value.dosage
+    if dosage.compartment != route.compartment or dosage.duration_h <= 0:
+        return route
+    rate = None if dosage.highest_rate_per_h is None else dosage.highest_rate_per_h * per_unit
+    return Route(f"infusion of the scenario {task.scenario.name}", route.compartment, dosage.duration_h, rate)
 
 
 def _limits(task: Task, history: PatientHistory) -> tuple[float, float, str]:
