@@ -12,8 +12,9 @@ from irregular import believed
 
 import rl_drug_dosage as rldd
 from rl_drug_dosage.bedside import CovariateAt, Dose, FreeCourse, Level, PatientHistory, read_history
-from rl_drug_dosage.bedside.metrics import Measure, Option, metrics, window_of
+from rl_drug_dosage.bedside.metrics import metrics
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE
+from rl_drug_dosage.bedside.windows import Measure, Option, window_of
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pkpd import DosingOptions, Target
 from rl_drug_dosage.pkpd.bayes import Posterior, choose_regimen, exposure

@@ -17,7 +17,7 @@ def task():
 
 
 def regular(off_h: float = 0.0, **changed) -> PatientHistory:
-    """Two doses on the scenario's grid of 12 h, one of its planned samples after each, all ``off_h`` late but the first."""
+    """Two doses on the scenario's grid, one planned sample after each; all ``off_h`` late but the first dose."""
     values = {
         "drug": "vancomycin",
         "doses": (Dose(0, 2000, 10 / 3), Dose(12 + off_h, 750, 1.25)),

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from rl_drug_dosage.bedside.belief import Belief
 from rl_drug_dosage.bedside.layout import size_class
-from rl_drug_dosage.bedside.metrics import Option, followed_by
+from rl_drug_dosage.bedside.windows import Option, followed_by
 from rl_drug_dosage.pkpd import Covariates, DrugModel, Regimen, make_regimen, predict
 
 __all__ = ["course", "course_times_h"]

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_drug_dosage.bedside.belief import Belief
+from rl_drug_dosage.bedside.grid import Grid
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.mixture import Mixture
-from rl_drug_dosage.bedside.regimens import Grid, Row
+from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.pkpd import outside_range, parameter_unit
 
 __all__ = ["contradicted", "reasons", "warnings_of"]

@@ -12,26 +12,18 @@ from jaxtyping import Bool, Float
 from rl_drug_dosage.bedside.assess import assess, due_h
 from rl_drug_dosage.bedside.belief import Belief, believe
 from rl_drug_dosage.bedside.forecast import course, course_times_h
+from rl_drug_dosage.bedside.grid import Grid, grid_of, horizon_of, infusion_of
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.layout import lay_out, route_of
-from rl_drug_dosage.bedside.metrics import Option, metrics
+from rl_drug_dosage.bedside.metrics import metrics
 from rl_drug_dosage.bedside.mixture import Mixture, at_once, mixed
 from rl_drug_dosage.bedside.reasons import contradicted, reasons, warnings_of
 from rl_drug_dosage.bedside.recommendation import Curve, Parameter, PolicyResult, Recommendation, option_words
-from rl_drug_dosage.bedside.regimens import (
-    Grid,
-    Row,
-    grid_of,
-    horizon_of,
-    infusion_of,
-    measures_of,
-    rows_of,
-    shown,
-    table,
-)
+from rl_drug_dosage.bedside.regimens import Row, measures_of, rows_of, shown, table
 from rl_drug_dosage.bedside.rivals import LABEL, Advice, advice_of
 from rl_drug_dosage.bedside.sampling import Sampling, best_sampling
 from rl_drug_dosage.bedside.task import Task, task_of
+from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pharmacometrics.dose_target import label_of
 from rl_drug_dosage.pkpd import Route, parameter_unit

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_drug_dosage.bedside.history import PatientHistory
-from rl_drug_dosage.bedside.metrics import Option
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.bedside.sampling import Sampling
+from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 

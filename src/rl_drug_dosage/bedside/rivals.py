@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from rl_drug_dosage.bedside.grid import mg_per_unit_of
 from rl_drug_dosage.bedside.history import Level, PatientHistory
-from rl_drug_dosage.bedside.metrics import Option
-from rl_drug_dosage.bedside.regimens import mg_per_unit_of
 from rl_drug_dosage.bedside.task import Task
+from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pkpd.infusion import infusion_h
