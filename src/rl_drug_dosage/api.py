@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Unpack, overload
 
+    from rl_drug_dosage.bedside import PatientHistory, Recommendation
     from rl_drug_dosage.clinic.scenario import Scenario
     from rl_drug_dosage.envs.functional import Env
     from rl_drug_dosage.explain.explanation import Explanation
@@ -54,6 +55,7 @@ __all__ = [
     "explain",
     "import_model",
     "own_model",
+    "recommend",
     "simulate",
     "train",
     "validate_model",
@@ -596,6 +598,71 @@ def explain(
     )
     with shown(progress) as tell, swept(options.output_dir):
         return run(options, progress=tell)
+
+
+@checked
+def recommend(
+    history: str | Path | PatientHistory,
+    *,
+    models: Sequence[object] = (),
+    scenario: str | Path | Scenario | None = None,
+    target: str | None = None,
+    prior: str = "published",
+    policies: Sequence[str | Path] = ("label",),
+    next_dose_h: float | None = None,
+    horizon_h: float | None = None,
+    amounts_mg: Sequence[float] = (),
+    intervals_h: Sequence[float] = (),
+    route: str | None = None,
+    draws: int = 512,
+    seed: int = 1,
+    save: str | Path | None = None,
+    device: str = "cpu",
+) -> Recommendation:
+    """Recommend a dose for one patient, whatever was given and measured, whenever.
+
+    Args:
+        history: a patient file, or a `bedside.PatientHistory`.
+        models: drug models to weigh by how well they predict the levels; empty: those of the drug's scenario, or else
+            all of the drug.
+        scenario: gives target, harms, limits and the label's rule; None: the built-in one of the drug.
+        target: window to aim at, as in `dose`; None: the scenario's goal, or else the model's target.
+        prior: ``"published"``, or ``"widened"``: patients as varied as in training.
+        policies: set beside Bayesian dosing: ``"label"``, model files, names of policies.
+        next_dose_h: when the next dose is due, as the history counts hours; None: an interval after the last one.
+        horizon_h: how far ahead the interval that counts ends; None: two days, and at least two intervals.
+        amounts_mg: to try; empty: the label's.
+        intervals_h: to try, of those on the label; empty: all of them.
+        route: of the next doses; None: that of the last dose.
+        draws: from the posterior of each model.
+        seed: of the draws.
+        save: an ``.html``, ``.json`` or ``.txt`` file to write.
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Raises:
+        RlDrugDosageError: the history cannot be, or nothing can be recommended; a one-line message says why.
+    """
+    configure(device)
+    from rl_drug_dosage.bedside import Asked, PatientHistory, read_history, recommended
+
+    asked = Asked(
+        models=models,
+        scenario=scenario,
+        target=target,
+        prior=prior,
+        policies=tuple(policies),
+        next_dose_h=next_dose_h,
+        horizon_h=horizon_h,
+        amounts_mg=amounts_mg,
+        intervals_h=intervals_h,
+        route=route,
+        draws=draws,
+        seed=seed,
+    )
+    found = recommended(history if isinstance(history, PatientHistory) else read_history(Path(history)), asked)
+    if save is not None:
+        found.save(save)
+    return found
 
 
 @checked

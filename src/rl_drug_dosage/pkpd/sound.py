@@ -1,11 +1,12 @@
 """Individual parameters that a body can have: finite, and positive where the typical patient's are."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike
+from jaxtyping import Array, ArrayLike, Float
 
 from rl_drug_dosage.pkpd._errors import CovariateError
 from rl_drug_dosage.pkpd.covariates import Covariates, stack_covariates
@@ -34,7 +35,7 @@ def check_parameters(
     Raises:
         CovariateError: names patient, parameter, value and covariates.
     """
-    typical = model.typical()
+    typical = _usual(model)
     for name, given in p.items():
         values = np.atleast_2d(np.asarray(given))
         good = np.isfinite(values)
@@ -68,6 +69,19 @@ def check_typical_parameters(model: DrugModel, tables: Sequence[Covariates], who
         CovariateError: names patient, parameter, value and covariates.
     """
     table = stack_covariates(tables)
+    check_parameters(model, _typical(model, table), table.values, who)
+
+
+@lru_cache(maxsize=64)
+def _usual(model: DrugModel) -> dict[str, float]:
+    """Parameters of the typical patient."""
+    values = {c.name: np.asarray([[c.typical]], dtype=float) for c in model.covariates}
+    table = Covariates(np.zeros((1, 1)), values, np.zeros((1, 1), np.int32))  # type: ignore[arg-type]
+    return {name: float(np.asarray(value)[0, 0]) for name, value in _typical(model, table).items()}
+
+
+@partial(jax.jit, static_argnums=0)
+def _typical(model: DrugModel, tables: Covariates) -> dict[str, Float[Array, "patient record"]]:
+    """Parameters of patients without random effects. Compiled once for each shape of the tables."""
     nobody = jnp.zeros(len(model.etas))
-    p = jax.jit(jax.vmap(lambda one: individual_parameters(model, one, nobody)))(table)
-    check_parameters(model, p, table.values, who)
+    return jax.vmap(lambda one: individual_parameters(model, one, nobody))(tables)

@@ -1,0 +1,280 @@
+"""From a history to a recommendation: estimate, weigh models, search doses, and say why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float
+
+from rl_drug_dosage.bedside.assess import assess, due_h
+from rl_drug_dosage.bedside.belief import Belief, believe
+from rl_drug_dosage.bedside.forecast import course, course_times_h
+from rl_drug_dosage.bedside.grid import Grid, grid_of, horizon_of, infusion_of
+from rl_drug_dosage.bedside.history import PatientHistory
+from rl_drug_dosage.bedside.layout import lay_out, route_of
+from rl_drug_dosage.bedside.metrics import metrics
+from rl_drug_dosage.bedside.mixture import Mixture, at_once, mixed
+from rl_drug_dosage.bedside.reasons import contradicted, reasons, warnings_of
+from rl_drug_dosage.bedside.recommendation import Curve, Parameter, PolicyResult, Recommendation, option_words
+from rl_drug_dosage.bedside.regimens import Row, measures_of, rows_of, shown, table
+from rl_drug_dosage.bedside.rivals import LABEL, Advice, advice_of
+from rl_drug_dosage.bedside.sampling import Sampling, best_sampling
+from rl_drug_dosage.bedside.task import Task, task_of
+from rl_drug_dosage.bedside.windows import Option
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pharmacometrics.dose_target import label_of
+from rl_drug_dosage.pkpd import Route, parameter_unit
+from rl_drug_dosage.utils.runtime import keep_programs
+from rl_drug_dosage.utils.seeding import check_seed
+
+__all__ = ["BAYES", "Asked", "recommended"]
+
+BAYES = "bayes"
+_DAYS_SHOWN = 3.0
+_DAY_H = 24.0
+_FEWEST, _MOST = 50, 5000
+_QUANTILES = (5.0, 25.0, 50.0, 75.0, 95.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How a recommendation is made.
+
+    Args:
+        models: drug models to weigh, in any form that `registry` knows; empty: those of the drug's scenario, or else
+            all of the drug.
+        scenario: gives target, harms, limits and the label's rule; None: the built-in one of the drug.
+        target: window to aim at, see `dose_target`; None: the scenario's goal, or the model's target.
+        prior: ``"published"`` or ``"widened"``.
+        policies: to be set beside Bayesian dosing: ``"label"``, model files, names.
+        next_dose_h: when the next dose is due; None: an interval after the last one, not before now.
+        horizon_h: how far ahead the interval that counts ends; None: two days and at least two intervals.
+        amounts_mg, intervals_h: to try; empty: the label's. Intervals have to be on the label.
+        route: of the next doses; None: that of the last dose, or else the first.
+        draws: from the posterior of each model.
+        seed: of the draws.
+    """
+
+    models: Sequence[object] = ()
+    scenario: object = None
+    target: str | None = None
+    prior: str = "published"
+    policies: Sequence[str | Path] = (LABEL,)
+    next_dose_h: float | None = None
+    horizon_h: float | None = None
+    amounts_mg: Sequence[float] = ()
+    intervals_h: Sequence[float] = ()
+    route: str | None = None
+    draws: int = 512
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if not _FEWEST <= self.draws <= _MOST:
+            raise ConfigError(f"draws is {self.draws}; allowed: {_FEWEST} to {_MOST:,}; choose a number between")
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A patient, with what is believed and what may be given."""
+
+    task: Task
+    history: PatientHistory
+    mixture: Mixture
+    grid: Grid
+    start_h: float
+    horizon_h: float
+    seen: dict[Option, Float[np.ndarray, "draw"]] = field(default_factory=dict)
+
+    @property
+    def first_h(self) -> float:
+        """Time of the first dose."""
+        return min((d.time_h for d in self.history.doses if d.given), default=self.start_h)
+
+    def rows(self, options: Sequence[Option]) -> list[Row]:
+        """What regimens lead to, under all models."""
+        wanted = measures_of(self.task)
+        values = self.mixture.over(lambda b: metrics(b, wanted, options, self.start_h, self.horizon_h), axis=2)
+        # The first window's metric is wanted again for the regimen that is chosen.
+        self.seen.update(zip(options, values[:, 0], strict=True))
+        return rows_of(self.task, options, values, self.start_h, self.horizon_h, self.first_h)
+
+
+def recommended(history: PatientHistory, asked: Asked) -> Recommendation:
+    """Recommend a dose for one patient.
+
+    Args:
+        history: what is known.
+        asked: how.
+
+    Raises:
+        UnknownNameError: a drug, model, route, output or covariate that is not known.
+        ConfigError: a history that cannot be, covariates that are missing, an interval that is not on the label.
+        CovariateError, ObservationError, RegimenError: numbers that the engine refuses.
+    """
+    keep_programs()
+    task = task_of(history.drug, models=asked.models, scenario=asked.scenario, target=asked.target, prior=asked.prior)
+    usable = assess(task, history, asked=bool(asked.models) or len(task.models) == 1)
+    start = due_h(task, history, asked.next_dose_h)
+    grid = grid_of(
+        task, history, _route(task, history, asked.route), amounts_mg=asked.amounts_mg, intervals_h=asked.intervals_h
+    )
+    horizon = horizon_of(task, grid, history, start, asked.horizon_h)
+    end = start + horizon + max(grid.intervals_h)
+    advices = [advice_of(policy, task, history, start) for policy in asked.policies]
+    with jax.enable_x64(True):
+        laid = [lay_out(model, task, history, start, end) for model in usable.models]
+        calls = [
+            partial(believe, model, own, draws=asked.draws, seed=asked.seed)
+            for model, own in zip(usable.models, laid, strict=True)
+        ]
+        beliefs = at_once(calls)
+        case = _Case(task, history, mixed(beliefs), grid, start, horizon)
+        return _answered(case, advices, usable.notes)
+
+
+def _route(task: Task, history: PatientHistory, asked: str | None) -> Route:
+    given = [d for d in history.doses if d.given]
+    if asked is not None:
+        return route_of(task.first, asked)
+    return infusion_of(task, route_of(task.first, given[-1].route if given else None), history)
+
+
+def _answered(case: _Case, advices: Sequence[Advice], notes: Sequence[str]) -> Recommendation:
+    task, mixture = case.task, case.mixture
+    rows = table(case.grid, case.rows)
+    allowed = [row for row in rows if case.grid.allows(row.option)]
+    against = contradicted(mixture)
+    policies = [_bayes(case, allowed, against=against), *(_rival(case, advice) for advice in advices)]
+    chosen = next((p.row for p in policies if p.row is not None and not p.abstains), None)
+    option = chosen.option if chosen is not None else (allowed or rows)[0].option
+    times, all_outputs = _course(case, option)
+    output = task.first.output_index(task.aims[0].target.output)
+    curves = tuple(
+        _curve(case, times, all_outputs, i) for i, o in enumerate(task.first.outputs) if o.residual or i == output
+    )
+    policies = [_drawn(case, p, option, times, all_outputs, output) for p in policies]
+    name = f"{task.aims[0].target.metric} of {task.aims[0].target.output}"
+    quantity = case.seen[option]
+    said = [*warnings_of(mixture)]
+    if against:
+        said.insert(0, _AGAINST)
+    first = task.aims[0]
+    return Recommendation(
+        history=case.history,
+        drug=task.drug,
+        start_h=case.start_h,
+        horizon_h=case.horizon_h,
+        quantity=name,
+        unit=first.target.unit,
+        targets=tuple(label_of(aim) for aim in task.aims),
+        harms=tuple(harm.name for harm in task.harms),
+        policies=tuple(policies),
+        rows=shown(allowed),
+        sampling=_sampling(case, option, times, all_outputs, quantity, name),
+        weights={b.model.name: float(w) for b, w in zip(mixture.beliefs, mixture.weights, strict=True)},
+        effective={b.model.name: b.effective for b in mixture.beliefs},
+        parameters=_parameters(mixture.main),
+        curves=curves,
+        reasons=reasons(mixture, case.history, case.grid, rows, quantity, f"{name}, {first.target.unit}"),
+        warnings=tuple(said),
+        notes=(*case.history.notes, *task.notes, *notes),
+        contradicted=against,
+        window=first.edges if first.target.metric in {"trough", "peak", "nadir", "value"} else None,
+    )
+
+
+_AGAINST = (
+    "the levels contradict every model: no dose of Bayesian dosing is recommended; check doses, times and units, "
+    "measure again, and treat the label's dose with caution"
+)
+
+
+def _bayes(case: _Case, allowed: Sequence[Row], *, against: bool) -> PolicyResult:
+    """Bayesian dosing on the free history."""
+    if against:
+        return PolicyResult(BAYES, "", None, None, abstains="the levels contradict every model")
+    if not allowed:
+        return PolicyResult(BAYES, "", None, None, abstains=f"no regimen keeps the limits: {case.grid.why}")
+    return PolicyResult(BAYES, option_words(allowed[0].option), allowed[0], None)
+
+
+def _rival(case: _Case, advice: Advice) -> PolicyResult:
+    if advice.abstains:
+        return PolicyResult(advice.name, "", None, None, advice.notes, advice.abstains)
+    if advice.option is None or not advice.option.possible:
+        return PolicyResult(advice.name, advice.words, None, None, advice.notes)
+    row = case.rows([advice.option])[0]
+    words = option_words(advice.option)
+    return PolicyResult(advice.name, words, row, None, advice.notes)
+
+
+def _stretch(case: _Case, option: Option) -> tuple[float, float]:
+    """From when to when a curve is drawn: all of the past, or its last days, and the days ahead."""
+    longest = max(_DAYS_SHOWN * _DAY_H, 4.0 * option.interval_h)
+    marks = [*(d.time_h for d in case.history.doses), *(v.time_h for v in case.history.levels)]
+    begin = min([case.start_h, *marks])
+    ahead = max(case.horizon_h, 2.0 * option.interval_h)
+    return max(begin, case.start_h - 3.0 * longest), case.start_h + ahead
+
+
+def _course(case: _Case, option: Option) -> tuple[Float[np.ndarray, "time"], Float[np.ndarray, "draw time output"]]:
+    times = course_times_h(case.mixture.main, option, case.start_h, *_stretch(case, option))
+    return times, case.mixture.over(lambda b: course(b, option, case.start_h, times), axis=0)
+
+
+def _curve(
+    case: _Case, times: Float[np.ndarray, "time"], values: Float[np.ndarray, "draw time output"], output: int
+) -> Curve:
+    own, what = values[..., output], case.task.first.outputs[output]
+    return Curve(what.name, what.unit, times, own[0], np.percentile(own[1:], _QUANTILES, axis=0))
+
+
+def _drawn(
+    case: _Case,
+    policy: PolicyResult,
+    option: Option,
+    times: Float[np.ndarray, "time"],
+    values: Float[np.ndarray, "draw time output"],
+    output: int,
+) -> PolicyResult:
+    """A policy with its curve; that of the recommended regimen is at hand."""
+    if policy.row is None:
+        return policy
+    if policy.row.option != option:
+        times, values = _course(case, policy.row.option)
+    curve = _curve(case, times, values, output)
+    return PolicyResult(policy.name, policy.words, policy.row, curve, policy.notes, policy.abstains)
+
+
+def _sampling(
+    case: _Case,
+    option: Option,
+    times: Float[np.ndarray, "time"],
+    values: Float[np.ndarray, "draw time output"],
+    quantity: Float[np.ndarray, "draw"],
+    name: str,
+) -> Sampling | None:
+    """From now until the end of the first interval of the recommended regimen."""
+    output = case.task.first.outputs[0]
+    if output.residual is None:
+        return None
+    infusions = [(d.time_h, d.time_h + d.duration_h) for d in case.history.doses if d.given]
+    starts = case.start_h + option.interval_h * np.arange(2)
+    infusions += [(float(s), float(s) + option.duration_h) for s in starts]
+    allowed: Bool[np.ndarray, time] = (times >= case.history.now_h) & (times <= case.start_h + option.interval_h)
+    for begin, end in infusions:
+        allowed &= ~((times > begin) & (times < end))
+    return best_sampling(output.residual, quantity[1:], name, times, values[1:, :, 0], allowed)
+
+
+def _parameters(belief: Belief) -> tuple[Parameter, ...]:
+    found = []
+    for i, eta in enumerate(belief.model.etas):
+        own, usual = (float(p[eta.parameter][-1]) for p in (belief.found.parameters, belief.found.typical))
+        sds = float(belief.found.estimate.eta[i]) / float(belief.sd[i])
+        found.append(Parameter(eta.parameter, parameter_unit(eta.parameter), own, usual, sds))
+    return tuple(found)
