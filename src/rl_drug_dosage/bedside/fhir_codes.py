@@ -97,7 +97,7 @@ UCUM: Mapping[str, str] = {
 """UCUM code -> the unit as a patient file writes it. From the Unified Code for Units of Measure, ucum.org."""
 
 SNOMED_ROUTES: Mapping[str, str] = {"26643006": "oral", "47625008": "intravenous"}
-"""SNOMED CT codes of routes, as FHIR's own examples use them."""
+"""SNOMED CT: oral route, intravenous route."""
 
 RXNORM: Mapping[str, str] = {"11124": "vancomycin"}
 """RxNorm ingredient -> first word of the drug's name, as read in a public viewer of records; other drugs go by text."""
