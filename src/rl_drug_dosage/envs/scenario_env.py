@@ -135,7 +135,8 @@ class ScenarioEnv(FunctionalEnv):
     def reset(self, chance: UInt32[Array, " 2"]) -> tuple[ScenarioState, Float[Array, " obs"]]:
         patient = admit(self.scenario, self.model, jax.random.wrap_key_data(chance))
         zero = jnp.zeros((), jnp.int32)
-        obs, memory = self.observer(self.observer.init(), chart(self.scenario, patient, zero))
+        first = chart(self.scenario, patient, zero)
+        obs, memory = self.observer(self.observer.init(first), first)
         at = self.model.output_index(self.scenario.monitoring.output)
         return ScenarioState(patient.start[at], chance, zero, _keyless(patient), memory), obs
 
@@ -143,7 +144,7 @@ class ScenarioEnv(FunctionalEnv):
         scenario, k, memory = self.scenario, state.k, state.memory
         key = jax.random.wrap_key_data(state.key)
         patient = eqx.tree_at(lambda c: c.key, state.patient, key, is_leaf=lambda x: x is None)
-        given = self.observer.prescribe(memory, action)
+        given, memory = self.observer.prescribe(memory, action)
         if isinstance(given, Prescription):
             given = given._replace(amount=jnp.where(k >= patient.record.due, given.amount, 0.0))
         patient, turn = treat(scenario, self.model, patient, given, k)
@@ -276,13 +277,17 @@ def env_of(task: Scenario) -> Env:
         clock: bool = True,
         ratio: bool = False,
         intervals: bool = False,
+        support: int = 0,
+        prior: str = "published",
+        error: str = "published",
         randomise: float = 0.0,
         mixture: Sequence[Mapping[str, Any]] = (),
         reward: str = "scenario",
         decisions: int = 0,
     ) -> FunctionalEnv:
         seen = {"history": history, "action": action, "on_board": on_board, "clock": clock, "ratio": ratio}
-        check_options({**seen, "intervals": intervals, "belief": str(belief)}, "environment option {}")
+        assumed = {"support": support, "prior": prior, "error": error}
+        check_options({**seen, **assumed, "intervals": intervals, "belief": str(belief)}, "environment option {}")
         rewards = {"scenario", *REWARDS}
         require(isinstance(reward, str) and reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
@@ -302,7 +307,11 @@ def env_of(task: Scenario) -> Env:
         for options in mixture or ({},):
             scenario, name = _known(scenario, "simulator", options.get("simulator", first))
             each.append({"randomise": randomise, **options, "simulator": name or scenario.models[0]})
-        observer = observer_of(scenario, history, believed, action, on_board, clock, ratio, intervals)
+        # A model that was added to simulate patients is nothing that a controller knows.
+        added = tuple(name for name in scenario.models if name not in task.models and name != believed)
+        observer = observer_of(
+            scenario, history, believed, action, on_board, clock, ratio, intervals, **assumed, left_out=added
+        )
 
         def part(simulator: str, randomise: Any, stress: str = "") -> ScenarioEnv:
             number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
