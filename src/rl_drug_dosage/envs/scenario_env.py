@@ -59,13 +59,15 @@ class ScenarioEnv(FunctionalEnv):
 
     Observation and action are those of `clinic.observation.Observer`; the dose given is the nearest amount of the dose
     grid. All random events follow from the patient's key. With ``by_goal`` the scenario's reward is replaced by the
-    fraction of the interval inside the goal's targets, minus a penalty per harm.
+    fraction of the interval inside the goal's targets, minus a penalty per harm. With ``burden`` a change from the dose
+    before costs as much per usual dose.
     """
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
     observer: Observer = eqx.field(static=True)
     by_goal: bool = eqx.field(static=True, default=False)
+    burden: float = eqx.field(static=True, default=0.0)
 
     @property
     def horizon(self) -> int:
@@ -156,6 +158,10 @@ class ScenarioEnv(FunctionalEnv):
             counts = jnp.asarray(scenario.judged())[k]
             own = jnp.where(counts, turn.verdict.inside, 0.0) - _HARM * turn.harms.sum() + _TREND * turn.reward
         reward = own + jnp.where(patient.alive, 0.0, left * jnp.minimum(own, -1.0))
+        if self.burden:
+            before = state.patient.record.dose[jnp.maximum(k - 1, 0)]
+            change = jnp.where(k > 0, jnp.abs(amount_of(given) - before), 0.0)
+            reward = reward - self.burden * change / scenario.dosage.usual
         truncated = left <= 0
         return Step(
             state=ScenarioState(turn.values[-1], state.key, k + 1, _keyless(patient), memory),
@@ -283,6 +289,7 @@ def env_of(task: Scenario) -> Env:
         randomise: float = 0.0,
         mixture: Sequence[Mapping[str, Any]] = (),
         reward: str = "scenario",
+        burden: float = 0.0,
         decisions: int = 0,
     ) -> FunctionalEnv:
         seen = {"history": history, "action": action, "on_board": on_board, "clock": clock, "ratio": ratio}
@@ -292,6 +299,13 @@ def env_of(task: Scenario) -> Env:
         require(isinstance(reward, str) and reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
         require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
+        priced = isinstance(burden, int | float) and not isinstance(burden, bool) and 0.0 <= burden <= 100.0
+        require(priced, "burden", burden, "a number from 0 to 100")
+        if burden and task.dosage.intervals_h:
+            raise ConfigError(
+                f"environment option burden: {task.title!r} has dosing intervals to choose between, and burden prices "
+                "changes from decision to decision: leave it out"
+            )
         whole = isinstance(decisions, int) and not isinstance(decisions, bool) and decisions >= 0
         require(whole, "decisions", decisions, "a whole number of at least 1 (0: as in the scenario)")
         for options in mixture:
@@ -319,11 +333,11 @@ def env_of(task: Scenario) -> Env:
             require(isinstance(stress, str), "stress", stress, "the name of a stress")
             ward = stressed(scenario, stress) if stress else scenario
             if randomise == 0:
-                return ScenarioEnv(ward, simulator_of(ward, simulator), observer, reward == "goal")
-            ward = _many_wards(ward, float(randomise))
-            return ScenarioEnv(ward, randomised(ward, simulator, float(randomise)), observer, reward == "goal")
+                return ScenarioEnv(ward, simulator_of(ward, simulator), observer, reward == "goal", float(burden))
+            ward, model = _many_wards(ward, float(randomise)), randomised(ward, simulator, float(randomise))
+            return ScenarioEnv(ward, model, observer, reward == "goal", float(burden))
 
         made = [part(**options) for options in each]
         return Mixture(made) if mixture else made[0]
 
-    return Env(build=build, title=task.title, training_only=frozenset({"randomise", "mixture", "reward"}))
+    return Env(build=build, title=task.title, training_only=frozenset({"randomise", "mixture", "reward", "burden"}))
