@@ -63,12 +63,13 @@ def reference(task: Any, options: str) -> Any:
     return find(POLICY, f"mipd-ensemble,members={SUPPORT},{options}").value.build(setting)
 
 
-# --- what is seen, without a program to compile ------------------------------------------------------------------------
+# --- what is seen, without a program to compile ---
 
 
 def test_a_mixture_shows_the_probability_of_its_models() -> None:
     names = [f.name for f in observer_for(VANCOMYCIN, "mixture").names]
-    assert f"weight_{THOMSON}" in names and f"weight_{GOTI}" in names
+    assert f"weight_{THOMSON}" in names
+    assert f"weight_{GOTI}" in names
     assert len(set(names)) == len(names)
     assert not any(name.startswith("weight_") for name in (f.name for f in observer_for(VANCOMYCIN).names))
     assert not any(name.startswith("eta_") for name in names)  # no MAP estimate beside the support patients
@@ -112,7 +113,7 @@ def test_an_agent_of_one_number_is_refused_two_actions() -> None:
         host_policy(agent, setting, {"belief": THOMSON, "action": "residual", "support": SUPPORT})
 
 
-# --- corrections ---------------------------------------------------------------------------------------------------------
+# --- corrections ---
 
 
 def known_of(observer: Observer, amount: float, converged: bool = True) -> Known:
@@ -157,7 +158,7 @@ def test_in_doubt_the_cautious_dose_is_not_corrected() -> None:
     assert float(answer) == 750.0
 
 
-# --- innovations ---------------------------------------------------------------------------------------------------------
+# --- innovations ---
 
 
 def record_with(levels: tuple[float, float]) -> Record:
@@ -199,7 +200,7 @@ def test_an_innovation_is_0_at_the_median_and_at_most_four() -> None:
     assert (float(value), bool(new)) == (0.0, False)
 
 
-# --- an action of nothing ------------------------------------------------------------------------------------------------
+# --- an action of nothing ---
 
 
 def test_an_action_of_nothing_is_the_dose_of_mipd_ensemble() -> None:

@@ -18,6 +18,7 @@ from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.fit import refuse_test_only, with_models
 from rl_drug_dosage.clinic.observation import Observer, check_options, observer_of
 from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
+from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.rewards import REWARDS
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import randomised, simulator_of
@@ -25,6 +26,7 @@ from rl_drug_dosage.clinic.stress import stressed
 from rl_drug_dosage.clinic.timetable import Prescription, amount_of
 from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Quantity, Step, Window, require
 from rl_drug_dosage.envs.mixture import Mixture
+from rl_drug_dosage.envs.observed import ObservedEnv
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.registry import DRUG, is_file_reference
@@ -54,7 +56,7 @@ class ScenarioState(NamedTuple):
     """Memory of the observer."""
 
 
-class ScenarioEnv(FunctionalEnv):
+class ScenarioEnv(ObservedEnv):
     """A `Scenario` as a `FunctionalEnv`.
 
     Observation and action are those of `clinic.observation.Observer`; the dose given is the nearest amount of the dose
@@ -134,15 +136,24 @@ class ScenarioEnv(FunctionalEnv):
         parts = jax.random.randint(key, (*shape, 4), 0, 2**16).astype(jnp.uint32)
         return parts[..., ::2] * jnp.uint32(2**16) + parts[..., 1::2]
 
-    def reset(self, chance: UInt32[Array, " 2"]) -> tuple[ScenarioState, Float[Array, " obs"]]:
+    @property
+    def watched_as(self) -> Observer:
+        return self.observer
+
+    def admitted(self, chance: UInt32[Array, " 2"]) -> tuple[ScenarioState, Record]:
         patient = admit(self.scenario, self.model, jax.random.wrap_key_data(chance))
         zero = jnp.zeros((), jnp.int32)
-        first = chart(self.scenario, patient, zero)
-        obs, memory = self.observer(self.observer.init(first), first)
         at = self.model.output_index(self.scenario.monitoring.output)
-        return ScenarioState(patient.start[at], chance, zero, _keyless(patient), memory), obs
+        state = ScenarioState(patient.start[at], chance, zero, _keyless(patient), None)
+        return state, chart(self.scenario, patient, zero)
 
-    def step(self, state: ScenarioState, action: Float[Array, " action"], chance: UInt32[Array, " 2"]) -> Step:
+    def begun(self, state: ScenarioState, chart: Record) -> tuple[ScenarioState, Float[Array, " obs"]]:
+        obs, memory = self.observer(self.observer.init(chart), chart)
+        return state._replace(memory=memory), obs
+
+    def turn(
+        self, state: ScenarioState, action: Float[Array, " action"], chance: UInt32[Array, " 2"]
+    ) -> tuple[Step, Record]:
         scenario, k, memory = self.scenario, state.k, state.memory
         key = jax.random.wrap_key_data(state.key)
         patient = eqx.tree_at(lambda c: c.key, state.patient, key, is_leaf=lambda x: x is None)
@@ -150,7 +161,6 @@ class ScenarioEnv(FunctionalEnv):
         if isinstance(given, Prescription):
             given = given._replace(amount=jnp.where(k >= patient.record.due, given.amount, 0.0))
         patient, turn = treat(scenario, self.model, patient, given, k)
-        obs, memory = self.observer(memory, chart(scenario, patient, k + 1))
         left = scenario.schedule.decisions - 1 - k
         # A patient who drops out counts as out of range until the end; the reward includes this at once.
         own = turn.reward
@@ -163,9 +173,9 @@ class ScenarioEnv(FunctionalEnv):
             change = jnp.where(k > 0, jnp.abs(amount_of(given) - before), 0.0)
             reward = reward - self.burden * change / scenario.dosage.usual
         truncated = left <= 0
-        return Step(
+        out = Step(
             state=ScenarioState(turn.values[-1], state.key, k + 1, _keyless(patient), memory),
-            obs=obs,
+            obs=jnp.zeros(0),
             reward=jnp.asarray(reward, jnp.float32),
             terminated=~patient.alive & ~truncated,
             truncated=truncated,
@@ -174,6 +184,11 @@ class ScenarioEnv(FunctionalEnv):
             metrics=turn.metrics,
             dose=amount_of(given),
         )
+        return out, chart(scenario, patient, k + 1)
+
+    def seen(self, out: Step, chart: Record) -> Step:
+        obs, memory = self.observer(out.state.memory, chart)
+        return out._replace(obs=obs, state=out.state._replace(memory=memory))
 
     def concentration(self, state: ScenarioState) -> Float[Array, ""]:
         return state.now
