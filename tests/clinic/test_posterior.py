@@ -1,6 +1,7 @@
 """A learner on the belief of support patients: what it sees, what its corrections mean, what an action of 0 gives."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl_drug_dosage import load_policy
 from rl_drug_dosage.clinic.ensemble.carry import persistence
 from rl_drug_dosage.clinic.ensemble.forecast import FARTHEST_INNOVATION, innovation
 from rl_drug_dosage.clinic.ensemble.support import Ensemble
@@ -17,14 +19,18 @@ from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.posterior import Known, changed
 from rl_drug_dosage.clinic.record import Record, empty_record
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.envs.catalog import describe
+from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.policies.adapters.callables import host_policy
 from rl_drug_dosage.policies.adapters.host import Agent
-from rl_drug_dosage.policies.adapters.learnt import PpoDosing
+from rl_drug_dosage.policies.adapters.learnt import PpoDosing, dosing_policy
+from rl_drug_dosage.ppo.model_file import load_model, save_model
 from rl_drug_dosage.ppo.networks import init_actor_critic
 from rl_drug_dosage.ppo.normalizer import initial_moments
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.registry import POLICY, find, find_scenario
+from rl_drug_dosage.trials.export import export_onnx
 from rl_drug_dosage.trials.trial import Cohort, Trial, run_trial
 
 THOMSON, GOTI = "vancomycin-thomson2009", "vancomycin-goti2018"
@@ -220,6 +226,71 @@ def test_an_action_of_nothing_is_the_dose_of_mipd_ensemble_for_warfarin() -> Non
     best = trial_of(WARFARIN, reference(WARFARIN, "prior=widened,error=assay"))
     same = trial_of(WARFARIN, fixed(observer_for(WARFARIN, error="assay"), 0.0, 0.0))
     np.testing.assert_array_equal(same.dose, best.dose)
+
+
+# --- the model file ---
+
+
+def saved(policy: PpoDosing, folder: Path) -> Path:
+    """The file that a training on vancomycin with this observer would write."""
+    options = {
+        "history": 2,
+        "belief": THOMSON,
+        "action": "residual",
+        "support": SUPPORT,
+        "prior": "widened",
+        "burden": 0.1,
+        "randomise": 1.0,
+    }
+    env = env_of(policy.scenario).make(**options)
+    observations = [[f.name, f.unit] for f in env.observation_names]
+    record = {"id": VANCOMYCIN.env_id, "options": options, "frame_stack": 1, **describe(env)}
+    save_model(
+        folder / "agent.pt", policy.policy, env={**record, "observations": observations}, training={}, progress={}
+    )
+    return folder / "agent.pt"
+
+
+def test_a_model_file_gives_the_same_policy(tmp_path: Path) -> None:
+    """And says no word of a model that was only added to simulate patients."""
+    scenario = VANCOMYCIN.value
+    policy = fixed(observer_for(VANCOMYCIN))
+    path = saved(policy, tmp_path)
+    setting = Setting(VANCOMYCIN, model_of(scenario, THOMSON), simulator_of(scenario, THOMSON))
+    loaded = dosing_policy(load_model(path), setting, path)
+    assert loaded.observer == policy.observer
+    assert eqx.tree_equal(loaded.policy.networks, policy.policy.networks)
+    assert loaded.carries_results
+    assert loaded.believes() == (THOMSON,)
+    assert loaded.anytime().observer.scenario.monitoring.intervals is None
+    mixture = observer_from(scenario, {"belief": THOMSON, "support": SUPPORT, "prior": "widened"}, "it", (GOTI,))
+    assert mixture.posterior is not None
+    assert [m.name for m in mixture.posterior.assumed.models] == [THOMSON]
+
+
+def test_a_model_file_goes_into_an_onnx_file(tmp_path: Path) -> None:
+    """With its two actions; the observation stays in Python."""
+    onnx = pytest.importorskip("onnx")
+    written = export_onnx(saved(fixed(observer_for(VANCOMYCIN)), tmp_path), tmp_path / "agent.onnx")
+    graph = onnx.load(written).graph
+    assert graph.output[0].type.tensor_type.shape.dim[1].dim_value == 2
+
+
+@pytest.mark.slow  # compiles the bedside of two policies
+def test_at_the_bedside_it_doses_and_forecasts_as_mipd_ensemble(tmp_path: Path) -> None:
+    facts = {"crcl_ml_per_min": 60.0, "wt_kg": 80.0}
+    found = []
+    path = saved(fixed(observer_for(VANCOMYCIN), 0.0, 0.0), tmp_path)
+    for policy in (load_policy(path), load_policy(f"mipd-ensemble,members={SUPPORT},prior=widened", "vancomycin")):
+        course = policy.start(facts)
+        doses = [course.recommend()]
+        course.given(doses[0])
+        course.observe(6.0, 31.0)
+        course.observe(11.0, 19.0)
+        doses.append(course.recommend())
+        found.append((doses, course.forecast([500.0, 1000.0]).target))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-3)
 
 
 def test_the_memory_keeps_its_form() -> None:

@@ -110,6 +110,10 @@ def test_the_parts_differ_as_told(mixture: Mixture) -> None:
         ({"mixture": [{"randomise": -1}]}, "randomise"),
         ({"mixture": [{"stress": "earthquake"}]}, "earthquake"),
         ({"action": "residual"}, "needs a belief"),
+        ({"burden": -1.0}, "burden must be a number from 0 to 100"),
+        ({"support": 64}, "needs a belief"),
+        ({"belief": THOMSON, "support": 3}, "support must be a whole number from 16"),
+        ({"belief": THOMSON, "prior": "widened"}, "only support patients assume"),
         ({"action": "double"}, "amount, grid, relative, label, residual"),
     ],
 )
@@ -215,6 +219,29 @@ def test_a_change_of_nothing_of_the_label_is_the_label() -> None:
     same = run_trial(found, simulator_of(found, found.models[0]), fixed_policy("label", 0.0, found), COHORT)
     assert np.ptp(label.dose, axis=1).max() > 0
     np.testing.assert_array_equal(same.dose, label.dose)
+
+
+# --- the burden of changes ---
+
+
+def test_a_change_of_dose_costs_what_it_is_told_to() -> None:
+    """The first dose is free; then 0.2 of the change in usual doses, in training only."""
+    plain, priced = env(), env(burden=0.2)
+    chance = plain.draw(jax.random.key(3), ())
+    state, _ = plain.reset(chance)
+    same, _ = priced.reset(chance)
+    step = {e: jax.jit(e.step) for e in (plain, priced)}
+    before = 0.0
+    for k, dose in enumerate((2000.0, 1500.0, 1500.0, 1750.0)):
+        action = np.float32([dose])
+        out, own = step[plain](state, action, chance), step[priced](same, action, chance)
+        state, same = out.state, own.state
+        cost = 0.0 if k == 0 else 0.2 * abs(dose - before) / VANCOMYCIN.value.dosage.usual
+        assert float(out.reward) - float(own.reward) == pytest.approx(cost, abs=1e-5)
+        before = dose
+    found = find_env("Vancomycin-v2")
+    assert isinstance(found, Env)
+    assert found.evaluation({"burden": 0.2, "history": 2}) == {"history": 2}
 
 
 # --- recipes ---------------------------------------------------------------------------------------------------------

@@ -24,7 +24,17 @@ from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.by_value import ByValue
 
-__all__ = ["ACTIONS", "ON_BOARD", "RATIO_OVER", "SEEN", "Observer", "check_options", "observer_from", "observer_of"]
+__all__ = [
+    "ACTIONS",
+    "FEWEST",
+    "ON_BOARD",
+    "RATIO_OVER",
+    "SEEN",
+    "Observer",
+    "check_options",
+    "observer_from",
+    "observer_of",
+]
 
 ACTIONS = ("amount", "grid", "relative", "label", "residual")
 _CHANGES = frozenset(ACTIONS[2:])

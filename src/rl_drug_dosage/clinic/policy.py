@@ -152,6 +152,10 @@ class Setting:
         """The task."""
         return self.task.value
 
+    def left_out(self, believed: str) -> tuple[str, ...]:
+        """Drug models of the scenario that a mixture leaves out if the controller believes this one."""
+        return tuple(name for name in self.only_simulated if name != believed)
+
 
 @dataclass(frozen=True)
 class Chosen:

@@ -140,7 +140,7 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     check_trained_for(model.record["env"], setting, path)
     check_not_test_only(model, task, path)
     seen = {name: options[name] for name in SEEN if name in options}
-    observer = observer_from(task.value, seen, str(path), _left_out(setting, str(options.get("belief", ""))))
+    observer = observer_from(task.value, seen, str(path), setting.left_out(str(options.get("belief", ""))))
     if model.policy.obs_size != observer.size or model.frame_stack != 1:
         raise ModelFileError(
             f"{path} takes {model.policy.obs_size} observations, but {task.env_id} has {observer.size}: "
@@ -151,11 +151,6 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     constants = model.policy.constants()
     held = tuple(float(value) if np.isfinite(value) else None for value in constants)
     return PpoDosing(task.value, observer, model.policy, samples, held if np.isfinite(constants).any() else ())
-
-
-def _left_out(setting: Setting, believed: str) -> tuple[str, ...]:
-    """The drug models that were added to simulate patients: no policy believes in them."""
-    return tuple(name for name in setting.only_simulated if name != believed)
 
 
 def check_not_test_only(model: Model, task: Found[Scenario], path: Path) -> None:
