@@ -16,7 +16,7 @@ from rl_drug_dosage.clinic.ensemble.forecast import FARTHEST_INNOVATION, innovat
 from rl_drug_dosage.clinic.ensemble.support import Ensemble
 from rl_drug_dosage.clinic.observation import Observer, observer_from, observer_of
 from rl_drug_dosage.clinic.policy import Setting
-from rl_drug_dosage.clinic.posterior import Known, changed
+from rl_drug_dosage.clinic.posterior import Known, changed, keeping
 from rl_drug_dosage.clinic.record import Record, empty_record
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.envs.catalog import describe
@@ -143,6 +143,15 @@ def test_a_correction_multiplies_and_can_raise_a_dose_of_none() -> None:
     for amount in observer.scenario.dosage.grid():
         answer, _ = observer.prescribe((known_of(observer, float(amount)),), jnp.zeros(2))
         assert float(answer) == float(amount)
+
+
+def test_the_correction_that_keeps_a_dose_gives_it() -> None:
+    """Also a dose of none, and where the best dose is none."""
+    scenario = VANCOMYCIN.value
+    for best, before in ((1000.0, 1500.0), (500.0, 250.0), (0.0, 100.0), (100.0, 0.0)):
+        by = keeping(scenario, jnp.asarray(best), jnp.asarray(before))
+        assert float(changed(scenario, jnp.asarray(best), by)) == pytest.approx(before, abs=1e-2)
+    assert float(keeping(scenario, jnp.asarray(250.0), jnp.asarray(5000.0))) == 1.0
 
 
 def test_the_slow_correction_follows_its_action_with_the_persistence_of_the_look_ahead() -> None:

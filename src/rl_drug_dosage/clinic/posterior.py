@@ -28,10 +28,11 @@ from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.by_value import ByValue
 from rl_drug_dosage.utils.in_groups import in_groups
 
-__all__ = ["AROUND", "Known", "Outlook", "Posterior", "changed", "posterior_of"]
+__all__ = ["AROUND", "Known", "Outlook", "Posterior", "changed", "keeping", "posterior_of"]
 
 AROUND = (-0.5, 0.0, 0.5)
-"""Corrections of the best dose whose consequences are observed: about 0.7, 1 and 1.4 times the dose."""
+"""Corrections of the best dose whose consequences are observed: about 0.7, 1 and 1.4 times the dose. Those of the dose
+before are observed as well."""
 
 
 class Known(NamedTuple):
@@ -50,9 +51,11 @@ class Outlook(NamedTuple):
     """What is observed of a belief at a decision."""
 
     expected: Expected
-    """Of the candidates `AROUND` the best dose, followed by the doses that are planned."""
+    """Of the candidates `AROUND` the best dose and of the dose before, followed by the doses that are planned."""
     best: Float[Array, ""]
     """The best Bayesian dose."""
+    keeping: Float[Array, ""]
+    """The correction of it that gives the dose before, -1 to 1; 0 at the first decision."""
     planned: Float[Array, ""]
     """The dose that is planned from the third decision ahead on."""
     probability: Float[Array, " model"]
@@ -70,6 +73,12 @@ def changed(scenario: Scenario, amount: Float[Array, ""], by: Float[Array, "..."
     """``(amount + b) 2^by - b``, with ``b`` a tenth of the usual dose; not yet on the grid."""
     base = 0.1 * scenario.dosage.usual
     return (amount + base) * 2.0**by - base
+
+
+def keeping(scenario: Scenario, best: Float[Array, ""], before: Float[Array, ""]) -> Float[Array, ""]:
+    """The correction by which `changed` makes of the best dose the one before, within -1 and 1."""
+    base = 0.1 * scenario.dosage.usual
+    return jnp.clip(jnp.log2((before + base) / (best + base)), -1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,22 +127,24 @@ class Posterior(ByValue):
             belief, plan = found.believed
             grid, best = scenario.dosage.grid(), amount_of(found.answer)
             around = jnp.clip(changed(scenario, best, jnp.asarray(AROUND)), grid[0], grid[-1])
-            plans = jnp.broadcast_to(plan, (around.size, plan.size)).at[:, 0].set(around)
+            before = jnp.where(record.k > 0, record.dose[jnp.maximum(record.k - 1, 0)], best)
+            candidates = jnp.append(around, before)
+            plans = jnp.broadcast_to(plan, (candidates.size, plan.size)).at[:, 0].set(candidates)
             ahead = expected(self.assumed, draws, scenario, belief, record, plans)
             sum_before = jnp.where(found.informed, persistence(scenario), 1.0) * known.innovations
             after = Known(found.believed, found.answer, sum_before + found.innovation, known.lasting)
             share = jnp.stack([c.effective / c.log_weight.size for c in belief.clouds]) @ belief.probability
-            doubt = (~belief.converged).astype(float)
             seen = Outlook(
-                ahead,
-                best,
-                plan[-1],
-                belief.probability,
-                share,
-                found.innovation,
-                after.innovations,
-                doubt,
-                known.lasting,
+                expected=ahead,
+                best=best,
+                keeping=keeping(scenario, best, before),
+                planned=plan[-1],
+                probability=belief.probability,
+                effective=share,
+                innovation=found.innovation,
+                innovations=after.innovations,
+                doubt=(~belief.converged).astype(float),
+                lasting=known.lasting,
             )
             return seen, after
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["posterior_parts"]
 
-_NAMES = ("lower", "best", "higher")
-"""Of the candidates `AROUND` the best dose."""
+_NAMES = ("lower", "best", "higher", "kept")
+"""Of the candidates `AROUND` the best dose, and of the dose before."""
 
 
 def posterior_parts(observer: "Observer") -> tuple[Part, ...]:
@@ -24,8 +24,8 @@ def posterior_parts(observer: "Observer") -> tuple[Part, ...]:
     assert posterior is not None
     name, unit = output_of(scenario)
     share, level, assumed = share_unit(scenario), logarithm_unit(unit), posterior.assumed
-    around = "if the dose is lower, the best Bayesian one, or higher (corrections of -0.5, 0 and 0.5)"
-    assert len(AROUND) == len(_NAMES)
+    around = "if the dose is lower, the best Bayesian one, higher (corrections of -0.5, 0, 0.5), or the one before"
+    assert len(AROUND) + 1 == len(_NAMES)
 
     def each(stem: str, unit: str) -> tuple[Feature, ...]:
         return tuple(Feature(f"{stem}_{which}", unit) for which in _NAMES)
@@ -71,6 +71,9 @@ def posterior_parts(observer: "Observer") -> tuple[Part, ...]:
         ),
         _part((Feature("doubt", "0/1"),), "whether the belief is in doubt", lambda o: o.doubt),
     ]
+    if observer.action == "residual":
+        keeping = (Feature("keeping_correction", "power of 2"),)
+        found.append(_part(keeping, "the correction that gives the dose before again", lambda o: o.keeping))
     if observer.action == "residual" and posterior.slow:
         lasting = (Feature("lasting_correction", "power of 2"),)
         found.append(_part(lasting, "the slow correction of the dose so far", lambda o: o.lasting))

@@ -136,7 +136,7 @@ def _begun_again(
         lambda _: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), unused),
         chance,
     )
-    found: tuple[State, jax.Array] = where_rows(done, fresh, (out.state, out.obs))
+    found: tuple[State, jax.Array] = where_rows(jnp.asarray(done), fresh, (out.state, out.obs))
     return found
 
 
