@@ -1,6 +1,5 @@
 """A dosing scenario as a reinforcement-learning environment."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,12 +20,11 @@ from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.rewards import REWARDS
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.simulators import randomised, simulator_of
-from rl_drug_dosage.clinic.stress import stressed
 from rl_drug_dosage.clinic.timetable import Prescription, amount_of
 from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Quantity, Step, Window, require
 from rl_drug_dosage.envs.mixture import Mixture
 from rl_drug_dosage.envs.observed import ObservedEnv
+from rl_drug_dosage.envs.training_ward import PART, misread, training_ward
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.registry import DRUG, is_file_reference
@@ -70,6 +68,8 @@ class ScenarioEnv(ObservedEnv):
     observer: Observer = eqx.field(static=True)
     by_goal: bool = eqx.field(static=True, default=False)
     burden: float = eqx.field(static=True, default=0.0)
+    misread: tuple[tuple[str, float], ...] = eqx.field(static=True, default=())
+    """See `training_ward.TrainingWard`."""
 
     @property
     def horizon(self) -> int:
@@ -145,7 +145,7 @@ class ScenarioEnv(ObservedEnv):
         zero = jnp.zeros((), jnp.int32)
         at = self.model.output_index(self.scenario.monitoring.output)
         state = ScenarioState(patient.start[at], chance, zero, _keyless(patient), None)
-        return state, chart(self.scenario, patient, zero)
+        return state, self._chart(patient, chance, zero)
 
     def begun(self, state: ScenarioState, chart: Record) -> tuple[ScenarioState, Float[Array, " obs"]]:
         obs, memory = self.observer(self.observer.init(chart), chart)
@@ -184,7 +184,12 @@ class ScenarioEnv(ObservedEnv):
             metrics=turn.metrics,
             dose=amount_of(given),
         )
-        return out, chart(scenario, patient, k + 1)
+        return out, self._chart(patient, state.key, k + 1)
+
+    def _chart(self, patient: VirtualPatient, key: UInt32[Array, " 2"], k: Int[Array, ""]) -> Record:
+        """What the clinic sees at a decision."""
+        record = chart(self.scenario, patient, k)
+        return misread(self.misread, record, jax.random.wrap_key_data(key)) if self.misread else record
 
     def seen(self, out: Step, chart: Record) -> Step:
         obs, memory = self.observer(out.state.memory, chart)
@@ -213,24 +218,6 @@ class ScenarioEnv(ObservedEnv):
 def _keyless(patient: VirtualPatient) -> VirtualPatient:
     kept: VirtualPatient = eqx.tree_at(lambda p: p.key, patient, None)
     return kept
-
-
-@lru_cache
-def _many_wards(scenario: Scenario, amount: float) -> Scenario:
-    """The scenario with more varied assays and covariates, for randomised patients.
-
-    Each patient's assay error is multiplied by a log-normal factor (SD of the logarithm: 0.3 for an amount of 1).
-    Covariates listed in ``Scenario.elsewhere`` follow the distributions given there.
-    """
-    monitoring = dataclasses.replace(scenario.monitoring, error_spread=0.3 * amount)
-    covariates = tuple(
-        dataclasses.replace(c, distribution=scenario.elsewhere.get(c.name, c.distribution)) for c in scenario.covariates
-    )
-    return dataclasses.replace(scenario, monitoring=monitoring, covariates=covariates)
-
-
-_PART = ("simulator", "randomise", "stress")
-"""Options in which the components of a mixture may differ."""
 
 
 type Reference = str | Path | DrugModel
@@ -285,6 +272,22 @@ def with_named_models(scenario: Scenario, options: Mapping[str, Any]) -> tuple[S
     return scenario, changed
 
 
+def _check_price(task: Scenario, reward: Any, burden: Any) -> None:
+    """Refuse rewards, and prices of a change of dose, that there are not."""
+    rewards = {"scenario", *REWARDS}
+    require(isinstance(reward, str) and reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
+    priced = isinstance(burden, int | float) and not isinstance(burden, bool) and 0.0 <= burden <= 100.0
+    require(priced, "burden", burden, "a number from 0 to 100")
+    if burden and task.dosage.intervals_h:
+        raise ConfigError(
+            f"environment option burden: {task.title!r} has dosing intervals to choose between, and burden prices "
+            "changes from decision to decision: leave it out"
+        )
+
+
+_TRAINING_ONLY = frozenset({"randomise", "spread", "misread", "mixture", "reward", "burden"})
+
+
 @lru_cache
 def env_of(task: Scenario) -> Env:
     """The environment definition of a scenario."""
@@ -302,6 +305,8 @@ def env_of(task: Scenario) -> Env:
         prior: str = "published",
         error: str = "published",
         randomise: float = 0.0,
+        spread: Mapping[str, float] | None = None,
+        misread: Mapping[str, float] | None = None,
         mixture: Sequence[Mapping[str, Any]] = (),
         reward: str = "scenario",
         burden: float = 0.0,
@@ -310,23 +315,15 @@ def env_of(task: Scenario) -> Env:
         seen = {"history": history, "action": action, "on_board": on_board, "clock": clock, "ratio": ratio}
         assumed = {"support": support, "prior": prior, "error": error}
         check_options({**seen, **assumed, "intervals": intervals, "belief": str(belief)}, "environment option {}")
-        rewards = {"scenario", *REWARDS}
-        require(isinstance(reward, str) and reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
+        _check_price(task, reward, burden)
         parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
-        require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
-        priced = isinstance(burden, int | float) and not isinstance(burden, bool) and 0.0 <= burden <= 100.0
-        require(priced, "burden", burden, "a number from 0 to 100")
-        if burden and task.dosage.intervals_h:
-            raise ConfigError(
-                f"environment option burden: {task.title!r} has dosing intervals to choose between, and burden prices "
-                "changes from decision to decision: leave it out"
-            )
+        require(parts, "mixture", mixture, "a list of objects with " + ", ".join(PART))
         whole = isinstance(decisions, int) and not isinstance(decisions, bool) and decisions >= 0
         require(whole, "decisions", decisions, "a whole number of at least 1 (0: as in the scenario)")
         for options in mixture:
             for name in options:
-                if name not in _PART:
-                    raise UnknownNameError("option of a mixture's part", name, _PART)
+                if name not in PART:
+                    raise UnknownNameError("option of a mixture's part", name, PART)
         # The goal reward includes a tenth of the scenario's own reward, see `ScenarioEnv`.
         by_name = None if reward in {"scenario", "goal"} else reward
         scenario = adjusted(task, decisions=decisions or None, reward=by_name)
@@ -335,24 +332,22 @@ def env_of(task: Scenario) -> Env:
         each: list[dict[str, Any]] = []
         for options in mixture or ({},):
             scenario, name = _known(scenario, "simulator", options.get("simulator", first))
-            each.append({"randomise": randomise, **options, "simulator": name or scenario.models[0]})
+            own = {"randomise": randomise, "misread": misread, **options, "simulator": name or scenario.models[0]}
+            each.append({"spread": spread, **own} if own["randomise"] else own)
+        if spread and not any(own["randomise"] for own in each):
+            raise ConfigError(
+                f"environment option spread is {spread}, and nothing is randomised: give randomise, such as 1"
+            )
         # A model that was added to simulate patients is nothing that a controller knows.
         added = tuple(name for name in scenario.models if name not in task.models and name != believed)
         observer = observer_of(
             scenario, history, believed, action, on_board, clock, ratio, intervals, **assumed, left_out=added
         )
 
-        def part(simulator: str, randomise: Any, stress: str = "") -> ScenarioEnv:
-            number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
-            require(number and 0.0 <= randomise <= 3.0, "randomise", randomise, "a number from 0 to 3")
-            require(isinstance(stress, str), "stress", stress, "the name of a stress")
-            ward = stressed(scenario, stress) if stress else scenario
-            if randomise == 0:
-                return ScenarioEnv(ward, simulator_of(ward, simulator), observer, reward == "goal", float(burden))
-            ward, model = _many_wards(ward, float(randomise)), randomised(ward, simulator, float(randomise))
-            return ScenarioEnv(ward, model, observer, reward == "goal", float(burden))
-
-        made = [part(**options) for options in each]
+        made = []
+        for options in each:
+            ward = training_ward(scenario, **options)
+            made.append(ScenarioEnv(*ward[:2], observer, reward == "goal", float(burden), ward.misread))
         return Mixture(made) if mixture else made[0]
 
-    return Env(build=build, title=task.title, training_only=frozenset({"randomise", "mixture", "reward", "burden"}))
+    return Env(build=build, title=task.title, training_only=_TRAINING_ONLY)
