@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rl_drug_dosage.clinic.assumptions import ENSEMBLE_OPTIONS, assumed_models
+from rl_drug_dosage.clinic.assumptions import assumed_models
 from rl_drug_dosage.clinic.belief import Belief, estimate, prior
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.features import ON_BOARD, RATIO_OVER, Feature, Part, View, parts_of
+from rl_drug_dosage.clinic.observation_options import ACTIONS, SEEN, check_options
 from rl_drug_dosage.clinic.planner import advise, begin
 from rl_drug_dosage.clinic.posterior import Outlook, Posterior, changed, posterior_of
 from rl_drug_dosage.clinic.posterior_features import posterior_parts
@@ -24,23 +25,9 @@ from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.by_value import ByValue
 
-__all__ = [
-    "ACTIONS",
-    "FEWEST",
-    "ON_BOARD",
-    "RATIO_OVER",
-    "SEEN",
-    "Observer",
-    "check_options",
-    "observer_from",
-    "observer_of",
-]
+__all__ = ["ON_BOARD", "RATIO_OVER", "Observer", "observer_from", "observer_of"]
 
-ACTIONS = ("amount", "grid", "relative", "label", "residual")
 _CHANGES = frozenset(ACTIONS[2:])
-FEWEST, MOST = 16, 65536
-"""Support patients of a model."""
-_PRIORS, _ERRORS = (ENSEMBLE_OPTIONS[name].words for name in ("prior", "error"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,10 +187,6 @@ class Observer(ByValue):
         return vector, after
 
 
-SEEN = ("history", "belief", "action", "on_board", "clock", "ratio", "intervals", "support", "prior", "error")
-"""The options that define a policy's observation: the arguments of `observer_of`."""
-
-
 @lru_cache
 def observer_of(  # noqa: PLR0913, PLR0917 - the options of an environment
     scenario: Scenario,
@@ -262,42 +245,3 @@ def observer_from(
             raise UnknownNameError(f"observation option of {whose}", str(name), SEEN)
     check_options(options, f"observation option {{}} of {whose}")
     return observer_of(scenario, **options, left_out=left_out)
-
-
-def check_options(options: Mapping[str, Any], option: str) -> None:
-    """Refuse values that no observation has.
-
-    Args:
-        options: some of `SEEN`.
-        option: how an option is named in messages, ``"environment option {}"``.
-
-    Raises:
-        ConfigError: an invalid value.
-    """
-    for name, value in options.items():
-        fits, allowed = {
-            "history": (type(value) is int and 1 <= value <= 64, "a whole number from 1 to 64"),
-            "belief": (isinstance(value, str), "the name of a drug model"),
-            "action": (value in ACTIONS, f"one of {', '.join(ACTIONS)}"),
-            "support": (
-                type(value) is int and (value == 0 or FEWEST <= value <= MOST),
-                f"a whole number from {FEWEST} to {MOST:,}, or 0 for a MAP estimate",
-            ),
-            "prior": (value in _PRIORS, f"one of {', '.join(_PRIORS)}"),
-            "error": (value in _ERRORS, f"one of {', '.join(_ERRORS)}"),
-        }.get(name, (isinstance(value, bool), "true or false"))
-        if not fits:
-            raise ConfigError(f"{option.format(name)} must be {allowed}, not {value!r}")
-    if options.get("support") and not options.get("belief"):
-        raise ConfigError(
-            f"{option.format('support')} is {options['support']}, which needs a belief: name the drug model that the "
-            "support patients follow"
-        )
-    for name in ("prior", "error"):
-        if not options.get("support") and options.get(name, "published") != "published":
-            raise ConfigError(
-                f"{option.format(name)} is {options[name]!r}, which only support patients assume: give support, such "
-                "as 128"
-            )
-    if options.get("action") == "residual" and not options.get("belief"):
-        raise ConfigError(f"{option.format('action')} is 'residual', which needs a belief: name a drug model")

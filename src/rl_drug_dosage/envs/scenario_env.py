@@ -15,7 +15,8 @@ from rl_drug_dosage.clinic.adjust import adjusted
 from rl_drug_dosage.clinic.areas import since_start
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.fit import refuse_test_only, with_models
-from rl_drug_dosage.clinic.observation import Observer, check_options, observer_of
+from rl_drug_dosage.clinic.observation import Observer, observer_of
+from rl_drug_dosage.clinic.observation_options import check_options
 from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.rewards import REWARDS
@@ -285,6 +286,16 @@ def _check_price(task: Scenario, reward: Any, burden: Any) -> None:
         )
 
 
+def _check_mixture(mixture: Any) -> None:
+    """Refuse anything but options of components."""
+    parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
+    require(parts, "mixture", mixture, "a list of objects with " + ", ".join(PART))
+    for options in mixture:
+        for name in options:
+            if name not in PART:
+                raise UnknownNameError("option of a mixture's part", name, PART)
+
+
 _TRAINING_ONLY = frozenset({"randomise", "spread", "misread", "mixture", "reward", "burden"})
 
 
@@ -316,14 +327,9 @@ def env_of(task: Scenario) -> Env:
         assumed = {"support": support, "prior": prior, "error": error}
         check_options({**seen, **assumed, "intervals": intervals, "belief": str(belief)}, "environment option {}")
         _check_price(task, reward, burden)
-        parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
-        require(parts, "mixture", mixture, "a list of objects with " + ", ".join(PART))
+        _check_mixture(mixture)
         whole = isinstance(decisions, int) and not isinstance(decisions, bool) and decisions >= 0
         require(whole, "decisions", decisions, "a whole number of at least 1 (0: as in the scenario)")
-        for options in mixture:
-            for name in options:
-                if name not in PART:
-                    raise UnknownNameError("option of a mixture's part", name, PART)
         # The goal reward includes a tenth of the scenario's own reward, see `ScenarioEnv`.
         by_name = None if reward in {"scenario", "goal"} else reward
         scenario = adjusted(task, decisions=decisions or None, reward=by_name)

@@ -7,7 +7,8 @@ import numpy as np
 from rl_drug_dosage import registry
 from rl_drug_dosage.clinic.faults import refusals
 from rl_drug_dosage.clinic.features import Part
-from rl_drug_dosage.clinic.observation import ACTIONS, FEWEST, observer_of
+from rl_drug_dosage.clinic.observation import observer_of
+from rl_drug_dosage.clinic.observation_options import ACTIONS, FEWEST
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pharmacometrics.drug_page import Page, Section
 from rl_drug_dosage.pkpd import Target

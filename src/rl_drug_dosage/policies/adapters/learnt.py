@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.ensemble.forecast import Forecast
-from rl_drug_dosage.clinic.observation import SEEN, Observer, observer_from
+from rl_drug_dosage.clinic.observation import Observer, observer_from
+from rl_drug_dosage.clinic.observation_options import SEEN
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth, with_any_results
 from rl_drug_dosage.clinic.scenario import Scenario
