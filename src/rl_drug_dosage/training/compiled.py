@@ -23,6 +23,7 @@ from rl_drug_dosage.training.collect import (
 )
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.types import Array
+from rl_drug_dosage.utils.if_any import if_any
 
 __all__ = ["BatchState", "collect", "init_batch"]
 
@@ -129,13 +130,8 @@ def _begun_again(
 
     Where no episode ends, nothing is reset: an admission costs as much as a decision, and courses end together.
     """
-    unused = jax.eval_shape(env.reset_batch, chance)
-    fresh = jax.lax.cond(
-        jnp.any(done),
-        env.reset_batch,
-        lambda _: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), unused),
-        chance,
-    )
+    unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(env.reset_batch, chance))
+    fresh = if_any(jnp.any(done), lambda _: env.reset_batch(chance), unused)
     found: tuple[State, jax.Array] = where_rows(jnp.asarray(done), fresh, (out.state, out.obs))
     return found
 

@@ -101,7 +101,8 @@ def over_interval(
     assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
 ) -> Ensemble:
     """The belief after the interval before ``record.k``, without the results that have come back since."""
-    return jax.lax.cond(record.k > 0, lambda: _through(assumed, draws, scenario, belief, record), lambda: belief)
+    # A condition on what differs in a batch would make the constants of `in_groups` differ as well, which it refuses.
+    return if_any(record.k > 0, lambda own: _through(assumed, draws, scenario, own, record), belief)
 
 
 def informed(
