@@ -237,6 +237,32 @@ def test_an_action_of_nothing_is_the_dose_of_mipd_ensemble_for_warfarin() -> Non
     np.testing.assert_array_equal(same.dose, best.dose)
 
 
+@pytest.mark.slow  # traces an integrated model for half a minute
+def test_patients_of_a_batch_may_be_at_different_decisions() -> None:
+    """As in training, also with so many support patients that a model's equations are solved in groups."""
+    scenario = WARFARIN.value
+    env = env_of(scenario).make(
+        history=2, belief=scenario.models[0], action="residual", support=256, prior="widened", error="assay"
+    )
+    chance = env.draw(jax.random.key(0), (4,))
+
+    def first(chance: jax.Array) -> jax.Array:
+        states, charts = jax.vmap(env.admitted)(chance)
+        return jax.vmap(env.begun)(states, charts)[1]
+
+    assert jax.eval_shape(first, chance).shape[0] == 4
+
+
+def test_a_policy_may_be_trained_with_fewer_support_patients_than_it_doses_with() -> None:
+    given = {"belief": THOMSON, "support": 64, "training_support": 32, "history": 2}
+    env = env_of(VANCOMYCIN.value)
+    assert env.make(**given).observer.posterior.assumed.members == 32
+    used = env.evaluation(given)
+    assert env.make(**used).observer.posterior.assumed.members == 64
+    with pytest.raises(ConfigError, match="give support"):
+        env.make(belief=THOMSON, training_support=32)
+
+
 # --- the model file ---
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from rl_drug_dosage.clinic.assumptions import ENSEMBLE_OPTIONS
 from rl_drug_dosage.errors import ConfigError
 
-__all__ = ["ACTIONS", "FEWEST", "SEEN", "check_options"]
+__all__ = ["ACTIONS", "FEWEST", "MOST", "SEEN", "check_options"]
 
 ACTIONS = ("amount", "grid", "relative", "label", "residual")
 FEWEST, MOST = 16, 65536

@@ -16,7 +16,7 @@ from rl_drug_dosage.clinic.areas import since_start
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.fit import refuse_test_only, with_models
 from rl_drug_dosage.clinic.observation import Observer, observer_of
-from rl_drug_dosage.clinic.observation_options import check_options
+from rl_drug_dosage.clinic.observation_options import FEWEST, MOST, check_options
 from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.rewards import REWARDS
@@ -286,6 +286,16 @@ def _check_price(task: Scenario, reward: Any, burden: Any) -> None:
         )
 
 
+def _trained_support(support: Any, training_support: Any) -> Any:
+    """How many support patients there are in training."""
+    if type(training_support) is int and training_support == 0:
+        return support
+    fits = type(training_support) is int and FEWEST <= training_support <= MOST
+    require(fits, "training_support", training_support, f"a whole number from {FEWEST} to {MOST:,}, or 0: as support")
+    require(support != 0, "training_support", training_support, "0 without support: give support, such as 512")
+    return training_support
+
+
 def _check_mixture(mixture: Any) -> None:
     """Refuse anything but options of components."""
     parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
@@ -296,7 +306,7 @@ def _check_mixture(mixture: Any) -> None:
                 raise UnknownNameError("option of a mixture's part", name, PART)
 
 
-_TRAINING_ONLY = frozenset({"randomise", "spread", "misread", "mixture", "reward", "burden"})
+_TRAINING_ONLY = frozenset({"training_support", "randomise", "spread", "misread", "mixture", "reward", "burden"})
 
 
 @lru_cache
@@ -318,13 +328,14 @@ def env_of(task: Scenario) -> Env:
         randomise: float = 0.0,
         spread: Mapping[str, float] | None = None,
         misread: Mapping[str, float] | None = None,
+        training_support: int = 0,
         mixture: Sequence[Mapping[str, Any]] = (),
         reward: str = "scenario",
         burden: float = 0.0,
         decisions: int = 0,
     ) -> FunctionalEnv:
         seen = {"history": history, "action": action, "on_board": on_board, "clock": clock, "ratio": ratio}
-        assumed = {"support": support, "prior": prior, "error": error}
+        assumed = {"support": _trained_support(support, training_support), "prior": prior, "error": error}
         check_options({**seen, **assumed, "intervals": intervals, "belief": str(belief)}, "environment option {}")
         _check_price(task, reward, burden)
         _check_mixture(mixture)
