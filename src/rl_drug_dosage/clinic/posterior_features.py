@@ -71,17 +71,20 @@ def posterior_parts(observer: "Observer") -> tuple[Part, ...]:
         ),
         _part((Feature("doubt", "0/1"),), "whether the belief is in doubt", lambda o: o.doubt),
     ]
+    corrected = "support, action=residual"
     if observer.action == "residual":
         keeping = (Feature("keeping_correction", "power of 2"),)
-        found.append(_part(keeping, "the correction that gives the dose before again", lambda o: o.keeping))
+        found.append(_part(keeping, "the correction that gives the dose before again", lambda o: o.keeping, corrected))
     if observer.action == "residual" and posterior.slow:
         lasting = (Feature("lasting_correction", "power of 2"),)
-        found.append(_part(lasting, "the slow correction of the dose so far", lambda o: o.lasting))
+        found.append(_part(lasting, "the slow correction of the dose so far", lambda o: o.lasting, corrected))
     return tuple(found)
 
 
-def _part(features: tuple[Feature, ...], meaning: str, value: Callable[[Outlook], Array]) -> Part:
+def _part(
+    features: tuple[Feature, ...], meaning: str, value: Callable[[Outlook], Array], option: str = "support"
+) -> Part:
     def seen(view: View) -> Array:
         return jnp.reshape(jnp.asarray(value(view.outlook), jnp.float32), len(features))
 
-    return Part(features, meaning, "support", seen)
+    return Part(features, meaning, option, seen)
