@@ -71,14 +71,17 @@ def posterior_parts(observer: "Observer") -> tuple[Part, ...]:
         ),
         _part((Feature("doubt", "0/1"),), "whether the belief is in doubt", lambda o: o.doubt),
     ]
-    corrected = "support, action=residual"
-    if observer.action == "residual":
-        keeping = (Feature("keeping_correction", "power of 2"),)
-        found.append(_part(keeping, "the correction that gives the dose before again", lambda o: o.keeping, corrected))
-    if observer.action == "residual" and posterior.slow:
-        lasting = (Feature("lasting_correction", "power of 2"),)
-        found.append(_part(lasting, "the slow correction of the dose so far", lambda o: o.lasting, corrected))
-    return tuple(found)
+    return tuple(found) if observer.action != "residual" else (*found, *_corrections(posterior.slow))
+
+
+def _corrections(slow: bool) -> list[Part]:
+    """What is observed of corrections."""
+    option, unit = "support, action=residual", "power of 2"
+    keeping, lasting = (Feature("keeping_correction", unit),), (Feature("lasting_correction", unit),)
+    found = [_part(keeping, "the correction that gives the dose before again", lambda o: o.keeping, option)]
+    if slow:
+        found.append(_part(lasting, "the slow correction of the dose so far", lambda o: o.lasting, option))
+    return found
 
 
 def _part(
