@@ -48,7 +48,7 @@ def record_at(k: int, dose: Any, level: Any) -> Record:
 def test_the_vector_is_as_long_as_it_says(changes: dict[str, Any]) -> None:
     """And finite, from the first decision to beyond the last one; the memory keeps its shape."""
     observer = dataclasses.replace(Observer(SCENARIO), **changes)
-    memory = observer.init()
+    memory = observer.init(record_at(0, jnp.zeros(STEPS), 1.0))
     for k in (0, 3, STEPS):
         vector, after = observer(memory, record_at(k, jnp.zeros(STEPS).at[:k].set(5.0), 2.0))
         assert vector.shape == (observer.size,)
@@ -92,7 +92,7 @@ def test_the_recent_ratio_follows_a_change_sooner() -> None:
 def value_of(observer: Observer, record: Record, name: str) -> float:
     """The number with this name."""
     at = [f.name for f in observer.names].index(name)
-    return float(observer(observer.init(), record)[0][at])
+    return float(observer(observer.init(record), record)[0][at])
 
 
 def test_every_number_is_what_its_name_says() -> None:

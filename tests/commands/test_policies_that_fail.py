@@ -275,7 +275,8 @@ def test_no_name_at_all_is_an_unknown_name(run):
 
 def test_only_what_a_file_itself_defines_is_listed(run):
     Path("p.py").write_text(
-        "from rl_drug_dosage.clinic.observation import ACTIONS\nfrom rl_drug_dosage.clinic.shield import REASONS\n"
+        "from rl_drug_dosage.clinic.observation_options import ACTIONS\n"
+        "from rl_drug_dosage.clinic.shield import REASONS\n"
         "LIMIT = 3\nif LIMIT:\n    first, (second, *_) = 1, (2, 3)\n\n\ndef mine():\n    inner = 1\n    return inner\n"
     )
     refused(run("info", "--scenario", "p.py"), "must define SCENARIO (a Scenario); it has LIMIT, first, second, mine")

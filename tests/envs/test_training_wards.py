@@ -15,7 +15,8 @@ from rl_drug_dosage.envs.drug_dose_v0 import make_drug_dose
 from rl_drug_dosage.envs.functional import Env, FunctionalEnv
 from rl_drug_dosage.envs.mixture import Mixture
 from rl_drug_dosage.envs.privileged import with_truth
-from rl_drug_dosage.envs.scenario_env import observer_of
+from rl_drug_dosage.envs.scenario_env import ScenarioEnv, observer_of
+from rl_drug_dosage.envs.training_ward import misread
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.policies.adapters.learnt import PpoDosing
 from rl_drug_dosage.policies.mipd import build
@@ -110,6 +111,16 @@ def test_the_parts_differ_as_told(mixture: Mixture) -> None:
         ({"mixture": [{"randomise": -1}]}, "randomise"),
         ({"mixture": [{"stress": "earthquake"}]}, "earthquake"),
         ({"action": "residual"}, "needs a belief"),
+        ({"burden": -1.0}, "burden must be a number from 0 to 100"),
+        ({"support": 64}, "needs a belief"),
+        ({"spread": {"cl": 0.3}}, "nothing is randomised"),
+        ({"mixture": [{"spread": {"cl": 0.3}}, {"randomise": 1.0}]}, "where randomise is 0"),
+        ({"randomise": 1.0, "spread": {"clearance": 0.3}}, "clearance"),
+        ({"misread": {"dialysis": 0.3}}, "dialysis"),
+        ({"misread": {"wt_kg": -0.3}}, "misread.wt_kg must be a number from 0 to 2"),
+        ({"misread": 0.3}, "misread must be an object"),
+        ({"belief": THOMSON, "support": 3}, "support must be a whole number from 16"),
+        ({"belief": THOMSON, "prior": "widened"}, "only support patients assume"),
         ({"action": "double"}, "amount, grid, relative, label, residual"),
     ],
 )
@@ -215,6 +226,63 @@ def test_a_change_of_nothing_of_the_label_is_the_label() -> None:
     same = run_trial(found, simulator_of(found, found.models[0]), fixed_policy("label", 0.0, found), COHORT)
     assert np.ptp(label.dose, axis=1).max() > 0
     np.testing.assert_array_equal(same.dose, label.dose)
+
+
+# --- the burden of changes ---
+
+
+def test_a_change_of_dose_costs_what_it_is_told_to() -> None:
+    """The first dose is free; then 0.2 of the change in usual doses, in training only."""
+    plain, priced = env(), env(burden=0.2)
+    chance = plain.draw(jax.random.key(3), ())
+    state, _ = plain.reset(chance)
+    same, _ = priced.reset(chance)
+    step = {e: jax.jit(e.step) for e in (plain, priced)}
+    before = 0.0
+    for k, dose in enumerate((2000.0, 1500.0, 1500.0, 1750.0)):
+        action = np.float32([dose])
+        out, own = step[plain](state, action, chance), step[priced](same, action, chance)
+        state, same = out.state, own.state
+        cost = 0.0 if k == 0 else 0.2 * abs(dose - before) / VANCOMYCIN.value.dosage.usual
+        assert float(out.reward) - float(own.reward) == pytest.approx(cost, abs=1e-5)
+        before = dose
+    found = find_env("Vancomycin-v2")
+    assert isinstance(found, Env)
+    assert found.evaluation({"burden": 0.2, "history": 2}) == {"history": 2}
+
+
+# --- charts that are wrong, parameters that vary more ---
+
+
+def test_a_misread_covariate_is_wrong_in_the_chart_and_right_in_the_patient() -> None:
+    """By the same factor at every decision; nothing else of the chart or of the patient differs."""
+    right, wrong = (env(misread=errors) for errors in ({}, {"crcl_ml_per_min": 0.5}))
+    assert isinstance(right, ScenarioEnv)
+    assert isinstance(wrong, ScenarioEnv)
+    chance = right.draw(jax.random.key(5), (400,))
+    (patient, chart), (same, charts) = (jax.jit(jax.vmap(e.admitted))(chance) for e in (right, wrong))
+    jax.tree.map(np.testing.assert_array_equal, patient, same)
+    ratio = np.log(np.asarray(charts.covariates["crcl_ml_per_min"] / chart.covariates["crcl_ml_per_min"]))[:, 0]
+    # the standard error of a standard deviation of 0.5 from 400 is 0.018
+    assert ratio.std() == pytest.approx(0.5, abs=0.06)
+    assert abs(ratio.mean()) < 0.08
+    np.testing.assert_array_equal(charts.covariates["wt_kg"], chart.covariates["wt_kg"])
+    later = jax.tree.map(lambda leaf: leaf[7], chart)
+    again = misread(wrong.misread, later, jax.random.wrap_key_data(chance[7]))
+    np.testing.assert_allclose(again.covariates["crcl_ml_per_min"], charts.covariates["crcl_ml_per_min"][7], rtol=1e-5)
+
+
+def test_a_spread_replaces_that_of_the_scenario() -> None:
+    """The INR before the first dose varies with sd sqrt(0.35^2) of ln where the scenario gives 0.1."""
+    found = find_env("Warfarin-v1")
+    assert isinstance(found, Env)
+    sds = []
+    for spread in ({}, {"inr_base": 0.35}):
+        made = make(found, {"randomise": 1.0, "spread": spread})
+        chance = made.draw(jax.random.key(2), (2000,))
+        state = jax.jit(jax.vmap(lambda c, e=made: e.admitted(c)[0]))(chance)
+        sds.append(float(np.std(np.log(np.asarray(state.now)))))
+    assert sds == [pytest.approx(0.1, rel=0.1), pytest.approx(0.35, rel=0.1)]
 
 
 # --- recipes ---------------------------------------------------------------------------------------------------------

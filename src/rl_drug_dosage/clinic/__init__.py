@@ -94,7 +94,7 @@ __getattr__ = lazily(
         "on_grid": "dose_grid",
         "snap": "dose_grid",
         "Verdict": "judge",
-        "ACTIONS": "observation",
+        "ACTIONS": "observation_options",
         "Observer": "observation",
         "observer_of": "observation",
         "Turn": "patient",

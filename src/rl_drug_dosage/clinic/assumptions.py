@@ -73,8 +73,8 @@ def assumed_by(setting: Setting, *, whole: bool = False) -> tuple[DrugModel, ...
     if prior == "published" and not whole:
         # As it was given, which need not be one of the scenario's models.
         return (_with_error(setting.scenario, flattened(setting.controller, flatten), error),)
-    left_out = tuple(name for name in setting.only_simulated if name != setting.controller.name)
-    return assumed_models(setting.scenario, setting.controller.name, prior, error, flatten, whole, left_out)
+    name = setting.controller.name
+    return assumed_models(setting.scenario, name, prior, error, flatten, whole, setting.left_out(name))
 
 
 @lru_cache

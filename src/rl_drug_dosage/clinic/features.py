@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.belief import Belief, Player, innovations, occasions_of, past
+from rl_drug_dosage.clinic.posterior import Outlook
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
@@ -19,7 +20,17 @@ from rl_drug_dosage.pkpd.bayes.objective import split_latent
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.observation import Observer
 
-__all__ = ["ON_BOARD", "RATIO_OVER", "Feature", "Part", "View", "parts_of"]
+__all__ = [
+    "ON_BOARD",
+    "RATIO_OVER",
+    "Feature",
+    "Part",
+    "View",
+    "logarithm_unit",
+    "output_of",
+    "parts_of",
+    "share_unit",
+]
 
 ON_BOARD = (1.0, 4.0, 16.0)
 """Half-lives of the drug-on-board features, in decision intervals: an exponentially fading sum of doses makes a delayed
@@ -58,12 +69,19 @@ class View:
         record: the chart.
         history: intervals that are shown one by one.
         believe: estimates the patient; (belief, dose of Bayesian dosing or None).
+        look: asks the support patients.
     """
 
     def __init__(
-        self, scenario: Scenario, record: Record, history: int, believe: Callable[[], tuple[Belief, Array | None]]
+        self,
+        scenario: Scenario,
+        record: Record,
+        history: int,
+        believe: Callable[[], tuple[Belief, Array | None]],
+        look: Callable[[], Outlook],
     ) -> None:
-        self.scenario, self.record, self.history, self._believe = scenario, record, history, believe
+        self.scenario, self.record, self.history = scenario, record, history
+        self._believe, self._look = believe, look
         self.steps, self.top = scenario.schedule.decisions, scenario.dosage.amounts[-1]
         self.k = jnp.minimum(record.k, self.steps - 1)
         self.facts = record.facts()
@@ -98,6 +116,11 @@ class View:
         return self._believe()
 
     @cached_property
+    def outlook(self) -> Outlook:
+        """What the support patients tell."""
+        return self._look()
+
+    @cached_property
     def label(self) -> Array:
         """The label's dose now."""
         return self.scenario.label(self.facts, self.record)
@@ -127,8 +150,8 @@ def parts_of(observer: "Observer") -> tuple[Part, ...]:
     if observer.ratio:
         found.append(_ratio(scenario))
     if scenario.monitoring.baseline:
-        name, unit = _output(scenario)
-        before = Feature(f"{name}_before", _logarithm(unit))
+        name, unit = output_of(scenario)
+        before = Feature(f"{name}_before", logarithm_unit(unit))
         # An observer may be made while a program is traced.
         with jax.ensure_compile_time_eval():
             typical = scenario.drug(scenario.models[0]).undosed(scenario.monitoring.output)
@@ -141,27 +164,28 @@ def parts_of(observer: "Observer") -> tuple[Part, ...]:
         found.append(Part((before,), meaning, "", first))
     if scenario.intake is not None:
         found.append(_intake(scenario))
-    if observer.intervals:
+    if observer.intervals or (observer.corrects and scenario.dosage.intervals_h):
         found.append(_dosing_interval(scenario))
-    if observer.belief is not None:
+    if observer.belief is not None and observer.posterior is None:
         found += _belief(observer, observer.belief)
     if observer.action == "label":
-        unit = _share(scenario)
+        unit = share_unit(scenario)
         found.append(Part((Feature("label_dose", unit),), "the label's dose now", "action=label", _label_dose))
     return tuple(found)
 
 
-def _output(scenario: Scenario) -> tuple[str, str]:
-    """Name and unit of what is monitored."""
+def output_of(scenario: Scenario) -> tuple[str, str]:
+    """Name and unit of the monitored output."""
     model, name = scenario.drug(scenario.models[0]), scenario.monitoring.output
     return name, model.outputs[model.output_index(name)].unit
 
 
-def _logarithm(unit: str) -> str:
+def logarithm_unit(unit: str) -> str:
+    """The unit of ln(1 + x)."""
     return "ln(1 + x)" if unit == "1" else f"ln(1 + x), x in {unit}"
 
 
-def _share(scenario: Scenario) -> str:
+def share_unit(scenario: Scenario) -> str:
     """The unit of doses: shares of the largest."""
     return f"share of {scenario.dosage.amounts[-1]:g} {scenario.dosage.unit}"
 
@@ -197,7 +221,7 @@ def _task(observer: "Observer") -> list[Part]:
 
 
 def _treatment(observer: "Observer") -> list[Part]:
-    scenario, share = observer.scenario, _share(observer.scenario)
+    scenario, share = observer.scenario, share_unit(observer.scenario)
     found = []
     if observer.on_board:
         names = tuple(Feature(f"on_board_{_hours(scenario, half)}", share) for half in ON_BOARD)
@@ -205,10 +229,10 @@ def _treatment(observer: "Observer") -> list[Part]:
         found.append(Part((*names, Feature("mean_dose", share)), meaning, "on_board", _on_board))
     ago = range(1, observer.history + 1)
     doses = tuple(Feature(f"dose_{i}_ago", share) for i in ago)
-    name, unit = _output(scenario)
+    name, unit = output_of(scenario)
     at_h = scenario.monitoring.at_h
     places = [f"_at_{t:.4g}h" for t in at_h] if len(at_h) > 1 else [""]
-    levels = tuple(Feature(f"{name}{place}_{i}_ago", _logarithm(unit)) for i in ago for place in places)
+    levels = tuple(Feature(f"{name}{place}_{i}_ago", logarithm_unit(unit)) for i in ago for place in places)
     known = tuple(Feature(f"{f.name}_known", "0/1") for f in levels)
     return [
         *found,
@@ -230,12 +254,12 @@ def _levels(view: View) -> Array:
 
 
 def _latest_levels(scenario: Scenario) -> Part:
-    name, unit = _output(scenario)
+    name, unit = output_of(scenario)
     since = "share of the course"
     names = (
-        Feature(f"latest_{name}", _logarithm(unit)),
+        Feature(f"latest_{name}", logarithm_unit(unit)),
         Feature(f"latest_{name}_since", since),
-        Feature(f"earlier_{name}", _logarithm(unit)),
+        Feature(f"earlier_{name}", logarithm_unit(unit)),
         Feature(f"earlier_{name}_since", since),
     )
     return Part(names, "the latest level and the one before, and the time since each", "", lambda v: _latest(v.record))
@@ -256,7 +280,7 @@ def _latest(record: Record) -> Float[Array, "4"]:
 
 
 def _ratio(scenario: Scenario) -> Part:
-    _, unit = _output(scenario)
+    _, unit = output_of(scenario)
     usual = f"{scenario.dosage.usual:g} {scenario.dosage.unit}"
     counted = f"ln({'level' if unit == '1' else unit} per {usual})"
     names = [f"level_to_dose_{_hours(scenario, half)}{which}" for half in RATIO_OVER for which in ("", "_recent")]
@@ -324,7 +348,7 @@ def _belief(observer: "Observer", model: DrugModel) -> list[Part]:
     ]
     found = []
     if observer.action == "residual":
-        dose = Feature("bayesian_dose", _share(scenario))
+        dose = Feature("bayesian_dose", share_unit(scenario))
         found.append(Part((dose,), f"dose of Bayesian dosing under {model.name}", "action=residual", _bayesian_dose))
     deviations = tuple(Feature(f"sd_{f.name}", f.unit) for f in effects)
     surprise = Feature("surprise", "standard deviations")

@@ -9,10 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rl_drug_dosage.clinic.assumptions import assumed_models
 from rl_drug_dosage.clinic.belief import Belief, estimate, prior
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.features import ON_BOARD, RATIO_OVER, Feature, Part, View, parts_of
+from rl_drug_dosage.clinic.observation_options import ACTIONS, SEEN, check_options
 from rl_drug_dosage.clinic.planner import advise, begin
+from rl_drug_dosage.clinic.posterior import Outlook, Posterior, changed, posterior_of
+from rl_drug_dosage.clinic.posterior_features import posterior_parts
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of
@@ -21,9 +25,8 @@ from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.by_value import ByValue
 
-__all__ = ["ACTIONS", "ON_BOARD", "RATIO_OVER", "SEEN", "Observer", "check_options", "observer_from", "observer_of"]
+__all__ = ["ON_BOARD", "RATIO_OVER", "Observer", "observer_from", "observer_of"]
 
-ACTIONS = ("amount", "grid", "relative", "label", "residual")
 _CHANGES = frozenset(ACTIONS[2:])
 
 
@@ -36,8 +39,10 @@ class Observer(ByValue):
     Args:
         scenario: the task.
         history: number of past intervals in the observation.
-        belief: drug model of the MAP estimate; None: no estimate.
-        action: meaning of an action, one of `ACTIONS`, see `dose`; ``"residual"`` needs a belief.
+        belief: drug model of the MAP estimate, or of the support patients; None: no belief.
+        posterior: belief of support patients, in place of the estimate.
+        action: meaning of an action, one of `ACTIONS`, see `dose`; ``"residual"`` needs a belief. With support patients
+            it is that of `clinic.posterior`.
         on_board: observe the drug on board; omitted only in ablations.
         clock: observe the time. Treatment continues after a trial's last day: a policy that does not observe the time
             cannot exploit the end of the course.
@@ -54,17 +59,37 @@ class Observer(ByValue):
     clock: bool = True
     ratio: bool = False
     intervals: bool = False
+    posterior: Posterior | None = None
 
     def __post_init__(self) -> None:
+        if self.intervals and self.corrects:
+            raise ConfigError(
+                "option intervals: a correction of the Bayesian dose keeps its dosing interval: leave intervals out, "
+                "or give another action than 'residual'"
+            )
         if self.intervals and not self.scenario.dosage.intervals_h:
             raise ConfigError(
                 f"option intervals: {self.scenario.title!r} has no dosing intervals to choose between: leave it out, "
                 "or give the scenario dosage.intervals_h"
             )
 
-    def init(self) -> tuple[Any, ...]:
-        """The memory at admission; its last entry is the dose that an action changes, for relative actions."""
+    @property
+    def corrects(self) -> bool:
+        """Whether actions correct the dose of support patients."""
+        return self.posterior is not None and self.action == "residual"
+
+    def init(self, record: Record) -> tuple[Any, ...]:
+        """The memory at admission; its last entry is the dose that an action changes, for relative actions.
+
+        Args:
+            record: before the first dose.
+        """
+        if self.corrects:
+            assert self.posterior is not None
+            return (self.posterior.begin(self.scenario, record),)
         base = (jnp.zeros(()),) if self.action in _CHANGES else ()
+        if self.posterior is not None:
+            return self.posterior.begin(self.scenario, record), *base
         if self.belief is None:
             return base
         if self.action == "residual":
@@ -80,15 +105,24 @@ class Observer(ByValue):
 
     @property
     def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest of every action, ``[action]``: the dose, and the dosing interval if it is chosen."""
+        """Lowest and highest of every action, ``[action]``: the dose, and a second action where there is one.
+
+        That is the index of the dosing interval, if it is chosen, or the slow correction of the Bayesian dose.
+        """
         low, high = self.action_range
+        if self.posterior is not None and self.corrects and self.posterior.slow:
+            return np.full(2, low, np.float32), np.full(2, high, np.float32)
         last = [len(self.scenario.dosage.intervals_h) - 1.0] if self.intervals else []
         return np.asarray([low, *(0.0 for _ in last)], np.float32), np.asarray([high, *last], np.float32)
 
-    def prescribe(self, memory: tuple[Any, ...], action: Float[Array, " action"]) -> Answer:
-        """The meaning of actions: an amount on the grid, with its dosing interval if the policy chooses it."""
+    def prescribe(self, memory: tuple[Any, ...], action: Float[Array, " action"]) -> tuple[Answer, tuple[Any, ...]]:
+        """What actions mean: an amount on the grid, with its dosing interval if one is chosen; and the memory."""
+        if self.corrects:
+            assert self.posterior is not None
+            answer, known = self.posterior.corrected(self.scenario, memory[0], action)
+            return answer, (known,)
         amount = snap(self.scenario, self.dose(memory, action[0]))
-        return Prescription(amount, jnp.round(action[1]).astype(jnp.int32)) if self.intervals else amount
+        return (Prescription(amount, jnp.round(action[1]).astype(jnp.int32)) if self.intervals else amount), memory
 
     def dose(self, memory: tuple[Any, ...], action: Float[Array, ""]) -> Float[Array, ""]:
         """The amount that an action denotes, not yet on the grid.
@@ -102,14 +136,13 @@ class Observer(ByValue):
             grid = self.scenario.dosage.grid()
             return jnp.interp(action, jnp.arange(len(grid)), grid)
         if self.action in _CHANGES:
-            base = 0.1 * self.scenario.dosage.usual
-            return (memory[-1] + base) * 2.0**action - base
+            return changed(self.scenario, memory[-1], action)
         return action
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The components of the vector, in order."""
-        return parts_of(self)
+        return parts_of(self) if self.posterior is None else (*parts_of(self), *posterior_parts(self))
 
     @property
     def names(self) -> tuple[Feature, ...]:
@@ -137,7 +170,14 @@ class Observer(ByValue):
             after = (belief,)
             return belief, None
 
-        view = View(self.scenario, record, self.history, believe)
+        def look() -> Outlook:
+            nonlocal after
+            assert self.posterior is not None
+            outlook, known = self.posterior.look(self.scenario, memory[0], record)
+            after = (known,)
+            return outlook
+
+        view = View(self.scenario, record, self.history, believe, look)
         vector = jnp.concatenate([jnp.asarray(part.value(view), dtype=jnp.float32) for part in self.parts])
         if self.action == "relative":
             before = record.dose[jnp.maximum(record.k - 1, 0)]
@@ -147,12 +187,8 @@ class Observer(ByValue):
         return vector, after
 
 
-SEEN = ("history", "belief", "action", "on_board", "clock", "ratio", "intervals")
-"""The options that define a policy's observation: the arguments of `observer_of`."""
-
-
 @lru_cache
-def observer_of(
+def observer_of(  # noqa: PLR0913, PLR0917 - the options of an environment
     scenario: Scenario,
     history: int = 4,
     belief: str = "",
@@ -161,19 +197,44 @@ def observer_of(
     clock: bool = True,
     ratio: bool = False,
     intervals: bool = False,
+    support: int = 0,
+    prior: str = "published",
+    error: str = "published",
+    left_out: tuple[str, ...] = (),
 ) -> Observer:
-    """The observer for an environment's options; equal options share one object and hence the compiled programs."""
+    """The observer for an environment's options; equal options share one object and hence the compiled programs.
+
+    Args:
+        scenario: the task.
+        history: see `Observer`.
+        belief: name of the drug model that is believed; empty: no belief.
+        action: see `Observer`.
+        on_board: see `Observer`.
+        clock: see `Observer`.
+        ratio: see `Observer`.
+        intervals: see `Observer`.
+        support: number of support patients of each assumed model; 0: a MAP estimate.
+        prior: what support patients assume, see `assumptions.assumed_models`.
+        error: the same of levels.
+        left_out: models of the scenario that take no part in a mixture.
+    """
     believed = model_of(scenario, belief) if belief else None
-    return Observer(scenario, history, believed, action, on_board, clock, ratio, intervals)
+    posterior = None
+    if support:
+        posterior = posterior_of(scenario, assumed_models(scenario, belief, prior, error, 1.0, True, left_out), support)
+    return Observer(scenario, history, believed, action, on_board, clock, ratio, intervals, posterior)
 
 
-def observer_from(scenario: Scenario, options: Mapping[str, Any], whose: str) -> Observer:
+def observer_from(
+    scenario: Scenario, options: Mapping[str, Any], whose: str, left_out: tuple[str, ...] = ()
+) -> Observer:
     """The observer for options given by a user.
 
     Args:
         scenario: the task.
         options: some of `SEEN`.
         whose: the owner of the options, for messages.
+        left_out: models of the scenario that take no part in a mixture.
 
     Raises:
         UnknownNameError: an unknown option, or a belief under a model that the scenario does not have.
@@ -183,26 +244,4 @@ def observer_from(scenario: Scenario, options: Mapping[str, Any], whose: str) ->
         if name not in SEEN:
             raise UnknownNameError(f"observation option of {whose}", str(name), SEEN)
     check_options(options, f"observation option {{}} of {whose}")
-    return observer_of(scenario, **options)
-
-
-def check_options(options: Mapping[str, Any], option: str) -> None:
-    """Refuse values that no observation has.
-
-    Args:
-        options: some of `SEEN`.
-        option: how an option is named in messages, ``"environment option {}"``.
-
-    Raises:
-        ConfigError: an invalid value.
-    """
-    for name, value in options.items():
-        fits, allowed = {
-            "history": (type(value) is int and 1 <= value <= 64, "a whole number from 1 to 64"),
-            "belief": (isinstance(value, str), "the name of a drug model"),
-            "action": (value in ACTIONS, f"one of {', '.join(ACTIONS)}"),
-        }.get(name, (isinstance(value, bool), "true or false"))
-        if not fits:
-            raise ConfigError(f"{option.format(name)} must be {allowed}, not {value!r}")
-    if options.get("action") == "residual" and not options.get("belief"):
-        raise ConfigError(f"{option.format('action')} is 'residual', which needs a belief: name a drug model")
+    return observer_of(scenario, **options, left_out=left_out)

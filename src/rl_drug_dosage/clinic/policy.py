@@ -8,7 +8,7 @@ import dataclasses
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import numpy as np
@@ -42,9 +42,14 @@ class Policy(eqx.Module):
     can be traced by JAX, so that one rollout runs any policy over any cohort.
     """
 
-    carries_results: ClassVar[bool] = False
-    """Whether `act` reads each result once and carries what it told in the memory. At the bedside, the memory is then
-    computed again from admission when an entry changes that an earlier decision has read."""
+    @property
+    def carries_results(self) -> bool:
+        """Whether `act` reads each result once and carries what it told in the memory.
+
+        At the bedside, the memory is then computed again from admission when an entry changes that an earlier decision
+        has read.
+        """
+        return False
 
     @abc.abstractmethod
     def init(self, record: Record, truth: Truth | None = None) -> Any:
@@ -146,6 +151,10 @@ class Setting:
     def scenario(self) -> Scenario:
         """The task."""
         return self.task.value
+
+    def left_out(self, believed: str) -> tuple[str, ...]:
+        """Drug models of the scenario that a mixture leaves out if the controller believes this one."""
+        return tuple(name for name in self.only_simulated if name != believed)
 
 
 @dataclass(frozen=True)

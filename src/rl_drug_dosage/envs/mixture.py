@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, State, Step, Window
+from rl_drug_dosage.envs.observed import ObservedEnv
 
 __all__ = ["Mixture"]
 
@@ -28,7 +29,8 @@ class Mixture(FunctionalEnv):
     """Each episode samples one component uniformly; the policy does not observe which.
 
     In a batch, environment ``i`` of ``n`` always belongs to component ``i parts // n``, so each component computes only
-    its own rows. With a random component per row, every row would compute all components.
+    its own rows. With a random component per row, every row would compute all components. Components that observe alike
+    (`envs.observed`) observe their rows together, which is one program and not one a component.
 
     The truth is ``[component, truth of the component, zeros]``.
 
@@ -101,7 +103,11 @@ class Mixture(FunctionalEnv):
         return self._by_part(self._truth, state)
 
     def reset_batch(self, chance: UInt32[Array, "env 2"]) -> tuple[MixtureState, Float[Array, "env obs"]]:
-        return self._by_part(self._reset, chance)
+        if (watched := self._watched) is None:
+            return self._by_part(self._reset, chance)
+        state, charts = self._by_part(self._admitted, chance)
+        own, obs = jax.vmap(watched.begun)(state.own, charts)
+        return state._replace(own=own), obs
 
     def step_batch(
         self,
@@ -109,7 +115,18 @@ class Mixture(FunctionalEnv):
         action: Float[Array, "env action"],
         chance: UInt32[Array, "env 2"],
     ) -> Step:
-        return self._by_part(self._step, state, action, chance)
+        if (watched := self._watched) is None:
+            return self._by_part(self._step, state, action, chance)
+        out, charts = self._by_part(self._turn, state, action, chance)
+        seen = jax.vmap(watched.seen)(out._replace(state=out.state.own), charts)
+        return seen._replace(state=out.state._replace(own=seen.state))
+
+    @property
+    def _watched(self) -> ObservedEnv | None:
+        """A component that observes for all of them; None if they differ."""
+        parts = [part for part in self.parts if isinstance(part, ObservedEnv)]
+        alike = len(parts) == len(self.parts) and all(p.watched_as == parts[0].watched_as for p in parts)
+        return parts[0] if alike else None
 
     def _by_part(self, function: Any, *rows: Any) -> Any:
         count, parts = jax.tree.leaves(rows[0])[0].shape[0], len(self.parts)
@@ -133,6 +150,8 @@ class Mixture(FunctionalEnv):
     def _whole(self, i: int, state: State) -> MixtureState:
         leaves, structure = jax.tree.flatten(state)
         largest = [tuple(map(max, zip(*shapes, strict=True))) for shapes in zip(*self.shapes, strict=True)]
+        # A memory, which is not there at first, comes last in a state.
+        largest = largest[: len(leaves)]
         wide = [
             leaf
             if leaf.shape == shape
@@ -148,6 +167,14 @@ class Mixture(FunctionalEnv):
     def _step(self, i: int, state: MixtureState, action: Array, chance: Array) -> Step:
         out = self.parts[i].step(self._own(i, state), action, chance)
         return out._replace(state=self._whole(i, out.state))
+
+    def _admitted(self, i: int, chance: Array) -> tuple[MixtureState, Any]:
+        state, chart = cast("ObservedEnv", self.parts[i]).admitted(chance)
+        return self._whole(i, state), chart
+
+    def _turn(self, i: int, state: MixtureState, action: Array, chance: Array) -> tuple[Step, Any]:
+        out, chart = cast("ObservedEnv", self.parts[i]).turn(self._own(i, state), action, chance)
+        return out._replace(state=self._whole(i, out.state)), chart
 
     def _concentration(self, i: int, state: MixtureState) -> Array:
         return self.parts[i].concentration(self._own(i, state))

@@ -1,6 +1,5 @@
 """A dosing scenario as a reinforcement-learning environment."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,15 +15,17 @@ from rl_drug_dosage.clinic.adjust import adjusted
 from rl_drug_dosage.clinic.areas import since_start
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.fit import refuse_test_only, with_models
-from rl_drug_dosage.clinic.observation import Observer, check_options, observer_of
+from rl_drug_dosage.clinic.observation import Observer, observer_of
+from rl_drug_dosage.clinic.observation_options import FEWEST, MOST, check_options
 from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
+from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.rewards import REWARDS
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.simulators import randomised, simulator_of
-from rl_drug_dosage.clinic.stress import stressed
 from rl_drug_dosage.clinic.timetable import Prescription, amount_of
 from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Quantity, Step, Window, require
 from rl_drug_dosage.envs.mixture import Mixture
+from rl_drug_dosage.envs.observed import ObservedEnv
+from rl_drug_dosage.envs.training_ward import PART, misread, training_ward
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.registry import DRUG, is_file_reference
@@ -54,18 +55,22 @@ class ScenarioState(NamedTuple):
     """Memory of the observer."""
 
 
-class ScenarioEnv(FunctionalEnv):
+class ScenarioEnv(ObservedEnv):
     """A `Scenario` as a `FunctionalEnv`.
 
     Observation and action are those of `clinic.observation.Observer`; the dose given is the nearest amount of the dose
     grid. All random events follow from the patient's key. With ``by_goal`` the scenario's reward is replaced by the
-    fraction of the interval inside the goal's targets, minus a penalty per harm.
+    fraction of the interval inside the goal's targets, minus a penalty per harm. With ``burden`` a change from the dose
+    before costs as much per usual dose.
     """
 
     scenario: Scenario = eqx.field(static=True)
     model: DrugModel = eqx.field(static=True)
     observer: Observer = eqx.field(static=True)
     by_goal: bool = eqx.field(static=True, default=False)
+    burden: float = eqx.field(static=True, default=0.0)
+    misread: tuple[tuple[str, float], ...] = eqx.field(static=True, default=())
+    """See `training_ward.TrainingWard`."""
 
     @property
     def horizon(self) -> int:
@@ -132,22 +137,31 @@ class ScenarioEnv(FunctionalEnv):
         parts = jax.random.randint(key, (*shape, 4), 0, 2**16).astype(jnp.uint32)
         return parts[..., ::2] * jnp.uint32(2**16) + parts[..., 1::2]
 
-    def reset(self, chance: UInt32[Array, " 2"]) -> tuple[ScenarioState, Float[Array, " obs"]]:
+    @property
+    def watched_as(self) -> Observer:
+        return self.observer
+
+    def admitted(self, chance: UInt32[Array, " 2"]) -> tuple[ScenarioState, Record]:
         patient = admit(self.scenario, self.model, jax.random.wrap_key_data(chance))
         zero = jnp.zeros((), jnp.int32)
-        obs, memory = self.observer(self.observer.init(), chart(self.scenario, patient, zero))
         at = self.model.output_index(self.scenario.monitoring.output)
-        return ScenarioState(patient.start[at], chance, zero, _keyless(patient), memory), obs
+        state = ScenarioState(patient.start[at], chance, zero, _keyless(patient), None)
+        return state, self._chart(patient, chance, zero)
 
-    def step(self, state: ScenarioState, action: Float[Array, " action"], chance: UInt32[Array, " 2"]) -> Step:
+    def begun(self, state: ScenarioState, chart: Record) -> tuple[ScenarioState, Float[Array, " obs"]]:
+        obs, memory = self.observer(self.observer.init(chart), chart)
+        return state._replace(memory=memory), obs
+
+    def turn(
+        self, state: ScenarioState, action: Float[Array, " action"], chance: UInt32[Array, " 2"]
+    ) -> tuple[Step, Record]:
         scenario, k, memory = self.scenario, state.k, state.memory
         key = jax.random.wrap_key_data(state.key)
         patient = eqx.tree_at(lambda c: c.key, state.patient, key, is_leaf=lambda x: x is None)
-        given = self.observer.prescribe(memory, action)
+        given, memory = self.observer.prescribe(memory, action)
         if isinstance(given, Prescription):
             given = given._replace(amount=jnp.where(k >= patient.record.due, given.amount, 0.0))
         patient, turn = treat(scenario, self.model, patient, given, k)
-        obs, memory = self.observer(memory, chart(scenario, patient, k + 1))
         left = scenario.schedule.decisions - 1 - k
         # A patient who drops out counts as out of range until the end; the reward includes this at once.
         own = turn.reward
@@ -155,10 +169,14 @@ class ScenarioEnv(FunctionalEnv):
             counts = jnp.asarray(scenario.judged())[k]
             own = jnp.where(counts, turn.verdict.inside, 0.0) - _HARM * turn.harms.sum() + _TREND * turn.reward
         reward = own + jnp.where(patient.alive, 0.0, left * jnp.minimum(own, -1.0))
+        if self.burden:
+            before = state.patient.record.dose[jnp.maximum(k - 1, 0)]
+            change = jnp.where(k > 0, jnp.abs(amount_of(given) - before), 0.0)
+            reward = reward - self.burden * change / scenario.dosage.usual
         truncated = left <= 0
-        return Step(
+        out = Step(
             state=ScenarioState(turn.values[-1], state.key, k + 1, _keyless(patient), memory),
-            obs=obs,
+            obs=jnp.zeros(0),
             reward=jnp.asarray(reward, jnp.float32),
             terminated=~patient.alive & ~truncated,
             truncated=truncated,
@@ -167,6 +185,16 @@ class ScenarioEnv(FunctionalEnv):
             metrics=turn.metrics,
             dose=amount_of(given),
         )
+        return out, self._chart(patient, state.key, k + 1)
+
+    def _chart(self, patient: VirtualPatient, key: UInt32[Array, " 2"], k: Int[Array, ""]) -> Record:
+        """What the clinic sees at a decision."""
+        record = chart(self.scenario, patient, k)
+        return misread(self.misread, record, jax.random.wrap_key_data(key)) if self.misread else record
+
+    def seen(self, out: Step, chart: Record) -> Step:
+        obs, memory = self.observer(out.state.memory, chart)
+        return out._replace(obs=obs, state=out.state._replace(memory=memory))
 
     def concentration(self, state: ScenarioState) -> Float[Array, ""]:
         return state.now
@@ -191,24 +219,6 @@ class ScenarioEnv(FunctionalEnv):
 def _keyless(patient: VirtualPatient) -> VirtualPatient:
     kept: VirtualPatient = eqx.tree_at(lambda p: p.key, patient, None)
     return kept
-
-
-@lru_cache
-def _many_wards(scenario: Scenario, amount: float) -> Scenario:
-    """The scenario with more varied assays and covariates, for randomised patients.
-
-    Each patient's assay error is multiplied by a log-normal factor (SD of the logarithm: 0.3 for an amount of 1).
-    Covariates listed in ``Scenario.elsewhere`` follow the distributions given there.
-    """
-    monitoring = dataclasses.replace(scenario.monitoring, error_spread=0.3 * amount)
-    covariates = tuple(
-        dataclasses.replace(c, distribution=scenario.elsewhere.get(c.name, c.distribution)) for c in scenario.covariates
-    )
-    return dataclasses.replace(scenario, monitoring=monitoring, covariates=covariates)
-
-
-_PART = ("simulator", "randomise", "stress")
-"""Options in which the components of a mixture may differ."""
 
 
 type Reference = str | Path | DrugModel
@@ -263,6 +273,42 @@ def with_named_models(scenario: Scenario, options: Mapping[str, Any]) -> tuple[S
     return scenario, changed
 
 
+def _check_price(task: Scenario, reward: Any, burden: Any) -> None:
+    """Refuse rewards, and prices of a change of dose, that there are not."""
+    rewards = {"scenario", *REWARDS}
+    require(isinstance(reward, str) and reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
+    priced = isinstance(burden, int | float) and not isinstance(burden, bool) and 0.0 <= burden <= 100.0
+    require(priced, "burden", burden, "a number from 0 to 100")
+    if burden and task.dosage.intervals_h:
+        raise ConfigError(
+            f"environment option burden: {task.title!r} has dosing intervals to choose between, and burden prices "
+            "changes from decision to decision: leave it out"
+        )
+
+
+def _trained_support(support: Any, training_support: Any) -> Any:
+    """How many support patients there are in training."""
+    if type(training_support) is int and training_support == 0:
+        return support
+    fits = type(training_support) is int and FEWEST <= training_support <= MOST
+    require(fits, "training_support", training_support, f"a whole number from {FEWEST} to {MOST:,}, or 0: as support")
+    require(support != 0, "training_support", training_support, "0 without support: give support, such as 512")
+    return training_support
+
+
+def _check_mixture(mixture: Any) -> None:
+    """Refuse anything but options of components."""
+    parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
+    require(parts, "mixture", mixture, "a list of objects with " + ", ".join(PART))
+    for options in mixture:
+        for name in options:
+            if name not in PART:
+                raise UnknownNameError("option of a mixture's part", name, PART)
+
+
+_TRAINING_ONLY = frozenset({"training_support", "randomise", "spread", "misread", "mixture", "reward", "burden"})
+
+
 @lru_cache
 def env_of(task: Scenario) -> Env:
     """The environment definition of a scenario."""
@@ -276,23 +322,25 @@ def env_of(task: Scenario) -> Env:
         clock: bool = True,
         ratio: bool = False,
         intervals: bool = False,
+        support: int = 0,
+        prior: str = "published",
+        error: str = "published",
         randomise: float = 0.0,
+        spread: Mapping[str, float] | None = None,
+        misread: Mapping[str, float] | None = None,
+        training_support: int = 0,
         mixture: Sequence[Mapping[str, Any]] = (),
         reward: str = "scenario",
+        burden: float = 0.0,
         decisions: int = 0,
     ) -> FunctionalEnv:
         seen = {"history": history, "action": action, "on_board": on_board, "clock": clock, "ratio": ratio}
-        check_options({**seen, "intervals": intervals, "belief": str(belief)}, "environment option {}")
-        rewards = {"scenario", *REWARDS}
-        require(isinstance(reward, str) and reward in rewards, "reward", reward, f"one of {', '.join(sorted(rewards))}")
-        parts = isinstance(mixture, list | tuple) and all(isinstance(part, dict) for part in mixture)
-        require(parts, "mixture", mixture, "a list of objects with " + ", ".join(_PART))
+        assumed = {"support": _trained_support(support, training_support), "prior": prior, "error": error}
+        check_options({**seen, **assumed, "intervals": intervals, "belief": str(belief)}, "environment option {}")
+        _check_price(task, reward, burden)
+        _check_mixture(mixture)
         whole = isinstance(decisions, int) and not isinstance(decisions, bool) and decisions >= 0
         require(whole, "decisions", decisions, "a whole number of at least 1 (0: as in the scenario)")
-        for options in mixture:
-            for name in options:
-                if name not in _PART:
-                    raise UnknownNameError("option of a mixture's part", name, _PART)
         # The goal reward includes a tenth of the scenario's own reward, see `ScenarioEnv`.
         by_name = None if reward in {"scenario", "goal"} else reward
         scenario = adjusted(task, decisions=decisions or None, reward=by_name)
@@ -301,20 +349,22 @@ def env_of(task: Scenario) -> Env:
         each: list[dict[str, Any]] = []
         for options in mixture or ({},):
             scenario, name = _known(scenario, "simulator", options.get("simulator", first))
-            each.append({"randomise": randomise, **options, "simulator": name or scenario.models[0]})
-        observer = observer_of(scenario, history, believed, action, on_board, clock, ratio, intervals)
+            own = {"randomise": randomise, "misread": misread, **options, "simulator": name or scenario.models[0]}
+            each.append({"spread": spread, **own} if own["randomise"] else own)
+        if spread and not any(own["randomise"] for own in each):
+            raise ConfigError(
+                f"environment option spread is {spread}, and nothing is randomised: give randomise, such as 1"
+            )
+        # A model that was added to simulate patients is nothing that a controller knows.
+        added = tuple(name for name in scenario.models if name not in task.models and name != believed)
+        observer = observer_of(
+            scenario, history, believed, action, on_board, clock, ratio, intervals, **assumed, left_out=added
+        )
 
-        def part(simulator: str, randomise: Any, stress: str = "") -> ScenarioEnv:
-            number = isinstance(randomise, int | float) and not isinstance(randomise, bool)
-            require(number and 0.0 <= randomise <= 3.0, "randomise", randomise, "a number from 0 to 3")
-            require(isinstance(stress, str), "stress", stress, "the name of a stress")
-            ward = stressed(scenario, stress) if stress else scenario
-            if randomise == 0:
-                return ScenarioEnv(ward, simulator_of(ward, simulator), observer, reward == "goal")
-            ward = _many_wards(ward, float(randomise))
-            return ScenarioEnv(ward, randomised(ward, simulator, float(randomise)), observer, reward == "goal")
-
-        made = [part(**options) for options in each]
+        made = []
+        for options in each:
+            ward = training_ward(scenario, **options)
+            made.append(ScenarioEnv(*ward[:2], observer, reward == "goal", float(burden), ward.misread))
         return Mixture(made) if mixture else made[0]
 
-    return Env(build=build, title=task.title, training_only=frozenset({"randomise", "mixture", "reward"}))
+    return Env(build=build, title=task.title, training_only=_TRAINING_ONLY)

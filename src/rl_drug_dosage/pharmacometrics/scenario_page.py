@@ -7,7 +7,8 @@ import numpy as np
 from rl_drug_dosage import registry
 from rl_drug_dosage.clinic.faults import refusals
 from rl_drug_dosage.clinic.features import Part
-from rl_drug_dosage.clinic.observation import ACTIONS, observer_of
+from rl_drug_dosage.clinic.observation import observer_of
+from rl_drug_dosage.clinic.observation_options import ACTIONS, FEWEST
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pharmacometrics.drug_page import Page, Section
 from rl_drug_dosage.pkpd import Target
@@ -178,6 +179,7 @@ def _shown(scenario: Scenario) -> list[tuple[Part, bool]]:
         observer_of(scenario, ratio=True),
         observer_of(scenario, action="label"),
         observer_of(scenario, belief=believed, action="residual"),
+        observer_of(scenario, belief=believed, action="residual", support=FEWEST, prior=_widest(scenario)),
     )
     known = {part.features for part in plain}
     found = [(part, True) for part in plain]
@@ -187,6 +189,11 @@ def _shown(scenario: Scenario) -> list[tuple[Part, bool]]:
                 known.add(part.features)
                 found.append((part, False))
     return found
+
+
+def _widest(scenario: Scenario) -> str:
+    """The prior under which support patients show most."""
+    return "mixture" if len(scenario.models) > 1 else "published"
 
 
 def _observations(scenario: Scenario) -> Section:
@@ -206,7 +213,8 @@ def _observations(scenario: Scenario) -> Section:
     columns = ("numbers", "names", "option", "meaning")
     options = (
         "options (--env-kwargs, or observation_options of an agent), with their defaults: history=4, on_board=true, "
-        "clock=true, ratio=false, intervals=false, belief='' (a drug model), action='amount'"
+        "clock=true, ratio=false, intervals=false, belief='' (a drug model), action='amount', support=0 (support "
+        "patients of the belief, in place of an estimate), prior='published', error='published'"
     )
     how_many = (
         f"{at} numbers with default options, counted from 0; where an option shows more, "
@@ -229,7 +237,8 @@ def _actions(scenario: Scenario) -> tuple[str, ...]:
         "grid": "a place on the grid of amounts",
         "relative": "a change of the dose before",
         "label": "a change of the label's dose",
-        "residual": "a change of the Bayesian dose under the belief",
+        "residual": "a change of the Bayesian dose under the belief; with support patients, and a best dose that "
+        "becomes constant, a second action is a change that follows slowly",
     }
     lines = []
     for action in ACTIONS:

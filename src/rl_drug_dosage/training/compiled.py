@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step, where_rows
 from rl_drug_dosage.ppo.distribution import to_action
@@ -23,6 +23,7 @@ from rl_drug_dosage.training.collect import (
 )
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.types import Array
+from rl_drug_dosage.utils.if_any import if_any
 
 __all__ = ["BatchState", "collect", "init_batch"]
 
@@ -90,8 +91,7 @@ def collect(
         if config.harm_limit:
             out = out._replace(reward=own - rates.harm_price * out.harm)
         done = out.terminated | out.truncated
-        new_state, new_obs = env.reset_batch(chance)
-        state, obs = where_rows(done, (new_state, new_obs), (out.state, out.obs))
+        state, obs = _begun_again(env, out, done, chance)
         next_obs_n, obs_n_tp1, reward = out.obs, obs, out.reward
         if per_step:
             norms, next_obs_n, obs_n_tp1, reward = _normalize_step(norms, out, obs, done, config, rates)
@@ -121,6 +121,19 @@ def collect(
     count = raw.done.sum().astype(jnp.float32)
     stats = EpisodeStats(count, returns.sum(), lengths.sum(), in_range.mean(), clipped, harm.mean())
     return rollout._replace(memory=remembered), batch, norms, stats
+
+
+def _begun_again(
+    env: FunctionalEnv, out: Step, done: Bool[Array, " env"], chance: jax.Array
+) -> tuple[State, jax.Array]:
+    """State and observation after a step, of a new episode where one has ended.
+
+    Where no episode ends, nothing is reset: an admission costs as much as a decision, and courses end together.
+    """
+    unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(env.reset_batch, chance))
+    fresh = if_any(jnp.any(done), lambda _: env.reset_batch(chance), unused)
+    found: tuple[State, jax.Array] = where_rows(jnp.asarray(done), fresh, (out.state, out.obs))
+    return found
 
 
 def _normalize_step(

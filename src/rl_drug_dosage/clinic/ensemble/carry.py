@@ -27,7 +27,17 @@ from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.search import FARTHEST, largest_misfit
 from rl_drug_dosage.utils.if_any import if_any
 
-__all__ = ["advanced", "begun", "carried", "disturbance_of", "persistence", "walked"]
+__all__ = [
+    "advanced",
+    "begun",
+    "carried",
+    "disturbance_of",
+    "informed",
+    "new_results",
+    "over_interval",
+    "persistence",
+    "walked",
+]
 
 _LOST = -1e3
 """Logarithm of the weight of a support patient whose equations have failed."""
@@ -84,11 +94,29 @@ def advanced(
     assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
 ) -> Ensemble:
     """The belief at decision ``record.k``: after the interval before it, with the results that have come back since."""
+    return informed(assumed, draws, scenario, over_interval(assumed, draws, scenario, belief, record), record)
+
+
+def over_interval(
+    assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
+) -> Ensemble:
+    """The belief after the interval before ``record.k``, without the results that have come back since."""
+    # A condition on what differs in a batch would make the constants of `in_groups` differ as well, which it refuses.
+    return if_any(record.k > 0, lambda own: _through(assumed, draws, scenario, own, record), belief)
+
+
+def informed(
+    assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
+) -> Ensemble:
+    """The belief after `over_interval` with the results that have come back since the last decision.
+
+    At decisions for which the scenario plans no result it is left as it is, also in a batch of patients at different
+    decisions if none of them has one.
+    """
     # `begun` has used the level before the first dose.
     back = np.diff(results_back(scenario), prepend=int(scenario.monitoring.baseline)) > 0
     fresh = jnp.asarray(back)[record.k]
-    moved = jax.lax.cond(record.k > 0, lambda: _through(assumed, draws, scenario, belief, record), lambda: belief)
-    return jax.lax.cond(fresh, lambda: _informed(assumed, draws, scenario, moved, record), lambda: moved)
+    return if_any(fresh, lambda own: _informed(assumed, draws, scenario, own, record), belief)
 
 
 def _through(
@@ -142,17 +170,21 @@ def carried(
     return forgotten(draws, moved, assumed.forget)
 
 
-def _informed(
-    assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
-) -> Ensemble:
+def new_results(belief: Ensemble, record: Record) -> Results:
+    """The results of the last intervals that the belief has not used, oldest first: all samples in one row."""
     window, steps = belief.counted.shape[0], record.level.shape[0]
     which = record.k - window + jnp.arange(window)
     inside = (which >= 0)[:, None]
     which = jnp.clip(which, 0, steps - 1)
     new = record.known[which] & inside & ~belief.counted
-    results = Results(
-        jnp.where(new, record.level[which], 1.0).ravel(), new.ravel(), (record.below[which] & new).ravel()
-    )
+    return Results(jnp.where(new, record.level[which], 1.0).ravel(), new.ravel(), (record.below[which] & new).ravel())
+
+
+def _informed(
+    assumed: Assumed, draws: tuple[Draws, ...], scenario: Scenario, belief: Ensemble, record: Record
+) -> Ensemble:
+    results = new_results(belief, record)
+    new = results.used.reshape(belief.counted.shape)
     number = jnp.sum(new)
     befores, afters, misfits, far = [], [], [], []
     for model, own, cloud in zip(assumed.models, draws, belief.clouds, strict=True):

@@ -4,20 +4,23 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.clinic.belief import level_errors
-from rl_drug_dosage.clinic.ensemble.carry import carried
+from rl_drug_dosage.clinic.ensemble.carry import carried, new_results
 from rl_drug_dosage.clinic.ensemble.choice import members_of
-from rl_drug_dosage.clinic.ensemble.foresight import foreseen, with_forecast
+from rl_drug_dosage.clinic.ensemble.foresight import Ahead, foreseen, with_forecast
+from rl_drug_dosage.clinic.ensemble.linear import is_linear
 from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, Ensemble
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
 
-__all__ = ["QUANTILES", "Forecast", "forecast", "surprise"]
+__all__ = ["FARTHEST_INNOVATION", "QUANTILES", "Expected", "Forecast", "expected", "forecast", "innovation", "surprise"]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+FARTHEST_INNOVATION = 4.0
+"""Standard deviations; beyond, single precision no longer tells a place in a distribution from 1."""
 _COUNT_ODE = 256
 """Support patients of all models that need numerical integration for each dose, drawn by weight."""
 _HALVINGS = 26
@@ -83,6 +86,56 @@ def forecast(
     )
 
 
+class Expected(NamedTuple):
+    """Of candidate plans, on the support patients that doses are compared on."""
+
+    level: Float[Array, " plan"]
+    """Mean of ln(1 + x) of the monitored output at the end of the next interval, without assay error."""
+    level_sd: Float[Array, " plan"]
+    """Its standard deviation."""
+    target: Float[Array, " plan"]
+    """Expected share of points inside every target, over the intervals ahead that count; 0 if none counts."""
+    harm: Float[Array, " plan"]
+    """Probability of any harm in the intervals ahead."""
+
+
+def expected(
+    assumed: Assumed,
+    draws: tuple[Draws, ...],
+    scenario: Scenario,
+    belief: Ensemble,
+    record: Record,
+    plans: Float[Array, "plan move"],
+) -> Expected:
+    """What plans lead to; the arguments are those of `forecast`."""
+    record = with_forecast(scenario, record)
+    found = []
+    for model, own, cloud in zip(assumed.models, draws, belief.clouds, strict=True):
+        members = members_of(scenario, own, cloud, record, assumed.compared)
+        look = foreseen(assumed, model, scenario, members, record, of=_of_interval)
+        if is_linear(model, scenario):
+            each = jax.vmap(look)(plans)
+        else:
+            # Side by side, see `choice`.
+            count = (len(plans), members.missing.size)
+            columns = look(jnp.repeat(plans.T, count[1], axis=1))
+            each = jax.tree.map(lambda v, c=count: jnp.moveaxis(v.reshape(len(v), *c), 1, 0), columns)
+        level, inside, counts, harm = each
+        level = jnp.where(jnp.isfinite(level[:, 0]), level[:, 0], 0.0)
+        reached = jnp.mean(inside.sum(axis=1), axis=-1) / jnp.maximum(counts.sum(axis=1)[:, 0], 1.0)
+        moments = (jnp.mean(level, axis=-1), jnp.mean(level**2, axis=-1))
+        found.append((*moments, reached, jnp.mean(harm.max(axis=1), axis=-1)))
+    first, second, target, harm = (jnp.tensordot(belief.probability, jnp.stack(v), 1) for v in zip(*found, strict=True))
+    return Expected(first, jnp.sqrt(jnp.maximum(second - first**2, 0.0)), target, harm)
+
+
+def _of_interval(ahead: Ahead) -> tuple[Array, Array, Array, Array]:
+    """Logarithm of the last level, whether inside if it counts, whether it counts, any harm; ``[member]`` each."""
+    counts = jnp.broadcast_to(ahead.counts, ahead.verdict.inside.shape)
+    level = jnp.log1p(jnp.maximum(ahead.values[-1], 0.0))
+    return level, counts * ahead.verdict.inside, counts, jnp.max(ahead.harms, axis=0, initial=0.0)
+
+
 def _quantiles(values: Float[Array, "... member"], weight: Float[Array, " member"]) -> Float[Array, "... quantile"]:
     """The least values with these shares of the weight at or below them, by bisection: XLA's sort is slow on a CPU."""
     finite = jnp.isfinite(values)
@@ -118,6 +171,34 @@ def surprise(
         shares = _below(model, scenario, after.pending[-1], level)
         found = found + probability * shares @ after.weight
     return jnp.where(known, found, jnp.nan)
+
+
+def innovation(
+    assumed: Assumed, scenario: Scenario, belief: Ensemble, record: Record
+) -> tuple[Float[Array, ""], Bool[Array, ""]]:
+    """The mean standardised innovation of the new results, and whether there are any.
+
+    The innovation of a result is the standard normal quantile of its place in the predictive distribution, at most
+    `FARTHEST_INNOVATION` from 0: standard normal if the belief is right, above 0 for levels higher than expected.
+    Results below the limit of quantification do not count.
+
+    Args:
+        assumed: what the belief assumes.
+        scenario: the task.
+        belief: from `carry.over_interval`, before the results are used.
+        record: at the decision.
+    """
+    results = new_results(belief, record)
+    used = results.used & ~results.below
+    place = jnp.zeros(results.level.shape)
+    for probability, model, cloud in zip(belief.probability, assumed.models, belief.clouds, strict=True):
+        predicted = cloud.pending.reshape(-1, cloud.log_weight.size)
+        place = place + probability * _below(model, scenario, predicted, results.level) @ cloud.weight
+    edge = jax.scipy.stats.norm.cdf(-FARTHEST_INNOVATION)
+    place = jnp.where(jnp.isfinite(place), place, 0.5)
+    each = jax.scipy.special.ndtri(jnp.clip(place, edge, 1.0 - edge))
+    count = jnp.sum(used)
+    return jnp.sum(jnp.where(used, each, 0.0)) / jnp.maximum(count, 1), count > 0
 
 
 def _below(

@@ -105,7 +105,13 @@ def host_policy(agent: Agent, setting: Setting, options: Mapping[str, Any], *, s
     whose = f"policy {agent.name!r}"
     if not isinstance(options, Mapping):
         raise ConfigError(f"{_OPTIONS} of {whose} must be a mapping of names to values, not {options!r}")
-    observer = observer_from(setting.scenario, options, whose)
+    observer = observer_from(setting.scenario, options, whose, setting.left_out(str(options.get("belief", ""))))
+    if observer.corrects and len(observer.action_bounds[0]) > 1:
+        raise ConfigError(
+            f"{_OPTIONS} of {whose}: corrections of the support patients' dose are two actions in "
+            f"{setting.task.name}, and an agent gives one number a patient: give another action than 'residual', or "
+            "support 0"
+        )
     low, high = observer.action_range
     _fit(spaces, agent.name, observer, setting)
     return HostPolicy(setting.scenario, observer, Host(agent, low, high))

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.faults import not_real
@@ -17,6 +17,7 @@ from rl_drug_dosage.clinic.observation import Observer
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.errors import BadPluginError
 from rl_drug_dosage.utils.foreign import blame, is_interrupt
 
@@ -141,9 +142,9 @@ class HostPolicy(Policy):
     host: Host = eqx.field(static=True)
 
     def init(self, record: Record, truth: Truth | None = None) -> Any:
-        return self.observer.init(), tuple(jnp.zeros(shape, jnp.float32) for shape in self.host.agent.memory)
+        return self.observer.init(record), tuple(jnp.zeros(shape, jnp.float32) for shape in self.host.agent.memory)
 
-    def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Array, Any]:
+    def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Any]:
         vector, seen = self.observer(memory[0], observation)
         action, recalled = jax.pure_callback(
             self.host,
@@ -153,8 +154,15 @@ class HostPolicy(Policy):
             observation.k == 0,
             vmap_method="broadcast_all",
         )
+        if self.observer.corrects:
+            answer, seen = self.observer.prescribe(seen, jnp.reshape(action, 1))
+            return answer, (seen, recalled)
         dose = self.observer.dose(seen, action)
         return dose if self.observer.action == "amount" else snap(self.scenario, dose), (seen, recalled)
+
+    @property
+    def carries_results(self) -> bool:
+        return self.observer.posterior is not None
 
     def check(self) -> None:
         self.host.check()

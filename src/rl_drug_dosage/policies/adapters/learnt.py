@@ -1,5 +1,6 @@
 """A trained PPO policy in a dosing scenario: from a record to a dose on the grid."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from rl_drug_dosage.clinic.observation import SEEN, Observer, observer_from
+from rl_drug_dosage.clinic.ensemble.forecast import Forecast
+from rl_drug_dosage.clinic.observation import Observer, observer_from
+from rl_drug_dosage.clinic.observation_options import SEEN
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
-from rl_drug_dosage.clinic.record import Record, Truth
+from rl_drug_dosage.clinic.record import Record, Truth, with_any_results
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.errors import ModelFileError, RlDrugDosageError
@@ -49,7 +52,7 @@ class PpoDosing(Policy):
     """The constant of each input, or None for one that varied; empty: none is held."""
 
     def init(self, record: Record, truth: Truth | None = None) -> Any:
-        return self.observer.init(), self.policy.start()
+        return self.observer.init(record), self.policy.start()
 
     def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Any]:
         vector, seen = self.observer(memory[0], observation)
@@ -59,7 +62,30 @@ class PpoDosing(Policy):
             vector = jnp.where(jnp.abs(vector - constant) > tolerance_of(constant), constant, vector)
         arrays = jax.tree.map(jnp.asarray, self.policy)
         action, recalled = arrays.act(memory[1], vector, key if self.samples else None)
-        return self.observer.prescribe(seen, action), (seen, recalled)
+        answer, seen = self.observer.prescribe(seen, action)
+        return answer, (seen, recalled)
+
+    @property
+    def carries_results(self) -> bool:
+        return self.observer.posterior is not None
+
+    def anytime(self) -> "PpoDosing":
+        if self.observer.belief is None:
+            return self
+        scenario = with_any_results(self.observer.scenario)
+        return dataclasses.replace(self, observer=dataclasses.replace(self.observer, scenario=scenario))
+
+    def believes(self) -> tuple[str, ...]:
+        posterior = self.observer.posterior
+        return () if posterior is None else tuple(model.name for model in posterior.assumed.models)
+
+    def forecast(
+        self, memory: Any, observation: Record, amounts: Float[Array, " dose"], same: Bool[Array, ""]
+    ) -> Forecast:
+        posterior = self.observer.posterior
+        if posterior is None:
+            return super().forecast(memory, observation, amounts, same)
+        return posterior.forecast(self.observer.scenario, memory[0][0], observation, amounts, same)
 
     def remarks(self, facts: Mapping[str, float]) -> tuple[str, ...]:
         if not self.held:
@@ -115,7 +141,7 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     check_trained_for(model.record["env"], setting, path)
     check_not_test_only(model, task, path)
     seen = {name: options[name] for name in SEEN if name in options}
-    observer = observer_from(task.value, seen, str(path))
+    observer = observer_from(task.value, seen, str(path), setting.left_out(str(options.get("belief", ""))))
     if model.policy.obs_size != observer.size or model.frame_stack != 1:
         raise ModelFileError(
             f"{path} takes {model.policy.obs_size} observations, but {task.env_id} has {observer.size}: "

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_drug_dosage.clinic.observation import SEEN
+from rl_drug_dosage.clinic.observation_options import SEEN
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.errors import BadPluginError, DependencyError, ModelFileError
 from rl_drug_dosage.policies.adapters.callables import host_policy

@@ -1,0 +1,44 @@
+"""Environments that simulate first and observe afterwards, so that a mixture of them observes all patients at once."""
+
+import abc
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step
+
+__all__ = ["ObservedEnv"]
+
+
+class ObservedEnv(FunctionalEnv):
+    """An environment whose observation is a function of a chart and of a memory in the state.
+
+    An observation may hold a belief, which costs more to compile and to compute than the patient.
+    """
+
+    @property
+    @abc.abstractmethod
+    def watched_as(self) -> Any:
+        """Environments of which these values are equal observe alike."""
+
+    @abc.abstractmethod
+    def admitted(self, chance: Float[Array, " chance"]) -> tuple[State, Any]:
+        """A new episode, still without a memory, and its chart."""
+
+    @abc.abstractmethod
+    def begun(self, state: State, chart: Any) -> tuple[State, Float[Array, " obs"]]:
+        """The state with its memory, and the first observation, from `admitted`."""
+
+    @abc.abstractmethod
+    def turn(self, state: State, action: Float[Array, " action"], chance: Float[Array, " chance"]) -> tuple[Step, Any]:
+        """An interval with the memory of the decision and no observation yet, and the chart after it."""
+
+    @abc.abstractmethod
+    def seen(self, out: Step, chart: Any) -> Step:
+        """The step with its observation and the memory after it, from `turn`."""
+
+    def reset(self, chance: Float[Array, " chance"]) -> tuple[State, Float[Array, " obs"]]:
+        return self.begun(*self.admitted(chance))
+
+    def step(self, state: State, action: Float[Array, " action"], chance: Float[Array, " chance"]) -> Step:
+        return self.seen(*self.turn(state, action, chance))

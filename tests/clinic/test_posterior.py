@@ -1,0 +1,340 @@
+"""A learner on the belief of support patients: what it sees, what its corrections mean, what an action of 0 gives."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl_drug_dosage import load_policy
+from rl_drug_dosage.clinic.ensemble.carry import persistence
+from rl_drug_dosage.clinic.ensemble.forecast import FARTHEST_INNOVATION, innovation
+from rl_drug_dosage.clinic.ensemble.support import Ensemble
+from rl_drug_dosage.clinic.observation import Observer, observer_from, observer_of
+from rl_drug_dosage.clinic.policy import Setting
+from rl_drug_dosage.clinic.posterior import Known, changed, keeping
+from rl_drug_dosage.clinic.record import Record, empty_record
+from rl_drug_dosage.clinic.simulators import model_of, simulator_of
+from rl_drug_dosage.envs.catalog import describe
+from rl_drug_dosage.envs.scenario_env import env_of
+from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.policies.adapters.callables import host_policy
+from rl_drug_dosage.policies.adapters.host import Agent
+from rl_drug_dosage.policies.adapters.learnt import PpoDosing, dosing_policy
+from rl_drug_dosage.ppo.model_file import load_model, save_model
+from rl_drug_dosage.ppo.networks import init_actor_critic
+from rl_drug_dosage.ppo.normalizer import initial_moments
+from rl_drug_dosage.ppo.policy import PpoPolicy
+from rl_drug_dosage.registry import POLICY, find, find_scenario
+from rl_drug_dosage.trials.export import export_onnx
+from rl_drug_dosage.trials.trial import Cohort, Trial, run_trial
+
+THOMSON, GOTI = "vancomycin-thomson2009", "vancomycin-goti2018"
+VANCOMYCIN, WARFARIN = find_scenario("vancomycin"), find_scenario("warfarin")
+SUPPORT = 32
+COHORT = Cohort(3, 16)
+
+
+def observer_for(task: Any, prior: str = "widened", error: str = "published") -> Observer:
+    scenario = task.value
+    return observer_of(scenario, 2, scenario.models[0], "residual", support=SUPPORT, prior=prior, error=error)
+
+
+def fixed(observer: Observer, *actions: float) -> PpoDosing:
+    """A policy that takes these actions whatever it sees; the untrained network without any."""
+    low, high = observer.action_bounds
+    networks = init_actor_critic(
+        np.random.default_rng(1), obs_size=observer.size, action_size=low.size, hidden_sizes=(8,)
+    )
+    if actions:
+        networks.actor_mean.weights[-1][:] = 0.0
+        networks.actor_mean.biases[-1][:] = actions
+    moments = initial_moments((observer.size,))
+    policy = PpoPolicy(networks, moments, low, high, np.float32(10.0), "gaussian", norm_obs=True)
+    return PpoDosing(observer.scenario, observer, policy)
+
+
+def trial_of(task: Any, policy: Any, model: str = "") -> Trial:
+    return run_trial(task.value, simulator_of(task.value, model or task.value.models[0]), policy, COHORT)
+
+
+def reference(task: Any, options: str) -> Any:
+    scenario = task.value
+    first = scenario.models[0]
+    setting = Setting(task, model_of(scenario, first), simulator_of(scenario, first))
+    return find(POLICY, f"mipd-ensemble,members={SUPPORT},{options}").value.build(setting)
+
+
+# --- what is seen, without a program to compile ---
+
+
+def test_a_mixture_shows_the_probability_of_its_models() -> None:
+    names = [f.name for f in observer_for(VANCOMYCIN, "mixture").names]
+    assert f"weight_{THOMSON}" in names
+    assert f"weight_{GOTI}" in names
+    assert len(set(names)) == len(names)
+    assert not any(name.startswith("weight_") for name in (f.name for f in observer_for(VANCOMYCIN).names))
+    assert not any(name.startswith("eta_") for name in names)  # no MAP estimate beside the support patients
+
+
+def test_where_the_best_dose_is_constant_there_is_a_slow_correction() -> None:
+    busulfan = find_scenario("busulfan")
+    own = observer_of(busulfan.value, 2, busulfan.value.models[0], "residual", support=SUPPORT)
+    assert [b.tolist() for b in own.action_bounds] == [[-1.0], [1.0]]
+    slow = observer_for(VANCOMYCIN)
+    assert [b.tolist() for b in slow.action_bounds] == [[-1.0, -1.0], [1.0, 1.0]]
+    assert "lasting_correction" in [f.name for f in slow.names]
+    assert "lasting_correction" not in [f.name for f in own.names]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"support": 128}, ConfigError, "support is .* needs a belief|128, which needs a belief"),
+        ({"support": 8, "belief": THOMSON}, ConfigError, "from 16 to 65,536, or 0 for a MAP estimate, not 8"),
+        ({"support": 128.0, "belief": THOMSON}, ConfigError, "not 128.0"),
+        ({"prior": "widened", "belief": THOMSON}, ConfigError, "only support patients assume"),
+        ({"error": "assay", "belief": THOMSON}, ConfigError, "only support patients assume"),
+        ({"prior": "wide", "belief": THOMSON, "support": 64}, ConfigError, "one of published, widened, mixture"),
+        ({"error": "none", "belief": THOMSON, "support": 64}, ConfigError, "one of published, assay"),
+        ({"error": "assay", "belief": THOMSON, "support": 64}, ConfigError, "the assay error is not given"),
+        ({"suport": 64}, UnknownNameError, "did you mean 'support'"),
+    ],
+)
+def test_options_that_are_not_allowed(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
+        observer_from(VANCOMYCIN.value, options, "policy 'mine'")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_agent_of_one_number_is_refused_two_actions() -> None:
+    scenario = VANCOMYCIN.value
+    setting = Setting(VANCOMYCIN, model_of(scenario, THOMSON), simulator_of(scenario, THOMSON))
+    agent = Agent("mine", lambda rows, memory, first: (np.zeros(len(rows)), memory))
+    with pytest.raises(ConfigError, match="are two actions in vancomycin"):
+        host_policy(agent, setting, {"belief": THOMSON, "action": "residual", "support": SUPPORT})
+
+
+# --- corrections ---
+
+
+def known_of(observer: Observer, amount: float, converged: bool = True) -> Known:
+    """The memory of an observer to whom this dose was advised; nothing is believed."""
+    record = empty_record(
+        observer.scenario,
+        {c.name: jnp.full(1, float(c.typical)) for c in observer.scenario.covariates},
+        jnp.asarray(0.0),
+    )
+    shapes = jax.eval_shape(observer.init, record)[0]
+    known = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    where = lambda k: (k.advised, k.believed.belief.converged)  # noqa: E731
+    return eqx.tree_at(where, known, (jnp.asarray(amount), jnp.asarray(converged)))
+
+
+def test_a_correction_multiplies_and_can_raise_a_dose_of_none() -> None:
+    observer = observer_for(VANCOMYCIN)
+    usual = observer.scenario.dosage.usual
+    assert changed(observer.scenario, jnp.asarray(900.0), jnp.asarray(1.0)) == pytest.approx(2.0 * 900.0 + 0.1 * usual)
+    assert changed(observer.scenario, jnp.asarray(0.0), jnp.asarray(1.0)) == pytest.approx(0.1 * usual)
+    for amount in observer.scenario.dosage.grid():
+        answer, _ = observer.prescribe((known_of(observer, float(amount)),), jnp.zeros(2))
+        assert float(answer) == float(amount)
+
+
+def test_the_correction_that_keeps_a_dose_gives_it() -> None:
+    """Also a dose of none, and where the best dose is none."""
+    scenario = VANCOMYCIN.value
+    for best, before in ((1000.0, 1500.0), (500.0, 250.0), (0.0, 100.0), (100.0, 0.0)):
+        by = keeping(scenario, jnp.asarray(best), jnp.asarray(before))
+        assert float(changed(scenario, jnp.asarray(best), by)) == pytest.approx(before, abs=1e-2)
+    assert float(keeping(scenario, jnp.asarray(250.0), jnp.asarray(5000.0))) == 1.0
+
+
+def test_the_slow_correction_follows_its_action_with_the_persistence_of_the_look_ahead() -> None:
+    """After n decisions of a constant action, 1 - r^n of it, on top of the correction at once."""
+    observer = observer_for(VANCOMYCIN)
+    memory: tuple[Any, ...] = (known_of(observer, 1000.0),)
+    kept, action = persistence(observer.scenario), jnp.asarray([0.25, 0.8])
+    for n in range(1, 6):
+        answer, memory = observer.prescribe(memory, action)
+        expected = 0.8 * (1.0 - kept**n)
+        assert float(memory[0].lasting) == pytest.approx(expected, rel=1e-5)
+        dose = changed(observer.scenario, jnp.asarray(1000.0), jnp.asarray(0.25 + expected))
+        assert abs(float(answer) - float(dose)) <= 125.0 + 1e-3  # half a step of the grid
+
+
+def test_in_doubt_the_cautious_dose_is_not_corrected() -> None:
+    observer = observer_for(VANCOMYCIN)
+    answer, _ = observer.prescribe((known_of(observer, 750.0, converged=False),), jnp.asarray([1.0, 1.0]))
+    assert float(answer) == 750.0
+
+
+# --- innovations ---
+
+
+def record_with(levels: tuple[float, float]) -> Record:
+    """After the first interval of vancomycin."""
+    scenario = VANCOMYCIN.value
+    record = empty_record(
+        scenario, {c.name: jnp.full(1, float(c.typical)) for c in scenario.covariates}, jnp.asarray(0.0)
+    )
+    return eqx.tree_at(
+        lambda r: (r.k, r.level, r.known),
+        record,
+        (jnp.ones((), jnp.int32), record.level.at[0].set(jnp.asarray(levels)), record.known.at[0].set(True)),
+    )
+
+
+def test_an_innovation_is_0_at_the_median_and_at_most_four() -> None:
+    """All support patients predict 20 and 10 mg/L: the place of a level is that of its assay error alone."""
+    observer = observer_for(VANCOMYCIN, "published")
+    posterior = observer.posterior
+    assert posterior is not None
+    belief: Ensemble = known_of(observer, 0.0).believed.belief
+    cloud = belief.clouds[0]
+    size = cloud.log_weight.size
+    predicted = jnp.broadcast_to(jnp.asarray([20.0, 10.0])[None, :, None], cloud.pending.shape)
+    belief = eqx.tree_at(
+        lambda b: (b.clouds[0].pending, b.clouds[0].log_weight), belief, (predicted, jnp.full(size, -np.log(size)))
+    )
+
+    def found(*levels: float) -> tuple[float, bool]:
+        value, new = innovation(posterior.assumed, observer.scenario, belief, record_with(levels))
+        return float(value), bool(new)
+
+    assert found(20.0, 10.0) == (pytest.approx(0.0, abs=1e-3), True)
+    assert found(23.0, 11.0)[0] > 0.3
+    assert found(23.0, 11.0)[0] == pytest.approx(-found(17.0, 9.0)[0], rel=0.05)
+    assert found(4000.0, 4000.0)[0] == pytest.approx(FARTHEST_INNOVATION, rel=1e-2)
+    used = eqx.tree_at(lambda b: b.counted, belief, jnp.ones_like(belief.counted))
+    value, new = innovation(posterior.assumed, observer.scenario, used, record_with((30.0, 20.0)))
+    assert (float(value), bool(new)) == (0.0, False)
+
+
+# --- an action of nothing ---
+
+
+def test_an_action_of_nothing_is_the_dose_of_mipd_ensemble() -> None:
+    """Decision by decision, for patients of the believed model; the network before training doses so as well."""
+    observer = observer_for(VANCOMYCIN)
+    best = trial_of(VANCOMYCIN, reference(VANCOMYCIN, "prior=widened"))
+    np.testing.assert_array_equal(trial_of(VANCOMYCIN, fixed(observer, 0.0, 0.0)).dose, best.dose)
+    untrained = trial_of(VANCOMYCIN, fixed(observer))
+    assert np.mean(untrained.dose == best.dose) > 0.95
+    more = trial_of(VANCOMYCIN, fixed(observer, 1.0, 0.0))
+    expected = np.minimum(2.0 * best.dose[:, 0] + 100.0, 5000.0)
+    assert np.abs(more.dose[:, 0] - expected).max() <= 125.0 + 1e-3
+
+
+@pytest.mark.slow  # compiles for minutes: equations without a closed form
+def test_an_action_of_nothing_is_the_dose_of_mipd_ensemble_for_warfarin() -> None:
+    best = trial_of(WARFARIN, reference(WARFARIN, "prior=widened,error=assay"))
+    same = trial_of(WARFARIN, fixed(observer_for(WARFARIN, error="assay"), 0.0, 0.0))
+    np.testing.assert_array_equal(same.dose, best.dose)
+
+
+@pytest.mark.slow  # traces an integrated model for half a minute
+def test_patients_of_a_batch_may_be_at_different_decisions() -> None:
+    """As in training, also with so many support patients that a model's equations are solved in groups."""
+    scenario = WARFARIN.value
+    env = env_of(scenario).make(
+        history=2, belief=scenario.models[0], action="residual", support=256, prior="widened", error="assay"
+    )
+    chance = env.draw(jax.random.key(0), (4,))
+
+    def first(chance: jax.Array) -> jax.Array:
+        states, charts = jax.vmap(env.admitted)(chance)
+        return jax.vmap(env.begun)(states, charts)[1]
+
+    assert jax.eval_shape(first, chance).shape[0] == 4
+
+
+def test_a_policy_may_be_trained_with_fewer_support_patients_than_it_doses_with() -> None:
+    given = {"belief": THOMSON, "support": 64, "training_support": 32, "history": 2}
+    env = env_of(VANCOMYCIN.value)
+    assert env.make(**given).observer.posterior.assumed.members == 32
+    used = env.evaluation(given)
+    assert env.make(**used).observer.posterior.assumed.members == 64
+    with pytest.raises(ConfigError, match="give support"):
+        env.make(belief=THOMSON, training_support=32)
+
+
+# --- the model file ---
+
+
+def saved(policy: PpoDosing, folder: Path) -> Path:
+    """The file that a training on vancomycin with this observer would write."""
+    options = {
+        "history": 2,
+        "belief": THOMSON,
+        "action": "residual",
+        "support": SUPPORT,
+        "prior": "widened",
+        "burden": 0.1,
+        "randomise": 1.0,
+    }
+    env = env_of(policy.scenario).make(**options)
+    observations = [[f.name, f.unit] for f in env.observation_names]
+    record = {"id": VANCOMYCIN.env_id, "options": options, "frame_stack": 1, **describe(env)}
+    save_model(
+        folder / "agent.pt", policy.policy, env={**record, "observations": observations}, training={}, progress={}
+    )
+    return folder / "agent.pt"
+
+
+def test_a_model_file_gives_the_same_policy(tmp_path: Path) -> None:
+    """And says no word of a model that was only added to simulate patients."""
+    scenario = VANCOMYCIN.value
+    policy = fixed(observer_for(VANCOMYCIN))
+    path = saved(policy, tmp_path)
+    setting = Setting(VANCOMYCIN, model_of(scenario, THOMSON), simulator_of(scenario, THOMSON))
+    loaded = dosing_policy(load_model(path), setting, path)
+    assert loaded.observer == policy.observer
+    assert eqx.tree_equal(loaded.policy.networks, policy.policy.networks)
+    assert loaded.carries_results
+    assert loaded.believes() == (THOMSON,)
+    assert loaded.anytime().observer.scenario.monitoring.intervals is None
+    mixture = observer_from(scenario, {"belief": THOMSON, "support": SUPPORT, "prior": "widened"}, "it", (GOTI,))
+    assert mixture.posterior is not None
+    assert [m.name for m in mixture.posterior.assumed.models] == [THOMSON]
+
+
+def test_a_model_file_goes_into_an_onnx_file(tmp_path: Path) -> None:
+    """With its two actions; the observation stays in Python."""
+    onnx = pytest.importorskip("onnx")
+    written = export_onnx(saved(fixed(observer_for(VANCOMYCIN)), tmp_path), tmp_path / "agent.onnx")
+    graph = onnx.load(written).graph
+    assert graph.output[0].type.tensor_type.shape.dim[1].dim_value == 2
+
+
+@pytest.mark.slow  # compiles the bedside of two policies
+def test_at_the_bedside_it_doses_and_forecasts_as_mipd_ensemble(tmp_path: Path) -> None:
+    facts = {"crcl_ml_per_min": 60.0, "wt_kg": 80.0}
+    found = []
+    path = saved(fixed(observer_for(VANCOMYCIN), 0.0, 0.0), tmp_path)
+    for policy in (load_policy(path), load_policy(f"mipd-ensemble,members={SUPPORT},prior=widened", "vancomycin")):
+        course = policy.start(facts)
+        doses = [course.recommend()]
+        course.given(doses[0])
+        course.observe(6.0, 31.0)
+        course.observe(11.0, 19.0)
+        doses.append(course.recommend())
+        found.append((doses, course.forecast([500.0, 1000.0]).target))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-3)
+
+
+def test_the_memory_keeps_its_form() -> None:
+    """Shapes and types, so that decisions can follow each other in one compiled loop."""
+    observer = observer_for(VANCOMYCIN, "mixture")
+    record = record_with((20.0, 10.0))
+    first = dataclasses.replace(record, k=jnp.zeros((), jnp.int32))
+    before = jax.eval_shape(observer.init, first)
+    vector, after = jax.eval_shape(observer, before, record)
+    assert vector.shape == (observer.size,)
+    assert [leaf.shape for leaf in jax.tree.leaves(after)] == [leaf.shape for leaf in jax.tree.leaves(before)]
+    assert [leaf.dtype for leaf in jax.tree.leaves(after)] == [leaf.dtype for leaf in jax.tree.leaves(before)]
