@@ -101,6 +101,7 @@ def decide(
     factors: tuple[float, ...] = (),
     compared_on: Callable[[Array | None], Callable[[Array], Any]] | None = None,
     compared: Callable[[Array | None], Callable[[Array], Array]] | None = None,
+    kept: Float[Array, ""] | None = None,
 ) -> tuple[Answer, Float[Array, " move"]]:
     """The prescription now, and the plan that it starts.
 
@@ -114,19 +115,20 @@ def decide(
         factors: see `choose`.
         compared_on: the outlook that doses are compared on; that of ``look_of`` unless given.
         compared: from a dosing interval to the losses of many plans at once, in place of ``loss`` of an outlook.
+        kept: a dose that is also compared, see `choose`.
     """
     if not scenario.dosage.intervals_h:
         plan = best_plan(scenario, look_of(None), plan)
         losses_of = None if compared is None else compared(None)
         return choose(
-            scenario, (compared_on or look_of)(None), plan, loss=loss, factors=factors, losses_of=losses_of
+            scenario, (compared_on or look_of)(None), plan, loss=loss, factors=factors, losses_of=losses_of, kept=kept
         ), plan
 
     def one(choice: Array) -> tuple[Array, Array, Array]:
         own = best_plan(scenario, look_of(choice), plan)
         look = (compared_on or look_of)(choice)
         losses_of = None if compared is None else compared(choice)
-        amount = choose(scenario, look, own, loss=loss, factors=factors, losses_of=losses_of)
+        amount = choose(scenario, look, own, loss=loss, factors=factors, losses_of=losses_of, kept=kept)
         given = own.at[0].set(amount)
         total = loss(look(given)) if losses_of is None else losses_of(given[None])[0]
         return amount, own, jnp.where(jnp.isfinite(total), total, jnp.inf)
@@ -240,6 +242,7 @@ def choose(
     loss: Callable[[Any], Array],
     factors: tuple[float, ...] = (),
     losses_of: Callable[[Array], Array] | None = None,
+    kept: Float[Array, ""] | None = None,
 ) -> Array:
     """The grid dose with the smallest loss among neighbours of the plan's first dose and multiples of it.
 
@@ -250,6 +253,8 @@ def choose(
         loss: of the deviations of one outlook.
         factors: multiples of the first dose that are compared as well, the later doses in proportion.
         losses_of: of many plans at once, in place of ``loss`` of ``look``.
+        kept: the last dose, where changes have a price: constant doses at it, at that of the plan's late decisions and
+            half-way between are compared as well, which a plan without that price need not come near.
     """
     grid = jnp.asarray(scenario.dosage.grid())
     place = jnp.searchsorted(0.5 * (grid[1:] + grid[:-1]), plan[0], side="left")
@@ -259,6 +264,9 @@ def choose(
         scaled = jnp.asarray(factors)[:, None] * plan[None, :]
         scaled = jnp.clip(scaled, grid[0], grid[-1]).at[:, 0].set(snap(scenario, scaled[:, 0]))
         plans = jnp.concatenate([plans, scaled])
+    if kept is not None:
+        own = snap(scenario, jnp.clip(jnp.stack([kept, plan[-1], 0.5 * (kept + plan[-1])]), grid[0], grid[-1]))
+        plans = jnp.concatenate([plans, jnp.broadcast_to(own[:, None], (3, MOVES))])
     scale = grid[-1] - grid[0]
 
     def hold(candidate: Array) -> Array:

@@ -91,6 +91,9 @@ OPTIONS: Mapping[str, Option] = {
         high=2.0,
     ),
     "forget": Option("share of what levels have told that is kept over an interval; 1: all", 1.0, low=0.5, high=1.0),
+    "steady": Option(
+        "price of changing the dose by the usual dose, in intervals outside a target; 0: none", 0.0, low=0.0, high=10.0
+    ),
     "members": Option("support patients of each model", 512.0, low=16.0, high=65536.0),
 }
 
@@ -103,6 +106,7 @@ def build(setting: Setting) -> MipdEnsemble:
         assumed_by(setting, whole=True),
         offset_sd=float(chosen["offset"]),
         forget=float(chosen["forget"]),
+        steady=float(chosen["steady"]),
         select=chosen["models"] == "select",
         members=round(float(chosen["members"])),
     )

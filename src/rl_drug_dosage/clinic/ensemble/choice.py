@@ -92,7 +92,31 @@ def best_dose(
         )
 
     linear = all(model.structure.linear for model in assumed.models)
-    return decide(scenario, middle, plan, factors=FACTORS if linear else _FACTORS_ODE, compared=compared)
+    factors = FACTORS if linear else _FACTORS_ODE
+    if not assumed.steady:
+        return decide(scenario, middle, plan, factors=factors, compared=compared)
+    last = _last_dose(scenario, record)
+
+    def priced(choice: Array | None) -> Callable[[Array], Array]:
+        losses = compared(choice)
+        return lambda plans: losses(plans) + assumed.steady * _changes(plans, last) / scenario.dosage.usual
+
+    return decide(scenario, middle, plan, factors=factors, compared=priced, kept=last)
+
+
+def _last_dose(scenario: Scenario, record: Record) -> Float[Array, ""]:
+    """The last dose; where dosing intervals can be chosen, the last above 0, since a decision within one gives none."""
+    given = jnp.arange(record.dose.shape[0]) < record.k
+    if scenario.dosage.intervals_h:
+        given &= record.dose > 0
+    at = jnp.max(jnp.where(given, jnp.arange(record.dose.shape[0]), -1))
+    return jnp.where(at >= 0, record.dose[at], 0.0)
+
+
+def _changes(plans: Float[Array, "plan move"], last: Float[Array, ""]) -> Float[Array, " plan"]:
+    """Sum of the changes of dose from move to move. A dose after none, the first or after a pause, is no change."""
+    before = jnp.concatenate([jnp.broadcast_to(last, (plans.shape[0], 1)), plans[:, :-1]], axis=1)
+    return jnp.sum(jnp.where(before > 0, jnp.abs(plans - before), 0.0), axis=1)
 
 
 def _losses(

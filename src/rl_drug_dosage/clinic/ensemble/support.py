@@ -56,6 +56,7 @@ class Assumed:
         select: plan with the most probable model only, in place of all by their probability.
         members: support patients of each model.
         compared: how many of them doses are compared on.
+        steady: price of changing the dose by the usual dose, in intervals outside a target; 0: none.
     """
 
     models: tuple[DrugModel, ...]
@@ -64,6 +65,7 @@ class Assumed:
     select: bool = False
     members: int = 512
     compared: int = 64
+    steady: float = 0.0
 
 
 class Draws(eqx.Module):
