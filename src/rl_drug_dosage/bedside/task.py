@@ -82,11 +82,16 @@ def task_of(
     """
     if prior not in {"published", "widened"}:
         raise ConfigError(f"prior is {prior!r}; allowed: 'published', 'widened'; choose one")
-    own = _models_of(drug)
+    given = tuple(find(DRUG, each).value for each in models)
+    if given and drug not in {given[0].drug, *(m.name for m in given)}:
+        raise ConfigError(
+            f"the history is of {drug!r}, and {given[0].name} is a model of {given[0].drug!r}: change one"
+        )
+    own = given or _models_of(drug)
     found = _scenario_of(own, scenario)
     notes: list[str] = []
-    if models:
-        chosen = tuple(find(DRUG, each).value for each in models)
+    if given:
+        chosen = given
     elif drug in {m.name for m in own}:
         chosen = tuple(m for m in own if m.name == drug)
     elif found is not None:
@@ -153,12 +158,12 @@ def _scenario_of(models: Sequence[DrugModel], scenario: object) -> Found[Scenari
         if not found.value.doses(models[0].drug):
             raise ConfigError(f"scenario {found.name!r} does not dose {models[0].drug}: give another, or none")
         return found
-    return _built_in(models[0].drug, tuple(_models_of(models[0].drug)))
+    return _built_in(models[0].drug)
 
 
 @cache
-def _built_in(drug: str, models: tuple[DrugModel, ...]) -> Found[Scenario] | None:
-    wanted = [model.name for model in models]
+def _built_in(drug: str) -> Found[Scenario] | None:
+    wanted = [name for name in names(DRUG) if name.startswith(f"{drug.casefold()}-")]
     room = files(SCENARIO.room)
     for each in pkgutil.iter_modules([str(room)]):
         spec = importlib.util.find_spec(f"{SCENARIO.room}.{each.name}")
