@@ -295,6 +295,7 @@ def test_a_slip_is_said_in_one_line(changed, says):
         ({"models": ["warfarin-hamberg2007", MODEL]}, "leave one out|is a model of 'warfarin'"),
         ({"scenario": "warfarin"}, "does not dose vancomycin"),
         ({"amounts_mg": [-5]}, "amounts above 0"),
+        ({"amounts_mg": [1e6], "intervals_h": [8]}, "smaller amounts or longer intervals"),
     ],
 )
 def test_a_question_that_cannot_be_is_refused_in_one_line(asked, says):

@@ -10,6 +10,7 @@ from rl_drug_dosage.bedside.belief import Belief
 from rl_drug_dosage.bedside.grid import Grid
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.mixture import Mixture
+from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.pkpd import outside_range, parameter_unit
 
@@ -75,7 +76,7 @@ def _without(mixture: Mixture, history: PatientHistory, quantity: Float[np.ndarr
         value = f"< {level.value:g}" if level.below_limit else f"{level.value:g}"
         found.append(
             _Without(
-                words=f"{value} {unit} at {level.time_h:g} h",
+                words=f"{value} {unit} at {moment(history, level.time_h)}",
                 predicted=float(belief.found.predicted[0, j]),
                 mean=float(weight @ own),
                 enough=1.0 / float(np.sum(weight**2)) >= _FEW,

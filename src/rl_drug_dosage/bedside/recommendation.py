@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_drug_dosage.bedside.history import PatientHistory
+from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.bedside.sampling import Sampling
 from rl_drug_dosage.bedside.windows import Option
@@ -142,12 +142,7 @@ class Recommendation:
 
     def when(self, hours: float) -> str:
         """A time as the history counts it: by the clock where it has an origin."""
-        origin = self.history.origin
-        if origin is None:
-            return f"at {hours:.4g} h"
-        # Hours are elapsed time: they are added in UTC, so that a change of the clock in between counts as it should.
-        moment = (origin.astimezone(UTC) + timedelta(hours=hours)).astimezone(origin.tzinfo)
-        return f"at {moment:%Y-%m-%d %H:%M}"
+        return f"at {moment(self.history, hours)}"
 
     def text(self) -> str:
         """The answer as plain text."""

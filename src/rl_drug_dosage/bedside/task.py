@@ -58,6 +58,12 @@ class Task:
         """The model in whose units doses and levels are."""
         return self.models[0]
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What every model predicts."""
+        others = [{output.name for output in model.outputs} for model in self.models]
+        return tuple(output.name for output in self.first.outputs if all(output.name in own for own in others))
+
 
 def task_of(
     drug: str,
@@ -142,12 +148,13 @@ def _check_alike(models: Sequence[DrugModel]) -> None:
     for other in models[1:]:
         if other.drug != first.drug:
             raise ConfigError(f"{first.name} is a model of {first.drug}, {other.name} of {other.drug}: leave one out")
-        for output in first.outputs:
-            its = next((o for o in other.outputs if o.name == output.name), None)
-            if its is None or not same_unit(its.unit, output.unit):
-                has = f"in {its.unit}" if its is not None else "not at all"
+        pairs = [(a, b) for a in first.outputs for b in other.outputs if a.name == b.name]
+        if not pairs:
+            raise ConfigError(f"{first.name} and {other.name} predict no output in common: leave one of them out")
+        for a, b in pairs:
+            if not same_unit(a.unit, b.unit):
                 raise ConfigError(
-                    f"{first.name} predicts {output.name!r} in {output.unit}, {other.name} {has}: leave one of them out"
+                    f"{first.name} predicts {a.name!r} in {a.unit}, {other.name} in {b.unit}: leave one of them out"
                 )
 
 
