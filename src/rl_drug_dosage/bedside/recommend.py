@@ -148,8 +148,8 @@ def _answered(case: _Case, advices: Sequence[Advice], notes: Sequence[str]) -> R
     rows = table(case.grid, case.rows)
     if not rows:
         raise ConfigError(
-            f"no regimen of {case.grid.route.name} ends its infusion within its interval; allowed: amounts that do; give "
-            "smaller amounts or longer intervals"
+            f"no regimen of {case.grid.route.name} ends its infusion within its interval; allowed: amounts that do; "
+            "give smaller amounts or longer intervals"
         )
     allowed = [row for row in rows if case.grid.allows(row.option)]
     against = contradicted(mixture)
