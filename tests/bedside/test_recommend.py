@@ -207,6 +207,13 @@ def test_leaving_a_level_out_by_reweighting_is_leaving_it_out(found):
     assert told > found.rows[0].percentiles[2]
 
 
+def test_a_target_that_nothing_on_the_label_reaches_is_said():
+    high = rldd.recommend(patient(), draws=DRAWS, policies=(), target="auc24 3000-3100")
+
+    assert high.rows[0].target < 0.1
+    assert any("no regimen that may be recommended" in reason for reason in high.reasons)
+
+
 def test_it_prints_saves_and_shows_itself(found, tmp_path):
     text = found.text()
     assert INTENDED_USE in text

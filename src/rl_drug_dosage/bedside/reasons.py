@@ -20,6 +20,7 @@ _NOTABLE_SD = 1.0
 """Prior standard deviations from which a parameter is called unusual."""
 _NOTABLE_SHIFT = 0.02
 """Relative change of the quantity from which a level is said to have moved it."""
+_LIKELY = 0.1
 _FEW = 50.0
 """Effective draws below which a level cannot be left out by reweighting."""
 
@@ -51,6 +52,7 @@ def reasons(
         *_moved_most(mixture, history, quantity, name),
         *_from_typical(mixture.main),
         *_limited(grid, rows),
+        *_unlikely(grid, rows),
     )
 
 
@@ -128,6 +130,17 @@ def _limited(grid: Grid, rows: Sequence[Row]) -> list[str]:
         return []
     out = f"{rows[0].option.amount_mg:g} mg every {rows[0].option.interval_h:g} h"
     return [f"{grid.why}: {out} would be as likely or likelier to meet the target, and is not recommended"]
+
+
+def _unlikely(grid: Grid, rows: Sequence[Row]) -> list[str]:
+    """That nothing on the label is likely to meet the target."""
+    best = max((row.target for row in rows if grid.allows(row.option)), default=1.0)
+    if best >= _LIKELY:
+        return []
+    share = f"{100.0 * _LIKELY:g} %"
+    return [
+        f"no regimen that may be recommended has a chance of {share} of meeting the target: the one nearest to it leads"
+    ]
 
 
 def warnings_of(mixture: Mixture) -> tuple[str, ...]:
