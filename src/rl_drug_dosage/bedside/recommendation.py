@@ -15,6 +15,7 @@ from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.bedside.sampling import Sampling
 from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 
 __all__ = ["FORMAT", "INTENDED_USE", "Curve", "Parameter", "PolicyResult", "Recommendation", "option_words"]
@@ -162,6 +163,7 @@ class Recommendation:
 
         return sheet_html(self)
 
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write ``.html``, ``.json`` or ``.txt``.
 
