@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rl_drug_dosage.training.run_result import RunResult
     from rl_drug_dosage.training.settings import TrainSettings
     from rl_drug_dosage.trials.benchmark import Benchmark
+    from rl_drug_dosage.trials.published_trial import PublishedTrial
     from rl_drug_dosage.utils.progress import Progress
 
 __all__ = [
@@ -482,10 +483,11 @@ def evaluate(
 
 @checked
 def benchmark(
-    scenario: str | Path | Scenario,
+    scenario: str | Path | Scenario | None = None,
     *,
+    published: str | Path | PublishedTrial | None = None,
     policies: Sequence[object] | Mapping[str, object] = (),
-    patients: int = 1000,
+    patients: int | None = None,
     seed: int = 1,
     simulator: str | Path | DrugModel | None = None,
     controller: str | Path | DrugModel | None = None,
@@ -502,10 +504,12 @@ def benchmark(
     """Compare dosing policies on the same virtual patients.
 
     Args:
-        scenario: the dosing task.
+        scenario: the dosing task; None: that of the published trial.
+        published: a published trial. Its scenario, drug models, policies and cohort are the defaults, and the record
+            holds its numbers beside ours, see `trials.published_trial`.
         policies: references, with options after commas (``"mipd,prior=widened"``), ``"NAME=REFERENCE"`` to name one; or
-            a dict of names and references. Empty: every clinical policy that fits.
-        patients: number of virtual patients, the same for every policy.
+            a dict of names and references. Empty: every clinical policy that fits, or those of the published trial.
+        patients: number of virtual patients, the same for every policy; None: 1,000, or those of the published trial.
         seed: selects the cohort; disjoint from training and tuning patients.
         simulator: drug model that simulates the patients, the scenario's, one of its test-only ones or your own; None:
             the scenario's first.
@@ -530,6 +534,7 @@ def benchmark(
 
     options = BenchmarkOptions(
         scenario=scenario,
+        published=published,
         policies=policies,
         patients=patients,
         seed=seed,

@@ -1,4 +1,4 @@
-"""Resolves a reference to a drug, scenario, policy or environment.
+"""Resolves a reference to a drug, scenario, policy, environment or published trial.
 
 The same five forms are accepted on the command line and in Python:
 
@@ -6,7 +6,7 @@ The same five forms are accepted on the command line and in Python:
 |---|---|
 | a built-in name | ``vancomycin-goti2018`` |
 | a file | ``./mine.py``, ``./task.toml``, ``agent.pt``, ``runs/x`` |
-| an entry point of an installed package | a name in the group ``rl_drug_dosage.drugs``, ``.scenarios``, ``.policies`` |
+| an entry point of an installed package | a name in the group ``rl_drug_dosage.drugs``, ``.scenarios``, ... |
 | a module's attribute | ``package.module:OBJECT`` |
 | the object itself | in Python |
 
@@ -48,6 +48,7 @@ __all__ = [
     "DRUG",
     "ENVIRONMENT",
     "POLICY",
+    "PUBLISHED",
     "SCENARIO",
     "Found",
     "Kind",
@@ -158,7 +159,14 @@ POLICY = Kind(
     options="rl_drug_dosage.clinic.options:with_words",
 )
 ENVIRONMENT = Kind("environment", "rl_drug_dosage.envs", "ENV", "rl_drug_dosage.envs.functional:Env")
-_KINDS = (DRUG, SCENARIO, POLICY, ENVIRONMENT)
+PUBLISHED = Kind(
+    "published trial",
+    "rl_drug_dosage.trials.published",
+    "PUBLISHED",
+    "rl_drug_dosage.trials.published_trial:PublishedTrial",
+    "rl_drug_dosage.published_trials",
+)
+_KINDS = (DRUG, SCENARIO, POLICY, ENVIRONMENT, PUBLISHED)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ COMMANDS = {
     "explain": {},
 }  # fmt: skip
 """Command -> option -> what Python calls it, where the words differ."""
-SHELL_ONLY = {"benchmark": {"minari"}, "train": {"ctx"}}
+SHELL_ONLY = {"benchmark": {"minari", "profile"}, "train": {"ctx"}}
 PYTHON_ONLY = {"progress", "command"}
 PLACE = {"output_dir"}
 """A command writes; in Python nothing is written unless a place is given."""

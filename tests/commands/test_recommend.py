@@ -7,27 +7,28 @@ from typer.testing import CliRunner
 from rl_drug_dosage.cli import app
 
 PATIENT = """
+format = 1
 drug = "vancomycin-goti2018"
-now_h = 23
+now = 23
 
 [covariates]
-crcl_ml_per_min = 60
-wt_kg = 80
-dialysis = 0
+crcl = "60 mL/min"
+weight = "80 kg"
+dialysis = false
 
 [[doses]]
-time_h = 0
-amount = 1500
-duration_h = 1.5
+time = 0
+amount = "1.5 g"
+over = "90 min"
 
 [[doses]]
-time_h = 12
-amount = 1000
-duration_h = 1
+time = 12
+amount = "1 g"
+over = "1 h"
 
 [[levels]]
-time_h = 11
-value = 11
+time = 11
+value = "11 mg/L"
 """
 
 

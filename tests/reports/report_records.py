@@ -237,7 +237,17 @@ def make_record(
         ],
         "distributions": {n: rng.integers(0, 40, 20).tolist() for n in names},
         "timing": {
-            "policies": {n: {"tune_and_compile_s": 9.25, "run_s": 0.073} for n in own},
+            "policies": {
+                n: {
+                    "tune_and_compile_s": 9.25,
+                    "trace_s": 4.5,
+                    "compile_s": 4.0,
+                    "traced_before": False,
+                    "run_s": 0.073,
+                }
+                for n in own
+            },
+            "statistics_s": 1.5,
             "total_s": 158.04,
         },
     }

@@ -26,6 +26,7 @@ from rl_drug_dosage.reports.view import View
 from rl_drug_dosage.trials import benchmark as benchmarks
 from rl_drug_dosage.trials import entrants
 from rl_drug_dosage.trials.trial import Trial
+from rl_drug_dosage.utils.kept_programs import Program
 
 _SPEC = importlib.util.spec_from_file_location("report_records", Path(__file__).with_name("report_records.py"))
 records = importlib.util.module_from_spec(_SPEC)
@@ -586,7 +587,7 @@ def made_up_trial(setting, entrant, options, steps, shield=None):
     """A trial with random numbers in the place of a simulation, which would have to be compiled."""
     scenario = setting.scenario
     rng = np.random.default_rng(len(entrant.name))
-    patients, decisions = options.patients, scenario.schedule.decisions
+    patients, decisions = options.cohort.count, scenario.schedule.decisions
     by_decision = (patients, decisions)
     _, _, aim = scenario.edges()
     share = rng.uniform(0.0, 1.0, by_decision)
@@ -597,6 +598,8 @@ def made_up_trial(setting, entrant, options, steps, shield=None):
         values=np.where(
             failed[:, None, None], np.nan, rng.uniform(1.0, 80.0, (*by_decision, len(scenario.schedule.output_times_h)))
         ),
+        measured=np.full((*by_decision, len(scenario.monitoring.at_h)), np.nan),
+        baseline=np.full(patients, np.nan),
         metrics=aim[None] * rng.lognormal(0.0, 0.3, (*by_decision, aim.shape[1])),
         dose=rng.choice(scenario.dosage.grid(), by_decision),
         proposal=rng.choice(scenario.dosage.grid(), by_decision),
@@ -618,7 +621,7 @@ def made_up_trial(setting, entrant, options, steps, shield=None):
 def made_up(monkeypatch):
     """Makes a scenario's record by the benchmark's own code, without running a policy."""
     monkeypatch.setattr(benchmarks, "_run", made_up_trial)
-    monkeypatch.setattr(benchmarks, "prepare_trial", lambda *args, **options: None)
+    monkeypatch.setattr(benchmarks, "prepare_trial", lambda *args, **options: Program(list, 1.0, 2.0, False))
     monkeypatch.setattr(
         entrants, "tuned", lambda definition, setting, seed: (Nobody(), {"candidates": 3, "amount": 1.0})
     )

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from rl_drug_dosage import load_policy
-from rl_drug_dosage.clinic.doubt import in_doubt
+from rl_drug_dosage.clinic.record import record_axes
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.policies.best_bayes import variant_in
 from rl_drug_dosage.registry import load_drug
 from rl_drug_dosage.trials import DoseForecast, setting_for
+from rl_drug_dosage.trials import bedside as module
 
 FACTS = {"crcl_ml_per_min": 80.0, "wt_kg": 75.0}
 USUAL = {
@@ -77,12 +78,16 @@ def test_later_doses_are_those_of_the_plan_or_the_same(course):
     assert (same.levels[0, 11::6, 2] > planned.levels[0, 11::6, 2]).all()
 
 
+def _belief(bedside, record, leaves):
+    return module._memory_of(bedside.policy, record, record_axes(record), leaves).belief
+
+
 def test_the_next_level_is_where_the_belief_of_the_next_decision_is(course):
     """The belief is carried through the interval by another function than the one that looks ahead."""
     expected = course.forecast([1500.0])
     course.given(1500.0)
     course.recommend()
-    (cloud,) = course._advice[1].belief.clouds
+    (cloud,) = _belief(course._bedside, course._record, course._advice[1].leaves).clouds
     levels, weight = np.asarray(cloud.pending[0, -1]), np.asarray(cloud.weight[0])
     at = [expected.times_h.tolist().index(12.0 + t) for t in (6.0, 11.0)]
     for slot, place in enumerate(at):
@@ -235,11 +240,13 @@ def test_absurd_levels_at_every_decision_leave_doses_on_the_grid(name):
         memory = bedside.first_memory(bedside.policy, record)
         for k in range(steps):
             record = eqx.tree_at(lambda r: r.k, record, np.asarray(k, np.int32))
-            given, asked, fits, memory = bedside.advise(bedside.policy, memory, record, np.zeros((1, 2), np.uint32))
-            assert np.isfinite(asked[0])
-            assert fits[0]
-            assert not any(np.isnan(np.asarray(leaf, float)).any() for leaf in jax.tree.leaves(memory.belief))
-            record.dose[0, k] = given[0]
+            keys = np.zeros((1, 2), np.uint32)
+            memory = bedside.advise(bedside.policy, memory["leaves"], record, keys)
+            assert np.isfinite(memory["asked"][0])
+            assert memory["fits"][0]
+            belief = _belief(bedside, record, memory["leaves"])
+            assert not any(np.isnan(np.asarray(leaf, float)).any() for leaf in jax.tree.leaves(belief))
+            record.dose[0, k] = memory["given"][0]
             record.level[0, k], record.below[0, k] = kinds[which[k]]
             record.known[0, k] = True
-        assert which[0] != 1 or in_doubt(memory)[0]
+        assert which[0] != 1 or memory["doubtful"][0]

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from rl_drug_dosage import load_policy
-from rl_drug_dosage.clinic.record import result_times
+from rl_drug_dosage.clinic.record import record_axes, result_times
 from rl_drug_dosage.registry import SCENARIO, find_scenario, names
+from rl_drug_dosage.trials import bedside as module
 from rl_drug_dosage.trials.replay import counts_from
 
 FACTS = {"crcl_ml_per_min": 80.0, "wt_kg": 75.0}
@@ -33,7 +34,9 @@ def told(bedside, levels, facts=FACTS):
 
 def belief(course):
     course.recommend()
-    return jax.tree.map(np.asarray, course._memory.belief)
+    policy, record = course._bedside.policy, course._record
+    memory = module._memory_of(policy, record, record_axes(record), course._memory.leaves)
+    return jax.tree.map(np.asarray, memory.belief)
 
 
 def assert_same(one, other):

@@ -53,6 +53,8 @@ def made_up(ward) -> Trial:
         first=10,
         covariates={"crcl_ml_per_min": np.array([50.0, 70.0, 95.0]), "wt_kg": np.array([60.0, 80.0, 120.0])},
         values=np.ones((3, 4, 6)),
+        measured=np.ones((3, 4, 2)),
+        baseline=np.full(3, np.nan),
         metrics=np.full((3, 4, 1), 500.0),
         dose=dose,
         proposal=dose,

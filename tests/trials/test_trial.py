@@ -1,6 +1,8 @@
 """A trial is a pure function of policy, scenario, range and seed, and its shards merge to the same bits."""
 
 import dataclasses
+from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -14,8 +16,11 @@ from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.shield import REASONS, shield_of
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.registry import find_scenario, load_policy_definition
-from rl_drug_dosage.trials.trial import Cohort, Trial, merge, run_trial
+from rl_drug_dosage.trials import trial as module
+from rl_drug_dosage.trials.trial import Cohort, Trial, merge, prepare_trial, run_trial
+from rl_drug_dosage.utils import kept_programs
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 MODEL = "vancomycin-thomson2009"
@@ -75,6 +80,21 @@ def test_every_policy_meets_the_same_patients_and_the_same_chance(ward):
         np.testing.assert_array_equal(column, other.covariates[name])
     # a linear model: a quarter more of each dose is a quarter more of each level, patient by patient
     np.testing.assert_allclose(other.values, 1.25 * one.values, rtol=1e-4)
+
+
+def test_measured_levels_are_the_values_with_the_error_of_the_laboratory(ward):
+    """NaN where nothing is drawn, and before the first dose where the clinic has no level."""
+    found = trial(ward, Says(1000.0), Cohort(1, 8))
+
+    drawn = np.asarray(ward.sampled())
+    assert found.measured.shape == (8, ward.schedule.decisions, len(ward.monitoring.at_h))
+    np.testing.assert_array_equal(np.isnan(found.measured), np.broadcast_to(~drawn[..., None], found.measured.shape))
+    slots = [ward.schedule.output_times_h.index(t) for t in ward.monitoring.at_h]
+    error = found.measured[:, drawn] / found.values[:, drawn][..., slots] - 1.0
+    # Proportional 15 % and 1.6 mg/L on levels of 5 to 60 mg/L.
+    assert 0.1 < error.std() < 0.5
+    assert abs(error.mean()) < 0.1
+    assert np.isnan(found.baseline).all()
 
 
 def test_streams_never_share_a_patient():
@@ -189,3 +209,20 @@ def test_policies_are_values(ward):
 
     assert jax.tree.structure(a) == jax.tree.structure(b)
     assert not eqx.tree_equal(a, b)
+
+
+def test_a_kept_program_gives_the_same_bits(ward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second process, which reads what the first traced, treats the same patients alike."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    policy, model = Label(ward), simulator_of(ward, MODEL)
+    trials = []
+    for keep, before in ((True, False), (True, True), (False, False)):
+        monkeypatch.setattr(module, "_programs", OrderedDict())
+        kept_programs.keep_traces(keep)
+        try:
+            assert prepare_trial(ward, model, policy).kept == before
+        finally:
+            kept_programs.keep_traces(False)
+        trials.append(run_trial(ward, model, policy, Cohort(3, 5)))
+    assert same(trials[0], trials[1])
+    assert same(trials[0], trials[2])

@@ -2,102 +2,94 @@
 
     from rl_drug_dosage.bedside import FreeCourse
 
-    course = FreeCourse("vancomycin")
-    course.covariate("crcl_ml_per_min", 55).covariate("wt_kg", 82).covariate("dialysis", 0)
-    course.dose(0, 1500, over=1.5)
-    course.level(10.9, 14.2)
-    print(course.recommend(now=11).text())
+    course = FreeCourse("vancomycin", zone="Europe/Berlin")
+    course.covariate("crcl", "55 mL/min").covariate("weight", "180 lb").covariate("dialysis", False)
+    course.dose("2026-11-03 08:10", "1.5 g", over="90 min")
+    course.level("2026-11-03 19:00", "14.2 mg/L")
+    print(course.recommend(now="2026-11-03 19:30").text())
 
-Times are hours from any moment, in any order; what was wrong can be corrected.
+Plain numbers are hours from any moment, and values in the unit of the drug model: ``course.dose(0, 1500, over=1.5)``.
+Entries come in any order; what was wrong can be corrected.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
-from rl_drug_dosage.bedside.history import CovariateAt, Dose, Level, PatientHistory
+from rl_drug_dosage.bedside.entries import Entries
+from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.recommend import Asked, recommended
 from rl_drug_dosage.bedside.recommendation import Recommendation
-from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pkpd import DrugModel
 
 __all__ = ["FreeCourse"]
+
+type Written = str | float | tuple[float, str] | Mapping[str, Any]
+"""A number in the unit of the drug model, or one with its own unit."""
+type Time = str | float | datetime
+"""A clock time, or hours; all times of a course are of one kind."""
 
 
 class FreeCourse:
     """A history under construction. Every method that tells something returns the course.
 
     Args:
-        drug: generic name, or a drug model's.
+        drug: generic name, a drug model's, or a drug model.
         name: of the patient.
-        origin: time zero by the clock, with its time zone; None: hours only.
+        zone: of clock times without an offset, ``"Europe/Berlin"``.
     """
 
-    def __init__(self, drug: str, *, name: str = "", origin: datetime | None = None) -> None:
-        self.drug, self.name, self.origin = drug, name, origin
-        self._doses: list[Dose] = []
-        self._levels: list[Level] = []
-        self._covariates: list[CovariateAt] = []
+    def __init__(self, drug: str | DrugModel, *, name: str = "", zone: str | None = None) -> None:
+        self.entries = Entries(drug, zone=zone, name=name, plain=True)
 
     def dose(
-        self, time_h: float, amount: float, *, over: float = 0.0, route: str | None = None, given: bool = True
+        self, time: Time, amount: Written, *, over: Written = 0.0, route: str | None = None, given: bool = True
     ) -> Self:
         """A dose; ``given=False``: it was missed.
 
         Args:
-            time_h: its start.
-            amount: in the drug's dose unit.
-            over: length of the infusion, h; 0: a bolus, or an oral dose.
+            time: its start.
+            amount: in the drug's dose unit, or with a unit.
+            over: length of the infusion, h, or with a unit; 0: a bolus, or an oral dose.
             route: None: the drug's first.
             given: whether it was.
         """
-        self._doses.append(Dose(time_h, amount, over, route, given))
+        self.entries.dose(time, amount, over=over, route=route, given=given)
         return self
 
-    def level(self, time_h: float, value: float, *, output: str | None = None, below_limit: bool = False) -> Self:
-        """A measurement, or the limit of quantification that it was below."""
-        self._levels.append(Level(time_h, value, output, below_limit))
+    def level(self, time: Time, value: Written, *, output: str | None = None, below_limit: bool = False) -> Self:
+        """A measurement; ``"<2 mg/L"`` or ``below_limit``: the limit of quantification that it was below."""
+        self.entries.level(time, value, output=output, below_limit=below_limit)
         return self
 
-    def covariate(self, name: str, value: float, *, at: float = 0.0) -> Self:
-        """A covariate, which holds from ``at`` on."""
-        self._covariates.append(CovariateAt(at, name, value))
+    def covariate(self, name: str, value: Written, *, at: Time | None = None) -> Self:
+        """A covariate, which holds from ``at`` on (None: from the start), or the formula that computes it.
+
+        Args:
+            name: the drug model's, or another word for the quantity: ``"crcl"``, ``"weight"``.
+            value: a number, a word, or ``{"formula": "cockcroft-gault", "weight": "actual"}``.
+            at: when it was determined.
+        """
+        self.entries.covariate(name, value, time=at)
         return self
 
-    def correct(self, time_h: float, **changed: Any) -> Self:
+    def correct(self, time: Time, **changed: Any) -> Self:
         """Change what was told of one time: ``amount``, ``over``, ``given`` of a dose, ``value`` of a level.
 
         Raises:
             ConfigError: nothing, or more than one thing of that kind, was told of this time.
         """
-        is_level = bool(changed.keys() & {"value", "below_limit", "output"})
-        own: list[Any] = self._levels if is_level else self._doses
-        places = [i for i, each in enumerate(own) if abs(each.time_h - time_h) < 1e-6]
-        what = "level" if is_level else "dose"
-        if len(places) != 1:
-            told = ", ".join(f"{each.time_h:g}" for each in own) or "none"
-            raise ConfigError(f"{len(places)} {what}s at {time_h:g} h; allowed: one of {told} h; correct the time")
-        old = own[places[0]]
-        fields = {"over": "duration_h"}
-        values = {name: getattr(old, name) for name in old.__dataclass_fields__}
-        own[places[0]] = type(old)(**(values | {fields.get(k, k): v for k, v in changed.items()}))
+        self.entries.correct(time, **changed)
         return self
 
-    def history(self, now: float | None = None) -> PatientHistory:
+    def history(self, now: Time | None = None) -> PatientHistory:
         """The history as a value.
 
         Args:
-            now: the time of the question, h; None: that of the last event.
+            now: the time of the question; None: that of the last event.
         """
-        times = [*(dose.time_h for dose in self._doses), *(level.time_h for level in self._levels)]
-        return PatientHistory(
-            drug=self.drug,
-            doses=tuple(self._doses),
-            levels=tuple(self._levels),
-            covariates=tuple(self._covariates),
-            now_h=max(times, default=0.0) if now is None else now,
-            origin=self.origin,
-            name=self.name,
-        )
+        return self.entries.history(now)
 
-    def recommend(self, now: float | None = None, **asked: Any) -> Recommendation:
+    def recommend(self, now: Time | None = None, **asked: Any) -> Recommendation:
         """What to give next; ``asked`` as of `rl_drug_dosage.recommend`."""
         return recommended(self.history(now), Asked(**asked))

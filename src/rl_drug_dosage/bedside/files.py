@@ -1,134 +1,110 @@
-"""A patient file: the values of a `PatientHistory` as JSON or TOML, in hours and the drug model's units.
+"""Patients out of a file, whatever its kind: TOML, JSON, a NONMEM-style table, a FHIR bundle."""
 
-    drug = "vancomycin"
-    now_h = 49.5
-
-    [covariates]
-    crcl_ml_per_min = 55
-    wt_kg = 82
-    dialysis = 0
-
-    [[doses]]
-    time_h = 0
-    amount = 1500
-    duration_h = 1.5
-
-    [[levels]]
-    time_h = 10.9
-    value = 14.2
-
-A covariate that changes is a list of ``{time_h, value}``. Reading executes nothing.
-"""
-
-import dataclasses
-import json
-import tomllib
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from rl_drug_dosage.bedside.history import CovariateAt, Dose, Level, PatientHistory
-from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.bedside.drug_words import words_of
+from rl_drug_dosage.bedside.entries import Entries
+from rl_drug_dosage.bedside.event_table import read_event_table
+from rl_drug_dosage.bedside.fhir import read_bundle
+from rl_drug_dosage.bedside.history import PatientHistory
+from rl_drug_dosage.bedside.patient_file import histories_of, parse_json, parse_toml
+from rl_drug_dosage.errors import ConfigError
 
-__all__ = ["history_of", "read_history"]
+__all__ = ["Entries", "read_histories", "read_history", "read_text"]
 
-_MOST_BYTES = 5_000_000
+_TABLES = frozenset({".csv", ".tsv", ".txt", ".dat", ".tab"})
+_LARGEST = 16 * 2**20
+"""Bytes of a file."""
 
 
-def read_history(path: str | Path) -> PatientHistory:
-    """Read a patient file.
+def read_history(path: str | Path, drug: object = None, formulas: Mapping[str, object] | None = None) -> PatientHistory:
+    """The only patient of a file; see `read_histories`.
 
     Raises:
-        ConfigError: no such file, not JSON or TOML, a value of the wrong kind.
-        UnknownNameError: a name that a patient file does not have.
+        ConfigError: the file holds several, or cannot be read.
     """
-    path = Path(path)
-    if path.suffix.lower() not in {".json", ".toml"}:
-        raise ConfigError(f"patient file {path}; allowed: .json or .toml; write one of them")
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ConfigError(f"patient file {path} is larger than {_MOST_BYTES:,} bytes; give one patient")
-        text = path.read_text(encoding="utf-8")
-        table = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(f"patient file {path} cannot be read: {error.strerror or error}; correct the path") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"patient file {path} is no {path.suffix[1:].upper()}: {error}; correct it") from None
-    return history_of(table, str(path))
+    found = read_histories(path, drug, formulas)
+    if len(found) != 1:
+        names = ", ".join(h.name or str(i) for i, h in enumerate(found[:5], 1))
+        raise ConfigError(
+            f"{Path(path).name} holds {len(found)} patients ({names}, ...): read them with read_histories"
+        )
+    return found[0]
 
 
-def history_of(table: object, where: str = "patient") -> PatientHistory:
-    """A history from the values of a file.
+def read_histories(
+    path: str | Path, drug: object = None, formulas: Mapping[str, object] | None = None
+) -> tuple[PatientHistory, ...]:
+    """The patients of a file, in its order.
 
     Args:
-        table: names and values.
-        where: how messages begin.
+        path: ``.toml`` or ``.json`` in the format of docs/patient-files.md, a FHIR R4 bundle (``.json``), or a
+            NONMEM-style table (``.csv``, ``.tsv``, ``.txt``, ``.dat``).
+        drug: a generic name, a model's name or a `DrugModel`; needed for a table, which names none; None: what the
+            file says.
+        formulas: covariate -> formula, for what the file does not say:
+            ``{"crcl": {"formula": "cockcroft-gault", "weight": "actual"}}``.
+
+    Raises:
+        ConfigError: in one line, with the file and the field.
     """
-    known = {f.name for f in dataclasses.fields(PatientHistory)}
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{where}: not a table; allowed: names and values, {', '.join(sorted(known))}")
-    for name in table:
-        if name not in known:
-            raise UnknownNameError(f"entry of {where}", str(name), known)
-    if "drug" not in table:
-        raise ConfigError(f"{where}: drug is missing; give its name, for example vancomycin")
-    values: dict[str, Any] = dict(table)
-    doses = [_entry(Dose, each, f"{where}, doses[{i}]") for i, each in enumerate(_listed(values, "doses", where))]
-    levels = [_entry(Level, each, f"{where}, levels[{i}]") for i, each in enumerate(_listed(values, "levels", where))]
-    covariates = _covariates(values.get("covariates", ()), where)
-    now = values.get("now_h")
-    if now is None:
-        now = max([*(dose.time_h for dose in doses), *(level.time_h for level in levels)], default=0.0)
-    origin = values.get("origin")
-    if isinstance(origin, str):
-        try:
-            origin = datetime.fromisoformat(origin)
-        except ValueError:
-            raise ConfigError(f"{where}: origin is {origin!r}; allowed: 2026-11-03T08:00+01:00; correct it") from None
-    notes = tuple(_listed(values, "notes", where))
-    return PatientHistory(
-        drug=values["drug"],
-        doses=tuple(doses),
-        levels=tuple(levels),
-        covariates=tuple(covariates),
-        now_h=now,
-        origin=origin,
-        name=values.get("name", ""),
-        notes=notes,
-    )
-
-
-def _listed(values: Mapping[str, Any], name: str, where: str) -> list[Any]:
-    found = values.get(name, [])
-    if not isinstance(found, list | tuple):
-        raise ConfigError(f"{where}: {name} is {found!r}; allowed: a list; write one entry for each")
-    return list(found)
-
-
-def _entry[T](kind: type[T], each: object, where: str) -> T:
-    if not isinstance(each, Mapping):
-        raise ConfigError(f"{where} is {each!r}; allowed: names and values, such as time_h; correct it")
-    needed = [f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING]  # type: ignore[arg-type]
-    for name in needed:
-        if name not in each:
-            raise ConfigError(f"{where}: {name} is missing; give it")
+    file = Path(path)
+    suffix = file.suffix.lower()
+    if suffix in _TABLES:
+        if drug is None:
+            raise ConfigError(f"{file.name} is a table, which names no drug: say which, such as drug='vancomycin'")
+        if formulas:
+            raise ConfigError(f"{file.name} is a table: its covariates are columns; add the column, and no formula")
+        _bytes(file)
+        return read_event_table(file, words_of(drug))
+    if suffix not in {".toml", ".json"}:
+        raise ConfigError(
+            f"{file.name} is no patient file: allowed are .toml, .json and tables ({', '.join(sorted(_TABLES))})"
+        )
     try:
-        return kind(**each)
+        text = _bytes(file).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file.name} is no UTF-8 text; save it as such") from error
+    try:
+        return read_text(text, suffix, drug=drug, formulas=formulas)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise ConfigError(f"{file.name}: {str(error).removeprefix('the text: ')}") from error
 
 
-def _covariates(table: object, where: str) -> list[CovariateAt]:
-    """A list of entries with names, or a mapping from names to numbers or to lists of times and values."""
-    if isinstance(table, list | tuple):
-        return [_entry(CovariateAt, each, f"{where}, covariates[{i}]") for i, each in enumerate(table)]
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{where}: covariates are {table!r}; allowed: names and numbers; correct it")
-    found: list[CovariateAt] = []
-    for name, value in table.items():
-        rows = value if isinstance(value, list | tuple) else [{"time_h": 0.0, "value": value}]
-        for i, each in enumerate(rows):
-            own = {**each, "name": name} if isinstance(each, Mapping) else each
-            found.append(_entry(CovariateAt, own, f"{where}, covariates.{name}[{i}]"))
-    return found
+def read_text(
+    text: str, suffix: str, *, drug: object = None, formulas: Mapping[str, object] | None = None
+) -> tuple[PatientHistory, ...]:
+    """The patients of a text, of a web page's form for example.
+
+    Args:
+        text: TOML or JSON.
+        suffix: ``".toml"`` or ``".json"``.
+        drug: as in `read_histories`.
+        formulas: as there.
+
+    Raises:
+        ConfigError: in one line, with the field.
+    """
+    if suffix == ".toml":
+        return histories_of(parse_toml(text, "the text"), drug=drug, choices=formulas)
+    content = parse_json(text, "the text")
+    if isinstance(content, dict) and "resourceType" in content:
+        return (read_bundle(content, drug=drug, choices=formulas),)
+    return histories_of(content, drug=drug, choices=formulas)
+
+
+def _bytes(file: Path) -> bytes:
+    """The contents of a regular file of reasonable size.
+
+    Raises:
+        ConfigError: none.
+    """
+    try:
+        if not file.is_file():
+            raise ConfigError(f"cannot read {str(file)!r}: no such file; name a patient file")
+        if file.stat().st_size > _LARGEST:
+            raise ConfigError(f"{file.name} has more than {_LARGEST // 2**20} MB; allowed: less; split it")
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {str(file)!r}: {error.strerror}; name a patient file") from error

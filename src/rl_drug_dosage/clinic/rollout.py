@@ -32,6 +32,10 @@ class Courses(eqx.Module):
     """At admission."""
     values: Float[Array, "decision patient time"]
     """The monitored output at the output times, disturbance included."""
+    measured: Float[Array, "decision patient sample"]
+    """The levels drawn in the interval, with their assay error; NaN where none was drawn."""
+    baseline: Float[Array, " patient"]
+    """The level measured before the first dose; NaN where the clinic has none."""
     metrics: Float[Array, "decision patient target"]
     """The metric of each target of the goal, averaged over the interval's points."""
     dose: Float[Array, "decision patient"]
@@ -122,6 +126,7 @@ def rollout(
         patient, turn = jax.vmap(lambda p, a: treat(scenario, model, p, a, k))(patient, given)
         seen = {
             "values": turn.values,
+            "measured": jnp.where(turn.drawn & alive[:, None], turn.level, jnp.nan),
             "metrics": turn.metrics,
             "dose": amount,
             "proposal": amount_of(answer),
@@ -139,7 +144,8 @@ def rollout(
         return (patient, memory, watched), seen
 
     (patient, _, _), seen = jax.lax.scan(step, (patient, memory, watched), jnp.arange(scenario.schedule.decisions))
-    return Courses(covariates={name: c[:, 0] for name, c in patient.truth.covariates.items()}, **seen)
+    baseline = patient.record.baseline if scenario.monitoring.baseline else jnp.full(len(keys), jnp.nan)
+    return Courses({name: c[:, 0] for name, c in patient.truth.covariates.items()}, baseline=baseline, **seen)
 
 
 def _every_h(scenario: Scenario, choice: Int[Array, "patient decision"], k: Array, like: Array) -> Array:

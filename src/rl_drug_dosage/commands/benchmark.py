@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from rl_drug_dosage import api
 from rl_drug_dosage.commands._burden_table import show_burden
+from rl_drug_dosage.commands._published_table import show_published
 from rl_drug_dosage.utils.defaults import defaults_of
 from rl_drug_dosage.utils.printable import printable, say
 
@@ -22,17 +24,31 @@ _DEFAULT = defaults_of(api.benchmark)
 
 def command(  # noqa: PLR0917 - the options of a command line
     scenario: Annotated[
-        str, typer.Option(help="The dosing task: a name (`info --scenarios`) or a file.", show_default=False)
-    ],
+        str | None, typer.Option(help="The dosing task: a name (`info --scenarios`) or a file.", show_default=False)
+    ] = _DEFAULT["scenario"],
+    published: Annotated[
+        str | None,
+        typer.Option(
+            help="Beside a published trial (`info --published-trials`): its task, drug models, policies and cohort are "
+            "the defaults.",
+            show_default=False,
+        ),
+    ] = _DEFAULT["published"],
     policy: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[NAME=]POLICY[,OPTION=VALUE...]",
-            help="A policy (`info --policies`), a model file or a run folder (repeatable). Default: all that fit.",
+            help="A policy (`info --policies`), a model file or a run folder (repeatable). Default: all that fit, or "
+            "those of the published trial.",
             show_default=False,
         ),
     ] = None,
-    patients: Annotated[int, typer.Option(help="Virtual patients, the same for every policy.")] = _DEFAULT["patients"],
+    patients: Annotated[
+        int | None,
+        typer.Option(
+            help="Virtual patients, the same for every policy.", show_default="1000, or those of the published trial"
+        ),
+    ] = _DEFAULT["patients"],
     seed: Annotated[int, typer.Option(help="Random seed; patients are disjoint from training and tuning.")] = _DEFAULT[
         "seed"
     ],
@@ -62,7 +78,8 @@ def command(  # noqa: PLR0917 - the options of a command line
         bool, typer.Option("--accept-changed", help="Include models whose scenario file has changed since training.")
     ] = _DEFAULT["accept_changed"],
     output_dir: Annotated[
-        Path | None, typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO")
+        Path | None,
+        typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO or benchmark-PUBLISHED"),
     ] = None,
     minari: Annotated[
         str,
@@ -70,33 +87,44 @@ def command(  # noqa: PLR0917 - the options of a command line
             help="Write this policy's courses as a Minari dataset (needs the extra `minari`).", show_default=False
         ),
     ] = "",
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Say how long tracing, compiling, running and the report took.")
+    ] = False,
     device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
 ) -> None:
     """Compare dosing policies on the same virtual patients, and write a report.
 
     Example: rl-drug-dosage benchmark --scenario vancomycin --patients 1000
     """
+    begin = time.perf_counter()
     from rl_drug_dosage.utils.progress import printed
     from rl_drug_dosage.utils.runtime import configure
 
     configure(device)
 
-    from rl_drug_dosage.registry import find_scenario
+    from rl_drug_dosage.errors import ConfigError
+    from rl_drug_dosage.registry import PUBLISHED, find, find_scenario
 
+    if minari and published is not None:
+        raise ConfigError("--minari writes the courses of a scenario's own run: leave --minari or --published out")
     if minari:
         from rl_drug_dosage.trials import minari_export
 
         minari_export.check()
-    task = find_scenario(scenario)
-    if minari:
+    if minari and scenario is not None:
         from rl_drug_dosage.trials.setting import setting_for
 
-        setting = setting_for(task, simulator, controller)
+        setting = setting_for(find_scenario(scenario), simulator, controller)
         minari_export.check_policy(minari, setting, policy or (), shield=shield)
-    folder = output_dir or Path(f"benchmark-{task.name}")
+    folder = output_dir
+    if folder is None and published is not None:
+        folder = Path(f"benchmark-{find(PUBLISHED, published).name}")
+    if folder is None and scenario is not None:
+        folder = Path(f"benchmark-{find_scenario(scenario).name}")
     with printed() as progress:
         result = api.benchmark(
             scenario,
+            published=published,
             policies=policy or (),
             patients=patients,
             seed=seed,
@@ -113,9 +141,11 @@ def command(  # noqa: PLR0917 - the options of a command line
             progress=progress,
         )
     _show(result.record)
+    if profile:
+        _show_profile(result.record["timing"], time.perf_counter() - begin)
     for path in result.files:
         say(path)
-    if minari:
+    if minari and folder is not None:
         say(minari_export.export(result, minari, folder))
 
 
@@ -162,10 +192,32 @@ def _show(record: "Mapping[str, Any]") -> None:
         points = f"{sign * pair['mean']:+.2f} points ({low:+.2f} to {high:+.2f})"
         console.print(f"{printable(other)} - {printable(reference)}: {points}", markup=False)
     show_burden(console, record)
+    if "published" in record:
+        show_published(console, record["published"])
     _show_mismatch(console, record)
     for stress in record.get("stress", []):
         shares = ", ".join(f"{r['policy']} {r['attainment_pct']['mean']:.1f}" for r in stress["policies"])
         console.print(printable(f"{stress['name']}: {shares}"), markup=False)
+
+
+def _show_profile(timing: "Mapping[str, Any]", all_s: float) -> None:
+    from rich.console import Console
+
+    from rl_drug_dosage.utils.tables import Column, show_table
+
+    console, parts = Console(), ("trace_s", "compile_s", "run_s")
+    rows = [
+        (name, *(f"{own[part]:.2f}" for part in parts), "yes" if own["traced_before"] else "no")
+        for name, own in timing["policies"].items()
+    ]
+    show_table(
+        [Column("policy", "name", key=True), *map(Column, ("tracing", "compiling", "running", "traced before"))],
+        rows,
+        title="seconds; policies are prepared side by side, one on each core",
+        console=console,
+    )
+    rest = f"statistics {timing['statistics_s']:.2f} s; trials {timing['total_s']:.2f} s; with imports and report"
+    console.print(f"{rest} {all_s:.2f} s", markup=False, highlight=False)
 
 
 def _show_mismatch(console: Any, record: "Mapping[str, Any]") -> None:

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_drug_dosage.commands._published_table import list_published, say_published
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.utils.printable import printable, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rich.console import Console
 
@@ -24,7 +25,7 @@ _OWN_LINE = ("names", "meaning", "source", "residual error")
 terminal."""
 
 
-def command(
+def command(  # noqa: PLR0917 - the options of a command line
     model_path: Annotated[Path | None, typer.Option(help="Show the record in this model file instead.")] = None,
     drug: Annotated[str | None, typer.Option(help="Show this drug model: equations, numbers, sources.")] = None,
     scenario: Annotated[
@@ -32,44 +33,51 @@ def command(
         typer.Option(help="Show this scenario: task, dosage, goal, and the meaning of each observation component."),
     ] = None,
     policy: Annotated[str | None, typer.Option(help="Show this policy and its options.", metavar="NAME")] = None,
+    published_trial: Annotated[
+        str | None,
+        typer.Option(help="Show this published trial: protocol, numbers with their places, ours.", metavar="NAME"),
+    ] = None,
     drugs: Annotated[bool, typer.Option("--drugs", help="List the drug models.")] = False,
     scenarios: Annotated[bool, typer.Option("--scenarios", help="List the dosing scenarios.")] = False,
     policies: Annotated[bool, typer.Option("--policies", help="List the policies and their options.")] = False,
+    published_trials: Annotated[
+        bool, typer.Option("--published-trials", help="List the published trials that ours can stand beside.")
+    ] = False,
 ) -> None:
-    """Show the project, its environments and its defaults, or a model file, a drug model, a scenario or a policy.
+    """Show the project and its defaults, or a model file, a drug model, a scenario, a policy or a published trial.
 
     Example: rl-drug-dosage info --drug vancomycin-goti2018
     """
-    options: dict[str, object] = {"--model-path": model_path, "--drug": drug, "--drugs": drugs}
-    options |= {"--scenario": scenario, "--scenarios": scenarios}
-    options |= {"--policy": policy, "--policies": policies}
-    asked = [name for name, given in options.items() if given]
-    if len(asked) > 1:
-        raise ConfigError(f"info shows one thing at a time, not {' and '.join(asked)}: leave one out")
-
     from rich.console import Console
 
     console = Console()
-    if model_path is not None:
-        import json
-
-        from rl_drug_dosage.ppo.model_file import load_model
-
-        console.print_json(json.dumps(load_model(model_path).record), ensure_ascii=True)
-    elif drug is not None:
-        _show_drug(drug)
-    elif scenario is not None:
-        _show_scenario(scenario)
-    elif policy is not None:
-        _show_policy(policy)
-    elif policies:
-        _list_policies()
-    elif drugs:
-        _list_drugs(console)
-    elif scenarios:
-        _list_scenarios(console)
+    ways: dict[str, tuple[object, Callable[[], None]]] = {
+        "--model-path": (model_path, lambda: _show_model(console, model_path)),
+        "--drug": (drug, lambda: _show_drug(str(drug))),
+        "--drugs": (drugs, lambda: _list_drugs(console)),
+        "--scenario": (scenario, lambda: _show_scenario(str(scenario))),
+        "--scenarios": (scenarios, lambda: _list_scenarios(console)),
+        "--policy": (policy, lambda: _show_policy(str(policy))),
+        "--policies": (policies, _list_policies),
+        "--published-trial": (published_trial, lambda: _show_published(str(published_trial))),
+        "--published-trials": (published_trials, lambda: _list_published(console)),
+    }
+    asked = [name for name, (given, _) in ways.items() if given not in {None, False}]
+    if len(asked) > 1:
+        raise ConfigError(f"info shows one thing at a time, not {' and '.join(asked)}: leave one out")
+    if asked:
+        ways[asked[0]][1]()
     else:
         _show_project(console)
+
+
+def _show_model(console: "Console", path: Path | None) -> None:
+    import json
+
+    from rl_drug_dosage.ppo.model_file import load_model
+
+    assert path is not None
+    console.print_json(json.dumps(load_model(path).record), ensure_ascii=True)
 
 
 def _show_drug(name: str) -> None:
@@ -102,6 +110,24 @@ def _show_policy(reference: str) -> None:
     from rl_drug_dosage.registry import POLICY, find, label_of
 
     _say_policy(find(POLICY, label_of(reference)[1]))
+
+
+def _show_published(reference: str) -> None:
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    from rl_drug_dosage.registry import PUBLISHED, find
+
+    say_published(find(PUBLISHED, reference))
+
+
+def _list_published(console: "Console") -> None:
+    from rl_drug_dosage.utils.runtime import configure
+
+    configure("cpu")
+
+    _say_left_out(list_published(console))
 
 
 def _list_policies() -> None:
@@ -210,6 +236,7 @@ def _show_project(console: "Console") -> None:
     console.print(f"Python {platform.python_version()}, JAX {version('jax')}, Gymnasium {version('gymnasium')}")
     console.print(f"compiled programs are cached in {cache_folder()}", soft_wrap=True)
     console.print("dosing scenarios: `rl-drug-dosage info --scenarios`")
+    console.print("published trials to stand beside: `rl-drug-dosage info --published-trials`")
     for env_id in sorted(set(catalog.ids()) - catalog.scenario_ids()):
         env = catalog.find_env(env_id)
         if env is None:

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Correlation,
@@ -47,6 +48,7 @@ DRUG = DrugModel(
     ),
     doi="10.1007/s00228-014-1766-y",
     population="60 critically ill adults with suspected ventilator-associated pneumonia, one dose",
+    molar_mass=MOLAR_MASSES["amikacin"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(4.3, "L/h", _SOURCE, "clearance at CRCL 82 mL/min"),

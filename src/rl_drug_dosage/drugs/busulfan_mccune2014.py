@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.drugs.shared.body_size import fat_free_mass_kg, growth_height_cm, growth_weight_kg
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import AGE, HEIGHT, SEX_WORDS, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -64,6 +65,7 @@ DRUG = DrugModel(
     ),
     doi="10.1158/1078-0432.CCR-13-1960",
     population="1,610 transplant recipients aged 0.1-66 years, 12,380 levels",
+    molar_mass=MOLAR_MASSES["busulfan"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(12.4, "L/h", _ABSTRACT, "clearance at 62 kg of normal fat mass in the first 6 h"),

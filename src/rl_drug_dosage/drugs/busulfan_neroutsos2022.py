@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Correlation,
@@ -52,6 +53,7 @@ DRUG = DrugModel(
     ),
     doi="10.3390/pharmaceutics14030647",
     population="76 children and adolescents (0.5-19 years, 7-104 kg), 596 levels, Agia Sofia Hospital, Athens",
+    molar_mass=MOLAR_MASSES["busulfan"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(10.7, "L/h", _TABLE_3, "clearance at 70 kg"),

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.drugs.shared.body_size import growth_height_cm, growth_weight_kg, maturing_fat_free_mass_kg
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import AGE, HEIGHT, SEX_WORDS, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -59,6 +60,7 @@ DRUG = DrugModel(
     ),
     doi="10.3389/fphar.2020.00888",
     population="children and young adults, University of California San Francisco (188 patients in the evaluation)",
+    molar_mass=MOLAR_MASSES["busulfan"],
     structure=Mammillary(),
     thetas={
         "cl": Param(3.96, "L/h", _SOURCE, "mature clearance at 12 kg of fat-free mass on the first day"),

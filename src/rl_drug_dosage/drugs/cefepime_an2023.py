@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Covariate,
@@ -46,6 +47,7 @@ DRUG = DrugModel(
     ),
     doi="10.1093/jac/dkad106",
     population="130 critically ill adults (76 men), 278 levels, two intensive care sites",
+    molar_mass=MOLAR_MASSES["cefepime"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl_renal": Param(2.00, "L/h", _PS, "renal clearance at CRCL 54 mL/min"),

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.pkpd import (
     DosingOptions,
     DrugModel,
@@ -51,6 +52,7 @@ DRUG = DrugModel(
     population=(
         "20 adults (37-66 years, 53-110 kg) after allogeneic stem cell transplantation, all on fluconazole, Amsterdam"
     ),
+    molar_mass=MOLAR_MASSES["ciclosporin"],
     structure=Mammillary(peripherals=1, depot=True),
     thetas={
         "cl": Param(21.9, "L/h", f"Wilhelm 2012, abstract; {_TABLE_3}", "clearance from whole blood"),

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -50,6 +51,7 @@ DRUG = DrugModel(
     ),
     doi="10.1186/s40360-022-00552-y",
     population="391 Japanese adults with atrial fibrillation and heart failure, 3,465 troughs, one hospital, 2008-2016",
+    molar_mass=MOLAR_MASSES["digoxin"],
     structure=Mammillary(depot=True),
     thetas={
         "cl": Param(6.209, "L/h", _TABLE_3, "apparent clearance at CRCL 60 mL/min without amiodarone"),

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.pkpd import (
     Covariate,
     DosingOptions,
@@ -45,6 +46,7 @@ DRUG = DrugModel(
         "87 critically ill adults (59 +- 18 years, 80 +- 22 kg) with sepsis or endocarditis, two hospitals in Montreal "
         "and Quebec, 2009-2020"
     ),
+    molar_mass=MOLAR_MASSES["gentamicin"],
     structure=Mammillary(),
     thetas={
         "cl": Param(3.44, "L/h", _TABLE_S2, "clearance at a creatinine clearance of 92 mL/min"),

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Correlation,
@@ -62,6 +63,7 @@ DRUG = DrugModel(
     ),
     doi="10.1128/AAC.00577-16",
     population="205 neonates and infants, 1,325 levels, three studies from Glasgow, Uppsala and Estonia",
+    molar_mass=MOLAR_MASSES["gentamicin"],
     structure=Mammillary(peripherals=2),
     thetas={
         "cl": Param(6.21, "L/h", _LST, "clearance at 70 kg, mature, at the usual creatinine"),

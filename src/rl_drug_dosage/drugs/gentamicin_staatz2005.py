@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Covariate,
@@ -47,6 +48,7 @@ DRUG = DrugModel(
     ),
     doi="10.1111/j.1365-2125.2005.02547.x",
     population="135 adults (96 for model building, 39 for testing), 550 levels, Western Infirmary Glasgow, 1998-2004",
+    molar_mass=MOLAR_MASSES["gentamicin"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(2.81, "L/h", _TABLE_4, "clearance at a stable CRCL of 63 mL/min"),

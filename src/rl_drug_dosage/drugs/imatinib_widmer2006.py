@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import AGE, SEX_WORDS, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -59,6 +60,7 @@ DRUG = DrugModel(
     ),
     doi="10.1111/j.1365-2125.2006.02719.x",
     population="59 adults with chronic myeloid leukaemia or gastrointestinal stromal tumours, 321 levels, Lausanne",
+    molar_mass=MOLAR_MASSES["imatinib"],
     structure=Mammillary(depot=True),
     thetas={
         "cl": Param(

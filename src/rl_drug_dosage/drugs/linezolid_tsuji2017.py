@@ -4,6 +4,7 @@ import math
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import AGE, WEIGHT
 from rl_drug_dosage.pkpd import (
     Covariate,
@@ -65,6 +66,7 @@ DRUG = DrugModel(
     ),
     doi="10.1111/bcp.13262",
     population="81 Japanese inpatients, nearly all adults, 493 total and 380 unbound levels, 575 platelet counts",
+    molar_mass=MOLAR_MASSES["linezolid"],
     structure=friberg(Mammillary(peripherals=1, depot=True)),
     thetas={
         "cl_other": Param(1.86, "L/h", _TABLE_2, "non-renal clearance at 70 kg and 69 years"),

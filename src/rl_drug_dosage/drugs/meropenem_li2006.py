@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import AGE, WEIGHT
 from rl_drug_dosage.pkpd import (
     Covariate,
@@ -48,6 +49,7 @@ DRUG = DrugModel(
         "79 adults (18-93 years) with intra-abdominal infection, community-acquired or ventilator-associated "
         "pneumonia, 0.5-2 g every 8 h over 0.5 or 3 h"
     ),
+    molar_mass=MOLAR_MASSES["meropenem"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(14.6, "L/h", _DDMORE, "clearance at 35 years and CRCL 83 mL/min"),

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
@@ -54,6 +55,7 @@ DRUG = DrugModel(
     ),
     doi="10.1111/j.1365-2125.2005.02513.x",
     population="76 adults (17-77 years) with cancer, 304 courses of 0.3-12 g/m2 over 1-24 h, Amsterdam",
+    molar_mass=MOLAR_MASSES["methotrexate"],
     structure=Mammillary(peripherals=2),
     thetas={
         "cl": Param(8.85, "L/h", f"{_ABSTRACT}; {_TABLE_2}", "clearance at CRCL 87 mL/min without PPI or NSAID"),

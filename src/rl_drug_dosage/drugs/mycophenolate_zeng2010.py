@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -51,6 +52,7 @@ DRUG = DrugModel(
     population=(
         "38 children and young people (0.4-19.9 years) after blood or marrow, kidney or liver transplantation, Sydney"
     ),
+    molar_mass=MOLAR_MASSES["mycophenolic acid"],
     structure=Mammillary(peripherals=1, depot=True),
     thetas={
         "cl": Param(6.42, "L/h", _TABLE_3, "clearance on ciclosporin, extrapolated to 0 kg"),

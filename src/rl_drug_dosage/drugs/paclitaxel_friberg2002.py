@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.pkpd import (
     DosingOptions,
     DrugModel,
@@ -50,6 +51,7 @@ DRUG = DrugModel(
     ),
     doi="10.1200/JCO.2002.02.140",
     population="about 45 adults with cancer, 3-h infusions over several courses",
+    molar_mass=MOLAR_MASSES["paclitaxel"],
     structure=friberg(Mammillary(peripherals=1)),
     thetas={
         "cl": Param(285.0, "L/h", _MEDIAN, "clearance", unverified=True),

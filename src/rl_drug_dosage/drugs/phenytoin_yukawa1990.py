@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import AGE, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -51,6 +52,7 @@ DRUG = DrugModel(
     ),
     doi="10.1248/cpb.38.1973",
     population="334 outpatients with epilepsy (756 pairs of daily dose and steady-state level), one hospital in Japan",
+    molar_mass=MOLAR_MASSES["phenytoin"],
     structure=michaelis_menten(depot=True),
     thetas={
         "vmax": Param(325.0, "mg/d", _TABLE_3, "maximal elimination of an adult of 60 kg on phenytoin alone"),

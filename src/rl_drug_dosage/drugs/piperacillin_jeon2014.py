@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.pkpd import (
     Categorical,
     Correlation,
@@ -50,6 +51,7 @@ DRUG = DrugModel(
     population=(
         "50 adults in a burn intensive care unit, 4 g every 8 h over 30 min, Hangang Sacred Heart Hospital, Seoul"
     ),
+    molar_mass=MOLAR_MASSES["piperacillin"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(16.6, "L/h", _ABSTRACT, "clearance at CRCL 132 mL/min on the day of the burn"),

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import AGE
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -67,6 +68,7 @@ DRUG = DrugModel(
     ),
     doi="10.1111/bcp.13838",
     population="337 adults in the first 3 months after kidney transplantation, 4,527 levels, Rotterdam and Leiden",
+    molar_mass=MOLAR_MASSES["tacrolimus"],
     structure=Mammillary(peripherals=1, depot=True),
     thetas={
         "lag": Param(0.38, "h", _TABLE_2, "absorption lag"),

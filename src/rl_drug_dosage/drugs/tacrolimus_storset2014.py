@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.pkpd import (
     Categorical,
     Correlation,
@@ -70,6 +71,7 @@ DRUG = DrugModel(
     ),
     doi="10.1111/bcp.12361",
     population="242 adults after kidney transplantation, 3,100 levels, Brisbane and Oslo",
+    molar_mass=MOLAR_MASSES["tacrolimus"],
     structure=Mammillary(peripherals=1, depot=True),
     thetas={
         "ka": Param(1.01, "1/h", _TABLE_2, "absorption rate constant"),

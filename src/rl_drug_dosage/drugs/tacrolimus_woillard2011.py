@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.pkpd import (
     Categorical,
     Covariate,
@@ -72,6 +73,7 @@ DRUG = DrugModel(
         "73 adults after kidney transplantation, 186 profiles, Limoges and Toulouse: 32 on Prograf in the first six "
         "months, 41 on Advagraf after the first year; here Prograf"
     ),
+    molar_mass=MOLAR_MASSES["tacrolimus"],
     structure=LinearSystem(
         names=("depot", "transit1", "transit2", "central", "peripheral1"),
         matrix=matrix,

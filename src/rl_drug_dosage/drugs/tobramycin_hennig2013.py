@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.drugs.shared.body_size import fat_free_mass_kg
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import AGE, HEIGHT, SEX_WORDS, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -67,6 +68,7 @@ DRUG = DrugModel(
     ),
     doi="10.1007/s40262-013-0036-y",
     population="732 patients aged 0.01-85 years (465 with cystic fibrosis), 5,605 levels, eight centres",
+    molar_mass=MOLAR_MASSES["tobramycin"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl_female": Param(8.1, "L/h", _TABLE_2, "clearance of a woman of 18 years with 70 kg of fat-free mass"),

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Correlation,
@@ -43,6 +44,7 @@ DRUG = DrugModel(
     ),
     doi="10.1128/AAC.49.12.4934-4941.2005",
     population="215 inpatients aged 15 years and older, 1,004 levels, University Hospital of Salamanca, 1989-1999",
+    molar_mass=MOLAR_MASSES["vancomycin"],
     structure=Mammillary(),
     thetas={
         "cl": Param(1.08, "1", _ABSTRACT, "ratio of clearance to creatinine clearance, both in L/h"),

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import AGE, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -79,6 +80,7 @@ DRUG = DrugModel(
     ),
     doi="10.1007/s40262-018-0727-5",
     population="14 studies pooled, from preterm neonates to the elderly, with and without a malignancy",
+    molar_mass=MOLAR_MASSES["vancomycin"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(5.31, "L/h", _ABSTRACT, "maximal clearance of 70 kg at the usual creatinine"),

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Covariate,
@@ -47,6 +48,7 @@ DRUG = DrugModel(
     ),
     doi="10.1016/j.phrs.2019.104278",
     population="405 neonates, 1,831 levels from routine monitoring, Lausanne",
+    molar_mass=MOLAR_MASSES["vancomycin"],
     structure=Mammillary(),
     thetas={
         "cl": Param(0.273, "L/h", _TUCUXI, "mature clearance at 1 kg and creatinine 54 umol/L"),

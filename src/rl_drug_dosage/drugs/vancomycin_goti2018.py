@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -47,6 +48,7 @@ DRUG = DrugModel(
     "Ther Drug Monit 2018;40(2):212-221.",
     doi="10.1097/FTD.0000000000000490",
     population="1,812 inpatients older than 16 years (2,765 levels; 336 on haemodialysis), two US hospitals, 2011-2012",
+    molar_mass=MOLAR_MASSES["vancomycin"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(4.5, "L/h", _TABLE_2, "clearance at CRCL 120 mL/min without dialysis"),

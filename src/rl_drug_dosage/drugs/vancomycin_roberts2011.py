@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Covariate,
@@ -44,6 +45,7 @@ DRUG = DrugModel(
     ),
     doi="10.1128/AAC.01708-10",
     population="206 septic adults in intensive care, 579 levels, Erasme Hospital Brussels, 2008-2009",
+    molar_mass=MOLAR_MASSES["vancomycin"],
     structure=Mammillary(),
     thetas={
         "cl": Param(4.58, "L/h", _TABLE_2, "clearance at a creatinine clearance of 100 mL/min/1.73 m2"),

@@ -2,6 +2,7 @@
 
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import (
     Correlation,
@@ -42,6 +43,7 @@ DRUG = DrugModel(
     ),
     doi="10.1093/jac/dkp085",
     population="398 adult inpatients, 1,557 levels, United Kingdom",
+    molar_mass=MOLAR_MASSES["vancomycin"],
     structure=Mammillary(peripherals=1),
     thetas={
         "cl": Param(2.99, "L/h", _SOURCE, "clearance at CRCL 66 mL/min"),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.drugs.shared.spoken import AGE, WEIGHT
 from rl_drug_dosage.pkpd import (
     Categorical,
@@ -110,6 +111,7 @@ DRUG = DrugModel(
         "112 immunocompromised children (2 to below 12 years), 26 adolescents (12 to below 17) and 35 healthy adults, "
         "3,336 levels"
     ),
+    molar_mass=MOLAR_MASSES["voriconazole"],
     structure=OdeSystem(
         states=("depot", "central", "peripheral1"),
         rhs=rhs,

@@ -129,6 +129,8 @@ def _source(model: DrugModel) -> Section:
     ]
     if model.second_source:
         lines.append(f"Second source: {model.second_source}")
+    if model.molar_mass is not None:
+        lines.append(f"Molar mass: {_with_unit(model.molar_mass)} ({_cited(model.molar_mass)})")
     lines.append(f"Unverified numbers: {', '.join(open_numbers) or 'none'}")
     return Section("Model", tuple(lines))
 

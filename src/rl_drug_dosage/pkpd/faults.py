@@ -100,6 +100,9 @@ def _numbers(model: "DrugModel") -> Iterator[Fault]:
     for at, number in model.numbers():
         if isinstance(number.value, bool) or not isinstance(number.value, Real) or not math.isfinite(number.value):
             yield Fault(f"{at}.value is {number.value!r}", "a finite number", "correct it")
+    mass = model.molar_mass
+    if mass is not None and (mass.unit != "g/mol" or not mass.value > 0):
+        yield Fault(f"molar_mass is {mass.value} {mass.unit}", "a number above 0 in g/mol", "correct it")
 
 
 def _outputs(model: "DrugModel") -> Iterator[Fault]:

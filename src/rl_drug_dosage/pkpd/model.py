@@ -109,6 +109,8 @@ class DrugModel(ByValue):
         covariates, outputs, targets, dosing: see their classes.
         limits_of_use, ambiguities: sentences for `info` and the model page.
         second_source: where a second, independent transcription was read, and whether it agrees.
+        molar_mass: g/mol of what is measured as concentration, for levels in moles; None: such levels are refused. A
+            drug that is counted in IU has a theta in IU/mg (or mg/U) instead.
 
     Raises:
         DrugModelError: inconsistent parts, by the name of the field: an eta on a parameter that is not returned, a
@@ -137,6 +139,7 @@ class DrugModel(ByValue):
     limits_of_use: tuple[str, ...] = ()
     ambiguities: tuple[str, ...] = ()
     second_source: str = ""
+    molar_mass: Param | None = None
 
     def __post_init__(self) -> None:
         for fault in drug_faults(self):
@@ -151,6 +154,8 @@ class DrugModel(ByValue):
             for part in ("additive", "proportional", "power") if output.residual else ():
                 if (p := getattr(output.residual, part)) is not None:
                     yield f"outputs[{i}].residual.{part}", p
+        if self.molar_mass is not None:
+            yield "molar_mass", self.molar_mass
 
     def _typical_covariates(self) -> dict[str, Array]:
         return {covariate.name: jnp.asarray(covariate.typical, dtype=float) for covariate in self.covariates}

@@ -14,6 +14,7 @@ from rl_drug_dosage.reports.document import asset, document
 from rl_drug_dosage.reports.forest import comparison, stress, subgroups
 from rl_drug_dosage.reports.markup import Html, el, join, paragraph, section, void
 from rl_drug_dosage.reports.mismatch import mismatch
+from rl_drug_dosage.reports.published import published
 from rl_drug_dosage.reports.ranking import ranking
 from rl_drug_dosage.reports.result import result
 from rl_drug_dosage.reports.task import task
@@ -28,6 +29,7 @@ _SECTIONS: tuple[_Section, ...] = (
     ("task", "Task and settings", task),
     ("ranking", "Ranking", ranking),
     ("burden", "Changes of dose", burden),
+    ("published", "Beside a published trial", published),
     ("courses", "Courses", courses),
     ("pairs", "Paired differences", comparison),
     ("subgroups", "Subgroups", subgroups),
@@ -37,7 +39,7 @@ _SECTIONS: tuple[_Section, ...] = (
     ("cards", "Policies and model cards", cards),
     ("timing", "Timing", timing),
 )
-_OPTIONAL = frozenset({"mismatch", "stress"})
+_OPTIONAL = frozenset({"published", "mismatch", "stress"})
 """Sections that depend on optional parts of the record."""
 
 

@@ -15,20 +15,21 @@ see `step_policy`. Research and education only: it never treats a patient.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.dose_grid import on_grid
 from rl_drug_dosage.clinic.doubt import in_doubt
+from rl_drug_dosage.clinic.ensemble.forecast import Forecast
 from rl_drug_dosage.clinic.faults import check_amounts, decide, faults_of
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, record_axes
@@ -48,6 +49,7 @@ from rl_drug_dosage.trials.replay import History
 from rl_drug_dosage.trials.setting import refuse_models, scenario_of, setting_for, setting_of
 from rl_drug_dosage.trials.step_policy import StepPolicy
 from rl_drug_dosage.utils.arguments import checked
+from rl_drug_dosage.utils.kept_programs import Kept
 from rl_drug_dosage.utils.runtime import keep_programs
 from rl_drug_dosage.utils.seeding import check_seed
 
@@ -160,6 +162,66 @@ class Asked:
     """What may be written in place of a number."""
 
 
+class Memory(NamedTuple):
+    """A policy's memory between two decisions, without its structure, which a kept program does not tell."""
+
+    leaves: list[Any]
+    doubtful: Any
+    """Of each patient, or of all: whether the estimate behind the last dose had not converged."""
+
+    @classmethod
+    def told(cls, came: Mapping[str, Any]) -> "Memory":
+        """The part of a program's results that is a memory."""
+        return cls(came["leaves"], came["doubtful"])
+
+
+def _first(axes: Record) -> Callable[..., dict[str, Any]]:
+    """(policy, charts) -> the fields of the first `Memory`."""
+
+    def run(policy: Policy, record: Record) -> dict[str, Any]:
+        return _told(jax.vmap(policy.init, in_axes=(axes,))(record))
+
+    return run
+
+
+def _told(memory: Any) -> dict[str, Any]:
+    return {"leaves": jax.tree.leaves(memory), "doubtful": in_doubt(memory)}
+
+
+def _memory_of(policy: Policy, record: Record, axes: Record, leaves: list[Any]) -> Any:
+    """The memory itself: its structure is that of the first one."""
+    first = jax.eval_shape(jax.vmap(policy.init, in_axes=(axes,)), record)
+    return jax.tree.unflatten(jax.tree.structure(first), leaves)
+
+
+def _advice(scenario: Scenario, axes: Record) -> Callable[..., dict[str, Any]]:
+    """(policy, leaves of its memory, charts, random keys) -> doses, and the fields of the next `Memory`."""
+
+    def run(policy: Policy, leaves: list[Any], record: Record, keys: Array) -> dict[str, Any]:
+        # Keys travel as plain numbers: making them on the host would cost more than the dose.
+        own = jax.vmap(jax.random.wrap_key_data)(keys)
+        memory = _memory_of(policy, record, axes, leaves)
+        proposal, memory = jax.vmap(partial(decide, policy), in_axes=(0, axes, 0))(memory, record, own)
+        given, _ = jax.vmap(partial(dispense, scenario, None), in_axes=(axes, 0))(record, proposal)
+        asked = amount_of(proposal)
+        doses = {"given": amount_of(given), "asked": asked, "fits": on_grid(scenario, asked)}
+        return {**doses, **_told(memory)}
+
+    return run
+
+
+def _foresight(axes: Record) -> Callable[..., dict[str, Any]]:
+    """(policy, leaves of its memory, charts, amounts, whether they go on) -> the fields of its forecast."""
+
+    def run(policy: Policy, leaves: list[Any], record: Record, amounts: Array, same: Array) -> dict[str, Any]:
+        memory = _memory_of(policy, record, axes, leaves)
+        # Of the only patient; ``k`` is common to all.
+        memory, record = jax.tree.map(lambda v: v if jnp.ndim(v) == 0 else v[0], (memory, record))
+        return policy.forecast(memory, record, amounts, same)._asdict()
+
+    return run
+
+
 class Bedside:
     """A policy with its scenario's vocabulary.
 
@@ -185,24 +247,9 @@ class Bedside:
         self.policy = jax.tree.map(jnp.asarray, policy)
         self.anytime = jax.tree.map(jnp.asarray, policy.anytime())
         axes = record_axes(_blank(self.scenario, 1, {c.name: np.zeros(1) for c in self.scenario.covariates}))
-        self.first_memory = eqx.filter_jit(lambda policy, record: jax.vmap(policy.init, in_axes=(axes,))(record))
-
-        def act(policy: Policy, memory: Any, record: Record, keys: Any) -> Any:
-            # Keys travel as plain numbers: making them on the host would cost more than the dose.
-            own = jax.vmap(jax.random.wrap_key_data)(keys)
-            proposal, memory = jax.vmap(partial(decide, policy), in_axes=(0, axes, 0))(memory, record, own)
-            given, _ = jax.vmap(partial(dispense, self.scenario, None), in_axes=(axes, 0))(record, proposal)
-            asked = amount_of(proposal)
-            return amount_of(given), asked, on_grid(self.scenario, asked), memory
-
-        self.advise = eqx.filter_jit(act)
-
-        def foresee(policy: Policy, memory: Any, record: Record, amounts: Any, same: Any) -> Any:
-            # Of the only patient; ``k`` is common to all.
-            memory, record = jax.tree.map(lambda v: v if jnp.ndim(v) == 0 else v[0], (memory, record))
-            return policy.forecast(memory, record, amounts, same)
-
-        self.foresee = eqx.filter_jit(foresee)
+        self.first_memory = Kept(_first(axes))
+        self.advise = Kept(_advice(self.scenario, axes))
+        self.foresee = Kept(_foresight(axes))
 
     @property
     def scenario(self) -> Scenario:
@@ -319,8 +366,8 @@ class Course:
     def __init__(self, bedside: Bedside, record: Record, *, single: bool, warnings: Sequence[str] = ()) -> None:
         self._bedside, self._record, self._single = bedside, record, single
         self._warnings = list(warnings)
-        self._memory: Any = None
-        self._advice: tuple[np.ndarray, Any, np.ndarray] | None = None
+        self._memory: Memory | None = None
+        self._advice: tuple[np.ndarray, Memory, np.ndarray] | None = None
         self._history = History.of(bedside.scenario, record.dose.shape[0])
         self._moved: tuple[str, ...] = ()
         self._key = np.random.default_rng(bedside.seed)
@@ -351,7 +398,7 @@ class Course:
     def _doubts(self) -> tuple[str, ...]:
         """Whether the estimate behind the dose that is recommended now has converged."""
         memory = self._memory if self._advice is None else self._advice[1]
-        doubtful = np.atleast_1d(np.asarray(in_doubt(memory)))
+        doubtful = np.atleast_1d(np.asarray(False if memory is None else memory.doubtful))
         if not doubtful.any():
             return ()
         whose = "" if self._single else f"{int(doubtful.sum())} of {doubtful.size} patients: "
@@ -498,26 +545,30 @@ class Course:
                 scenario,
                 self.decision,
                 doses_around(scenario, recommended) if doses is None else read_doses(scenario, doses),
-                lambda group: bedside.foresee(bedside.anytime, memory, self._record, group.astype(np.float32), same),
+                lambda group: Forecast(
+                    **bedside.foresee(bedside.anytime, memory.leaves, self._record, group.astype(np.float32), same)
+                ),
                 recommended=recommended,
                 models=bedside.policy.believes(),
                 warnings=self.warnings,
             )
 
-    def _recalled(self) -> Any:
+    def _recalled(self) -> Memory:
         """The policy's memory before the decision that is due."""
         bedside = self._bedside
         if self._memory is None:
-            return bedside.first_memory(bedside.policy, self._record)
+            return Memory.told(bedside.first_memory(bedside.policy, self._record))
         if not (self._history.changed and bedside.policy.carries_results):
             return self._memory
+
+        def then(memory: Memory, record: Record, keys: np.ndarray) -> Memory:
+            return Memory.told(bedside.advise(bedside.anytime, memory.leaves, record, keys))
+
         return self._history.memory(
-            self._record,
-            lambda record: bedside.first_memory(bedside.policy, record),
-            lambda memory, record, keys: bedside.advise(bedside.anytime, memory, record, keys)[-1],
+            self._record, lambda record: Memory.told(bedside.first_memory(bedside.policy, record)), then
         )
 
-    def _advised(self) -> tuple[np.ndarray, Any, np.ndarray]:
+    def _advised(self) -> tuple[np.ndarray, Memory, np.ndarray]:
         """The doses to give now, the policy's memory after them, and the random keys."""
         bedside = self._bedside
         self._memory = self._recalled()
@@ -525,17 +576,17 @@ class Course:
         keys = self._key.integers(2**32, size=(self._record.dose.shape[0], 2), dtype=np.uint32)
         # As in a trial, unless there is a result at another time than planned.
         own = bedside.policy.carries_results or self._history.unplanned
-        came = bedside.advise(bedside.anytime if own else bedside.policy, self._memory, self._record, keys)
-        dose, asked, fits, memory = jax.block_until_ready(came)
+        policy = bedside.anytime if own else bedside.policy
+        came = jax.block_until_ready(bedside.advise(policy, self._memory.leaves, self._record, keys))
         bedside.policy.check()
-        given, proposed = np.asarray(dose, np.float64), np.asarray(asked, np.float64)
+        given, proposed = np.asarray(came["given"], np.float64), np.asarray(came["asked"], np.float64)
         check_amounts(self._name, proposed, bedside.scenario)
         self._moved = tuple(
             f"{self._whose(i)}policy {self._name!r} proposed {proposed[i]:g} {bedside.dose_unit}, which is not on the "
             f"dose grid of {bedside.named.name}: {given[i]:g} {bedside.dose_unit} is recommended, the nearest amount"
-            for i in np.flatnonzero(~np.asarray(fits)).tolist()
+            for i in np.flatnonzero(~np.asarray(came["fits"])).tolist()
         )
-        return given, memory, keys
+        return given, Memory.told(came), keys
 
     @property
     def _name(self) -> str:

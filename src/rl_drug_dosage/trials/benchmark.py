@@ -26,12 +26,14 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.trials.benchmark_record import record_of
 from rl_drug_dosage.trials.entrants import Candidate, Entrant, candidates, guard_of
+from rl_drug_dosage.trials.published_run import beside, plan_of, planned
 from rl_drug_dosage.trials.setting import setting_for, task_of
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
 from rl_drug_dosage.trials.trial import Cohort, Trial, check_label, prepare_trial, run_trial
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.device_shape import device_shape, on_threads
 from rl_drug_dosage.utils.files import prepare_folder
+from rl_drug_dosage.utils.kept_programs import Program
 from rl_drug_dosage.utils.lock import locked
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result, figure_of_size
@@ -40,6 +42,8 @@ from rl_drug_dosage.utils.seeding import Stream, check_seed, generator
 __all__ = ["Benchmark", "BenchmarkOptions", "benchmark"]
 
 _OFF_GRID = REASONS.index("off the grid")
+_PATIENTS = 1000
+"""Virtual patients, unless the user or a published trial names a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +51,10 @@ class BenchmarkOptions:
     """What to compare, and on which patients.
 
     Args:
-        scenario: the scenario, in any form that `registry` accepts.
-        policies: references, or names and references; empty: every clinical policy that fits.
-        patients: number of virtual patients.
+        scenario: the scenario, in any form that `registry` accepts; None: that of the published trial.
+        policies: references, or names and references; empty: every clinical policy that fits, or those that the
+            published trial names.
+        patients: number of virtual patients; None: 1,000, or those that the published trial names.
         seed: selects the cohort and the bootstrap samples.
         simulator, controller: drug models in any form; None: the scenario's first one.
         mismatch: also run every simulator against every controller; test-only drug models are simulators.
@@ -58,14 +63,16 @@ class BenchmarkOptions:
         decisions: decisions per course; 0: the scenario's default.
         accept_changed: include models whose scenario file has changed since training.
         output_dir: folder for the files; None: nothing is written.
+        published: a published trial, in any form that `registry` accepts: its scenario, drug models, policies and
+            cohort are the defaults, and its numbers stand beside ours.
 
     Raises:
         ConfigError: a value out of range.
     """
 
-    scenario: object
+    scenario: object = None
     policies: Sequence[object] | Mapping[str, object] = ()
-    patients: int = 1000
+    patients: int | None = None
     seed: int = 1
     simulator: object = None
     controller: object = None
@@ -75,11 +82,17 @@ class BenchmarkOptions:
     decisions: int = 0
     accept_changed: bool = False
     output_dir: Path | None = None
+    published: object = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.patients <= 1_000_000:
+        if self.patients is not None and not 1 <= self.patients <= 1_000_000:
             raise ConfigError(f"--patients must be from 1 to 1000000, not {self.patients}")
         check_seed(self.seed)
+
+    @property
+    def cohort(self) -> Cohort:
+        """The patients."""
+        return Cohort(self.seed, _PATIENTS if self.patients is None else self.patients)
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,6 +167,8 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
         OutputError: the output folder cannot be written, or another process works there.
     """
     begin = time.perf_counter()
+    plan = plan_of(options)
+    options = options if plan is None else planned(options, plan)
     task = task_of(options.scenario)
     task = dataclasses.replace(task, value=adjusted(task.value, decisions=options.decisions or None))
     setting = setting_for(task, options.simulator, options.controller, accept_changed=options.accept_changed)
@@ -168,6 +183,8 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
         for text in () if options.policies else refusals(setting.scenario)[1]:
             progress(f"left out: {text}", None)
         record, trials = _compared(setting, entering, pairs, stresses, options, progress, begin, command)
+        if plan is not None:
+            record["published"] = beside(plan, setting.scenario, trials, options.seed)
         found = Benchmark(record, trials, setting.task)
         return found if folder is None else dataclasses.replace(found, files=found.save(folder))
 
@@ -186,19 +203,25 @@ def _compared(
     steps = Steps(progress, _steps(options, len(entering), len(pairs), len(stresses)))
     timing: dict[str, Any] = {"policies": {}}
     entrants, trials = [], {}
-    for entrant, ready_s in _enter_all(setting, entering, options, steps):
+    for entrant, ready_s, ready in _enter_all(setting, entering, options, steps):
         entrants.append(entrant)
         trials[entrant.name], run_s = _run(setting, entrant, options, steps)
-        timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, "run_s": run_s}
+        own = {"trace_s": ready.traced_s, "compile_s": ready.compiled_s, "traced_before": ready.kept, "run_s": run_s}
+        timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, **own}
         doubtful, moved = trials[entrant.name].doubtful.sum(), (trials[entrant.name].reason == _OFF_GRID).sum()
+        count = trials[entrant.name].patients
         steps.note(
-            f"{entrant.name}: {options.patients:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
+            f"{entrant.name}: {count:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
             + (f", {doubtful:,} decisions on estimates that had not converged" if doubtful else "")
             + (f", {moved:,} doses off the grid, the nearest amount was given" if moved else "")
         )
     if options.shield:
         entrants += _shielded(setting, entrants, trials, options, steps)
-    record = record_of(setting, entrants, trials, patients=options.patients, seed=options.seed, shield=options.shield)
+    counting = time.perf_counter()
+    record = record_of(
+        setting, entrants, trials, patients=options.cohort.count, seed=options.seed, shield=options.shield
+    )
+    timing["statistics_s"] = time.perf_counter() - counting
     if options.mismatch:
         record["mismatch"] = _mismatch(options, setting, pairs, entering, steps)
     if stresses:
@@ -229,22 +252,22 @@ def _stresses_of(options: BenchmarkOptions, scenario: Scenario) -> tuple[str, ..
 
 def _enter_all(
     setting: Setting, entering: Sequence[Candidate], options: BenchmarkOptions, steps: Steps
-) -> list[tuple[Entrant, float]]:
+) -> list[tuple[Entrant, float, Program]]:
     """Build, tune and compile the policies, one on each core, because the compiler uses one."""
 
-    def one(candidate: Candidate) -> tuple[Entrant, float]:
+    def one(candidate: Candidate) -> tuple[Entrant, float, Program]:
         start = time.perf_counter()
         with steps.step(f"compiling {candidate.name}"):
             entrant = candidate.enter(setting, seed=options.seed)
             with guard_of(entrant):
-                prepare_trial(
+                ready = prepare_trial(
                     setting.scenario,
                     setting.simulator,
                     entrant.policy,
                     sees_truth=entrant.sees_truth,
-                    patients=options.patients,
+                    patients=options.cohort.count,
                 )
-        return entrant, time.perf_counter() - start
+        return entrant, time.perf_counter() - start, ready
 
     return on_threads(one, entering, device_shape().compilers)
 
@@ -254,13 +277,13 @@ def _run(
 ) -> tuple[Trial, float]:
     """The trial and its duration without compilation."""
     clock: dict[str, float] = {}
-    running = steps.step(f"running {entrant.name} on {options.patients:,} patients")
+    running = steps.step(f"running {entrant.name} on {options.cohort.count:,} patients")
     with running, guard_of(entrant):
         trial = run_trial(
             setting.scenario,
             setting.simulator,
             entrant.policy,
-            Cohort(options.seed, options.patients),
+            options.cohort,
             shield=shield,
             sees_truth=entrant.sees_truth,
             clock=clock,
@@ -269,7 +292,7 @@ def _run(
         check_amounts(entrant.name, trial.proposal[trial.alive], setting.scenario)
     if trial.failed.all():
         raise ConfigError(
-            f"policy {entrant.name!r}: levels or rewards of all {options.patients:,} patients are not finite: check "
+            f"policy {entrant.name!r}: levels or rewards of all {trial.patients:,} patients are not finite: check "
             f"{'the reward' if np.isfinite(trial.values).all() else 'the drug model'} of {setting.task.where}"
         )
     check_label(setting.task, entrant.policy, trial)
@@ -288,7 +311,7 @@ def _shielded(
         )
         trials[behind.name], _ = _run(setting, behind, options, steps, shield)
         found.append(behind)
-        steps.note(f"{behind.name}: {options.patients:,} patients")
+        steps.note(f"{behind.name}: {options.cohort.count:,} patients")
     return found
 
 
@@ -318,7 +341,7 @@ def _mismatch(
     cells = []
     for simulator, controller in pairs:
         other = setting_for(setting.task, simulator, controller, accept_changed=options.accept_changed)
-        entrants = [entrant for entrant, _ in _enter_all(other, entering, options, steps)]
+        entrants = [entrant for entrant, *_ in _enter_all(other, entering, options, steps)]
         trials = {e.name: _run(other, e, options, steps)[0] for e in entrants}
         shares = np.stack([endpoints(other.scenario, trials[e.name])["attainment_pct"] for e in entrants], axis=1)
         rng = generator(options.seed, Stream.EVALUATE, 2)

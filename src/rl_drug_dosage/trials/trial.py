@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.clinic.policy import Policy
-from rl_drug_dosage.clinic.rollout import Courses, rollout
+from rl_drug_dosage.clinic.rollout import rollout
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.shield import Shield
 from rl_drug_dosage.errors import ConfigError
@@ -27,6 +26,7 @@ from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.registry import SCENARIO, Found
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
+from rl_drug_dosage.utils.kept_programs import Program, program
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["Cohort", "Trial", "check_label", "merge", "prepare_trial", "run_trial"]
@@ -40,6 +40,8 @@ class Trial:
         first: number of the first patient.
         covariates: at admission.
         values: the monitored output at the grid times, disturbance included.
+        measured: the levels drawn in an interval, with their assay error; NaN where none was drawn.
+        baseline: the level measured before the first dose; NaN where the clinic has none.
         metrics: the goal's metrics, averaged over the points of an interval.
         dose: dose given, in the dosage's unit.
         proposal: dose proposed by the policy.
@@ -56,6 +58,8 @@ class Trial:
     first: int
     covariates: dict[str, Float[np.ndarray, " patient"]]
     values: Float[np.ndarray, "patient decision grid"]
+    measured: Float[np.ndarray, "patient decision sample"]
+    baseline: Float[np.ndarray, " patient"]
     metrics: Float[np.ndarray, "patient decision window"]
     dose: Float[np.ndarray, "patient decision"]
     proposal: Float[np.ndarray, "patient decision"]
@@ -100,11 +104,12 @@ def merge(parts: Sequence[Trial]) -> Trial:
 
 
 def _courses(scenario: Scenario, model: DrugModel, sees_truth: bool) -> Any:
-    """(policy, shield, stream key, patient numbers) -> `Courses`."""
+    """(policy, shield, stream key, patient numbers) -> the fields of `Courses`, without notes."""
 
-    def run(policy: Policy, shield: Shield | None, stream: Array, numbers: Array) -> Courses:
+    def run(policy: Policy, shield: Shield | None, stream: Array, numbers: Array) -> dict[str, Any]:
         keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(numbers)
-        return rollout(scenario, model, policy, keys, shield=shield, sees_truth=sees_truth)
+        courses = rollout(scenario, model, policy, keys, shield=shield, sees_truth=sees_truth)
+        return {f.name: getattr(courses, f.name) for f in fields(courses) if f.name != "notes"}
 
     return run
 
@@ -117,19 +122,19 @@ _COMPILER = {"xla_backend_optimization_level": "1", **ONE_CORE_EACH}
 runs are as fast. Loops that are divided among cores would make bits depend on their number."""
 
 
-_programs: OrderedDict[Any, Any] = OrderedDict()
+_programs: OrderedDict[Any, Program] = OrderedDict()
 
 
 def _program(
     scenario: Scenario, model: DrugModel, sees_truth: bool, policy: Policy, shield: Shield | None, size: int
-) -> Any:
+) -> Program:
     """One compiled program per task and kind of policy; its numbers are arguments. Equal values share a program."""
     leaves, shape = jax.tree.flatten((policy, shield))
     key = (scenario, model, sees_truth, size, device_shape(), shape, tuple(jax.typeof(leaf) for leaf in leaves))
     if key not in _programs:
-        run: Any = eqx.filter_jit(_courses(scenario, model, sees_truth))
-        lowered = run.lower(policy, shield, key_for(0, Stream.EVALUATE), jnp.arange(size))
-        _programs[key] = lowered.compile(compiler_options=_COMPILER)
+        stream, numbers = key_for(0, Stream.EVALUATE), jnp.arange(size)
+        run = _courses(scenario, model, sees_truth)
+        _programs[key] = program(run, policy, shield, stream, numbers, options=_COMPILER)
         while len(_programs) > _KEPT:
             _programs.popitem(last=False)
     return _programs[key]
@@ -161,7 +166,7 @@ def prepare_trial(
     shield: Shield | None = None,
     sees_truth: bool = False,
     patients: int = 1,
-) -> None:
+) -> Program:
     """Compile the program of `run_trial`, so that several threads can compile for several policies in parallel.
 
     Args:
@@ -173,7 +178,7 @@ def prepare_trial(
         patients: of the trial. Only the program of a GPU depends on it.
     """
     size = device_shape().call_size(patients)
-    _program(scenario, model, sees_truth, jax.tree.map(jnp.asarray, policy), shield, size)
+    return _program(scenario, model, sees_truth, jax.tree.map(jnp.asarray, policy), shield, size)
 
 
 def run_trial(
@@ -209,11 +214,12 @@ def run_trial(
     def shard(start: int) -> Trial:
         courses = jax.device_get(run(policy, shield, key, start + jnp.arange(size)))
         policy.check()
-        names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "failed"}]
-        table = {name: np.moveaxis(getattr(courses, name), 0, 1) for name in names}
+        names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "baseline", "failed"}]
+        table = {name: np.moveaxis(courses[name], 0, 1) for name in names}
         # A proposal that is not a number is counted against the policy; treatment continues.
         failed = ~np.isfinite(table["values"]).all(axis=(1, 2)) | ~np.isfinite(table["reward"]).all(axis=1)
-        return Trial(first=start, covariates=courses.covariates, failed=failed, **table)
+        own = {"covariates": courses["covariates"], "baseline": courses["baseline"], "failed": failed}
+        return Trial(first=start, **own, **table)
 
     parts = on_threads(shard, shape.call_starts(first, count))
     if clock is not None:

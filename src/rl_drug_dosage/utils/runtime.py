@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rl_drug_dosage.errors import ConfigError, DeviceError
 
-__all__ = ["DEVICES", "cache_folder", "configure", "keep_programs"]
+__all__ = ["DEVICES", "cache_folder", "configure", "keep_programs", "traced_folder"]
 
 DEVICES = ("cpu", "cuda")
 
@@ -16,6 +16,11 @@ def cache_folder() -> Path:
         return Path(given)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "rl-drug-dosage" / "jax"
+
+
+def traced_folder() -> Path:
+    """The folder of traced programs, see `utils.kept_programs`."""
+    return cache_folder() / "traced"
 
 
 def keep_programs() -> None:

@@ -90,7 +90,7 @@ class _Writer:
             value = changes.get(each.name, getattr(model, each.name))
             if value == () and each.name not in {"etas", "covariates", "targets"}:
                 continue
-            if value == "" and each.name == "second_source":
+            if (each.name == "second_source" and value == "") or (each.name == "molar_mass" and value is None):
                 continue
             if each.name == "finish" and "finish" not in changes:
                 continue

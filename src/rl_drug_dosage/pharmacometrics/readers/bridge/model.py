@@ -34,6 +34,7 @@ from rl_drug_dosage.pkpd import (
     DosingOptions,
     DrugModel,
     Output,
+    Param,
     Route,
     Target,
 )
@@ -115,6 +116,7 @@ class _Bridge:
             limits_of_use=(*said.limits_of_use, *limits_of(self.said, covariates)),
             ambiguities=tuple(self.said.remarks),
             second_source=said.second_source,
+            molar_mass=None if mass is None else Param(mass, "g/mol", "the model's sidecar file", "molar mass"),
         )
         self.units.check_volume(made, parts.auc_scale, units)
         return made
