@@ -24,6 +24,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "simulate": ("--drug", "vancomycin-thomson2009", "--patients", "2", "--horizon-h", "24", "--output-dir", "out"),
     "estimate": ("--drug", "vancomycin-thomson2009", "--data", "data.csv", "--output-dir", "out"),
     "dose": ("--drug", "vancomycin-thomson2009", "--data", "data.csv", "--output-dir", "out"),
+    "recommend": ("patient.toml", "--save", "out/patient.html"),
     "validate-model": ("--drug", "vancomycin-thomson2009", "--data", "data.csv", "--output-dir", "out"),
     "evaluate": ("--model-path", "agent.pt", "--output-dir", "out"),
     "train": ("--total-timesteps", "16", "--num-steps", "8", "--num-minibatches", "2", "--eval-freq", "0"),

@@ -1,17 +1,24 @@
 """The posterior of a free history: the engine's own estimate, and draws from the exact posterior."""
 
+import json
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 from irregular import as_engine_reads, believed, drawn_history
 
+import rl_drug_dosage as rldd
+from rl_drug_dosage.bedside import Dose, Level, PatientHistory
 from rl_drug_dosage.bedside import belief as beliefs
-from rl_drug_dosage.bedside.belief import Belief
+from rl_drug_dosage.bedside.belief import Belief, believe
+from rl_drug_dosage.bedside.layout import lay_out
 from rl_drug_dosage.bedside.mixture import mixed
 from rl_drug_dosage.bedside.task import task_of
 from rl_drug_dosage.pkpd.bayes import fit_patients, importance_posterior, laplace_log_evidence
 from rl_drug_dosage.registry import load_drug
 
+REFERENCE = Path(__file__).parents[1] / "reference" / "pkpd"
 BARS = (
     "vancomycin-goti2018",
     "vancomycin-thomson2009",
@@ -46,6 +53,30 @@ def test_the_estimate_is_the_engine_s_whatever_was_given_and_measured_whenever()
 @pytest.mark.parametrize("name", BARS)
 def test_the_estimate_is_the_engine_s_for_twenty_patients(name):
     compare_with_engine(name, 20)
+
+
+def test_nonmem_post_hoc_estimates():
+    """24 of 24 etas to 1e-6, of a model that is the user's own (oral, FOCE with interaction)."""
+    table = json.loads((REFERENCE / "nonmem_posthoc_oral_1cmt.json").read_text())
+    drug = rldd.own_model(
+        "oral",
+        structure="1cmt oral",
+        thetas={"cl": (4.0, "L/h"), "v1": (70.0, "L"), "ka": (1.0, "1/h")},
+        omegas={"cl": 0.2, "v1": 0.2, "ka": 0.2},
+        error={"proportional": 0.05**0.5},
+        doses_mg=(10_000.0,),
+        intervals_h=(24.0,),
+        targets={"trough": (10.0, 60.0)},
+    )
+    task = task_of("oral", models=(drug,))
+
+    for patient in table["patients"]:
+        doses = tuple(Dose(t, patient["first_dose_mg"]) for t in (0.0, *(72.0 + 24.0 * i for i in range(8))))
+        levels = tuple(Level(t, y) for t, y in patient["levels"])
+        history = PatientHistory("oral", doses, levels, now_h=max(240.0, levels[-1].time_h))
+        with jax.enable_x64(True):
+            own = believe(drug, lay_out(drug, task, history, 300.0, 400.0), draws=64, seed=1)
+        np.testing.assert_allclose(own.found.estimate.eta, patient["eta"], atol=2e-6)
 
 
 def test_a_new_patient_runs_the_programs_of_the_one_before():

@@ -76,8 +76,10 @@ def test_the_recommended_dose_is_the_one_that_a_search_by_hand_finds(found, beli
 
         for interval in dosing.intervals_h:
             for amount in dosing.amounts_mg:
-                window = window_of(found.start_h, interval, 1.0, 48.0)
-                first = EngineDose(found.start_h, amount, "central", duration_h=1.0)
+                # The scenario infuses 10 mg/min at most, for an hour at least.
+                lasts = max(amount / 600.0, 1.0)
+                window = window_of(found.start_h, interval, lasts, 48.0)
+                first = EngineDose(found.start_h, amount, "central", duration_h=lasts)
                 doses = [*belief.laid.doses, *every(first, interval, window.count)]
                 regimen = make_regimen(doses, belief.model.structure, rows=16)
                 values = np.asarray(over_draws(regimen, np.asarray([window.area_from_h, window.end_h])))
@@ -205,6 +207,13 @@ def test_leaving_a_level_out_by_reweighting_is_leaving_it_out(found):
     assert told > found.rows[0].percentiles[2]
 
 
+def test_a_target_that_nothing_on_the_label_reaches_is_said():
+    high = rldd.recommend(patient(), draws=DRAWS, policies=(), target="auc24 3000-3100")
+
+    assert high.rows[0].target < 0.1
+    assert any("no regimen that may be recommended" in reason for reason in high.reasons)
+
+
 def test_it_prints_saves_and_shows_itself(found, tmp_path):
     text = found.text()
     assert INTENDED_USE in text
@@ -290,9 +299,10 @@ def test_a_slip_is_said_in_one_line(changed, says):
         ({"horizon_h": -1}, "horizon"),
         ({"prior": "wide"}, "'published', 'widened'"),
         ({"draws": 3}, "50 to 5,000"),
-        ({"models": ["warfarin-hamberg2007", MODEL]}, "leave one out"),
+        ({"models": ["warfarin-hamberg2007", MODEL]}, "leave one out|is a model of 'warfarin'"),
         ({"scenario": "warfarin"}, "does not dose vancomycin"),
         ({"amounts_mg": [-5]}, "amounts above 0"),
+        ({"amounts_mg": [1e6], "intervals_h": [8]}, "smaller amounts or longer intervals"),
     ],
 )
 def test_a_question_that_cannot_be_is_refused_in_one_line(asked, says):

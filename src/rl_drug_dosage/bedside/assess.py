@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
+from rl_drug_dosage.bedside.grid import present_interval_h
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.layout import missing_covariates, route_of
 from rl_drug_dosage.bedside.task import Task
@@ -145,5 +146,4 @@ def due_h(task: Task, history: PatientHistory, asked_h: float | None) -> float:
     times = sorted({dose.time_h for dose in history.doses})
     if not times:
         return history.now_h
-    gaps = sorted(b - a for a, b in itertools.pairwise(times) if b - a > _SAME_H)
-    return max(times[-1] + (gaps[len(gaps) // 2] if gaps else task.dosing.intervals_h[0]), history.now_h)
+    return max(times[-1] + (present_interval_h(history) or task.dosing.intervals_h[0]), history.now_h)

@@ -1,5 +1,6 @@
 """Which regimens may be recommended: amounts, intervals and infusions of the label, and the limits of the shield."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Route
 
-__all__ = ["Grid", "grid_of", "horizon_of", "infusion_of", "mg_per_unit_of"]
+__all__ = ["Grid", "grid_of", "horizon_of", "infusion_of", "mg_per_unit_of", "present_interval_h"]
 
 _HORIZON_H = 48.0
 _DAY_H = 24.0
+_SAME_H = 1e-6
+"""Times that are nearer are one time."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Grid:
         route: how.
         amounts_mg: ascending.
         intervals_h: of the label.
+        usual_h: of these, the one that is nearest to the patient's present interval.
         most_mg, most_daily_mg: limits of the scenario's shield; infinite where there is none.
         why: the limits in words.
     """
@@ -31,6 +35,7 @@ class Grid:
     route: Route
     amounts_mg: tuple[float, ...]
     intervals_h: tuple[float, ...]
+    usual_h: float
     most_mg: float = math.inf
     most_daily_mg: float = math.inf
     why: str = ""
@@ -80,7 +85,17 @@ def grid_of(
     amounts = sorted(set(map(float, amounts_mg or label_mg)))
     # One amount above the largest dose is looked at, to tell whether the limit matters.
     amounts = [a for i, a in enumerate(amounts) if a <= most or i == 0 or amounts[i - 1] <= most]
-    return Grid(route, tuple(amounts), tuple(map(float, intervals_h or label_h)), most, daily, why)
+    intervals = tuple(map(float, intervals_h or label_h))
+    present = present_interval_h(history) or intervals[0]
+    usual = min(intervals, key=lambda own: abs(math.log(own / present)))
+    return Grid(route, tuple(amounts), intervals, usual, most, daily, why)
+
+
+def present_interval_h(history: PatientHistory) -> float | None:
+    """The median time between doses, given or missed; None where there are fewer than two."""
+    times = sorted({dose.time_h for dose in history.doses})
+    gaps = sorted(b - a for a, b in itertools.pairwise(times) if b - a > _SAME_H)
+    return gaps[len(gaps) // 2] if gaps else None
 
 
 def _label_intervals(task: Task) -> tuple[float, ...]:

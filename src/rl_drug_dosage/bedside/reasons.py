@@ -10,6 +10,7 @@ from rl_drug_dosage.bedside.belief import Belief
 from rl_drug_dosage.bedside.grid import Grid
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.mixture import Mixture
+from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.pkpd import outside_range, parameter_unit
 
@@ -19,6 +20,7 @@ _NOTABLE_SD = 1.0
 """Prior standard deviations from which a parameter is called unusual."""
 _NOTABLE_SHIFT = 0.02
 """Relative change of the quantity from which a level is said to have moved it."""
+_LIKELY = 0.1
 _FEW = 50.0
 """Effective draws below which a level cannot be left out by reweighting."""
 
@@ -50,6 +52,7 @@ def reasons(
         *_moved_most(mixture, history, quantity, name),
         *_from_typical(mixture.main),
         *_limited(grid, rows),
+        *_unlikely(grid, rows),
     )
 
 
@@ -75,7 +78,7 @@ def _without(mixture: Mixture, history: PatientHistory, quantity: Float[np.ndarr
         value = f"< {level.value:g}" if level.below_limit else f"{level.value:g}"
         found.append(
             _Without(
-                words=f"{value} {unit} at {level.time_h:g} h",
+                words=f"{value} {unit} at {moment(history, level.time_h)}",
                 predicted=float(belief.found.predicted[0, j]),
                 mean=float(weight @ own),
                 enough=1.0 / float(np.sum(weight**2)) >= _FEW,
@@ -127,6 +130,17 @@ def _limited(grid: Grid, rows: Sequence[Row]) -> list[str]:
         return []
     out = f"{rows[0].option.amount_mg:g} mg every {rows[0].option.interval_h:g} h"
     return [f"{grid.why}: {out} would be as likely or likelier to meet the target, and is not recommended"]
+
+
+def _unlikely(grid: Grid, rows: Sequence[Row]) -> list[str]:
+    """That nothing on the label is likely to meet the target."""
+    best = max((row.target for row in rows if grid.allows(row.option)), default=1.0)
+    if best >= _LIKELY:
+        return []
+    share = f"{100.0 * _LIKELY:g} %"
+    return [
+        f"no regimen that may be recommended has a chance of {share} of meeting the target: the one nearest to it leads"
+    ]
 
 
 def warnings_of(mixture: Mixture) -> tuple[str, ...]:

@@ -146,16 +146,20 @@ def _route(task: Task, history: PatientHistory, asked: str | None) -> Route:
 def _answered(case: _Case, advices: Sequence[Advice], notes: Sequence[str]) -> Recommendation:
     task, mixture = case.task, case.mixture
     rows = table(case.grid, case.rows)
+    if not rows:
+        raise ConfigError(
+            f"no regimen of {case.grid.route.name} ends its infusion within its interval; allowed: amounts that do; "
+            "give smaller amounts or longer intervals"
+        )
     allowed = [row for row in rows if case.grid.allows(row.option)]
     against = contradicted(mixture)
     policies = [_bayes(case, allowed, against=against), *(_rival(case, advice) for advice in advices)]
     chosen = next((p.row for p in policies if p.row is not None and not p.abstains), None)
     option = chosen.option if chosen is not None else (allowed or rows)[0].option
     times, all_outputs = _course(case, option)
-    output = task.first.output_index(task.aims[0].target.output)
-    curves = tuple(
-        _curve(case, times, all_outputs, i) for i, o in enumerate(task.first.outputs) if o.residual or i == output
-    )
+    output = task.outputs.index(task.aims[0].target.output)
+    shown_too = [i for i, name in enumerate(task.outputs) if i == output or _is_measured(task, name)]
+    curves = tuple(_curve(case, times, all_outputs, i) for i in shown_too)
     policies = [_drawn(case, p, option, times, all_outputs, output) for p in policies]
     name = f"{task.aims[0].target.metric} of {task.aims[0].target.output}"
     quantity = case.seen[option]
@@ -185,6 +189,10 @@ def _answered(case: _Case, advices: Sequence[Advice], notes: Sequence[str]) -> R
         contradicted=against,
         window=first.edges if first.target.metric in {"trough", "peak", "nadir", "value"} else None,
     )
+
+
+def _is_measured(task: Task, name: str) -> bool:
+    return task.first.outputs[task.first.output_index(name)].residual is not None
 
 
 _AGAINST = (
@@ -223,13 +231,19 @@ def _stretch(case: _Case, option: Option) -> tuple[float, float]:
 
 def _course(case: _Case, option: Option) -> tuple[Float[np.ndarray, "time"], Float[np.ndarray, "draw time output"]]:
     times = course_times_h(case.mixture.main, option, case.start_h, *_stretch(case, option))
-    return times, case.mixture.over(lambda b: course(b, option, case.start_h, times), axis=0)
+
+    def of(belief: Belief) -> Float[np.ndarray, "draw time output"]:
+        places = [belief.model.output_index(name) for name in case.task.outputs]
+        return course(belief, option, case.start_h, times)[..., places]
+
+    return times, case.mixture.over(of, axis=0)
 
 
 def _curve(
     case: _Case, times: Float[np.ndarray, "time"], values: Float[np.ndarray, "draw time output"], output: int
 ) -> Curve:
-    own, what = values[..., output], case.task.first.outputs[output]
+    own, first = values[..., output], case.task.first
+    what = first.outputs[first.output_index(case.task.outputs[output])]
     return Curve(what.name, what.unit, times, own[0], np.percentile(own[1:], _QUANTILES, axis=0))
 
 
@@ -259,8 +273,11 @@ def _sampling(
     name: str,
 ) -> Sampling | None:
     """From now until the end of the first interval of the recommended regimen."""
-    output = case.task.first.outputs[0]
-    if output.residual is None:
+    first = case.task.first
+    measured = [first.outputs[first.output_index(name)] for name in case.task.outputs]
+    place = next((i for i, each in enumerate(measured) if each.residual is not None), None)
+    residual = None if place is None else measured[place].residual
+    if place is None or residual is None:
         return None
     infusions = [(d.time_h, d.time_h + d.duration_h) for d in case.history.doses if d.given]
     starts = case.start_h + option.interval_h * np.arange(2)
@@ -268,7 +285,7 @@ def _sampling(
     allowed: Bool[np.ndarray, time] = (times >= case.history.now_h) & (times <= case.start_h + option.interval_h)
     for begin, end in infusions:
         allowed &= ~((times > begin) & (times < end))
-    return best_sampling(output.residual, quantity[1:], name, times, values[1:, :, 0], allowed)
+    return best_sampling(residual, quantity[1:], name, times, values[1:, :, place], allowed)
 
 
 def _parameters(belief: Belief) -> tuple[Parameter, ...]:

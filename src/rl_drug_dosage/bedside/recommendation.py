@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_drug_dosage.bedside.history import PatientHistory
+from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.bedside.sampling import Sampling
 from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 
 __all__ = ["FORMAT", "INTENDED_USE", "Curve", "Parameter", "PolicyResult", "Recommendation", "option_words"]
@@ -142,12 +143,7 @@ class Recommendation:
 
     def when(self, hours: float) -> str:
         """A time as the history counts it: by the clock where it has an origin."""
-        origin = self.history.origin
-        if origin is None:
-            return f"at {hours:.4g} h"
-        # Hours are elapsed time: they are added in UTC, so that a change of the clock in between counts as it should.
-        moment = (origin.astimezone(UTC) + timedelta(hours=hours)).astimezone(origin.tzinfo)
-        return f"at {moment:%Y-%m-%d %H:%M}"
+        return f"at {moment(self.history, hours)}"
 
     def text(self) -> str:
         """The answer as plain text."""
@@ -167,6 +163,7 @@ class Recommendation:
 
         return sheet_html(self)
 
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write ``.html``, ``.json`` or ``.txt``.
 

@@ -4,8 +4,9 @@ Regimens are the amounts and intervals of the label (the dosing of the drug mode
 infusions), within the limits of the scenario's shield. A long grid of amounts is looked at coarsely first and then, for
 every interval, between the neighbours of its best amount.
 
-The best is the most probable to meet every window; among regimens within one per cent of it, the one with the least
-harm, then the one whose median is nearest to the aim, then the smaller daily dose.
+The best is the most probable to meet every window. Among regimens within one per cent of it, the least harm counts, in
+steps of five per cent; then the patient's present interval (before any dose, the label's first); then the median that
+is nearest to the aim, and the smaller daily dose.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ __all__ = ["Row", "measures_of", "rows_of", "shown", "sorted_rows", "table"]
 _COARSE = 16
 """Amounts of an interval that are looked at together."""
 _SHOWN = 20
+_NEAR, _HARM_STEP = 0.01, 0.05
 _DAY_H = 24.0
 
 
@@ -115,16 +117,21 @@ def rows_of(
     return found
 
 
-def sorted_rows(rows: Sequence[Row]) -> list[Row]:
-    """Best first, see the module."""
+def sorted_rows(rows: Sequence[Row], usual_h: float) -> list[Row]:
+    """Best first, see the module.
+
+    Args:
+        rows: regimens.
+        usual_h: the patient's present interval.
+    """
     if not rows:
         return []
     top = max(row.target for row in rows)
 
     def key(row: Row) -> tuple[float, ...]:
-        near = top - row.target <= 0.01 + 1e-12
-        harm = round(max(row.harms, default=0.0), 2)
-        first = (0.0, harm) if near else (1.0, -row.target)
+        near = top - row.target <= _NEAR + 1e-12
+        harm = round(max(row.harms, default=0.0) / _HARM_STEP)
+        first = (0.0, harm, row.option.interval_h != usual_h) if near else (1.0, -row.target, 0.0)
         return (*first, row.distance, row.daily_mg, -row.option.interval_h)
 
     return sorted(rows, key=key)
@@ -144,7 +151,7 @@ def table(grid: Grid, evaluate: Callable[[list[Option]], list[Row]]) -> list[Row
         wanted = [option for option in wanted if option.possible and option not in seen]
         seen |= {row.option: row for row in evaluate(wanted)} if wanted else {}
         places = {i: _between(grid, i, seen) for i in grid.intervals_h}
-    return sorted_rows(list(seen.values()))
+    return sorted_rows(list(seen.values()), grid.usual_h)
 
 
 def _spread(low: int, high: int) -> list[int]:
@@ -159,7 +166,7 @@ def _between(grid: Grid, interval_h: float, seen: dict[Option, Row]) -> list[int
     known = [k for k, amount in enumerate(grid.amounts_mg) if grid.option(amount, interval_h) in seen]
     if not known:
         return []
-    rows = sorted_rows([seen[grid.option(grid.amounts_mg[k], interval_h)] for k in known])
+    rows = sorted_rows([seen[grid.option(grid.amounts_mg[k], interval_h)] for k in known], grid.usual_h)
     best = grid.amounts_mg.index(rows[0].option.amount_mg)
     low = max((k for k in known if k < best), default=best)
     high = min((k for k in known if k > best), default=best)

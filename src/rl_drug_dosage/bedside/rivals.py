@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rl_drug_dosage.bedside.grid import mg_per_unit_of
 from rl_drug_dosage.bedside.history import Level, PatientHistory
+from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.task import Task
 from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -204,10 +205,10 @@ def _samples(
         if slot is None:
             if strict:
                 raise _UnmappableError(
-                    f"it plans samples at {_listed(at_h)} h after a dose, none near {level.time_h:g} h"
+                    f"it plans samples at {_listed(at_h)} h after a dose, none near {moment(history, level.time_h)}"
                 )
             notes.append(
-                f"the level at {level.time_h:g} h has no place among its planned samples and is not told to it"
+                f"the level at {moment(history, level.time_h)} has no place among its planned samples and is left out"
             )
             continue
         k, planned, off = slot
@@ -217,7 +218,9 @@ def _samples(
                 raise _UnmappableError(f"two levels fall to its sample at {begin + time:g} h")
             continue
         if off > 1e-6:
-            notes.append(f"the level at {level.time_h:g} h is told as its sample {planned:g} h after the dose")
+            notes.append(
+                f"the level at {moment(history, level.time_h)} is told as its sample {planned:g} h after the dose"
+            )
         value = 0.0 if level.below_limit else level.value
         found.setdefault(k, []).append((time, value))
     return {k: tuple(sorted(own)) for k, own in found.items()}, notes

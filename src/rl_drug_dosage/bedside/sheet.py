@@ -7,7 +7,7 @@ from rl_drug_dosage.bedside.recommendation import INTENDED_USE, PolicyResult, Re
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.bedside.words import percent, policy_name
 from rl_drug_dosage.reports.document import document
-from rl_drug_dosage.reports.markup import Cell, Html, definitions, el, join, paragraph, section, table
+from rl_drug_dosage.reports.markup import Cell, Html, definitions, el, join, paragraph, scroller, section, table
 from rl_drug_dosage.reports.words import capital
 
 __all__ = ["fragment", "sheet_html"]
@@ -18,6 +18,8 @@ _STYLE = """
 .warn { margin: 0 0 1.25rem; padding: 0.6rem 1rem 0.6rem 1.6rem; border-left: 3px solid var(--accent);
   background: var(--sunken); }
 .plain { padding-left: 1.2rem; }
+.course svg { min-width: 36rem; }
+.regimens td:nth-child(2) { min-width: 8rem; }
 @page { size: A4 portrait; }
 """
 
@@ -55,7 +57,12 @@ def fragment(result: Recommendation) -> str:
 
 def _sections(result: Recommendation) -> list[Html]:
     figures = [
-        el("figure", el("figcaption", capital(curve.output)), curve_figure(result, curve, anchor=f"curve{i}"))
+        el(
+            "figure",
+            el("figcaption", capital(curve.output)),
+            scroller(f"Figure: {curve.output}", curve_figure(result, curve, anchor=f"curve{i}")),
+            class_="course",
+        )
         for i, curve in enumerate(result.curves)
     ]
     return [
@@ -117,7 +124,9 @@ def _policies(result: Recommendation) -> Html:
         name = Cell(join(policy_name(policy.name), *_notes(policy)), head=True)
         rows.append(([name, said, *(_chances(result, policy.row) if policy.row is not None else blank)], None))
     columns = ["policy", *_columns(result, "dose")]
-    return table("The policies side by side, judged by the same forecast", columns, rows, label="policies")
+    return table(
+        "The policies side by side, judged by the same forecast", columns, rows, label="policies", class_="regimens"
+    )
 
 
 def _notes(policy: PolicyResult) -> list[Html]:

@@ -58,6 +58,12 @@ class Task:
         """The model in whose units doses and levels are."""
         return self.models[0]
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What every model predicts."""
+        others = [{output.name for output in model.outputs} for model in self.models]
+        return tuple(output.name for output in self.first.outputs if all(output.name in own for own in others))
+
 
 def task_of(
     drug: str,
@@ -82,11 +88,16 @@ def task_of(
     """
     if prior not in {"published", "widened"}:
         raise ConfigError(f"prior is {prior!r}; allowed: 'published', 'widened'; choose one")
-    own = _models_of(drug)
+    given = tuple(find(DRUG, each).value for each in models)
+    if given and drug not in {given[0].drug, *(m.name for m in given)}:
+        raise ConfigError(
+            f"the history is of {drug!r}, and {given[0].name} is a model of {given[0].drug!r}: change one"
+        )
+    own = given or _models_of(drug)
     found = _scenario_of(own, scenario)
     notes: list[str] = []
-    if models:
-        chosen = tuple(find(DRUG, each).value for each in models)
+    if given:
+        chosen = given
     elif drug in {m.name for m in own}:
         chosen = tuple(m for m in own if m.name == drug)
     elif found is not None:
@@ -137,12 +148,13 @@ def _check_alike(models: Sequence[DrugModel]) -> None:
     for other in models[1:]:
         if other.drug != first.drug:
             raise ConfigError(f"{first.name} is a model of {first.drug}, {other.name} of {other.drug}: leave one out")
-        for output in first.outputs:
-            its = next((o for o in other.outputs if o.name == output.name), None)
-            if its is None or not same_unit(its.unit, output.unit):
-                has = f"in {its.unit}" if its is not None else "not at all"
+        pairs = [(a, b) for a in first.outputs for b in other.outputs if a.name == b.name]
+        if not pairs:
+            raise ConfigError(f"{first.name} and {other.name} predict no output in common: leave one of them out")
+        for a, b in pairs:
+            if not same_unit(a.unit, b.unit):
                 raise ConfigError(
-                    f"{first.name} predicts {output.name!r} in {output.unit}, {other.name} {has}: leave one of them out"
+                    f"{first.name} predicts {a.name!r} in {a.unit}, {other.name} in {b.unit}: leave one of them out"
                 )
 
 
@@ -153,12 +165,12 @@ def _scenario_of(models: Sequence[DrugModel], scenario: object) -> Found[Scenari
         if not found.value.doses(models[0].drug):
             raise ConfigError(f"scenario {found.name!r} does not dose {models[0].drug}: give another, or none")
         return found
-    return _built_in(models[0].drug, tuple(_models_of(models[0].drug)))
+    return _built_in(models[0].drug)
 
 
 @cache
-def _built_in(drug: str, models: tuple[DrugModel, ...]) -> Found[Scenario] | None:
-    wanted = [model.name for model in models]
+def _built_in(drug: str) -> Found[Scenario] | None:
+    wanted = [name for name in names(DRUG) if name.startswith(f"{drug.casefold()}-")]
     room = files(SCENARIO.room)
     for each in pkgutil.iter_modules([str(room)]):
         spec = importlib.util.find_spec(f"{SCENARIO.room}.{each.name}")

@@ -75,6 +75,11 @@ _KINDS: Mapping[str, _Kind] = {
         lambda value: isinstance(value, list | tuple) and all(isinstance(v, str) for v in value),
         "a list of texts",
     ),
+    "Sequence[object]": (lambda value: isinstance(value, list | tuple), "a list"),
+    "Sequence[str | Path]": (
+        lambda value: isinstance(value, list | tuple) and all(map(_is_path, value)),
+        "a list of names and files",
+    ),
     "Sequence[float]": (
         lambda value: isinstance(value, list | tuple | range) and all(map(_is_number, value)),
         "a list of numbers",
