@@ -82,12 +82,12 @@ def test_nonmem_post_hoc_estimates():
 def test_a_new_patient_runs_the_programs_of_the_one_before():
     model = load_drug("vancomycin-goti2018")
     believed("vancomycin-goti2018", drawn_history(model, 3, doses=3, levels=2))
-    before = beliefs._believed._cache_size()
+    before = len(beliefs._BELIEVED)
 
     for seed, doses, levels in ((4, 5, 4), (5, 7, 3), (6, 4, 1)):
         believed("vancomycin-goti2018", drawn_history(model, seed, doses=doses, levels=levels))
 
-    assert beliefs._believed._cache_size() == before
+    assert len(beliefs._BELIEVED) == before
 
 
 def test_draws_and_evidence_are_those_of_the_exact_posterior():

@@ -8,7 +8,7 @@ are drawn from their own distribution.
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,7 @@ from rl_drug_dosage.pkpd import (
 from rl_drug_dosage.pkpd.bayes import Estimate, map_estimate, prior_covariance, split_latent
 from rl_drug_dosage.pkpd.bayes.library_patient import level_log_likelihoods
 from rl_drug_dosage.pkpd.population import square_root
+from rl_drug_dosage.utils.kept_programs import Kept
 
 __all__ = ["Belief", "believe"]
 
@@ -130,7 +131,9 @@ def believe(model: DrugModel, laid: Laid, *, draws: int, seed: int) -> Belief:
     regimen = make_regimen(laid.doses, model.structure, rows=size_class(len(laid.doses)))
     refuse_levels_before_doses(laid.levels, regimen, model)
     key = jax.random.key(seed)
-    found = jax.device_get(_believed(model, laid.occasions, draws, regimen, laid.covariates, laid.levels, key))
+    own = (model, laid.occasions, draws, regimen, laid.covariates, laid.levels, key)
+    told = jax.device_get(_BELIEVED(*own))
+    found = Believed(**{**told, "estimate": Estimate(**told["estimate"])})
     values = laid.covariates.values
     check_parameters(model, found.typical, values, ["the patient"])
     check_parameters(model, found.parameters, values, ["the patient, at the estimate"])
@@ -138,7 +141,6 @@ def believe(model: DrugModel, laid: Laid, *, draws: int, seed: int) -> Belief:
     return Belief(model, laid, regimen, found, sd)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
 def _believed(
     model: DrugModel,
     occasions: int,
@@ -147,7 +149,8 @@ def _believed(
     covariates: Covariates,
     levels: Levels,
     key: PRNGKeyArray,
-) -> Believed:
+) -> dict[str, Any]:
+    """The fields of `Believed`, and of the estimate in it."""
     keys = jax.random.split(key, 5)
     estimate = map_estimate(model, regimen, covariates, levels, occasions=occasions)
     z0, spread = estimate.latent, jnp.linalg.cholesky(estimate.covariance)
@@ -176,19 +179,22 @@ def _believed(
     following = (jax.random.normal(keys[4], (draws + 1, factor.shape[0])) @ factor.T).at[0].set(0.0)
     laplace = height[0] + 0.5 * (z0.shape[0] * math.log(2 * math.pi) - jnp.linalg.slogdet(hessian)[1]) + log_spread
     minimum = jnp.all(jnp.linalg.eigvalsh(hessian) > 0)
-    return Believed(
-        estimate=estimate,
-        eta=eta,
-        kappa=jnp.concatenate([kappa, following[:, None]], axis=1),
-        effective=effective,
-        log_evidence=jax.nn.logsumexp(log_weight) - math.log(_PROPOSALS * draws),
-        laplace_log_evidence=jnp.where(minimum, laplace, jnp.nan),
-        log_likelihood=log_likelihood,
-        predicted=predicted,
-        typical=individual_parameters(model, covariates, jnp.zeros(len(model.etas))),
-        parameters=individual_parameters(model, covariates, estimate.eta, estimate.kappa),
-        minimum=minimum,
-    )
+    return {
+        "estimate": {f.name: getattr(estimate, f.name) for f in fields(estimate)},
+        "eta": eta,
+        "kappa": jnp.concatenate([kappa, following[:, None]], axis=1),
+        "effective": effective,
+        "log_evidence": jax.nn.logsumexp(log_weight) - math.log(_PROPOSALS * draws),
+        "laplace_log_evidence": jnp.where(minimum, laplace, jnp.nan),
+        "log_likelihood": log_likelihood,
+        "predicted": predicted,
+        "typical": dict(individual_parameters(model, covariates, jnp.zeros(len(model.etas)))),
+        "parameters": dict(individual_parameters(model, covariates, estimate.eta, estimate.kappa)),
+        "minimum": minimum,
+    }
+
+
+_BELIEVED = Kept(_believed)
 
 
 def _density(

@@ -1,7 +1,5 @@
 """Curves: what an output was and will be, under every draw, with the doses so far and a regimen after them."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +9,7 @@ from rl_drug_dosage.bedside.belief import Belief
 from rl_drug_dosage.bedside.layout import size_class
 from rl_drug_dosage.bedside.windows import Option, followed_by
 from rl_drug_dosage.pkpd import Covariates, DrugModel, Regimen, make_regimen, predict
+from rl_drug_dosage.utils.kept_programs import Kept
 
 __all__ = ["course", "course_times_h"]
 
@@ -51,10 +50,9 @@ def course(
     doses = (*belief.laid.doses, *after)
     regimen = make_regimen(doses, belief.model.structure, rows=size_class(len(doses), 16))
     own = (belief.found.eta, belief.found.kappa)
-    return np.asarray(_course(belief.model, regimen, belief.laid.ahead, *own, time_h))
+    return np.asarray(_COURSE(belief.model, regimen, belief.laid.ahead, *own, time_h))
 
 
-@partial(jax.jit, static_argnums=0)
 def _course(
     model: DrugModel,
     regimen: Regimen,
@@ -64,3 +62,6 @@ def _course(
     time_h: Float[Array, "time"],
 ) -> Float[Array, "draw time output"]:
     return jax.vmap(lambda e, k: predict(model, regimen, covariates, time_h, e, k))(eta, jnp.asarray(kappa))
+
+
+_COURSE = Kept(_course)

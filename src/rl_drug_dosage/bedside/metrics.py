@@ -7,13 +7,12 @@ they do not, one and two compartments have a closed form (`closed`). Other model
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from rl_drug_dosage.bedside.belief import Belief
 from rl_drug_dosage.bedside.closed import Shots, has_closed_form, in_closed_form
@@ -41,6 +40,7 @@ from rl_drug_dosage.pkpd import (
     solve,
     stack_regimens,
 )
+from rl_drug_dosage.utils.kept_programs import Kept
 
 __all__ = ["metrics"]
 
@@ -107,12 +107,11 @@ def _of_closed(
         shots = Shots(columns.time_h, columns.after, padded[0], columns.interval_h, padded[1])  # type: ignore[arg-type]
         history, table = belief.regimen, belief.laid.ahead
         own = (belief.found.eta, belief.found.kappa)
-        found = _closed(belief.model, measures, doses, history, table, (shots, columns, np.asarray(ahead[0])), own)
+        found = _CLOSED(belief.model, measures, doses, history, table, (shots, columns, np.asarray(ahead[0])), own)
         parts.append(np.asarray(found)[: len(group)])
     return np.concatenate(parts)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
 def _closed(
     model: DrugModel,
     measures: tuple[Measure, ...],
@@ -160,7 +159,9 @@ def _of_lanes(
             columns_of(measures, leaders, windows, grid=grid, rows=_LANES),
             amounts,
         )
-        own = np.asarray(_linear(belief.model, measures, grid, plan, len(group), belief.found.eta, belief.found.kappa))
+        own = np.asarray(
+            _LINEAR(belief.model, measures, grid, plan, np.asarray(len(group)), belief.found.eta, belief.found.kappa)
+        )
         for w, lane in enumerate(group):
             found[lane] = np.moveaxis(own[w, :, : len(lane)], 0, 2)
     return found
@@ -181,7 +182,7 @@ def _of_each(
         columns_of(measures, options, windows, grid=grid, rows=rows),
         np.zeros((1, 1)),
     )
-    found = _solved(belief.model, measures, grid, plan, belief.found.eta, belief.found.kappa)
+    found = _SOLVED(belief.model, measures, grid, plan, belief.found.eta, belief.found.kappa)
     return np.asarray(found)[: len(options)]
 
 
@@ -203,13 +204,12 @@ def _regimens(
     return stack_regimens(found + found[-1:] * (rows - len(found)))
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
 def _linear(
     model: DrugModel,
     measures: tuple[Measure, ...],
     grid: bool,
     plan: _Plan,
-    lanes: int,
+    lanes: Int[Array, ""],
     eta: Float[Array, "draw eta"],
     kappa: Float[Array, "draw occasion kappa"],
 ) -> Float[Array, "lane draw amount measure"]:
@@ -245,7 +245,6 @@ def _linear(
     return jax.lax.fori_loop(0, lanes, run, empty)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
 def _solved(
     model: DrugModel,
     measures: tuple[Measure, ...],
@@ -269,3 +268,6 @@ def _solved(
         return jax.vmap(one)(eta, kappa).T
 
     return jax.lax.map(of, jnp.arange(plan.windows.hours.shape[0]))
+
+
+_CLOSED, _LINEAR, _SOLVED = Kept(_closed), Kept(_linear), Kept(_solved)

@@ -4,10 +4,10 @@ Regimens are the amounts and intervals of the label (the dosing of the drug mode
 infusions), within the limits of the scenario's shield. A long grid of amounts is looked at coarsely first and then, for
 every interval, between the neighbours of its best amount.
 
-The best is the most probable to meet every window. Among regimens within five points of it, about what the draws and the
-model leave open, the least harm counts, in steps of five points; then the interval that is nearest to the patient's
-present one (before any dose, the label's first); then the median that is nearest to the aim, and the smaller daily
-dose. These steps are this project's choice.
+The best is the most probable to meet every window. Among regimens within five points of it, about what the draws and
+the model leave open, the least harm counts, in steps of five points; then the interval that is nearest to the
+patient's present one (before any dose, the label's first); then the median that is nearest to the aim, and the smaller
+daily dose. These steps are this project's choice.
 """
 
 import math

@@ -104,11 +104,16 @@ class Kept:
         self._function, self._options = function, options
         self._programs: dict[Any, Program] = {}
 
+    def __len__(self) -> int:
+        """How many programs this process has needed."""
+        return len(self._programs)
+
     def __call__(self, *args: Any) -> Any:
         """The results."""
         leaves, tree = jax.tree.flatten(args)
         arrays = [x for x in leaves if _is_array(x)]
-        key = (tree, *((x.shape, x.dtype) if _is_array(x) else (type(x), x) for x in leaves))
+        precise = bool(jax.config.jax_enable_x64)
+        key = (tree, precise, *((x.shape, x.dtype) if _is_array(x) else (type(x), x) for x in leaves))
         if key not in self._programs:
             self._programs[key] = program(self._function, *args, options=self._options)
         return self._programs[key].run(_plain(arrays))
