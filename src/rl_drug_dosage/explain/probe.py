@@ -19,6 +19,7 @@ from rl_drug_dosage.clinic.timetable import Answer, amount_of
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.trials.trial import Cohort
 from rl_drug_dosage.utils.device_shape import on_threads
+from rl_drug_dosage.utils.kept_programs import program
 from rl_drug_dosage.utils.seeding import key_for
 
 __all__ = [
@@ -215,16 +216,14 @@ def ask(
     ready = jax.tree.map(jnp.asarray, tuple(policies))
     key = key_for(cohort.seed, cohort.stream)
 
-    @eqx.filter_jit
-    def program(policies: tuple[Policy, ...], stream: Array, numbers: Array) -> tuple[Array, ...]:
+    def asked(policies: tuple[Policy, ...], stream: Array, numbers: Array) -> tuple[Array, ...]:
         keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(numbers)
         witness = _witness(scenario, policies, stream, numbers, swaps=swaps)
         courses = rollout(scenario, model, policies[0], keys, witness=witness)
         seen, doses, swapped = courses.notes
         return seen, doses, courses.alive, swapped
 
-    lowering: Any = program
-    run = lowering.lower(ready, key, jnp.arange(_CIRCLE)).compile()
+    run = program(asked, ready, key, jnp.arange(_CIRCLE))
     starts = range(cohort.first // _CIRCLE * _CIRCLE, cohort.first + cohort.count, _CIRCLE)
     parts = on_threads(lambda start: jax.device_get(run(ready, key, start + jnp.arange(_CIRCLE))), starts)
     for policy in policies:
@@ -267,8 +266,7 @@ def partial(
                 record = eqx.tree_at(lambda r: r.covariates, record, record.covariates | {name: new})
         return record
 
-    @eqx.filter_jit
-    def run(policies: tuple[Policy, ...], stream: Array, which: Array, value: Array) -> Array:
+    def asked(policies: tuple[Policy, ...], stream: Array, which: Array, value: Array) -> Array:
         def one(number: Array, i: Array, v: Array) -> Array:
             course = admit(scenario, model, jax.random.fold_in(stream, number))
             record = changed(eqx.tree_at(lambda r: r.k, chart(scenario, course, zero), zero), i, v)
@@ -284,7 +282,8 @@ def partial(
         return {}
     which = np.concatenate([np.full(len(v), i) for i, v in enumerate(values.values())])
     flat = np.concatenate(list(values.values())).astype(np.float32)
-    doses = np.asarray(run(ready, key_for(cohort.seed, cohort.stream), jnp.asarray(which), jnp.asarray(flat)))
+    args = (ready, key_for(cohort.seed, cohort.stream), jnp.asarray(which), jnp.asarray(flat))
+    doses = np.asarray(program(asked, *args)(*args))
     for policy in policies:
         policy.check()
     return {name: doses[which == i] for i, name in enumerate(names)}
