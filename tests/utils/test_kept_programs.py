@@ -55,6 +55,19 @@ def test_something_else_is_another_program(folder: Path, asked: dict[str, Any]) 
     assert len(list(folder.iterdir())) == 2
 
 
+def test_which_argument_is_missing_is_part_of_it(folder: Path) -> None:
+    """Both calls have one array of the same shape."""
+
+    def run(x: jax.Array | None, y: jax.Array | None) -> jax.Array:
+        return (0.0 if x is None else x) - (0.0 if y is None else y)
+
+    run.__module__ = links.__name__
+    one = jnp.ones(2)
+    assert program(run, one, None)(one, None).tolist() == [1.0, 1.0]
+    assert program(run, None, one)(None, one).tolist() == [-1.0, -1.0]
+    assert program(run, None, one).kept
+
+
 def test_precision_is_part_of_it(folder: Path) -> None:
     _call()
     with jax.enable_x64(True):

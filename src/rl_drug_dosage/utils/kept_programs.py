@@ -6,6 +6,7 @@ depends on. Reading it executes nothing of the file's; a file that has been dama
 traced again. Code from outside the package has no fingerprint and is traced in every process.
 """
 
+import enum
 import hashlib
 import time
 import warnings
@@ -35,6 +36,12 @@ MOST_TRACED_BYTES, MOST_COMPILED_BYTES = 2**28, 2**32
 _MAGIC = b"rl-drug-dosage program 1\n"
 _DIGEST = hashlib.sha256().digest_size
 _STATE = {"keep": True, "said": False}
+
+
+class _Place(enum.Enum):
+    """Stands for an array among the arguments."""
+
+    ARRAY = "array"
 
 
 def keep_traces(wanted: bool) -> None:
@@ -81,7 +88,9 @@ def program(function: Callable[..., Any], *args: Any, options: Mapping[str, str]
         back = [jax.random.wrap_key_data(x) if _is_key(a) else x for x, a in zip(leaves, like, strict=True)]
         return function(*eqx.combine(jax.tree.unflatten(tree, back), rest))
 
-    place = _place(function, rest, leaves)
+    # Not `rest`: there an array and None look alike.
+    marked = jax.tree.map(lambda x: _Place.ARRAY if _is_array(x) else x, args)
+    place = _place(function, marked, leaves)
     found = None if place is None else _read(place)
     kept = found is not None
     if found is None and place is not None:
@@ -136,7 +145,7 @@ def _plain(arrays: list[Any]) -> list[Any]:
     return [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in arrays]
 
 
-def _place(function: Callable[..., Any], rest: Any, leaves: list[Any]) -> Path | None:
+def _place(function: Callable[..., Any], marked: Any, leaves: list[Any]) -> Path | None:
     """The file of a program; None if it is not kept."""
     if not _STATE["keep"] or jax.config.jax_compilation_cache_dir is None:
         return None
@@ -149,7 +158,7 @@ def _place(function: Callable[..., Any], rest: Any, leaves: list[Any]) -> Path |
         device_shape(),
     )
     try:
-        own = fingerprint(function, rest, shapes, setting)
+        own = fingerprint(function, marked, shapes, setting)
     except NoFingerprintError:
         return None
     return traced_folder() / f"{own}.program"
