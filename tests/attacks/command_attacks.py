@@ -21,6 +21,7 @@ NEVER = frozenset({"--track", "--thorough", "--device", "--install-completion", 
 
 BASES: dict[str, tuple[str, ...]] = {
     "info": (),
+    "cache": ("info",),
     "simulate": ("--drug", "vancomycin-thomson2009", "--patients", "2", "--horizon-h", "24", "--output-dir", "out"),
     "estimate": ("--drug", "vancomycin-thomson2009", "--data", "data.csv", "--output-dir", "out"),
     "dose": ("--drug", "vancomycin-thomson2009", "--data", "data.csv", "--output-dir", "out"),
