@@ -10,6 +10,7 @@ JAX and other heavy libraries are imported by the functions when they are called
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,7 @@ __all__ = [
     "import_model",
     "own_model",
     "recommend",
+    "recommend_all",
     "simulate",
     "train",
     "validate_model",
@@ -604,6 +606,8 @@ def explain(
 def recommend(
     history: str | Path | PatientHistory,
     *,
+    drug: str | Path | DrugModel | None = None,
+    formulas: Mapping[str, object] | None = None,
     models: Sequence[object] = (),
     scenario: str | Path | Scenario | None = None,
     target: str | None = None,
@@ -622,7 +626,9 @@ def recommend(
     """Recommend a dose for one patient, whatever was given and measured, whenever.
 
     Args:
-        history: a patient file, or a `bedside.PatientHistory`.
+        history: a file of one patient, or a `bedside.PatientHistory`; `recommend_all` reads files of several.
+        drug: of a table, which names none, and of a bundle of several; None: what the file says.
+        formulas: covariate -> formula, for what the file does not say, as in `bedside.files.read_histories`.
         models: drug models to weigh by how well they predict the levels; empty: those of the drug's scenario, or else
             all of the drug.
         scenario: gives target, harms, limits and the label's rule; None: the built-in one of the drug.
@@ -642,27 +648,60 @@ def recommend(
     Raises:
         RlDrugDosageError: the history cannot be, or nothing can be recommended; a one-line message says why.
     """
-    configure(device)
-    from rl_drug_dosage.bedside import Asked, PatientHistory, read_history, recommended
+    from rl_drug_dosage.bedside import PatientHistory, read_history
 
-    asked = Asked(
-        models=models,
-        scenario=scenario,
-        target=target,
-        prior=prior,
-        policies=tuple(policies),
-        next_dose_h=next_dose_h,
-        horizon_h=horizon_h,
-        amounts_mg=amounts_mg,
-        intervals_h=intervals_h,
-        route=route,
-        draws=draws,
-        seed=seed,
-    )
-    found = recommended(history if isinstance(history, PatientHistory) else read_history(Path(history)), asked)
+    own = history if isinstance(history, PatientHistory) else read_history(Path(history), _drug(drug), formulas)
+    options = {"models": models, "scenario": scenario, "target": target, "prior": prior, "policies": policies}
+    options |= {"next_dose_h": next_dose_h, "horizon_h": horizon_h, "amounts_mg": amounts_mg, "route": route}
+    options |= {"intervals_h": intervals_h, "draws": draws, "seed": seed}
+    found = recommend_all((own,), device=device, **options)[0]
     if save is not None:
         found.save(save)
     return found
+
+
+@checked
+def recommend_all(
+    histories: str | Path | Sequence[PatientHistory],
+    *,
+    drug: str | Path | DrugModel | None = None,
+    formulas: Mapping[str, object] | None = None,
+    device: str = "cpu",
+    **options: Any,
+) -> tuple[Recommendation, ...]:
+    """Recommend a dose for each patient of a file, in its order.
+
+    Args:
+        histories: a file of one or many patients, or their histories.
+        drug: as in `recommend`.
+        formulas: as in `recommend`.
+        device: ``"cpu"`` or ``"cuda"``.
+        options: further arguments of `recommend`, but for ``save``; they hold for every patient.
+
+    Raises:
+        RlDrugDosageError: as `recommend`; of several patients, the message names the one.
+    """
+    configure(device)
+    from rl_drug_dosage.bedside import Asked, read_histories, recommended_each
+
+    unknown = sorted(set(options) - {f.name for f in dataclasses.fields(Asked)})
+    if unknown:
+        known = ", ".join(f.name for f in dataclasses.fields(Asked))
+        raise ConfigError(f"recommend_all has no option {unknown[0]!r}; allowed: {known}; leave it out")
+    asked = Asked(**options)
+    if isinstance(histories, str | Path):
+        histories = read_histories(Path(histories), _drug(drug), formulas)
+    return recommended_each(histories, asked)
+
+
+def _drug(drug: str | Path | DrugModel | None) -> object:
+    """A drug that the caller names: a file or a module becomes its model; a name stays one, it may be generic."""
+    from rl_drug_dosage.registry import DRUG, find, names
+
+    if not isinstance(drug, str | Path):
+        return drug
+    stems = {name.partition("-")[0] for name in names(DRUG)}
+    return drug if str(drug) in {*names(DRUG), *stems} else find(DRUG, drug).value
 
 
 @checked

@@ -65,6 +65,7 @@ CALLS = {
     "benchmark": {"scenario": SCENARIO, "policies": ["label"], "patients": 0},
     "explain": {"model_path": "none.pt"},
     "recommend": {"history": "none.toml"},
+    "recommend_all": {"histories": "none.toml"},
     "load_policy": {"policy": "none", "scenario": SCENARIO},
     "import_model": {"file": "none.json5"},
     "own_model": {"name": "own", "structure": "1cmt iv", "thetas": {"cl": (1.0, "L/h")}},

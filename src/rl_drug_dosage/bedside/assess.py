@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rl_drug_dosage.bedside.grid import present_interval_h
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.layout import missing_covariates, route_of
-from rl_drug_dosage.bedside.task import Task
+from rl_drug_dosage.bedside.task import Task, siblings
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel, plain_number
 from rl_drug_dosage.pkpd.quantities import possible_level
@@ -121,7 +121,8 @@ def _levels(model: DrugModel, history: PatientHistory) -> None:
 
 
 def _names(task: Task, history: PatientHistory) -> None:
-    known = {c.name: c for model in task.models for c in model.covariates}
+    # A history of a generic name has the covariates of every model of the drug, also of those that are not weighed.
+    known = {c.name: c for model in (*siblings(history.drug), *task.models) for c in model.covariates}
     extra = task.scenario.value.covariates if task.scenario is not None else ()
     called = [*known.values(), *extra]
     for each in history.covariates:

@@ -28,7 +28,8 @@ def read_history(path: str | Path, drug: object = None, formulas: Mapping[str, o
     if len(found) != 1:
         names = ", ".join(h.name or str(i) for i, h in enumerate(found[:5], 1))
         raise ConfigError(
-            f"{Path(path).name} holds {len(found)} patients ({names}, ...): read them with read_histories"
+            f"{Path(path).name} holds {len(found)} patients ({names}, ...); allowed: one; read them with "
+            "read_histories, or recommend_all"
         )
     return found[0]
 

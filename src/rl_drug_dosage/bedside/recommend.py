@@ -1,7 +1,7 @@
 """From a history to a recommendation: estimate, weigh models, search doses, and say why."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,32 +11,28 @@ from jaxtyping import Bool, Float
 
 from rl_drug_dosage.bedside.assess import assess, due_h
 from rl_drug_dosage.bedside.belief import Belief, believe
-from rl_drug_dosage.bedside.forecast import course, course_times_h
-from rl_drug_dosage.bedside.grid import Grid, grid_of, horizon_of, infusion_of
+from rl_drug_dosage.bedside.case import Case, course_of, curve_of
+from rl_drug_dosage.bedside.grid import grid_of, horizon_of, infusion_of
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.layout import lay_out, route_of
-from rl_drug_dosage.bedside.metrics import metrics
-from rl_drug_dosage.bedside.mixture import Mixture, at_once, mixed
+from rl_drug_dosage.bedside.mixture import at_once, mixed
 from rl_drug_dosage.bedside.reasons import contradicted, reasons, warnings_of
-from rl_drug_dosage.bedside.recommendation import Curve, Parameter, PolicyResult, Recommendation, option_words
-from rl_drug_dosage.bedside.regimens import Row, measures_of, rows_of, shown, table
+from rl_drug_dosage.bedside.recommendation import Parameter, PolicyResult, Recommendation, option_words
+from rl_drug_dosage.bedside.regimens import Row, shown, table
 from rl_drug_dosage.bedside.rivals import LABEL, Advice, advice_of
 from rl_drug_dosage.bedside.sampling import Sampling, best_sampling
 from rl_drug_dosage.bedside.task import Task, task_of
 from rl_drug_dosage.bedside.windows import Option
-from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pharmacometrics.dose_target import label_of
 from rl_drug_dosage.pkpd import Route, parameter_unit
 from rl_drug_dosage.utils.runtime import keep_programs
 from rl_drug_dosage.utils.seeding import check_seed
 
-__all__ = ["BAYES", "Asked", "recommended"]
+__all__ = ["BAYES", "Asked", "answered", "considered", "recommended", "recommended_each"]
 
 BAYES = "bayes"
-_DAYS_SHOWN = 3.0
-_DAY_H = 24.0
 _FEWEST, _MOST = 50, 5000
-_QUANTILES = (5.0, 25.0, 50.0, 75.0, 95.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,32 +73,6 @@ class Asked:
             raise ConfigError(f"draws is {self.draws}; allowed: {_FEWEST} to {_MOST:,}; choose a number between")
 
 
-@dataclass(frozen=True)
-class _Case:
-    """A patient, with what is believed and what may be given."""
-
-    task: Task
-    history: PatientHistory
-    mixture: Mixture
-    grid: Grid
-    start_h: float
-    horizon_h: float
-    seen: dict[Option, Float[np.ndarray, "draw"]] = field(default_factory=dict)
-
-    @property
-    def first_h(self) -> float:
-        """Time of the first dose."""
-        return min((d.time_h for d in self.history.doses if d.given), default=self.start_h)
-
-    def rows(self, options: Sequence[Option]) -> list[Row]:
-        """What regimens lead to, under all models."""
-        wanted = measures_of(self.task)
-        values = self.mixture.over(lambda b: metrics(b, wanted, options, self.start_h, self.horizon_h), axis=2)
-        # The first window's metric is wanted again for the regimen that is chosen.
-        self.seen.update(zip(options, values[:, 0], strict=True))
-        return rows_of(self.task, options, values, self.start_h, self.horizon_h, self.first_h)
-
-
 def recommended(history: PatientHistory, asked: Asked) -> Recommendation:
     """Recommend a dose for one patient.
 
@@ -115,6 +85,36 @@ def recommended(history: PatientHistory, asked: Asked) -> Recommendation:
         ConfigError: a history that cannot be, covariates that are missing, an interval that is not on the label.
         CovariateError, ObservationError, RegimenError: numbers that the engine refuses.
     """
+    return answered(considered(history, asked))
+
+
+def recommended_each(histories: Sequence[PatientHistory], asked: Asked) -> tuple[Recommendation, ...]:
+    """Recommend a dose for each of several patients.
+
+    Raises:
+        RlDrugDosageError: as `recommended`; of several patients, the message begins with the one.
+    """
+    found = []
+    for place, history in enumerate(histories, 1):
+        try:
+            found.append(recommended(history, asked))
+        except RlDrugDosageError as error:
+            if len(histories) == 1:
+                raise
+            raise ConfigError(f"patient {history.name or place}: {error}") from error
+    return tuple(found)
+
+
+def considered(history: PatientHistory, asked: Asked) -> Case:
+    """A patient with the posterior of every model: what `answered` and `Case.forecast` look at.
+
+    Args:
+        history: what is known.
+        asked: how.
+
+    Raises:
+        RlDrugDosageError: see `recommended`.
+    """
     keep_programs()
     task = task_of(history.drug, models=asked.models, scenario=asked.scenario, target=asked.target, prior=asked.prior)
     usable = assess(task, history, asked=bool(asked.models) or len(task.models) == 1)
@@ -124,16 +124,24 @@ def recommended(history: PatientHistory, asked: Asked) -> Recommendation:
     )
     horizon = horizon_of(task, grid, history, start, asked.horizon_h)
     end = start + horizon + max(grid.intervals_h)
-    advices = [advice_of(policy, task, history, start) for policy in asked.policies]
+    advices = tuple(advice_of(policy, task, history, start) for policy in asked.policies)
     with jax.enable_x64(True):
         laid = [lay_out(model, task, history, start, end) for model in usable.models]
         calls = [
             partial(believe, model, own, draws=asked.draws, seed=asked.seed)
             for model, own in zip(usable.models, laid, strict=True)
         ]
-        beliefs = at_once(calls)
-        case = _Case(task, history, mixed(beliefs), grid, start, horizon)
-        return _answered(case, advices, usable.notes)
+        return Case(task, history, mixed(at_once(calls)), grid, start, horizon, advices, usable.notes)
+
+
+def answered(case: Case) -> Recommendation:
+    """The recommendation for a patient.
+
+    Raises:
+        ConfigError: no regimen ends its infusion within its interval.
+    """
+    with jax.enable_x64(True):
+        return _answered(case)
 
 
 def _route(task: Task, history: PatientHistory, asked: str | None) -> Route:
@@ -143,7 +151,7 @@ def _route(task: Task, history: PatientHistory, asked: str | None) -> Route:
     return infusion_of(task, route_of(task.first, given[-1].route if given else None), history)
 
 
-def _answered(case: _Case, advices: Sequence[Advice], notes: Sequence[str]) -> Recommendation:
+def _answered(case: Case) -> Recommendation:
     task, mixture = case.task, case.mixture
     rows = table(case.grid, case.rows)
     if not rows:
@@ -153,13 +161,13 @@ def _answered(case: _Case, advices: Sequence[Advice], notes: Sequence[str]) -> R
         )
     allowed = [row for row in rows if case.grid.allows(row.option)]
     against = contradicted(mixture)
-    policies = [_bayes(case, allowed, against=against), *(_rival(case, advice) for advice in advices)]
+    policies = [_bayes(case, allowed, against=against), *(_rival(case, advice) for advice in case.advices)]
     chosen = next((p.row for p in policies if p.row is not None and not p.abstains), None)
     option = chosen.option if chosen is not None else (allowed or rows)[0].option
-    times, all_outputs = _course(case, option)
-    output = task.outputs.index(task.aims[0].target.output)
+    times, all_outputs = course_of(case, option)
+    output = case.output
     shown_too = [i for i, name in enumerate(task.outputs) if i == output or _is_measured(task, name)]
-    curves = tuple(_curve(case, times, all_outputs, i) for i in shown_too)
+    curves = tuple(curve_of(case, times, all_outputs, i) for i in shown_too)
     policies = [_drawn(case, p, option, times, all_outputs, output) for p in policies]
     name = f"{task.aims[0].target.metric} of {task.aims[0].target.output}"
     quantity = case.seen[option]
@@ -185,9 +193,11 @@ def _answered(case: _Case, advices: Sequence[Advice], notes: Sequence[str]) -> R
         curves=curves,
         reasons=reasons(mixture, case.history, case.grid, rows, quantity, f"{name}, {first.target.unit}"),
         warnings=tuple(said),
-        notes=(*case.history.notes, *task.notes, *notes),
+        notes=(*case.history.notes, *task.notes, *case.notes),
         contradicted=against,
         window=first.edges if first.target.metric in {"trough", "peak", "nadir", "value"} else None,
+        amounts_mg=tuple(a for a in case.grid.amounts_mg if a <= case.grid.most_mg),
+        intervals_h=case.grid.intervals_h,
     )
 
 
@@ -201,7 +211,7 @@ _AGAINST = (
 )
 
 
-def _bayes(case: _Case, allowed: Sequence[Row], *, against: bool) -> PolicyResult:
+def _bayes(case: Case, allowed: Sequence[Row], *, against: bool) -> PolicyResult:
     """Bayesian dosing on the free history."""
     if against:
         return PolicyResult(BAYES, "", None, None, abstains="the levels contradict every model")
@@ -210,7 +220,7 @@ def _bayes(case: _Case, allowed: Sequence[Row], *, against: bool) -> PolicyResul
     return PolicyResult(BAYES, option_words(allowed[0].option), allowed[0], None)
 
 
-def _rival(case: _Case, advice: Advice) -> PolicyResult:
+def _rival(case: Case, advice: Advice) -> PolicyResult:
     if advice.abstains:
         return PolicyResult(advice.name, "", None, None, advice.notes, advice.abstains)
     if advice.option is None or not advice.option.possible:
@@ -220,35 +230,8 @@ def _rival(case: _Case, advice: Advice) -> PolicyResult:
     return PolicyResult(advice.name, words, row, None, advice.notes)
 
 
-def _stretch(case: _Case, option: Option) -> tuple[float, float]:
-    """From when to when a curve is drawn: all of the past, or its last days, and the days ahead."""
-    longest = max(_DAYS_SHOWN * _DAY_H, 4.0 * option.interval_h)
-    marks = [*(d.time_h for d in case.history.doses), *(v.time_h for v in case.history.levels)]
-    begin = min([case.start_h, *marks])
-    ahead = max(case.horizon_h, 2.0 * option.interval_h)
-    return max(begin, case.start_h - 3.0 * longest), case.start_h + ahead
-
-
-def _course(case: _Case, option: Option) -> tuple[Float[np.ndarray, "time"], Float[np.ndarray, "draw time output"]]:
-    times = course_times_h(case.mixture.main, option, case.start_h, *_stretch(case, option))
-
-    def of(belief: Belief) -> Float[np.ndarray, "draw time output"]:
-        places = [belief.model.output_index(name) for name in case.task.outputs]
-        return course(belief, option, case.start_h, times)[..., places]
-
-    return times, case.mixture.over(of, axis=0)
-
-
-def _curve(
-    case: _Case, times: Float[np.ndarray, "time"], values: Float[np.ndarray, "draw time output"], output: int
-) -> Curve:
-    own, first = values[..., output], case.task.first
-    what = first.outputs[first.output_index(case.task.outputs[output])]
-    return Curve(what.name, what.unit, times, own[0], np.percentile(own[1:], _QUANTILES, axis=0))
-
-
 def _drawn(
-    case: _Case,
+    case: Case,
     policy: PolicyResult,
     option: Option,
     times: Float[np.ndarray, "time"],
@@ -259,13 +242,13 @@ def _drawn(
     if policy.row is None:
         return policy
     if policy.row.option != option:
-        times, values = _course(case, policy.row.option)
-    curve = _curve(case, times, values, output)
+        times, values = course_of(case, policy.row.option)
+    curve = curve_of(case, times, values, output)
     return PolicyResult(policy.name, policy.words, policy.row, curve, policy.notes, policy.abstains)
 
 
 def _sampling(
-    case: _Case,
+    case: Case,
     option: Option,
     times: Float[np.ndarray, "time"],
     values: Float[np.ndarray, "draw time output"],

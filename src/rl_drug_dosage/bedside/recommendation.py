@@ -96,6 +96,8 @@ class Recommendation:
         curves: every measured output under the recommended regimen.
         reasons, warnings, notes: sentences.
         contradicted: no model can explain the levels.
+        window: of a first target that is a level, for the figure.
+        amounts_mg, intervals_h: of the label, within the limits.
     """
 
     history: PatientHistory
@@ -118,7 +120,8 @@ class Recommendation:
     notes: tuple[str, ...]
     contradicted: bool
     window: tuple[float | None, float | None] | None = None
-    """Of a first target that is a level, for the figure."""
+    amounts_mg: tuple[float, ...] = ()
+    intervals_h: tuple[float, ...] = ()
 
     @property
     def title(self) -> str:

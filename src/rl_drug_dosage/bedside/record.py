@@ -10,7 +10,7 @@ import numpy as np
 from rl_drug_dosage.bedside.recommendation import FORMAT, INTENDED_USE, Curve, PolicyResult, Recommendation
 from rl_drug_dosage.bedside.regimens import Row
 
-__all__ = ["record_of"]
+__all__ = ["policy_record", "record_of"]
 
 
 def record_of(result: Recommendation) -> dict[str, Any]:
@@ -25,17 +25,25 @@ def record_of(result: Recommendation) -> dict[str, Any]:
         "now_h": history.now_h,
         "origin": None if history.origin is None else history.origin.isoformat(),
         "next_dose_h": result.start_h,
+        "next_dose": result.when(result.start_h),
         "horizon_h": result.horizon_h,
         "recommended": {"policy": result.best.name, "dose_mg": result.dose_mg, "interval_h": result.interval_h},
         "contradicted": result.contradicted,
         "targets": list(result.targets),
         "harms": list(result.harms),
         "quantity": {"name": result.quantity, "unit": result.unit},
+        "window": None if result.window is None else list(result.window),
+        "label": {"amounts_mg": list(result.amounts_mg), "intervals_h": list(result.intervals_h)},
         "policies": [_policy(result, p) for p in result.policies],
         "alternatives": [_row(result, row) for row in result.rows],
         "next_level": None
         if sampling is None
-        else {"time_h": sampling.time_h, "reduction": sampling.reduction, "of": sampling.quantity},
+        else {
+            "time_h": sampling.time_h,
+            "time": result.when(sampling.time_h),
+            "reduction": sampling.reduction,
+            "of": sampling.quantity,
+        },
         "models": [
             {"name": name, "weight": weight, "effective_draws": result.effective[name]}
             for name, weight in result.weights.items()
@@ -50,6 +58,12 @@ def record_of(result: Recommendation) -> dict[str, Any]:
         "notes": list(result.notes),
     }
     plain: dict[str, Any] = _plain(found)
+    return plain
+
+
+def policy_record(result: Recommendation, policy: PolicyResult) -> dict[str, Any]:
+    """One policy, or a regimen of the reader's choice, as in `record_of`."""
+    plain: dict[str, Any] = _plain(_policy(result, policy))
     return plain
 
 

@@ -22,7 +22,7 @@ from rl_drug_dosage.pkpd.bayes import flattened
 from rl_drug_dosage.pkpd.units import same_unit
 from rl_drug_dosage.registry import DRUG, SCENARIO, Found, find, find_scenario, names
 
-__all__ = ["Task", "task_of", "with_window_at"]
+__all__ = ["Task", "siblings", "task_of", "with_window_at"]
 
 _WIDENED = 0.5
 """Weight of a widened prior where no scenario says how varied patients are: twice the published variance. Unverified:
@@ -136,11 +136,17 @@ def _models_of(drug: str) -> tuple[DrugModel, ...]:
     if drug in known:
         return (find(DRUG, drug).value,)
     # The name of a built-in model begins with that of its drug.
-    own = tuple(find(DRUG, name).value for name in known if name.startswith(f"{drug.casefold()}-"))
+    own = siblings(drug)
     if not own:
         generic = sorted({name.partition("-")[0] for name in known})
         raise UnknownNameError("drug", drug, generic, remedy="`rl-drug-dosage info --drugs` lists the models")
     return own
+
+
+@cache
+def siblings(drug: str) -> tuple[DrugModel, ...]:
+    """The built-in or installed models of a generic name; none for the name of one model, or another word."""
+    return tuple(find(DRUG, name).value for name in names(DRUG) if name.startswith(f"{drug.casefold()}-"))
 
 
 def _check_alike(models: Sequence[DrugModel]) -> None:

@@ -1,12 +1,14 @@
 """``rl-drug-dosage recommend``."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rl_drug_dosage import api
+from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.utils.defaults import defaults_of
 from rl_drug_dosage.utils.printable import say
 
@@ -17,7 +19,20 @@ _FROM_DRUG = "the drug's"
 
 
 def command(  # noqa: PLR0917 - the options of a command line
-    patient: Annotated[Path, typer.Argument(help="Patient file, .toml or .json.")],
+    patient: Annotated[
+        Path, typer.Argument(help="Patient file of one or many patients: .toml, .json, or a table (.csv).")
+    ],
+    drug: Annotated[
+        str | None, typer.Option(help="Drug of a table, which names none.", show_default="what the file says")
+    ] = _DEFAULT["drug"],
+    formula: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COVARIATE=FORMULA[,KEY=VALUE]",
+            help="Formula for what the file does not give: crcl=cockcroft-gault,weight=actual (repeatable).",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         list[str] | None, typer.Option(help="Drug model to weigh (repeatable).", show_default=_FROM_DRUG)
     ] = None,
@@ -53,15 +68,20 @@ def command(  # noqa: PLR0917 - the options of a command line
     seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = _DEFAULT["seed"],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     save: Annotated[
-        Path | None, typer.Option(help="Write a file: .html, .json or .txt.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Write a file: .html, .json or .txt; of several patients one each, NAME-1.html.", show_default=False
+        ),
     ] = _DEFAULT["save"],
 ) -> None:
-    """Recommend a dose for one patient, with a curve, probabilities and reasons.
+    """Recommend a dose for one patient or many, with a curve, probabilities and reasons.
 
     Example: rl-drug-dosage recommend patient.toml --save patient.html
     """
-    found = api.recommend(
+    found = api.recommend_all(
         patient,
+        drug=drug,
+        formulas=_formulas(formula or ()),
         models=tuple(model or ()),
         scenario=scenario,
         target=target,
@@ -73,11 +93,39 @@ def command(  # noqa: PLR0917 - the options of a command line
         route=route,
         draws=draws,
         seed=seed,
-        save=save,
     )
+    files = [] if save is None else [one.save(path) for one, path in zip(found, _paths(save, len(found)), strict=True)]
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), allow_nan=False))
+        records = [one.to_dict() for one in found]
+        typer.echo(json.dumps(records[0] if len(records) == 1 else records, allow_nan=False))
         return
-    say(found.text())
-    if save is not None:
-        say(save)
+    say("\n\n".join(one.text() for one in found))
+    for path in files:
+        say(path)
+
+
+def _paths(save: Path, count: int) -> list[Path]:
+    """A file for each patient."""
+    return [save] if count == 1 else [save.with_stem(f"{save.stem}-{i}") for i in range(1, count + 1)]
+
+
+def _formulas(written: Sequence[str]) -> dict[str, object]:
+    """``crcl=cockcroft-gault,weight=actual`` as a patient file has it.
+
+    Raises:
+        ConfigError: something else.
+    """
+    found: dict[str, object] = {}
+    for text in written:
+        first, *others = text.split(",")
+        covariate, _, name = first.partition("=")
+        pairs = [other.partition("=")[::2] for other in others]
+        if not (covariate and name and all(key and value for key, value in pairs)):
+            raise ConfigError(
+                f"--formula {text!r}; allowed: COVARIATE=FORMULA[,KEY=VALUE], such as "
+                "crcl=cockcroft-gault,weight=actual; correct it"
+            )
+        if covariate in found:
+            raise ConfigError(f"--formula gives {covariate!r} twice; allowed: once; leave one out")
+        found[covariate] = {"formula": name, **dict(pairs)}
+    return found
