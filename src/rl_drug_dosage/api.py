@@ -607,7 +607,7 @@ def recommend(
     history: str | Path | PatientHistory,
     *,
     drug: str | Path | DrugModel | None = None,
-    formulas: Mapping[str, object] | None = None,
+    formulas: Mapping[str, Any] | None = None,
     models: Sequence[object] = (),
     scenario: str | Path | Scenario | None = None,
     target: str | None = None,
@@ -651,10 +651,22 @@ def recommend(
     from rl_drug_dosage.bedside import PatientHistory, read_history
 
     own = history if isinstance(history, PatientHistory) else read_history(Path(history), _drug(drug), formulas)
-    options = {"models": models, "scenario": scenario, "target": target, "prior": prior, "policies": policies}
-    options |= {"next_dose_h": next_dose_h, "horizon_h": horizon_h, "amounts_mg": amounts_mg, "route": route}
-    options |= {"intervals_h": intervals_h, "draws": draws, "seed": seed}
-    found = recommend_all((own,), device=device, **options)[0]
+    found = recommend_all(
+        (own,),
+        device=device,
+        models=models,
+        scenario=scenario,
+        target=target,
+        prior=prior,
+        policies=policies,
+        next_dose_h=next_dose_h,
+        horizon_h=horizon_h,
+        amounts_mg=amounts_mg,
+        intervals_h=intervals_h,
+        route=route,
+        draws=draws,
+        seed=seed,
+    )[0]
     if save is not None:
         found.save(save)
     return found
@@ -665,7 +677,7 @@ def recommend_all(
     histories: str | Path | Sequence[PatientHistory],
     *,
     drug: str | Path | DrugModel | None = None,
-    formulas: Mapping[str, object] | None = None,
+    formulas: Mapping[str, Any] | None = None,
     device: str = "cpu",
     **options: Any,
 ) -> tuple[Recommendation, ...]:

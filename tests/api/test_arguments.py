@@ -77,7 +77,7 @@ CALLS = {
     "check_policy": {"policy": "none", "scenario": SCENARIO},
 }
 WRONG = (None, 3, "x", {}, math.nan, {1: 1}, [1], b"x", True, "", object())
-FREE = {"policy", "model", "level", "interpolation", "posterior", "criterion", "pre_dose_level", "vpc_time"}
+FREE = {"policy", "model", "level", "interpolation", "posterior", "criterion", "pre_dose_level", "vpc_time", "options"}
 """Arguments whose own errors name what they are: of any class, or one of a few words."""
 
 

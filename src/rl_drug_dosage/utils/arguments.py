@@ -71,6 +71,13 @@ _KINDS: Mapping[str, _Kind] = {
         lambda value: _is_reference(value) or (isinstance(value, list | tuple) and all(map(_is_reference, value))),
         "a name, a file, a value of class DrugModel, or a list of them",
     ),
+    "str | Path | Sequence[PatientHistory]": (
+        lambda value: (
+            _is_path(value)
+            or (isinstance(value, list | tuple) and all(type(v).__name__ == "PatientHistory" for v in value))
+        ),
+        "a file, or a list of values of class PatientHistory",
+    ),
     "Sequence[str]": (
         lambda value: isinstance(value, list | tuple) and all(isinstance(v, str) for v in value),
         "a list of texts",

@@ -1,0 +1,67 @@
+"""Runs the server until it is interrupted."""
+
+import contextlib
+import socket
+from collections.abc import Callable
+
+from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.web.settings import Settings
+
+__all__ = ["serve"]
+
+_HEADERS_BYTES = 16 * 1024
+_IDLE_S = 15
+_BACKLOG = 512
+
+
+def serve(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Serve the page; returns after Ctrl-C.
+
+    Args:
+        settings: see there.
+        tell: receives the address, once requests are heard.
+
+    Raises:
+        ConfigError: the host or the port cannot be bound.
+    """
+    import uvicorn
+
+    from rl_drug_dosage.web.app import make_app
+
+    with contextlib.closing(_bound(settings)) as own:
+        port = int(own.getsockname()[1])
+        config = uvicorn.Config(
+            make_app(settings, port),
+            access_log=False,
+            log_level="error",
+            lifespan="off",
+            ws="none",
+            http="h11",
+            loop="asyncio",
+            proxy_headers=False,
+            server_header=False,
+            h11_max_incomplete_event_size=_HEADERS_BYTES,
+            timeout_keep_alive=_IDLE_S,
+            backlog=_BACKLOG,
+        )
+        own.listen(_BACKLOG)
+        shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+        tell(f"http://{shown}:{port}/{settings.token}/")
+        # Ctrl-C is how the server ends: uvicorn hands it on once all is closed.
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[own])
+
+
+def _bound(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    own = socket.socket(family)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        own.bind((settings.host, settings.port))
+    except OSError as error:
+        own.close()
+        raise ConfigError(
+            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}; choose another port, "
+            "or --port 0 for any free one"
+        ) from error
+    return own
