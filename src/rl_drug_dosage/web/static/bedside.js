@@ -1,0 +1,160 @@
+// The Bedside tab: whatever changes in the form is sent, and the newest answer is shown.
+
+import { $, ask, el, options } from "./dom.js";
+import * as form from "./case.js";
+import { Results } from "./results.js";
+
+const WAIT_MS = 60;
+let results, timer, running, sliding, wished, warm = {};
+
+const stamp = (name, since) => { document.body.dataset[name] = String(Math.round(performance.now() - since)); };
+
+function edited() {
+  document.body.dataset.state = "waiting";
+  clearTimeout(timer);
+  const since = performance.now();
+  timer = setTimeout(() => send(since), WAIT_MS);
+}
+
+async function send(since) {
+  if (running) running.abort();
+  running = new AbortController();
+  const own = running, body = { patient: form.patient(), ask: form.question() };
+  results.box.setAttribute("aria-busy", "true");
+  try {
+    const record = await ask("recommend", body, own.signal);
+    if (own !== running) return;
+    form.mark(null);
+    results.show(record, body.patient.zone || "");
+    stamp("reaction", since);
+    document.body.dataset.state = "ready";
+  } catch (error) {
+    if (error.name === "AbortError" || own !== running) return;
+    results.refuse(error.message, form.mark(error.field, error.message.replace(`${error.field}: `, "")));
+    document.body.dataset.state = "refused";
+  } finally {
+    if (own === running) results.box.setAttribute("aria-busy", "false");
+  }
+}
+
+// One request for a dose of one's own at a time; of those that were wished meanwhile the last one counts.
+async function chosen(dose_mg, interval_h) {
+  wished = { dose_mg, interval_h, since: performance.now() };
+  document.body.dataset.own = "waiting";
+  if (sliding) return;
+  sliding = true;
+  while (wished) {
+    const { since, ...own } = wished;
+    wished = null;
+    try {
+      const policy = await ask("forecast", { patient: form.patient(), ask: form.question(), ...own });
+      if (!wished) {
+        results.showOwn(policy);
+        stamp("slide", since);
+      }
+    } catch (error) {
+      if (!wished) results.refuseOwn(error.message);
+    }
+  }
+  sliding = false;
+  document.body.dataset.own = "ready";
+}
+
+async function chooseDrug(name, patient) {
+  const record = await ask(`drugs/${encodeURIComponent(name)}`);
+  $("drug").value = name;
+  $("next").value = "";
+  $("target").value = "";
+  form.setDrug(record);
+  form.load(patient || { drug: name }, edited);
+}
+
+async function chooseExample(name, place) {
+  const { patients } = await ask(`drugs/${encodeURIComponent(name)}/examples`);
+  form.load(patients[place], edited);
+  $("example").value = String(place);
+  edited();
+}
+
+async function openFile(file) {
+  try {
+    const { patients, notes } = await ask("read", { name: file.name, text: await file.text() });
+    const known = [...$("drug").options].map((o) => o.value);
+    const patient = patients[0], stem = String(patient.drug || $("drug").value);
+    const name = known.find((k) => k === stem) || known.find((k) => stem.startsWith(`${k}-`));
+    if (!name) throw new Error(`the page has no ${stem}; it has ${known.join(", ")}`);
+    await chooseDrug(name, patient);
+    if (stem !== name && [...$("model").options].some((o) => o.value === stem)) $("model").value = stem;
+    if (patients.length > 1) say(`${file.name}: the first of ${patients.length} patients`);
+    else if (notes.length) say(notes.join("; "));
+    edited();
+  } catch (error) {
+    results.refuse(`${file.name}: ${error.message}`, null);
+    document.body.dataset.state = "refused";
+  }
+}
+
+function save() {
+  const text = `${JSON.stringify({ format: 1, ...form.patient() }, null, 1)}\n`;
+  const link = el("a", { href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: `${$("drug").value}-case.json` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+let said = "";
+function say(text) {
+  said = text;
+  showStatus();
+}
+
+function showStatus() {
+  const name = $("drug").value, state = warm.drugs ? warm.drugs[name] : "";
+  const preparing = state && state !== "ready" ? `${warm.text || `programs for ${name} are being prepared`}; the first answer takes longer, and the page can be used meanwhile.` : "";
+  const text = [said, preparing].filter(Boolean).join(" ");
+  if ($("status").textContent !== text) $("status").textContent = text;
+  document.body.dataset.programs = state || "";
+}
+
+async function watch() {
+  try {
+    warm = (await ask("status")).programs;
+    showStatus();
+  } catch (error) {
+    say(error.message);
+  }
+  setTimeout(watch, warm.drugs && warm.drugs[$("drug").value] === "ready" ? 5000 : 1000);
+}
+
+export async function start() {
+  results = new Results($("results"), chosen);
+  const { drugs } = await ask("drugs");
+  options($("drug"), drugs.map((name) => [name, name]));
+  if (Intl.supportedValuesOf) $("zones").replaceChildren(...Intl.supportedValuesOf("timeZone").map((z) => el("option", { value: z })));
+  const first = drugs.includes("vancomycin") ? "vancomycin" : drugs[0];
+  await chooseDrug(first);
+  await chooseExample(first, 0);
+  for (const id of ["name", "zone", "now", "next", "target"]) $(id).addEventListener("input", edited);
+  $("model").addEventListener("change", edited);
+  $("drug").addEventListener("change", async () => {
+    const name = $("drug").value;
+    await chooseDrug(name);
+    await chooseExample(name, 0);
+    showStatus();
+  });
+  $("example").addEventListener("change", () => { if ($("example").value !== "") chooseExample($("drug").value, Number($("example").value)); });
+  $("new").addEventListener("click", () => {
+    $("example").value = "";
+    form.load({ drug: $("drug").value }, edited);
+    edited();
+    $("name").focus();
+  });
+  $("open").addEventListener("click", () => $("file").click());
+  $("file").addEventListener("change", async () => {
+    if ($("file").files.length) await openFile($("file").files[0]);
+    $("file").value = "";
+  });
+  $("save").addEventListener("click", save);
+  $("print").addEventListener("click", () => window.print());
+  $("case").addEventListener("submit", (event) => event.preventDefault());
+  watch();
+}
