@@ -3,8 +3,7 @@
     python scripts/example_patients.py [DRUG ...]
 
 Covariates, parameters and assay errors are drawn from the drug's first model, within the published ranges of all models
-that the page weighs; doses are those that Bayesian dosing recommends before any level. A draw that contradicts every
-model is left out, and the next one taken.
+that the page weighs; doses are the label's for that patient, by the scenario's rule or else the usual dose.
 """
 
 import json
@@ -17,12 +16,14 @@ from zoneinfo import ZoneInfo
 import jax
 import numpy as np
 
-from rl_drug_dosage.bedside import Asked, PatientHistory, recommended
+from rl_drug_dosage.bedside import PatientHistory
 from rl_drug_dosage.bedside.clock import clock_time
 from rl_drug_dosage.bedside.drug_words import words_of
 from rl_drug_dosage.bedside.history import CovariateAt, Dose, Level
 from rl_drug_dosage.bedside.patient_table import as_table
+from rl_drug_dosage.bedside.rivals import advice_of
 from rl_drug_dosage.bedside.task import Task, task_of
+from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.pkpd import Dose as Given
 from rl_drug_dosage.pkpd import draw_patient, make_covariates, make_regimen, predict
@@ -34,7 +35,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "src" / "rl_drug_dosage" / "web" 
 LEFT_OUT = ("chemotherapy", "insulin", "morphine", "propofol", "remifentanil")
 """Dosed by the minute, or by something that nobody measures at a bedside; morphine is titrated to pain."""
 BEGIN = datetime(2026, 3, 2, 8, 0, tzinfo=ZoneInfo("Europe/Berlin"))
-SEED, DRAWS, TRIES = 17, 512, 12
+SEED = 17
 STEP_H = 1.0 / 12.0
 # Times in dosing intervals: doses, which of them were missed, levels, and now.
 PLANS: tuple[tuple[str, tuple[float, ...], tuple[int, ...], tuple[float, ...], float], ...] = (
@@ -49,22 +50,11 @@ def main() -> None:
     configure("cpu")
     stems = dict.fromkeys(name.partition("-")[0] for name in names(DRUG))
     for drug in sys.argv[1:] or [stem for stem in stems if stem not in LEFT_OUT]:
-        patients = [patient(drug, place) for place in range(len(PLANS))]
+        patients = [written(drawn(drug, place)) for place in range(len(PLANS))]
         comment = "Virtual patients, drawn from the drug's model. For research and education only."
         content = {"format": 1, "comment": comment, "patients": patients}
         (FOLDER / f"{drug}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(drug)
-
-
-def patient(drug: str, place: int) -> dict[str, object]:
-    """One example, as a patient file has it."""
-    for attempt in range(TRIES):
-        history = drawn(drug, place, attempt)
-        if not history.levels:
-            continue
-        if not recommended(history, Asked(draws=DRAWS, policies=())).contradicted:
-            return written(history)
-    raise SystemExit(f"{drug}: {TRIES} draws, and none can be explained")
 
 
 def written(history: PatientHistory) -> dict[str, object]:
@@ -102,30 +92,31 @@ def in_words(row: Mapping[str, object]) -> str | object:
     return f"{row['value']:g} {row['unit']}" if "unit" in row else row["value"]
 
 
-def drawn(drug: str, place: int, attempt: int) -> PatientHistory:
+def drawn(drug: str, place: int) -> PatientHistory:
     """A virtual patient with doses and levels."""
     title, at, missed, sampled, now = PLANS[place]
     task = task_of(drug)
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(SEED), place), attempt)
+    key = jax.random.fold_in(jax.random.key(SEED), place)
     for_patient, for_others, for_error = jax.random.split(key, 3)
     model = words_of(drug).first
     model = next((m for m in task.models if m.name == model.name), task.first)
     truth = draw_patient(model, for_patient)
-    facts = covariates_of(task, {n: float(np.asarray(v).ravel()[0]) for n, v in truth.covariates.values.items()}, for_others)
+    facts = covariates_of(
+        task, {n: float(np.asarray(v).ravel()[0]) for n, v in truth.covariates.values.items()}, for_others
+    )
     known = tuple(CovariateAt(0.0, n, v) for n, v in facts.items())
     blank = PatientHistory(drug, covariates=known, origin=BEGIN, name=f"Virtual patient {place + 1}: {title}")
-    interval = task.dosing.intervals_h[0]
-    first = recommended(blank, Asked(draws=DRAWS, policies=(), intervals_h=(interval,))).best.row
-    if first is None:
-        raise SystemExit(f"{drug}: no first dose")
-    option = first.option
+    option = advice_of("label", task, blank, 0.0).option
+    if option is None:
+        # The scenario's doses are split within its intervals: the usual dose of a typical patient.
+        route, amount = task.dosing.routes[0], task.dosing.usual_dose_mg
+        option = Option(amount, task.dosing.intervals_h[0], route.duration_of(amount), route.compartment)
+    interval = option.interval_h
 
     def when(intervals: float) -> float:
         return round(round(intervals * interval / STEP_H) * STEP_H, 6)
 
-    doses = tuple(
-        Dose(when(t), option.amount_mg, option.duration_h, given=i not in missed) for i, t in enumerate(at)
-    )
+    doses = tuple(Dose(when(t), option.amount_mg, option.duration_h, given=i not in missed) for i, t in enumerate(at))
     given = [Given(d.time_h, d.amount, option.compartment, duration_h=d.duration_h) for d in doses if d.given]
     times = np.asarray([when(t) for t in sampled])
     output = next(o for o in model.outputs if o.residual is not None)

@@ -16,9 +16,9 @@ from starlette.routing import Route
 from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.reports.document import asset
 from rl_drug_dosage.web.catalogue import drug_record, drugs, examples, scenario_value, scenarios
+from rl_drug_dosage.web.description import openapi
 from rl_drug_dosage.web.guard import Guard, one_line
 from rl_drug_dosage.web.jobs import BusyError, Jobs, NoSuchJobError
-from rl_drug_dosage.web.description import openapi
 from rl_drug_dosage.web.patients import Bedside, FieldError
 from rl_drug_dosage.web.play import Play, playable
 from rl_drug_dosage.web.settings import Settings
@@ -59,13 +59,13 @@ class Server:
         self.bedside = Bedside(settings.models)
         self.trials = Trials(self.jobs, settings.models, settings.output_dir)
         self.play = Play(self.jobs, settings.models)
-        self.warmth = Warmth(self._warm)
+        self.warmth = Warmth(self._warm, wanted=bool(settings.warm))
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="web")
         self._turn = asyncio.Lock()
         self._waiting = 0
 
-    def _warm(self, patient: dict[str, Any]) -> None:
-        scenario = drug_record(patient["drug"])["scenario"]
+    def _warm(self, patient: dict[str, Any], everything: bool) -> None:
+        scenario = drug_record(patient["drug"])["scenario"] if everything else None
         ask = {"policies": self.bedside.policies_of(scenario)}
         self.bedside.recommend(json.dumps({"patient": patient, "ask": ask}).encode())
 
@@ -252,18 +252,22 @@ async def _gone(request: Request, error: Exception) -> Response:
     return _error(499, "the sender has left")
 
 
+async def _broken(request: Request, error: Exception) -> Response:
+    """The message may quote a patient: only the class is named."""
+    return _error(500, f"internal error ({type(error).__name__}); please report it")
+
+
 async def _unknown(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     return _error(status, "no such method here" if status == 405 else "no such address; api/openapi.json lists them")
 
 
-def make_app(settings: Settings, port: int, *, warm: bool = True) -> Guard:
+def make_app(settings: Settings, port: int) -> Guard:
     """The application of one server.
 
     Args:
         settings: see there.
         port: that it is bound to; the Host header has to name it.
-        warm: prepare programs from the start.
     """
     server = Server(settings)
 
@@ -273,11 +277,12 @@ def make_app(settings: Settings, port: int, *, warm: bool = True) -> Guard:
         _GoneError: _gone,
         404: _unknown,
         405: _unknown,
+        Exception: _broken,
     }
     app = Starlette(routes=server.routes(), exception_handlers=handlers)
     app.router.redirect_slashes = False
-    if warm:
+    for drug in reversed(settings.warm):
+        server.warmth.want(drug)
+    if settings.warm:
         server.warmth.start()
-        for drug in reversed(settings.warm):
-            server.warmth.want(drug)
     return Guard(app, settings.token, settings.names(port), settings.limits)

@@ -151,6 +151,6 @@ class Body:
             ConfigError: anything else.
         """
         value = self.get(key)
-        if value not in {None, True, False} or (isinstance(value, int | float) and not isinstance(value, bool)):
+        if value is not None and not isinstance(value, bool):
             self.refuse(key, "true or false")
         return bool(value)

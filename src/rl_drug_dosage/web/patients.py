@@ -20,7 +20,7 @@ from rl_drug_dosage.bedside.record import policy_record
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.registry import DRUG, names
 from rl_drug_dosage.web.bodies import Body, is_number
-from rl_drug_dosage.web.catalogue import learnt_in, scenarios
+from rl_drug_dosage.web.catalogue import drugs, learnt_in, scenarios
 from rl_drug_dosage.web.fields import field_of
 
 __all__ = ["Bedside", "FieldError"]
@@ -65,6 +65,7 @@ class Bedside:
     def __init__(self, models: Path | None) -> None:
         self._learnt = learnt_in(models)
         self._lock = threading.Lock()
+        self._turns = {(drug, alone): threading.Lock() for drug in ("", *drugs()) for alone in (True, False)}
         self._kept: OrderedDict[str, _Answer] = OrderedDict()
 
     def policies_of(self, scenario: str | None) -> list[str]:
@@ -138,10 +139,26 @@ class Bedside:
     def _answer(self, body: Body) -> _Answer:
         patient, ask = body.get("patient"), body.get("ask") or {}
         key = json.dumps([patient, ask], sort_keys=True)
+        if (kept := self._known(key)) is not None:
+            return kept
+        # Two threads that need the same programs would compile each of them twice.
+        with self._turn_of(patient, ask):
+            return self._known(key) or self._computed(key, patient, ask)
+
+    def _turn_of(self, patient: object, ask: object) -> threading.Lock:
+        """One at a time of those that need the same programs."""
+        drug = patient.get("drug") if isinstance(patient, Mapping) else None
+        policies = ask.get("policies") if isinstance(ask, Mapping) else None
+        known = isinstance(drug, str) and drug in drugs()
+        return self._turns[drug if known else "", policies == ["label"]]  # type: ignore[index]
+
+    def _known(self, key: str) -> _Answer | None:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
-                return self._kept[key]
+            return self._kept.get(key)
+
+    def _computed(self, key: str, patient: object, ask: object) -> _Answer:
         history = None
         try:
             asking = Body(ask, _ASKED, "ask")

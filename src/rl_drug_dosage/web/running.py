@@ -4,10 +4,13 @@ import contextlib
 import socket
 from collections.abc import Callable
 
+import uvicorn
+
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.web.app import make_app
 from rl_drug_dosage.web.settings import Settings
 
-__all__ = ["serve"]
+__all__ = ["prepared", "serve"]
 
 _HEADERS_BYTES = 16 * 1024
 _IDLE_S = 15
@@ -24,32 +27,39 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     Raises:
         ConfigError: the host or the port cannot be bound.
     """
-    import uvicorn
-
-    from rl_drug_dosage.web.app import make_app
-
-    with contextlib.closing(_bound(settings)) as own:
-        port = int(own.getsockname()[1])
-        config = uvicorn.Config(
-            make_app(settings, port),
-            access_log=False,
-            log_level="error",
-            lifespan="off",
-            ws="none",
-            http="h11",
-            loop="asyncio",
-            proxy_headers=False,
-            server_header=False,
-            h11_max_incomplete_event_size=_HEADERS_BYTES,
-            timeout_keep_alive=_IDLE_S,
-            backlog=_BACKLOG,
-        )
-        own.listen(_BACKLOG)
-        shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-        tell(f"http://{shown}:{port}/{settings.token}/")
+    server, own, address = prepared(settings)
+    with contextlib.closing(own):
+        tell(address)
         # Ctrl-C is how the server ends: uvicorn hands it on once all is closed.
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[own])
+            server.run(sockets=[own])
+
+
+def prepared(settings: Settings) -> tuple[uvicorn.Server, socket.socket, str]:
+    """A server that is not yet running, the socket that it listens on, and its address with the token.
+
+    Raises:
+        ConfigError: the host or the port cannot be bound.
+    """
+    own = _bound(settings)
+    port = int(own.getsockname()[1])
+    config = uvicorn.Config(
+        make_app(settings, port),
+        access_log=False,
+        log_level="error",
+        lifespan="off",
+        ws="none",
+        http="h11",
+        loop="asyncio",
+        proxy_headers=False,
+        server_header=False,
+        h11_max_incomplete_event_size=_HEADERS_BYTES,
+        timeout_keep_alive=_IDLE_S,
+        backlog=_BACKLOG,
+    )
+    own.listen(_BACKLOG)
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return uvicorn.Server(config), own, f"http://{shown}:{port}/{settings.token}/"
 
 
 def _bound(settings: Settings) -> socket.socket:

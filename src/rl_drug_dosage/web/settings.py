@@ -46,7 +46,7 @@ class Settings:
         understood: the user knows what it means to bind another host.
         models: folder of model files, each called after its scenario; None: no learnt policies.
         output_dir: folder for the reports of trials; None: nothing is ever written.
-        warm: drugs whose programs are prepared at the start.
+        warm: drugs whose programs are prepared at the start, others when they are chosen; empty: none ever.
         limits: of requests.
 
     Raises:

@@ -14,13 +14,14 @@ class Warmth:
     """Answers the worked examples of drugs in a thread of its own, so that what they need is compiled.
 
     Args:
-        answer: computes the recommendation for a patient.
+        answer: computes the recommendation for a patient, with the label or with all policies beside it.
+        wanted: False: nothing is prepared, programs are compiled when they are needed.
     """
 
-    def __init__(self, answer: Callable[[dict[str, Any]], object]) -> None:
+    def __init__(self, answer: Callable[[dict[str, Any], bool], object], *, wanted: bool = True) -> None:
         self._answer = answer
         self._lock = threading.Condition()
-        self._states = dict.fromkeys(drugs(), "cold")
+        self._states = dict.fromkeys(drugs(), "cold" if wanted else "ready")
         self._wanted: list[str] = []
         self._text = ""
 
@@ -49,11 +50,14 @@ class Warmth:
                     self._lock.wait()
                 drug = self._wanted.pop(0)
                 self._states[drug] = "compiling"
-            for i, patient in enumerate(examples(drug), 1):
+            # All policies only at the end: until then the page asks for the label alone.
+            todo = [(patient, False) for patient in examples(drug)]
+            todo += [(todo[0][0], True)]
+            for i, (patient, everything) in enumerate(todo, 1):
                 with self._lock:
-                    self._text = f"compiling programs for {drug}, {i} of {len(examples(drug))}"
+                    self._text = f"compiling programs for {drug}, {i} of {len(todo)}"
                 try:
-                    self._answer(patient)
+                    self._answer(patient, everything)
                 except RlDrugDosageError:
                     continue
             with self._lock:

@@ -7,6 +7,8 @@ import { Results } from "./results.js";
 const WAIT_MS = 60;
 let results, timer, running, sliding, wished, warm = {};
 
+const ready = () => Boolean(warm.drugs) && warm.drugs[$("drug").value] === "ready";
+
 const stamp = (name, since) => { document.body.dataset[name] = String(Math.round(performance.now() - since)); };
 
 function edited() {
@@ -19,7 +21,7 @@ function edited() {
 async function send(since) {
   if (running) running.abort();
   running = new AbortController();
-  const own = running, body = { patient: form.patient(), ask: form.question() };
+  const own = running, body = { patient: form.patient(), ask: form.question(ready()) };
   results.box.setAttribute("aria-busy", "true");
   try {
     const record = await ask("recommend", body, own.signal);
@@ -30,7 +32,8 @@ async function send(since) {
     document.body.dataset.state = "ready";
   } catch (error) {
     if (error.name === "AbortError" || own !== running) return;
-    results.refuse(error.message, form.mark(error.field, error.message.replace(`${error.field}: `, "")));
+    const said = error.message.replace(`${error.field}: `, ""), target = form.mark(error.field, said);
+    results.refuse(target ? `${form.titleOf(target)}: ${said}` : error.message, target);
     document.body.dataset.state = "refused";
   } finally {
     if (own === running) results.box.setAttribute("aria-busy", "false");
@@ -47,7 +50,7 @@ async function chosen(dose_mg, interval_h) {
     const { since, ...own } = wished;
     wished = null;
     try {
-      const policy = await ask("forecast", { patient: form.patient(), ask: form.question(), ...own });
+      const policy = await ask("forecast", { patient: form.patient(), ask: form.question(ready()), ...own });
       if (!wished) {
         results.showOwn(policy);
         stamp("slide", since);
@@ -117,12 +120,14 @@ function showStatus() {
 
 async function watch() {
   try {
+    const before = ready(), drug = $("drug").value;
     warm = (await ask("status")).programs;
     showStatus();
+    if (!before && ready() && drug === $("drug").value && form.drug().policies.length > 1 && document.body.dataset.state === "ready") edited();
   } catch (error) {
     say(error.message);
   }
-  setTimeout(watch, warm.drugs && warm.drugs[$("drug").value] === "ready" ? 5000 : 1000);
+  setTimeout(watch, ready() ? 5000 : 1000);
 }
 
 export async function start() {

@@ -258,13 +258,16 @@ export function patient() {
 
 const timed = (row) => ({ ...(row.time === "" ? {} : { time: written(row.time) }), ...(typeof row.value === "object" ? row.value : { value: row.value }) });
 
-export function question() {
-  const found = { policies: state.drug.policies };
+// A learnt policy needs programs of its own: until they are ready, only the label is set beside Bayesian dosing.
+export function question(ready) {
+  const found = { policies: ready ? state.drug.policies : ["label"] };
   if ($("model").value) found.models = [$("model").value];
   if ($("next").value.trim()) found.next_dose = written($("next").value);
   if ($("target").value.trim()) found.target = $("target").value.trim();
   return found;
 }
+
+export const titleOf = (field) => field.getAttribute("aria-label") || (field.labels && field.labels.length ? field.labels[0].textContent : field.dataset.field);
 
 // The words of a refusal next to its field; the place of the field, or null where there is none.
 export function mark(field, message) {

@@ -12,7 +12,7 @@ const list = (texts, cls) => (texts.length ? el("ul", { class: cls || "plain" },
 const tile = (term, ...value) => el("div", {}, el("dt", {}, term), el("dd", {}, ...value));
 const big = (text) => el("span", { class: "big" }, text);
 const regimen = (row) => {
-  const over = row.duration_h ? ` over ${short(row.duration_h)} h` : "";
+  const over = row.duration_h ? ` over ${Number(row.duration_h.toPrecision(3))} h` : "";
   return row.dose_mg === 0 ? "no drug" : `${short(row.dose_mg)} mg${over} every ${short(row.interval_h)} h`;
 };
 const middle = (row) => short(row.percentiles[2]);
@@ -140,7 +140,7 @@ export class Results {
   alternatives() {
     const rows = this.record.alternatives.map((row) => el("tr", {},
       head(el("button", { type: "button", class: "link", title: "try it", onclick: () => this.try(row) }, regimen(row))), this.chances(row)));
-    return table("Regimens of the label, best first; choose one to see its forecast", this.columns("Regimen"), rows, "numbers", "alternatives");
+    return table("Regimens of the label, best first; choose one to see its forecast", this.columns("Regimen"), rows, "numbers alternatives", "alternatives");
   }
 
   models() {
