@@ -24,7 +24,7 @@ TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-wandb install-minari install-nuts install-onnx install-sb3 install-sbml install-dev install-cuda install-torch train train-quick evaluate info \
-	test test-all test-torch test-browser lint format typecheck bench models ablation docs validate lock sbom audit clean distclean FORCE
+	clinic test test-all test-torch test-browser lint format typecheck bench models ablation docs validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,9 @@ evaluate: $(BASE) ## evaluate MODEL=models/agent.pt
 
 info: $(BASE) ## show the project and its environments
 	@$(RLDD) info $(ARGS)
+
+clinic: $(BASE) ## open the page in the browser: one patient's dose, a trial, a game (Ctrl-C ends it)
+	@$(RLDD) clinic --models models $(ARGS)
 
 # loadscope keeps the tests of a module in one process, where they share what JAX has compiled.
 test: $(DEV) ## run the tests

@@ -33,6 +33,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "explain": ("--model-path", "agent.pt", "--output-dir", "out"),
     "export": ("--model-path", "agent.pt", "--output", "a.onnx"),
     "import": ("model.R",),
+    "clinic": ("--no-browser",),
     "check": ("nothing-of-that-name",),
     "new": ("drug", "mine"),
 }
@@ -128,6 +129,9 @@ def line(rng: random.Random, known: dict[str, list[tuple[str, bool]]]) -> list[s
         words += rng.choice(
             [["--no-such-option"], ["--seed", rng.choice(REFUSED)], ["--num-episodes", "0"], [rng.choice(TEXTS)] * 2]
         )
+    if name == "clinic":
+        # The last port counts, and none of these is one: no line may start a server that stays.
+        words += ["--port", rng.choice([word for word in REFUSED if word != "--"])]
     return [name, *words]
 
 

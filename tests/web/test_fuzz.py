@@ -36,8 +36,20 @@ def bases(patient):
         "/api/recommend": asked,
         "/api/recommend/sheet": asked,
         "/api/forecast": asked | {"dose_mg": 1000, "interval_h": 12},
-        "/api/read": {"name": "a.json", "text": json.dumps({"format": 1, **patient}), "drug": "vancomycin", "formulas": {}},
-        "/api/trials": {"scenario": "vancomycin", "policies": ["label"], "patients": 2, "seed": 1, "mismatch": False, "stress": []},
+        "/api/read": {
+            "name": "a.json",
+            "text": json.dumps({"format": 1, **patient}),
+            "drug": "vancomycin",
+            "formulas": {},
+        },
+        "/api/trials": {
+            "scenario": "vancomycin",
+            "policies": ["label"],
+            "patients": 2,
+            "seed": 1,
+            "mismatch": False,
+            "stress": [],
+        },
         "/api/play": {"scenario": "vancomycin", "patient": 1, "seed": 1, "doses": [[1000], [1000]]},
         "/api/play/compare": {"scenario": "infliximab", "patient": 1, "seed": 1, "doses": []},
     }
@@ -63,7 +75,11 @@ def changed(rng, value):
         if slip == 0 and isinstance(node, dict):
             del node[at[-1]]
         elif slip == 1 and isinstance(node, dict):
-            node[rng.choice(["x", "", "patients", "format", "\x00", "a" * 300, "rate", "every", "times", "output", "missed"])] = copy.deepcopy(rng.choice(VALUES))
+            node[
+                rng.choice(
+                    ["x", "", "patients", "format", "\x00", "a" * 300, "rate", "every", "times", "output", "missed"]
+                )
+            ] = copy.deepcopy(rng.choice(VALUES))
         elif slip == 2 and isinstance(node, list):
             node.append(copy.deepcopy(rng.choice([*VALUES, *node])))
         else:
@@ -92,10 +108,14 @@ def uncomputed(monkeypatch):
     """Everything is read and judged as always; only what takes the processor is left out."""
 
     def considered(history, asked):
-        task = task_of(history.drug, models=asked.models, scenario=asked.scenario, target=asked.target, prior=asked.prior)
+        task = task_of(
+            history.drug, models=asked.models, scenario=asked.scenario, target=asked.target, prior=asked.prior
+        )
         assess(task, history, asked=bool(asked.models) or len(task.models) == 1)
         due_h(task, history, asked.next_dose_h)
-        grid_of(task, history, route_of(task.first, asked.route), amounts_mg=asked.amounts_mg, intervals_h=asked.intervals_h)
+        grid_of(
+            task, history, route_of(task.first, asked.route), amounts_mg=asked.amounts_mg, intervals_h=asked.intervals_h
+        )
         raise _EnoughError("enough")
 
     def played(*_):

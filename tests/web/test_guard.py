@@ -46,7 +46,9 @@ def test_with_it_the_page_is(served):
     assert b"https:" not in body
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "", "localhost.evil.example:{port}"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "", "localhost.evil.example:{port}"]
+)
 def test_a_name_that_leads_here_is_refused(served, host):
     """DNS rebinding: the browser believes that it talks to evil.example."""
     refused(served.request("GET", "/api/status", headers={"Host": host.format(port=served.port)}), 421)
@@ -97,9 +99,7 @@ def test_ten_megabytes_are_refused_in_one_line(served):
 
 
 def test_a_body_that_does_not_come_is_given_up(served):
-    text = (
-        f"POST /{served.settings.token}/api/read HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Length: 100\r\n\r\n{{"
-    )
+    text = f"POST /{served.settings.token}/api/read HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Length: 100\r\n\r\n{{"
     with socket.create_connection(("127.0.0.1", served.port), timeout=20) as own:
         own.sendall(text.encode())
         answer = own.recv(65536)
@@ -130,7 +130,9 @@ def test_no_other_file_is_handed_out(served, path):
     assert b"import" not in body
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/"), ("GET", "/api/recommend"), ("PUT", "/api/trials"), ("TRACE", "/")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/"), ("GET", "/api/recommend"), ("PUT", "/api/trials"), ("TRACE", "/")]
+)
 def test_no_other_method_is_answered(served, method, path):
     assert served.request(method, path)[0] == 405
 

@@ -31,7 +31,7 @@ def resolved(schema):
     return schema
 
 
-def faults(value, schema, at="$"):  # noqa: C901 - one keyword after the other
+def faults(value, schema, at="$"):
     """Where a value differs from its schema: the keywords that this document uses."""
     schema = resolved(schema)
     if "anyOf" in schema:
@@ -63,11 +63,7 @@ def faults(value, schema, at="$"):  # noqa: C901 - one keyword after the other
 
 def test_every_route_is_described_and_nothing_else():
     server = Server(Settings(warm=()))
-    routes = {
-        (route.path, method.lower())
-        for route in server.routes()
-        for method in route.methods - {"HEAD"}
-    }
+    routes = {(route.path, method.lower()) for route in server.routes() for method in route.methods - {"HEAD"}}
     described = {(path, method) for path, own in DOCUMENT["paths"].items() for method in own}
 
     assert described == routes - NOT_FOR_MACHINES

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import rl_drug_dosage as rldd
-
 from rl_drug_dosage.trials import Cohort, enter, run_trial, setting_for
 
 GAME = {"scenario": "vancomycin", "patient": 3, "seed": 2}

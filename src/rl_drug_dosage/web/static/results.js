@@ -49,7 +49,7 @@ export class Results {
         el("p", { class: "use" }, "Research and education only."),
         record.warnings.length ? el("div", { class: "alarm", role: "alert" }, list(record.warnings)) : null,
         this.tiles(best), this.slider(best), el("div", { id: "policies" }, this.policies())),
-      el("section", { "aria-labelledby": "h-curve" }, el("h2", { id: "h-curve" }, "Levels"), this.legend(),
+      el("section", { "aria-labelledby": "h-curve" }, el("h2", { id: "h-curve" }, "Levels over time"), this.legend(),
         record.curves.map((c, i) => el("figure", {}, el("figcaption", {}, capital(c.output)), el("div", { class: "chart", id: `chart${i}` })))),
       el("section", { "aria-labelledby": "h-why" }, el("h2", { id: "h-why" }, "Why"), list(record.reasons),
         record.next_level ? el("p", {}, `The next level would tell most ${record.next_level.time}: it is expected to take away ${percent(record.next_level.reduction)} of the variance of ${record.next_level.of}.`) : null),
