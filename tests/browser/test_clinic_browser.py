@@ -288,8 +288,9 @@ def test_it_is_printed(browser, page):
     seen = browser.run(
         """
         const shown = id => getComputedStyle(document.querySelector(id)).display !== 'none';
-        const wide = [...document.querySelectorAll('table, svg')].filter(e => e.getBoundingClientRect().right > innerWidth + 1);
-        return [shown('.tabs'), shown('.buttons'), shown('.own-dose'), shown('#dose .tiles'), shown('.use'), wide.length];
+        const end = e => e.getBoundingClientRect().right;
+        const wide = [...document.querySelectorAll('table, svg')].filter(e => end(e) > innerWidth + 1);
+        return [...['.tabs', '.buttons', '.own-dose', '#dose .tiles', '.use'].map(shown), wide.length];
         """
     )
     assert seen == [False, False, False, True, True, 0]

@@ -60,6 +60,15 @@ class Client:
         status, raw = self(method, path, body)
         return status, json.loads(raw)
 
+    def follow(self, job, seconds=240):
+        """A job at its end."""
+        for _ in range(10 * seconds):
+            _, found = self.json("GET", f"/api/jobs/{job['id']}")
+            if found["state"] != "running":
+                return found
+            time.sleep(0.1)
+        raise AssertionError(found)
+
 
 @pytest.fixture
 def patient():
@@ -78,18 +87,9 @@ def client():
 
 
 @pytest.fixture
-def waited(client):
-    """Follows a job to its end."""
-
-    def follow(job, seconds=240):
-        for _ in range(10 * seconds):
-            _, found = client.json("GET", f"/api/jobs/{job['id']}")
-            if found["state"] != "running":
-                return found
-            time.sleep(0.1)
-        raise AssertionError(found)
-
-    return follow
+def make_client():
+    """Makes an application with other settings."""
+    return lambda **settings: Client(Settings(warm=(), **settings))
 
 
 class Served:

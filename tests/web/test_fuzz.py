@@ -1,5 +1,6 @@
 """Bodies that nobody should send: each is refused in one line, or would be computed."""
 
+# ruff: noqa: E501 - tables of values
 import copy
 import gc
 import json

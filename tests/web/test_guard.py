@@ -99,7 +99,10 @@ def test_ten_megabytes_are_refused_in_one_line(served):
 
 
 def test_a_body_that_does_not_come_is_given_up(served):
-    text = f"POST /{served.settings.token}/api/read HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nContent-Length: 100\r\n\r\n{{"
+    text = (
+        f"POST /{served.settings.token}/api/read HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+        "Content-Length: 100\r\n\r\n{"
+    )
     with socket.create_connection(("127.0.0.1", served.port), timeout=20) as own:
         own.sendall(text.encode())
         answer = own.recv(65536)

@@ -60,14 +60,14 @@ def test_a_dose_that_cannot_be_is_refused(client, change, said):
     assert re.search(said, answer["error"])
 
 
-def test_a_trial_is_the_benchmark_s(client, waited, tmp_path, monkeypatch):
+def test_a_trial_is_the_benchmark_s(client, tmp_path, monkeypatch):
     """The table of the page has the numbers of `benchmark`; nothing is written; a second one waits its turn."""
     monkeypatch.chdir(tmp_path)
     body = {"scenario": "vancomycin", "policies": ["label", "fixed"], "patients": 20, "seed": 4}
 
     status, job = client.json("POST", "/api/trials", body)
     busy, _ = client.json("POST", "/api/trials", body)
-    end = waited(job)
+    end = client.follow(job)
 
     assert status == 202
     assert busy == 409
@@ -83,20 +83,36 @@ def test_a_trial_is_the_benchmark_s(client, waited, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_stopped_job_ends_at_its_next_step(client, waited):
+def test_with_a_folder_a_trial_writes_there_and_nowhere_else(make_client, tmp_path, monkeypatch):
+    chosen, here = tmp_path / "chosen", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    client = make_client(output_dir=chosen)
+    _, job = client.json("POST", "/api/trials", {"scenario": "vancomycin", "policies": ["label"], "patients": 2})
+
+    end = client.follow(job)
+
+    assert end["state"] == "done", end
+    [folder] = chosen.iterdir()
+    assert {"report.html", "benchmark.json"} <= {p.name for p in folder.iterdir()}
+    assert all(str(folder) in file for file in end["result"]["files"])
+    assert not list(here.iterdir())
+
+
+def test_a_stopped_job_ends_at_its_next_step(client):
     body = {"scenario": "vancomycin", "policies": ["label", "fixed"], "patients": 2000, "seed": 5}
     _, job = client.json("POST", "/api/trials", body)
 
     client.json("DELETE", f"/api/jobs/{job['id']}")
 
-    assert waited(job)["state"] == "stopped"
+    assert client.follow(job)["state"] == "stopped"
 
 
 @pytest.mark.slow
-def test_the_policies_treat_the_same_patient(client, waited):
+def test_the_policies_treat_the_same_patient(client):
     _, job = client.json("POST", "/api/play/compare", GAME)
 
-    end = waited(job)
+    end = client.follow(job)
 
     assert end["state"] == "done", end
     assert {"label", "oracle"} <= {row["policy"] for row in end["result"]["policies"]}

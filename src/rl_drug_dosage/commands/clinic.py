@@ -1,5 +1,7 @@
 """``rl-drug-dosage clinic``."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -58,3 +60,6 @@ def command(
             webbrowser.open(address)
 
     serve(settings, tell)
+    # A program that is being compiled cannot be interrupted, and Python would pull its memory away from under it.
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,5 +1,6 @@
 """The Trial tab: the benchmark of the command line, with the choices of a form."""
 
+import secrets
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +64,8 @@ class Trials:
         stress = body.some_of("stress", tuple(s["name"] for s in offer["stresses"]))
         command = _command(name, references, patients, seed, mismatch=mismatch, stress=stress)
 
+        folder = None if self._folder is None else self._folder / f"trial-{secrets.token_hex(4)}"
+
         def work(progress: Progress) -> tuple[dict[str, Any], str]:
             options = BenchmarkOptions(
                 scenario=name,
@@ -71,18 +74,14 @@ class Trials:
                 seed=seed,
                 mismatch=mismatch,
                 stress=tuple(stress),
-                output_dir=None if self._folder is None else self._folder / f"trial-{job_name()}",
+                output_dir=folder,
             )
             found = benchmark(options, command=command, progress=progress)
             progress("drawing the report", 1.0)
-            files = [] if self._folder is None else [str(path) for path in found.files]
+            files = [str(path) for path in found.files]
             return _shown(found.record) | {"command": command, "files": files}, report_html(found.record)
 
-        def job_name() -> str:
-            return job.name
-
-        job = self._jobs.start("trial", work)
-        return job
+        return self._jobs.start("trial", work)
 
 
 def _command(
