@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.web.catalogue import drugs, examples
 
 __all__ = ["Warmth"]
@@ -58,7 +57,7 @@ class Warmth:
                     self._text = f"compiling programs for {drug}, {i} of {len(todo)}"
                 try:
                     self._answer(patient, everything)
-                except RlDrugDosageError:
+                except Exception:  # noqa: BLE001 - whoever asks the same will be told; the thread has to stay
                     continue
             with self._lock:
                 self._states[drug] = "ready"
