@@ -57,7 +57,7 @@ class Warmth:
                     self._text = f"compiling programs for {drug}, {i} of {len(todo)}"
                 try:
                     self._answer(patient, everything)
-                except Exception:  # noqa: BLE001 - whoever asks the same will be told; the thread has to stay
+                except Exception:  # noqa: BLE001, S112 - whoever asks the same will be told; the thread has to stay
                     continue
             with self._lock:
                 self._states[drug] = "ready"
