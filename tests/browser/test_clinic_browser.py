@@ -215,6 +215,24 @@ def test_a_saved_case_is_opened_again(browser, page, tmp_path):
     assert "missed dose" in browser.run("return document.getElementById('name').value")
 
 
+def test_categories_are_shown_as_they_are_told(browser, page):
+    """Sex, which the file has as a code; yes and no."""
+    page.open()
+    page.changed(
+        "const e = document.getElementById('drug'); e.value = 'infliximab'; e.dispatchEvent(new Event('change'));"
+    )
+    page.until("document.body.dataset.state === 'ready'", PREPARING_S)
+
+    found = browser.run(
+        """
+        return [...document.querySelectorAll('#covariates select')].map(
+          s => [s.labels[0].textContent, s.selectedOptions[0].textContent]);
+        """
+    )
+    assert ["Sex", "male"] in found or ["Sex", "female"] in found
+    assert not [row for row in found if row[1] == "not known"]
+
+
 def test_rows_are_pasted_from_a_spreadsheet(browser, page):
     page.open()
     page.changed(

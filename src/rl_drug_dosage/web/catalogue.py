@@ -26,7 +26,7 @@ _FACT_TEXT = {
     "creatinine": "serum creatinine",
     "female": "sex",
 }
-_SEX = [{"value": word, "text": word} for word in ("female", "male")]
+_SEX = [{"value": "female", "text": "female", "code": 1}, {"value": "male", "text": "male", "code": 0}]
 
 
 @cache
@@ -85,7 +85,7 @@ def _covariate(task: Task, covariate: Covariate) -> dict[str, Any]:
     low, high = covariate.low, covariate.high
     return {
         "key": covariate.name,
-        "label": covariate.meaning,
+        "label": "sex" if covariate.name == "female" else covariate.meaning,
         "unit": "" if covariate.codes or covariate.unit == "1" else covariate.unit,
         "low": low,
         "high": high,
@@ -97,16 +97,16 @@ def _covariate(task: Task, covariate: Covariate) -> dict[str, Any]:
 
 
 def _choices(covariate: Covariate) -> list[dict[str, Any]]:
-    """Value and words of every category."""
+    """What is sent, what is shown, and the model's code of every category."""
     if not covariate.codes:
         return []
     if covariate.name == "female":
         return _SEX
     if covariate.words:
-        return [{"value": word, "text": word} for word in covariate.words]
+        return [{"value": word, "text": word, "code": code} for word, code in covariate.words.items()]
     if covariate.codes == (0.0, 1.0):
-        return [{"value": False, "text": "no"}, {"value": True, "text": "yes"}]
-    return [{"value": code, "text": f"{code:g}"} for code in covariate.codes]
+        return [{"value": value, "text": text, "code": int(value)} for value, text in ((False, "no"), (True, "yes"))]
+    return [{"value": code, "text": f"{code:g}", "code": code} for code in covariate.codes]
 
 
 def _fact(name: str) -> dict[str, Any]:

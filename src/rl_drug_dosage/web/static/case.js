@@ -103,7 +103,7 @@ function covariateRow(field, row, index, number, edited) {
   if (field.choices.length) {
     input = el("select", { id, "data-field": at, onchange: (e) => change(e.target.value === "" ? "" : field.choices[Number(e.target.value)].value) },
       el("option", { value: "" }, "not known"), field.choices.map((c, i) => el("option", { value: String(i) }, c.text)));
-    const own = field.choices.findIndex((c) => same(c.value, row.value));
+    const own = field.choices.findIndex((c) => same(c, row.value));
     input.value = own < 0 ? "" : String(own);
   } else if (isFormula(row.value)) {
     input = el("output", { id, "data-field": at, class: "computed", tabindex: "-1" }, "computed");
@@ -145,10 +145,13 @@ function covariateRow(field, row, index, number, edited) {
   return el("div", { class: "covariate" }, parts, el("div", { class: "line" }, line));
 }
 
-function same(a, b) {
-  if (a === b) return true;
-  const truth = { true: true, false: false, yes: true, no: false, 1: true, 0: false };
-  return typeof a === "boolean" ? truth[String(b)] === a && b !== "" : String(a) === String(b);
+// Whether a choice is what a file says, in whatever of its forms: "female", 1, true, "yes".
+function same(choice, told) {
+  if (told === "" || told === null || told === undefined) return false;
+  const value = typeof told === "object" ? told.value : told, truth = { true: 1, false: 0, yes: 1, no: 0 };
+  if (typeof value === "string" && value.toLowerCase() === String(choice.value).toLowerCase()) return true;
+  const code = typeof value === "number" ? value : value in truth || typeof value === "boolean" ? truth[String(value)] : Number(value);
+  return code === choice.code;
 }
 
 function shown(kind) {

@@ -80,7 +80,7 @@ export class Results {
     range.value = String(row ? row.dose_mg : low);
     const exact = el("input", { type: "number", id: "own-mg", min: 0, step: "any" });
     exact.value = range.value;
-    const every = el("select", { id: "own-interval" }, intervals.map((h) => el("option", { value: String(h) }, `every ${short(h)} h`)));
+    const every = el("select", { id: "own-interval" }, intervals.map((h) => el("option", { value: String(h) }, `every ${short(h)} h${h >= 168 ? ` (${short(h / 168)} weeks)` : ""}`)));
     every.value = String(row && intervals.includes(row.interval_h) ? row.interval_h : intervals[0]);
     const send = () => this.chosen(Number(exact.value), Number(every.value));
     range.addEventListener("input", () => { exact.value = range.value; send(); });
