@@ -1,15 +1,16 @@
 """Several models of one patient together, in proportion to how well each predicted the levels."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int
 
 from rl_drug_dosage.bedside.belief import Belief
-from rl_drug_dosage.utils.device_shape import on_threads
+from rl_drug_dosage.utils.device_shape import device_shape
 
 __all__ = ["Mixture", "at_once", "mixed"]
 
@@ -24,7 +25,17 @@ def at_once[T](calls: Sequence[Callable[[], T]]) -> list[T]:
         with jax.enable_x64(True):  # a thread has a setting of its own
             return call()
 
-    return on_threads(run, calls)
+    threads = device_shape().threads
+    if threads <= 1 or len(calls) <= 1:
+        return [run(call) for call in calls]
+    # The pool is kept: a recommendation calls a dozen times, and starting threads would cost more than some calls do.
+    rest = [_pool(threads).submit(run, call) for call in calls[1:]]
+    return [run(calls[0]), *(each.result() for each in rest)]
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="models")
 
 
 @dataclass(frozen=True)

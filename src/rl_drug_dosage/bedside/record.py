@@ -108,7 +108,10 @@ def _curve(curve: Curve) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Values of JSON."""
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        if value.ndim > 1 or value.dtype.kind != "f":
+            return [_plain(row) for row in value]
+        # Curves are most of a record.
+        return [float(f"{v:.6g}") if math.isfinite(v) else None for v in value.tolist()]
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -4,7 +4,7 @@ import { $, ask, el, options } from "./dom.js";
 import * as form from "./case.js";
 import { Results } from "./results.js";
 
-const WAIT_MS = 60;
+const WAIT_MS = 30;
 let results, timer, running, sliding, wished, warm = {};
 
 const ready = () => Boolean(warm.drugs) && warm.drugs[$("drug").value] === "ready";
