@@ -114,7 +114,7 @@ def line(rng: random.Random, known: dict[str, list[tuple[str, bool]]]) -> list[s
     if rng.random() < 0.04:
         return [name, "--help"]
     words = list(BASES[name])
-    for _ in range(rng.choice([0, 1, 1, 2, 3])):
+    for _ in range(rng.choice([0, 1, 1, 2, 3]) if known[name] else 0):
         option, valued = rng.choice(known[name])
         if rng.random() < 0.1:
             option = rng.choice(
