@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from rl_drug_dosage.bedside import Asked, recommended
+from rl_drug_dosage.bedside import Asked, CovariateAt, Dose, Level, PatientHistory, recommended
 from rl_drug_dosage.bedside.assess import assess
 from rl_drug_dosage.bedside.files import read_text
 from rl_drug_dosage.bedside.task import task_of
 from rl_drug_dosage.registry import DRUG, names
 from rl_drug_dosage.web.catalogue import drug_record, drugs, examples
 
+WARFARIN = {"cyp2c9": 11, "vkorc1_g_alleles": 2, "inr_base": 1.0, "age_y": 60}
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = files("rl_drug_dosage.web") / "examples"
 
@@ -49,6 +50,26 @@ def test_three_patients_can_be_read_and_make_sense(drug):
                 assert covariate.low <= told[covariate.name] <= covariate.high
     record = drug_record(drug)
     assert record["examples"] == [patient["name"] for patient in examples(drug)]
+
+
+def test_a_model_that_cannot_read_the_levels_is_left_out():
+    """Of warfarin's models one has no error of the INR."""
+    history = PatientHistory(
+        "warfarin",
+        doses=(Dose(0, 5),),
+        levels=(Level(46, 1.4),),
+        covariates=tuple(CovariateAt(0, n, v) for n, v in WARFARIN.items()),
+        now_h=48,
+    )
+    task = task_of("warfarin")
+    blind = [m.name for m in task.models if m.outputs[m.output_index("inr")].residual is None]
+
+    found = assess(task, history, asked=False)
+
+    assert blind
+    assert found.models
+    assert not {m.name for m in found.models} & set(blind)
+    assert any(blind[0] in note and "left out" in note for note in found.notes)
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def assess(task: Task, history: PatientHistory, *, asked: bool) -> Usable:
 
     Raises:
         ConfigError: an event after now, a level before any dose, two doses at one time by one route, a level that no
-            patient has, covariates that are missing for every model.
+            patient has, covariates that are missing for every model that can read the levels.
         UnknownNameError: a route, an output or a covariate that no model has.
     """
     _not_after_now(history)
@@ -50,7 +50,9 @@ def assess(task: Task, history: PatientHistory, *, asked: bool) -> Usable:
     _names(task, history)
     scenario = task.scenario.value if task.scenario is not None else None
     lacks = {model.name: missing_covariates(model, history, scenario) for model in task.models}
-    usable = tuple(model for model in task.models if not lacks[model.name])
+    blind = () if asked else tuple(m.name for m in task.models if _cannot_read(m, history))
+    blind = blind if len(blind) < len(task.models) else ()
+    usable = tuple(model for model in task.models if not lacks[model.name] and model.name not in blind)
     without = [f"{model.name} does without" for model in usable]
     if not usable or (asked and len(usable) < len(task.models)):
         first = next(model for model in task.models if lacks[model.name])
@@ -64,7 +66,14 @@ def assess(task: Task, history: PatientHistory, *, asked: bool) -> Usable:
         for name, missing in lacks.items()
         if missing
     ]
+    notes += [f"{name} is left out: no error of the measured output is published with it" for name in blind]
     return Usable(usable, tuple(notes))
+
+
+def _cannot_read(model: DrugModel, history: PatientHistory) -> bool:
+    """Whether a level is of an output whose error the model does not have."""
+    measured = {level.output or model.outputs[0].name for level in history.levels}
+    return any(output.name in measured and output.residual is None for output in model.outputs)
 
 
 def _not_after_now(history: PatientHistory) -> None:

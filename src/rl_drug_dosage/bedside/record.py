@@ -108,10 +108,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Values of JSON."""
     if isinstance(value, np.ndarray):
-        if value.ndim > 1 or value.dtype.kind != "f":
-            return [_plain(row) for row in value]
-        # Curves are most of a record.
-        return [float(f"{v:.6g}") if math.isfinite(v) else None for v in value.tolist()]
+        return _array(value)
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -121,3 +118,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _array(value: np.ndarray) -> list[Any]:
+    """Curves are most of a record: their numbers are not looked at one by one."""
+    if value.ndim > 1 or value.dtype.kind != "f":
+        return [_plain(row) for row in value]
+    return [float(f"{v:.6g}") if math.isfinite(v) else None for v in value.tolist()]
