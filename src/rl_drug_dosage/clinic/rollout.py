@@ -66,8 +66,9 @@ class Witness(eqx.Module):
 
     begin: Callable[[Record, Truth], Any] = eqx.field(static=True)
     """(records, truths) of all patients at admission -> its memory."""
-    note: Callable[[Any, Any, Record, Array], tuple[Any, Any]] = eqx.field(static=True)
-    """(its memory, the policy's memory, records at a decision, doses given) -> (what it records, its memory)."""
+    note: Callable[[Any, tuple[Any, Any], Record, Array], tuple[Any, Any]] = eqx.field(static=True)
+    """(its memory, the policy's memory before and after the decision, records at the decision, doses given) -> (what it
+    records, its memory)."""
 
 
 def _none(*_: Any) -> tuple[tuple[()], tuple[()]]:
@@ -119,7 +120,7 @@ def rollout(
         before = memory
         answer, memory = jax.vmap(partial(decide, policy), in_axes=(0, axes, 0))(memory, record, chance)
         given, reason = jax.vmap(lambda r, a: dispense(scenario, shield, r, a), in_axes=(axes, 0))(record, answer)
-        notes, watched = witness.note(watched, before, record, amount_of(given))
+        notes, watched = witness.note(watched, (before, memory), record, amount_of(given))
         alive = patient.alive
         amount = jnp.where(alive, amount_of(given), scenario.dosage.amounts[0])
         given = given._replace(amount=amount) if isinstance(given, Prescription) else amount

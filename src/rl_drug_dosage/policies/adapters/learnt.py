@@ -55,7 +55,19 @@ class PpoDosing(Policy):
         return self.observer.init(record), self.policy.start()
 
     def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Any]:
-        vector, seen = self.observer(memory[0], observation)
+        return self.answer(memory, self.observer(memory[0], observation), key)
+
+    def answer(
+        self, memory: Any, observed: tuple[Float[Array, " obs"], Any], key: PRNGKeyArray | None
+    ) -> tuple[Answer, Any]:
+        """The second half of `act`: what the policy answers to what its observer has made of the record.
+
+        Args:
+            memory: before the decision.
+            observed: the observation, and the observer's memory after it.
+            key: see `act`.
+        """
+        vector, seen = observed
         if self.held:
             constant = jnp.asarray([jnp.nan if value is None else value for value in self.held], vector.dtype)
             # Compared, and not replaced: a value that is the constant keeps its bits.
