@@ -44,6 +44,8 @@ __all__ = [
     "whole_days",
 ]
 
+RECIPES = ("correction", "chart")
+
 
 @typed_fields(ConfigError)
 @dataclass(frozen=True)
@@ -220,11 +222,17 @@ class TrainingSettings:
     """Settings of `train` that suit a task, in place of those of ``--preset scenario``; None: as usual.
 
     Args:
+        recipe: what they are settings of: ``correction`` (the policy corrects the best Bayesian dose) or ``chart`` (it
+            doses from the chart); see `training.recipe`.
         total_timesteps, num_envs, num_steps, num_minibatches, update_epochs, learning_rate, gamma, gae_lambda,
             hidden_size, init_logstd, memory, memory_size, harm_limit: see ``train --help``.
         env: options of the environment.
+
+    Raises:
+        ConfigError: another recipe.
     """
 
+    recipe: str = "correction"
     total_timesteps: int | None = None
     num_envs: int | None = None
     num_steps: int | None = None
@@ -240,9 +248,13 @@ class TrainingSettings:
     harm_limit: float | None = None
     env: Mapping[str, object] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.recipe not in RECIPES:
+            raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}, not {self.recipe!r}")
+
     def given(self) -> dict[str, object]:
-        """The settings that are given, without ``env``."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "env"}
+        """The settings of `train` that are given, without ``env``."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"recipe", "env"}}
         return {name: value for name, value in values.items() if value is not None}
 
 

@@ -26,10 +26,20 @@ from rl_drug_dosage.pkpd import Residual
 from rl_drug_dosage.registry import POLICY as POLICIES
 from rl_drug_dosage.registry import Found, find, find_scenario, modules, public_name
 
-__all__ = ["POLICY", "TABLE", "Variant", "choices", "default_variant", "task_in_table", "variant_in"]
+__all__ = [
+    "POLICY",
+    "TABLE",
+    "Variant",
+    "choices",
+    "default_variant",
+    "strongest_ensemble",
+    "task_in_table",
+    "variant_in",
+]
 
 TABLE = Path(__file__).with_name("best_bayes.json")
 """What was chosen, and on what."""
+_ENSEMBLE = "mipd-ensemble"
 _REFERENCE = re.compile(r"(?P<name>[a-z][a-z-]*)(,\w+=[\w.+-]+)*")
 
 
@@ -80,7 +90,8 @@ def task_in_table(task: Found[Scenario]) -> str:
 def _same(scenario: Scenario, known: Scenario) -> bool:
     if scenario.title != known.title or not set(known.models) <= set(scenario.models):
         return False
-    return dataclasses.replace(scenario, models=known.models, drugs=known.drugs) == known
+    # How a policy is trained changes nothing for Bayesian dosing.
+    return dataclasses.replace(scenario, models=known.models, drugs=known.drugs, training=known.training) == known
 
 
 def variant_in(setting: Setting) -> Variant:
@@ -95,8 +106,20 @@ def default_variant(setting: Setting) -> str:
     scenario, model = setting.scenario, setting.controller
     own, assay = model.outputs[model.output_index(scenario.monitoring.output)].residual, scenario.monitoring.error
     if no_assay_error(scenario) or own is None or assay is None or _numbers(own) == _numbers(assay):
-        return "mipd-ensemble"
-    return "mipd-ensemble,prior=widened,error=assay"
+        return _ENSEMBLE
+    return f"{_ENSEMBLE},prior=widened,error=assay"
+
+
+def strongest_ensemble(setting: Setting) -> dict[str, str]:
+    """``prior`` and ``error`` of the strongest `mipd-ensemble` of a setting, of those that were tried, or by default.
+
+    Learnt policies correct its dose, also where another Bayesian dosing is the reference.
+    """
+    entry = choices().get(task_in_table(setting.task), {}).get(setting.controller.name, {"tried": ()})
+    tried = {each["policy"]: each["score_pct"] for each in entry["tried"] if each["policy"].startswith(_ENSEMBLE)}
+    reference = max(tried, key=lambda name: tried[name]) if tried else default_variant(setting)
+    words = dict(text.split("=") for text in reference.split(",")[1:])
+    return {"prior": "published", "error": "published", **words}
 
 
 def _numbers(residual: Residual) -> tuple[object, ...]:

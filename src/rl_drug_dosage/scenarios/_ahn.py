@@ -167,6 +167,7 @@ def chemotherapy(
         # No limit: the clinic measures only the tumour, which more drug makes smaller, and no dose of the grid kills.
         shield=ShieldLimits(),
         training=TrainingSettings(
+            recipe="chart",
             total_timesteps=4_000_000,
             num_envs=1024,
             num_steps=25,

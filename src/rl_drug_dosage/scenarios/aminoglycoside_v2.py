@@ -176,6 +176,7 @@ SCENARIO = Scenario(
     # This project's choice: the level is that of a typical patient at the grid times.
     shield=ShieldLimits(dose=560.0, factor=2.0, level=32.0),
     training=TrainingSettings(
+        recipe="chart",
         total_timesteps=1_000_000,
         num_envs=1024,
         num_minibatches=8,

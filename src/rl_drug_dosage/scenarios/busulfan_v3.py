@@ -184,6 +184,7 @@ SCENARIO = Scenario(
     shield=ShieldLimits(dose=_LARGEST, factor=2.0, level=8.0),
     # By the distance from the aim: rewarded by the goal, a policy aims at the window's limit, where model error hurts.
     training=TrainingSettings(
+        recipe="chart",
         total_timesteps=4_000_000,
         num_envs=4096,
         init_logstd=-1.0,

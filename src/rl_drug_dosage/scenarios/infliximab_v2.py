@@ -158,6 +158,7 @@ SCENARIO = Scenario(
     # This project's choice: the level is that of a typical patient at week 4 and before the next infusion.
     shield=ShieldLimits(dose=10.0, factor=2.0, level=60.0),
     training=TrainingSettings(
+        recipe="chart",
         total_timesteps=1_000_000,
         num_envs=1024,
         num_minibatches=8,

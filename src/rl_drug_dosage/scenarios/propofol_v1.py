@@ -204,6 +204,7 @@ SCENARIO = Scenario(
     shield=ShieldLimits(dose=200.0, level=15.0, lowers=True),
     # The grid is fine at maintenance rates and coarse at induction rates.
     training=TrainingSettings(
+        recipe="chart",
         total_timesteps=6_000_000,
         # Few patients per update, so that there are many updates.
         num_envs=256,

@@ -186,6 +186,7 @@ SCENARIO = Scenario(
     estimated_at=(*range(2, 13, 2), *range(15, 48, 3)),
     shield=ShieldLimits(dose=12.0, level=3.5, lowers=True),
     training=TrainingSettings(
+        recipe="chart",
         total_timesteps=3_000_000,
         # Few patients per update, so that there are many updates.
         num_envs=256,

@@ -188,6 +188,7 @@ SCENARIO = Scenario(
     # The limits are this project's choice: the level is that of a typical patient 12 and 24 h after the morning dose.
     shield=ShieldLimits(dose=15.0, factor=2.0, level=30.0),
     training=TrainingSettings(
+        recipe="chart",
         total_timesteps=5_000_000,
         num_envs=512,
         num_minibatches=8,

@@ -126,6 +126,7 @@ SCENARIO = Scenario(
     look_ahead=6,
     shield=ShieldLimits(dose=3000.0, day=6000.0, factor=3.0, level=80.0),
     training=TrainingSettings(
+        recipe="chart",
         total_timesteps=500_000,
         num_envs=1024,
         init_logstd=-1.0,

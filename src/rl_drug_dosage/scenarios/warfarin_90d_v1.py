@@ -107,6 +107,7 @@ SCENARIO = Scenario(
     # See warfarin_v1 for the cap.
     shield=ShieldLimits(dose=10.0, factor=2.0, level=4.5),
     training=TrainingSettings(
+        recipe="chart",
         total_timesteps=3_000_000,
         num_envs=512,
         num_minibatches=8,

@@ -106,6 +106,7 @@ SCENARIO = Scenario(
     shield=ShieldLimits(dose=10.0, factor=2.0, level=4.5),
     # Treatment continues after the trial, so the policy does not observe the day.
     training=TrainingSettings(
+        recipe="chart",
         total_timesteps=8_000_000,
         num_minibatches=32,
         # A third with missing INRs: a policy never trained on one doses at random without it.

@@ -1,24 +1,30 @@
-"""``--preset scenario``: how a dosing scenario's policy is trained."""
+"""``--preset scenario``: how a dosing scenario's policy is trained.
+
+One recipe serves every task, a stranger's as well: the policy corrects the best Bayesian dose (`clinic.posterior`), so
+that it starts where Bayesian dosing stands. A task whose settings say ``recipe="chart"`` is trained as it was before
+there was that belief: the policy doses from the chart, with the task's own settings.
+"""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs.catalog import scenario_ids
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.policies.best_bayes import strongest_ensemble
+from rl_drug_dosage.registry import Found
 from rl_drug_dosage.training.task import Task, find_task
+from rl_drug_dosage.trials.setting import setting_for
 
 __all__ = ["recipe"]
 
 _LONGEST_SEGMENT = 40
-_USUAL: Mapping[str, Any] = {
-    "num_envs": 2048,
-    "num_minibatches": 16,
+_COMMON: Mapping[str, Any] = {
     "update_epochs": 4,
     "learning_rate": 1e-3,
     "gamma": 0.97,
     "hidden_size": 128,
-    "total_timesteps": 3_000_000,
     # A course has a fixed length, which the observation knows: beyond its end there is nothing to value.
     "bootstrap_truncation": False,
     "privileged_critic": True,
@@ -26,8 +32,27 @@ _USUAL: Mapping[str, Any] = {
     "eval_freq": 10**9,
     "eval_episodes": 1000,
 }
-_USUAL_ENV: Mapping[str, Any] = {"reward": "goal", "mixture": ({}, {"randomise": 0.6})}
+_CHART: Mapping[str, Any] = {**_COMMON, "num_envs": 2048, "num_minibatches": 16, "total_timesteps": 3_000_000}
+_CHART_ENV: Mapping[str, Any] = {"reward": "goal", "mixture": ({}, {"randomise": 0.6})}
 """Half of the patients are as published, half vary more than published (`clinic.interval.randomised`)."""
+_PATIENTS, _UPDATES = 512, 60
+_CORRECTION: Mapping[str, Any] = {
+    **_COMMON,
+    "num_envs": _PATIENTS,
+    "num_minibatches": 8,
+    # An untrained policy corrects little, so that its doses are the reference's.
+    "init_logstd": -1.6,
+}
+_CORRECTION_ENV: Mapping[str, Any] = {
+    "support": 512,
+    # A policy that is trained with few support patients doses as well with many (docs/policies.md).
+    "training_support": 64,
+    "action": "residual",
+    "reward": "goal",
+    "mixture": ({}, {"randomise": 1.0}),
+}
+_BURDEN = 0.1
+"""Price of a change by the usual dose. It halves the changes of dose at no cost in attainment (docs/policies.md)."""
 
 
 def recipe(reference: object) -> dict[str, Any]:
@@ -45,8 +70,21 @@ def recipe(reference: object) -> dict[str, Any]:
             f"--preset scenario needs --env-id of a dosing scenario, not {task.env_id}: there are "
             f"{', '.join(sorted(scenario_ids()))}; or give --scenario FILE"
         )
-    scenario = task.scenario.value
-    decisions = scenario.schedule.decisions
-    own = scenario.training.given()
-    options = {"history": min(decisions, 20), **_USUAL_ENV, **scenario.training.env}
-    return {**_USUAL, "num_steps": min(decisions, _LONGEST_SEGMENT), **own, "env_kwargs": json.dumps(options)}
+    found = task.scenario
+    own, decisions = found.value.training, found.value.schedule.decisions
+    steps = min(decisions, _LONGEST_SEGMENT)
+    if own.recipe == "chart":
+        usual, options = _CHART, {"history": min(decisions, 20), **_CHART_ENV}
+    else:
+        usual = {**_CORRECTION, "total_timesteps": _UPDATES * _PATIENTS * steps}
+        options = _correction_env(found)
+    return {**usual, "num_steps": steps, **own.given(), "env_kwargs": json.dumps({**options, **own.env})}
+
+
+def _correction_env(found: Found[Scenario]) -> dict[str, Any]:
+    """Options of the environment: the belief is the strongest one of support patients in the scenario's first model."""
+    scenario = found.value
+    model = scenario.models[0]
+    assumed = strongest_ensemble(setting_for(found, model, model))
+    price = {} if scenario.dosage.intervals_h else {"burden": _BURDEN}
+    return {"belief": model, **assumed, **_CORRECTION_ENV, **price}
