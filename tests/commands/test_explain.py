@@ -108,8 +108,9 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(run, model, 
 
 
 @pytest.mark.slow
-def test_a_policy_that_corrects_a_bayesian_dose_says_what_it_adds(run, tmp_path):
+def test_a_policy_that_corrects_a_bayesian_dose_says_what_it_adds(run, tmp_path, monkeypatch):
     """A few thousand steps on 16 support patients, with changes of dose that cost something."""
+    monkeypatch.setattr(explain, "_OTHERS", ("label",))
     options = {"belief": "vancomycin-thomson2009", "support": 16, "action": "residual", "burden": 0.3}
     settings = {"num-envs": 64, "num-steps": 14, "num-minibatches": 4, "learning-rate": 1e-3, "init-logstd": -1.6}
     given = [part for name, value in settings.items() for part in (f"--{name}", value)]
