@@ -26,7 +26,7 @@ from rl_drug_dosage.policies.adapters.learnt import PpoDosing
 from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.trials.trial import Cohort
 
-GAIN = (1.5, 0.5, 2.5)
+GAIN, LATE = (1.5, 0.5, 2.5), (14.0, 31.0)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def by_hand():
 
 
 def test_decisions_are_sorted_by_what_is_asked_and_what_was_new(ward, by_hand):
-    found = additions_of(ward, by_hand, by_hand, GAIN)
+    found = additions_of(ward, by_hand, by_hand, GAIN, LATE)
 
     counts = {(ASKED[i], SURPRISES[j]): n for (i, j), n in np.ndenumerate(found.counts) if n}
     assert counts == {
@@ -127,14 +127,15 @@ def test_decisions_are_sorted_by_what_is_asked_and_what_was_new(ward, by_hand):
 
 
 def test_sentences_say_what_the_doses_say(ward, by_hand):
-    first, damped, *_, gain = additions_sentences(additions_of(ward, by_hand, by_hand, GAIN), "mg")
+    first, damped, *_, late, gain = additions_sentences(additions_of(ward, by_hand, by_hand, GAIN, LATE), "mg")
     assert "as it is in 83 % of decisions, less in 17 % (median -500 mg)" in first
     assert "(100 decisions), the policy makes 75 % of that change (median), and none of it in 0 %" in damped
+    assert "change by 14 % of their mean from one to the next (median of patients), and by 31 % in patients" in late
     assert gain == "Its target attainment minus that of the Bayesian dose is +1.5 points (+0.5 to +2.5)."
 
 
 def test_the_printed_table_and_the_file_hold_the_cells(ward, by_hand):
-    found = additions_of(ward, by_hand, by_hand, GAIN)
+    found = additions_of(ward, by_hand, by_hand, GAIN, LATE)
     text = "\n".join(additions_markdown(found, 100))
     # No column of levels below what was expected, as there were none.
     assert "| Bayesian dose | no new level | as expected | higher than expected |" in text
@@ -150,13 +151,13 @@ def test_the_printed_table_and_the_file_hold_the_cells(ward, by_hand):
 
 def test_few_decisions_change_nothing(ward, by_hand):
     few = dataclasses.replace(by_hand, **{f.name: getattr(by_hand, f.name)[46:54] for f in dataclasses.fields(Probe)})
-    found = additions_of(ward, few, few, GAIN)
+    found = additions_of(ward, few, few, GAIN, LATE)
     assert (found.median_pct == 0.0).all()
     assert "| **higher by more than 25 %** |  | - |  |" in "\n".join(additions_markdown(found, 8))
 
 
 def test_curves_show_what_is_added(ward, by_hand):
-    course, asked, surprise = additions_curves(additions_of(ward, by_hand, by_hand, GAIN))
+    course, asked, surprise = additions_curves(additions_of(ward, by_hand, by_hand, GAIN, LATE))
     assert course.x.tolist() == [1.0, 2.0, 3.0]
     assert set(course.bands) == {"PPO minus Bayesian dose"}
     assert course.bands["PPO minus Bayesian dose"][:, 1].tolist() == [-25.0, -12.5, 0.0]

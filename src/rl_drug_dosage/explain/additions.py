@@ -100,6 +100,8 @@ class Additions:
         counts: decisions behind each cell.
         fidelity: of the Bayesian dose alone, and of the Bayesian dose changed by its cell, on new patients.
         gain: attainment of the policy minus that of the Bayesian dose in points, mean, low, high; on the same patients.
+        late_pct: change of dose over the last third of the course (`trials.burden`), median of the patients dosed by
+            the policy, and dosed by the Bayesian dose.
     """
 
     added: Added
@@ -110,6 +112,7 @@ class Additions:
     counts: Int[np.ndarray, "row column"]
     fidelity: tuple[Fidelity, Fidelity]
     gain: tuple[float, float, float]
+    late_pct: tuple[float, float]
 
     @property
     def sure(self) -> Bool[np.ndarray, "row column"]:
@@ -136,7 +139,9 @@ def _added(probe: Probe) -> Added:
     )
 
 
-def additions_of(scenario: Scenario, probe: Probe, judged: Probe, gain: tuple[float, float, float]) -> Additions:
+def additions_of(
+    scenario: Scenario, probe: Probe, judged: Probe, gain: tuple[float, float, float], late_pct: tuple[float, float]
+) -> Additions:
     """The table of what a policy adds.
 
     Args:
@@ -144,6 +149,7 @@ def additions_of(scenario: Scenario, probe: Probe, judged: Probe, gain: tuple[fl
         probe: decisions of the policy with what it was told (``ask(..., told=True)``).
         judged: the same of new patients.
         gain: see `Additions`.
+        late_pct: see `Additions`.
     """
     added = _added(probe)
     rows, columns = added.cell
@@ -164,7 +170,7 @@ def additions_of(scenario: Scenario, probe: Probe, judged: Probe, gain: tuple[fl
     own = new.counted
     ruled = _nearest(scenario, new.best[own] * (1.0 + median[new.cell][own] / 100.0))
     fidelity = tuple(agreement(scenario, new.given[own], doses) for doses in (new.best[own], ruled))
-    return Additions(added, median, low, high, changed, counts, fidelity, gain)  # type: ignore[arg-type]
+    return Additions(added, median, low, high, changed, counts, fidelity, gain, late_pct)  # type: ignore[arg-type]
 
 
 def _nearest(scenario: Scenario, amount: np.ndarray) -> np.ndarray:

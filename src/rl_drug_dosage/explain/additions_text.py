@@ -44,6 +44,11 @@ def additions_sentences(found: Additions, unit: str) -> Iterator[str]:
     doubtful = own & added.doubt
     if doubtful.any():
         yield f"The belief was in doubt in {doubtful.sum():,} decisions: the cautious dose was given as it is."
+    late, without = found.late_pct
+    yield (
+        f"Over the last third of the course doses change by {late:.0f} % of their mean from one to the next (median of "
+        f"patients), and by {without:.0f} % in patients dosed by the Bayesian dose alone."
+    )
     mean, low, high = found.gain
     yield f"Its target attainment minus that of the Bayesian dose is {mean:+.1f} points ({low:+.1f} to {high:+.1f})."
 

@@ -194,7 +194,8 @@ def explain(options: ExplainOptions, *, progress: Progress = quiet) -> Explanati
     with steps.step("assessing the table"):
         judged = ask(scenario, simulator, (ppo, table), judges, told=residual)
     own = {UNCORRECTED: uncorrected(ppo)} if residual else {}
-    attainment, pairs = _trials(setting, policies | own | {TABLE: table}, judges, steps)
+    attainment, pairs, late = _trials(setting, policies | own | {TABLE: table}, judges, steps)
+    change = late[PPO], late.get(UNCORRECTED, late[PPO])
     difference = {name: _minus(pair) for (name, against), pair in pairs.items() if against == TABLE}
     found = Explanation(
         options=options,
@@ -209,7 +210,7 @@ def explain(options: ExplainOptions, *, progress: Progress = quiet) -> Explanati
         effects={name: (values[name], doses) for name, doses in effects.items()},
         attainment=attainment,
         difference=difference,
-        additions=additions_of(scenario, probe, judged, pairs[PPO, UNCORRECTED]) if residual else None,
+        additions=additions_of(scenario, probe, judged, pairs[PPO, UNCORRECTED], change) if residual else None,
     )
     return found if options.output_dir is None else dataclasses.replace(found, files=found.save(options.output_dir))
 
@@ -271,18 +272,20 @@ def _best_table(
 
 def _trials(
     setting: Setting, policies: dict[str, Policy], cohort: Cohort, steps: Steps
-) -> tuple[dict[str, Spread], dict[tuple[str, str], Spread]]:
-    """Attainment of each policy, and the paired difference of every two."""
-    shares = []
+) -> tuple[dict[str, Spread], dict[tuple[str, str], Spread], dict[str, float]]:
+    """Attainment of each policy, the paired difference of every two, and each policy's late change of dose (%)."""
+    shares, late = [], {}
     for name, policy in policies.items():
         with steps.step(f"running {name}"):
             trial = run_trial(setting.scenario, setting.simulator, policy, cohort)
-        shares.append(endpoints(setting.scenario, trial)["attainment_pct"])
+        ends = endpoints(setting.scenario, trial)
+        shares.append(ends["attainment_pct"])
+        late[name] = float(np.median(ends["change_last_third_pct"]))
         steps.note(f"{name}: {shares[-1].mean():.1f} % in target")
     columns, rng = np.stack(shares, axis=1), generator(cohort.seed, Stream.EVALUATE, 4)
     attainment = {name: (i.mean, i.low, i.high) for name, i in zip(policies, bootstrap(columns, rng), strict=True)}
     rows: list[dict[str, Any]] = paired(list(policies), columns, rng)
-    return attainment, {(r["policy"], r["against"]): (r["mean"], r["low"], r["high"]) for r in rows}
+    return attainment, {(r["policy"], r["against"]): (r["mean"], r["low"], r["high"]) for r in rows}, late
 
 
 def _minus(pair: Spread) -> Spread:
