@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import on_grid, snap
-from rl_drug_dosage.clinic.doubt import in_doubt
+from rl_drug_dosage.clinic.doubt import abstained, in_doubt
 from rl_drug_dosage.clinic.faults import decide
 from rl_drug_dosage.clinic.patient import admit, chart, treat
 from rl_drug_dosage.clinic.policy import Policy
@@ -47,6 +47,7 @@ class Courses(eqx.Module):
     reason: Int[Array, "decision patient"]
     """Why dose and proposal differ, an index into `clinic.shield.REASONS`; 0 if they are equal."""
     doubtful: Bool[Array, "decision patient"]
+    abstained: Bool[Array, "decision patient"]
     """The policy chose with caution, because its estimate of the patient had not converged."""
     inside: Float[Array, "decision patient"]
     """Fraction of the interval's points inside every target; 0 after a patient has dropped out."""
@@ -134,6 +135,7 @@ def rollout(
             "every_h": _every_h(scenario, patient.record.choice, k, amount),
             "reason": jnp.where(alive, reason, 0),
             "doubtful": alive & in_doubt(memory),
+            "abstained": alive & abstained(memory),
             "inside": jnp.where(patient.alive, turn.verdict.inside, 0.0),
             "under": turn.verdict.under,
             "over": turn.verdict.over,

@@ -118,6 +118,7 @@ def summary(scenario: Scenario, trial: Trial, ends: Mapping[str, np.ndarray], in
     counts = np.bincount(trial.reason.ravel(), minlength=len(REASONS))
     row["interventions"] = {reason: int(counts[i]) for i, reason in enumerate(REASONS) if i}
     row["doubtful_decisions"] = int(trial.doubtful.sum())
+    row["abstained_decisions"] = int(trial.abstained.sum())
     row["failed_patients"] = (trial.first + np.flatnonzero(trial.failed)).tolist()
     return row
 
