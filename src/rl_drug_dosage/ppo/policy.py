@@ -120,7 +120,7 @@ class PpoPolicy(eqx.Module):
     def distance(self, observation: Float[Array, "*batch obs"]) -> Float[Array, "*batch obs"]:
         """How far each input lies from its mean in training, in standard deviations, without a limit."""
         n, moments = self.obs_size, self.obs_norm
-        return abs(observation - moments.mean[:n]) / (moments.var[:n] + EPSILON) ** 0.5
+        return jnp.abs(observation - moments.mean[:n]) / (moments.var[:n] + EPSILON) ** 0.5
 
     def constants(self) -> Float[np.ndarray, " obs"]:
         """The value of each input that never varied in training; NaN for the others.

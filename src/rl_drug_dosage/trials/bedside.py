@@ -413,9 +413,9 @@ class Course:
         if memory is None:
             return ()
         found = ((memory.doubtful, _IN_DOUBT), (memory.abstained, _ABSTAINED))
-        return tuple(f"{self._whose(flags)}{said}" for flags, said in found if np.any(flags))
+        return tuple(f"{self._how_many(flags)}{said}" for flags, said in found if np.any(flags))
 
-    def _whose(self, flags: Any) -> str:
+    def _how_many(self, flags: Any) -> str:
         return "" if self._single else f"{int(np.sum(flags))} of {np.size(flags)} patients: "
 
     def observe(self, time_h: float, level: float | Sequence[float | None] | None) -> None:
