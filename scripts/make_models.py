@@ -1,52 +1,52 @@
 """Train the policies that come with the repository, choose among seeds, and try them: `make models` runs it.
 
-For each scenario: five seeds of `train --preset scenario`; on a validation cohort the seed whose attainment is the
-median becomes `models/<scenario>.pt`; then, once, all of them and every clinical policy on a test cohort that nothing
-was chosen on: patients of the model that controllers believe, of the scenario's other models, and of its test-only
-models. The results stand in `models/<scenario>.json`, in words in `models/<scenario>.md` and, in one table, in
-`models/README.md`.
+For each scenario: five seeds of `train --preset scenario`. The seed with the median score on validation patients
+becomes `models/<scenario>.pt`: patients of the controllers' model as published and as varied as in training, in the
+stream of chance in which `best-bayes` was chosen (`trials.choosing`), which no training, tuning or benchmark has. Then,
+once, all seeds and every clinical policy on a test cohort that nothing was chosen on: patients of the model that
+controllers believe, of the scenario's other models, and of its test-only models. The results stand in
+`models/<scenario>.json`, with the comparison of the seeds with `best-bayes` over seeds and patients; in words in
+`models/<scenario>.md`; and, in tables, in `models/README.md`.
 
     scripts/make_models.py                      every scenario
     scripts/make_models.py vancomycin busulfan  these
-    scripts/make_models.py --validate t1d       train, and compare on the validation cohort only
+    scripts/make_models.py --validate t1d       train, and compare on the validation patients only
     scripts/make_models.py --again infliximab   train nothing: try the published policy once more, on a newer cohort
-    scripts/make_models.py --cards              write the cards and the table again from the results
+    scripts/make_models.py --cards              write the cards and the tables again from the results
 """
 
 import argparse
 import json
 import re
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import model_cards
-from model_trials import measured, over_seeds, trial
+from model_trials import measured, over_seeds
 from training_runs import trained
 
 from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.registry import SCENARIO, Found, find_scenario, names
+from rl_drug_dosage.trials.choosing import Choice, choose
+from rl_drug_dosage.trials.setting import setting_for
 from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.runtime import configure
+from rl_drug_dosage.utils.seeding import Stream
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, WORK = ROOT / "models", ROOT / "build" / "models"
 SEEDS = (1, 2, 3, 4, 5)
-VALIDATION, TEST, PATIENTS = 1, 20261124, 1000
-"""Seeds of the cohorts. Every setting of the recipes was chosen on patients of seed 1."""
-LATER_TEST = {
-    "aminoglycoside": 20261127,
-    "propofol": 20261129,
-    "t1d": 20261127,
-    "tacrolimus": 20261129,
-    "warfarin": 20261127,
-    "warfarin-90d": 20261127,
-}
-"""Test cohorts of scenarios whose earlier models had met others."""
-ONCE_MORE = 20261201
-"""Test cohort of `--again`. It is newer than every cohort before it, so that no model, no choice of a `best-bayes` and
-no published result has met these patients."""
+VALIDATION, TEST, PATIENTS = 2, 20261203, 1000
+"""Seed of the validation patients, in `Stream.VALIDATE`, where `best-bayes` was chosen with seed 1; seed of the test
+cohort; number of patients in each."""
+ONCE_MORE, ONCE_MORE_LATER = 20261201, 20261204
+"""Test cohorts of `--again`: of models whose own test was before the first, and of those tested on `TEST`. Each is
+newer than every cohort before it, so that no model, no choice of a `best-bayes` and no published result has met these
+patients."""
 TOGETHER = ("chemotherapy", "paclitaxel", "t1d")
 """Scenarios whose seeds are trained side by side, because starting takes as long as training."""
 _TRAINED = re.compile(r"trained ([\d,]+) steps in ([\d.]+) s, after ([\d.]+) s of compilation")
@@ -71,36 +71,54 @@ def train(scenario: str, env_id: str) -> list[tuple[Path, dict[str, float]]]:
     return found
 
 
+def _scores(named: Found[Any], policies: Sequence[str]) -> Choice:
+    """How policies do on the validation patients: of the controllers' model as published, and more varied."""
+    believed = named.value.models[0]
+    # Programs of what was done before are not needed again, and hold memory maps, of which a process may have 65,530.
+    jax.clear_caches()
+    return choose(
+        setting_for(named, believed, believed),
+        policies,
+        patients=PATIENTS,
+        seed=VALIDATION,
+        progress=lambda text, _: print(f"  {text}", file=sys.stderr, flush=True),
+    )
+
+
 def validate(scenario: str) -> None:
-    """Train, and say how the seeds do beside the clinic's policies on the validation cohort."""
+    """Train, and say how the seeds do beside the clinic's policies on the validation patients."""
     named = find_scenario(scenario)
     models = [str(path) for path, _ in train(scenario, named.env_id)]
-    policies = [*models, "best-bayes", "mipd", "pid", "label"]
-    for simulator in named.value.models:
-        rows = trial(scenario, policies, PATIENTS, VALIDATION, simulator=simulator)["policies"]
-        for row in sorted(rows, key=lambda row: row["policy"]):
-            numbers = (row["attainment_pct"]["mean"], row["worst_5_pct"], row["final_pct"])
-            print(simulator, row["policy"], *(f"{number:.2f}" for number in numbers), flush=True)
+    for one in _scores(named, [*models, "best-bayes", "mipd", "pid", "label"]).tried:
+        numbers = (one.score_pct, one.believed_pct, one.randomised_pct)
+        print(scenario, one.policy, *(f"{number:.2f}" for number in numbers), flush=True)
 
 
 def make(scenario: str) -> None:
     """Train, choose, test, write."""
     named = find_scenario(scenario)
     runs = train(scenario, named.env_id)
-    models = [path for path, _ in runs]
-    chosen_on = trial(scenario, [str(path) for path in models], PATIENTS, VALIDATION)
-    shares = {row["policy"]: row["attainment_pct"]["mean"] for row in chosen_on["policies"]}
+    models = {path.stem: path for path, _ in runs}
+    tried = {Path(one.policy).stem: one for one in _scores(named, [str(path) for path in models.values()]).tried}
+    shares = {name: round(tried[name].score_pct, 4) for name in sorted(tried, key=lambda name: -tried[name].score_pct)}
     median = sorted(shares, key=lambda name: shares[name])[len(shares) // 2]
     record = {
         "scenario": scenario,
         "env_id": named.env_id,
         "median": median,
         "validation_pct": shares,
+        "validation": {
+            "stream": Stream.VALIDATE.name,
+            "seed": VALIDATION,
+            "patients": PATIENTS,
+            "believed_pct": {name: round(tried[name].believed_pct, 4) for name in shares},
+            "randomised_pct": {name: round(tried[name].randomised_pct, 4) for name in shares},
+        },
         "runs": [run for _, run in runs],
     }
-    record = _tested(named, record, {path.stem: path for path in models}, LATER_TEST.get(scenario, TEST))
-    shutil.copyfile(WORK / scenario / f"{median}.pt", MODELS / f"{scenario}.pt")
-    _write(record | {"over_seeds": over_seeds(record)})
+    record, comparisons = _tested(named, record, models, TEST)
+    shutil.copyfile(models[median], MODELS / f"{scenario}.pt")
+    _write(record | {"over_seeds": over_seeds(record, comparisons)})
     print(f"{scenario}: {median} of {len(SEEDS)} seeds", flush=True)
 
 
@@ -109,8 +127,10 @@ def again(scenario: str) -> None:
     record = _published(scenario)
     ranges = over_seeds(record)
     learnt = {record["median"]: MODELS / f"{scenario}.pt"}
-    _write(_tested(find_scenario(scenario), record, learnt, ONCE_MORE) | {"over_seeds": ranges})
-    print(f"{scenario}: tested again on cohort {ONCE_MORE}", flush=True)
+    seed = ONCE_MORE_LATER if "validation" in record else ONCE_MORE
+    record, _ = _tested(find_scenario(scenario), record, learnt, seed)
+    _write(record | {"over_seeds": ranges})
+    print(f"{scenario}: tested again on cohort {seed}", flush=True)
 
 
 def _published(scenario: str) -> dict[str, Any]:
@@ -132,11 +152,13 @@ def _published(scenario: str) -> dict[str, Any]:
     return record
 
 
-def _tested(named: Found[Any], record: Mapping[str, Any], learnt: Mapping[str, Path], seed: int) -> dict[str, Any]:
-    """The record with the results of a test in the place of any earlier ones."""
-    results = measured(named, learnt, PATIENTS, seed, WORK / named.name / f"test-{seed}")
+def _tested(
+    named: Found[Any], record: Mapping[str, Any], learnt: Mapping[str, Path], seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The record with the results of a test in the place of any earlier ones, and the comparisons of several seeds."""
+    results, comparisons = measured(named, learnt, PATIENTS, seed, WORK / named.name / f"test-{seed}")
     cohorts = {"validation": VALIDATION, **record.get("cohorts", {}), "test": seed, "patients": PATIENTS}
-    return {**record, "cohorts": cohorts, "results": results}
+    return {**record, "cohorts": cohorts, "results": results}, comparisons
 
 
 def _write(record: Mapping[str, Any]) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from markdown import number, spread, table
+from model_trials import REFERENCE as BEST
 from model_trials import RIGHT
+from seed_tables import card_part, summary, validated_on
 
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.ppo.model_file import Model, load_model
@@ -17,8 +19,6 @@ __all__ = ["write"]
 
 _MARK = "<!-- written by scripts/make_models.py from here on -->"
 _NOTICE = "For research and education only; not for treating patients."
-BEST = "best-bayes"
-"""The reference: the strongest Bayesian dosing as chosen on validation patients."""
 
 
 class Results:
@@ -182,7 +182,7 @@ def _facts(named: Found[Scenario], results: Results, model: Model) -> list[tuple
     shares = ", ".join(f"{v:.1f}" for v in record["validation_pct"].values())
     fastest = "" if together else f"{min(seconds):.0f} to "
     took = f"{fastest}{max(seconds):.0f} s on 2 shared cores"
-    chosen = f"{seed}, the median of {len(runs)} by attainment on the validation cohort (seed {cohorts['validation']})"
+    chosen = f"{seed}, the median of {len(runs)} by attainment on {validated_on(record)}"
     tested = f"{cohorts['patients']:,} patients of cohort {cohorts['test']}, not used for any choice"
     made = f"{command}; training, selection and test: `make models SCENARIO={named.name}`"
     if results.once_more:
@@ -232,6 +232,7 @@ def _card(named: Found[Scenario], results: Results, model: Model) -> str:
             _reference(results, setting),
             _seeds_before(results, setting),
             _result_table(results, setting) + _stress_table(results, setting),
+            card_part(results.record, setting),
         ]
         parts.append("\n".join([f"## {title}\n", *(part for part in text if part)]))
     if any(results.variant(setting) for setting in results.settings):
@@ -294,4 +295,5 @@ def write(folder: Path) -> None:
         all_.append(results)
     readme = folder / "README.md"
     head = readme.read_text().partition(_MARK)[0].rstrip()
-    atomic_write(readme, f"{head}\n\n{_MARK}\n\n{_verdicts(all_)}".encode())
+    tables = "\n".join(part for part in (_verdicts(all_), summary([results.record for results in all_])) if part)
+    atomic_write(readme, f"{head}\n\n{_MARK}\n\n{tables}".encode())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rl_drug_dosage import load_policy
+from rl_drug_dosage.clinic.doubt import abstained
 from rl_drug_dosage.clinic.ensemble.carry import persistence
 from rl_drug_dosage.clinic.ensemble.forecast import FARTHEST_INNOVATION, innovation
 from rl_drug_dosage.clinic.ensemble.support import Ensemble
@@ -24,10 +25,10 @@ from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.policies.adapters.callables import host_policy
 from rl_drug_dosage.policies.adapters.host import Agent
-from rl_drug_dosage.policies.adapters.learnt import PpoDosing, dosing_policy
+from rl_drug_dosage.policies.adapters.learnt import FAR, PpoDosing, dosing_policy
 from rl_drug_dosage.ppo.model_file import load_model, save_model
 from rl_drug_dosage.ppo.networks import init_actor_critic
-from rl_drug_dosage.ppo.normalizer import initial_moments
+from rl_drug_dosage.ppo.normalizer import RunningMoments, initial_moments
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.registry import POLICY, find, find_scenario
 from rl_drug_dosage.trials.export import export_onnx
@@ -167,6 +168,14 @@ def test_the_slow_correction_follows_its_action_with_the_persistence_of_the_look
         assert abs(float(answer) - float(dose)) <= 125.0 + 1e-3  # half a step of the grid
 
 
+def test_without_a_correction_the_slow_one_is_forgotten() -> None:
+    observer = observer_for(VANCOMYCIN)
+    _, memory = observer.prescribe((known_of(observer, 1000.0),), jnp.asarray([0.25, 0.8]))
+    answer, after = observer.abstain(memory)
+    assert float(answer) == 1000.0
+    assert float(after[0].lasting) == 0.0
+
+
 def test_in_doubt_the_cautious_dose_is_not_corrected() -> None:
     observer = observer_for(VANCOMYCIN)
     answer, _ = observer.prescribe((known_of(observer, 750.0, converged=False),), jnp.asarray([1.0, 1.0]))
@@ -228,6 +237,58 @@ def test_an_action_of_nothing_is_the_dose_of_mipd_ensemble() -> None:
     more = trial_of(VANCOMYCIN, fixed(observer, 1.0, 0.0))
     expected = np.minimum(2.0 * best.dose[:, 0] + 100.0, 5000.0)
     assert np.abs(more.dose[:, 0] - expected).max() <= 125.0 + 1e-3
+
+
+class Stub:
+    """An observer of two numbers whose Bayesian dose is 1,000 mg, and whose corrections add to it."""
+
+    corrects = True
+
+    def init(self, record: Any) -> tuple[Any, ...]:
+        return (jnp.zeros(()),)
+
+    def __call__(self, memory: Any, record: Any) -> tuple[Any, Any]:
+        return record, memory
+
+    def prescribe(self, memory: Any, action: Any) -> tuple[Any, Any]:
+        return 1000.0 + 500.0 * action[0], (memory[0] + 1.0,)
+
+    def abstain(self, memory: Any) -> tuple[Any, Any]:
+        return jnp.asarray(1000.0), (jnp.zeros(()),)
+
+
+def test_far_outside_its_training_a_policy_leaves_the_bayesian_dose_as_it_is() -> None:
+    """It always corrects by one; in training the second number was 3 with a standard deviation of 2."""
+    networks = init_actor_critic(np.random.default_rng(1), obs_size=2, action_size=1, hidden_sizes=(4,))
+    networks.actor_mean.weights[-1][:] = 0.0
+    networks.actor_mean.biases[-1][:] = 1.0
+    one = np.ones(1, np.float32)
+    moments = RunningMoments(np.array([0, 3], np.float32), np.array([1, 4], np.float32), np.float32(1e6))
+    policy = PpoPolicy(networks, moments, -one, one, np.float32(10.0), "gaussian", norm_obs=True)
+    dosing = PpoDosing(VANCOMYCIN.value, Stub(), policy, abstains=True)  # type: ignore[arg-type]
+    memory = dosing.init(jnp.zeros(2))
+    for seen, far in ((3.0, False), (3.0 + 1.99 * FAR, False), (3.0 + 2.01 * FAR, True), (3.0 - 2.01 * FAR, True)):
+        dose, memory = dosing.act(memory, jnp.array([0.5, seen]), None)
+        assert (float(dose), bool(abstained(memory))) == (1000.0 if far else 1500.0, far)
+        assert (float(memory[0][0]) == 0.0) == far
+
+
+@pytest.mark.slow  # compiles for a minute
+def test_a_trial_counts_the_doses_that_a_policy_left_to_bayesian_dosing() -> None:
+    """It always doubles the dose, and met no time after the third decision in training."""
+    observer = observer_for(VANCOMYCIN)
+    policy = fixed(observer, 1.0, 1.0)
+    at = [f.name for f in observer.names].index("time")
+    var = np.full(observer.size, 1e12, np.float32)
+    var[at] = (2.5 / observer.scenario.schedule.decisions / FAR) ** 2
+    moments = RunningMoments(np.zeros_like(var), var, np.float32(1e6))
+    trained = eqx.tree_at(lambda p: p.policy.obs_norm, dataclasses.replace(policy, abstains=True), moments)
+    trial = trial_of(VANCOMYCIN, trained)
+    best = trial_of(VANCOMYCIN, reference(VANCOMYCIN, "prior=widened"))
+
+    assert (trial.abstained == (np.arange(trial.dose.shape[1]) > 2)).all()
+    assert (trial.proposal[:, 0] > 1.5 * best.proposal[:, 0]).all()
+    assert not best.abstained.any()
 
 
 @pytest.mark.slow  # compiles for minutes: equations without a closed form

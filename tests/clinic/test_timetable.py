@@ -144,6 +144,7 @@ def setting_for(scenario):
     return Setting(find_scenario(scenario), model_of(scenario, MODEL), simulator_of(scenario, MODEL))
 
 
+@pytest.mark.slow  # compiles for a minute
 def test_bayesian_dosing_chooses_longer_intervals_for_slower_kidneys():
     """Troughs of 10-15 mg/L and AUC24 400-600: who eliminates slowly is dosed less often, and all do no worse."""
     trough = Target("concentration", "trough", 10.0, 15.0, "mg/L", "invented, for this test")
@@ -182,6 +183,7 @@ def test_the_estimate_knows_the_interval_of_each_dose(choosing):
     assert misread[1] < 0.75 * levels[1]
 
 
+@pytest.mark.slow  # compiles for a minute
 def test_knowing_more_is_never_worse_with_a_choice_of_intervals(choosing):
     """Label, Bayesian dosing, oracle: each far ahead of the one before (the first two measured: 27.0 and 68.0 %)."""
     setting, shares = setting_for(choosing), []

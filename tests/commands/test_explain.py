@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -104,3 +105,31 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(run, model, 
     line = _one_line(run("explain", "--model-path", model, "--output-dir", locked))
 
     assert "locked" in line
+
+
+@pytest.mark.slow
+def test_a_policy_that_corrects_a_bayesian_dose_says_what_it_adds(run, tmp_path, monkeypatch):
+    """A few thousand steps on 16 support patients, with changes of dose that cost something."""
+    monkeypatch.setattr(explain, "_OTHERS", ("label",))
+    options = {"belief": "vancomycin-thomson2009", "support": 16, "action": "residual", "burden": 0.3}
+    settings = {"num-envs": 64, "num-steps": 14, "num-minibatches": 4, "learning-rate": 1e-3, "init-logstd": -1.6}
+    given = [part for name, value in settings.items() for part in (f"--{name}", value)]
+    run("train", "--scenario", "vancomycin", *given, "--total-timesteps", 3584, "--eval-freq", 0, "--run-name", "tiny",
+        "--env-kwargs", json.dumps(options))  # fmt: skip
+    done = run("explain", "--model-path", "runs/tiny", "--patients", "60", "--output-dir", "out")
+
+    assert done.code == 0, done.err
+    found = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert found == sorted([*FILES, "explain_additions.csv", "explain_additions.png"])
+    text = (tmp_path / "out" / "explain.md").read_text()
+    for word in (
+        "## What it adds to the Bayesian dose",
+        "| **first dose** |",
+        "explain_additions.png",
+        "| uncorrected |",
+    ):
+        assert word in text
+    rows = list(csv.DictReader((tmp_path / "out" / "explain_additions.csv").read_text().splitlines()))
+    # Every decision of every patient is in one cell; nobody leaves.
+    assert sum(int(row["decisions_seen"]) for row in rows) == 60 * 14
+    assert "uncorrected" in done.out

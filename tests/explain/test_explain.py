@@ -14,10 +14,11 @@ from rl_drug_dosage.clinic.observation import Observer
 from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.explain.bands import Sums, band_of
+from rl_drug_dosage.explain.exchanged import inputs
 from rl_drug_dosage.explain.explanation import ExplainOptions, Explanation
 from rl_drug_dosage.explain.files import level_curves
 from rl_drug_dosage.explain.measures import fidelity_of, importance_of, start_variables
-from rl_drug_dosage.explain.probe import ask, fresh_results, inputs, partial, variables
+from rl_drug_dosage.explain.probe import ask, fresh_results, partial, variables
 from rl_drug_dosage.explain.table import Page, Taught, distil, policy_of
 from rl_drug_dosage.explain.text import band_label, doses_text, explain_csv, explain_markdown
 from rl_drug_dosage.policies.adapters.learnt import PpoDosing
@@ -309,7 +310,8 @@ def test_a_constant_policy_is_one_cell_a_page(ward, names, at, hand_probe):
 @pytest.mark.parametrize("patients", [5, 12, 25])
 def test_few_patients_make_fewer_points_and_no_error(explained, patients):
     probe = dataclasses.replace(
-        explained.probe, **{n: getattr(explained.probe, n)[:patients] for n in ("seen", "doses", "alive", "swapped")}
+        explained.probe,
+        **{n: getattr(explained.probe, n)[:patients] for n in ("seen", "doses", "alive", "swapped", "told")},
     )
 
     for curve in level_curves(dataclasses.replace(explained, probe=probe)):

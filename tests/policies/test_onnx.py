@@ -25,7 +25,7 @@ from rl_drug_dosage.trials.export import export_onnx
 MODELS = Path(__file__).parents[2] / "models"
 
 
-@pytest.mark.parametrize("name", ["warfarin", "tacrolimus"])
+@pytest.mark.parametrize("name", ["warfarin", pytest.param("tacrolimus", marks=pytest.mark.slow)])
 def test_the_exported_file_gives_the_same_doses_in_a_trial(tmp_path, treat, name):
     """The bar is 1e-5; tacrolimus has a GRU, whose memory is carried outside of the file for 42 days."""
     path = export_onnx(MODELS / f"{name}.pt", tmp_path / f"{name}.onnx")

@@ -58,6 +58,7 @@ def _summary(rng, share, harms, failed):
         "dropouts": int(rng.integers(0, 9)),
         "interventions": dict.fromkeys(REASONS, 0),
         "doubtful_decisions": 0,
+        "abstained_decisions": 0,
         "failed_patients": list(failed),
     }
 

@@ -606,6 +606,7 @@ def made_up_trial(setting, entrant, options, steps, shield=None):
         every_h=np.full(by_decision, scenario.schedule.interval_h),
         reason=rng.integers(0, 3, by_decision),
         doubtful=np.zeros(by_decision, bool),
+        abstained=np.zeros(by_decision, bool),
         inside=share,
         under=0.4 * (1.0 - share),
         over=0.6 * (1.0 - share),

@@ -143,6 +143,7 @@ def test_planned_results_count_when_the_trial_has_them(name):
     assert (back_h > now_h - scenario.schedule.interval_h)[planned].all()
 
 
+@pytest.mark.slow  # compiles and runs for a minute
 def test_the_level_before_the_first_dose_may_be_told_after_a_first_recommendation_or_late():
     bedside = load_policy("mipd-ensemble", "paclitaxel")
     first, then, late = (bedside.start({}) for _ in range(3))

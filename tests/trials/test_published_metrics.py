@@ -27,6 +27,7 @@ def course(measured, dose=None, baseline=1.0, **more) -> Trial:
         "every_h": zeros + 24.0,
         "reason": zeros.astype(int),
         "doubtful": zeros.astype(bool),
+        "abstained": zeros.astype(bool),
         "inside": zeros,
         "under": zeros,
         "over": zeros,

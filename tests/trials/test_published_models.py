@@ -6,13 +6,20 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rl_drug_dosage.policies import best_bayes
+from rl_drug_dosage.ppo.model_file import load_model, save_model
+from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.registry import SCENARIO, find_scenario, names
+from rl_drug_dosage.trials import choosing
+from rl_drug_dosage.trials.comparisons import over_seeds
+from rl_drug_dosage.trials.trial import run_trial
+from rl_drug_dosage.utils.seeding import Stream
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ("make_models", "model_cards", "model_trials", "training_runs", "markdown")
+SCRIPTS = ("make_models", "model_cards", "model_trials", "seed_tables", "training_runs", "markdown")
 pytestmark = pytest.mark.skipif(not (ROOT / "scripts").exists(), reason="a source distribution has no scripts")
 # Its policy has no belief, so that it compiles soon; it has a second and a third model.
 QUICK, BELIEVED = "busulfan", "busulfan-mccune2014"
@@ -270,30 +277,124 @@ def changed_copy(models):
     return copy
 
 
-def test_making_a_policy_writes_the_same_form(tiny, models, monkeypatch, tmp_path):
-    """Training is left out here: three times the published policy, which is its own range over the seeds."""
+def test_making_a_policy_tests_every_seed_against_the_reference(tiny, models, scripts, monkeypatch, tmp_path):
+    """Training is left out here: twice the published policy and once the same with another network.
+
+    The seeds are chosen on validation patients alone; then all are tested once, on every model, and what is read of
+    the patients that were kept is what the record says.
+    """
 
     def train(scenario, env_id):
         runs = []
-        for seed in (1, 2, 3):
+        for seed, source in ((1, QUICK), (2, QUICK), (3, "other")):
             path = tmp_path / "build" / scenario / f"seed-{seed}.pt"
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / "models" / f"{QUICK}.pt", path)
+            shutil.copyfile(models / f"{QUICK}.pt" if source == QUICK else tmp_path / "other.pt", path)
             runs.append((path, {"seed": seed, "steps": 1.0, "train_s": 1.0, "compile_s": 1.0}))
         return runs
 
+    other_network(models / f"{QUICK}.pt", tmp_path / "other.pt")
     monkeypatch.setattr(tiny, "train", train)
+    looked = []
+    monkeypatch.setattr(choosing, "run_trial", lambda *a, **k: looked.append(a) or run_trial(*a, **k))
     tiny.main([QUICK])
+    # Validation: the believed model, as published and more varied, in a stream that no training and no test has.
+    assert {(model.name, cohort.stream, cohort.seed, cohort.count) for _, model, _, cohort in looked} == {
+        (BELIEVED, Stream.VALIDATE, 2, 8)
+    }
+    assert len(looked) == 6
+    assert len({model for _, model, *_ in looked}) == 2
     record = json.loads((models / f"{QUICK}.json").read_text())
-    assert record["cohorts"] == {"validation": 1, "test": 20261124, "patients": 8}
+    assert record["cohorts"] == {"validation": 2, "test": 20261203, "patients": 8}
+    for name, score in record["validation_pct"].items():
+        kinds = [record["validation"][kind][name] for kind in ("believed_pct", "randomised_pct")]
+        assert score == pytest.approx(sum(kinds) / 2, abs=1e-3)
+    assert record["median"] in {"seed-1", "seed-2"}
     assert list(record["results"]) == ["right model", WRONG, UNSEEN]
-    assert record["over_seeds"]["cohort"] == 20261124
-    for title, found in record["results"].items():
-        share = next(r["attainment_pct"]["mean"] for r in found["policies"] if r["policy"] == record["median"])
-        assert record["over_seeds"]["attainment_pct"][title] == {"published": share, "low": share, "high": share}
+    over = record["over_seeds"]
+    assert (over["cohort"], over["seeds"], over["patients"], over["reference"]) == (20261203, 3, 8, "best-bayes")
+    for title, simulator in (("right model", BELIEVED), (WRONG, OTHER), (UNSEEN, THIRD)):
+        shares = {row["policy"]: row["attainment_pct"]["mean"] for row in record["results"][title]["policies"]}
+        seeds = [shares[f"seed-{seed}"] for seed in (1, 2, 3)]
+        assert over["attainment_pct"][title] == {
+            "published": shares[record["median"]],
+            "low": min(seeds),
+            "high": max(seeds),
+        }
+        found = over["against"][title]
+        assert found["by_seed_pct"] == pytest.approx(seeds, abs=1e-3)
+        assert found["attainment_pct"]["reference"] == pytest.approx(shares["best-bayes"], abs=1e-3)
+        kept = np.load(tmp_path / "build" / QUICK / "test-20261203" / f"{simulator}.npz")
+        assert list(kept["policies"]) == ["seed-1", "seed-2", "seed-3", "best-bayes"]
+        *learnt, reference = kept["attainment_pct"]
+        again = over_seeds(np.stack(learnt) - reference)
+        assert found["attainment_pct"]["difference"] == again.record()
     card = (models / f"{QUICK}.md").read_text()
     assert "range over all 3 training seeds in brackets" in card
+    assert "the median of 3 by attainment on validation patients of their own stream (seed 2): 8 as published" in card
+    assert card.count("All 3 seeds on 8 patients of cohort 20261203 against `best-bayes`") == 3
     assert "Measured" not in card
+    # A later test with the published seed alone leaves the comparison of the seeds as it is.
+    tiny.main(["--again", QUICK])
+    later = json.loads((models / f"{QUICK}.json").read_text())
+    assert later["over_seeds"] == over
+    assert later["cohorts"]["test"] == 20261204
+    assert scripts["seed_tables"].summary([later]) == scripts["seed_tables"].summary([record]) != ""
+
+
+def other_network(source, place):
+    """The model file with another bias of the actor, so that it gives other doses."""
+    model = load_model(source)
+    tensors = model.policy.to_tensors()
+    tensors["actor_mean.4.bias"] = tensors["actor_mean.4.bias"] + np.float32(0.5)
+    changed = PpoPolicy.from_tensors(tensors, kind=model.policy.kind, norm_obs=model.policy.norm_obs)
+    record = model.record
+    save_model(place, changed, env=record["env"], training=record["training"], progress=record["progress"])
+
+
+def compared(mean, p, **more):
+    """A comparison with half a point to either side."""
+    row = {"learnt": 80.0 + mean, "reference": 80.0}
+    row["difference"] = {"mean": mean, "low": mean - 0.5, "high": mean + 0.5, "p": p, "se": 0.2, "df": 9.0}
+    return {
+        **dict.fromkeys(("attainment_pct", "worst_5_pct", "left_pct", "change_last_third_pct"), row),
+        "by_seed_pct": [80.0 + mean, 80.5 + mean],
+        "better_pct": 60.0,
+        "worse_pct": 30.0,
+        "harms_pct": {"a": row, "b": {**row, "difference": {**row["difference"], "mean": 9.0}}},
+        **more,
+    }
+
+
+def test_p_values_step_down_over_scenarios_of_a_kind(scripts):
+    """By hand: 0.01, 0.02 and 0.3 of three scenarios become 0.03, 0.04 and 0.3; the third model is a family of one."""
+    tables = scripts["seed_tables"]
+
+    def record(name, mean, p, **more):
+        against = {"right model": compared(mean, p), **more}
+        results = {"right model": {"test_only": False}, UNSEEN: {"test_only": True}}
+        over = {"seeds": 2, "patients": 1000, "cohort": 7, "reference": "best-bayes", "against": against}
+        return {"scenario": name, "results": results, "over_seeds": over}
+
+    records = [
+        record("a", 1.0, 0.02),
+        record("b", -2.0, 0.01, **{UNSEEN: compared(1.0, 0.0001)}),
+        record("c", 0.2, 0.3),
+        old_record(),
+    ]
+    text = tables.summary(records)
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| [")]
+    assert [(row[0][3:4], row[1], *row[4:7]) for row in rows] == [
+        ("a", "correct", "0.020", "0.040", "ahead"),
+        ("b", "correct", "0.010", "0.030", "behind"),
+        ("c", "correct", "0.300", "0.300", "level"),
+        ("b", "third model", "< 0.001", "< 0.001", "ahead"),
+    ]
+    assert rows[1][3] == "-2.0 (-2.5 to -1.5)"
+    assert rows[0][9] == "b: +9.0 (+0.5 to +1.5)"
+    assert "(correct 3, misspecified 0, third model 1)" in text
+    assert tables.summary([old_record()]) == ""
+    assert tables.card_part(old_record(), "right model") == ""
 
 
 @pytest.mark.parametrize(

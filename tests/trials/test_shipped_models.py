@@ -86,6 +86,7 @@ def test_warfarin_as_somebody_elses_simulator_would_ask() -> None:
     assert doses[6.0] <= 1.0
 
 
+@pytest.mark.slow  # compiles and runs for a minute
 def test_warfarin_under_the_wrong_model_is_ahead_of_bayesian_dosing() -> None:
     """Patients of Hamberg 2007, trained on Hamberg 2010: at least 3 points in the goal, 200 patients of a new cohort.
 

@@ -61,6 +61,7 @@ def made_up(ward) -> Trial:
         every_h=np.full(dose.shape, 12.0),
         reason=np.array([[0, 0, 0, 0], [1, 2, 2, 0], [0, 0, 0, 0]]),
         doubtful=np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], bool),
+        abstained=np.array([[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]], bool),
         inside=inside,
         under=zeros,
         over=1.0 - inside,
@@ -93,6 +94,7 @@ def test_the_summary_names_what_happened(ward):
     assert row["interventions"]["not a number"] == 1
     assert row["interventions"]["off the grid"] == 2
     assert row["doubtful_decisions"] == 2
+    assert row["abstained_decisions"] == 1
     assert row["harms"]["AUC24 > 600"]["patients_pct"] == pytest.approx(100.0 / 3.0)
     assert row["worst_5_pct"] == 0.0
 

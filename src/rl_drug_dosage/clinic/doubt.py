@@ -1,7 +1,7 @@
-"""Doses where a patient's estimate has not converged: how a caller learns of it, and what is given instead."""
+"""Doses where an estimate has not converged, or a patient is unlike those of a training: what is given instead."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,27 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, Prescription, amount_of
 from rl_drug_dosage.pkpd import DrugModel
 
-__all__ = ["cautious", "in_doubt", "unheeded"]
+__all__ = ["Abstention", "abstained", "cautious", "in_doubt", "unheeded"]
+
+
+class Abstention(NamedTuple):
+    """Part of a learnt policy's memory: whether it left the last dose to the dosing that it corrects."""
+
+    now: Bool[Array, ""]
+
+
+def abstained(memory: Any) -> Bool[Array, ""]:
+    """Whether a policy, whichever it is, left its last dose to the dosing that it corrects.
+
+    Args:
+        memory: from `Policy.act`, of one patient or, with leading axes, of several.
+    """
+    leaves = jax.tree.leaves(memory, is_leaf=lambda value: isinstance(value, Abstention))
+    found = jnp.asarray(False)
+    for each in leaves:
+        if isinstance(each, Abstention):
+            found = found | each.now
+    return found
 
 
 def in_doubt(memory: Any) -> Bool[Array, ""]:

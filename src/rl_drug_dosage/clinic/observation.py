@@ -124,6 +124,12 @@ class Observer(ByValue):
         amount = snap(self.scenario, self.dose(memory, action[0]))
         return (Prescription(amount, jnp.round(action[1]).astype(jnp.int32)) if self.intervals else amount), memory
 
+    def abstain(self, memory: tuple[Any, ...]) -> tuple[Answer, tuple[Any, ...]]:
+        """The Bayesian dose that actions correct (`corrects`), uncorrected; and the memory."""
+        assert self.posterior is not None
+        answer, known = self.posterior.uncorrected(memory[0])
+        return answer, (known,)
+
     def dose(self, memory: tuple[Any, ...], action: Float[Array, ""]) -> Float[Array, ""]:
         """The amount that an action denotes, not yet on the grid.
 

@@ -168,6 +168,10 @@ class Posterior(ByValue):
         answer = known.advised._replace(amount=given) if isinstance(known.advised, Prescription) else given
         return answer, known._replace(lasting=lasting)
 
+    def uncorrected(self, known: Known) -> tuple[Answer, Known]:
+        """The advised dose as it is, and the memory after it, without a slow correction."""
+        return known.advised, known._replace(lasting=jnp.zeros_like(known.lasting))
+
     @property
     def slow(self) -> bool:
         """Whether there is a slow correction: where the best dose of a patient becomes constant."""

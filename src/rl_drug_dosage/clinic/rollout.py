@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import on_grid, snap
-from rl_drug_dosage.clinic.doubt import in_doubt
+from rl_drug_dosage.clinic.doubt import abstained, in_doubt
 from rl_drug_dosage.clinic.faults import decide
 from rl_drug_dosage.clinic.patient import admit, chart, treat
 from rl_drug_dosage.clinic.policy import Policy
@@ -47,6 +47,7 @@ class Courses(eqx.Module):
     reason: Int[Array, "decision patient"]
     """Why dose and proposal differ, an index into `clinic.shield.REASONS`; 0 if they are equal."""
     doubtful: Bool[Array, "decision patient"]
+    abstained: Bool[Array, "decision patient"]
     """The policy chose with caution, because its estimate of the patient had not converged."""
     inside: Float[Array, "decision patient"]
     """Fraction of the interval's points inside every target; 0 after a patient has dropped out."""
@@ -66,8 +67,9 @@ class Witness(eqx.Module):
 
     begin: Callable[[Record, Truth], Any] = eqx.field(static=True)
     """(records, truths) of all patients at admission -> its memory."""
-    note: Callable[[Any, Any, Record, Array], tuple[Any, Any]] = eqx.field(static=True)
-    """(its memory, the policy's memory, records at a decision, doses given) -> (what it records, its memory)."""
+    note: Callable[[Any, tuple[Any, Any], Record, Array], tuple[Any, Any]] = eqx.field(static=True)
+    """(its memory, the policy's memory before and after the decision, records at the decision, doses given) -> (what it
+    records, its memory)."""
 
 
 def _none(*_: Any) -> tuple[tuple[()], tuple[()]]:
@@ -119,7 +121,7 @@ def rollout(
         before = memory
         answer, memory = jax.vmap(partial(decide, policy), in_axes=(0, axes, 0))(memory, record, chance)
         given, reason = jax.vmap(lambda r, a: dispense(scenario, shield, r, a), in_axes=(axes, 0))(record, answer)
-        notes, watched = witness.note(watched, before, record, amount_of(given))
+        notes, watched = witness.note(watched, (before, memory), record, amount_of(given))
         alive = patient.alive
         amount = jnp.where(alive, amount_of(given), scenario.dosage.amounts[0])
         given = given._replace(amount=amount) if isinstance(given, Prescription) else amount
@@ -133,6 +135,7 @@ def rollout(
             "every_h": _every_h(scenario, patient.record.choice, k, amount),
             "reason": jnp.where(alive, reason, 0),
             "doubtful": alive & in_doubt(memory),
+            "abstained": alive & abstained(memory),
             "inside": jnp.where(patient.alive, turn.verdict.inside, 0.0),
             "under": turn.verdict.under,
             "over": turn.verdict.over,

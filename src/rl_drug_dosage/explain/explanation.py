@@ -18,9 +18,11 @@ import numpy as np
 from rl_drug_dosage.clinic.policy import Policy, Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.errors import ConfigError, ModelFileError
-from rl_drug_dosage.explain.measures import Fidelity, fidelity_of, importance_of, start_variables
+from rl_drug_dosage.explain.additions import Additions, additions_of, with_uncorrected
+from rl_drug_dosage.explain.measures import Fidelity, fidelity_of, first_dose_values, importance_of, start_variables
 from rl_drug_dosage.explain.probe import Probe, Variable, ask, partial, variables
 from rl_drug_dosage.explain.table import Page, Taught, distil, policy_of
+from rl_drug_dosage.explain.told import UNCORRECTED, corrects, uncorrected
 from rl_drug_dosage.policies.adapters.learnt import dosing_policy, model_path
 from rl_drug_dosage.ppo.model_file import load_model
 from rl_drug_dosage.trials.entrants import enter
@@ -35,13 +37,12 @@ from rl_drug_dosage.utils.seeding import Stream, check_seed, generator
 
 __all__ = ["PPO", "TABLE", "ExplainOptions", "Explanation", "explain"]
 
+type Spread = tuple[float, float, float]
+"""Mean, low, high."""
 PPO, TABLE = "PPO", "table"
 _OTHERS = ("mipd", "label")
 _CORRECTIONS = 2
 """Tables made after the first. For one warfarin model, attainment was 55 % with the first, 78 % with the second."""
-_FEW = 12
-_POINTS = 15
-"""Number of points in the curve of a covariate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +92,11 @@ class Explanation(Result):
         importance: (input, % of the mean first dose, % of the mean later dose), largest first.
         probe: records and doses; policies in the order of ``answered``.
         answered: names of the policies in ``probe``.
-        effects: covariate -> (values, first doses by point, patient and policy).
+        effects: covariate -> (values, first doses by point, patient and policy), without that of the Bayesian dose
+            that is corrected.
         attainment: policy -> mean, low, high of attainment in %, on the patients that assess the table.
         difference: other policy -> mean, low, high of table minus that policy, in percentage points.
+        additions: what the policy adds to the Bayesian dose that it corrects; None if it corrects none.
         files: files written; empty unless ``output_dir`` was given.
     """
 
@@ -107,8 +110,9 @@ class Explanation(Result):
     probe: Probe
     answered: tuple[str, ...]
     effects: dict[str, tuple[np.ndarray, np.ndarray]]
-    attainment: dict[str, tuple[float, float, float]]
-    difference: dict[str, tuple[float, float, float]]
+    attainment: dict[str, Spread]
+    difference: dict[str, Spread]
+    additions: Additions | None = None
     files: tuple[Path, ...] = ()
 
     @property
@@ -160,8 +164,9 @@ def explain(options: ExplainOptions, *, progress: Progress = quiet) -> Explanati
     if options.output_dir is not None:
         prepare_folder(options.output_dir)
     scenario, simulator = setting.scenario, setting.simulator
+    residual = corrects(ppo)
     # Steps: the other policies, the comparison, the tables, the curves, the assessment, and one trial per policy.
-    steps = Steps(progress, len(_OTHERS) + 1 + (1 + 2 * _CORRECTIONS) + 2 + len(_OTHERS) + 2)
+    steps = Steps(progress, len(_OTHERS) + 1 + (1 + 2 * _CORRECTIONS) + 2 + len(_OTHERS) + 2 + residual)
     policies: dict[str, Policy] = {PPO: ppo}
     for name in _OTHERS:
         try:
@@ -173,20 +178,25 @@ def explain(options: ExplainOptions, *, progress: Progress = quiet) -> Explanati
     cohort = Cohort(options.seed, options.patients)
     judges = Cohort(options.seed, options.patients, options.patients)
     with steps.step(f"comparing {', '.join(policies)}"):
-        probe = ask(scenario, simulator, tuple(policies.values()), cohort, swaps=True)
+        probe = ask(scenario, simulator, tuple(policies.values()), cohort, swaps=True, told=residual)
     steps.note(
         f"compared {', '.join(policies)} at {int(probe.alive.sum()):,} decisions of {options.patients:,} patients"
     )
+    if residual:
+        probe = with_uncorrected(probe)
     importance = importance_of(scenario, names, probe)
     start = start_variables(scenario, names, probe)
     pages = _best_table(setting, names, (probe, cohort), ppo, start, steps)
     table = policy_of(scenario, names, pages)
-    values = _values(names, probe, start)
+    values = first_dose_values(names, probe, start)
     with steps.step("first doses by covariate"):
         effects = partial(scenario, simulator, tuple(policies.values()), cohort, values)
     with steps.step("assessing the table"):
-        judged = ask(scenario, simulator, (ppo, table), judges)
-    attainment, difference = _trials(setting, policies | {TABLE: table}, judges, steps)
+        judged = ask(scenario, simulator, (ppo, table), judges, told=residual)
+    own = {UNCORRECTED: uncorrected(ppo)} if residual else {}
+    attainment, pairs, late = _trials(setting, policies | own | {TABLE: table}, judges, steps)
+    change = late[PPO], late.get(UNCORRECTED, late[PPO])
+    difference = {name: _minus(pair) for (name, against), pair in pairs.items() if against == TABLE}
     found = Explanation(
         options=options,
         env_id=setting.task.env_id,
@@ -196,10 +206,11 @@ def explain(options: ExplainOptions, *, progress: Progress = quiet) -> Explanati
         fidelity=fidelity_of(scenario, judged),
         importance=importance,
         probe=probe,
-        answered=tuple(policies),
+        answered=(*policies, *own),
         effects={name: (values[name], doses) for name, doses in effects.items()},
         attainment=attainment,
         difference=difference,
+        additions=additions_of(scenario, probe, judged, pairs[PPO, UNCORRECTED], change) if residual else None,
     )
     return found if options.output_dir is None else dataclasses.replace(found, files=found.save(options.output_dir))
 
@@ -259,39 +270,24 @@ def _best_table(
     return max(found, key=lambda f: f[:2])[2]
 
 
-def _values(names: Sequence[Variable], probe: Probe, start: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Values for the first-dose curves, for each covariate that differs between patients."""
-    found = {}
-    known = [i for i, v in enumerate(names) if v.covariate]
-    for i in sorted(known, key=lambda i: (i not in start, i)):
-        column = probe.seen[:, 0, i]
-        values = np.unique(column)
-        if len(values) < 2:
-            continue
-        if len(values) > _FEW:
-            values = _spread(column)
-        found[names[i].name] = values
-    return found
-
-
-def _spread(column: np.ndarray) -> np.ndarray:
-    """Evenly spaced values over the central 95 % of the patients."""
-    low, high = np.percentile(column, (2.5, 97.5))
-    return np.linspace(float(low), float(high), _POINTS)
-
-
 def _trials(
     setting: Setting, policies: dict[str, Policy], cohort: Cohort, steps: Steps
-) -> tuple[dict[str, tuple[float, float, float]], dict[str, tuple[float, float, float]]]:
-    """Attainment of each policy, and paired differences of the table from the others."""
-    shares = []
+) -> tuple[dict[str, Spread], dict[tuple[str, str], Spread], dict[str, float]]:
+    """Attainment of each policy, the paired difference of every two, and each policy's late change of dose (%)."""
+    shares, late = [], {}
     for name, policy in policies.items():
         with steps.step(f"running {name}"):
             trial = run_trial(setting.scenario, setting.simulator, policy, cohort)
-        shares.append(endpoints(setting.scenario, trial)["attainment_pct"])
+        ends = endpoints(setting.scenario, trial)
+        shares.append(ends["attainment_pct"])
+        late[name] = float(np.median(ends["change_last_third_pct"]))
         steps.note(f"{name}: {shares[-1].mean():.1f} % in target")
     columns, rng = np.stack(shares, axis=1), generator(cohort.seed, Stream.EVALUATE, 4)
     attainment = {name: (i.mean, i.low, i.high) for name, i in zip(policies, bootstrap(columns, rng), strict=True)}
     rows: list[dict[str, Any]] = paired(list(policies), columns, rng)
-    difference = {r["policy"]: (-r["mean"], -r["high"], -r["low"]) for r in rows if r["against"] == TABLE}
-    return attainment, difference
+    return attainment, {(r["policy"], r["against"]): (r["mean"], r["low"], r["high"]) for r in rows}, late
+
+
+def _minus(pair: Spread) -> Spread:
+    mean, low, high = pair
+    return -mean, -high, -low

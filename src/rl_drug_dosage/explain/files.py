@@ -1,10 +1,11 @@
-"""Write an explanation: Markdown, CSV and three figures."""
+"""Write an explanation: Markdown, CSV and figures."""
 
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from rl_drug_dosage.explain.additions_text import additions_csv, additions_curves
 from rl_drug_dosage.explain.explanation import PPO, Explanation
 from rl_drug_dosage.explain.plots import Curve, bars_png, panels, panels_png, percentiles
 from rl_drug_dosage.explain.probe import LAST_DOSE, LEVEL
@@ -14,9 +15,11 @@ from rl_drug_dosage.utils.files import atomic_write
 
 __all__ = ["level_curves", "main_figure", "write_explanation"]
 
+ADDITIONS_FILE = "explain_additions.png"
 LEVELS_FILE, COVARIATES_FILE, INPUTS_FILE = "explain_levels.png", "explain_covariates.png", "explain_inputs.png"
 _AFTER_A_LEVEL = "Dose of each policy after a level, on the same records: median and 25th to 75th percentile"
 _BY_COVARIATE = "First dose when only this covariate is changed: median and 25th to 75th percentile"
+_ADDS = "What the policy adds to the Bayesian dose that it corrects: median and 25th to 75th percentile"
 _BINS = 10
 _FEWEST = 10
 """Minimum number of decisions in a point of a curve."""
@@ -25,6 +28,8 @@ _MOST_PANELS = 6
 
 def write_explanation(result: Explanation, folder: Path) -> tuple[Path, ...]:
     """Draw everything, then write ``explain.md``, ``explain.csv`` and the figures into an existing folder.
+
+    For a policy that corrects a Bayesian dose, ``explain_additions.csv`` and its figure as well.
 
     Raises:
         OutputError: a file cannot be written.
@@ -39,6 +44,10 @@ def write_explanation(result: Explanation, folder: Path) -> tuple[Path, ...]:
         if curves:
             contents[name] = panels_png(curves, f"{caption}; {who}")
             captions.append((name, f"{caption}."))
+    if result.additions is not None:
+        contents[ADDITIONS_FILE] = panels_png(additions_curves(result.additions), f"{_ADDS}; {who}")
+        contents["explain_additions.csv"] = additions_csv(result.additions).encode()
+        captions.insert(0, (ADDITIONS_FILE, f"{_ADDS}."))
     caption = f"Inputs that determine the dose of the {PPO} policy"
     names, first, later = zip(*result.importance, strict=True)
     contents[INPUTS_FILE] = bars_png(names, first, later, f"{caption}; {who}")
@@ -115,7 +124,7 @@ def _covariate_curves(result: Explanation) -> list[Curve]:
     for name, (values, doses) in list(result.effects.items())[:_MOST_PANELS]:
         bands = {
             policy: np.stack([percentiles(point) for point in doses[:, :, i]], axis=1)
-            for i, policy in enumerate(result.answered)
+            for i, policy in enumerate(result.answered[: doses.shape[2]])
         }
         found.append(
             Curve(

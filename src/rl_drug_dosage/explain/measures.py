@@ -7,9 +7,14 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.explain.probe import AT_START, Probe, Variable, inputs
+from rl_drug_dosage.explain.exchanged import inputs
+from rl_drug_dosage.explain.probe import AT_START, Probe, Variable
 
-__all__ = ["Fidelity", "fidelity_of", "importance_of", "start_variables"]
+__all__ = ["Fidelity", "agreement", "fidelity_of", "first_dose_values", "importance_of", "start_variables"]
+
+
+_FEW, _POINTS = 12, 15
+"""Values of a covariate up to which each has its point; number of points of the others."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,12 @@ def fidelity_of(scenario: Scenario, probe: Probe) -> tuple[Fidelity, Fidelity, F
     policy, table = (probe.doses[..., i].astype(np.float64) for i in (0, 1))
     parts = [slice(None), slice(0, 1), slice(1, None)]
     return tuple(  # type: ignore[return-value]
-        _fidelity(scenario, policy[:, at][probe.alive[:, at]], table[:, at][probe.alive[:, at]]) for at in parts
+        agreement(scenario, policy[:, at][probe.alive[:, at]], table[:, at][probe.alive[:, at]]) for at in parts
     )
 
 
-def _fidelity(scenario: Scenario, policy: np.ndarray, table: np.ndarray) -> Fidelity:
+def agreement(scenario: Scenario, policy: Float[np.ndarray, " n"], table: Float[np.ndarray, " n"]) -> Fidelity:
+    """Agreement of doses with a policy's."""
     if not len(policy):
         return Fidelity(0, np.nan, np.nan, np.nan, np.nan)
     grid = scenario.dosage.grid().astype(np.float64)
@@ -91,3 +97,24 @@ def _fidelity(scenario: Scenario, policy: np.ndarray, table: np.ndarray) -> Fide
     return Fidelity(
         len(policy), 100.0 * float(same.mean()), 100.0 * float(near.mean()), float(np.abs(policy - table).mean()), r2
     )
+
+
+def first_dose_values(names: Sequence[Variable], probe: Probe, start: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Values for the first-dose curves, for each covariate that differs between patients."""
+    found = {}
+    known = [i for i, v in enumerate(names) if v.covariate]
+    for i in sorted(known, key=lambda i: (i not in start, i)):
+        column = probe.seen[:, 0, i]
+        values = np.unique(column)
+        if len(values) < 2:
+            continue
+        if len(values) > _FEW:
+            values = _spread(column)
+        found[names[i].name] = values
+    return found
+
+
+def _spread(column: np.ndarray) -> np.ndarray:
+    """Evenly spaced values over the central 95 % of the patients."""
+    low, high = np.percentile(column, (2.5, 97.5))
+    return np.linspace(float(low), float(high), _POINTS)

@@ -13,7 +13,13 @@ from matplotlib.figure import Figure
 
 __all__ = ["Curve", "bars_png", "panels", "panels_png", "percentiles"]
 
-_COLORS = {"PPO": "tab:blue", "mipd": "tab:orange", "label": "tab:gray"}
+_COLORS = {
+    "PPO": "tab:blue",
+    "mipd": "tab:orange",
+    "label": "tab:gray",
+    "uncorrected": "tab:green",
+    "PPO minus Bayesian dose": "tab:blue",
+}
 _BAND = (25, 50, 75)
 _WIDE = 3
 """Number of panels per row."""
@@ -30,6 +36,7 @@ class Curve:
         bands: per policy, the 25th, 50th and 75th percentile of the dose.
         window: limits of the goal, if it is defined on x.
         ticks: names of the points if x has few values; they are then not joined.
+        signed: whether values may be negative; the axis then shows a line at 0 in place of beginning there.
     """
 
     title: str
@@ -39,6 +46,7 @@ class Curve:
     bands: Mapping[str, Float[np.ndarray, "3 point"]]
     window: tuple[float, float] | None = None
     ticks: tuple[str, ...] = ()
+    signed: bool = False
 
 
 def percentiles(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " 3"]:
@@ -82,7 +90,10 @@ def _panel(ax: Any, curve: Curve) -> None:
         ax.plot(curve.x, middle, color=color, lw=1.6, marker="o", ms=3, label=name)
     if curve.ticks:
         ax.set_xticks(curve.x, curve.ticks)
-    ax.set_ylim(bottom=0)
+    if curve.signed:
+        ax.axhline(0.0, color="black", lw=0.8)
+    else:
+        ax.set_ylim(bottom=0)
     ax.set_title(curve.title, fontsize=9)
     ax.set_xlabel(textwrap.fill(curve.x_label, 48), fontsize=9)
     ax.set_ylabel(textwrap.fill(curve.y_label, 36), fontsize=9)

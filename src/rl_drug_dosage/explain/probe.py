@@ -1,6 +1,6 @@
 """Compare policies on the same records: one doses the patients, and the doses of the others are computed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from rl_drug_dosage.clinic.record import Record, Truth, record_axes, result_time
 from rl_drug_dosage.clinic.rollout import Witness, dispense, rollout
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer, amount_of
+from rl_drug_dosage.explain.exchanged import exchanged, inputs
+from rl_drug_dosage.explain.told import heard_by
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.trials.trial import Cohort
 from rl_drug_dosage.utils.device_shape import on_threads
@@ -30,7 +32,6 @@ __all__ = [
     "Variable",
     "ask",
     "fresh_results",
-    "inputs",
     "partial",
     "seen_of",
     "variables",
@@ -120,32 +121,6 @@ def seen_of(scenario: Scenario, record: Record) -> Float[Array, " variable"]:
     return jnp.stack([jnp.asarray(p, jnp.float32) for p in parts])
 
 
-def inputs(scenario: Scenario) -> tuple[str, ...]:
-    """The inputs whose importance is measured: each covariate, the levels, the doses so far, and others."""
-    rest = ["levels", "doses so far"]
-    rest += ["level before the first dose"] if scenario.monitoring.baseline else []
-    rest += ["announced intake"] if scenario.intake is not None and scenario.intake.announced else []
-    return (*(c.name for c in scenario.covariates), *rest)
-
-
-def _exchanged(scenario: Scenario, record: Record, name: str, order: Array) -> Record:
-    """The records with one input taken from other patients."""
-
-    def swap(where: Callable[[Record], Any]) -> Record:
-        changed: Record = eqx.tree_at(where, record, jax.tree.map(lambda leaf: leaf[order], where(record)))
-        return changed
-
-    if name == "levels":
-        return swap(lambda r: (r.level, r.known, r.below))
-    if name == "doses so far":
-        return swap(lambda r: r.dose)
-    if name == "level before the first dose":
-        return swap(lambda r: r.baseline)
-    if name == "announced intake":
-        return swap(lambda r: r.intake_mg)
-    return swap(lambda r: r.covariates[name])
-
-
 @dataclass(frozen=True)
 class Probe:
     """Records and the doses of all policies, one row per patient.
@@ -156,12 +131,14 @@ class Probe:
         alive: whether the patient had not dropped out before the decision.
         swapped: dose of the driving policy when an input, see `inputs`, is taken from another patient at the same
             decision; no columns if this was not requested.
+        told: what the driving policy's belief says, see `explain.told`; no columns if this was not requested.
     """
 
     seen: Float[np.ndarray, "patient decision variable"]
     doses: Float[np.ndarray, "patient decision policy"]
     alive: Bool[np.ndarray, "patient decision"]
     swapped: Float[np.ndarray, "patient decision input"]
+    told: Float[np.ndarray, "patient decision told"]
 
 
 def _given(scenario: Scenario, record: Record, proposal: Answer) -> Array:
@@ -170,9 +147,9 @@ def _given(scenario: Scenario, record: Record, proposal: Answer) -> Array:
 
 
 def _witness(
-    scenario: Scenario, policies: tuple[Policy, ...], stream: Array, numbers: Array, *, swaps: bool
+    scenario: Scenario, policies: tuple[Policy, ...], stream: Array, numbers: Array, *, swaps: bool, told: bool
 ) -> Witness:
-    """Records the variables, every policy's dose, and the driving policy's dose with each input exchanged."""
+    """Records the variables, every policy's dose, the driving one's with each input exchanged, and its belief."""
     names = inputs(scenario) if swaps else ()
 
     def answer(policy: Policy, memory: Any, record: Record) -> tuple[Array, Any]:
@@ -183,7 +160,9 @@ def _witness(
     def begin(record: Record, _: Truth) -> tuple[Any, ...]:
         return tuple(jax.vmap(p.init, in_axes=(record_axes(record),))(record) for p in policies[1:])
 
-    def note(memories: tuple[Any, ...], driving: Any, record: Record, given: Array) -> tuple[Any, Any]:
+    def note(
+        memories: tuple[Any, ...], driving: tuple[Any, Any], record: Record, given: Array
+    ) -> tuple[Any, tuple[Any, ...]]:
         seen = jax.vmap(lambda r: seen_of(scenario, r), in_axes=(record_axes(record),))(record)
         answers = [answer(p, m, record) for p, m in zip(policies[1:], memories, strict=True)]
         doses = jnp.stack([given, *(amount for amount, _ in answers)], axis=-1)
@@ -193,16 +172,23 @@ def _witness(
             orders = [
                 jax.random.permutation(jax.random.fold_in(chance, i), numbers.shape[0]) for i in range(len(names))
             ]
-            charts = [_exchanged(scenario, record, n, order) for n, order in zip(names, orders, strict=True)]
+            charts = [exchanged(scenario, record, n, order) for n, order in zip(names, orders, strict=True)]
             stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *charts)
-            swapped = jax.vmap(lambda r: answer(policies[0], driving, r)[0], out_axes=1)(stack)
-        return (seen, doses, swapped), tuple(memory for _, memory in answers)
+            swapped = jax.vmap(lambda r: answer(policies[0], driving[0], r)[0], out_axes=1)(stack)
+        heard = driving[1].told if told else jnp.zeros((numbers.shape[0], 0))
+        return (seen, doses, swapped, heard), tuple(memory for _, memory in answers)
 
     return Witness(begin, note)
 
 
 def ask(
-    scenario: Scenario, model: DrugModel, policies: Sequence[Policy], cohort: Cohort, *, swaps: bool = False
+    scenario: Scenario,
+    model: DrugModel,
+    policies: Sequence[Policy],
+    cohort: Cohort,
+    *,
+    swaps: bool = False,
+    told: bool = False,
 ) -> Probe:
     """The first policy treats the cohort; at every decision the doses of all policies are computed.
 
@@ -212,16 +198,18 @@ def ask(
         policies: the driving policy first; none may see the truth.
         cohort: the patients.
         swaps: also query the driving policy with each input taken from another patient.
+        told: also record what its belief says; it corrects the dose of support patients.
     """
-    ready = jax.tree.map(jnp.asarray, tuple(policies))
+    first, *others = policies
+    ready = jax.tree.map(jnp.asarray, (heard_by(first) if told else first, *others))
     key = key_for(cohort.seed, cohort.stream)
 
     def asked(policies: tuple[Policy, ...], stream: Array, numbers: Array) -> tuple[Array, ...]:
         keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(numbers)
-        witness = _witness(scenario, policies, stream, numbers, swaps=swaps)
+        witness = _witness(scenario, policies, stream, numbers, swaps=swaps, told=told)
         courses = rollout(scenario, model, policies[0], keys, witness=witness)
-        seen, doses, swapped = courses.notes
-        return seen, doses, courses.alive, swapped
+        seen, doses, swapped, heard = courses.notes
+        return seen, doses, courses.alive, swapped, heard
 
     run = program(asked, ready, key, jnp.arange(_CIRCLE))
     starts = range(cohort.first // _CIRCLE * _CIRCLE, cohort.first + cohort.count, _CIRCLE)
@@ -229,7 +217,7 @@ def ask(
     for policy in policies:
         policy.check()
     own = slice(cohort.first - starts[0], cohort.first - starts[0] + cohort.count)
-    return Probe(*(np.concatenate([np.moveaxis(part[i], 0, 1) for part in parts])[own] for i in range(4)))
+    return Probe(*(np.concatenate([np.moveaxis(part[i], 0, 1) for part in parts])[own] for i in range(5)))
 
 
 def partial(

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_drug_dosage.explain.additions_text import additions_markdown, additions_sentences
 from rl_drug_dosage.explain.bands import MISSING
 from rl_drug_dosage.explain.explanation import PPO, TABLE, Explanation
 from rl_drug_dosage.explain.measures import Fidelity
@@ -126,6 +127,8 @@ def explain_markdown(result: Explanation, figures: Sequence[tuple[str, str]]) ->
     )
     lines = [f"# How a learnt policy doses: {scenario.title}\n", f"**{INTENDED_USE}**\n", who, "## In short\n"]
     lines += [f"- {sentence}" for sentence in summary(result)]
+    if result.additions is not None:
+        lines += ["", *additions_markdown(result.additions, options.patients)]
     lines += ["\n## The table\n", how]
     for page in result.pages:
         lines += _page_markdown(result, page)
@@ -172,6 +175,8 @@ def summary(result: Explanation) -> list[str]:
     found += _goes_by(result)
     found += [s for page in result.pages[1:] if (s := _by_level(result, page))]
     found += [_against(result, i, name) for i, name in enumerate(result.answered) if i]
+    if result.additions is not None:
+        found += additions_sentences(result.additions, unit)
     overall = result.fidelity[0]
     found.append(
         f"The table gives the policy's dose in {overall.same_pct:.0f} % of decisions, and a dose within one step or "

@@ -112,6 +112,16 @@ class PpoPolicy(eqx.Module):
         seen = RunningMoments(self.obs_norm.mean[:n], self.obs_norm.var[:n], self.obs_norm.count)
         return standardize(observation, seen, self.clip_obs)
 
+    @property
+    def trained(self) -> bool:
+        """Whether its normaliser has seen anything."""
+        return self.norm_obs and float(self.obs_norm.count) > 1.0
+
+    def distance(self, observation: Float[Array, "*batch obs"]) -> Float[Array, "*batch obs"]:
+        """How far each input lies from its mean in training, in standard deviations, without a limit."""
+        n, moments = self.obs_size, self.obs_norm
+        return jnp.abs(observation - moments.mean[:n]) / (moments.var[:n] + EPSILON) ** 0.5
+
     def constants(self) -> Float[np.ndarray, " obs"]:
         """The value of each input that never varied in training; NaN for the others.
 
@@ -121,8 +131,7 @@ class PpoPolicy(eqx.Module):
         n, moments = self.obs_size, self.obs_norm
         mean, var = (np.asarray(part, np.float64)[:n] for part in (moments.mean, moments.var))
         constant = var * float(moments.count) <= _NEVER_VARIED * (1.0 + mean**2)
-        trained = self.norm_obs and float(moments.count) > 1.0
-        return np.where(constant & trained, mean, np.nan).astype(np.float32)
+        return np.where(constant & self.trained, mean, np.nan).astype(np.float32)
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """A flat dictionary in PyTorch's orientation; the first 13 have CleanRL's names and load into its network.

@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.clinic.dose_grid import on_grid
-from rl_drug_dosage.clinic.doubt import in_doubt
+from rl_drug_dosage.clinic.doubt import abstained, in_doubt
 from rl_drug_dosage.clinic.ensemble.forecast import Forecast
 from rl_drug_dosage.clinic.faults import check_amounts, decide, faults_of
 from rl_drug_dosage.clinic.policy import Policy
@@ -162,17 +162,29 @@ class Asked:
     """What may be written in place of a number."""
 
 
+_IN_DOUBT = (
+    "the estimate of the patient from the levels did not converge: a dose of Bayesian dosing is then at most the last "
+    "one and the label's; check the doses, times and units of the levels"
+)
+_ABSTAINED = (
+    "what is known of the patient lies far outside the policy's training: the dose is that of the Bayesian dosing that "
+    "it corrects"
+)
+
+
 class Memory(NamedTuple):
     """A policy's memory between two decisions, without its structure, which a kept program does not tell."""
 
     leaves: list[Any]
     doubtful: Any
     """Of each patient, or of all: whether the estimate behind the last dose had not converged."""
+    abstained: Any
+    """Likewise: whether a learnt policy left the last dose to the Bayesian dosing that it corrects."""
 
     @classmethod
     def told(cls, came: Mapping[str, Any]) -> "Memory":
         """The part of a program's results that is a memory."""
-        return cls(came["leaves"], came["doubtful"])
+        return cls(came["leaves"], came["doubtful"], came["abstained"])
 
 
 def _first(axes: Record) -> Callable[..., dict[str, Any]]:
@@ -185,7 +197,7 @@ def _first(axes: Record) -> Callable[..., dict[str, Any]]:
 
 
 def _told(memory: Any) -> dict[str, Any]:
-    return {"leaves": jax.tree.leaves(memory), "doubtful": in_doubt(memory)}
+    return {"leaves": jax.tree.leaves(memory), "doubtful": in_doubt(memory), "abstained": abstained(memory)}
 
 
 def _memory_of(policy: Policy, record: Record, axes: Record, leaves: list[Any]) -> Any:
@@ -396,17 +408,15 @@ class Course:
         return tuple(dict.fromkeys((*said, *self._doubts(), *self._moved)))
 
     def _doubts(self) -> tuple[str, ...]:
-        """Whether the estimate behind the dose that is recommended now has converged."""
+        """Whether the estimate behind the dose that is recommended now has converged, and whose dose it is."""
         memory = self._memory if self._advice is None else self._advice[1]
-        doubtful = np.atleast_1d(np.asarray(False if memory is None else memory.doubtful))
-        if not doubtful.any():
+        if memory is None:
             return ()
-        whose = "" if self._single else f"{int(doubtful.sum())} of {doubtful.size} patients: "
-        said = (
-            f"{whose}the estimate of the patient from the levels did not converge: a dose of Bayesian dosing is then "
-            "at most the last one and the label's; check the doses, times and units of the levels"
-        )
-        return (said,)
+        found = ((memory.doubtful, _IN_DOUBT), (memory.abstained, _ABSTAINED))
+        return tuple(f"{self._how_many(flags)}{said}" for flags, said in found if np.any(flags))
+
+    def _how_many(self, flags: Any) -> str:
+        return "" if self._single else f"{int(np.sum(flags))} of {np.size(flags)} patients: "
 
     def observe(self, time_h: float, level: float | Sequence[float | None] | None) -> None:
         """Results that have come back of samples drawn at ``time_h``, in the unit of the monitored output.

@@ -208,11 +208,13 @@ def _compared(
         trials[entrant.name], run_s = _run(setting, entrant, options, steps)
         own = {"trace_s": ready.traced_s, "compile_s": ready.compiled_s, "traced_before": ready.kept, "run_s": run_s}
         timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, **own}
-        doubtful, moved = trials[entrant.name].doubtful.sum(), (trials[entrant.name].reason == _OFF_GRID).sum()
-        count = trials[entrant.name].patients
+        trial = trials[entrant.name]
+        doubtful, left = trial.doubtful.sum(), trial.abstained.sum()
+        moved, count = (trial.reason == _OFF_GRID).sum(), trial.patients
         steps.note(
             f"{entrant.name}: {count:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
             + (f", {doubtful:,} decisions on estimates that had not converged" if doubtful else "")
+            + (f", {left:,} doses left to the Bayesian dosing that it corrects" if left else "")
             + (f", {moved:,} doses off the grid, the nearest amount was given" if moved else "")
         )
     if options.shield:

@@ -12,11 +12,12 @@ from rl_drug_dosage.clinic.shield import REASONS
 from rl_drug_dosage.trials.burden import BURDEN, burden
 from rl_drug_dosage.trials.trial import Trial
 
-__all__ = ["RESAMPLES", "Interval", "bootstrap", "endpoints", "paired", "strata_of", "subgroups", "summary"]
+__all__ = ["RESAMPLES", "WORST", "Interval", "bootstrap", "endpoints", "paired", "strata_of", "subgroups", "summary"]
 
 RESAMPLES = 2000
 _LEVEL = 95.0
-_WORST = 0.05
+WORST = 0.05
+"""Share of patients that a trial calls the worst."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def endpoints(scenario: Scenario, trial: Trial) -> dict[str, Float[np.ndarray, "
 def summary(scenario: Scenario, trial: Trial, ends: Mapping[str, np.ndarray], interval: Interval) -> dict[str, Any]:
     """The table row of one policy."""
     share = np.sort(ends["attainment_pct"])
-    worst = share[: max(1, round(_WORST * len(share)))]
+    worst = share[: max(1, round(WORST * len(share)))]
     row: dict[str, Any] = {
         "attainment_pct": interval.record(),
         "attainment_median_pct": float(np.median(share)),
@@ -117,6 +118,7 @@ def summary(scenario: Scenario, trial: Trial, ends: Mapping[str, np.ndarray], in
     counts = np.bincount(trial.reason.ravel(), minlength=len(REASONS))
     row["interventions"] = {reason: int(counts[i]) for i, reason in enumerate(REASONS) if i}
     row["doubtful_decisions"] = int(trial.doubtful.sum())
+    row["abstained_decisions"] = int(trial.abstained.sum())
     row["failed_patients"] = (trial.first + np.flatnonzero(trial.failed)).tolist()
     return row
 

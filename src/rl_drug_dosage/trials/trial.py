@@ -48,6 +48,8 @@ class Trial:
         every_h: current dosing interval, h.
         reason: why dose and proposal differ, an index into `clinic.shield.REASONS`; 0 if they are equal.
         doubtful: whether the policy's estimate of the patient had not converged, so that it chose with caution.
+        abstained: whether a learnt policy left the dose to the Bayesian dosing that it corrects, since what it observed
+            lies far outside its training.
         inside, under, over: fractions of an interval's points; a patient who has dropped out is never inside.
         harms: number of events.
         reward: of each interval.
@@ -66,6 +68,7 @@ class Trial:
     every_h: Float[np.ndarray, "patient decision"]
     reason: Int[np.ndarray, "patient decision"]
     doubtful: Bool[np.ndarray, "patient decision"]
+    abstained: Bool[np.ndarray, "patient decision"]
     inside: Float[np.ndarray, "patient decision"]
     under: Float[np.ndarray, "patient decision"]
     over: Float[np.ndarray, "patient decision"]

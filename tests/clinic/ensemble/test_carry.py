@@ -21,15 +21,15 @@ _FEW = 4
     [
         # Responses to doses at a limited rate are kept at a few durations; closed forms are in single precision.
         ("vancomycin", 0, 6, 1e-2),
-        ("vancomycin", 1, 6, 1e-2),
+        pytest.param("vancomycin", 1, 6, 1e-2, marks=pytest.mark.slow),
         ("infliximab", 0, 4, 1e-3),
-        ("tacrolimus", 0, 5, 1e-3),
+        pytest.param("tacrolimus", 0, 5, 1e-3, marks=pytest.mark.slow),
         ("aminoglycoside", 0, 5, 1e-3),
         ("busulfan", 1, 4, 1e-3),
         ("propofol", 0, 8, 1e-3),
         # Without a closed form, `meshes.CARRIED` holds for outputs; single contents are less exact.
         ("warfarin", 0, 5, 5e-3),
-        ("warfarin-90d", 0, 5, 5e-3),
+        pytest.param("warfarin-90d", 0, 5, 5e-3, marks=pytest.mark.slow),
         ("t1d", 0, 8, 1e-2),
     ],
 )
@@ -69,7 +69,7 @@ def test_carried_along_is_as_simulated_again(course, name, which, steps, toleran
     ("name", "which", "steps", "varied"),
     [
         ("vancomycin", 0, 3, False),
-        ("tacrolimus", 0, 3, True),  # occasion effects
+        pytest.param("tacrolimus", 0, 3, True, marks=pytest.mark.slow),  # occasion effects
         ("busulfan", 1, 3, True),  # occasion effects
         ("warfarin-90d", 0, 5, True),  # missed doses
         ("t1d", 0, 3, True),  # meals

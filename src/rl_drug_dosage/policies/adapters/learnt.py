@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from rl_drug_dosage.clinic.doubt import Abstention
 from rl_drug_dosage.clinic.ensemble.forecast import Forecast
 from rl_drug_dosage.clinic.observation import Observer, observer_from
 from rl_drug_dosage.clinic.observation_options import SEEN
@@ -24,6 +26,7 @@ from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.registry import Found, Source
 
 __all__ = [
+    "FAR",
     "PpoDosing",
     "check_drugs",
     "check_not_test_only",
@@ -37,11 +40,17 @@ __all__ = [
 ]
 
 
+FAR = 6.0
+"""Standard deviations from the mean of training beyond which nothing is known of what a policy does: this project's
+choice. docs/policies.md says how often it happens."""
+
+
 class PpoDosing(Policy):
     """Gives the policy's mean action, or a sample with ``samples``, rounded to the dose grid.
 
     The rounding is part of the policy, as in training. An input that never varied in training is held constant: the
-    policy has learnt nothing about it.
+    policy has learnt nothing about it. With ``abstains`` a policy that corrects the dose of support patients
+    leaves that dose as it is where an input lies more than `FAR` standard deviations from its mean in training.
     """
 
     scenario: Scenario = eqx.field(static=True)
@@ -50,20 +59,39 @@ class PpoDosing(Policy):
     samples: bool = eqx.field(static=True, default=False)
     held: tuple[float | None, ...] = eqx.field(static=True, default=())
     """The constant of each input, or None for one that varied; empty: none is held."""
+    abstains: bool = eqx.field(static=True, default=False)
+    """Whether it leaves the dose that it corrects as it is where it observes what it never met in training."""
 
     def init(self, record: Record, truth: Truth | None = None) -> Any:
-        return self.observer.init(record), self.policy.start()
+        memory = self.observer.init(record), self.policy.start()
+        return (*memory, Abstention(jnp.asarray(False))) if self.abstains else memory
 
     def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Any]:
-        vector, seen = self.observer(memory[0], observation)
+        return self.answer(memory, self.observer(memory[0], observation), key)
+
+    def answer(
+        self, memory: Any, observed: tuple[Float[Array, " obs"], Any], key: PRNGKeyArray | None
+    ) -> tuple[Answer, Any]:
+        """The second half of `act`: what the policy answers to what its observer has made of the record.
+
+        Args:
+            memory: before the decision.
+            observed: the observation, and the observer's memory after it.
+            key: see `act`.
+        """
+        vector, seen = observed
         if self.held:
             constant = jnp.asarray([jnp.nan if value is None else value for value in self.held], vector.dtype)
             # Compared, and not replaced: a value that is the constant keeps its bits.
             vector = jnp.where(jnp.abs(vector - constant) > tolerance_of(constant), constant, vector)
         arrays = jax.tree.map(jnp.asarray, self.policy)
         action, recalled = arrays.act(memory[1], vector, key if self.samples else None)
-        answer, seen = self.observer.prescribe(seen, action)
-        return answer, (seen, recalled)
+        answer, after = self.observer.prescribe(seen, action)
+        if not self.abstains:
+            return answer, (after, recalled)
+        far = jnp.any(arrays.distance(vector) > FAR)
+        answer, after = jax.tree.map(partial(jnp.where, far), self.observer.abstain(seen), (answer, after))
+        return answer, (after, recalled, Abstention(far))
 
     @property
     def carries_results(self) -> bool:
@@ -151,7 +179,14 @@ def dosing_policy(model: Model, setting: Setting, path: Path, *, samples: bool =
     check_bounds(model, *observer.action_bounds)
     constants = model.policy.constants()
     held = tuple(float(value) if np.isfinite(value) else None for value in constants)
-    return PpoDosing(task.value, observer, model.policy, samples, held if np.isfinite(constants).any() else ())
+    return PpoDosing(
+        task.value,
+        observer,
+        model.policy,
+        samples,
+        held if np.isfinite(constants).any() else (),
+        abstains=observer.corrects and model.policy.trained,
+    )
 
 
 def check_not_test_only(model: Model, task: Found[Scenario], path: Path) -> None:
