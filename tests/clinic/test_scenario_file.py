@@ -110,6 +110,7 @@ factor = 3
 level = 80
 
 [training]
+recipe = "chart"
 total_timesteps = 500000
 num_envs = 1024
 init_logstd = -1.0
