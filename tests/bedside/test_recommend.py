@@ -193,6 +193,7 @@ def test_the_label_stands_beside_bayesian_dosing_judged_by_the_same_forecast(fou
     assert any("mapped" in note for note in label.notes)
 
 
+@pytest.mark.slow  # compiles for half a minute
 def test_leaving_a_level_out_by_reweighting_is_leaving_it_out(found):
     reason = next(r for r in found.reasons if "moved the estimate most" in r)
     assert "13.9 mg/L at 49 h" in reason

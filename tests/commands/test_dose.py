@@ -94,6 +94,7 @@ def test_the_exact_dose_of_the_point_estimate_attains_the_aim_in_closed_form(sea
         assert any(row["EXACT_MG"] for row in own)
 
 
+@pytest.mark.slow  # compiles for half a minute
 def test_the_percentile_dose_is_the_largest_that_keeps_the_limit(search):
     """The one before is below the exact dose, the next one above; asked from below it is the smallest."""
     done = search("--target", "trough <= 15", "--criterion", "percentile", "--percentile", "90")

@@ -39,6 +39,7 @@ def test_a_patient_is_its_key_alone(name):
     assert not report.findings, str(report)
 
 
+@pytest.mark.slow  # compiles for half a minute
 def test_knowing_more_is_never_worse():
     """No dose does nothing, the highest harms, and random << label <= mipd <= oracle: here of vancomycin."""
     report = run_checks("scenario", "vancomycin", find_scenario("vancomycin"), [LADDER])

@@ -75,6 +75,7 @@ def test_in_a_batch_every_part_has_its_rows(mixture: Mixture, chance: np.ndarray
     assert obs.shape == out.obs.shape
 
 
+@pytest.mark.slow  # compiles for half a minute
 def test_one_at_a_time_chance_decides_and_the_episode_stays_with_its_part(mixture: Mixture) -> None:
     """All parts alike often, and a step is that of the part that the state names."""
     many = mixture.draw(jax.random.key(1), (600,))
@@ -172,6 +173,7 @@ def fixed_policy(action: str, shift: float, scenario: Scenario = VANCOMYCIN.valu
     )
 
 
+@pytest.mark.slow  # compiles for half a minute
 def test_a_correction_of_nothing_is_bayesian_dosing() -> None:
     """Dose by dose, for 50 patients; a correction of one doubles the first dose and a tenth of the usual."""
     scenario = VANCOMYCIN.value

@@ -128,6 +128,7 @@ def test_of_several_levels_the_first_is_the_start_and_the_others_are_fitted(read
     assert float(fit.parameters[PRE_DOSE_LEVEL][0]) == 12.0
 
 
+@pytest.mark.slow  # compiles for half a minute
 def test_patients_with_and_without_a_start_are_fitted_together(read):
     """The one without has the estimate of a model without starts."""
     data = read(TABLE, pre_dose_level="start")

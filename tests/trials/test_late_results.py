@@ -85,6 +85,7 @@ def test_a_level_of_the_last_interval_needs_no_replay(ensemble, monkeypatch):
     assert course.recommend() > 0
 
 
+@pytest.mark.slow  # compiles for half a minute
 def test_of_several_patients_only_the_corrected_one_changes(ensemble):
     course = ensemble.start([FACTS, FACTS])
     course.given([1500.0, 1500.0])

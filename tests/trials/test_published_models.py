@@ -221,6 +221,7 @@ def tiny(scripts, models, tmp_path, monkeypatch):
     best_bayes.choices.cache_clear()
 
 
+@pytest.mark.slow  # compiles for a minute
 def test_a_published_policy_is_tested_again_without_training(tiny, models, scripts, monkeypatch, capsys):
     """What training and selection recorded stays; sections that were measured are not measured twice."""
     model = (models / f"{QUICK}.pt").read_bytes()

@@ -140,6 +140,7 @@ def test_no_other_method_is_answered(served, method, path):
     assert served.request(method, path)[0] == 405
 
 
+@pytest.mark.slow  # takes half a minute
 def test_two_hundred_requests_at_once_are_all_answered(served, patient, ask):
     """A quarter of them compute, for five patients."""
 

@@ -30,11 +30,11 @@ _PATIENTS = 64
     ("name", "which", "controlled", "most"),
     [
         # The simulator's steps are within 0.4 % of the exact solution, see the scenario.
-        ("warfarin", 0, True, 4),
+        pytest.param("warfarin", 0, True, 4, marks=pytest.mark.slow),
         ("warfarin", 1, False, 10),
-        ("paclitaxel", 0, False, 36),
+        pytest.param("paclitaxel", 0, False, 36, marks=pytest.mark.slow),
         ("chemotherapy", 0, False, 2),
-        ("t1d", 0, False, 6),
+        pytest.param("t1d", 0, False, 6, marks=pytest.mark.slow),
     ],
 )
 def test_outputs_agree_in_patients_that_no_step_was_chosen_on(name, which, controlled, most) -> None:
