@@ -20,9 +20,22 @@ def test_the_readme_has_shell_blocks():
     """And the two that are run elsewhere are still there under that name."""
     assert len(BLOCKS) > len(ELSEWHERE)
     assert set(ELSEWHERE) <= set(BLOCKS)
+    assert sum(block.startswith(LONG) for block in BLOCKS) == 1
 
 
-@pytest.mark.parametrize("block", [b for b in BLOCKS if b not in ELSEWHERE], ids=lambda b: b.splitlines()[0][:60])
+# Minutes of compilation and 1,000 patients.
+LONG = "rl-drug-dosage benchmark --scenario warfarin"
+
+
+def cases():
+    """Each block that runs here, by its first line."""
+    for block in BLOCKS:
+        if block not in ELSEWHERE:
+            marks = pytest.mark.slow if block.startswith(LONG) else ()
+            yield pytest.param(block, id=block.splitlines()[0][:60], marks=marks)
+
+
+@pytest.mark.parametrize("block", cases())
 def test_a_block_of_the_readme_runs(block, tmp_path):
     """``make`` in the checkout (its runs elsewhere), everything else in an empty folder with the shipped model."""
     in_checkout = block.startswith(("make", "source"))

@@ -50,6 +50,7 @@ def test_the_ranking_is_by_the_goal(run, tmp_path):
     assert rows[0]["attainment_pct"]["mean"] > rows[1]["attainment_pct"]["mean"]
 
 
+@pytest.mark.slow  # compiles for half a minute
 def test_stress_and_shield_add_their_parts(run, tmp_path):
     done = run(*SMALL, "--stress", "renal-impairment", "--shield", "--output-dir", "a")
 

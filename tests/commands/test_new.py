@@ -77,6 +77,7 @@ def test_nothing_is_overwritten(run, tmp_path):
     assert (tmp_path / "mine.py").read_text() == "mine\n"
 
 
+@pytest.mark.slow  # compiles for half a minute
 def test_decisions_from_the_command_line(run):
     """Trained on courses of 4 decisions, which the model file records, and tried on such."""
     small = (
