@@ -115,6 +115,7 @@ def test_a_benchmark_of_names_objects_and_callers_labels(tmp_path):
     np.testing.assert_array_equal(by_name.trials["label"].dose, result.trials["mine"].dose)
 
 
+@pytest.mark.slow  # compiles for half a minute
 def test_a_run_an_evaluation_and_an_explanation(own, tmp_path, monkeypatch):
     # Without the Bayesian dose, whose compilation is not what is tested here.
     monkeypatch.setattr(explanation_module, "_OTHERS", ("label",))

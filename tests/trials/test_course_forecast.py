@@ -223,7 +223,12 @@ def test_a_drug_model_without_random_effects_works():
     assert course.forecast([1000.0]).effective == pytest.approx(512.0, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["vancomycin", "warfarin", pytest.param("tacrolimus", marks=pytest.mark.slow)])
+_SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name", ["vancomycin", pytest.param("warfarin", marks=_SLOW), pytest.param("tacrolimus", marks=_SLOW)]
+)
 def test_absurd_levels_at_every_decision_leave_doses_on_the_grid(name):
     """`Course.observe` refuses the worst of these; a trial's laboratory error need not."""
     bedside = load_policy("mipd-ensemble", name)
