@@ -7,6 +7,7 @@ import pytest
 
 import rl_drug_dosage as rldd
 from rl_drug_dosage.trials import Cohort, enter, run_trial, setting_for
+from rl_drug_dosage.trials.statistics import endpoints
 
 GAME = {"scenario": "vancomycin", "patient": 3, "seed": 2}
 
@@ -24,7 +25,12 @@ def test_a_game_that_follows_the_label_is_the_label_s_trial(client):
     assert status == 200
     assert end["done"]
     np.testing.assert_allclose(end["course"]["values"], label.values[0].reshape(-1), rtol=1e-4)
-    assert end["course"]["in_target_pct"] == pytest.approx(100 * label.inside[0].mean(), rel=1e-3)
+    # Judged as a trial is: of vancomycin the first interval does not count.
+    own = endpoints(setting.scenario, label)
+    assert end["course"]["in_target_pct"] == pytest.approx(own["attainment_pct"][0], rel=1e-3)
+    assert end["course"]["under_pct"] == pytest.approx(own["under_pct"][0], rel=1e-3)
+    assert end["course"]["over_pct"] == pytest.approx(own["over_pct"][0], rel=1e-3)
+    assert own["attainment_pct"][0] != pytest.approx(100 * label.inside[0].mean(), rel=1e-3)
     assert end["course"]["doses"] == pytest.approx(label.dose[0].tolist())
 
 

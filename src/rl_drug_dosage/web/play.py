@@ -4,7 +4,7 @@ The patient is the trial's own: the doses so far are a policy that `run_trial` r
 been measured yet, and what lies ahead, is cut out of the answer; only a finished game shows the true course.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from rl_drug_dosage.clinic.timetable import Answer, Prescription
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.trials import Cohort, Trial, enter, run_trial, setting_for
 from rl_drug_dosage.trials.entrants import guard_of
+from rl_drug_dosage.trials.statistics import endpoints
 from rl_drug_dosage.utils.progress import Progress, Steps
 from rl_drug_dosage.web.bodies import Body, is_number
 from rl_drug_dosage.web.catalogue import learnt_in, scenario_record, scenario_value, scenarios
@@ -225,20 +226,18 @@ def _window(scenario: Scenario) -> list[float | None] | None:
 
 
 def _course(scenario: Scenario, trial: Trial) -> dict[str, Any]:
-    """The true course of the only patient, and how it is judged."""
+    """The true course of the only patient, and how a trial judges it."""
     schedule = scenario.schedule
     times = [k * schedule.interval_h + t for k in range(schedule.decisions) for t in schedule.output_times_h]
     values = np.asarray(trial.values[0]).reshape(-1)
-    kept: Mapping[str, float] = {
-        harm.name: float(trial.harms[0, :, i].sum()) for i, harm in enumerate(scenario.goal.harms)
-    }
+    ends = {name: float(column[0]) for name, column in endpoints(scenario, trial).items()}
     return {
         "time_h": [float(f"{t:.6g}") for t in times],
         "values": [float(f"{v:.5g}") if np.isfinite(v) else None for v in values],
         "doses": [float(d) for d in trial.dose[0]],
-        "in_target_pct": float(f"{100.0 * trial.inside[0].mean():.4g}"),
-        "under_pct": float(f"{100.0 * trial.under[0].mean():.4g}"),
-        "over_pct": float(f"{100.0 * trial.over[0].mean():.4g}"),
-        "harms": kept,
-        "dropped_out": bool(not trial.alive[0].all()),
+        "in_target_pct": float(f"{ends['attainment_pct']:.4g}"),
+        "under_pct": float(f"{ends['under_pct']:.4g}"),
+        "over_pct": float(f"{ends['over_pct']:.4g}"),
+        "harms": {harm.name: ends[f"harm:{harm.name}"] for harm in scenario.goal.harms},
+        "dropped_out": bool(ends["dropped_out"]),
     }
