@@ -29,12 +29,7 @@ def abstained(memory: Any) -> Bool[Array, ""]:
     Args:
         memory: from `Policy.act`, of one patient or, with leading axes, of several.
     """
-    leaves = jax.tree.leaves(memory, is_leaf=lambda value: isinstance(value, Abstention))
-    found = jnp.asarray(False)
-    for each in leaves:
-        if isinstance(each, Abstention):
-            found = found | each.now
-    return found
+    return _any([part.now for part in _parts(memory, Abstention)])
 
 
 def in_doubt(memory: Any) -> Bool[Array, ""]:
@@ -43,15 +38,19 @@ def in_doubt(memory: Any) -> Bool[Array, ""]:
     Args:
         memory: from `Policy.act`, of one patient or, with leading axes, of several.
     """
-    beliefs = [b for b in jax.tree.leaves(memory, is_leaf=_is_belief) if _is_belief(b)]
+    return _any([~belief.converged for belief in _parts(memory, Belief | Ensemble)])
+
+
+def _parts(memory: Any, kind: Any) -> list[Any]:
+    """The parts of a memory that are of a kind, wherever they stand in it."""
+    return [v for v in jax.tree.leaves(memory, is_leaf=lambda v: isinstance(v, kind)) if isinstance(v, kind)]
+
+
+def _any(flags: list[Bool[Array, ""]]) -> Bool[Array, ""]:
     found = jnp.asarray(False)
-    for belief in beliefs:
-        found = found | ~belief.converged
+    for flag in flags:
+        found = found | flag
     return found
-
-
-def _is_belief(value: Any) -> bool:
-    return isinstance(value, Belief | Ensemble)
 
 
 def cautious(scenario: Scenario, belief: Belief | Ensemble, record: Record, answer: Answer) -> Answer:
