@@ -30,9 +30,9 @@ from rl_drug_dosage.utils.seeding import Stream, generator
 __all__ = ["REFERENCE", "RIGHT", "Section", "clinical_policies", "measured", "over_seeds", "sections", "trial"]
 
 RIGHT = "right model"
+"""Title of the section whose patients follow the controllers' model."""
 REFERENCE = "best-bayes"
 """What several seeds are compared with: the strongest Bayesian dosing as chosen on validation patients."""
-"""Title of the section whose patients follow the controllers' model."""
 EXTRA_STRESS = {"warfarin": ("elderly", "double-error", "missed-doses", "missed-samples")}
 """Wards that no training saw (one saw missed samples, with the first model), under the second model."""
 LEFT_OUT = ("random", "mipd-average")

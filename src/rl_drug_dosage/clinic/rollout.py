@@ -47,8 +47,9 @@ class Courses(eqx.Module):
     reason: Int[Array, "decision patient"]
     """Why dose and proposal differ, an index into `clinic.shield.REASONS`; 0 if they are equal."""
     doubtful: Bool[Array, "decision patient"]
-    abstained: Bool[Array, "decision patient"]
     """The policy chose with caution, because its estimate of the patient had not converged."""
+    abstained: Bool[Array, "decision patient"]
+    """A learnt policy left the dose to the Bayesian dosing that it corrects."""
     inside: Float[Array, "decision patient"]
     """Fraction of the interval's points inside every target; 0 after a patient has dropped out."""
     under: Float[Array, "decision patient"]

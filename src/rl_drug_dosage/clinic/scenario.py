@@ -44,7 +44,7 @@ __all__ = [
     "whole_days",
 ]
 
-RECIPES = ("correction", "chart")
+_RECIPES = ("correction", "chart")
 
 
 @typed_fields(ConfigError)
@@ -249,8 +249,8 @@ class TrainingSettings:
     env: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.recipe not in RECIPES:
-            raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}, not {self.recipe!r}")
+        if self.recipe not in _RECIPES:
+            raise ConfigError(f"recipe must be one of {', '.join(_RECIPES)}, not {self.recipe!r}")
 
     def given(self) -> dict[str, object]:
         """The settings of `train` that are given, without ``env``."""
