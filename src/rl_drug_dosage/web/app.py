@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from rl_drug_dosage.errors import RlDrugDosageError
 from rl_drug_dosage.reports.document import asset
 from rl_drug_dosage.web.catalogue import drug_record, drugs, examples, scenario_value, scenarios
 from rl_drug_dosage.web.description import openapi
+from rl_drug_dosage.web.fields import field_of
 from rl_drug_dosage.web.guard import Guard, one_line
 from rl_drug_dosage.web.jobs import BusyError, Jobs, NoSuchJobError
 from rl_drug_dosage.web.patients import Bedside, FieldError
@@ -27,17 +29,9 @@ from rl_drug_dosage.web.warmth import Warmth
 
 __all__ = ["Server", "make_app"]
 
-_STATIC = {
-    "app.css": "text/css",
-    "app.js": "text/javascript",
-    "bedside.js": "text/javascript",
-    "case.js": "text/javascript",
-    "chart.js": "text/javascript",
-    "dom.js": "text/javascript",
-    "play.js": "text/javascript",
-    "results.js": "text/javascript",
-    "trial.js": "text/javascript",
-}
+_ROOM = files("rl_drug_dosage.web") / "static"
+_KINDS = {".css": "text/css", ".js": "text/javascript"}
+_STATIC = {entry.name: _KINDS[suffix] for entry in _ROOM.iterdir() if (suffix := Path(entry.name).suffix) in _KINDS}
 _DOCUMENT = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 """For a report, whose own policy, with the hashes of its style and script, holds besides."""
 _THREADS = 4
@@ -221,7 +215,7 @@ class Server:
 
 @cache
 def _file(name: str) -> bytes:
-    return (files("rl_drug_dosage.web") / "static" / name).read_bytes()
+    return (_ROOM / name).read_bytes()
 
 
 def _document(text: str) -> Response:
@@ -235,13 +229,8 @@ def _error(status: int, message: str, field: str | None = None) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     status = 409 if isinstance(error, BusyError) else 404 if isinstance(error, NoSuchJobError) else 400
-    return _error(status, str(error), error.field if isinstance(error, FieldError) else _field(str(error)))
-
-
-def _field(message: str) -> str | None:
-    from rl_drug_dosage.web.fields import field_of
-
-    return field_of(message, None, None)
+    field = error.field if isinstance(error, FieldError) else field_of(str(error), None, None)
+    return _error(status, str(error), field)
 
 
 async def _late(request: Request, error: Exception) -> Response:

@@ -66,15 +66,21 @@ class Body:
         """
         raise ConfigError(f"{self._at}{key}: {repr(self.get(key))[:80]}; allowed: {allowed}; correct it")
 
-    def text(self, key: str, default: str | None = None, *, most: int = 200) -> str:
+    def maybe_text(self, key: str) -> str | None:
+        """A text, or None where there is none.
+
+        Raises:
+            ConfigError: see `text`.
+        """
+        return None if self.get(key) is None else self.text(key)
+
+    def text(self, key: str, *, most: int = 200) -> str:
         """A text.
 
         Raises:
             ConfigError: none, or a longer one.
         """
         value = self.get(key)
-        if value is None and default is not None:
-            return default
         if not isinstance(value, str) or len(value) > most:
             self.refuse(key, f"a text of at most {most} characters")
         return value
@@ -118,7 +124,7 @@ class Body:
             self.refuse(key, f"a whole number from {low} to {high}")
         return int(value)
 
-    def number(self, key: str, low: float, high: float, default: float | None = None) -> float | None:
+    def number(self, key: str, low: float, high: float) -> float | None:
         """A number; None where there is none.
 
         Raises:
@@ -126,7 +132,7 @@ class Body:
         """
         value = self.get(key)
         if value is None:
-            return default
+            return None
         if not is_number(value) or not low <= value <= high:
             self.refuse(key, f"a number from {low:g} to {high:g}")
         return float(value)

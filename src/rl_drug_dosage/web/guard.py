@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from rl_drug_dosage.utils.printable import excerpt, printable
 from rl_drug_dosage.web.settings import Limits
 
 __all__ = ["HEADERS", "Guard", "one_line"]
@@ -51,8 +52,6 @@ class _RefusedError(Exception):
 
 def one_line(text: str, most: int = 2000) -> str:
     """A message in one line of bounded length."""
-    from rl_drug_dosage.utils.printable import excerpt, printable
-
     return printable(excerpt(" ".join(text.split()), most))
 
 

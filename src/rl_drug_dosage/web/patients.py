@@ -17,6 +17,7 @@ from rl_drug_dosage.bedside.patient_file import FORMAT, histories_of, parse_json
 from rl_drug_dosage.bedside.patient_table import as_table
 from rl_drug_dosage.bedside.recommend import answered, considered
 from rl_drug_dosage.bedside.record import policy_record
+from rl_drug_dosage.bedside.task import task_of
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.registry import DRUG, names
 from rl_drug_dosage.web.bodies import Body, is_number
@@ -126,7 +127,7 @@ class Bedside:
         suffix = Path(name).suffix.lower()
         if suffix not in _SUFFIXES:
             body.refuse("name", f"a file that ends in {' or '.join(_SUFFIXES)}; tables are read by `recommend`")
-        drug = body.text("drug") if body.get("drug") is not None else None
+        drug = body.maybe_text("drug")
         content: Any = parse_toml(text, "the text") if suffix == ".toml" else parse_json(text, "the text")
         is_bundle = isinstance(content, dict) and "resourceType" in content
         histories = read_text(text, suffix, drug=drug if is_bundle else None, formulas=_formulas(body))
@@ -175,24 +176,22 @@ class Bedside:
         return found
 
     def _asked(self, ask: Body, patient: object, history: PatientHistory) -> Asked:
-        from rl_drug_dosage.bedside.task import task_of
-
         scenario = ask.one_of("scenario", scenarios()) if ask.get("scenario") is not None else None
-        own = task_of(history.drug, scenario=scenario).scenario if scenario else task_of(history.drug).scenario
+        own = task_of(history.drug, scenario=scenario).scenario
         name = None if own is None else own.name
         offered = {"label": "label"} | ({"learnt": str(self._learnt[name])} if name in self._learnt else {})
         wanted = ask.some_of("policies", offered) if ask.get("policies") is not None else ["label"]
         return Asked(
             models=ask.some_of("models", names(DRUG)),
             scenario=scenario,
-            target=ask.text("target") if ask.get("target") is not None else None,
+            target=ask.maybe_text("target"),
             prior=ask.one_of("prior", ("published", "widened"), "published"),
             policies=tuple(offered[each] for each in wanted),
             next_dose_h=_next_dose(ask, patient, history),
             horizon_h=ask.number("horizon_h", 0.0, 1e5),
             amounts_mg=ask.numbers("amounts_mg", 500),
             intervals_h=ask.numbers("intervals_h", 20),
-            route=ask.text("route") if ask.get("route") is not None else None,
+            route=ask.maybe_text("route"),
             draws=ask.whole("draws", 50, 2000, 512),
             seed=ask.whole("seed", 0, 2**31 - 1, 1),
         )
@@ -215,7 +214,7 @@ def _history(patient: object, ask: Body) -> PatientHistory:
         raise ConfigError("the request: no patient; send one as in a patient file, under the key patient")
     if "patients" in patient:
         raise ConfigError("patients: allowed is one; send one after the other")
-    drug = ask.text("drug") if ask.get("drug") is not None else None
+    drug = ask.maybe_text("drug")
     if "resourceType" in patient:
         return read_bundle(dict(patient), drug=drug, choices=_formulas(ask))
     for kind in ("doses", "levels"):
