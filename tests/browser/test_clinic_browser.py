@@ -174,6 +174,30 @@ def test_a_patient_is_entered_and_dosed_by_keyboard_alone(browser, page):
     assert browser.run("return document.querySelectorAll('#chart0 .own').length") == 1
 
 
+def test_of_the_former_patient_nothing_stays(browser, page):
+    """Neither after New case nor before the answer for another example; and an empty form is no fault yet."""
+    page.open()
+    browser.run("document.getElementById('new').click()")
+    assert browser.run("return document.body.dataset.state") == "empty"
+    time.sleep(1)
+    assert "Nothing is computed yet" in browser.run("return document.getElementById('results').innerText")
+    assert browser.run("return document.querySelectorAll('#dose, .alarm, .error').length") == 0
+    page.changed("const e = document.getElementById('example'); e.value = '1'; e.dispatchEvent(new Event('change'))")
+    assert browser.run("return document.querySelectorAll('#dose').length") == 1
+
+
+def test_tables_with_two_harms_are_not_cut(browser, page):
+    page.open(1280)
+    page.changed(
+        "const d = document.getElementById('drug'); d.value = 'infliximab'; d.dispatchEvent(new Event('change'))"
+    )
+    found = browser.run(
+        "return [...document.querySelectorAll('#results .scroll')].map(e => e.scrollWidth - e.clientWidth)"
+    )
+    assert len(found) >= 4
+    assert max(found) == 0
+
+
 def test_the_tabs_are_chosen_by_arrows(browser, page):
     page.open()
     page.tab_to("e.id === 'tab-bedside'")

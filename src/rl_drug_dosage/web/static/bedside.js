@@ -47,20 +47,29 @@ async function chosen(dose_mg, interval_h) {
   if (sliding) return;
   sliding = true;
   while (wished) {
-    const { since, ...own } = wished;
+    const { since, ...own } = wished, record = results.record;
     wished = null;
     try {
       const policy = await ask("forecast", { patient: form.patient(), ask: form.question(ready()), ...own });
-      if (!wished) {
+      // An answer for a patient who has changed since belongs to nobody.
+      if (!wished && results.record === record) {
         results.showOwn(policy);
         stamp("slide", since);
       }
     } catch (error) {
-      if (!wished) results.refuseOwn(error.message);
+      if (!wished && results.record === record) results.refuseOwn(error.message);
     }
   }
   sliding = false;
   document.body.dataset.own = "ready";
+}
+
+function load(patient) {
+  if (running) running.abort();
+  running = null;
+  results.clear();
+  form.mark(null);
+  form.load(patient, edited);
 }
 
 async function chooseDrug(name, patient) {
@@ -69,12 +78,12 @@ async function chooseDrug(name, patient) {
   $("next").value = "";
   $("target").value = "";
   form.setDrug(record);
-  form.load(patient || { drug: name }, edited);
+  load(patient || { drug: name });
 }
 
 async function chooseExample(name, place) {
   const { patients } = await ask(`drugs/${encodeURIComponent(name)}/examples`);
-  form.load(patients[place], edited);
+  load(patients[place]);
   $("example").value = String(place);
   edited();
 }
@@ -149,8 +158,9 @@ export async function start() {
   $("example").addEventListener("change", () => { if ($("example").value !== "") chooseExample($("drug").value, Number($("example").value)); });
   $("new").addEventListener("click", () => {
     $("example").value = "";
-    form.load({ drug: $("drug").value }, edited);
-    edited();
+    load({ drug: $("drug").value });
+    clearTimeout(timer);
+    document.body.dataset.state = "empty";
     $("name").focus();
   });
   $("open").addEventListener("click", () => $("file").click());

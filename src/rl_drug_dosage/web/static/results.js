@@ -28,6 +28,15 @@ export class Results {
     new ResizeObserver(() => this.redraw()).observe(box);
   }
 
+  // Of another patient nothing may stay.
+  clear() {
+    this.record = null;
+    this.own = null;
+    this.box.dataset.state = "empty";
+    this.box.setAttribute("aria-busy", "false");
+    this.box.replaceChildren(el("section", {}, el("p", { class: "note" }, "Nothing is computed yet. Enter what is known of the patient, or choose a worked example.")));
+  }
+
   refuse(message, target) {
     const go = target ? el("button", { type: "button", onclick: () => target.focus() }, "Go to the field") : null;
     const said = el("div", { class: "alarm", role: "alert" }, el("p", {}, capital(message)), go);
