@@ -55,6 +55,7 @@ __all__ = [
     "evaluate",
     "explain",
     "import_model",
+    "merge",
     "own_model",
     "recommend",
     "recommend_all",
@@ -498,6 +499,7 @@ def benchmark(
     shield: bool = False,
     decisions: int = 0,
     accept_changed: bool = False,
+    shard: str | None = None,
     output_dir: str | Path | None = None,
     command: str = "",
     device: str = "cpu",
@@ -522,6 +524,8 @@ def benchmark(
         shield: also run every policy behind the safety shield.
         decisions: decisions per course; 0: the scenario's default.
         accept_changed: also include models whose scenario file has changed since training.
+        shard: ``"3/16"``: treat the third of sixteen parts of the patients, and write it to ``output_dir`` for `merge`
+            in place of the report.
         output_dir: folder for report, JSON and CSV.
         command: the command line quoted in the report.
         device: ``"cpu"`` or ``"cuda"``.
@@ -533,7 +537,10 @@ def benchmark(
     configure(device)
     from rl_drug_dosage.trials.benchmark import BenchmarkOptions
     from rl_drug_dosage.trials.benchmark import benchmark as run
+    from rl_drug_dosage.trials.shards import Shard
 
+    if shard is not None and output_dir is None:
+        raise ConfigError("a part of a benchmark is written for merge: give it a place with output_dir")
     options = BenchmarkOptions(
         scenario=scenario,
         published=published,
@@ -547,8 +554,63 @@ def benchmark(
         shield=shield,
         decisions=decisions,
         accept_changed=accept_changed,
+        shard=None if shard is None else Shard.parsed(shard),
         output_dir=_folder(output_dir),
     )
+    with shown(progress) as tell, swept(options.output_dir):
+        return run(options, command=command, progress=tell)
+
+
+@checked
+def merge(
+    parts: Sequence[str | Path],
+    *,
+    scenario: str | Path | Scenario | None = None,
+    published: str | Path | PublishedTrial | None = None,
+    policies: Sequence[object] | Mapping[str, object] = (),
+    simulator: str | Path | DrugModel | None = None,
+    controller: str | Path | DrugModel | None = None,
+    output_dir: str | Path | None = None,
+    command: str = "",
+    device: str = "cpu",
+    progress: Progress | bool = True,
+) -> Benchmark:
+    """The benchmark whose patients were treated in parts, on one machine or many. No patient is treated again.
+
+    What a part was run with is compared by content: a policy file that has changed meanwhile is refused. Policies that
+    are tuned are tuned again, for the record. The result equals that of one run, on a CPU to the bit.
+
+    Args:
+        parts: a list of files that `benchmark` has written with ``shard``, or of folders with them: all parts of one
+            benchmark.
+        scenario: as for the parts. It and the next four are given where they were files or objects, since a file does
+            not say where code comes from; None or empty: those that the parts name.
+        published: as for the parts.
+        policies: as for the parts, all of them.
+        simulator: as for the parts.
+        controller: as for the parts.
+        output_dir: folder for report, JSON and CSV.
+        command: the command line quoted in the report.
+        device: ``"cpu"`` or ``"cuda"``.
+        progress: True, False or a callback, see `utils.progress`.
+
+    Raises:
+        RlDrugDosageError: a part is missing, damaged, there twice, or of another benchmark.
+    """
+    configure(device)
+    from rl_drug_dosage.trials.benchmark import BenchmarkOptions
+    from rl_drug_dosage.trials.benchmark import benchmark as run
+    from rl_drug_dosage.trials.shards import asked_again, joined, read_parts
+
+    read = read_parts(parts)
+    given = {
+        "scenario": scenario,
+        "published": published,
+        "policies": policies,
+        "simulator": simulator,
+        "controller": controller,
+    }
+    options = BenchmarkOptions(**asked_again(read[0], given), merged=joined(read), output_dir=_folder(output_dir))
     with shown(progress) as tell, swept(options.output_dir):
         return run(options, command=command, progress=tell)
 

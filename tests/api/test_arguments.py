@@ -63,6 +63,7 @@ CALLS = {
     "train": {"env": "DrugDose-v0", "total_timesteps": -1},
     "evaluate": {"model_path": "none.pt"},
     "benchmark": {"scenario": SCENARIO, "policies": ["label"], "patients": 0},
+    "merge": {"parts": ["none"]},
     "explain": {"model_path": "none.pt"},
     "recommend": {"history": "none.toml"},
     "recommend_all": {"histories": "none.toml"},

@@ -80,6 +80,7 @@ COMMANDS = {
     "train": {"env_id": "env"},
     "evaluate": {},
     "benchmark": {"policy": "policies"},
+    "merge": {"policy": "policies"},
     "explain": {},
 }  # fmt: skip
 """Command -> option -> what Python calls it, where the words differ."""

@@ -30,6 +30,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "evaluate": ("--model-path", "agent.pt", "--output-dir", "out"),
     "train": ("--total-timesteps", "16", "--num-steps", "8", "--num-minibatches", "2", "--eval-freq", "0"),
     "benchmark": ("--scenario", "vancomycin", "--patients", "2", "--output-dir", "out"),
+    "merge": ("out",),
     "explain": ("--model-path", "agent.pt", "--output-dir", "out"),
     "export": ("--model-path", "agent.pt", "--output", "a.onnx"),
     "import": ("model.R",),
