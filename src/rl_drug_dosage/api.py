@@ -344,6 +344,7 @@ def train(
     scenario: str | Path | Scenario | None = None,
     preset: str = "",
     decisions: int = 0,
+    config: str | Path | None = None,
     init_from: str | Path | None = None,
     resume: str | Path | None = None,
     accept_changed: bool = False,
@@ -358,6 +359,7 @@ def train(
         scenario: the dosing task, in place of ``env``.
         decisions: decisions per course in a dosing scenario; 0: the scenario's default.
         preset: a set of defaults: ``"blog"``, ``"fast"``, or ``"scenario"`` (those of a dosing scenario).
+        config: a run's ``config.toml`` or a sweep's ``best.toml``: its settings, in place of the defaults.
         init_from: model file or run folder whose weights and observation normaliser the new run starts with.
         resume: the folder of a run to resume, bit-identically. A task that is not built in must be given again. With
             ``total_timesteps`` it is trained longer, and its learning rate is annealed over the new total.
@@ -379,11 +381,14 @@ def train(
                 scenario=scenario,
                 preset=preset,
                 decisions=decisions,
+                config=config,
                 init_from=init_from,
                 accept_changed=accept_changed,
                 command=command,
                 progress=tell,
             )
+        if config is not None:
+            raise ConfigError("--resume continues the run as configured: leave out --config, or start a new run")
         if decisions:
             raise ConfigError("--resume continues the run as configured: leave out --decisions, or start a new run")
         if init_from is not None:

@@ -81,6 +81,13 @@ def _signature() -> inspect.Signature:
     ]
     resume = [
         parameter(
+            "config",
+            str,
+            _DEFAULT["config"],
+            "settings from this file, in place of the defaults: a run's config.toml or a sweep's best.toml",
+            "Run",
+        ),
+        parameter(
             "init_from",
             str,
             _DEFAULT["init_from"],
