@@ -32,6 +32,7 @@ from rl_drug_dosage.api import (  # noqa: E402 - see above
     recommend,
     recommend_all,
     simulate,
+    sweep,
     train,
     validate_model,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "recommend",
     "recommend_all",
     "simulate",
+    "sweep",
     "train",
     "validate_model",
 ]
