@@ -23,6 +23,7 @@ importlib.import_module("rl_drug_dosage.explain")
 
 from rl_drug_dosage.api import (  # noqa: E402 - see above
     benchmark,
+    compare,
     dose,
     estimate,
     evaluate,
@@ -51,6 +52,7 @@ __all__ = [
     "check_drug",
     "check_policy",
     "check_scenario",
+    "compare",
     "dose",
     "estimate",
     "evaluate",

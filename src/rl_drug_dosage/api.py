@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.validation_vpc import Clock
     from rl_drug_dosage.pkpd.model import DrugModel
     from rl_drug_dosage.pkpd.nonmem_data import Interpolation, PreDoseLevel
+    from rl_drug_dosage.training.compare import Comparison
     from rl_drug_dosage.training.evaluate import Evaluation
     from rl_drug_dosage.training.run_result import RunResult
     from rl_drug_dosage.training.settings import SweepSettings, TrainSettings
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "benchmark",
+    "compare",
     "dose",
     "estimate",
     "evaluate",
@@ -461,6 +463,51 @@ def sweep(
         file = None if config is None else read_config(Path(config))
         asked = settled(env, settings, scenario=scenario, preset=preset, decisions=decisions, file=file, progress=tell)
         return run(asked, space, options, command=command, progress=tell)
+
+
+@checked
+def compare(
+    runs: Sequence[str | Path],
+    *,
+    scenario: str | Path | Scenario | None = None,
+    patients: int = 1000,
+    seed: int = 1,
+    accept_changed: bool = False,
+    output_dir: str | Path | None = None,
+    command: str = "",
+    device: str = "cpu",
+    progress: Progress | bool = True,
+) -> Comparison:
+    """Compare training runs: learning curves over seeds, final results, a paired trial, and what differed.
+
+    Args:
+        runs: run folders, at least two.
+        scenario: the dosing task, for runs that trained on your own scenario.
+        patients: number of virtual patients in the paired trial; 0: no trial.
+        seed: selects the trial's cohort, disjoint from training patients, and the bootstrap samples.
+        accept_changed: try models although the scenario file has changed since training.
+        output_dir: folder for the page, the record and the table.
+        command: the command line quoted in the page.
+        device: ``"cpu"`` or ``"cuda"``.
+        progress: True, False or a callback, see `utils.progress`.
+
+    Raises:
+        RlDrugDosageError: fewer than two runs can be compared, or a file not written; a one-line message says why.
+    """
+    from rl_drug_dosage.training.compare import CompareOptions
+    from rl_drug_dosage.training.compare import compare as run
+
+    options = CompareOptions(
+        runs=runs,
+        scenario=scenario,
+        patients=patients,
+        seed=seed,
+        accept_changed=accept_changed,
+        output_dir=_folder(output_dir),
+    )
+    configure(device)
+    with shown(progress) as tell, swept(options.output_dir):
+        return run(options, command=command, progress=tell)
 
 
 @checked
