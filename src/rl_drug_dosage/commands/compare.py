@@ -100,10 +100,8 @@ def _show_trial(record: "dict[str, object]") -> None:
     for row in view.rows:
         share, name = row["attainment_pct"], row["policy"]
         found = view.difference(name, view.reference) if name != view.reference else None
-        gap = "-" if found is None else f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+        gap = "-" if found is None else f"{found.mean + 0.0:+.2f} ({found.low + 0.0:+.2f} to {found.high + 0.0:+.2f})"
         rows.append((name, f"{share['mean']:.1f}", f"{share['low']:.1f} to {share['high']:.1f}", gap))
-    columns = [
-        Column("run", "name", key=True),
-        *map(Column, ("in target (%)", "95 % interval", f"points from {view.reference}")),
-    ]
+    headings = ("in target (%)", "95 % interval", f"points from {view.reference}")
+    columns = [Column("run", "name", key=True), *map(Column, headings)]
     show_table(columns, rows, title=f"Paired trial: {view.scenario['title']}, {view.settings['patients']:,} patients")

@@ -126,7 +126,7 @@ class Comparison(Result):
         contents = (
             comparison_html(self.record),
             json.dumps(self.record, indent=1, allow_nan=False),
-            csv_text(list(rows[0]), ([v for v in row.values()] for row in rows)),
+            csv_text(list(rows[0]), (list(row.values()) for row in rows)),
         )
         return publish(Path(folder), {name: text.encode() for name, text in zip(FILES, contents, strict=True)})
 
@@ -211,26 +211,24 @@ def _run_record(run: TrainedRun, seed: int) -> dict[str, Any]:
 
 def _task(options: CompareOptions, runs: Sequence[TrainedRun]) -> tuple[Found[Any] | None, str]:
     """The dosing scenario that all runs trained on, or why there is no trial."""
-    if not options.patients:
-        return None, "no patients were asked for (--patients 0)"
     trained = list(dict.fromkeys(run.env_id for run in runs))
-    if len(trained) > 1:
-        return None, f"the runs trained on different tasks ({', '.join(trained)}), on which no patient is the same"
     sources = {run.record.scenario.get("sha256", "") for run in runs}
-    if len(sources) > 1:
-        return None, "the runs trained on different versions of a scenario's file"
-    usable = [run for run in runs if not run.without_model]
-    if len(usable) < 2:
-        return None, "fewer than two runs have a model"
-    if options.scenario is not None:
-        return task_of(options.scenario), ""
-    if any(sources):
+    why = ""
+    if not options.patients:
+        why = "no patients were asked for (--patients 0)"
+    elif len(trained) > 1:
+        why = f"the runs trained on different tasks ({', '.join(trained)}), on which no patient is the same"
+    elif len(sources) > 1:
+        why = "the runs trained on different versions of a scenario's file"
+    elif sum(not run.without_model for run in runs) < 2:
+        why = "fewer than two runs have a model"
+    elif options.scenario is None and any(sources):
         file = Path(str(runs[0].record.scenario.get("file"))).name
-        return None, f"the runs trained on a scenario file of yours: give it again to try them (--scenario {file})"
-    found = by_name(SCENARIO, trained[0])
-    if found is None:
-        return None, f"{trained[0]} is no dosing scenario, which a trial of virtual patients needs"
-    return found, ""
+        why = f"the runs trained on a scenario file of yours: give it again to try them (--scenario {file})"
+    if why:
+        return None, why
+    found = by_name(SCENARIO, trained[0]) if options.scenario is None else task_of(options.scenario)
+    return found, "" if found else f"{trained[0]} is no dosing scenario, which a trial of virtual patients needs"
 
 
 def _trial(options: CompareOptions, task: Found[Any], runs: Sequence[TrainedRun], progress: Progress) -> Benchmark:

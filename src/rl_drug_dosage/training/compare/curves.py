@@ -5,7 +5,7 @@ from typing import Any
 
 from rl_drug_dosage.reports.intervals import Axis, Row, intervals_figure, span
 from rl_drug_dosage.reports.markup import Html, el, paragraph
-from rl_drug_dosage.reports.pieces import figure, panels
+from rl_drug_dosage.reports.pieces import figure
 from rl_drug_dosage.reports.svg import WIDTH, Plot, drawing, label, ticks
 from rl_drug_dosage.reports.words import capital, fixed
 from rl_drug_dosage.training.compare.shown import Shown
@@ -39,7 +39,7 @@ def curve_figures(shown: Shown, task: str, runs: Sequence[Mapping[str, Any]]) ->
                              [("iqm_low", "iqm_high")]))  # fmt: skip
     if not found:
         return [paragraph("No run has logged a return.")]
-    return [panels(found)]
+    return [el("div", *found, class_="panels curves")]
 
 
 def _curves(

@@ -14,7 +14,11 @@ from rl_drug_dosage.training.compare.shown import Shown
 
 __all__ = ["comparison_html"]
 
-_STYLE = "\n.differences td { white-space: nowrap; }\n.differences th { overflow-wrap: anywhere; }\n"
+_STYLE = """
+.differences td, .differences thead th { white-space: nowrap; }
+.differences tbody th { min-width: 0; overflow-wrap: normal; }
+.curves { grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
+"""
 _RETURN, _SHARE = "eval/mean_reward", "eval/in_range_pct"
 
 
@@ -39,8 +43,8 @@ def comparison_html(record: Mapping[str, Any]) -> str:
     body = el(
         "body",
         el("a", "Skip to the result", href="#result", class_="skip"),
-        el("header", paragraph("Training runs compared", class_="kicker"), el("h1", title), paragraph(use, class_="use"),
-           class_="top"),
+        el("header", paragraph("Training runs compared", class_="kicker"), el("h1", title),
+           paragraph(use, class_="use"), class_="top"),
         el("nav", el("ul", *links), aria_label="Contents"),
         el("main", *(section(anchor, name, *content) for anchor, name, content in parts), id="main"),
         el("footer", paragraph(f"rl_drug_dosage. {use} All numbers are in comparison.json in the same folder.")),
@@ -56,7 +60,8 @@ def _result(shown: Shown) -> list[Html]:
             parts.append(paragraph(f"On {task} no run was evaluated in training; see the curves.", class_="lead"))
             continue
         parts.append(definitions([_tile(shown, r) for r in shown.by_final(runs)[:4]], class_="tiles"))
-        parts.append(paragraph(*_sentence(shown, task, runs), class_="lead"))
+        whole = [r for r in runs if r["complete"]] or runs
+        parts.append(paragraph(*_sentence(shown, task, whole), class_="lead"))
     parts += [paragraph(el("strong", "Caution: "), text, class_="note") for text in _cautions(shown)]
     parts.append(shown.legend())
     return parts
@@ -78,17 +83,16 @@ def _sentence(shown: Shown, task: str, runs: Sequence[Mapping[str, Any]]) -> lis
         join(f"On {task}, ", el("strong", first["name"]), " ends with the highest return in evaluation: an ",
              f"interquartile mean of {fixed(best['iqm'])} over {_seeds(first)}.")
     ]  # fmt: skip
-    if others and best["iqm_low"] is not None:
-        level = [
-            r["name"]
-            for r in others
-            if r["final"][_RETURN]["iqm_high"] is None or r["final"][_RETURN]["iqm_high"] >= best["iqm_low"]
-        ]
-        found.append(
-            join(f" The interval of {and_(level)} overlaps with it: more seeds may change the order.")
-            if level
-            else join(" No other interval overlaps with it.")
-        )
+    known = [r for r in others if r["seeds"] > 1]
+    if best["iqm_low"] is not None and known:
+        level = [r["name"] for r in known if r["final"][_RETURN]["iqm_high"] >= best["iqm_low"]]
+        if level:
+            ours = (
+                f"The interval of {level[0]} overlaps" if len(level) == 1 else f"The intervals of {and_(level)} overlap"
+            )
+            found.append(join(f" {ours} with its own: more seeds may change the order."))
+        else:
+            found.append(join(" No other interval overlaps with its own."))
     return found
 
 
@@ -127,8 +131,8 @@ def _final(shown: Shown) -> list[Html]:
             f"{task}: the last value that each run logged. The interquartile mean leaves out a quarter of the seeds at "
             "each end; its 95\u00a0% interval is from resampling seeds."
         )
-        columns = ["run", "seeds", "state", "return, interquartile mean", "median", "lowest to highest", "time in range",
-                   "return in training", "minutes"]  # fmt: skip
+        columns = ["run", "seeds", "state", "return, interquartile mean", "median", "lowest to highest",
+                   "time in range", "return in training", "minutes"]  # fmt: skip
         rows = [(_final_cells(shown, r), shown.style(r["name"])) for r in runs]
         listed = table(caption, columns, rows, label=f"Final results on {task}", class_="numbers")
         figures = final_figures(shown, task, runs)
@@ -145,7 +149,7 @@ def _final_cells(shown: Shown, run: Mapping[str, Any]) -> list[Cell | str]:
         run["state"],
         "–" if found is None else Cell(join(el("span", fixed(found["iqm"]), class_="main"), _under(found))),
         "–" if found is None else fixed(found["median"]),
-        "–" if found is None else f"{fixed(found['lowest'])} to {fixed(found['highest'])}",
+        "–" if found is None or run["seeds"] == 1 else f"{fixed(found['lowest'])} to {fixed(found['highest'])}",
         "–" if share is None else percent(share["median"]),
         "–" if training is None else fixed(training["median"]),
         fixed(run["seconds"] / 60.0),
@@ -161,9 +165,10 @@ def _under(found: Mapping[str, Any]) -> Html | None:
 def _curves(shown: Shown) -> list[Html]:
     parts = [
         paragraph(
-            "Left: the median over seeds, with the quartiles as a band and, for up to four runs, the lowest and highest "
-            "seed as a lighter one. Right: the interquartile mean with its 95\u00a0% interval."
-        )
+            "Median: over seeds, with the quartiles as a band and, for up to four runs, the lowest and highest seed as "
+            "a lighter one. Interquartile mean: with its 95\u00a0% interval from resampling seeds."
+        ),
+        shown.legend(),
     ]
     for task in shown.tasks:
         parts += [el("h3", task)] if len(shown.tasks) > 1 else []
@@ -180,7 +185,7 @@ def _trial(shown: Shown) -> list[Html]:
     many = " Of a run with several seeds, the policy of the median seed is tried." if _several(shown) else ""
     parts = [
         paragraph(
-            f"The policies of the runs treated the same {count(settings['patients'])} virtual patients, who are none of "
+            f"The policies of the runs treated the same {count(settings['patients'])} virtual patients, who are in no "
             f"training or evaluation (seed {settings['seed']}, simulated with {settings['simulator']}).{many} "
             f"{capital(record['scenario']['goal'])}."
         ),

@@ -115,8 +115,8 @@ def _read(path: Path, name: str) -> TrainedRun:
         raise _BrokenError("it has not finished an update")
     seeds = [record.config.seed + i for i in range(record.config.seeds)]
     own = [_scalars(folder.of_seed(s).path) for s in seeds] if len(seeds) > 1 else [_by_metric(rows)]
-    curves = {metric: curve for metric in _METRICS if (curve := _curve(metric, own)) is not None}
     step = int(rows[-1]["step"])
+    curves = {metric: curve for metric in _METRICS if (curve := _curve(metric, own, step)) is not None}
     try:
         load_model(folder.model)
         without = ""
@@ -158,10 +158,10 @@ def _scalars(folder: Path) -> dict[str, dict[int, float]]:
         raise _BrokenError(f"the curves of {folder.name} are damaged ({error})") from None
 
 
-def _curve(metric: str, own: Sequence[Mapping[str, Mapping[int, float]]]) -> Curve | None:
-    """A metric at the steps at which every seed has it."""
+def _curve(metric: str, own: Sequence[Mapping[str, Mapping[int, float]]], last: int) -> Curve | None:
+    """A metric at the steps at which every seed has it, up to the last one of the run."""
     each = [seed.get(metric, {}) for seed in own]
-    shared = sorted(set.intersection(*(set(s) for s in each)))
+    shared = sorted(step for step in set.intersection(*(set(s) for s in each)) if step <= last)
     values = np.asarray([[seed[step] for seed in each] for step in shared], float).reshape(len(shared), len(each))
     known = np.isfinite(values).all(1)
     return Curve(np.asarray(shared, float)[known], values[known]) if known.any() else None
