@@ -67,10 +67,12 @@ def test_a_mistake_is_one_line(run, words, said):
 
 
 def test_a_sweep_in_which_nothing_works_ends_with_a_code_of_its_own(run):
-    done = run("sweep", *TINY[2:], "--num-envs", "4", "--param", "num_minibatches=3,7", "--trials", "2")
+    done = run("sweep", "--num-envs", "4", "--num-steps", "16", "--param", "num_minibatches=3,7", "--name", "s")
 
     assert done.code == 3
-    assert "num_minibatches" in done.err
+    assert "none of the 2 trials of runs/s is complete (num_envs 4 x num_steps 16 = 64 transitions" in done.err
+    assert done.err.count("\n") == 1
+    assert [r["objective"] for r in json.loads(Path("runs/s/trials.json").read_text())] == [None, None]
 
 
 @pytest.mark.parametrize(
