@@ -30,6 +30,7 @@ from rl_drug_dosage.training.sweep.folder import TrialRecord, best_of
 from rl_drug_dosage.training.sweep.sampler import Sampler
 from rl_drug_dosage.training.sweep.space import FIXED, Choices, Range, combinations, named, read_space
 from rl_drug_dosage.training.task import find_task, make_program
+from rl_drug_dosage.utils.lock import locked
 
 TINY = {
     "num_envs": 4, "num_steps": 16, "num_minibatches": 4, "update_epochs": 2, "hidden_size": 8, "eval_freq": 1,
@@ -328,12 +329,37 @@ def test_another_sweep_is_never_mixed_with_one_that_is_there(tmp_path):
         assert said in str(caught.value)
     assert (tmp_path / "s/trials.json").read_bytes() == before
 
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").touch()
+    with pytest.raises(ConfigError, match=r"is no sweep's folder, it holds 'thesis.tex'"):
+        _sweep(tmp_path, 2, name="mine")
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
     (tmp_path / "s/trials.json").write_text('[{"trial": 1}]')
     with pytest.raises(CheckpointError, match="not a list of trials"):
+        _sweep(tmp_path, 2)
+    with locked(tmp_path / "s", "sweep folder"), pytest.raises(OutputError, match="in use by another process"):
         _sweep(tmp_path, 2)
     (tmp_path / "s/sweep.json").write_text("[")
     with pytest.raises(CheckpointError, match="cannot read"):
         _sweep(tmp_path, 2)
+
+
+def test_a_sweep_on_a_foreign_environment_shares_its_update(tmp_path, heard):
+    """The environments are made anew for each trial, the update is compiled once."""
+    compiled, counts = "/jax/core/compile/backend_compile_duration", []
+
+    def tell(text, done):
+        if done is None and text.startswith("trial "):
+            counts.append(heard[compiled])
+
+    heard.clear()
+    result = _sweep(tmp_path, 3, env="CartPole-v1", params={"learning_rate": "1e-4..1e-2"}, progress=tell)
+
+    models = {(tmp_path / f"s/trial-00{r.trial}/agent.pt").read_bytes() for r in result.records}
+    assert len(models) == 3
+    assert counts[0] > 0
+    assert len(set(counts)) == 1
 
 
 def test_a_combination_that_cannot_be_is_a_failed_trial(tmp_path):

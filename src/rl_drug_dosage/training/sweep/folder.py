@@ -17,6 +17,7 @@ from rl_drug_dosage.errors import CheckpointError, ConfigError
 from rl_drug_dosage.training.sweep.space import shown
 from rl_drug_dosage.utils.csv_text import csv_text
 from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.lock import LOCK_FILE
 
 __all__ = ["SweepFolder", "TrialRecord", "best_of", "table_of"]
 
@@ -113,6 +114,17 @@ class SweepFolder:
     def run(self, number: int) -> Path:
         """The run folder of a trial."""
         return self.path / self.run_name(number)
+
+    def refuse_others(self) -> None:
+        """Refuse a folder that holds something and is no sweep's, before anything is written there.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        if not self.path.is_dir() or self.definition.exists():
+            return
+        if others := sorted({p.name for p in self.path.iterdir()} - {LOCK_FILE}):
+            raise ConfigError(f"{self.path} is no sweep's folder, it holds {others[0]!r}: choose another --name")
 
     def begin(self, definition: Mapping[str, Any]) -> list[TrialRecord]:
         """Start a sweep, or go on with the one that lies here; the trials that are done.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rl_drug_dosage.envs.catalog import make
-from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, TrainingError
+from rl_drug_dosage.errors import ConfigError, OutputError, RlDrugDosageError, TrainingError
 from rl_drug_dosage.training import trainer
 from rl_drug_dosage.training.config import RunOptions, TrainConfig
 from rl_drug_dosage.training.plan import make_plan
@@ -82,9 +82,13 @@ def sweep(
     require_optuna()
     _check(asked, space, options)
     path = Path(asked.options.runs_dir) / (options.name or _free_name(asked))
+    folder = SweepFolder(path)
+    folder.refuse_others()
     with swept(path):
-        prepare_folder(path)
-        folder = SweepFolder(path)
+        try:
+            prepare_folder(path)
+        except OutputError as error:
+            raise OutputError(str(error).replace("--output-dir", "--runs-dir")) from None
         with locked(path, "sweep folder"):
             remove_leftovers(path)
             done = folder.begin(_definition(asked, space, options))
