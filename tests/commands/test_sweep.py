@@ -80,6 +80,7 @@ def test_a_sweep_in_which_nothing_works_ends_with_a_code_of_its_own(run):
     [
         (None, "cannot read --config given.toml: No such file or directory"),
         ("[train", "is not TOML"),
+        ("x = " + "[" * 5000, "is not TOML"),
         ("[run]\n", "has no section [train]"),
         ("[train]\ngama = 0.9\n", "unknown setting 'gama': did you mean 'gamma'?"),
         ("[train]\ngamma = 7.0\n", "--gamma must be from 0.0 to 1.0, not 7.0"),

@@ -335,6 +335,11 @@ def test_another_sweep_is_never_mixed_with_one_that_is_there(tmp_path):
         _sweep(tmp_path, 2, name="mine")
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
+    trial = json.loads(before)[0]
+    for wrong in ({"gamma": 0.9}, {"gamma": 0.9, "learning_rate": 7.0}, {"gamma": "x", "learning_rate": 1e-3}, 3):
+        (tmp_path / "s/trials.json").write_text(json.dumps([{**trial, "params": wrong}]))
+        with pytest.raises(CheckpointError, match=r"trial 1 of trials.json has values that the sweep does not have"):
+            _sweep(tmp_path, 2)
     (tmp_path / "s/trials.json").write_text('[{"trial": 1}]')
     with pytest.raises(CheckpointError, match="not a list of trials"):
         _sweep(tmp_path, 2)

@@ -79,7 +79,7 @@ def read_config(path: Path) -> ConfigFile:
         record = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read --config {file}: {error.strerror or error}; give a run's config.toml") from None
-    except ValueError as error:  # not TOML, not UTF-8, or a path with a NUL character
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a path with a NUL character
         raise ConfigError(f"--config {file} is not TOML ({error}): give a run's config.toml") from None
     for name in record:
         if name not in _SECTIONS:

@@ -109,7 +109,8 @@ def _read(path: Path, name: str) -> TrainedRun:
         record = folder.read_record()
         plan = make_plan(record.config)
     except RlDrugDosageError as error:
-        raise _BrokenError(f"its config.toml cannot be used ({error})".replace(f"{folder.config}: ", "")) from None
+        why = str(error).removeprefix(f"{folder.config}: ").partition(": give --resume")[0]
+        raise _BrokenError(f"its config.toml cannot be used ({why})") from None
     rows = _rows(folder.metrics)
     if not rows:
         raise _BrokenError("it has not finished an update")

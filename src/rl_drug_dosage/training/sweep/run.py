@@ -162,10 +162,10 @@ class _Running:
     def run(self) -> SweepResult:
         """All trials that are missing."""
         wanted, interrupted, exhausted = self.options.trials, None, False
+        sampler = Sampler(self.space, self.asked.config.seed, self.records)
         if self.records:
             self.progress(f"{self.folder.path} has {len(self.records)} trials; {wanted} are asked for", None)
             self._write()
-        sampler = Sampler(self.space, self.asked.config.seed, self.records)
         while len(self.records) < wanted:
             number = len(self.records) + 1
             params = sampler.propose(number)

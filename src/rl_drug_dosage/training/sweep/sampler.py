@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from rl_drug_dosage.errors import DependencyError
+from rl_drug_dosage.errors import CheckpointError, DependencyError
 from rl_drug_dosage.training.sweep.folder import TrialRecord
 from rl_drug_dosage.training.sweep.space import Choices, Parameter, combinations
 
 __all__ = ["Sampler", "require_optuna"]
 
+_AT_RANDOM = 10
+"""Trials before there is enough to learn from."""
 _TRIES = 50
 """How often a proposal that was tried before is drawn again, before the first untried combination is taken."""
 
@@ -47,6 +49,7 @@ class Sampler:
 
     Raises:
         DependencyError: Optuna is not installed.
+        CheckpointError: a trial that is not of this sweep.
     """
 
     def __init__(self, space: Sequence[Parameter], seed: int, records: Sequence[TrialRecord]) -> None:
@@ -57,7 +60,13 @@ class Sampler:
         self._tried: set[tuple[Any, ...]] = set()
         self._study = self._optuna.create_study(direction="maximize")
         for record in records:
-            self.tell(record)
+            try:
+                self.tell(record)
+            except (LookupError, TypeError, ValueError, AttributeError):
+                raise CheckpointError(
+                    f"trial {record.trial} of trials.json has values that the sweep does not have: restore it from a "
+                    "copy"
+                ) from None
 
     def _distribution(self, parameter: Parameter) -> Any:
         d = self._optuna.distributions
@@ -98,7 +107,9 @@ class Sampler:
     def _drawn(self, number: int, attempt: int) -> dict[str, Any]:
         """A proposal; it leaves no trace in the study."""
         chance = int(np.random.SeedSequence((self._seed, number, attempt)).generate_state(1)[0])
-        study = self._optuna.create_study(direction="maximize", sampler=self._optuna.samplers.TPESampler(seed=chance))
+        study = self._optuna.create_study(
+            direction="maximize", sampler=self._optuna.samplers.TPESampler(seed=chance, n_startup_trials=_AT_RANDOM)
+        )
         study.add_trials(self._study.trials)
         drawn = study.ask(self._distributions).params
         return {p.name: drawn[p.name] for p in self._space}
