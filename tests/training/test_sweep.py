@@ -22,7 +22,7 @@ from rl_drug_dosage.errors import (
     TrainingError,
     UnknownNameError,
 )
-from rl_drug_dosage.training import trainer
+from rl_drug_dosage.training import shared, trainer
 from rl_drug_dosage.training.config import RunOptions, TrainConfig, options_of
 from rl_drug_dosage.training.plan import make_plan
 from rl_drug_dosage.training.shared import NUMBERS, SharedPrograms, shape_of
@@ -206,6 +206,26 @@ def test_twenty_trials_of_equal_shape_compile_in_the_first_only(tmp_path, heard)
     assert len(result.records) == len(counts) == 20
     assert counts[0] > (0, 0)
     assert set(counts) == {counts[0]}, counts
+
+
+def test_few_programs_are_held_and_those_stay_compiled(monkeypatch, heard):
+    """Each holds memory maps, of which a process has not many: the one that was used least lately goes."""
+    monkeypatch.setattr(shared, "_MOST", 2)
+    task, programs = find_task("DrugDose-v0"), SharedPrograms()
+    plans = {size: make_plan(TrainConfig(**{**TINY, "hidden_size": size})) for size in (4, 6, 8)}
+    first = programs(plans[4], task)
+    first.compile(first.init())
+    programs(plans[6], task)
+    programs(plans[4], task)
+    programs(plans[8], task)
+    assert [dict(shape[0])["hidden_size"] for shape in programs._first] == [4, 8]
+
+    jax.clear_caches()
+    again = programs(plans[4], task)
+    state = again.init()
+    heard.clear()
+    again.compile(state)
+    assert not heard["/jax/core/compile/backend_compile_duration"]
 
 
 def test_a_sweep_leaves_runs_a_table_a_picture_and_the_best_settings(tmp_path, same_runs):
