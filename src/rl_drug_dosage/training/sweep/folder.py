@@ -16,7 +16,7 @@ import numpy as np
 from rl_drug_dosage.errors import CheckpointError, ConfigError
 from rl_drug_dosage.training.sweep.space import shown
 from rl_drug_dosage.utils.csv_text import csv_text
-from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.files import atomic_write, remove_leftovers
 from rl_drug_dosage.utils.lock import LOCK_FILE
 
 __all__ = ["SweepFolder", "TrialRecord", "best_of", "table_of"]
@@ -166,9 +166,11 @@ class SweepFolder:
         return found
 
     def clear(self, number: int) -> None:
-        """Remove what a trial left that was not finished."""
-        if self.run(number).is_dir():
-            shutil.rmtree(self.run(number))
+        """Remove what a killed sweep left of a trial: its run folder, with or without a name, and half-written files."""
+        remove_leftovers(self.path)
+        for path in (self.run(number), *self.path.glob(".*.tmp")):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
 
     def write(self, records: Sequence[TrialRecord], best: str) -> None:
         """Write the trials, as JSON and as CSV, and the settings of the best.

@@ -23,7 +23,7 @@ from rl_drug_dosage.training.sweep.plots import png
 from rl_drug_dosage.training.sweep.result import OBJECTIVES, SweepResult, best_toml
 from rl_drug_dosage.training.sweep.sampler import Sampler, require_optuna
 from rl_drug_dosage.training.sweep.space import Parameter, words_of
-from rl_drug_dosage.utils.files import atomic_write, prepare_folder, remove_leftovers, swept
+from rl_drug_dosage.utils.files import atomic_write, prepare_folder, swept
 from rl_drug_dosage.utils.lock import LOCK_FILE, locked
 from rl_drug_dosage.utils.progress import Progress, quiet
 
@@ -90,7 +90,6 @@ def sweep(
         except OutputError as error:
             raise OutputError(str(error).replace("--output-dir", "--runs-dir")) from None
         with locked(path, "sweep folder"):
-            remove_leftovers(path)
             done = folder.begin(_definition(asked, space, options))
             try:
                 found = _Running(asked, space, options, folder, command, progress, done).run()
@@ -163,6 +162,7 @@ class _Running:
         """All trials that are missing."""
         wanted, interrupted, exhausted = self.options.trials, None, False
         sampler = Sampler(self.space, self.asked.config.seed, self.records)
+        self.folder.clear(len(self.records) + 1)
         if self.records:
             self.progress(f"{self.folder.path} has {len(self.records)} trials; {wanted} are asked for", None)
             self._write()
@@ -173,7 +173,6 @@ class _Running:
                 exhausted = True
                 self.progress(f"all {len(self.records)} combinations have been tried", None)
                 break
-            self.folder.clear(number)
             outcome = self._trial(number, params)
             if isinstance(outcome, int):
                 interrupted = outcome
