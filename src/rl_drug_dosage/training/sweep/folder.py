@@ -166,7 +166,7 @@ class SweepFolder:
         return found
 
     def clear(self, number: int) -> None:
-        """Remove what a killed sweep left of a trial: its run folder, with or without a name, and half-written files."""
+        """Remove what a killed sweep left of a trial: its run folder, with a name or without, and unfinished files."""
         remove_leftovers(self.path)
         for path in (self.run(number), *self.path.glob(".*.tmp")):
             if path.is_dir() and not path.is_symlink():
