@@ -38,6 +38,18 @@ def test_a_sweep_says_what_it_does_and_what_it_found(run):
     assert (settings["seeds"], settings["seed"], settings["num_steps"]) == (1, 9, 16)
 
 
+def test_a_sweep_that_is_stopped_says_how_to_go_on(run, monkeypatch):
+    """Under the name that it has, also where nobody gave one."""
+    monkeypatch.setattr("rl_drug_dosage.training.sweep.run._Running._loop", lambda self, sampler: (15, False))
+
+    done = run("sweep", *TINY, *VARIED)
+
+    (folder,) = Path("runs").iterdir()
+    assert done.code == 128 + 15
+    assert f"stopped after 0 of 20 trials; go on with: rl-drug-dosage sweep {' '.join(TINY)}" in done.out
+    assert done.out.endswith(f"--name {folder.name}\n")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -270,15 +270,20 @@ def test_a_sweep_repeats_itself_and_goes_on_where_it_was(tmp_path):
     assert _told(tmp_path / "c/s/trials.json")[0]["params"] != whole[0]["params"]
 
 
-def test_ctrl_c_ends_it_between_two_updates_and_loses_nothing(tmp_path):
+@pytest.mark.parametrize("at", ["steps", "setting up", "best so far"])
+def test_ctrl_c_ends_it_and_loses_nothing(tmp_path, at):
+    """Within a trial, while one is set up, and between two."""
+    sent = []
+
     def tell(text, done):
-        if text.startswith("trial 2 of 3") and "steps" in text and done is not None:
+        if text.startswith("trial 2 of 3") and at in text and not sent:
+            sent.append(text)
             os.kill(os.getpid(), signal.SIGINT)
 
     stopped = _sweep(tmp_path, 3, progress=tell)
 
     assert stopped.interrupted_by == signal.SIGINT
-    assert [r.trial for r in stopped.records] == [1]
+    assert [r.trial for r in stopped.records] == ([1, 2] if at == "best so far" else [1])
     whole = _sweep(tmp_path, 3)
     assert whole.interrupted_by is None
     assert _told(tmp_path / "s/trials.json") == _told_of(_sweep(tmp_path / "other", 3))

@@ -1,6 +1,7 @@
 """Run a sweep: propose, train, judge, write down; killed at any moment it goes on with the trial it was at."""
 
 import dataclasses
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from rl_drug_dosage.training.sweep.result import OBJECTIVES, SweepResult, best_t
 from rl_drug_dosage.training.sweep.sampler import Sampler, require_optuna
 from rl_drug_dosage.training.sweep.space import Parameter, words_of
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder, swept
+from rl_drug_dosage.utils.foreign import is_interrupt
 from rl_drug_dosage.utils.lock import LOCK_FILE, locked
 from rl_drug_dosage.utils.progress import Progress, quiet
 
@@ -159,28 +161,19 @@ class _Running:
     """What trials have said: the same note of every trial is said once."""
 
     def run(self) -> SweepResult:
-        """All trials that are missing."""
-        wanted, interrupted, exhausted = self.options.trials, None, False
+        """All trials that are missing, until there are no other combinations, or a signal."""
+        wanted = self.options.trials
         sampler = Sampler(self.space, self.asked.config.seed, self.records)
         self.folder.clear(len(self.records) + 1)
         if self.records:
             self.progress(f"{self.folder.path} has {len(self.records)} trials; {wanted} are asked for", None)
             self._write()
-        while len(self.records) < wanted:
-            number = len(self.records) + 1
-            params = sampler.propose(number)
-            if params is None:
-                exhausted = True
-                self.progress(f"all {len(self.records)} combinations have been tried", None)
-                break
-            outcome = self._trial(number, params)
-            if isinstance(outcome, int):
-                interrupted = outcome
-                break
-            self.records.append(outcome)
-            self._write()
-            sampler.tell(outcome)
-            self.progress(self._line(outcome), None)
+        try:
+            interrupted, exhausted = self._loop(sampler)
+        except KeyboardInterrupt as error:  # between two trials; within one, training ends in order
+            if not is_interrupt(error):
+                raise
+            interrupted, exhausted = int(signal.SIGINT), False
         found = SweepResult(
             self.folder, self.space, self.options.objective, tuple(self.records), wanted, exhausted, interrupted
         )
@@ -188,6 +181,23 @@ class _Running:
             self.progress("drawing", 1.0)
             atomic_write(self.folder.picture, png(found.plot()))
         return found
+
+    def _loop(self, sampler: Sampler) -> tuple[int | None, bool]:
+        """The signal that stopped it, if one did, and whether every combination has been tried."""
+        while len(self.records) < self.options.trials:
+            number = len(self.records) + 1
+            params = sampler.propose(number)
+            if params is None:
+                self.progress(f"all {len(self.records)} combinations have been tried", None)
+                return None, True
+            outcome = self._trial(number, params)
+            if isinstance(outcome, int):
+                return outcome, False
+            self.records.append(outcome)
+            self._write()
+            sampler.tell(outcome)
+            self.progress(self._line(outcome), None)
+        return None, False
 
     def _config(self, params: Mapping[str, Any]) -> TrainConfig:
         return dataclasses.replace(self.asked.config, **params)
