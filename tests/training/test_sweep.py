@@ -251,10 +251,14 @@ def test_a_sweep_leaves_runs_a_table_a_picture_and_the_best_settings(tmp_path, s
     same_runs(folder / f"trial-00{result.best.trial}", tmp_path / "again")
 
 
-def test_a_sweep_repeats_itself_and_goes_on_where_it_was(tmp_path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The table of a sweep of six trials that was never stopped; its first ones are those of a shorter sweep."""
+    return _told_of(_sweep(tmp_path_factory.mktemp("whole"), 6))
+
+
+def test_a_sweep_repeats_itself_and_goes_on_where_it_was(tmp_path, whole):
     """Three trials, then three more, are the six of a sweep that was never stopped; another seed tries others."""
-    _sweep(tmp_path / "a", 6)
-    whole = _told(tmp_path / "a/s/trials.json")
     _sweep(tmp_path / "b", 3)
     (tmp_path / "b/s/trial-004").mkdir()  # what a killed trial left
     (tmp_path / "b/s/trial-004/rest").touch()
@@ -271,7 +275,7 @@ def test_a_sweep_repeats_itself_and_goes_on_where_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("at", ["steps", "setting up", "best so far"])
-def test_ctrl_c_ends_it_and_loses_nothing(tmp_path, at):
+def test_ctrl_c_ends_it_and_loses_nothing(tmp_path, at, whole):
     """Within a trial, while one is set up, and between two."""
     sent = []
 
@@ -284,9 +288,9 @@ def test_ctrl_c_ends_it_and_loses_nothing(tmp_path, at):
 
     assert stopped.interrupted_by == signal.SIGINT
     assert [r.trial for r in stopped.records] == ([1, 2] if at == "best so far" else [1])
-    whole = _sweep(tmp_path, 3)
-    assert whole.interrupted_by is None
-    assert _told(tmp_path / "s/trials.json") == _told_of(_sweep(tmp_path / "other", 3))
+    again = _sweep(tmp_path, 3)
+    assert again.interrupted_by is None
+    assert _told_of(again) == whole[:3]
 
 
 def _told_of(result):
@@ -316,24 +320,22 @@ def _killed_and_resumed(folder, number, whole):
     assert not list((folder / "s").glob(".*.tmp"))
 
 
-def test_a_killed_sweep_goes_on_with_the_trial_it_was_at(tmp_path):
+def test_a_killed_sweep_goes_on_with_the_trial_it_was_at(tmp_path, whole):
     """No trial is lost or repeated, each under its own number."""
-    whole = _told_of(_sweep(tmp_path / "whole", 4))
     (tmp_path / "killed").mkdir()
 
-    _killed_and_resumed(tmp_path / "killed", 70, whole)
+    _killed_and_resumed(tmp_path / "killed", 70, whole[:4])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", range(10))
-def test_a_sweep_killed_at_any_touch_of_the_disk_goes_on(tmp_path, place):
-    whole = _told_of(_sweep(tmp_path / "whole", 4))
+def test_a_sweep_killed_at_any_touch_of_the_disk_goes_on(tmp_path, place, whole):
     (tmp_path / "all").mkdir()
     touches = int(_spawn(tmp_path / "all", 0).stdout.splitlines()[-1])
     (tmp_path / "killed").mkdir()
 
     # The last touches are those of the picture, after the last trial.
-    _killed_and_resumed(tmp_path / "killed", 1 + round(place / 9 * (touches - 12)), whole)
+    _killed_and_resumed(tmp_path / "killed", 1 + round(place / 9 * (touches - 12)), whole[:4])
 
 
 def test_another_sweep_is_never_mixed_with_one_that_is_there(tmp_path):
