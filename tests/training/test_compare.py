@@ -181,6 +181,29 @@ def test_the_page_stands_alone_and_says_what_differs(runs):
     assert "update_epochs" not in text
 
 
+@pytest.mark.parametrize(
+    ("slow", "complete", "said"),
+    [
+        ((1.0, 0.0, 5.5), True, "fast ends with the highest return in evaluation: an interquartile mean of 7.00 over 3 seeds. "
+                                "The interval of slow overlaps with its own"),
+        ((1.0, 0.0, 4.5), True, "fast ends with the highest return in evaluation: an interquartile mean of 7.00 over 3 seeds. "
+                                "No other interval overlaps with its own."),
+        ((9.0, 8.0, 9.5), True, "slow ends with the highest return in evaluation: an interquartile mean of 9.00 over 3 seeds. "
+                                "No other interval"),
+        ((9.0, 8.0, 9.5), False, "fast ends with the highest return in evaluation"),
+    ],
+)  # fmt: skip
+def test_the_sentence_follows_the_intervals(runs, slow, complete, said):
+    """A run of one seed has none, and a run that has not finished does not win."""
+    record = rldd.compare([runs / "fast", runs / "slow", runs / "single"], progress=False).record
+    for run, (iqm, low, high) in zip(record["runs"][:2], ((7.0, 5.0, 8.0), slow), strict=True):
+        run["final"]["eval/mean_reward"] |= {"iqm": iqm, "iqm_low": low, "iqm_high": high}
+    record["runs"][1] |= {"complete": complete, "state": "complete" if complete else "stopped at 1 of 2 steps"}
+    text = html.unescape(re.sub(r"<[^>]+>", "", comparison_html(record)))
+
+    assert said in text
+
+
 def test_a_name_is_never_markup(runs, tmp_path):
     hostile = tmp_path / "<b>x & y</b>".replace("/", "_")
     shutil.copytree(runs / "fast", hostile)

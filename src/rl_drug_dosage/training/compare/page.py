@@ -19,6 +19,8 @@ _STYLE = """
 .differences tbody th { min-width: 0; overflow-wrap: normal; }
 .curves { grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
 """
+_MOST_NAMED = 4
+"""Runs that a sentence lists by name."""
 _RETURN, _SHARE = "eval/mean_reward", "eval/in_range_pct"
 
 
@@ -87,9 +89,8 @@ def _sentence(shown: Shown, task: str, runs: Sequence[Mapping[str, Any]]) -> lis
     if best["iqm_low"] is not None and known:
         level = [r["name"] for r in known if r["final"][_RETURN]["iqm_high"] >= best["iqm_low"]]
         if level:
-            ours = (
-                f"The interval of {level[0]} overlaps" if len(level) == 1 else f"The intervals of {and_(level)} overlap"
-            )
+            named = and_(level) if len(level) <= _MOST_NAMED else f"{len(level)} other runs"
+            ours = f"The interval of {named} overlaps" if len(level) == 1 else f"The intervals of {named} overlap"
             found.append(join(f" {ours} with its own: more seeds may change the order."))
         else:
             found.append(join(" No other interval overlaps with its own."))
