@@ -1,5 +1,6 @@
 """Hyper-parameter search: what may vary, one compilation for equal shapes, no trial lost or repeated, and its files."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -26,7 +27,8 @@ from rl_drug_dosage.training import shared, trainer
 from rl_drug_dosage.training.config import RunOptions, TrainConfig, options_of
 from rl_drug_dosage.training.plan import make_plan
 from rl_drug_dosage.training.shared import NUMBERS, SharedPrograms, shape_of
-from rl_drug_dosage.training.sweep.folder import TrialRecord, best_of
+from rl_drug_dosage.training.sweep.folder import SweepFolder, TrialRecord, best_of
+from rl_drug_dosage.training.sweep.result import SweepResult
 from rl_drug_dosage.training.sweep.sampler import Sampler
 from rl_drug_dosage.training.sweep.space import FIXED, Choices, Range, combinations, named, read_space
 from rl_drug_dosage.training.task import find_task, make_program
@@ -452,6 +454,14 @@ def test_without_optuna_one_line_says_how_to_install_it(tmp_path, monkeypatch):
     with pytest.raises(DependencyError, match="make install-sweep"):
         _sweep(tmp_path / "runs", 2)
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_for_the_best_settings_names_a_task_of_the_users(tmp_path):
+    folder = SweepFolder(tmp_path / "a b")
+    plain = SweepResult(folder, (), "return", (), 1)
+
+    assert plain.train_command == f"rl-drug-dosage train --config '{tmp_path}/a b/best.toml'"
+    assert dataclasses.replace(plain, again="--scenario t.toml").train_command.endswith("best.toml' --scenario t.toml")
 
 
 def test_few_combinations_are_each_tried_once():

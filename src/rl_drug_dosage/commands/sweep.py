@@ -61,7 +61,7 @@ def _tell(result: "SweepResult", *, named_by_user: bool) -> None:
     say(f"best: trial {best.trial} of {len(result.records)}, chosen by these patients, so look at it on others")
     for path in (folder.trials, folder.table, folder.picture, folder.best):
         say(path)
-    say(f"train with it: rl-drug-dosage train --config {shlex.quote(str(folder.best))}")
+    say(f"train with it: {result.train_command}")
 
 
 def _table(result: "SweepResult") -> None:

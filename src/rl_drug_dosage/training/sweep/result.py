@@ -1,5 +1,6 @@
 """What a sweep came to."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class SweepResult(Result):
         wanted: how many were asked for.
         exhausted: every combination has been tried.
         interrupted_by: the signal that stopped it; None: it reached its end.
+        again: arguments that name a task of the user's; empty where the files are enough.
     """
 
     folder: SweepFolder
@@ -45,6 +47,13 @@ class SweepResult(Result):
     wanted: int
     exhausted: bool = False
     interrupted_by: int | None = None
+    again: str = ""
+
+    @property
+    def train_command(self) -> str:
+        """The command line that trains with the best settings."""
+        words = ["rl-drug-dosage train --config", shlex.quote(str(self.folder.best)), self.again]
+        return " ".join(words).strip()
 
     @property
     def title(self) -> str:

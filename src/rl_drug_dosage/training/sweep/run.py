@@ -24,6 +24,7 @@ from rl_drug_dosage.training.sweep.plots import png
 from rl_drug_dosage.training.sweep.result import OBJECTIVES, SweepResult, best_toml
 from rl_drug_dosage.training.sweep.sampler import Sampler, require_optuna
 from rl_drug_dosage.training.sweep.space import Parameter, words_of
+from rl_drug_dosage.training.task import again
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder, swept
 from rl_drug_dosage.utils.foreign import is_interrupt
 from rl_drug_dosage.utils.lock import LOCK_FILE, locked
@@ -175,7 +176,14 @@ class _Running:
                 raise
             interrupted, exhausted = int(signal.SIGINT), False
         found = SweepResult(
-            self.folder, self.space, self.options.objective, tuple(self.records), wanted, exhausted, interrupted
+            self.folder,
+            self.space,
+            self.options.objective,
+            tuple(self.records),
+            wanted,
+            exhausted,
+            interrupted,
+            again(self.asked.task),
         )
         if self.records:
             self.progress("drawing", 1.0)
