@@ -28,6 +28,7 @@ from rl_drug_dosage.training.config import RunOptions, TrainConfig, options_of
 from rl_drug_dosage.training.plan import make_plan
 from rl_drug_dosage.training.shared import NUMBERS, SharedPrograms, shape_of
 from rl_drug_dosage.training.sweep.folder import SweepFolder, TrialRecord, best_of
+from rl_drug_dosage.training.sweep.plots import draw
 from rl_drug_dosage.training.sweep.result import SweepResult
 from rl_drug_dosage.training.sweep.sampler import Sampler
 from rl_drug_dosage.training.sweep.space import FIXED, Choices, Range, combinations, named, read_space
@@ -454,6 +455,28 @@ def test_without_optuna_one_line_says_how_to_install_it(tmp_path, monkeypatch):
     with pytest.raises(DependencyError, match="make install-sweep"):
         _sweep(tmp_path / "runs", 2)
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_picture_has_a_panel_for_each_parameter():
+    """Over all of its range, in its scale; a mark a trial, a ring around the best, a cross for a failed one."""
+    space = read_space({"learning_rate": "1e-4..1e-2", "gamma": "0.8..0.9", "memory": "none,gru"})
+    records = [
+        TrialRecord(trial=i, params={"learning_rate": 1e-3, "gamma": 0.85, "memory": "gru"}, objective=value)
+        for i, value in enumerate((1.0, 3.0, None, 2.0), start=1)
+    ]
+    panels = draw(space, records, "return", "s").axes
+
+    assert [axes.get_xlabel() for axes in panels] == ["learning_rate", "gamma", "memory"]
+    assert [axes.get_xscale() for axes in panels] == ["log", "linear", "linear"]
+    low, high = panels[0].get_xlim()
+    assert low < 1e-4
+    assert high > 1e-2
+    assert [label.get_text() for label in panels[2].get_xticklabels()] == ["none", "gru"]
+    for axes in panels:
+        marks, ring, crosses = (found.get_offsets() for found in axes.collections)
+        assert marks[:, 1].tolist() == [1.0, 3.0, 2.0]
+        assert ring[0, 1] == 3.0
+        assert len(crosses) == 1
 
 
 def test_the_command_for_the_best_settings_names_a_task_of_the_users(tmp_path):

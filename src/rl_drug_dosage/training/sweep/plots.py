@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 from rl_drug_dosage.training.sweep.folder import TrialRecord, best_of
 from rl_drug_dosage.training.sweep.space import Choices, Parameter, shown
@@ -14,6 +15,8 @@ from rl_drug_dosage.utils.result import figure_of_size
 __all__ = ["draw", "png"]
 
 _COLUMNS = 3
+_MARGIN = 0.05
+"""Of an axis, beyond each end of its range."""
 
 
 def draw(space: Sequence[Parameter], records: Sequence[TrialRecord], objective: str, title: str) -> Any:
@@ -66,11 +69,23 @@ def _positions(parameter: Parameter, records: Sequence[TrialRecord]) -> list[flo
 
 
 def _scale(axes: Any, parameter: Parameter) -> None:
+    """The horizontal axis: all of what could have been drawn, whether or not it was."""
     if isinstance(parameter, Choices):
         axes.set_xticks(range(len(parameter.values)), [shown(v) for v in parameter.values])
         axes.set_xlim(-0.5, len(parameter.values) - 0.5)
-    elif parameter.log:
-        axes.set_xscale("log")
+        return
+    low, high = float(parameter.low), float(parameter.high)
+    if not parameter.log:
+        pad = _MARGIN * (high - low)
+        axes.set_xlim(low - pad, high + pad)
+        return
+    axes.set_xscale("log")
+    pad = (high / low) ** _MARGIN
+    axes.set_xlim(low / pad, high * pad)
+    axes.xaxis.set_minor_formatter(NullFormatter())  # numbers between powers of ten would lie on each other
+    if high < 100.0 * low:
+        middle = math.sqrt(low * high)
+        axes.set_xticks([low, middle, high], [f"{v:.3g}" for v in (low, middle, high)])
 
 
 def png(figure: Any) -> bytes:
