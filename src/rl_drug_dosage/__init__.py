@@ -23,6 +23,7 @@ importlib.import_module("rl_drug_dosage.explain")
 
 from rl_drug_dosage.api import (  # noqa: E402 - see above
     benchmark,
+    compare,
     dose,
     estimate,
     evaluate,
@@ -33,6 +34,7 @@ from rl_drug_dosage.api import (  # noqa: E402 - see above
     recommend,
     recommend_all,
     simulate,
+    sweep,
     train,
     validate_model,
 )
@@ -51,6 +53,7 @@ __all__ = [
     "check_drug",
     "check_policy",
     "check_scenario",
+    "compare",
     "dose",
     "estimate",
     "evaluate",
@@ -65,6 +68,7 @@ __all__ = [
     "recommend",
     "recommend_all",
     "simulate",
+    "sweep",
     "train",
     "validate_model",
 ]
