@@ -23,11 +23,11 @@ from rl_drug_dosage.clinic.stress import STRESSES, stressed
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.trials.benchmark_record import record_of
-from rl_drug_dosage.trials.benchmark_runs import Work, entered_all, mismatched, shielded, stressed_too, treated
+from rl_drug_dosage.trials.benchmark_runs import Runs, Work, entered_all, mismatched, shielded, stressed_too, treated
 from rl_drug_dosage.trials.entrants import Candidate, candidates
 from rl_drug_dosage.trials.published_run import beside, plan_of, planned
 from rl_drug_dosage.trials.setting import setting_for, task_of
-from rl_drug_dosage.trials.shards import Runs, Shard, save_part
+from rl_drug_dosage.trials.shards import Shard, save_part
 from rl_drug_dosage.trials.trial import Cohort, Trial
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import prepare_folder

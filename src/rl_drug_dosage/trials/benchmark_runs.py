@@ -2,8 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from rl_drug_dosage.clinic.stress import STRESSES, stressed
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.trials.entrants import Candidate, Entrant, guard_of
 from rl_drug_dosage.trials.setting import setting_for
-from rl_drug_dosage.trials.shards import Runs
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
 from rl_drug_dosage.trials.trial import Trial, check_label, prepare_trial, run_trial
 from rl_drug_dosage.utils.device_shape import device_shape, on_threads
@@ -30,10 +29,53 @@ from rl_drug_dosage.utils.seeding import Stream, generator
 if TYPE_CHECKING:
     from rl_drug_dosage.trials.benchmark import BenchmarkOptions
 
-__all__ = ["Work", "entered_all", "mismatched", "shielded", "stressed_too", "treated"]
+__all__ = ["Runs", "Work", "entered_all", "mismatched", "shielded", "stressed_too", "treated"]
 
 _NOTHING = Program(lambda _: None, 0.0, 0.0, kept=True)
 """Of a policy whose trials were merged."""
+
+
+@dataclass
+class Runs:
+    """The trials of a benchmark, run or taken from merged parts, by what they are about.
+
+    Args:
+        known: of merged parts; None: trials are run.
+        done: every trial so far, with the digest of what was run; empty where code from outside has none.
+    """
+
+    known: Mapping[str, tuple[str, Trial]] | None = None
+    done: dict[str, tuple[str, Trial]] = field(default_factory=dict)
+
+    @property
+    def doing(self) -> str:
+        """What is done with a trial, for people."""
+        return "running" if self.known is None else "merging"
+
+    def of(self, name: str, digest: str, run: Callable[[], tuple[Trial, float]]) -> tuple[Trial, float]:
+        """A trial and the seconds that it took; 0 for one that was merged.
+
+        Args:
+            name: what it is about.
+            digest: of scenario, drug model, shield and policy.
+            run: runs it.
+
+        Raises:
+            ConfigError: parts without this trial, or of another scenario, drug model or policy.
+        """
+        if self.known is None:
+            trial, seconds = run()
+            self.done[name] = (digest, trial)
+            return trial, seconds
+        if name not in self.known:
+            raise ConfigError(f"the parts have no trial of {name}; they have {', '.join(self.known)}; ask as they did")
+        told, trial = self.known[name]
+        if digest != told:
+            raise ConfigError(
+                f"{name}: the parts were run with another scenario, drug model or policy than is given here; merge "
+                "with the files that they were run with"
+            )
+        return trial, 0.0
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from rl_drug_dosage.registry import DRUG, POLICY, PUBLISHED, SCENARIO, Kind, lab
 from rl_drug_dosage.trials.trial import Trial, merge
 from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["Part", "Runs", "Shard", "asked_again", "joined", "read_parts", "save_part"]
+__all__ = ["Part", "Shard", "asked_again", "joined", "read_parts", "save_part"]
 
 _FORMAT = 1
 _RECORD, _PACKAGE = "record", "rl-drug-dosage"
@@ -81,49 +81,6 @@ class Shard:
         return f"part-{self.number:0{len(str(self.of))}}-of-{self.of}.npz"
 
 
-@dataclass
-class Runs:
-    """The trials of a benchmark, run or taken from merged parts, by what they are about.
-
-    Args:
-        known: of merged parts; None: trials are run.
-        done: every trial so far, with the digest of what was run; empty where code from outside has none.
-    """
-
-    known: Mapping[str, tuple[str, Trial]] | None = None
-    done: dict[str, tuple[str, Trial]] = field(default_factory=dict)
-
-    @property
-    def doing(self) -> str:
-        """What is done with a trial, for people."""
-        return "running" if self.known is None else "merging"
-
-    def of(self, name: str, digest: str, run: Callable[[], tuple[Trial, float]]) -> tuple[Trial, float]:
-        """A trial and the seconds that it took; 0 for one that was merged.
-
-        Args:
-            name: what it is about.
-            digest: of scenario, drug model, shield and policy.
-            run: runs it.
-
-        Raises:
-            ConfigError: parts without this trial, or of another scenario, drug model or policy.
-        """
-        if self.known is None:
-            trial, seconds = run()
-            self.done[name] = (digest, trial)
-            return trial, seconds
-        if name not in self.known:
-            raise ConfigError(f"the parts have no trial of {name}; they have {', '.join(self.known)}; ask as they did")
-        told, trial = self.known[name]
-        if digest != told:
-            raise ConfigError(
-                f"{name}: the parts were run with another scenario, drug model or policy than is given here; merge "
-                "with the files that they were run with"
-            )
-        return trial, 0.0
-
-
 @dataclass(frozen=True)
 class Part:
     """A part that was read.
@@ -148,7 +105,7 @@ def save_part(folder: Path, shard: Shard, asked: Mapping[str, Any], done: Mappin
         folder: into which.
         shard: which part.
         asked: the options of the benchmark, as values of JSON.
-        done: see `Runs`.
+        done: trials by what they are about, with digests; see `benchmark_runs.Runs`.
 
     Raises:
         OutputError: the file cannot be written.
