@@ -266,7 +266,7 @@ def test_the_patients_of_a_table_can_be_chosen(browser, page, tmp_path):
     )
     page.until("document.body.dataset.state === 'ready'", PREPARING_S)
     assert browser.run("return document.getElementById('name').value") == "P2"
-    assert "1250" in browser.run("return document.querySelector('[data-field=\"doses[0].amount\"]').value")
+    assert "1250" in browser.run("return document.querySelector('[data-field=\"doses[1].amount\"]').value")
 
 
 def test_categories_are_shown_as_they_are_told(browser, page):
