@@ -26,6 +26,8 @@ def main() -> int:
     parser.add_argument("--no-gallery", action="store_true", help="leave out the gallery's trials and trainings")
     options = parser.parse_args()
     began = time.monotonic()
+    if options.output.exists() and not (options.output / ".buildinfo").exists() and any(options.output.iterdir()):
+        parser.error(f"--output is {options.output}, which holds something else than a site: name a new folder")
     stage = Stage(BUILD / "site-source")
     lay_out(stage, gallery=not options.no_gallery)
     if code := run_sphinx(stage.folder, options.output):
@@ -73,6 +75,9 @@ def run_sphinx(source: Path, output: Path) -> int:
     """Run Sphinx; its exit status."""
     from sphinx.cmd.build import build_main
 
+    # From nothing: what Sphinx remembers of a page that has changed can lead its source pages to places that are gone.
+    for old in (output, BUILD / "site-doctrees"):
+        shutil.rmtree(old, ignore_errors=True)
     where = ["-c", str(ROOT / "site"), "-d", str(BUILD / "site-doctrees"), "-D", f"html_extra_path={EXTRA}"]
     return build_main(["-b", "html", "-W", "--keep-going", "-q", *where, str(source), str(output)])
 

@@ -16,12 +16,13 @@ def write_drugs(stage: Stage) -> None:
     names = sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != "index")
     for name in names:
         page = f"docs/drugs/{name}.md"
-        title, line, *rest = stage.linked((ROOT / page).read_text(encoding="utf-8"), page).split("\n\n")
+        title, _, *rest = stage.linked((ROOT / page).read_text(encoding="utf-8"), page).split("\n\n")
         shown = picture(stage, place(page), f"drug-{name}", _drawn(name), f"The typical patient of {name} at the usual dose")
+        line = f"`{name}`, built in; `rl-drug-dosage info --drug {name}` prints this page."
         stage.write(place(page), "\n\n".join((title, line, shown, *rest)) + "\n")
     page = "docs/drugs/index.md"
     text = stage.linked((ROOT / page).read_text(encoding="utf-8"), page)
-    stage.write(place(page), text + "\n\n" + tree([f"drugs/{name}" for name in names], maxdepth="1", hidden=""))
+    stage.write(place(page), text + "\n\n" + tree([f"{n} </drugs/{n}>" for n in names], maxdepth="1", hidden=""))
 
 
 def _drawn(name: str) -> Any:

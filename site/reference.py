@@ -34,9 +34,9 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def tree(pages: Iterable[str], **options: str) -> str:
-    """A toctree of pages, each given from the site's root."""
+    """A toctree of pages, each given from the site's root, or as ``title </page>``."""
     said = "".join(f":{name}: {value}\n" for name, value in options.items())
-    return "```{toctree}\n" + said + "\n" + "\n".join(f"/{page}" for page in pages) + "\n```\n"
+    return "```{toctree}\n" + said + "\n" + "\n".join(p if "<" in p else f"/{p.removeprefix('/')}" for p in pages) + "\n```\n"
 
 
 def rooms() -> list[str]:
@@ -83,8 +83,7 @@ def _api_page(module: ModuleType, names: list[str]) -> str:
     for name in names:
         room = _room_of(module, name)
         own += [] if room else [name]
-        there = f"{room.rpartition('.')[2]}.md#{room}.{name}" if room else f"#{module.__name__}.{name}"
-        rows.append((f"[`{name}`]({there})", _first(getattr(module, name))))
+        rows.append((f"{{py:obj}}`{name} <{room or module.__name__}.{name}>`", _first(getattr(module, name))))
     parts = [f"# {module.__name__}", f"```{{eval-rst}}\n{_as_rst(text)}\n```", table(("name", ""), rows)]
     rst = "\n".join(line for name in own for line in _entry(module, name))
     return "\n\n".join(parts) + f"\n## Details\n\n```{{eval-rst}}\n{rst}\n```\n"
