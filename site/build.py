@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from finish import finish
 from gallery import EXTRA, write_gallery
 from links import check_links
 from pictures import forget_others
@@ -33,6 +34,7 @@ def main() -> int:
     if code := run_sphinx(stage.folder, options.output):
         print("site: Sphinx found the faults above; a warning is an error here", file=sys.stderr)
         return code
+    finish(options.output)
     checked, dead = check_links(options.output)
     for line in dead:
         print(f"site: {line}", file=sys.stderr)
