@@ -49,8 +49,9 @@ def lay_out(stage: Stage, *, gallery: bool = True) -> None:
     from rl_drug_dosage.utils.runtime import configure
 
     configure("cpu")
-    from drugs import write_drugs
     from home import write_home
+
+    from drugs import write_drugs
     from reference import write_reference
 
     before = set(stage.folder.rglob("*.md"))

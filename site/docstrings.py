@@ -51,7 +51,9 @@ def _table(rows: list[str]) -> list[str]:
 def _letters(line: str) -> str:
     """Stars and bars outside of backquotes are letters; so is an underscore that ends a word."""
     pieces = re.split(r"(``[^`]*``|`[^`]*`)", line)
-    return "".join(p if i % 2 else re.sub(r"([*|])", r"\\\1", re.sub(r"(\w)_(?=\W|$)", r"\1\\_", p)) for i, p in enumerate(pieces))
+    return "".join(
+        p if i % 2 else re.sub(r"([*|])", r"\\\1", re.sub(r"(\w)_(?=\W|$)", r"\1\\_", p)) for i, p in enumerate(pieces)
+    )
 
 
 def _process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

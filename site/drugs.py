@@ -3,9 +3,9 @@
 from typing import Any
 
 from pictures import picture
-from reference import tree
 from staging import ROOT, Stage, place
 
+from reference import tree
 from rl_drug_dosage.registry import load_drug
 
 FOLDER = ROOT / "docs" / "drugs"
@@ -17,7 +17,9 @@ def write_drugs(stage: Stage) -> None:
     for name in names:
         page = f"docs/drugs/{name}.md"
         title, _, *rest = stage.linked((ROOT / page).read_text(encoding="utf-8"), page).split("\n\n")
-        shown = picture(stage, place(page), f"drug-{name}", _drawn(name), f"The typical patient of {name} at the usual dose")
+        shown = picture(
+            stage, place(page), f"drug-{name}", _drawn(name), f"The typical patient of {name} at the usual dose"
+        )
         line = f"`{name}`, built in; `rl-drug-dosage info --drug {name}` prints this page."
         stage.write(place(page), "\n\n".join((title, line, shown, *rest)) + "\n")
     page = "docs/drugs/index.md"

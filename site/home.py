@@ -2,9 +2,9 @@
 
 import re
 
-from reference import tree
 from staging import MADE, ROOT, Section, Stage, place, sections
 
+from reference import tree
 
 OWN_TITLE = {"README.md": "README: everything on one page"}
 

@@ -3,13 +3,14 @@
 import ast
 import importlib
 import inspect
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, get_args
 
-from staging import ROOT, Stage
+from staging import ROOT, Stage, filled
 
 PACKAGE = "rl_drug_dosage"
 
@@ -36,17 +37,19 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def tree(pages: Iterable[str], **options: str) -> str:
     """A toctree of pages, each given from the site's root, or as ``title </page>``."""
     said = "".join(f":{name}: {value}\n" for name, value in options.items())
-    return "```{toctree}\n" + said + "\n" + "\n".join(p if "<" in p else f"/{p.removeprefix('/')}" for p in pages) + "\n```\n"
+    return (
+        "```{toctree}\n"
+        + said
+        + "\n"
+        + "\n".join(p if "<" in p else f"/{p.removeprefix('/')}" for p in pages)
+        + "\n```\n"
+    )
 
 
 def rooms() -> list[str]:
-    """The rooms whose public surface is more than a folder of files: those with ``__all__``."""
+    """The rooms that promise names, in ``__all__``; the others are folders of files, each with one agreed attribute."""
     source = ROOT / "src" / PACKAGE
-    found = []
-    for path in sorted(source.glob("*/__init__.py")):
-        if public(path):
-            found.append(path.parent.name)
-    return found
+    return [path.parent.name for path in sorted(source.glob("*/__init__.py")) if public(path)]
 
 
 def public(path: Path) -> list[str]:
@@ -67,14 +70,9 @@ def write_api(stage: Stage) -> None:
         at = "functions" if dotted == PACKAGE else dotted.rpartition(".")[2]
         stage.write(f"reference/api/{at}.md", _api_page(module, names))
         rows.append((f"[{dotted}](api/{at}.md)", (module.__doc__ or "").strip().splitlines()[0], str(len(names))))
-    head = (
-        "# Python API\n\nWritten at the build from the docstrings of everything that the package (`__all__`) and its rooms "
-        "promise. Every command of the [command line](cli.md) is a function of the first row, with the same defaults.\n\n"
-    )
     pages = [f"reference/api/{'functions' if d == PACKAGE else d.rpartition('.')[2]}" for d in surfaces]
-    stage.write(
-        "reference/api.md", head + table(("import", "", "names"), rows) + "\n" + tree(pages, maxdepth="1", hidden="")
-    )
+    listed = table(("import", "what it is for", "names"), rows) + "\n" + tree(pages, maxdepth="1", hidden="")
+    stage.write("reference/api.md", filled("api", rooms=listed))
 
 
 def _api_page(module: ModuleType, names: list[str]) -> str:
@@ -84,7 +82,7 @@ def _api_page(module: ModuleType, names: list[str]) -> str:
         room = _room_of(module, name)
         own += [] if room else [name]
         rows.append((f"{{py:obj}}`{name} <{room or module.__name__}.{name}>`", _first(getattr(module, name))))
-    parts = [f"# {module.__name__}", f"```{{eval-rst}}\n{_as_rst(text)}\n```", table(("name", ""), rows)]
+    parts = [f"# {module.__name__}", f"```{{eval-rst}}\n{_as_rst(text)}\n```", table(("name", "what it is"), rows)]
     rst = "\n".join(line for name in own for line in _entry(module, name))
     return "\n\n".join(parts) + f"\n## Details\n\n```{{eval-rst}}\n{rst}\n```\n"
 
@@ -92,7 +90,7 @@ def _api_page(module: ModuleType, names: list[str]) -> str:
 def _room_of(module: ModuleType, name: str) -> str:
     """The room that promises a name of the front door as well, and where it is described; empty for all others.
 
-    A thing is described once: two places would make two answers of a search, and the source could lead back to one only.
+    A thing is described once: of two places a search would give both, and its source could lead back to one only.
     """
     if module.__name__ != PACKAGE:
         return ""
@@ -174,12 +172,9 @@ def write_cli(stage: Stage) -> None:
     for name in sorted(commands):
         stage.write(f"reference/cli/{name}.md", _command_page(name, commands[name], context))
         rows.append((f"[{name}](cli/{name}.md)", (commands[name].help or "").splitlines()[0]))
-    head = (
-        "# Command line\n\nWritten at the build from the parsers of `rl-drug-dosage`. A refusal is one line on standard "
-        "error: what came, what is allowed, what to do; the exit status is then 2, and 130 after Ctrl-C.\n\n"
-    )
     pages = [f"reference/cli/{name}" for name in sorted(commands)]
-    stage.write("reference/cli.md", head + table(("command", ""), rows) + "\n" + tree(pages, maxdepth="1", hidden=""))
+    listed = table(("command", "what it does"), rows) + "\n" + tree(pages, maxdepth="1", hidden="")
+    stage.write("reference/cli.md", filled("cli", commands=listed))
 
 
 def _command_page(name: str, command: Any, parent: Any) -> str:
@@ -198,7 +193,7 @@ def _command_page(name: str, command: Any, parent: Any) -> str:
         parts.append("For example:\n\n" + "\n".join(f"- `{example}`" for example in examples))
     for kind, found in rows.items():
         if found:
-            parts += [f"## {kind.capitalize()}s", table((kind, ""), found)]
+            parts += [f"## {kind.capitalize()}s", table((kind, "meaning"), found)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -219,25 +214,14 @@ def write_metrics(stage: Stage) -> None:
     if missing := {f"losses/{name}" for name in LossTerms._fields} - _named(logged):
         raise SystemExit(f"site: README.md's table of metrics lacks {', '.join(sorted(missing))}: add a row")
     head = ("column", "meaning")
-    parts = [
-        "# Metrics",
-        "Written at the build from the definitions in the code. Words are those of the [glossary](../glossary.md).",
-        "## What a target is defined on",
-        "The `metric` of a [target](api/pkpd.md) or [scenario file](../scenario-files.md): a summary of an output over one "
-        "dosing interval.",
-        table(("metric", "meaning"), definitions(target)),
-        "## Endpoints of a patient in a trial",
-        "The columns of `patients.csv` that [`benchmark`](cli/benchmark.md) writes; `benchmark.csv` and `benchmark.json` "
-        "have their means, with 95 % bootstrap intervals over patients for the primary endpoint.",
-        table(head, definitions(inspect.getdoc(endpoints) or "")),
-        "## Changes of dose",
-        "[Counted](../benchmark.md#changes-of-dose) over the decisions at which something was prescribed.",
-        table(head, definitions(inspect.getdoc(course_burden) or "")),
-        "## Training",
-        "Logged by [`train`](cli/train.md) in `metrics.jsonl`, for TensorBoard and Weights & Biases.",
-        logged,
-    ]
-    stage.write("reference/metrics.md", "\n\n".join(parts) + "\n")
+    text = filled(
+        "metrics",
+        targets=table(("metric", "meaning"), definitions(target)),
+        endpoints=table(head, definitions(inspect.getdoc(endpoints) or "")),
+        burden=table(head, definitions(inspect.getdoc(course_burden) or "")),
+        logged=logged,
+    )
+    stage.write("reference/metrics.md", text)
 
 
 def definitions(text: str) -> list[tuple[str, str]]:
@@ -268,7 +252,7 @@ def _attribute_docs(path: Path) -> dict[str, str]:
     """Name -> the text under its assignment."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     found = {}
-    for node, after in zip(body, body[1:], strict=False):
+    for node, after in itertools.pairwise(body):
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
             target = getattr(node, "target", None) or getattr(node, "name", None) or getattr(node, "targets", [None])[0]
             if target is not None:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from pictures import picture
-from reference import table, tree
-from staging import ROOT, Stage
+from staging import ROOT, Stage, filled
 
+from reference import table, tree
 from rl_drug_dosage.pharmacometrics.drug_page import Page, Section, markdown
 from rl_drug_dosage.pharmacometrics.scenario_page import scenario_page
 from rl_drug_dosage.registry import POLICY, SCENARIO, Found, every, find_scenario, names
@@ -25,20 +25,18 @@ def write_scenarios(stage: Stage) -> None:
         page = scenario_page(found)
         own = Page(page.name, page.title, tuple(s for s in page.sections if s.heading != "Observations"))
         where = f"reference/scenarios/{found.name}.md"
-        text = markdown(own).replace("Written by `make docs` from the drug file: edit that, not this page.", _gist(found))
+        text = markdown(own).replace(
+            "Written by `make docs` from the drug file: edit that, not this page.", _gist(found)
+        )
         name = f"scenario-{found.name}"
         text += f"\n## One patient\n\n{picture(stage, where, name, _drawn(found), _alternative(found))}\n"
         text += f"\nThe numbers that a learnt policy sees: [observations](../observations.md#{found.name}).\n"
         stage.write(where, text)
         pages.append(where.removesuffix(".md"))
         rows.append((f"[{found.name}](scenarios/{found.name}.md)", found.value.title, f"`{found.env_id}`"))
-    head = (
-        "# Scenarios\n\nDosing tasks that come with the package, written at the build from their values. Why each is as it "
-        "is, with its sources: [the scenarios, explained](../scenarios.md). Your own: [scenario files](../scenario-files.md)."
-        "\n\n"
-    )
-    text = head + table(("scenario", "task", "Gymnasium"), rows) + "\n" + tree(["scenarios", *pages], maxdepth="1", hidden="")
-    stage.write("reference/scenarios.md", text)
+    listed = table(("scenario", "task", "Gymnasium"), rows)
+    menu = tree(["scenarios", *pages], maxdepth="1", hidden="")
+    stage.write("reference/scenarios.md", filled("scenarios", scenarios=f"{listed}\n{menu}"))
 
 
 def _gist(found: Found[Any]) -> str:
@@ -57,45 +55,38 @@ def _drawn(found: Found[Any]) -> Any:
 
 
 def _alternative(found: Found[Any]) -> str:
-    return f"One simulated patient of {found.name} under the label dose: levels, metrics of the goal with windows, doses"
+    return (
+        f"One simulated patient of {found.name} under the label dose: levels, metrics of the goal with windows, doses"
+    )
 
 
 def write_observations(stage: Stage) -> None:
     """What a learnt policy sees in each scenario."""
-    parts = [
-        "# Observations",
-        "The vector of named numbers that a learnt policy sees of a patient's record, for each scenario, written at the build "
-        "from the one definition of its layout (`clinic/features.py`). `env.unwrapped.observation_names` and "
-        "`rl-drug-dosage info --scenario NAME` give the same. What the options do: "
-        "[learnt policies](../policies.md#what-the-policy-observes).",
-    ]
+    parts = []
     for found in scenarios():
         section: Section = next(s for s in scenario_page(found).sections if s.heading == "Observations")
         one = markdown(Page(found.name, found.name, (section,))).split("## Observations", 1)[1].strip()
         parts += [f"## {found.name}", one]
-    stage.write("reference/observations.md", "\n\n".join(parts) + "\n")
+    stage.write("reference/observations.md", filled("observations", scenarios="\n\n".join(parts)))
 
 
 def write_policies(stage: Stage) -> None:
     """The built-in policies and their options."""
-    parts = [
-        "# Policies",
-        "Clinical policies that come with the package, written at the build from their definitions. What each does: "
-        "[benchmarks](../benchmark.md#the-policies). Trained policies: [models](../models/index.md).",
-    ]
     found, _ = every(POLICY)
     rows = []
     for one in found:
         definition = one.value
-        marks = [word for word, on in (("sees the truth", definition.sees_truth), ("by chance", definition.chance)) if on]
+        marks = [
+            word for word, on in (("sees the truth", definition.sees_truth), ("by chance", definition.chance)) if on
+        ]
         if definition.candidates is not None:
             marks.append("tuned on a tuning cohort")
         rows.append((f"`{one.name}`", definition.title, ", ".join(marks)))
-    parts.append(table(("policy", "", ""), rows))
+    parts = [table(("policy", "what it is", "what is special"), rows)]
     for one in found:
         if one.value.options:
             parts += [f"## Options of {one.name}", _options(one.value.options)]
-    stage.write("reference/policies.md", "\n\n".join(parts) + "\n")
+    stage.write("reference/policies.md", filled("policies", policies="\n\n".join(parts)))
 
 
 def _options(options: Any) -> str:

@@ -66,6 +66,14 @@ def sections() -> list[Section]:
     return [Section(s["name"], s["blurb"], tuple(s["pages"])) for s in found]
 
 
+def filled(name: str, **parts: str) -> str:
+    """A page of site/pages with what the build makes in the places that it leaves open."""
+    text = (ROOT / "site" / "pages" / f"{name}.md").read_text(encoding="utf-8")
+    for part, made in parts.items():
+        text = text.replace(f"<!-- {part} -->", made)
+    return text
+
+
 def place(page: str) -> str:
     """Where a text of the repository lies on the site."""
     if page.startswith(MADE):
@@ -123,7 +131,9 @@ class Stage:
             return f"[Reference: {match[1]}]({there})"
 
         # A link's words may be broken over two lines, so that whole stretches of prose are looked at.
-        parts = ((fenced, "\n".join(line for _, line in lines)) for fenced, lines in groupby(_lines(text), lambda x: x[0]))
+        parts = (
+            (fenced, "\n".join(line for _, line in lines)) for fenced, lines in groupby(_lines(text), lambda x: x[0])
+        )
         return "\n".join(part if fenced else MADE_NAME.sub(named, LINK.sub(changed, part)) for fenced, part in parts)
 
     def target(self, whole: str) -> str:

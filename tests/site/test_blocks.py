@@ -1,6 +1,6 @@
-"""Every block of commands and of Python on a page of the site runs as it is printed, or says here why not.
+"""Every block of commands and of Python on a page of the site runs as printed, or it is said here why not.
 
-The blocks of a page run one after the other in one folder, as a reader would type them; Python blocks share their names.
+The blocks of a page run one after the other in one folder, as they would be typed. Python blocks share their names.
 README.md has a test of its own (tests/test_readme.py).
 """
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / "site").exists(), reason="a source d
 
 BLOCK = re.compile(r"^```(bash|sh|python)( title=\S+)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
-DRIVER = '''
+DRIVER = """
 import json, subprocess, sys
 names = {"__name__": "page"}
 for kind, code in json.loads(sys.stdin.read()):
@@ -28,7 +28,7 @@ for kind, code in json.loads(sys.stdin.read()):
         exec(compile(code, "block", "exec"), names)
     else:
         subprocess.run(["bash", "-euo", "pipefail", "-c", code], check=True)
-'''
+"""
 
 LEVELS = (
     "rl-drug-dosage simulate --drug vancomycin-goti2018 --patients 6 --dose 1000 --interval 12 --duration 1 --days 2 "
@@ -67,7 +67,9 @@ BEFORE = {
     "docs/model-readers.md": ORAL
     + "rl-drug-dosage simulate --drug model.R --patients 6 --dose 100 --interval 12 --days 2 --sample-every 8 "
     "--output-dir made && cp made/simulation-*.csv clinic.csv\n",
-    "docs/model-validation.md": LEVELS.format("clinic.csv") + "sed -i '1s/$/,WARD/; 2,$s/$/,north/' clinic.csv\n" + MINE,
+    "docs/model-validation.md": LEVELS.format("clinic.csv")
+    + "sed -i '1s/$/,WARD/; 2,$s/$/,north/' clinic.csv\n"
+    + MINE,
 }
 
 # First line of the block -> why it does not run here.
@@ -109,7 +111,12 @@ ELSEWHERE = {
     "tests/reference/pkpd/README.md": {},
 }
 
-QUICK = {"docs/explanation/ensemble.md", "docs/explanation/ppo-line-by-line.md", "docs/clinic.md", "docs/patient-files.md"}
+QUICK = {
+    "docs/explanation/ensemble.md",
+    "docs/explanation/ppo-line-by-line.md",
+    "docs/clinic.md",
+    "docs/patient-files.md",
+}
 
 
 def pages():

@@ -61,7 +61,12 @@ def test_links_of_every_page_lead_somewhere_on_the_site(stage):
         for target in re.findall(r"\]\((?!https?:|#)([^()#\s]+)", text):
             links += 1
             there = (page.parent / target).resolve()
-            made = there.relative_to(stage.folder.resolve()).parts[0] in {"reference", "models", "scenarios.md", "drugs"}
+            made = there.relative_to(stage.folder.resolve()).parts[0] in {
+                "reference",
+                "models",
+                "scenarios.md",
+                "drugs",
+            }
             assert there.exists() or made, (page.name, target)
     assert links > 100
 
@@ -85,7 +90,7 @@ def test_a_link_leads_to_the_page_s_place_on_the_site(stage, text, page, shown):
 
 
 def test_a_link_to_nothing_is_refused(stage):
-    with pytest.raises(SystemExit, match="docs/ppo.md links to nowhere.md"):
+    with pytest.raises(SystemExit, match=r"docs/ppo\.md links to nowhere\.md"):
         stage.linked("[a](nowhere.md)", "docs/ppo.md")
 
 
@@ -113,7 +118,9 @@ def test_a_dead_link_a_missing_place_and_a_foreign_script_are_found(module, tmp_
 
 
 def test_definitions_are_read_from_a_docstring(module):
-    found = module("reference").definitions("Intro. ``a``: one, in h. ``b``, ``c``: two.\n\n    Args:\n        d: three.\n    ")
+    found = module("reference").definitions(
+        "Intro. ``a``: one, in h. ``b``, ``c``: two.\n\n    Args:\n        d: three.\n    "
+    )
 
     assert found == [("`a`", "one, in h"), ("`b`, `c`", "two")]
 
