@@ -29,6 +29,8 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["attrs_inline"]
 myst_all_links_external = False
 
+# Two hyphens begin an option, and quotation marks stand in commands.
+smartquotes = False
 # In docstrings single backquotes name things of the package; they are code.
 default_role = "code"
 autodoc_typehints = "description"
@@ -53,5 +55,5 @@ html_show_sourcelink = False
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True, "top_of_page_buttons": []}
-# Fewer results than words would be missed with "trough" and "troughs" apart: Sphinx stems English.
+# Stems words, so that "troughs" is found by "trough".
 html_search_language = "en"

@@ -81,7 +81,9 @@ def _api_page(module: ModuleType, names: list[str]) -> str:
     for name in names:
         room = _room_of(module, name)
         own += [] if room else [name]
-        rows.append((f"{{py:obj}}`{name} <{room or module.__name__}.{name}>`", _first(getattr(module, name))))
+        rows.append(
+            (f"{{py:obj}}`{name} <{room or module.__name__}.{name}>`", _first(getattr(module, name), name, module))
+        )
     parts = [f"# {module.__name__}", f"```{{eval-rst}}\n{_as_rst(text)}\n```", table(("name", "what it is"), rows)]
     rst = "\n".join(line for name in own for line in _entry(module, name))
     return "\n\n".join(parts) + f"\n## Details\n\n```{{eval-rst}}\n{rst}\n```\n"
@@ -105,12 +107,13 @@ def _as_rst(text: str) -> str:
     return "\n".join(as_rst(text.splitlines()))
 
 
-def _first(value: Any) -> str:
-    """The first line of a docstring; nothing for a constant, whose type has one of its own."""
-    if not _documented(value):
-        return ""
-    line = inspect.cleandoc(value.__doc__).splitlines()[0] if value.__doc__ else ""
-    return line.replace("``", "`").replace("<", "\\<").replace("*", "\\*")
+def _first(value: Any, name: str, module: ModuleType) -> str:
+    """The first line of what is said of a thing."""
+    if _documented(value):
+        text = inspect.cleandoc(value.__doc__) if value.__doc__ else ""
+    else:
+        text = "\n".join(_constant_docs(name, module))
+    return _prose(text.partition("\n")[0].replace("``", "`"))
 
 
 def _documented(value: Any) -> bool:
@@ -142,15 +145,17 @@ def _plain(signature: inspect.Signature) -> str:
     return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
 
 
+def _constant_docs(name: str, module: ModuleType) -> list[str]:
+    """The text under a constant's definition, wherever in its room that is."""
+    for path in sorted(Path(str(module.__file__)).parent.rglob("*.py")):
+        if text := _attribute_docs(path).get(name):
+            return text.splitlines()
+    return []
+
+
 def _constant(value: Any, name: str, module: ModuleType) -> list[str]:
     """What a constant is: the text under its definition, and its names or values."""
-    texts = (
-        text
-        for path in Path(str(module.__file__)).parent.rglob("*.py")
-        for defined, text in _attribute_docs(path).items()
-        if defined == name
-    )
-    lines = _as_rst(next(texts, "")).splitlines()
+    lines = _as_rst("\n".join(_constant_docs(name, module))).splitlines()
     if isinstance(value, dict | MappingProxyType):
         lines += ["", "Names: " + ", ".join(f"``{key}``" for key in value) + "."]
     elif isinstance(value, tuple):

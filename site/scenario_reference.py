@@ -32,7 +32,7 @@ def write_scenarios(stage: Stage) -> None:
         text += f"\n## One patient\n\n{picture(stage, where, name, _drawn(found), _alternative(found))}\n"
         text += f"\nThe numbers that a learnt policy sees: [observations](../observations.md#{found.name}).\n"
         stage.write(where, text)
-        pages.append(where.removesuffix(".md"))
+        pages.append(f"{found.name} </{where.removesuffix('.md')}>")
         rows.append((f"[{found.name}](scenarios/{found.name}.md)", found.value.title, f"`{found.env_id}`"))
     listed = table(("scenario", "task", "Gymnasium"), rows)
     menu = tree(["scenarios", *pages], maxdepth="1", hidden="")
@@ -90,5 +90,8 @@ def write_policies(stage: Stage) -> None:
 
 
 def _options(options: Any) -> str:
-    rows = [(f"`{n}`", o.allowed, f"`{o.default}`", o.meaning) for n, o in options.items()]
+    rows = [
+        (f"`{n}`", o.allowed, f"`{o.default if isinstance(o.default, str) else format(o.default, 'g')}`", o.meaning)
+        for n, o in options.items()
+    ]
     return table(("option", "allowed", "default", "meaning"), rows)

@@ -49,21 +49,13 @@ oral <- function() {
 EOF
 """
 MINE = "rl-drug-dosage new drug mine >/dev/null\n"
-OURS = (
-    "rl-drug-dosage new drug ours >/dev/null && python - <<'EOF'\n"
-    "import pathlib\n"
-    "path = pathlib.Path('ours.py')\n"
-    "path.write_text(path.read_text().replace('name=\"ours\"', 'name=\"vancomycin-ours\"'))\n"
-    "EOF\n"
-)
-DIALYSIS_FREE = LEVELS.replace("vancomycin-goti2018", "vancomycin-buelga2005")
-
 # What a page takes for granted: a clinic's table, a colleague's model.
 BEFORE = {
     "docs/how-to/my-model.md": ORAL,
     "docs/dose-search.md": LEVELS.format("levels.csv")
     + "rl-drug-dosage simulate --drug warfarin-hamberg2007 --patients 2 --days 10 --sample-every 24 --output-dir w && "
     "cp w/simulation-warfarin-hamberg2007.csv inr.csv\n",
+    "docs/estimation.md": LEVELS.format("levels.csv") + "rl-drug-dosage new drug ours\n",
     "docs/model-readers.md": ORAL
     + "rl-drug-dosage simulate --drug model.R --patients 6 --dose 100 --interval 12 --days 2 --sample-every 8 "
     "--output-dir made && cp made/simulation-*.csv clinic.csv\n",
