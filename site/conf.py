@@ -25,8 +25,9 @@ exclude_patterns = ["_build"]
 nitpicky = False
 
 myst_heading_anchors = 4
-# The texts are read on their own as well: nothing that only Sphinx understands.
-myst_enable_extensions = ["attrs_inline"]
+# Lists of definitions, for pages that the build writes. The repository's texts are read on their own as well, and hold
+# nothing that only Sphinx understands.
+myst_enable_extensions = ["deflist"]
 myst_all_links_external = False
 
 # Two hyphens begin an option, and quotation marks stand in commands.

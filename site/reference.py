@@ -198,7 +198,8 @@ def _command_page(name: str, command: Any, parent: Any) -> str:
         parts.append("For example:\n\n" + "\n".join(f"- `{example}`" for example in examples))
     for kind, found in rows.items():
         if found:
-            parts += [f"## {kind.capitalize()}s", table((kind, "meaning"), found)]
+            # A list and no table: the names of options are long, and a phone is narrow.
+            parts += [f"## {kind.capitalize()}s", "\n\n".join(f"{name}\n: {text}" for name, text in found)]
     return "\n\n".join(parts) + "\n"
 
 
