@@ -12,17 +12,19 @@ _ROW = re.compile(r"^\s*\|.*\|\s*$")
 
 
 def as_rst(lines: Iterable[str]) -> list[str]:
-    """The lines with Markdown's tables as list-tables, and stars and bars outside of code as letters."""
+    """The lines with examples marked, Markdown's tables as list-tables, and stars and bars in texts as letters."""
     found: list[str] = []
     rows: list[str] = []
-    for line in [*_joined(lines), ""]:
+    literal = False
+    for line in [*_marked(_joined(lines)), ""]:
         if _ROW.match(line):
             rows.append(line)
             continue
         if rows:
             found += _table(rows)
             rows = []
-        found.append(_letters(line))
+        literal = (literal and (line.startswith(" ") or not line)) or line == "::"
+        found.append(line if literal else _letters(line))
     return found[:-1]
 
 
@@ -34,6 +36,19 @@ def _joined(lines: Iterable[str]) -> list[str]:
             found[-1] += " " + line.strip()
         else:
             found.append(line)
+    return found
+
+
+def _marked(lines: list[str]) -> list[str]:
+    """The lines with ``::`` before an example: lines further in, behind an empty one, below a text at the margin."""
+    found: list[str] = []
+    last = ""
+    for line in lines:
+        example = line.startswith("    ") and found and not found[-1] and last and not last[0].isspace()
+        if example and not last.startswith(".. ") and "::" not in last:
+            found += ["::", ""]
+        found.append(line)
+        last = line if line.strip() else last
     return found
 
 

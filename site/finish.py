@@ -17,6 +17,8 @@ CHANGES = (
     # What scrolls can be scrolled by keys.
     (re.compile(r"<pre(?=[ >])(?! tabindex)"), '<pre tabindex="0"'),
     (re.compile(r'<div class="table-wrapper(?=[^"]*")'), '<div tabindex="0" class="table-wrapper'),
+    # Between an argument and what it is stands a dash; elsewhere two hyphens begin an option.
+    (re.compile(r"(<p><strong>\S+</strong>[^\n]*?) -- "), r"\1 – "),
     # A column without a name has no heading.
     (re.compile(r'<th class="head([^"]*)"><p></p></th>'), r'<td class="head\1"></td>'),
 )

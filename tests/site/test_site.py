@@ -155,6 +155,8 @@ def test_markdown_in_docstrings_becomes_restructuredtext(module):
 
     assert as_rst(["a * b | c", "``d * e``", "f_ g"]) == ["a \\* b \\| c", "``d * e``", "f\\_ g"]
     assert ".. list-table::" in as_rst(["| a | b |", "|---|---|", "| 1 | 2 |"])
+    assert as_rst(["So:", "", "    a * b", "", "Then * so."]) == ["So:", "", "::", "", "    a * b", "", "Then \\* so."]
+    assert as_rst(["Args:", "    a: b", "", "    c: d"])[2:] == ["", "    c: d"]
     assert as_rst(["    a, b,", "        c: text"]) == ["    a, b, c: text"]
 
 
