@@ -19,12 +19,13 @@ NUTS := .venv/.nuts-$(HERE)
 SB3 := .venv/.sb3-$(HERE)
 SBML := .venv/.sbml-$(HERE)
 SITE := .venv/.site-$(HERE)
+SWEEP := .venv/.sweep-$(HERE)
 CUDA := .venv/.cuda-$(HERE)
 SUPPLY := .venv-supply/.supply-$(HERE)
 TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-wandb install-minari install-nuts install-onnx install-sb3 install-sbml install-dev install-cuda install-torch train train-quick evaluate info \
+.PHONY: help install install-wandb install-minari install-nuts install-onnx install-sb3 install-sbml install-sweep install-dev install-cuda install-torch train train-quick evaluate info \
 	clinic test test-all test-torch test-browser lint format typecheck bench models ablation docs site validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
@@ -49,6 +50,9 @@ install-sb3: $(SB3) ## the same, with Stable-Baselines3 for its agents (brings P
 	@echo "ready: $(RLDD) --help"
 
 install-sbml: $(SBML) ## the same, with libsbml: drug models from SBML files
+	@echo "ready: $(RLDD) --help"
+
+install-sweep: $(SWEEP) ## the same, with Optuna: hyper-parameter search
 	@echo "ready: $(RLDD) --help"
 
 install-dev: $(DEV) ## the same, with the tools for tests, lint and types
@@ -177,6 +181,10 @@ $(SBML): requirements/sbml.txt | $(BASE)
 
 $(SITE): requirements/site.txt $(call missing,$(BIN)/sphinx-build) | $(BASE)
 	@scripts/bootstrap.sh install .venv site
+	@touch $@
+
+$(SWEEP): requirements/sweep.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv sweep
 	@touch $@
 
 $(CUDA): requirements/cuda.txt | $(BASE)

@@ -218,7 +218,8 @@ def run_trial(
         courses = jax.device_get(run(policy, shield, key, start + jnp.arange(size)))
         policy.check()
         names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "baseline", "failed"}]
-        table = {name: np.moveaxis(courses[name], 0, 1) for name in names}
+        # In one order of memory whatever is merged: the last bits of a mean depend on it.
+        table: dict[str, Any] = {name: np.ascontiguousarray(np.moveaxis(courses[name], 0, 1)) for name in names}
         # A proposal that is not a number is counted against the policy; treatment continues.
         failed = ~np.isfinite(table["values"]).all(axis=(1, 2)) | ~np.isfinite(table["reward"]).all(axis=1)
         own = {"covariates": courses["covariates"], "baseline": courses["baseline"], "failed": failed}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -21,6 +22,7 @@ from rl_drug_dosage.pkpd.residual import Levels, refuse_levels_before_doses, sta
 from rl_drug_dosage.pkpd.simulate import predict
 from rl_drug_dosage.pkpd.sound import check_parameters
 from rl_drug_dosage.pkpd.steady_state import check_delivery
+from rl_drug_dosage.utils.kept_programs import Kept
 
 __all__ = ["Fitted", "PatientData", "fit_patients"]
 
@@ -76,8 +78,7 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
             stack_levels([p.levels for p in patients]),
         )
         estimates = fit_many(model, *tables, occasions=occasions)
-        look = jax.jit(jax.vmap(lambda *patient: _at_estimate(model, *patient)))
-        predicted, parameters, minimum = jax.device_get(look(*tables, estimates))
+        predicted, parameters, minimum = jax.device_get(_LOOKED(model, *tables, estimates))
     who = [f"patient {patient.name}, at the estimate" for patient in patients]
     check_parameters(model, parameters, tables[1].values, who)
     for patient, own in zip(patients, predicted, strict=True):
@@ -106,6 +107,13 @@ def _at_estimate(
     _, curvature = make_objective(model, regimen, covariates, levels, estimate.kappa.shape[0])
     minimum = bends_upwards(lambda z: curvature(z).gradient, estimate.latent, estimate.covariance)
     return own, individual_parameters(model, covariates, estimate.eta, estimate.kappa), minimum
+
+
+def _looked(model: DrugModel, *tables: Any) -> Any:
+    return jax.vmap(lambda *patient: _at_estimate(model, *patient))(*tables)
+
+
+_LOOKED = Kept(_looked)
 
 
 def _refuse_no_prediction(patient: PatientData, predicted: Float[np.ndarray, "level"]) -> None:
