@@ -101,9 +101,8 @@ ELSEWHERE = {
     "docs/sweeps.md": {
         "make install-sweep": "twenty trainings; tests/training/test_sweep.py has small ones",
         "rl-drug-dosage sweep --num-envs 4 --num-steps 64 --num-minibatches 4 --update-epochs 2 --total-timesteps 1024 "
-        "--param learning_rate=1e-4..1e-2 --param gamma=0.8,0.9,0.99 --param ent_coef=0.001..0.1 --seeds 3 --trials 20": (
-            "needs the extra `sweep`, which the tests' environment may not have"
-        ),
+        "--param learning_rate=1e-4..1e-2 --param gamma=0.8,0.9,0.99 --param ent_coef=0.001..0.1 --seeds 3 "
+        "--trials 20": ("needs the extra `sweep`, which the tests' environment may not have"),
         "result = rldd.sweep(": "a fragment, of twenty trainings",
         "rl-drug-dosage compare runs/rates/trial-00* --output-dir compared": "the first block's trials",
     },
