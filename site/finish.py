@@ -19,6 +19,8 @@ CHANGES = (
     (re.compile(r'<div class="table-wrapper(?=[^"]*")'), '<div tabindex="0" class="table-wrapper'),
     # Between an argument and what it is stands a dash; elsewhere two hyphens begin an option.
     (re.compile(r"(<p><strong>\S+</strong>[^\n]*?) -- "), r"\1 – "),
+    # The page of the search is called what it is.
+    (re.compile(r'<div id="search-results">'), '<h1>Search</h1>\n<div id="search-results">'),
     # A column without a name has no heading.
     (re.compile(r'<th class="head([^"]*)"><p></p></th>'), r'<td class="head\1"></td>'),
 )
