@@ -9,6 +9,7 @@ import pytest
 
 import rl_drug_dosage as rldd
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.registry import POLICY, is_known
 from rl_drug_dosage.trials.shards import Shard
 
 ASKED = {"policies": ["label", "fixed"], "patients": 301, "seed": 3, "progress": False}
@@ -117,10 +118,19 @@ def test_what_was_run_otherwise_is_refused(parts):
 def test_a_file_names_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(FOREIGN)
+    asked = {"policies": ["mine.py", "a=1000 mg q12h"], "progress": False}
     for number in (1, 2):
-        rldd.benchmark(
-            "vancomycin", policies=["mine.py"], patients=20, shard=f"{number}/2", output_dir="out", progress=False
-        )
+        rldd.benchmark("vancomycin", patients=20, shard=f"{number}/2", output_dir="out", **asked)
     with pytest.raises(ConfigError, match=r"the file 'mine.py' as policy.*again with policies"):
         rldd.merge(["out"], progress=False)
-    assert rldd.merge(["out"], policies=["mine.py"], progress=False).record["settings"]["patients"] == 20
+    assert rldd.merge(["out"], **asked).record["settings"]["patients"] == 20
+
+
+@pytest.mark.parametrize("text", ["label", "mipd,prior=widened", "15 mg/kg q12h", "1000 mg q12h"])
+def test_what_is_built_in_may_be_named_by_a_file(text):
+    assert is_known(POLICY, text)
+
+
+@pytest.mark.parametrize("text", ["./label", "label.py", "os:system", "runs/a", "agent.pt", "", "nothing"])
+def test_what_is_not_may_not(text):
+    assert not is_known(POLICY, text)

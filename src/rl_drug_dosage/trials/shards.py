@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.registry import DRUG, POLICY, PUBLISHED, SCENARIO, Kind, label_of, names
+from rl_drug_dosage.registry import DRUG, POLICY, PUBLISHED, SCENARIO, Kind, is_known, label_of
 from rl_drug_dosage.trials.trial import Trial, merge
 from rl_drug_dosage.utils.files import atomic_write
 
@@ -172,12 +172,12 @@ def asked_again(part: Part, given: Mapping[str, Any]) -> dict[str, Any]:
     for option, kind in _NAMES.items():
         if given.get(option) is not None:
             asked[option] = given[option]
-        elif asked[option] is not None and asked[option] not in names(kind):
+        elif asked[option] is not None and not is_known(kind, asked[option]):
             raise _unnamed(part, option, asked[option])
     if given.get("policies"):
         return asked | {"policies": given["policies"]}
     for policy in asked["policies"]:
-        if not policy or label_of(policy)[1].partition(",")[0] not in names(POLICY):
+        if not policy or not is_known(POLICY, label_of(policy)[1]):
             raise _unnamed(part, "policy", policy)
     return asked
 
