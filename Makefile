@@ -7,6 +7,8 @@ MODEL := models/agent.pt
 RUNS := runs
 RUN := make-$(shell date +%Y%m%d-%H%M%S)
 ARGS :=
+# Of `make site` alone: --no-gallery leaves out the trials and trainings that the gallery shows.
+SITE_ARGS ?=
 
 # An environment that was copied along with its checkout is not this checkout's: the stamps carry the place.
 HERE := $(shell pwd -P | cksum | cut -d ' ' -f 1)
@@ -122,7 +124,7 @@ docs: $(BASE) ## write docs/drugs/, docs/scenarios.md and the tables of docs/sce
 	$(BIN)/python scripts/scenario_format.py
 
 site: $(BASE) $(SITE) ## build the documentation site in build/site; a warning or a dead link is an error
-	@$(BIN)/python site/build.py $(ARGS)
+	@$(BIN)/python site/build.py $(SITE_ARGS) $(ARGS)
 
 validate: $(DEV) ## compute every check of the engine and the drug models, and write docs/validation.md
 	$(BIN)/python scripts/validate.py
