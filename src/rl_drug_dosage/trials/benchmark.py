@@ -241,14 +241,14 @@ def _compared(
     options, steps = work.options, work.steps
     timing: dict[str, Any] = {"policies": {}}
     entrants, trials = [], {}
-    for entrant, ready_s, ready in entered_all(setting, entering, work):
+    for entrant, prepared in entered_all(setting, entering, work):
         entrants.append(entrant)
         trials[entrant.name], run_s = treated(setting, entrant, work)
-        own = {"trace_s": ready.traced_s, "compile_s": ready.compiled_s, "traced_before": ready.kept, "run_s": run_s}
-        timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, **own}
+        timing["policies"][entrant.name] = {**prepared, "run_s": run_s}
         trial = trials[entrant.name]
         doubtful, left = trial.doubtful.sum(), trial.abstained.sum()
         moved, count = (trial.reason == _OFF_GRID).sum(), trial.patients
+        ready_s = prepared["tune_and_compile_s"]
         steps.note(
             f"{entrant.name}: {count:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
             + (f", {doubtful:,} decisions on estimates that had not converged" if doubtful else "")

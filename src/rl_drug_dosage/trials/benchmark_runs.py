@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Runs", "Work", "entered_all", "mismatched", "shielded", "stressed_too", "treated"]
 
-_NOTHING = Program(lambda _: None, 0.0, 0.0, kept=True)
-"""Of a policy whose trials were merged."""
-
 
 @dataclass
 class Runs:
@@ -93,15 +90,15 @@ class Work:
     runs: Runs
 
 
-def entered_all(setting: Setting, entering: Sequence[Candidate], work: Work) -> list[tuple[Entrant, float, Program]]:
+def entered_all(setting: Setting, entering: Sequence[Candidate], work: Work) -> list[tuple[Entrant, dict[str, Any]]]:
     """Build, tune and compile the policies, one on each core, because the compiler uses one."""
 
-    def one(candidate: Candidate) -> tuple[Entrant, float, Program]:
+    def one(candidate: Candidate) -> tuple[Entrant, dict[str, Any]]:
         start = time.perf_counter()
         with work.steps.step(f"compiling {candidate.name}"):
             entrant = candidate.enter(setting, seed=work.options.seed)
             if work.runs.known is not None:
-                return entrant, time.perf_counter() - start, _NOTHING
+                return entrant, _timing(start, None)
             with guard_of(entrant):
                 ready = prepare_trial(
                     setting.scenario,
@@ -110,9 +107,20 @@ def entered_all(setting: Setting, entering: Sequence[Candidate], work: Work) -> 
                     sees_truth=entrant.sees_truth,
                     patients=work.options.cohort.count,
                 )
-        return entrant, time.perf_counter() - start, ready
+        return entrant, _timing(start, ready)
 
     return on_threads(one, entering, device_shape().compilers)
+
+
+def _timing(start: float, ready: Program | None) -> dict[str, Any]:
+    """What a policy took before its trial; the program itself is not held, for the memory maps that it has."""
+    own = (0.0, 0.0, True) if ready is None else (ready.traced_s, ready.compiled_s, ready.kept)
+    return {
+        "tune_and_compile_s": time.perf_counter() - start,
+        "trace_s": own[0],
+        "compile_s": own[1],
+        "traced_before": own[2],
+    }
 
 
 def treated(
