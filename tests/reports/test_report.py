@@ -24,7 +24,7 @@ from rl_drug_dosage.reports.page import report_html
 from rl_drug_dosage.reports.svg import Plot, robust_top, ticks
 from rl_drug_dosage.reports.view import View
 from rl_drug_dosage.trials import benchmark as benchmarks
-from rl_drug_dosage.trials import entrants
+from rl_drug_dosage.trials import benchmark_runs, entrants
 from rl_drug_dosage.trials.trial import Trial
 from rl_drug_dosage.utils.kept_programs import Program
 
@@ -583,11 +583,11 @@ class Nobody:
     """Stands for a policy."""
 
 
-def made_up_trial(setting, entrant, options, steps, shield=None):
+def made_up_trial(setting, entrant, work, shield=None, ward=""):
     """A trial with random numbers in the place of a simulation, which would have to be compiled."""
     scenario = setting.scenario
     rng = np.random.default_rng(len(entrant.name))
-    patients, decisions = options.cohort.count, scenario.schedule.decisions
+    patients, decisions = work.options.cohort.count, scenario.schedule.decisions
     by_decision = (patients, decisions)
     _, _, aim = scenario.edges()
     share = rng.uniform(0.0, 1.0, by_decision)
@@ -621,8 +621,9 @@ def made_up_trial(setting, entrant, options, steps, shield=None):
 @pytest.fixture
 def made_up(monkeypatch):
     """Makes a scenario's record by the benchmark's own code, without running a policy."""
-    monkeypatch.setattr(benchmarks, "_run", made_up_trial)
-    monkeypatch.setattr(benchmarks, "prepare_trial", lambda *args, **options: Program(list, 1.0, 2.0, False))
+    for room in (benchmarks, benchmark_runs):
+        monkeypatch.setattr(room, "treated", made_up_trial)
+    monkeypatch.setattr(benchmark_runs, "prepare_trial", lambda *args, **options: Program(list, 1.0, 2.0, False))
     monkeypatch.setattr(
         entrants, "tuned", lambda definition, setting, seed: (Nobody(), {"candidates": 3, "amount": 1.0})
     )
