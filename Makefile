@@ -7,6 +7,8 @@ MODEL := models/agent.pt
 RUNS := runs
 RUN := make-$(shell date +%Y%m%d-%H%M%S)
 ARGS :=
+# Of `make site` alone: --no-gallery leaves out the trials and trainings that the gallery shows.
+SITE_ARGS ?=
 
 # An environment that was copied along with its checkout is not this checkout's: the stamps carry the place.
 HERE := $(shell pwd -P | cksum | cut -d ' ' -f 1)
@@ -18,13 +20,15 @@ ONNX := .venv/.onnx-$(HERE)
 NUTS := .venv/.nuts-$(HERE)
 SB3 := .venv/.sb3-$(HERE)
 SBML := .venv/.sbml-$(HERE)
+SITE := .venv/.site-$(HERE)
+SWEEP := .venv/.sweep-$(HERE)
 CUDA := .venv/.cuda-$(HERE)
 SUPPLY := .venv-supply/.supply-$(HERE)
 TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-wandb install-minari install-nuts install-onnx install-sb3 install-sbml install-dev install-cuda install-torch train train-quick evaluate info \
-	clinic test test-all test-torch test-browser lint format typecheck bench models ablation docs validate lock sbom audit clean distclean FORCE
+.PHONY: help install install-wandb install-minari install-nuts install-onnx install-sb3 install-sbml install-sweep install-dev install-cuda install-torch train train-quick evaluate info \
+	clinic test test-all test-torch test-browser lint format typecheck bench models ablation docs site validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +52,9 @@ install-sb3: $(SB3) ## the same, with Stable-Baselines3 for its agents (brings P
 	@echo "ready: $(RLDD) --help"
 
 install-sbml: $(SBML) ## the same, with libsbml: drug models from SBML files
+	@echo "ready: $(RLDD) --help"
+
+install-sweep: $(SWEEP) ## the same, with Optuna: hyper-parameter search
 	@echo "ready: $(RLDD) --help"
 
 install-dev: $(DEV) ## the same, with the tools for tests, lint and types
@@ -80,13 +87,13 @@ clinic: $(BASE) ## open the page in the browser: one patient's dose, a trial, a 
 test: $(DEV) ## run the tests
 	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
 
-test-all: $(DEV) ## run the slow tests as well
+test-all: $(DEV) $(SITE) ## run the slow tests as well
 	$(BIN)/pytest -n 2 --dist loadscope -m "not gpu and not torch and not browser" $(ARGS)
 
 test-torch: $(DEV) $(TORCH) ## run the tests against PyTorch and Stable-Baselines3
 	RLDD_TORCH_PYTHON="$(CURDIR)/.venv-torch/bin/python" $(BIN)/pytest -m torch $(ARGS)
 
-test-browser: $(DEV) ## open the benchmark's report in headless Chromium (installs Debian's, needs root for that)
+test-browser: $(DEV) $(SITE) ## open pages, reports and the site in headless Chromium (installs Debian's, needs root for that)
 	@scripts/browser.sh .venv/axe-core
 	RLDD_AXE="$(CURDIR)/.venv/axe-core/axe_playwright_python/axe.min.js" $(BIN)/pytest -m browser tests/browser $(ARGS)
 
@@ -115,6 +122,9 @@ docs: $(BASE) ## write docs/drugs/, docs/scenarios.md and the tables of docs/sce
 	$(BIN)/python scripts/drug_pages.py
 	$(BIN)/python scripts/scenario_pages.py
 	$(BIN)/python scripts/scenario_format.py
+
+site: $(BASE) $(SITE) ## build the documentation site in build/site; a warning or a dead link is an error
+	@$(BIN)/python site/build.py $(SITE_ARGS) $(ARGS)
 
 validate: $(DEV) ## compute every check of the engine and the drug models, and write docs/validation.md
 	$(BIN)/python scripts/validate.py
@@ -169,6 +179,14 @@ $(SB3): requirements/sb3.txt | $(BASE)
 
 $(SBML): requirements/sbml.txt | $(BASE)
 	@scripts/bootstrap.sh install .venv sbml
+	@touch $@
+
+$(SITE): requirements/site.txt $(call missing,$(BIN)/sphinx-build) | $(BASE)
+	@scripts/bootstrap.sh install .venv site
+	@touch $@
+
+$(SWEEP): requirements/sweep.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv sweep
 	@touch $@
 
 $(CUDA): requirements/cuda.txt | $(BASE)

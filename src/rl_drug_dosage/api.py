@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.training.config import RunOptions, TrainConfig, options_of
+from rl_drug_dosage.training.config import NOT_SWEPT, RunOptions, TrainConfig, options_of
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import swept
 from rl_drug_dosage.utils.progress import shown
@@ -41,24 +41,29 @@ if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.validation_vpc import Clock
     from rl_drug_dosage.pkpd.model import DrugModel
     from rl_drug_dosage.pkpd.nonmem_data import Interpolation, PreDoseLevel
+    from rl_drug_dosage.training.compare import Comparison
     from rl_drug_dosage.training.evaluate import Evaluation
     from rl_drug_dosage.training.run_result import RunResult
-    from rl_drug_dosage.training.settings import TrainSettings
+    from rl_drug_dosage.training.settings import SweepSettings, TrainSettings
+    from rl_drug_dosage.training.sweep import SweepResult
     from rl_drug_dosage.trials.benchmark import Benchmark
     from rl_drug_dosage.trials.published_trial import PublishedTrial
     from rl_drug_dosage.utils.progress import Progress
 
 __all__ = [
     "benchmark",
+    "compare",
     "dose",
     "estimate",
     "evaluate",
     "explain",
     "import_model",
+    "merge",
     "own_model",
     "recommend",
     "recommend_all",
     "simulate",
+    "sweep",
     "train",
     "validate_model",
 ]
@@ -344,6 +349,7 @@ def train(
     scenario: str | Path | Scenario | None = None,
     preset: str = "",
     decisions: int = 0,
+    config: str | Path | None = None,
     init_from: str | Path | None = None,
     resume: str | Path | None = None,
     accept_changed: bool = False,
@@ -358,6 +364,7 @@ def train(
         scenario: the dosing task, in place of ``env``.
         decisions: decisions per course in a dosing scenario; 0: the scenario's default.
         preset: a set of defaults: ``"blog"``, ``"fast"``, or ``"scenario"`` (those of a dosing scenario).
+        config: a run's ``config.toml`` or a sweep's ``best.toml``: its settings, in place of the defaults.
         init_from: model file or run folder whose weights and observation normaliser the new run starts with.
         resume: the folder of a run to resume, bit-identically. A task that is not built in must be given again. With
             ``total_timesteps`` it is trained longer, and its learning rate is annealed over the new total.
@@ -379,11 +386,14 @@ def train(
                 scenario=scenario,
                 preset=preset,
                 decisions=decisions,
+                config=config,
                 init_from=init_from,
                 accept_changed=accept_changed,
                 command=command,
                 progress=tell,
             )
+        if config is not None:
+            raise ConfigError("--resume continues the run as configured: leave out --config, or start a new run")
         if decisions:
             raise ConfigError("--resume continues the run as configured: leave out --decisions, or start a new run")
         if init_from is not None:
@@ -398,6 +408,107 @@ def train(
             accept_changed=accept_changed,
             progress=tell,
         )
+
+
+@checked
+def sweep(
+    env: str | Path | Env | Scenario = TrainConfig.env_id,
+    *,
+    params: Mapping[str, Any],
+    trials: int = 20,
+    objective: str = "return",
+    name: str = "",
+    scenario: str | Path | Scenario | None = None,
+    preset: str = "",
+    decisions: int = 0,
+    config: str | Path | None = None,
+    command: str = "",
+    progress: Progress | bool = True,
+    **settings: Unpack[SweepSettings],
+) -> SweepResult:
+    """Search hyper-parameters of training with Optuna (extra ``sweep``), in a new folder, or resume a search.
+
+    Args:
+        env: an environment: built in, registered with Gymnasium, or a scenario.
+        params: setting -> ``"a..b"`` (``"a..b:log"``, ``"a..b:lin"``), ``"a,b,c"``, or a list of values.
+        trials: number of trials, those that are done included.
+        objective: what is maximised, ``"return"`` or ``"time-in-range"`` of the last evaluation, median over seeds.
+        name: name of the sweep's folder; one that holds the same sweep is resumed.
+        scenario: the dosing task, in place of ``env``.
+        preset: a set of defaults, as in `train`.
+        decisions: decisions per course in a dosing scenario; 0: the scenario's default.
+        config: a run's ``config.toml`` or a sweep's ``best.toml``: its settings, in place of the defaults.
+        command: the command line recorded in the run folders.
+        progress: True, False or a callback, see `utils.progress`.
+        **settings: what all trials share, see `training.config`; ``sweep --help`` explains each.
+
+    Raises:
+        RlDrugDosageError: a setting is not allowed, or a file cannot be written; a one-line message says why.
+    """
+    from rl_drug_dosage.training.sweep.space import read_space
+
+    if unfit := sorted(set(settings) & NOT_SWEPT):
+        raise ConfigError(
+            f"a sweep takes no --{unfit[0].replace('_', '-')}: its trials are named by number; leave it out"
+        )
+    space = read_space(params)
+    if both := sorted({p.name for p in space} & set(settings)):
+        raise ConfigError(f"{both[0]} is given twice: vary it with --param {both[0]}, or fix it, not both")
+    from rl_drug_dosage.training.config_file import read_config
+    from rl_drug_dosage.training.start import settled
+    from rl_drug_dosage.training.sweep import SweepOptions
+    from rl_drug_dosage.training.sweep import sweep as run
+
+    options = SweepOptions(trials=trials, objective=objective, name=name)
+    with shown(progress) as tell:
+        file = None if config is None else read_config(Path(config))
+        asked = settled(env, settings, scenario=scenario, preset=preset, decisions=decisions, file=file, progress=tell)
+        return run(asked, space, options, command=command, progress=tell)
+
+
+@checked
+def compare(
+    runs: Sequence[str | Path],
+    *,
+    scenario: str | Path | Scenario | None = None,
+    patients: int = 1000,
+    seed: int = 1,
+    accept_changed: bool = False,
+    output_dir: str | Path | None = None,
+    command: str = "",
+    device: str = "cpu",
+    progress: Progress | bool = True,
+) -> Comparison:
+    """Compare training runs: learning curves over seeds, final results, a paired trial, and what differed.
+
+    Args:
+        runs: run folders, at least two.
+        scenario: the dosing task, for runs that trained on your own scenario.
+        patients: number of virtual patients in the paired trial; 0: no trial.
+        seed: selects the trial's cohort, disjoint from training patients, and the bootstrap samples.
+        accept_changed: try models although the scenario file has changed since training.
+        output_dir: folder for the page, the record and the table.
+        command: the command line quoted in the page.
+        device: ``"cpu"`` or ``"cuda"``.
+        progress: True, False or a callback, see `utils.progress`.
+
+    Raises:
+        RlDrugDosageError: fewer than two runs can be compared, or a file not written; a one-line message says why.
+    """
+    from rl_drug_dosage.training.compare import CompareOptions
+    from rl_drug_dosage.training.compare import compare as run
+
+    options = CompareOptions(
+        runs=runs,
+        scenario=scenario,
+        patients=patients,
+        seed=seed,
+        accept_changed=accept_changed,
+        output_dir=_folder(output_dir),
+    )
+    configure(device)
+    with shown(progress) as tell, swept(options.output_dir):
+        return run(options, command=command, progress=tell)
 
 
 @checked
@@ -498,6 +609,7 @@ def benchmark(
     shield: bool = False,
     decisions: int = 0,
     accept_changed: bool = False,
+    shard: str | None = None,
     output_dir: str | Path | None = None,
     command: str = "",
     device: str = "cpu",
@@ -522,6 +634,8 @@ def benchmark(
         shield: also run every policy behind the safety shield.
         decisions: decisions per course; 0: the scenario's default.
         accept_changed: also include models whose scenario file has changed since training.
+        shard: ``"3/16"``: treat the third of sixteen parts of the patients, and write it to ``output_dir`` for `merge`
+            in place of the report.
         output_dir: folder for report, JSON and CSV.
         command: the command line quoted in the report.
         device: ``"cpu"`` or ``"cuda"``.
@@ -533,7 +647,10 @@ def benchmark(
     configure(device)
     from rl_drug_dosage.trials.benchmark import BenchmarkOptions
     from rl_drug_dosage.trials.benchmark import benchmark as run
+    from rl_drug_dosage.trials.shards import Shard
 
+    if shard is not None and output_dir is None:
+        raise ConfigError("a part of a benchmark is written for merge: give it a place with output_dir")
     options = BenchmarkOptions(
         scenario=scenario,
         published=published,
@@ -547,8 +664,63 @@ def benchmark(
         shield=shield,
         decisions=decisions,
         accept_changed=accept_changed,
+        shard=None if shard is None else Shard.parsed(shard),
         output_dir=_folder(output_dir),
     )
+    with shown(progress) as tell, swept(options.output_dir):
+        return run(options, command=command, progress=tell)
+
+
+@checked
+def merge(
+    parts: Sequence[str | Path],
+    *,
+    scenario: str | Path | Scenario | None = None,
+    published: str | Path | PublishedTrial | None = None,
+    policies: Sequence[object] | Mapping[str, object] = (),
+    simulator: str | Path | DrugModel | None = None,
+    controller: str | Path | DrugModel | None = None,
+    output_dir: str | Path | None = None,
+    command: str = "",
+    device: str = "cpu",
+    progress: Progress | bool = True,
+) -> Benchmark:
+    """The benchmark whose patients were treated in parts, on one machine or many. No patient is treated again.
+
+    What a part was run with is compared by content: a policy file that has changed meanwhile is refused. Policies that
+    are tuned are tuned again, for the record. The result equals that of one run, on a CPU to the bit.
+
+    Args:
+        parts: a list of files that `benchmark` has written with ``shard``, or of folders with them: all parts of one
+            benchmark.
+        scenario: as for the parts. It and the next four are given where they were files or objects, since a file does
+            not say where code comes from; None or empty: those that the parts name.
+        published: as for the parts.
+        policies: as for the parts, all of them.
+        simulator: as for the parts.
+        controller: as for the parts.
+        output_dir: folder for report, JSON and CSV.
+        command: the command line quoted in the report.
+        device: ``"cpu"`` or ``"cuda"``.
+        progress: True, False or a callback, see `utils.progress`.
+
+    Raises:
+        RlDrugDosageError: a part is missing, damaged, there twice, or of another benchmark.
+    """
+    configure(device)
+    from rl_drug_dosage.trials.benchmark import BenchmarkOptions
+    from rl_drug_dosage.trials.benchmark import benchmark as run
+    from rl_drug_dosage.trials.shards import asked_again, joined, read_parts
+
+    read = read_parts(parts)
+    given = {
+        "scenario": scenario,
+        "published": published,
+        "policies": policies,
+        "simulator": simulator,
+        "controller": controller,
+    }
+    options = BenchmarkOptions(**asked_again(read[0], given), merged=joined(read), output_dir=_folder(output_dir))
     with shown(progress) as tell, swept(options.output_dir):
         return run(options, command=command, progress=tell)
 
@@ -805,15 +977,16 @@ def _folder(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def _signature_of_train() -> inspect.Signature:
-    """The signature with every setting by name, for help and editors."""
-    own = [p for p in inspect.signature(train).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+def _with_settings(function: Callable[..., Any], left_out: frozenset[str], result: str) -> inspect.Signature:
+    """The signature with every setting of training by name, for help and editors."""
+    own = [p for p in inspect.signature(function).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     settings: list[Any] = [
         inspect.Parameter(o.name, inspect.Parameter.KEYWORD_ONLY, default=o.default, annotation=o.kind)
         for o in (*options_of(TrainConfig), *options_of(RunOptions))
-        if o.name != "env_id"
+        if o.name not in left_out
     ]
-    return inspect.Signature([*own, *settings], return_annotation="RunResult")
+    return inspect.Signature([*own, *settings], return_annotation=result)
 
 
-train.__signature__ = _signature_of_train()  # type: ignore[attr-defined]
+train.__signature__ = _with_settings(train, frozenset({"env_id"}), "RunResult")  # type: ignore[attr-defined]
+sweep.__signature__ = _with_settings(sweep, frozenset({"env_id"}) | NOT_SWEPT, "SweepResult")  # type: ignore[attr-defined]

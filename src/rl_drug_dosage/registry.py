@@ -61,6 +61,7 @@ __all__ = [
     "find_scenario",
     "import_file",
     "is_file_reference",
+    "is_known",
     "label_of",
     "load_drug",
     "load_policy_definition",
@@ -304,6 +305,13 @@ def is_file_reference(kind: Kind, text: str) -> bool:
     """Whether a text can only be a file or folder: it has a path separator, or a readable suffix."""
     suffixes = {".py", *(s for s in kind.readers if s)}
     return "/" in text or "\\" in text or Path(text).suffix in suffixes
+
+
+def is_known(kind: Kind, text: str) -> bool:
+    """Whether a text names what is built in or installed, or says a regimen in words: no file, and no module."""
+    if kind.words and _imported(kind.words)(text) is not None:
+        return True
+    return (text.partition(",")[0] if kind.options else text) in names(kind)
 
 
 def find(kind: Kind, reference: object) -> Found[Any]:

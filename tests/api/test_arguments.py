@@ -61,8 +61,11 @@ CALLS = {
     "dose": {"drug": DRUG, "data": "none.csv"},
     "validate_model": {"drugs": [DRUG], "data": "none.csv"},
     "train": {"env": "DrugDose-v0", "total_timesteps": -1},
+    "sweep": {"params": {"gamma": "0.9..0.8"}},
+    "compare": {"runs": ["none", "neither"]},
     "evaluate": {"model_path": "none.pt"},
     "benchmark": {"scenario": SCENARIO, "policies": ["label"], "patients": 0},
+    "merge": {"parts": ["none"]},
     "explain": {"model_path": "none.pt"},
     "recommend": {"history": "none.toml"},
     "recommend_all": {"histories": "none.toml"},
@@ -87,7 +90,7 @@ FREE = {"policy", "model", "level", "interpolation", "posterior", "criterion", "
         (name, argument)
         for name in CALLS
         for argument, p in inspect.signature(getattr(rldd, name)).parameters.items()
-        if name != "train" or p.annotation.__class__ is str
+        if name not in {"train", "sweep"} or p.annotation.__class__ is str
     ],
 )
 def test_no_argument_of_another_type_ends_in_an_error_of_python(name, argument, tmp_path, monkeypatch):
@@ -132,10 +135,12 @@ def test_the_save_of_every_result_is_checked():
     import rl_drug_dosage.pharmacometrics.across
     import rl_drug_dosage.pharmacometrics.dose_search
     import rl_drug_dosage.pharmacometrics.validation
-    import rl_drug_dosage.training.run_result  # noqa: F401 - defines a result
+    import rl_drug_dosage.training.compare.comparison
+    import rl_drug_dosage.training.run_result
+    import rl_drug_dosage.training.sweep.result  # noqa: F401 - defines a result
 
     kinds = [kind for kind in Result.__subclasses__() if kind.__module__.startswith("rl_drug_dosage.")]
-    assert len(kinds) == 9
+    assert len(kinds) == 11
     assert all(hasattr(kind.save, "__wrapped__") for kind in kinds)
 
 

@@ -132,6 +132,7 @@ def test_going_on_with_forged_runs_imports_nothing(evil):
         # Without its checkpoint a run starts over, from its configuration alone.
         (folder / "checkpoint.pt").unlink()
         calls.append((f"rldd.train(resume='runs/forged-{i}', progress=False)", said))
+        calls.append((f"rldd.train(config='runs/forged-{i}/config.toml', progress=False)", said))
     _watched(evil, calls)
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import rl_drug_dosage as rldd
-from rl_drug_dosage.training.config import RunOptions, TrainConfig, options_of
-from rl_drug_dosage.training.settings import TrainSettings
+from rl_drug_dosage.training.config import NOT_SWEPT, RunOptions, TrainConfig, options_of
+from rl_drug_dosage.training.settings import SweepSettings, TrainSettings
 
 FRONT = {
-    "simulate", "estimate", "dose", "train", "evaluate", "benchmark", "explain",
+    "simulate", "estimate", "dose", "train", "sweep", "compare", "evaluate", "benchmark", "explain",
     "load_policy", "load_drug", "load_scenario",
 }  # fmt: skip
 
@@ -78,12 +78,15 @@ COMMANDS = {
     },
     "validate_model": {"drug": "drugs"},
     "train": {"env_id": "env"},
+    "sweep": {"env_id": "env", "param": "params"},
+    "compare": {},
     "evaluate": {},
     "benchmark": {"policy": "policies"},
+    "merge": {"policy": "policies"},
     "explain": {},
 }  # fmt: skip
 """Command -> option -> what Python calls it, where the words differ."""
-SHELL_ONLY = {"benchmark": {"minari", "profile"}, "train": {"ctx"}}
+SHELL_ONLY = {"benchmark": {"minari", "profile"}, "train": {"ctx"}, "sweep": {"ctx"}}
 PYTHON_ONLY = {"progress", "command"}
 PLACE = {"output_dir"}
 """A command writes; in Python nothing is written unless a place is given."""
@@ -111,7 +114,8 @@ def test_a_command_and_its_function_take_the_same_with_the_same_defaults(name):
 def test_the_typed_settings_of_train_are_the_fields_of_its_configuration():
     fields = {o.name: o.kind for o in (*options_of(TrainConfig), *options_of(RunOptions)) if o.name != "env_id"}
     typed = typing.get_type_hints(TrainSettings)
-    assert list(typed) == list(fields)
+    assert set(typed) == set(fields)
+    assert set(typing.get_type_hints(SweepSettings)) == set(fields) - NOT_SWEPT
     assert {n: t for n, t in typed.items() if n != "env_kwargs"} == {
         n: t for n, t in fields.items() if n != "env_kwargs"
     }
@@ -127,13 +131,16 @@ def test_what_the_functions_hand_on_has_the_same_defaults():
     from rl_drug_dosage.pharmacometrics.estimation import EstimationOptions
     from rl_drug_dosage.pharmacometrics.simulation_plan import SimulationOptions
     from rl_drug_dosage.pharmacometrics.validation import ValidationOptions
+    from rl_drug_dosage.training.compare import CompareOptions
     from rl_drug_dosage.training.evaluate import EvaluationOptions
+    from rl_drug_dosage.training.sweep import SweepOptions
     from rl_drug_dosage.trials.benchmark import BenchmarkOptions
 
     pairs = (
         (rldd.simulate, SimulationOptions), (rldd.estimate, EstimationOptions), (rldd.dose, DoseOptions),
         (rldd.evaluate, EvaluationOptions), (rldd.validate_model, ValidationOptions),
         (rldd.benchmark, BenchmarkOptions), (rldd.explain, ExplainOptions),
+        (rldd.sweep, SweepOptions), (rldd.compare, CompareOptions),
     )  # fmt: skip
     for function, options in pairs:
         parameters = inspect.signature(function).parameters

@@ -29,7 +29,21 @@ BASES: dict[str, tuple[str, ...]] = {
     "validate-model": ("--drug", "vancomycin-thomson2009", "--data", "data.csv", "--output-dir", "out"),
     "evaluate": ("--model-path", "agent.pt", "--output-dir", "out"),
     "train": ("--total-timesteps", "16", "--num-steps", "8", "--num-minibatches", "2", "--eval-freq", "0"),
+    "sweep": (
+        "--param",
+        "gamma=0.9..0.99",
+        "--trials",
+        "1",
+        "--total-timesteps",
+        "16",
+        "--num-steps",
+        "8",
+        "--num-minibatches",
+        "2",
+    ),
+    "compare": ("folder", "out", "--output-dir", "out"),
     "benchmark": ("--scenario", "vancomycin", "--patients", "2", "--output-dir", "out"),
+    "merge": ("out",),
     "explain": ("--model-path", "agent.pt", "--output-dir", "out"),
     "export": ("--model-path", "agent.pt", "--output", "a.onnx"),
     "import": ("model.R",),
@@ -37,7 +51,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "check": ("nothing-of-that-name",),
     "new": ("drug", "mine"),
 }
-HEAVY = frozenset({"train", "benchmark", "check", "explain", "evaluate", "dose", "validate-model"})
+HEAVY = frozenset({"train", "sweep", "benchmark", "check", "explain", "evaluate", "dose", "validate-model"})
 """They compile for seconds: their lines always hold something that has to be refused, but for a few."""
 
 REFUSED = (

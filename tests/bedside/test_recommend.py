@@ -14,7 +14,7 @@ import rl_drug_dosage as rldd
 from rl_drug_dosage.bedside import CovariateAt, Dose, FreeCourse, Level, PatientHistory, read_history
 from rl_drug_dosage.bedside.metrics import metrics
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE
-from rl_drug_dosage.bedside.windows import Measure, Option, window_of
+from rl_drug_dosage.bedside.windows import Measure, Option, lasting, window_of
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pkpd import DosingOptions, Target
 from rl_drug_dosage.pkpd.bayes import Posterior, choose_regimen, exposure
@@ -384,3 +384,9 @@ def test_a_patient_file_is_the_history(tmp_path):
     path.write_text(PLAIN)
 
     assert read_history(path) == patient()
+
+
+def test_intervals_are_said_as_people_say_them():
+    said = {12: "12 h", 36: "36 h", 48: "48 h", 60: "60 h", 72: "3 days", 120: "5 days", 168: "week", 1008: "6 weeks"}
+
+    assert {hours: lasting(hours) for hours in said} == said

@@ -113,7 +113,9 @@ def test_it_asks_its_own_server_alone_and_complains_of_nothing(browser, page, ad
     browser.log("browser")
     browser.requests()
     page.open()
-    page.changed("const e = document.getElementById('example'); e.value = '1'; e.dispatchEvent(new Event('change'));")
+    page.changed(
+        "const e = document.getElementById('example'); e.value = 'example 1'; e.dispatchEvent(new Event('change'));"
+    )
     for tab in ("trial", "play", "bedside"):
         browser.run(f"document.getElementById('tab-{tab}').click()")
         time.sleep(0.5)
@@ -182,7 +184,9 @@ def test_of_the_former_patient_nothing_stays(browser, page):
     time.sleep(1)
     assert "Nothing is computed yet" in browser.run("return document.getElementById('results').innerText")
     assert browser.run("return document.querySelectorAll('#dose, .alarm, .error').length") == 0
-    page.changed("const e = document.getElementById('example'); e.value = '1'; e.dispatchEvent(new Event('change'))")
+    page.changed(
+        "const e = document.getElementById('example'); e.value = 'example 1'; e.dispatchEvent(new Event('change'))"
+    )
     assert browser.run("return document.querySelectorAll('#dose').length") == 1
 
 
@@ -214,7 +218,9 @@ def test_a_saved_case_is_opened_again(browser, page, tmp_path):
     from rl_drug_dosage.bedside.files import read_history
 
     page.open()
-    page.changed("const e = document.getElementById('example'); e.value = '1'; e.dispatchEvent(new Event('change'));")
+    page.changed(
+        "const e = document.getElementById('example'); e.value = 'example 1'; e.dispatchEvent(new Event('change'));"
+    )
     browser.devtools("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     page.tab_to("e.id === 'save'")
     page.press("Enter")
@@ -237,6 +243,30 @@ def test_a_saved_case_is_opened_again(browser, page, tmp_path):
 
     assert browser.run(tiles) == before
     assert "missed dose" in browser.run("return document.getElementById('name').value")
+
+
+def test_the_patients_of_a_table_can_be_chosen(browser, page, tmp_path):
+    table = tmp_path / "ward.csv"
+    table.write_text(
+        "ID,TIME,AMT,RATE,DV,CRCL,WT\nP1,0,1000,1000,.,80,70\nP1,11.5,.,.,9.1,80,70\n"
+        "P2,0,1250,1250,.,110,82\nP2,11.5,.,.,6.4,110,82\n"
+    )
+    page.open()
+    root = browser.devtools("DOM.getDocument")["root"]["nodeId"]
+    node = browser.devtools("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
+    browser.run("document.body.dataset.state = 'before'")
+    browser.devtools("DOM.setFileInputFiles", files=[str(table)], nodeId=node)
+    page.until("document.body.dataset.state === 'ready'", PREPARING_S)
+
+    assert browser.run("return document.getElementById('name').value") == "P1"
+    assert "ward.csv holds 2 patients" in browser.run("return document.getElementById('status').textContent")
+    browser.run("document.body.dataset.state = 'before'")
+    browser.run(
+        "const e = document.getElementById('example'); e.value = 'file 1'; e.dispatchEvent(new Event('change'));"
+    )
+    page.until("document.body.dataset.state === 'ready'", PREPARING_S)
+    assert browser.run("return document.getElementById('name').value") == "P2"
+    assert "1250" in browser.run("return document.querySelector('[data-field=\"doses[1].amount\"]').value")
 
 
 def test_categories_are_shown_as_they_are_told(browser, page):

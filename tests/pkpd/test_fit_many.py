@@ -22,6 +22,7 @@ from rl_drug_dosage.pkpd import (
 from rl_drug_dosage.pkpd.bayes import fit_many, map_estimate, map_estimates
 from rl_drug_dosage.pkpd.bayes import map as fits
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, shape_of, shaped
+from rl_drug_dosage.utils.kept_programs import program
 
 PATIENTS = 300
 TIMES = (2.0, 11.5, 26.0, 47.5)
@@ -67,9 +68,9 @@ def test_no_loop_of_the_program_is_divided_among_the_cores_that_the_compiler_fin
     drug, own = cohort
     some = jax.tree.map(lambda leaf: leaf[:128], own)
 
-    program = fits._program.lower(drug, 1, 128, *some).compile()
+    made = program(fits._fitted, drug, 1, 128, *some, options=ONE_CORE_EACH)
 
-    assert re.findall(r"outer_dimension_partitions\":\[[^\]]+", program.as_text()) == []
+    assert re.findall(r"outer_dimension_partitions\":\[[^\]]+", made.run.as_text()) == []
 
 
 def test_the_size_of_a_group_changes_what_rounding_can(cohort):

@@ -20,7 +20,7 @@ from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.registry import find_scenario, load_policy_definition
 from rl_drug_dosage.trials import trial as module
 from rl_drug_dosage.trials.trial import Cohort, Trial, merge, prepare_trial, run_trial
-from rl_drug_dosage.utils import kept_programs
+from rl_drug_dosage.utils import kept_programs, memory_maps
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 MODEL = "vancomycin-thomson2009"
@@ -226,3 +226,29 @@ def test_a_kept_program_gives_the_same_bits(ward, tmp_path: Path, monkeypatch: p
         trials.append(run_trial(ward, model, policy, Cohort(3, 5)))
     assert same(trials[0], trials[1])
     assert same(trials[0], trials[2])
+
+
+def test_old_programs_make_room_where_memory_maps_are_scarce(ward, monkeypatch):
+    """A comparison with many programs ended in a crash of the compiler: a process may have 65,530 memory maps."""
+    cohort, policies = Cohort(5, 3), (Says(500.0), Label(ward))
+    usual = [trial(ward, policy, cohort) for policy in policies]
+    monkeypatch.setattr(module, "maps_are_scarce", lambda: True)
+    monkeypatch.setattr(module, "_programs", OrderedDict())
+
+    found = [trial(ward, policy, cohort) for policy in policies]
+
+    assert len(module._programs) == 1
+    for one, other in zip(found, usual, strict=True):
+        np.testing.assert_array_equal(one.dose, other.dose)
+
+
+def test_memory_maps_are_counted(tmp_path, monkeypatch):
+    (tmp_path / "maps").write_text("a\n" * 11)
+    (tmp_path / "limit").write_text("20\n")
+    monkeypatch.setattr(memory_maps, "_MAPS", tmp_path / "maps")
+    monkeypatch.setattr(memory_maps, "_LIMIT", tmp_path / "limit")
+    assert memory_maps.maps_are_scarce()
+    (tmp_path / "limit").write_text("30\n")
+    assert not memory_maps.maps_are_scarce()
+    monkeypatch.setattr(memory_maps, "_MAPS", tmp_path / "none")
+    assert not memory_maps.maps_are_scarce()

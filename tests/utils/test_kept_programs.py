@@ -1,7 +1,9 @@
 """Programs are traced once, kept in a file, and traced again where the file is damaged or something else is asked."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import numpy as np
 import pytest
 
 from rl_drug_dosage.pkpd import links
+from rl_drug_dosage.pkpd.bayes import Posterior
 from rl_drug_dosage.utils import kept_programs, runtime
-from rl_drug_dosage.utils.kept_programs import keep_traces, program, trim
+from rl_drug_dosage.utils.kept_programs import Kept, keep_traces, program, trim
 
 
 @pytest.fixture
@@ -142,3 +145,36 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     assert trim(tmp_path, 15) == 20
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
     assert trim(tmp_path / "missing", 0) == 0
+
+
+def test_modules_come_back_as_modules(folder: Path) -> None:
+    def run(x: jax.Array) -> tuple[Posterior, Posterior]:
+        one = jnp.asarray(1.0)
+        return Posterior(x, x + 1.0, one), Posterior(x, x, one, log_evidence=2.0 * one)
+
+    run.__module__ = links.__name__
+    x = jnp.arange(3.0)
+
+    made, read = program(run, x), program(run, x)
+
+    assert (made.kept, read.kept) == (False, True)
+    for found in (made(x), read(x)):
+        assert [type(own) for own in found] == [Posterior, Posterior]
+        assert found[0].log_evidence is None
+        assert (found[0].kappa.tolist(), float(found[1].log_evidence)) == ([1.0, 2.0, 3.0], 2.0)
+
+
+def test_threads_wait_for_the_one_that_makes_their_program() -> None:
+    traced = []
+
+    def run(x: jax.Array) -> jax.Array:
+        traced.append(x.shape)
+        time.sleep(0.2)
+        return x + 1.0
+
+    kept = Kept(run)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: kept(jnp.ones(2)).tolist(), range(4)))
+
+    assert found == [[2.0, 2.0]] * 4
+    assert len(traced) == 1

@@ -143,6 +143,16 @@ def test_files_are_opened(client):
     assert status == 200
     assert len(bundle["patients"][0]["doses"]) == 2
     assert any("cockcroft-gault" in note for note in bundle["notes"])
+    status, table = opened("busulfan.csv", drug="busulfan")
+    assert status == 200
+    assert table["patients"][0]["levels"][0]["value"] == {"value": 1.62, "unit": "mg/L"}
+    assert table["patients"][0]["doses"][0]["amount"] == {"value": 60.0, "unit": "mg"}
+    status, refused = opened("busulfan.csv")
+    assert (status, "names no drug" in refused["error"]) == (400, True)
+    rows = "".join(f"{i},0,100,,12\n" for i in range(501))
+    many = {"name": "many.csv", "text": f"ID,TIME,AMT,DV,WT\n{rows}", "drug": "busulfan"}
+    status, refused = client.json("POST", "/api/read", many)
+    assert (status, "up to 500" in refused["error"]) == (400, True)
     assert client.json("POST", "/api/read", {"name": "a.exe", "text": ""})[0] == 400
     assert client.json("POST", "/api/read", {"name": "a.toml", "text": "x ="})[0] == 400
 

@@ -8,7 +8,7 @@ are drawn from their own distribution.
 
 import itertools
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -35,7 +35,7 @@ from rl_drug_dosage.pkpd import (
 from rl_drug_dosage.pkpd.bayes import Estimate, map_estimate, prior_covariance, split_latent
 from rl_drug_dosage.pkpd.bayes.library_patient import level_log_likelihoods
 from rl_drug_dosage.pkpd.population import square_root
-from rl_drug_dosage.utils.kept_programs import Kept
+from rl_drug_dosage.utils.kept_programs import Kept, returned
 
 __all__ = ["Belief", "believe"]
 
@@ -56,6 +56,7 @@ type _Drawn = tuple[
 """Random effects, ln p(levels, z), its part from each level, and the predictions."""
 
 
+@returned
 class Believed(eqx.Module):
     """What the compiled program returns; of draws, the point estimate is the first."""
 
@@ -132,8 +133,7 @@ def believe(model: DrugModel, laid: Laid, *, draws: int, seed: int) -> Belief:
     refuse_levels_before_doses(laid.levels, regimen, model)
     key = jax.random.key(seed)
     own = (model, laid.occasions, draws, regimen, laid.covariates, laid.levels, key)
-    told = jax.device_get(_BELIEVED(*own))
-    found = Believed(**{**told, "estimate": Estimate(**told["estimate"])})
+    found: Believed = jax.device_get(_BELIEVED(*own))
     values = laid.covariates.values
     check_parameters(model, found.typical, values, ["the patient"])
     check_parameters(model, found.parameters, values, ["the patient, at the estimate"])
@@ -149,8 +149,7 @@ def _believed(
     covariates: Covariates,
     levels: Levels,
     key: PRNGKeyArray,
-) -> dict[str, Any]:
-    """The fields of `Believed`, and of the estimate in it."""
+) -> Believed:
     keys = jax.random.split(key, 5)
     estimate = map_estimate(model, regimen, covariates, levels, occasions=occasions)
     z0, spread = estimate.latent, jnp.linalg.cholesky(estimate.covariance)
@@ -179,19 +178,19 @@ def _believed(
     following = (jax.random.normal(keys[4], (draws + 1, factor.shape[0])) @ factor.T).at[0].set(0.0)
     laplace = height[0] + 0.5 * (z0.shape[0] * math.log(2 * math.pi) - jnp.linalg.slogdet(hessian)[1]) + log_spread
     minimum = jnp.all(jnp.linalg.eigvalsh(hessian) > 0)
-    return {
-        "estimate": {f.name: getattr(estimate, f.name) for f in fields(estimate)},
-        "eta": eta,
-        "kappa": jnp.concatenate([kappa, following[:, None]], axis=1),
-        "effective": effective,
-        "log_evidence": jax.nn.logsumexp(log_weight) - math.log(_PROPOSALS * draws),
-        "laplace_log_evidence": jnp.where(minimum, laplace, jnp.nan),
-        "log_likelihood": log_likelihood,
-        "predicted": predicted,
-        "typical": dict(individual_parameters(model, covariates, jnp.zeros(len(model.etas)))),
-        "parameters": dict(individual_parameters(model, covariates, estimate.eta, estimate.kappa)),
-        "minimum": minimum,
-    }
+    return Believed(
+        estimate=estimate,
+        eta=eta,
+        kappa=jnp.concatenate([kappa, following[:, None]], axis=1),
+        effective=effective,
+        log_evidence=jax.nn.logsumexp(log_weight) - math.log(_PROPOSALS * draws),
+        laplace_log_evidence=jnp.where(minimum, laplace, jnp.nan),
+        log_likelihood=log_likelihood,
+        predicted=predicted,
+        typical=dict(individual_parameters(model, covariates, jnp.zeros(len(model.etas)))),
+        parameters=dict(individual_parameters(model, covariates, estimate.eta, estimate.kappa)),
+        minimum=minimum,
+    )
 
 
 _BELIEVED = Kept(_believed)

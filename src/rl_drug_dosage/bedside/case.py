@@ -43,7 +43,7 @@ class Case:
         horizon_h: how far ahead the interval that counts ends.
         advices: of the policies that are set beside Bayesian dosing.
         notes: which models were left out.
-        seen: metric of the first window of every regimen that was looked at.
+        looked: of every regimen that was looked at, what it leads to, and the metric of the first window in every draw.
     """
 
     task: Task
@@ -54,7 +54,7 @@ class Case:
     horizon_h: float
     advices: tuple[Advice, ...] = ()
     notes: tuple[str, ...] = ()
-    seen: dict[Option, Float[np.ndarray, "draw"]] = field(default_factory=dict)
+    looked: dict[Option, tuple[Row, Float[np.ndarray, "draw"]]] = field(default_factory=dict)
 
     @property
     def first_h(self) -> float:
@@ -67,12 +67,14 @@ class Case:
         return self.task.outputs.index(self.task.aims[0].target.output)
 
     def rows(self, options: Sequence[Option]) -> list[Row]:
-        """What regimens lead to, under all models. Inside `jax.enable_x64`."""
-        wanted = measures_of(self.task)
-        values = self.mixture.over(lambda b: metrics(b, wanted, options, self.start_h, self.horizon_h), axis=2)
-        # The first window's metric is wanted again for the regimen that is chosen.
-        self.seen.update(zip(options, values[:, 0], strict=True))
-        return rows_of(self.task, options, values, self.start_h, self.horizon_h, self.first_h)
+        """What regimens lead to, under all models; none is computed twice. Inside `jax.enable_x64`."""
+        new = [option for option in dict.fromkeys(options) if option not in self.looked]
+        if new:
+            wanted = measures_of(self.task)
+            values = self.mixture.over(lambda b: metrics(b, wanted, new, self.start_h, self.horizon_h), axis=2)
+            rows = rows_of(self.task, new, values, self.start_h, self.horizon_h, self.first_h)
+            self.looked.update(zip(new, zip(rows, values[:, 0], strict=True), strict=True))
+        return [self.looked[option][0] for option in options]
 
     def forecast(self, amount_mg: float, interval_h: float) -> PolicyResult:
         """What a dose of the reader's choice leads to, by the posterior of the recommendation.

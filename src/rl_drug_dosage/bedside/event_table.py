@@ -19,7 +19,7 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import Dose as Record
 from rl_drug_dosage.pkpd import DrugModel, make_regimen, predict
 from rl_drug_dosage.pkpd.bayes import PatientData
-from rl_drug_dosage.pkpd.nonmem_data import NonmemData, read_nonmem
+from rl_drug_dosage.pkpd.nonmem_data import NonmemData, TableText, read_nonmem
 
 __all__ = ["read_event_table"]
 
@@ -32,11 +32,11 @@ _MOMENT_H = 1e-6
 """After a dose, a level that the table lists behind it."""
 
 
-def read_event_table(path: Path, words: DrugWords) -> tuple[PatientHistory, ...]:
+def read_event_table(path: Path | TableText, words: DrugWords) -> tuple[PatientHistory, ...]:
     """The patients of a table.
 
     Args:
-        path: the file.
+        path: the file, or its text.
         words: of the drug. Of a generic name, every model whose covariates have columns is read for.
 
     Raises:

@@ -10,10 +10,12 @@ from rl_drug_dosage.bedside.fhir import read_bundle
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.patient_file import histories_of, parse_json, parse_toml
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.pkpd.nonmem_data import TableText
 
-__all__ = ["Entries", "read_histories", "read_history", "read_text"]
+__all__ = ["TABLES", "Entries", "read_histories", "read_history", "read_text"]
 
-_TABLES = frozenset({".csv", ".tsv", ".txt", ".dat", ".tab"})
+TABLES = frozenset({".csv", ".tsv", ".txt", ".dat", ".tab"})
+"""Endings of files with event tables."""
 _LARGEST = 16 * 2**20
 """Bytes of a file."""
 
@@ -52,16 +54,12 @@ def read_histories(
     """
     file = Path(path)
     suffix = file.suffix.lower()
-    if suffix in _TABLES:
-        if drug is None:
-            raise ConfigError(f"{file.name} is a table, which names no drug: say which, such as drug='vancomycin'")
-        if formulas:
-            raise ConfigError(f"{file.name} is a table: its covariates are columns; add the column, and no formula")
+    if suffix in TABLES:
         _bytes(file)
-        return read_event_table(file, words_of(drug))
+        return _of_table(file, drug, formulas)
     if suffix not in {".toml", ".json"}:
         raise ConfigError(
-            f"{file.name} is no patient file: allowed are .toml, .json and tables ({', '.join(sorted(_TABLES))})"
+            f"{file.name} is no patient file: allowed are .toml, .json and tables ({', '.join(sorted(TABLES))})"
         )
     try:
         text = _bytes(file).decode("utf-8-sig")
@@ -79,20 +77,32 @@ def read_text(
     """The patients of a text, of a web page's form for example.
 
     Args:
-        text: TOML or JSON.
-        suffix: ``".toml"`` or ``".json"``.
+        text: TOML, JSON or an event table.
+        suffix: of a file with such a text.
         drug: as in `read_histories`.
         formulas: as there.
 
     Raises:
         ConfigError: in one line, with the field.
     """
+    if suffix in TABLES:
+        return _of_table(TableText("the table", text), drug, formulas)
     if suffix == ".toml":
         return histories_of(parse_toml(text, "the text"), drug=drug, choices=formulas)
     content = parse_json(text, "the text")
     if isinstance(content, dict) and "resourceType" in content:
         return (read_bundle(content, drug=drug, choices=formulas),)
     return histories_of(content, drug=drug, choices=formulas)
+
+
+def _of_table(
+    table: Path | TableText, drug: object, formulas: Mapping[str, object] | None
+) -> tuple[PatientHistory, ...]:
+    if drug is None:
+        raise ConfigError(f"{table.name} is a table, which names no drug: say which, such as drug='vancomycin'")
+    if formulas:
+        raise ConfigError(f"{table.name} is a table: its covariates are columns; add the column, and no formula")
+    return read_event_table(table, words_of(drug))
 
 
 def _bytes(file: Path) -> bytes:

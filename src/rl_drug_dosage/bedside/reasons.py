@@ -11,6 +11,7 @@ from rl_drug_dosage.bedside.grid import Grid
 from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.mixture import Mixture
 from rl_drug_dosage.bedside.moments import moment
+from rl_drug_dosage.bedside.recommendation import option_words
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.pkpd import outside_range, parameter_unit
 
@@ -128,7 +129,7 @@ def _limited(grid: Grid, rows: Sequence[Row]) -> list[str]:
     best = next((row for row in rows if grid.allows(row.option)), None)
     if best is rows[0]:
         return []
-    out = f"{rows[0].option.amount_mg:g} mg every {rows[0].option.interval_h:g} h"
+    out = option_words(rows[0].option)
     return [f"{grid.why}: {out} would be as likely or likelier to meet the target, and is not recommended"]
 
 

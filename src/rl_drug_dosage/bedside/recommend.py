@@ -153,7 +153,13 @@ def _route(task: Task, history: PatientHistory, asked: str | None) -> Route:
 
 def _answered(case: Case) -> Recommendation:
     task, mixture = case.task, case.mixture
-    rows = table(case.grid, case.rows)
+    besides = [a.option for a in case.advices if a.option is not None and a.option.possible and not a.abstains]
+
+    def look(options: list[Option]) -> list[Row]:
+        case.rows([*options, *besides])  # one call for the regimens of all policies
+        return case.rows(options)
+
+    rows = table(case.grid, look)
     if not rows:
         raise ConfigError(
             f"no regimen of {case.grid.route.name} ends its infusion within its interval; allowed: amounts that do; "
@@ -170,7 +176,7 @@ def _answered(case: Case) -> Recommendation:
     curves = tuple(curve_of(case, times, all_outputs, i) for i in shown_too)
     policies = [_drawn(case, p, option, times, all_outputs, output) for p in policies]
     name = f"{task.aims[0].target.metric} of {task.aims[0].target.output}"
-    quantity = case.seen[option]
+    quantity = case.looked[option][1]
     said = [*warnings_of(mixture)]
     if against:
         said.insert(0, _AGAINST)

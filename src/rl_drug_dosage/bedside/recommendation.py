@@ -13,7 +13,7 @@ from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.bedside.sampling import Sampling
-from rl_drug_dosage.bedside.windows import Option
+from rl_drug_dosage.bedside.windows import Option, lasting
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
@@ -204,4 +204,4 @@ def option_words(option: Option) -> str:
     if option.amount_mg == 0:
         return "no drug"
     over = f" over {option.duration_h:.3g} h" if option.duration_h else ""
-    return f"{option.amount_mg:g} mg{over} every {option.interval_h:g} h"
+    return f"{option.amount_mg:g} mg{over} every {lasting(option.interval_h)}"

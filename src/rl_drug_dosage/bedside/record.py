@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from rl_drug_dosage.bedside.recommendation import FORMAT, INTENDED_USE, Curve, PolicyResult, Recommendation
+from rl_drug_dosage.bedside.recommendation import (
+    FORMAT,
+    INTENDED_USE,
+    Curve,
+    PolicyResult,
+    Recommendation,
+    option_words,
+)
 from rl_drug_dosage.bedside.regimens import Row
 
 __all__ = ["policy_record", "record_of"]
@@ -81,6 +88,7 @@ def _policy(result: Recommendation, policy: PolicyResult) -> dict[str, Any]:
 def _row(result: Recommendation, row: Row) -> dict[str, Any]:
     option = row.option
     return {
+        "words": option_words(option),
         "dose_mg": option.amount_mg,
         "interval_h": option.interval_h,
         "duration_h": option.duration_h,

@@ -15,7 +15,7 @@ from rl_drug_dosage.bedside.grid import mg_per_unit_of
 from rl_drug_dosage.bedside.history import Level, PatientHistory
 from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.task import Task
-from rl_drug_dosage.bedside.windows import Option
+from rl_drug_dosage.bedside.windows import Option, lasting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pkpd.infusion import infusion_h
@@ -87,7 +87,7 @@ def _usual(task: Task) -> Advice:
     amount, interval = dosing.usual_dose_mg, dosing.intervals_h[0]
     option = Option(amount, interval, route.duration_of(amount), route.compartment)
     note = f"the usual dose of a typical patient, {dosing.source}: no scenario of {task.drug} has a rule"
-    return Advice(LABEL, option, f"{amount:g} mg every {interval:g} h", (note,))
+    return Advice(LABEL, option, f"{amount:g} mg every {lasting(interval)}", (note,))
 
 
 def _advised(

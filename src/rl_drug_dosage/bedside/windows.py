@@ -23,6 +23,7 @@ __all__ = [
     "Windows",
     "columns_of",
     "followed_by",
+    "lasting",
     "needs_grid",
     "read_metrics",
     "window_of",
@@ -30,7 +31,7 @@ __all__ = [
 
 _GRID = 97
 """Points of the interval where extremes have no closed form, as in the engine's dose search."""
-_DAY_H = 24.0
+_DAY_H, _WEEK_H = 24.0, 168.0
 _NEEDS = {
     "auc24": ("area", "end"),
     "average": ("start", "end"),
@@ -82,6 +83,15 @@ class Option:
     def possible(self) -> bool:
         """Whether the infusion ends within its interval."""
         return self.duration_h <= self.interval_h * (1 + 1e-9)
+
+
+def lasting(hours: float) -> str:
+    """A dosing interval as people say it: hours, from three days on days, and weeks."""
+    for unit, length, least in (("week", _WEEK_H, 1.0), ("day", _DAY_H, 3.0)):
+        count = hours / length
+        if count >= least and math.isclose(count, round(count)):
+            return f"{round(count)} {unit}s" if round(count) > 1 else unit
+    return f"{hours:g} h"
 
 
 @dataclass(frozen=True)

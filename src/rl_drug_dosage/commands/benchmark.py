@@ -17,7 +17,7 @@ from rl_drug_dosage.utils.printable import printable, say
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["command"]
+__all__ = ["command", "show"]
 
 _DEFAULT = defaults_of(api.benchmark)
 
@@ -77,6 +77,14 @@ def command(  # noqa: PLR0917 - the options of a command line
     accept_changed: Annotated[
         bool, typer.Option("--accept-changed", help="Include models whose scenario file has changed since training.")
     ] = _DEFAULT["accept_changed"],
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Treat the K-th of N parts of the patients only, and write it for `merge` in place of the report.",
+            show_default=False,
+        ),
+    ] = _DEFAULT["shard"],
     output_dir: Annotated[
         Path | None,
         typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO or benchmark-PUBLISHED"),
@@ -105,8 +113,9 @@ def command(  # noqa: PLR0917 - the options of a command line
     from rl_drug_dosage.errors import ConfigError
     from rl_drug_dosage.registry import PUBLISHED, find, find_scenario
 
-    if minari and published is not None:
-        raise ConfigError("--minari writes the courses of a scenario's own run: leave --minari or --published out")
+    if minari and (published is not None or shard is not None):
+        other = "published" if published is not None else "shard"
+        raise ConfigError(f"--minari writes the courses of a scenario's own run: leave --minari or --{other} out")
     if minari:
         from rl_drug_dosage.trials import minari_export
 
@@ -135,12 +144,14 @@ def command(  # noqa: PLR0917 - the options of a command line
             shield=shield,
             decisions=decisions,
             accept_changed=accept_changed,
+            shard=shard,
             output_dir=folder,
             command=shlex.join(["rl-drug-dosage", *sys.argv[1:]]),
             device=device,
             progress=progress,
         )
-    _show(result.record)
+    if shard is None:
+        show(result.record)
     if profile:
         _show_profile(result.record["timing"], time.perf_counter() - begin)
     for path in result.files:
@@ -149,7 +160,8 @@ def command(  # noqa: PLR0917 - the options of a command line
         say(minari_export.export(result, minari, folder))
 
 
-def _show(record: "Mapping[str, Any]") -> None:
+def show(record: "Mapping[str, Any]") -> None:
+    """Print the tables of a benchmark."""
     from rich.console import Console
 
     from rl_drug_dosage.utils.tables import Column, show_table

@@ -4,12 +4,13 @@ import inspect
 import math
 import shlex
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rl_drug_dosage import api
-from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig, options_of
+from rl_drug_dosage.commands._training_options import PRESET_HELP, given_ones, option, settings
+from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.utils.defaults import defaults_of
 from rl_drug_dosage.utils.printable import say
 
@@ -26,7 +27,7 @@ def _train(ctx: typer.Context, **values: Any) -> None:
 
     Example: rl-drug-dosage train --preset fast --seed 3
     """
-    given = {n: v for n, v in values.items() if ctx.get_parameter_source(n).name != "DEFAULT"}  # type: ignore[union-attr]
+    given = given_ones(ctx, values)
 
     from rl_drug_dosage.utils.progress import printed
 
@@ -66,35 +67,34 @@ def _tell(result: "RunResult") -> None:
 
 def _signature() -> inspect.Signature:
     """The options of ``train``, built from the configuration's fields."""
-    text = inspect.Parameter.POSITIONAL_OR_KEYWORD
-
-    def parameter(name: str, kind: type, default: Any, help_: str, panel: str) -> inspect.Parameter:
-        option = typer.Option(help=help_, rich_help_panel=panel, show_default=default not in ("", None))
-        return inspect.Parameter(name, text, default=default, annotation=Annotated[kind, option])
-
-    fields = [parameter(o.name, o.kind, o.default, o.help, o.panel) for o in options_of() + options_of(RunOptions)]
-    presets = f"a set of defaults: {', '.join(PRESETS)}, or scenario (the settings of the dosing scenario)"
     own = [
-        parameter("scenario", str, _DEFAULT["scenario"], "dosing task: a name or a file, in place of --env-id", "Task"),
-        parameter("decisions", int, _DEFAULT["decisions"], "decisions per course (0: the scenario's default)", "Task"),
-        parameter("preset", str, _DEFAULT["preset"], presets, "Task"),
+        option("scenario", str, _DEFAULT["scenario"], "dosing task: a name or a file, in place of --env-id", "Task"),
+        option("decisions", int, _DEFAULT["decisions"], "decisions per course (0: the scenario's default)", "Task"),
+        option("preset", str, _DEFAULT["preset"], PRESET_HELP, "Task"),
     ]
     resume = [
-        parameter(
+        option(
+            "config",
+            str,
+            _DEFAULT["config"],
+            "settings from this file, in place of the defaults: a run's config.toml or a sweep's best.toml",
+            "Run",
+        ),
+        option(
             "init_from",
             str,
             _DEFAULT["init_from"],
             "start with the weights and the observation normaliser of this model file (or run folder)",
             "Run",
         ),
-        parameter(
+        option(
             "resume",
             str,
             _DEFAULT["resume"],
             "resume the run in this folder, bit-identically; with --total-timesteps train it longer",
             "Run",
         ),
-        parameter(
+        option(
             "accept_changed",
             bool,
             _DEFAULT["accept_changed"],
@@ -102,8 +102,8 @@ def _signature() -> inspect.Signature:
             "Run",
         ),
     ]
-    context = inspect.Parameter("ctx", text, annotation=typer.Context)
-    return inspect.Signature([context, *own, *fields, *resume], return_annotation=None)
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    return inspect.Signature([context, *own, *settings(), *resume], return_annotation=None)
 
 
 def command(*args: Any, **kwargs: Any) -> None:

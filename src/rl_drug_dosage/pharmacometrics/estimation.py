@@ -53,6 +53,7 @@ from rl_drug_dosage.pkpd.residual import residual_moments
 from rl_drug_dosage.registry import DRUG, find
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import prepare_folder
+from rl_drug_dosage.utils.kept_programs import Kept
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result
 
@@ -232,14 +233,8 @@ def _results(
     model: DrugModel, data: NonmemData, fits: Sequence[Fitted], tables: Tables, options: EstimationOptions
 ) -> tuple[list[PatientResult], Drawn | None]:
     keys = jax.random.split(jax.random.key(options.seed), len(fits))
-    spread = spread_of(options.posterior)
-    # One patient after the other: the proposals of one are the batch.
-    run = jax.jit(lambda *args: jax.lax.map(lambda one: spread(model, *one), args))
-    bounds, effective, drawn = jax.device_get(run(*tables, keys))
-    look = jax.jit(jax.vmap(lambda *one: _at_levels(model, *one)))
-    population, weighted = jax.device_get(look(*tables))
-    nobody = jax.jit(jax.vmap(lambda table: individual_parameters(model, table, jnp.zeros(len(model.etas)))))
-    typical = jax.device_get(nobody(tables[1]))
+    bounds, effective, drawn = jax.device_get(_SPREAD(options.posterior, model, *tables, keys))
+    population, weighted, typical = jax.device_get(_LOOKED(model, *tables))
     results = []
     for i, (patient, fit) in enumerate(zip(data.patients, fits, strict=True)):
         count = patient.levels.time_h.shape[0]
@@ -265,6 +260,22 @@ def _results(
             )
         )
     return results, drawn
+
+
+def _spread(kind: str, model: DrugModel, *tables: Any) -> Any:
+    """Intervals and draws; one patient after the other, since the proposals of one are the batch."""
+    spread = spread_of(kind)
+    return jax.lax.map(lambda one: spread(model, *one), tables)
+
+
+def _looked(model: DrugModel, *tables: Any) -> tuple[Array, Array, dict[str, Array]]:
+    """What `_at_levels` says of all patients, and the parameters of typical ones."""
+    nobody = jnp.zeros(len(model.etas))
+    population, weighted = jax.vmap(lambda *one: _at_levels(model, *one))(*tables)
+    return population, weighted, jax.vmap(lambda table: dict(individual_parameters(model, table, nobody)))(tables[1])
+
+
+_SPREAD, _LOOKED = Kept(_spread), Kept(_looked)
 
 
 def _at_levels(

@@ -14,6 +14,7 @@ from rl_drug_dosage.pharmacometrics.estimation_tables import PatientResult
 from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels, Regimen, predict
 from rl_drug_dosage.pkpd.bayes import Estimate
 from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.kept_programs import Kept
 
 __all__ = ["COURSES_PLOT", "PREDICTED_PLOT", "draw_predicted_vs_measured", "save_courses", "save_predicted_vs_measured"]
 
@@ -89,6 +90,21 @@ def _identity(axes: Any, values: Float[np.ndarray, "value"]) -> None:
     axes.plot(ends, ends, color="0.4", lw=1, label="identity")
 
 
+def _courses(model: DrugModel, *tables: Any) -> Array:
+    """Of every patient, the course of a typical one and that of the estimate."""
+
+    def one(regimen: Regimen, table: Covariates, best: Estimate, time: Array) -> Array:
+        def run(scale: Array) -> Array:
+            return predict(model, regimen, table, time, scale * best.eta, scale * best.kappa)
+
+        return jax.vmap(run)(jnp.array([0.0, 1.0]))
+
+    return jax.vmap(one)(*tables)
+
+
+_COURSES = Kept(_courses)
+
+
 def save_courses(
     model: DrugModel,
     patients: Sequence[PatientResult],
@@ -106,14 +122,7 @@ def save_courses(
     shown = list(patients[:_SHOWN])
     regimens, covariates, levels, at = jax.tree.map(lambda leaf: leaf[: len(shown)], tables)
     times = _grids(regimens, levels)
-
-    def one(regimen: Regimen, table: Covariates, best: Estimate, time: Array) -> Array:
-        def run(scale: Array) -> Array:
-            return predict(model, regimen, table, time, scale * best.eta, scale * best.kappa)
-
-        return jax.vmap(run)(jnp.array([0.0, 1.0]))
-
-    courses = np.asarray(jax.jit(jax.vmap(one))(regimens, covariates, at, times))
+    courses = np.asarray(_COURSES(model, regimens, covariates, at, times))
     files = []
     for output in _measured(shown):
         name, unit = model.outputs[output].name, model.outputs[output].unit

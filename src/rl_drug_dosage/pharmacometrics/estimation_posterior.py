@@ -22,6 +22,7 @@ from rl_drug_dosage.pkpd.bayes.library_patient import library_posterior
 from rl_drug_dosage.pkpd.bayes.nuts import nuts_posterior, require_blackjax
 from rl_drug_dosage.utils.csv_text import csv_text
 from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.kept_programs import returned
 
 __all__ = ["KINDS", "POSTERIOR_TABLE", "Drawn", "check_kind", "doubts", "draw", "save_posterior_table"]
 
@@ -42,6 +43,7 @@ _APART = 1.05
 """R-hat above which chains are flagged."""
 
 
+@returned
 class Drawn(eqx.Module):
     """Draws, and what their method says of them; leading axes are patients. None where a method does not say it."""
 

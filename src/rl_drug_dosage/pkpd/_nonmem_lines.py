@@ -13,7 +13,7 @@ from typing import NoReturn
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd._errors import CovariateError, ObservationError, RegimenError
 from rl_drug_dosage.pkpd._nonmem_columns import ALIASES, COLUMNS, WEIGHTS
-from rl_drug_dosage.pkpd._nonmem_text import read_table
+from rl_drug_dosage.pkpd._nonmem_text import TableText, read_table
 from rl_drug_dosage.pkpd.covariate import plain_number
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.same_quantity import likely_title
@@ -91,7 +91,7 @@ class Line:
         return 0 if self.has("DV") or self.whole("CENS", ObservationError, (-1, 0, 1)) else 2
 
 
-def read_lines(path: Path, model: DrugModel) -> tuple[list[Line], list[str]]:
+def read_lines(path: Path | TableText, model: DrugModel) -> tuple[list[Line], list[str]]:
     """Every line that is not a comment, and sentences about what is not read, or read in a way worth saying.
 
     Raises:

@@ -8,13 +8,21 @@ from pathlib import Path
 
 from rl_drug_dosage.errors import ConfigError
 
-__all__ = ["Table", "read_table"]
+__all__ = ["Table", "TableText", "read_table"]
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", " ": "blanks"}
 _TABLE = re.compile(r"\s*TABLE\s+NO\.?\s*\d+", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 _POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
+
+
+@dataclass(frozen=True)
+class TableText:
+    """A table that is no file: what it says, and what messages call it."""
+
+    name: str
+    text: str
 
 
 @dataclass
@@ -29,14 +37,14 @@ class Table:
     """What was left aside, or read in another way than a comma-separated file."""
 
 
-def read_table(path: Path, is_title: Callable[[str], bool]) -> Table:
+def read_table(path: Path | TableText, is_title: Callable[[str], bool]) -> Table:
     """Split a file into cells.
 
     The separator is the one by which most titles of the header are known: commas, semicolons, tabs or blanks. Where it
     is not the comma, numbers may have a decimal comma.
 
     Args:
-        path: the file.
+        path: the file, or its text.
         is_title: whether a cell is the title of a column that can be read.
 
     Raises:
@@ -70,7 +78,9 @@ def _lines(numbers: list[int]) -> str:
     return f"1 line (line {shown}) that starts" if len(numbers) == 1 else f"{len(numbers)} lines ({shown}) that start"
 
 
-def _text(path: Path) -> str:
+def _text(path: Path | TableText) -> str:
+    if isinstance(path, TableText):
+        return path.text.removeprefix("\ufeff")
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -78,7 +88,7 @@ def _text(path: Path) -> str:
         raise ConfigError(f"cannot read {str(path)!r}: {reason}; name a CSV file") from error
 
 
-def _header_line(path: Path, lines: list[str], is_title: Callable[[str], bool]) -> int:
+def _header_line(path: Path | TableText, lines: list[str], is_title: Callable[[str], bool]) -> int:
     """The first line that is no comment; a comment above it that holds titles, where that line holds none."""
 
     def titles(text: str) -> set[str]:
@@ -108,7 +118,7 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _cells(
-    path: Path, lines: list[str], first: int, separator: str, comments: list[int]
+    path: Path | TableText, lines: list[str], first: int, separator: str, comments: list[int]
 ) -> Iterator[tuple[list[str], int]]:
     """The rows below the header that hold something, each with the number of its last line."""
     inside = False
@@ -139,7 +149,7 @@ def _cells(
         csv.field_size_limit(limit)
 
 
-def _decimal_points(path: Path, rows: list[tuple[list[str], int]]) -> list[tuple[list[str], int]]:
+def _decimal_points(path: Path | TableText, rows: list[tuple[list[str], int]]) -> list[tuple[list[str], int]]:
     """Rows whose decimal commas are points.
 
     Raises:

@@ -51,6 +51,7 @@ from rl_drug_dosage.pkpd._nonmem_covariates import (
     separate,
 )
 from rl_drug_dosage.pkpd._nonmem_lines import Line, read_lines
+from rl_drug_dosage.pkpd._nonmem_text import TableText
 from rl_drug_dosage.pkpd._nonmem_times import has_clock, place_in_time
 from rl_drug_dosage.pkpd.bayes import PatientData, StartLevel
 from rl_drug_dosage.pkpd.covariate import plain_number
@@ -58,7 +59,7 @@ from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Dose, make_regimen
 from rl_drug_dosage.pkpd.residual import Levels, make_levels
 
-__all__ = ["Interpolation", "NonmemData", "PreDoseLevel", "read_nonmem"]
+__all__ = ["Interpolation", "NonmemData", "PreDoseLevel", "TableText", "read_nonmem"]
 
 type PreDoseLevel = Literal["ignore", "start", "refuse"]
 
@@ -112,7 +113,7 @@ class NonmemData:
 
 
 def read_nonmem(
-    path: Path,
+    path: Path | TableText,
     model: DrugModel,
     *,
     occasions: bool = False,
@@ -122,7 +123,7 @@ def read_nonmem(
     """Read and check a file in the format given in the module docstring.
 
     Args:
-        path: the CSV file.
+        path: the CSV file, or its text.
         model: the drug whose covariates, compartments and outputs the columns refer to.
         occasions: read OCC, for drugs with inter-occasion variability.
         interpolation: how a covariate is carried between records.

@@ -89,10 +89,12 @@ def check_delivery(structure: Structure, regimen: Regimen, covariates: Covariate
     for name, values in p.items():
         if name.startswith(("lag_", "f_", "rate_", "duration_")) and not np.all(np.asarray(values) >= 0):
             raise RegimenError(f"{name} is {float(np.min(values)):g}: allowed are values >= 0; check the parameters")
+    marks = zip(np.asarray(regimen.mark_row), np.asarray(regimen.mark_steady), strict=True)
+    repeated = [row for row, steady in marks if row >= 0 and steady and regimen.interval_h[row] != 0]
+    if not repeated:
+        return
     delivery = deliveries(structure, regimen, covariates, p)
-    for row, steady in zip(np.asarray(regimen.mark_row), np.asarray(regimen.mark_steady), strict=True):
-        if row < 0 or not steady or regimen.interval_h[row] == 0:
-            continue
+    for row in repeated:
         interval = float(regimen.interval_h[row])
         lag, length = float(delivery.lag_h[row]), float(delivery.infusion_h[row])
         where = f"steady-state dose at {float(regimen.time_h[row]):g} h every {interval:g} h"

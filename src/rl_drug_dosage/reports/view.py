@@ -8,7 +8,7 @@ from typing import Any
 from rl_drug_dosage.reports.words import unit_of
 from rl_drug_dosage.utils.words import metric_words, output_words, titled
 
-__all__ = ["SHIELD", "Difference", "View", "Window"]
+__all__ = ["COLOURS", "SHIELD", "Difference", "View", "Window"]
 
 SHIELD = "+shield"
 """Suffix of the name of a policy behind the safety shield (`benchmark`)."""

@@ -30,12 +30,17 @@ class Normalizers(eqx.Module):
 
 
 class NormRates(eqx.Module):
-    """Parameters of the reward and observation transforms; traced. ``harm_price``: penalty per harmful event."""
+    """Parameters of the reward and observation transforms; traced.
+
+    ``harm_price`` is the penalty per harmful event, ``harm_limit`` and ``harm_lr`` say how it is raised.
+    """
 
     gamma: Float[Array, ""] | float
     clip_obs: Float[Array, ""] | float
     clip_reward: Float[Array, ""] | float
     harm_price: Float[Array, ""] | float = 0.0
+    harm_limit: Float[Array, ""] | float = 0.0
+    harm_lr: Float[Array, ""] | float = 0.0
 
 
 class Transitions(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any, Self, get_args, get_type_hints
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.utils.seeding import HIGHEST_SEED
 
-__all__ = ["EVAL_MAX_STEPS", "PRESETS", "TrainConfig", "json_options", "options_of"]
+__all__ = ["EVAL_MAX_STEPS", "NOT_SWEPT", "PRESETS", "RunOptions", "TrainConfig", "json_options", "options_of"]
 
 POLICIES = ("tanh-gaussian", "gaussian", "gaussian-raw")
 NORM_UPDATES = ("rollout", "step")
@@ -286,3 +286,7 @@ class RunOptions:
                 f"run name {self.run_name!r} is not allowed: use letters, digits and . _ - = +, starting with a letter "
                 "or digit, so that it stays inside the output folder"
             )
+
+
+NOT_SWEPT = frozenset({"run_name", "track", "wandb_project", "wandb_entity", "wandb_tags"})
+"""Settings of a run that a sweep has not: it names its trials itself, and sends nothing."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import gymnasium
@@ -87,6 +87,18 @@ class GymProgram:
         self.learner = Learner(settings)
         self._before: tuple[int, Callable[[], dict[str, np.ndarray]]] = (-1, dict)
         self._learn = jax.jit(self._update)
+        self._compiled: Any = None
+
+    def with_numbers(self, config: TrainConfig, num_updates: int) -> Self:
+        """New environments and other numbers with the same compiled update.
+
+        Args:
+            config: of equal shape, see `training.shared`.
+            num_updates: for the learning rate's schedule.
+        """
+        found = type(self)(config, num_updates, self._gym_id)
+        vars(found).update(_learn=self._learn, _compiled=self._compiled)
+        return found
 
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +123,9 @@ class GymProgram:
         )
 
     def compile(self, state: GymState) -> None:
-        """Compile the update, or read it from the persistent cache."""
+        """Compile the update, or read it from the persistent cache, unless that is done."""
+        if self._compiled is not None:
+            return
         config, n = self._config, state.obs.shape
         shape = (config.num_steps, n[0])
         zeros, flags = np.zeros(shape, np.float32), np.zeros(shape, bool)

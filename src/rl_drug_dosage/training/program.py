@@ -1,8 +1,10 @@
 """The compiled training iteration: rollout and update in one call, for one seed or many."""
 
+import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -91,7 +93,8 @@ def make_rates(config: TrainConfig, num_updates: int) -> tuple[Rates, NormRates]
         desired_kl=f(config.desired_kl),
         num_updates=np.asarray(num_updates, np.int32),
     )
-    return rates, NormRates(f(config.gamma), f(config.clip_obs), f(config.clip_reward))
+    limits = {"harm_limit": f(config.harm_limit), "harm_lr": f(config.harm_lr)}
+    return rates, NormRates(f(config.gamma), f(config.clip_obs), f(config.clip_reward), **limits)
 
 
 def env_record(config: TrainConfig, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,6 +179,25 @@ class CompiledProgram:
         self._iterate = jax.jit(
             jax.vmap(self._iteration, in_axes=(None, 0, None, None)) if self._many else self._iteration
         )
+        self._begin = jax.jit(jax.vmap(self._start, in_axes=(None, 0, 0, None)))
+        self._compiled: Any = None
+
+    def with_numbers(self, config: TrainConfig, num_updates: int) -> Self:
+        """The same compiled functions with other numbers.
+
+        Args:
+            config: of equal shape, see `training.shared`.
+            num_updates: for the learning rate's schedule.
+        """
+        found = copy.copy(self)
+        vars(found).update(
+            seeds=tuple(config.seed + i for i in range(config.seeds)),
+            _config=config,
+            _rates=make_rates(config, num_updates),
+            # The initial deviation is a value of the first parameters, which are made on the host.
+            learner=Learner(dataclasses.replace(self.learner.settings, init_logstd=config.init_logstd)),
+        )
+        return found
 
     @property
     def _many(self) -> bool:
@@ -191,12 +213,13 @@ class CompiledProgram:
         learners = [self.learner.init(generator(s, Stream.INIT)) for s in self.seeds]
         keys = np.stack([np.asarray(jax.random.key_data(key_for(s, Stream.TRAIN))) for s in self.seeds])
         learner = jax.tree.map(lambda *x: np.stack(x), *learners)
-        start = jax.jit(jax.vmap(self._start, in_axes=(None, 0, 0, None)))
-        state: TrainState = jax.device_get(start(self._env, learner, keys, self._rates[1]))
+        state: TrainState = jax.device_get(self._begin(self._env, learner, keys, self._rates[1]))
         return state if self._many else jax.tree.map(lambda x: x[0], state)
 
     def compile(self, state: TrainState) -> None:
-        """Compile the iteration, or read it from the persistent cache."""
+        """Compile the iteration, or read it from the persistent cache, unless that is done."""
+        if self._compiled is not None:
+            return
         self._compiled = self._iterate.lower(self._env, state, self._rates, self._bounds).compile()
 
     def __call__(self, state: TrainState) -> tuple[TrainState, Report]:
@@ -247,9 +270,9 @@ class CompiledProgram:
         )
         learner, metrics = self.learner.update(state.learner, rollout, rates[0], update_key)
         multiplier = state.multiplier
-        if limit := self._config.harm_limit:
+        if self._config.harm_limit:
             # Projected ascent on the Lagrangian (Tessler et al. 2019, arXiv 1805.11074), in shares of the limit.
-            excess = jnp.clip(episodes.harm / limit - 1.0, -1.0, 1.0)
-            multiplier = jnp.maximum(0.0, multiplier + self._config.harm_lr * excess)
+            excess = jnp.clip(episodes.harm / rates[1].harm_limit - 1.0, -1.0, 1.0)
+            multiplier = jnp.maximum(0.0, multiplier + rates[1].harm_lr * excess)
         report = Report(metrics, episodes, state.multiplier)
         return TrainState(learner, batch, norms, jax.random.key_data(key), multiplier), report

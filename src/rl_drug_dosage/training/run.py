@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from rl_drug_dosage.ppo.learner import Learner
 from rl_drug_dosage.ppo.model_file import save_model
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.training.checkpoint import save_checkpoint
-from rl_drug_dosage.training.config import RunOptions
+from rl_drug_dosage.training.config import RunOptions, TrainConfig
 from rl_drug_dosage.training.episodes import Summary, cut_note
 from rl_drug_dosage.training.interrupts import Interrupts
 from rl_drug_dosage.training.plan import Plan
@@ -47,6 +47,7 @@ class Program(Protocol):
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]: ...
 
+    def with_numbers(self, config: TrainConfig, num_updates: int) -> Self: ...
     def init(self) -> Any: ...
     def compile(self, state: Any) -> None: ...
     def __call__(self, state: Any) -> tuple[Any, Report]: ...

@@ -3,15 +3,11 @@
 from collections.abc import Mapping
 from typing import TypedDict
 
-__all__ = ["TrainSettings"]
+__all__ = ["SweepSettings", "TrainSettings"]
 
 
-class TrainSettings(TypedDict, total=False):
-    """What `train` takes by name: the fields of `TrainConfig` without ``env_id``, and of `RunOptions`.
-
-    Their meaning stands there and in ``rl-drug-dosage train --help``. ``env_kwargs`` may also be a mapping, whose drug
-    models may be files or values.
-    """
+class SweepSettings(TypedDict, total=False):
+    """What `sweep` takes by name for all of its trials: as `TrainSettings`, without what names or tracks one run."""
 
     env_kwargs: str | Mapping[str, object]
     vectorization: str
@@ -52,10 +48,19 @@ class TrainSettings(TypedDict, total=False):
     eval_freq: int
     eval_episodes: int
     eval_max_steps: int
-    run_name: str
     runs_dir: str
     device: str
     checkpoint_freq: int
+
+
+class TrainSettings(SweepSettings, total=False):
+    """What `train` takes by name: the fields of `TrainConfig` without ``env_id``, and of `RunOptions`.
+
+    Their meaning stands there and in ``rl-drug-dosage train --help``. ``env_kwargs`` may also be a mapping, whose drug
+    models may be files or values.
+    """
+
+    run_name: str
     track: bool
     wandb_project: str
     wandb_entity: str

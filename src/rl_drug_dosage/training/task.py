@@ -21,6 +21,7 @@ from rl_drug_dosage.envs.functional import Env
 from rl_drug_dosage.envs.scenario_env import MODEL_OPTIONS, env_of, with_named_models
 from rl_drug_dosage.errors import CheckpointError, ConfigError, UnknownNameError
 from rl_drug_dosage.registry import ENVIRONMENT, SCENARIO, Found
+from rl_drug_dosage.training.config import TrainConfig, json_options
 from rl_drug_dosage.training.plan import Plan
 from rl_drug_dosage.trials.setting import by_name
 
@@ -37,6 +38,7 @@ __all__ = [
     "option_models",
     "task_of_run",
     "texts_in",
+    "with_models_of_run",
     "with_option_models",
 ]
 
@@ -192,6 +194,36 @@ def with_option_models(task: Task, options: Mapping[str, Any]) -> tuple[Task, di
         return task, found
     drugs = digests(*_option_models(options))
     return dataclasses.replace(task, found=dataclasses.replace(task.scenario, value=scenario), drugs=drugs), found
+
+
+def with_models_of_run(task: Task, config: TrainConfig, path: Path, env_kwargs: str | Mapping[str, Any] | None) -> Task:
+    """The task with the drug models that the user gives again; the run's own record names them, and no more.
+
+    Args:
+        task: of the run.
+        config: of the run.
+        path: of the run or of its configuration, for messages.
+        env_kwargs: the options of the environment as the user gives them; None: not at all.
+
+    Raises:
+        CheckpointError: a drug model of the user's is not given again, or is not the run's.
+    """
+    if env_kwargs is not None:
+        task, options = with_option_models(task, json_options(env_kwargs) or {})
+        if options != config.env_options():
+            raise CheckpointError(
+                f"{path} has the environment options {config.env_kwargs}, not {json.dumps(options)}: give "
+                "--env-kwargs as when it was started, or not at all"
+            )
+    if task.scenario is not None:
+        known = task.scenario.value.models
+        for name in option_models(config.env_options()):
+            if name not in known:
+                raise CheckpointError(
+                    f"{path} needs the drug model {name!r}, which is none of {', '.join(known)}: give --env-kwargs as "
+                    "when it was started, with the path of that model"
+                )
+    return task
 
 
 def option_models(options: Mapping[str, Any]) -> tuple[str, ...]:

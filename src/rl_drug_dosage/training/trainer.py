@@ -1,7 +1,6 @@
 """Start or resume a training run: folder, lock, program and initial state."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,9 @@ from rl_drug_dosage.training.task import (
     again,
     find_task,
     make_program,
-    option_models,
     task_of_run,
     texts_in,
-    with_option_models,
+    with_models_of_run,
 )
 from rl_drug_dosage.utils.files import atomic_write, swept
 from rl_drug_dosage.utils.foreign import is_interrupt
@@ -42,6 +40,7 @@ def train(
     initial: Initial | None = None,
     command: str = "",
     progress: Progress = quiet,
+    make: Callable[[Plan, Task], Program] = make_program,
 ) -> RunResult:
     """Train from scratch, or from a model, into a new run folder.
 
@@ -52,6 +51,7 @@ def train(
         initial: the model to start from.
         command: the command line that is recorded.
         progress: reports where the run is.
+        make: makes the program, for instance from those of earlier trainings (`shared.SharedPrograms`).
 
     Raises:
         RlDrugDosageError: a setting, place, environment or device that will not do; a run that fails before its first
@@ -64,7 +64,7 @@ def train(
     RunFolder.refuse_taken(options)
     task = find_task(config.env_id) if task is None else task
     progress(f"setting up {config.env_id}", 0.0)
-    program = make_program(plan, task)
+    program = make(plan, task)
     try:
         state = program.init()
         if initial is not None:
@@ -142,7 +142,7 @@ def resume(
         if options.track:
             require_wandb()
         task = task_of_run(config.env_id, record.scenario, path, given=given, accept_changed=accept_changed)
-        task = _with_models_of_run(task, config, path, env_kwargs)
+        task = with_models_of_run(task, config, path, env_kwargs)
         check_drugs(record.drugs, task.drugs, path, CheckpointError, accept_changed=accept_changed)
         if task.found is None and given is None and env_kwargs is None and texts_in(config.env_options()):
             raise CheckpointError(
@@ -167,26 +167,3 @@ def resume(
             return Run(plan, options, folder, program, progress, record.history(), again(task)).execute(start)
         finally:
             program.close()
-
-
-def _with_models_of_run(
-    task: Task, config: TrainConfig, path: Path, env_kwargs: str | Mapping[str, Any] | None
-) -> Task:
-    """The task with the drug models that the user gives again; the run's own record names them, and no more."""
-    if env_kwargs is not None:
-        read = env_kwargs if isinstance(env_kwargs, Mapping) else replace(config, env_kwargs=env_kwargs).env_options()
-        task, options = with_option_models(task, read)
-        if options != config.env_options():
-            raise CheckpointError(
-                f"{path} has the environment options {config.env_kwargs}, not {json.dumps(options)}: give "
-                "--env-kwargs as when it was started, or not at all"
-            )
-    if task.scenario is not None:
-        known = task.scenario.value.models
-        for name in option_models(config.env_options()):
-            if name not in known:
-                raise CheckpointError(
-                    f"{path} needs the drug model {name!r}, which is none of {', '.join(known)}: give --env-kwargs as "
-                    "when it was started, with the path of that model"
-                )
-    return task

@@ -15,29 +15,26 @@ from typing import Any
 import numpy as np
 
 from rl_drug_dosage.clinic.adjust import adjusted
-from rl_drug_dosage.clinic.faults import check_amounts, refusals
-from rl_drug_dosage.clinic.observation import Observer
+from rl_drug_dosage.clinic.faults import refusals
 from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.shield import REASONS, Shield, shield_of
-from rl_drug_dosage.clinic.simulators import simulator_of
+from rl_drug_dosage.clinic.shield import REASONS
 from rl_drug_dosage.clinic.stress import STRESSES, stressed
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.trials.benchmark_record import record_of
-from rl_drug_dosage.trials.entrants import Candidate, Entrant, candidates, guard_of
+from rl_drug_dosage.trials.benchmark_runs import Runs, Work, entered_all, mismatched, shielded, stressed_too, treated
+from rl_drug_dosage.trials.entrants import Candidate, candidates
 from rl_drug_dosage.trials.published_run import beside, plan_of, planned
 from rl_drug_dosage.trials.setting import setting_for, task_of
-from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
-from rl_drug_dosage.trials.trial import Cohort, Trial, check_label, prepare_trial, run_trial
+from rl_drug_dosage.trials.shards import Shard, save_part
+from rl_drug_dosage.trials.trial import Cohort, Trial
 from rl_drug_dosage.utils.arguments import checked
-from rl_drug_dosage.utils.device_shape import device_shape, on_threads
 from rl_drug_dosage.utils.files import prepare_folder
-from rl_drug_dosage.utils.kept_programs import Program
 from rl_drug_dosage.utils.lock import locked
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result, figure_of_size
-from rl_drug_dosage.utils.seeding import Stream, check_seed, generator
+from rl_drug_dosage.utils.seeding import check_seed
 
 __all__ = ["Benchmark", "BenchmarkOptions", "benchmark"]
 
@@ -65,6 +62,8 @@ class BenchmarkOptions:
         output_dir: folder for the files; None: nothing is written.
         published: a published trial, in any form that `registry` accepts: its scenario, drug models, policies and
             cohort are the defaults, and its numbers stand beside ours.
+        shard: treat this part of the patients only, and write it for `shards.joined` in place of the report.
+        merged: trials of all parts; nothing is run.
 
     Raises:
         ConfigError: a value out of range.
@@ -83,6 +82,8 @@ class BenchmarkOptions:
     accept_changed: bool = False
     output_dir: Path | None = None
     published: object = None
+    shard: Shard | None = None
+    merged: Mapping[str, tuple[str, Trial]] | None = None
 
     def __post_init__(self) -> None:
         if self.patients is not None and not 1 <= self.patients <= 1_000_000:
@@ -92,7 +93,37 @@ class BenchmarkOptions:
     @property
     def cohort(self) -> Cohort:
         """The patients."""
-        return Cohort(self.seed, _PATIENTS if self.patients is None else self.patients)
+        count = _PATIENTS if self.patients is None else self.patients
+        if self.shard is None:
+            return Cohort(self.seed, count)
+        first, own = self.shard.range_of(count)
+        return Cohort(self.seed, own, first)
+
+    def asked(self) -> dict[str, Any]:
+        """What was asked, in values of JSON: references that are no text have none."""
+        policies = self.policies
+        if isinstance(policies, str | Path):
+            policies = [policies]
+        if isinstance(policies, Mapping):
+            policies = [f"{name}={_text(own)}" for name, own in policies.items()]
+        return {
+            "scenario": _text(self.scenario),
+            "published": _text(self.published),
+            "policies": [_text(own) for own in policies],
+            "patients": self.patients,
+            "seed": self.seed,
+            "simulator": _text(self.simulator),
+            "controller": _text(self.controller),
+            "mismatch": self.mismatch,
+            "stress": list(self.stress),
+            "shield": self.shield,
+            "decisions": self.decisions,
+            "accept_changed": self.accept_changed,
+        }
+
+
+def _text(reference: object) -> str | None:
+    return None if reference is None else str(reference) if isinstance(reference, str | Path) else ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -167,6 +198,7 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
         OutputError: the output folder cannot be written, or another process works there.
     """
     begin = time.perf_counter()
+    asked = options
     plan = plan_of(options)
     options = options if plan is None else planned(options, plan)
     task = task_of(options.scenario)
@@ -179,13 +211,20 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
     with contextlib.ExitStack() as held:
         if folder is not None:
             prepare_folder(folder)
+        if folder is not None and asked.shard is None:
+            # Parts have files of their own, and may be written side by side.
             held.enter_context(locked(folder, "output folder", keep=False))
         for text in () if options.policies else refusals(setting.scenario)[1]:
             progress(f"left out: {text}", None)
-        record, trials = _compared(setting, entering, pairs, stresses, options, progress, begin, command)
+        runs = Runs(options.merged)
+        steps = Steps(progress, _steps(options, len(entering), len(pairs), len(stresses)))
+        work = Work(options, steps, runs)
+        record, trials = _compared(setting, entering, pairs, stresses, work, begin, command)
         if plan is not None:
             record["published"] = beside(plan, setting.scenario, trials, options.seed)
         found = Benchmark(record, trials, setting.task)
+        if asked.shard is not None and folder is not None:
+            return dataclasses.replace(found, files=(save_part(folder, asked.shard, asked.asked(), runs.done),))
         return found if folder is None else dataclasses.replace(found, files=found.save(folder))
 
 
@@ -194,23 +233,22 @@ def _compared(
     entering: Sequence[Candidate],
     pairs: Sequence[tuple[str, str]],
     stresses: Sequence[str],
-    options: BenchmarkOptions,
-    progress: Progress,
+    work: Work,
     begin: float,
     command: str,
 ) -> tuple[dict[str, Any], dict[str, Trial]]:
     """The record and the trials."""
-    steps = Steps(progress, _steps(options, len(entering), len(pairs), len(stresses)))
+    options, steps = work.options, work.steps
     timing: dict[str, Any] = {"policies": {}}
     entrants, trials = [], {}
-    for entrant, ready_s, ready in _enter_all(setting, entering, options, steps):
+    for entrant, prepared in entered_all(setting, entering, work):
         entrants.append(entrant)
-        trials[entrant.name], run_s = _run(setting, entrant, options, steps)
-        own = {"trace_s": ready.traced_s, "compile_s": ready.compiled_s, "traced_before": ready.kept, "run_s": run_s}
-        timing["policies"][entrant.name] = {"tune_and_compile_s": ready_s, **own}
+        trials[entrant.name], run_s = treated(setting, entrant, work)
+        timing["policies"][entrant.name] = {**prepared, "run_s": run_s}
         trial = trials[entrant.name]
         doubtful, left = trial.doubtful.sum(), trial.abstained.sum()
         moved, count = (trial.reason == _OFF_GRID).sum(), trial.patients
+        ready_s = prepared["tune_and_compile_s"]
         steps.note(
             f"{entrant.name}: {count:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
             + (f", {doubtful:,} decisions on estimates that had not converged" if doubtful else "")
@@ -218,16 +256,16 @@ def _compared(
             + (f", {moved:,} doses off the grid, the nearest amount was given" if moved else "")
         )
     if options.shield:
-        entrants += _shielded(setting, entrants, trials, options, steps)
+        entrants += shielded(setting, entrants, trials, work)
     counting = time.perf_counter()
     record = record_of(
         setting, entrants, trials, patients=options.cohort.count, seed=options.seed, shield=options.shield
     )
     timing["statistics_s"] = time.perf_counter() - counting
     if options.mismatch:
-        record["mismatch"] = _mismatch(options, setting, pairs, entering, steps)
+        record["mismatch"] = mismatched(setting, pairs, entering, work)
     if stresses:
-        record["stress"] = [_stress(name, options, setting, entrants, steps) for name in stresses]
+        record["stress"] = [stressed_too(name, setting, entrants, work) for name in stresses]
     record["settings"]["command"] = command
     timing["total_s"] = time.perf_counter() - begin
     record["timing"] = timing
@@ -252,71 +290,6 @@ def _stresses_of(options: BenchmarkOptions, scenario: Scenario) -> tuple[str, ..
     return tuple(options.stress)
 
 
-def _enter_all(
-    setting: Setting, entering: Sequence[Candidate], options: BenchmarkOptions, steps: Steps
-) -> list[tuple[Entrant, float, Program]]:
-    """Build, tune and compile the policies, one on each core, because the compiler uses one."""
-
-    def one(candidate: Candidate) -> tuple[Entrant, float, Program]:
-        start = time.perf_counter()
-        with steps.step(f"compiling {candidate.name}"):
-            entrant = candidate.enter(setting, seed=options.seed)
-            with guard_of(entrant):
-                ready = prepare_trial(
-                    setting.scenario,
-                    setting.simulator,
-                    entrant.policy,
-                    sees_truth=entrant.sees_truth,
-                    patients=options.cohort.count,
-                )
-        return entrant, time.perf_counter() - start, ready
-
-    return on_threads(one, entering, device_shape().compilers)
-
-
-def _run(
-    setting: Setting, entrant: Entrant, options: BenchmarkOptions, steps: Steps, shield: Shield | None = None
-) -> tuple[Trial, float]:
-    """The trial and its duration without compilation."""
-    clock: dict[str, float] = {}
-    running = steps.step(f"running {entrant.name} on {options.cohort.count:,} patients")
-    with running, guard_of(entrant):
-        trial = run_trial(
-            setting.scenario,
-            setting.simulator,
-            entrant.policy,
-            options.cohort,
-            shield=shield,
-            sees_truth=entrant.sees_truth,
-            clock=clock,
-        )
-    if entrant.own:
-        check_amounts(entrant.name, trial.proposal[trial.alive], setting.scenario)
-    if trial.failed.all():
-        raise ConfigError(
-            f"policy {entrant.name!r}: levels or rewards of all {trial.patients:,} patients are not finite: check "
-            f"{'the reward' if np.isfinite(trial.values).all() else 'the drug model'} of {setting.task.where}"
-        )
-    check_label(setting.task, entrant.policy, trial)
-    return trial, clock["run_s"]
-
-
-def _shielded(
-    setting: Setting, entrants: Sequence[Entrant], trials: dict[str, Trial], options: BenchmarkOptions, steps: Steps
-) -> list[Entrant]:
-    """Run every policy behind the safety shield and add the trials to the others."""
-    shield = shield_of(setting.scenario, setting.controller)
-    found = []
-    for entrant in entrants:
-        behind = dataclasses.replace(
-            entrant, name=f"{entrant.name}+shield", title=f"{entrant.title}, behind the shield"
-        )
-        trials[behind.name], _ = _run(setting, behind, options, steps, shield)
-        found.append(behind)
-        steps.note(f"{behind.name}: {options.cohort.count:,} patients")
-    return found
-
-
 def _pairs(setting: Setting) -> list[tuple[str, str]]:
     """Settings of every simulator with every controller; a test-only drug model is no controller.
 
@@ -330,69 +303,3 @@ def _pairs(setting: Setting) -> list[tuple[str, str]]:
             "give another one as --simulator, or use --stress"
         )
     return [(simulator, controller) for simulator in (*models, *test_only) for controller in models]
-
-
-def _mismatch(
-    options: BenchmarkOptions,
-    setting: Setting,
-    pairs: Sequence[tuple[str, str]],
-    entering: Sequence[Candidate],
-    steps: Steps,
-) -> dict[str, Any]:
-    """Attainment of every policy with its interval, for every simulator and controller."""
-    cells = []
-    for simulator, controller in pairs:
-        other = setting_for(setting.task, simulator, controller, accept_changed=options.accept_changed)
-        entrants = [entrant for entrant, *_ in _enter_all(other, entering, options, steps)]
-        trials = {e.name: _run(other, e, options, steps)[0] for e in entrants}
-        shares = np.stack([endpoints(other.scenario, trials[e.name])["attainment_pct"] for e in entrants], axis=1)
-        rng = generator(options.seed, Stream.EVALUATE, 2)
-        for entrant, interval in zip(entrants, bootstrap(shares, rng), strict=True):
-            cells.append(
-                {
-                    "simulator": simulator,
-                    "controller": controller,
-                    "policy": entrant.name,
-                    "attainment_pct": interval.record(),
-                }
-            )
-        steps.note(f"mismatch: patients of {simulator}, controller assumes {controller}")
-    scenario = setting.scenario
-    return {"models": list(scenario.models), "test_only": list(scenario.test_only), "cells": cells}
-
-
-def _stress(
-    name: str, options: BenchmarkOptions, setting: Setting, entrants: Sequence[Entrant], steps: Steps
-) -> dict[str, Any]:
-    """Run every policy as built and tuned under a stress setting that it was not designed for."""
-    scenario = stressed(setting.scenario, name)
-    task = dataclasses.replace(setting.task, value=scenario)
-    other = Setting(task, setting.controller, simulator_of(scenario, setting.simulator.name))
-    own = [e for e in entrants if not e.name.endswith("+shield")]
-    with steps.step(f"stress {name}"):
-        quietly = Steps(quiet, len(own))
-        trials = {
-            e.name: _run(other, dataclasses.replace(e, policy=_told(e.policy, scenario)), options, quietly)[0]
-            for e in own
-        }
-    ends = {n: endpoints(scenario, t) for n, t in trials.items()}
-    shares = np.stack([ends[e.name]["attainment_pct"] for e in own], axis=1)
-    rng = generator(options.seed, Stream.EVALUATE, 3)
-    rows = [
-        {"policy": e.name, **summary(scenario, trials[e.name], ends[e.name], interval)}
-        for e, interval in zip(own, bootstrap(shares, rng), strict=True)
-    ]
-    steps.note(f"stress {name}: {len(own)} policies")
-    return {"name": name, "title": STRESSES[name].title, "policies": rows}
-
-
-def _told[T](policy: T, scenario: Scenario) -> T:
-    """The policy with the stressed scenario, whose turnaround times a clinic knows; its parameters are unchanged."""
-    changes: dict[str, Any] = {}
-    for f in dataclasses.fields(policy):  # type: ignore[arg-type]
-        value = getattr(policy, f.name)
-        if isinstance(value, Scenario):
-            changes[f.name] = scenario
-        elif isinstance(value, Observer):
-            changes[f.name] = dataclasses.replace(value, scenario=scenario)
-    return dataclasses.replace(policy, **changes) if changes else policy  # type: ignore[type-var]

@@ -5,6 +5,7 @@ shards of a cohort give bit-identical results to the whole: calls start at multi
 always computed by the same program in the same lane. On a GPU they agree to rounding, see `utils.device_shape`.
 """
 
+import gc
 import itertools
 import time
 from collections import OrderedDict
@@ -27,6 +28,7 @@ from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.registry import SCENARIO, Found
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
 from rl_drug_dosage.utils.kept_programs import Program, program
+from rl_drug_dosage.utils.memory_maps import maps_are_scarce
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["Cohort", "Trial", "check_label", "merge", "prepare_trial", "run_trial"]
@@ -134,13 +136,20 @@ def _program(
     """One compiled program per task and kind of policy; its numbers are arguments. Equal values share a program."""
     leaves, shape = jax.tree.flatten((policy, shield))
     key = (scenario, model, sees_truth, size, device_shape(), shape, tuple(jax.typeof(leaf) for leaf in leaves))
-    if key not in _programs:
-        stream, numbers = key_for(0, Stream.EVALUATE), jnp.arange(size)
-        run = _courses(scenario, model, sees_truth)
-        _programs[key] = program(run, policy, shield, stream, numbers, options=_COMPILER)
-        while len(_programs) > _KEPT:
-            _programs.popitem(last=False)
-    return _programs[key]
+    found = _programs.get(key)
+    if found is not None:
+        return found
+    if maps_are_scarce():
+        # Of trials that are over; a program that is wanted again is read from the cache.
+        _programs.clear()
+        jax.clear_caches()
+        gc.collect()
+    stream, numbers = key_for(0, Stream.EVALUATE), jnp.arange(size)
+    found = program(_courses(scenario, model, sees_truth), policy, shield, stream, numbers, options=_COMPILER)
+    _programs[key] = found
+    while len(_programs) > _KEPT:
+        _programs.popitem(last=False)
+    return found
 
 
 @dataclass(frozen=True)
@@ -218,7 +227,8 @@ def run_trial(
         courses = jax.device_get(run(policy, shield, key, start + jnp.arange(size)))
         policy.check()
         names = [f.name for f in fields(Trial) if f.name not in {"first", "covariates", "baseline", "failed"}]
-        table = {name: np.moveaxis(courses[name], 0, 1) for name in names}
+        # In one order of memory whatever is merged: the last bits of a mean depend on it.
+        table: dict[str, Any] = {name: np.ascontiguousarray(np.moveaxis(courses[name], 0, 1)) for name in names}
         # A proposal that is not a number is counted against the policy; treatment continues.
         failed = ~np.isfinite(table["values"]).all(axis=(1, 2)) | ~np.isfinite(table["reward"]).all(axis=1)
         own = {"covariates": courses["covariates"], "baseline": courses["baseline"], "failed": failed}

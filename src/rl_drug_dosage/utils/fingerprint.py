@@ -13,7 +13,7 @@ import sys
 import types
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -21,10 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["NoFingerprintError", "fingerprint"]
+__all__ = ["NoFingerprintError", "content_digest", "fingerprint"]
 
 _PACKAGE = __name__.partition(".")[0]
 _LIBRARIES = ("jax", "jaxlib", "equinox", "numpy", "optax", "diffrax")
+_OPTIONAL = ("blackjax",)
 _KNOWN = {_PACKAGE, *_LIBRARIES, "jaxtyping", "builtins", "functools", "math", "operator"}
 _PLAIN = (bool, int, float, complex, str, bytes, types.NoneType, types.EllipsisType)
 
@@ -44,16 +45,36 @@ def fingerprint(*values: object) -> str:
     return digest.hexdigest()
 
 
+def content_digest(*values: object) -> str:
+    """Hexadecimal SHA-256 of the values alone: the same with other versions of the libraries.
+
+    Raises:
+        NoFingerprintError: see `fingerprint`.
+    """
+    digest = hashlib.sha256()
+    _add(digest, values, ())
+    return digest.hexdigest()
+
+
 @lru_cache
 def _code_digest() -> bytes:
     """Of the package's files, and of the versions of what it runs on."""
     digest = hashlib.sha256(sys.version.encode())
-    for name in _LIBRARIES:
-        digest.update(f"{name} {version(name)}\n".encode())
+    for name in (*_LIBRARIES, *_OPTIONAL):
+        digest.update(f"{name} {_version(name)}\n".encode())
     root = Path(__file__).parents[1]
     for path in sorted(p for p in root.rglob("*") if p.suffix in {".py", ".json"}):
         digest.update(f"{path.relative_to(root)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.digest()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        if name in _LIBRARIES:
+            raise
+        return "none"
 
 
 def _add(digest: Any, value: Any, inside: tuple[int, ...]) -> None:

@@ -8,6 +8,7 @@ traced again. Code from outside the package has no fingerprint and is traced in 
 
 import enum
 import hashlib
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.fingerprint import NoFingerprintError, fingerprint
 from rl_drug_dosage.utils.runtime import cache_folder, traced_folder
 
-__all__ = ["MOST_COMPILED_BYTES", "MOST_TRACED_BYTES", "Kept", "Program", "keep_traces", "program", "trim"]
+__all__ = ["MOST_COMPILED_BYTES", "MOST_TRACED_BYTES", "Kept", "Program", "keep_traces", "program", "returned", "trim"]
 
 MOST_TRACED_BYTES, MOST_COMPILED_BYTES = 2**28, 2**32
 """Above this, programs that have not been used for longest are removed: 256 MiB of traced ones (0.1 to 1 MiB each), and
@@ -47,6 +48,18 @@ class _Place(enum.Enum):
 def keep_traces(wanted: bool) -> None:
     """Whether programs are kept: not in tests that change the package while they run."""
     _STATE["keep"] = wanted
+
+
+def returned[T](kind: type[T]) -> type[T]:
+    """Decorate a module of arrays, without static fields, that kept programs return as such."""
+    export.register_pytree_node_serialization(
+        kind,
+        serialized_name=f"{kind.__module__}.{kind.__qualname__}",
+        serialize_auxdata=lambda _: b"",
+        deserialize_auxdata=lambda _: None,
+        from_children=lambda _, children: kind(*children),
+    )
+    return kind
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,8 @@ def program(function: Callable[..., Any], *args: Any, options: Mapping[str, str]
     """Trace and compile a function, or read what was traced before.
 
     Args:
-        function: pure, of pytrees; returns nested dicts, tuples and lists of arrays. What it encloses belongs to it.
+        function: pure, of pytrees; returns nested dicts, tuples, lists and `returned` modules of arrays. What it
+            encloses belongs to it.
         args: like those of its calls. What is no array in them counts as a constant.
         options: of the compiler.
     """
@@ -112,6 +126,7 @@ class Kept:
     def __init__(self, function: Callable[..., Any], options: Mapping[str, str] | None = None) -> None:
         self._function, self._options = function, options
         self._programs: dict[Any, Program] = {}
+        self._turns: dict[Any, threading.Lock] = {}
 
     def __len__(self) -> int:
         """How many programs this process has needed."""
@@ -124,7 +139,10 @@ class Kept:
         precise = bool(jax.config.jax_enable_x64)
         key = (tree, precise, *((x.shape, x.dtype) if _is_array(x) else (type(x), x) for x in leaves))
         if key not in self._programs:
-            self._programs[key] = program(self._function, *args, options=self._options)
+            # Threads that need the same program wait for the one that makes it; others make theirs meanwhile.
+            with self._turns.setdefault(key, threading.Lock()):
+                if key not in self._programs:
+                    self._programs[key] = program(self._function, *args, options=self._options)
         return self._programs[key].run(_plain(arrays))
 
 

@@ -12,7 +12,7 @@ from rl_drug_dosage.bedside import Asked, PatientHistory, Recommendation
 from rl_drug_dosage.bedside.case import Case
 from rl_drug_dosage.bedside.clock import Clock, find_zone
 from rl_drug_dosage.bedside.fhir import read_bundle
-from rl_drug_dosage.bedside.files import read_text
+from rl_drug_dosage.bedside.files import TABLES, read_text
 from rl_drug_dosage.bedside.patient_file import FORMAT, histories_of, parse_json, parse_toml
 from rl_drug_dosage.bedside.patient_table import as_table
 from rl_drug_dosage.bedside.recommend import answered, considered
@@ -34,7 +34,8 @@ _CASES = 4
 """Patients whose posterior is at hand; the oldest is forgotten."""
 _MOST_ENTRIES = 200
 """Doses, levels or covariates of a patient on the page."""
-_SUFFIXES = (".json", ".toml")
+_MOST_PATIENTS = 500
+"""Patients of a file that is opened."""
 
 
 class FieldError(ConfigError):
@@ -116,8 +117,8 @@ class Bedside:
         """The patients of a file that was opened.
 
         Args:
-            raw: JSON with ``name``, whose ending is .json or .toml, ``text``, and ``drug`` and ``formulas`` where the
-                file has none.
+            raw: JSON with ``name``, whose ending says what ``text`` is (.json, .toml, or an event table), and ``drug``
+                and ``formulas`` where the file has none.
 
         Raises:
             RlDrugDosageError: no patient file.
@@ -125,12 +126,15 @@ class Bedside:
         body = Body.parsed(raw, ("name", "text", "drug", "formulas"))
         name, text = body.text("name"), body.text("text", most=2**20)
         suffix = Path(name).suffix.lower()
-        if suffix not in _SUFFIXES:
-            body.refuse("name", f"a file that ends in {' or '.join(_SUFFIXES)}; tables are read by `recommend`")
+        if suffix not in {".json", ".toml", *TABLES}:
+            body.refuse("name", f"a file that ends in .json, .toml or, of a table, {', '.join(sorted(TABLES))}")
         drug = body.maybe_text("drug")
+        if suffix in TABLES:
+            histories = _few(read_text(text, suffix, drug=drug, formulas=_formulas(body)))
+            return {"patients": [as_table(each) for each in histories], "notes": list(histories[0].notes)}
         content: Any = parse_toml(text, "the text") if suffix == ".toml" else parse_json(text, "the text")
         is_bundle = isinstance(content, dict) and "resourceType" in content
-        histories = read_text(text, suffix, drug=drug if is_bundle else None, formulas=_formulas(body))
+        histories = _few(read_text(text, suffix, drug=drug if is_bundle else None, formulas=_formulas(body)))
         if is_bundle:
             return {"patients": [as_table(each) for each in histories], "notes": list(histories[0].notes)}
         rows = content.get("patients", [{k: v for k, v in content.items() if k != "format"}])
@@ -195,6 +199,14 @@ class Bedside:
             draws=ask.whole("draws", 50, 2000, 512),
             seed=ask.whole("seed", 0, 2**31 - 1, 1),
         )
+
+
+def _few(histories: tuple[PatientHistory, ...]) -> tuple[PatientHistory, ...]:
+    if len(histories) > _MOST_PATIENTS:
+        raise ConfigError(
+            f"{len(histories):,} patients; allowed: up to {_MOST_PATIENTS}; split the file, or use `recommend`"
+        )
+    return histories
 
 
 def _formulas(body: Body) -> dict[str, Any] | None:

@@ -98,6 +98,7 @@ _ASK = _sent(
 )
 _ROW = _answer(
     "a regimen and its probabilities, as fractions",
+    words=_TEXT,
     dose_mg=_NUMBER,
     interval_h=_NUMBER,
     duration_h=_NUMBER,

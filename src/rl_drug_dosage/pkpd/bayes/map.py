@@ -5,7 +5,6 @@ patients in one call, in groups that iterate until the last patient of the group
 own convergence. `fit_many` compiles that and runs it on all cores.
 """
 
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -21,10 +20,12 @@ from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.residual import Levels
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
+from rl_drug_dosage.utils.kept_programs import Kept, returned
 
 __all__ = ["Estimate", "fit_many", "map_estimate", "map_estimates"]
 
 
+@returned
 class Estimate(eqx.Module):
     """A patient's estimated random effects; leading axes are patients."""
 
@@ -163,7 +164,7 @@ def fit_many(
     """`map_estimates`, compiled, and run on all cores: a call fits a few groups, and several calls run at a time.
 
     The number of cores does not change a bit: in every call a group of patients is fitted by the same instructions. The
-    program is kept for other patients with as many rows.
+    program is kept for other patients with as many rows, also between processes (`utils.kept_programs`).
 
     Args:
         model: static.
@@ -187,12 +188,14 @@ def fit_many(
         numbers = np.arange(start, start + size) % patients
         own = tree if size == patients else jax.tree.map(lambda leaf: leaf[numbers], tree)
         with jax.enable_x64(double):  # a thread has a setting of its own
-            return jax.device_get(_program(model, occasions, group, *own))
+            return jax.device_get(_FITTED(model, occasions, group, *own))
 
     parts = on_threads(call, range(0, patients, size), shape.threads)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:patients], *parts)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2), compiler_options=ONE_CORE_EACH)
-def _program(model: DrugModel, occasions: int, group: int, *own: Any) -> Estimate:
+def _fitted(model: DrugModel, occasions: int, group: int, *own: Any) -> Estimate:
     return map_estimates(model, *own, occasions=occasions, group=group)
+
+
+_FITTED = Kept(_fitted, ONE_CORE_EACH)

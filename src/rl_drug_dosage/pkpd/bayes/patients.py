@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -21,6 +22,7 @@ from rl_drug_dosage.pkpd.residual import Levels, refuse_levels_before_doses, sta
 from rl_drug_dosage.pkpd.simulate import predict
 from rl_drug_dosage.pkpd.sound import check_parameters
 from rl_drug_dosage.pkpd.steady_state import check_delivery
+from rl_drug_dosage.utils.kept_programs import Kept
 
 __all__ = ["Fitted", "PatientData", "fit_patients"]
 
@@ -64,20 +66,19 @@ def fit_patients(model: DrugModel, patients: Sequence[PatientData]) -> list[Fitt
     regimens = [make_regimen(patient.doses, model.structure) for patient in patients]
     occasions = 1 + max(int(np.max(patient.covariates.occasion)) for patient in patients)
     with jax.enable_x64(True):
-        for patient, regimen in zip(patients, regimens, strict=True):
-            refuse_levels_before_doses(patient.levels, regimen, model)
-            zero = jnp.zeros(len(model.etas))
-            p = individual_parameters(model, patient.covariates, zero)
-            check_parameters(model, p, patient.covariates.values, [f"patient {patient.name}"])
-            check_delivery(model.structure, regimen, patient.covariates, p)
         tables = (
             stack_regimens(regimens),
             stack_covariates([p.covariates for p in patients]),
             stack_levels([p.levels for p in patients]),
         )
+        typical = jax.device_get(_TYPICAL(model, tables[1]))
+        for i, (patient, regimen) in enumerate(zip(patients, regimens, strict=True)):
+            refuse_levels_before_doses(patient.levels, regimen, model)
+            p = {name: values[i, : patient.covariates.time_h.shape[0]] for name, values in typical.items()}
+            check_parameters(model, p, patient.covariates.values, [f"patient {patient.name}"])
+            check_delivery(model.structure, regimen, patient.covariates, p)
         estimates = fit_many(model, *tables, occasions=occasions)
-        look = jax.jit(jax.vmap(lambda *patient: _at_estimate(model, *patient)))
-        predicted, parameters, minimum = jax.device_get(look(*tables, estimates))
+        predicted, parameters, minimum = jax.device_get(_LOOKED(model, *tables, estimates))
     who = [f"patient {patient.name}, at the estimate" for patient in patients]
     check_parameters(model, parameters, tables[1].values, who)
     for patient, own in zip(patients, predicted, strict=True):
@@ -106,6 +107,18 @@ def _at_estimate(
     _, curvature = make_objective(model, regimen, covariates, levels, estimate.kappa.shape[0])
     minimum = bends_upwards(lambda z: curvature(z).gradient, estimate.latent, estimate.covariance)
     return own, individual_parameters(model, covariates, estimate.eta, estimate.kappa), minimum
+
+
+def _looked(model: DrugModel, *tables: Any) -> Any:
+    return jax.vmap(lambda *patient: _at_estimate(model, *patient))(*tables)
+
+
+def _typical(model: DrugModel, covariates: Covariates) -> dict[str, Array]:
+    nobody = jnp.zeros(len(model.etas))
+    return jax.vmap(lambda table: dict(individual_parameters(model, table, nobody)))(covariates)
+
+
+_LOOKED, _TYPICAL = Kept(_looked), Kept(_typical)
 
 
 def _refuse_no_prediction(patient: PatientData, predicted: Float[np.ndarray, "level"]) -> None:

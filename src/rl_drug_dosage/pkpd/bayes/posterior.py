@@ -20,6 +20,7 @@ from rl_drug_dosage.pkpd.covariates import Covariates
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.residual import Levels
+from rl_drug_dosage.utils.kept_programs import returned
 
 __all__ = ["Posterior", "importance_posterior", "laplace_covariance", "laplace_posterior", "point_posterior"]
 
@@ -29,6 +30,7 @@ _WIDENING = 1.2
 """Scale of the proposal relative to the Gaussian approximation, for posteriors wider than their curvature suggests."""
 
 
+@returned
 class Posterior(eqx.Module):
     """Equally weighted draws of one patient's random effects."""
 

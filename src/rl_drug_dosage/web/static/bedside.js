@@ -5,7 +5,7 @@ import * as form from "./case.js";
 import { Results } from "./results.js";
 
 const WAIT_MS = 30;
-let results, timer, running, sliding, wished, warm = {};
+let results, timer, running, sliding, wished, warm = {}, opened;
 
 const ready = () => Boolean(warm.drugs) && warm.drugs[$("drug").value] === "ready";
 
@@ -84,26 +84,35 @@ async function chooseDrug(name, patient) {
 async function chooseExample(name, place) {
   const { patients } = await ask(`drugs/${encodeURIComponent(name)}/examples`);
   load(patients[place]);
-  $("example").value = String(place);
+  $("example").value = `example ${place}`;
   edited();
 }
 
+const isTable = (file) => !/\.(json|toml)$/i.test(file.name);
+
+// A table names no drug: it is read for the one that is chosen.
 async function openFile(file) {
   try {
-    const { patients, notes } = await ask("read", { name: file.name, text: await file.text() });
-    const known = [...$("drug").options].map((o) => o.value);
-    const patient = patients[0], stem = String(patient.drug || $("drug").value);
-    const name = known.find((k) => k === stem) || known.find((k) => stem.startsWith(`${k}-`));
-    if (!name) throw new Error(`the page has no ${stem}; it has ${known.join(", ")}`);
-    await chooseDrug(name, patient);
-    if (stem !== name && [...$("model").options].some((o) => o.value === stem)) $("model").value = stem;
-    if (patients.length > 1) say(`${file.name}: the first of ${patients.length} patients`);
-    else if (notes.length) say(notes.join("; "));
-    edited();
+    const drug = isTable(file) ? { drug: $("drug").value } : {};
+    const { patients, notes } = await ask("read", { name: file.name, text: await file.text(), ...drug });
+    opened = { name: file.name, patients };
+    await chooseOpened(0);
+    say(patients.length > 1 ? `${file.name} holds ${patients.length} patients; choose one beside the worked examples.` : notes.join("; "));
   } catch (error) {
     results.refuse(`${file.name}: ${error.message}`, null);
     document.body.dataset.state = "refused";
   }
+}
+
+async function chooseOpened(place) {
+  const known = [...$("drug").options].map((o) => o.value), patient = opened.patients[place];
+  const stem = String(patient.drug || $("drug").value);
+  const name = known.find((k) => k === stem) || known.find((k) => stem.startsWith(`${k}-`));
+  if (!name) throw new Error(`the page has no ${stem}; it has ${known.join(", ")}`);
+  await chooseDrug(name, patient);
+  if (stem !== name && [...$("model").options].some((o) => o.value === stem)) $("model").value = stem;
+  form.setFile(opened, place);
+  edited();
 }
 
 function save() {
@@ -155,7 +164,11 @@ export async function start() {
     await chooseExample(name, 0);
     showStatus();
   });
-  $("example").addEventListener("change", () => { if ($("example").value !== "") chooseExample($("drug").value, Number($("example").value)); });
+  $("example").addEventListener("change", () => {
+    const [kind, place] = $("example").value.split(" ");
+    if (kind === "file") chooseOpened(Number(place));
+    else if (kind) chooseExample($("drug").value, Number(place));
+  });
   $("new").addEventListener("click", () => {
     $("example").value = "";
     load({ drug: $("drug").value });

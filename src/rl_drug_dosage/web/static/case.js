@@ -34,7 +34,14 @@ export function setDrug(record) {
   state.drug = record;
   options($("model"), [["", record.models.length > 1 ? `all ${record.models.length}, weighed` : record.models[0].name],
     ...(record.models.length > 1 ? record.models.map((m) => [m.name, m.name]) : [])]);
-  options($("example"), [["", "choose"], ...record.examples.map((name, i) => [String(i), name])]);
+  options($("example"), [["", "choose"], ...record.examples.map((name, i) => [`example ${i}`, name])]);
+}
+
+// The patients of a file stand beside the examples.
+export function setFile({ name, patients }, place) {
+  const group = el("optgroup", { label: name }, patients.map((p, i) => el("option", { value: `file ${i}` }, p.name || `patient ${i + 1}`)));
+  $("example").append(group);
+  $("example").value = `file ${place}`;
 }
 
 export function load(patient, edited) {

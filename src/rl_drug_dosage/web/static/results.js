@@ -1,6 +1,6 @@
 // The answer for one patient: dose, curve, policies, reasons, alternatives.
 
-import { capital, cell, el, head, percent, short, table } from "./dom.js";
+import { capital, cell, el, head, lasting, percent, short, table } from "./dom.js";
 import { clockMarks, draw, hourMarks, swatch } from "./chart.js";
 
 const NAMES = { bayes: "Bayesian dosing", label: "Label", own: "Your dose", learnt: "Learnt policy" };
@@ -11,10 +11,6 @@ export const policyName = (name) => NAMES[name] || (name.endsWith(".pt") ? `Lear
 const list = (texts, cls) => (texts.length ? el("ul", { class: cls || "plain" }, texts.map((t) => el("li", {}, capital(t)))) : null);
 const tile = (term, ...value) => el("div", {}, el("dt", {}, term), el("dd", {}, ...value));
 const big = (text) => el("span", { class: "big" }, text);
-const regimen = (row) => {
-  const over = row.duration_h ? ` over ${Number(row.duration_h.toPrecision(3))} h` : "";
-  return row.dose_mg === 0 ? "no drug" : `${short(row.dose_mg)} mg${over} every ${short(row.interval_h)} h`;
-};
 const middle = (row) => short(row.percentiles[2]);
 const spread = (row) => `${short(row.percentiles[0])} to ${short(row.percentiles[4])}`;
 
@@ -77,7 +73,7 @@ export class Results {
       said.push(...Object.entries(row.harms).map(([name, p]) => tile(capital(name), big(percent(p)))));
     }
     return [el("dl", { class: "tiles" }, said), el("p", { class: "note" },
-      `Target: ${r.targets.join("; ")}. It counts in the interval that ends about ${short(r.horizon_h)} h after the next dose. Probabilities are those of the patient's true value, without the error of an assay.`)];
+      `Target: ${r.targets.join("; ")}. It counts in the interval that ends about ${lasting(r.horizon_h)} after the next dose. Probabilities are those of the patient's true value, without the error of an assay.`)];
   }
 
   slider(best) {
@@ -89,7 +85,7 @@ export class Results {
     range.value = String(row ? row.dose_mg : low);
     const exact = el("input", { type: "number", id: "own-mg", min: 0, step: "any" });
     exact.value = range.value;
-    const every = el("select", { id: "own-interval" }, intervals.map((h) => el("option", { value: String(h) }, `every ${short(h)} h${h >= 168 ? ` (${short(h / 168)} weeks)` : ""}`)));
+    const every = el("select", { id: "own-interval" }, intervals.map((h) => el("option", { value: String(h) }, `every ${lasting(h)}`)));
     every.value = String(row && intervals.includes(row.interval_h) ? row.interval_h : intervals[0]);
     const send = () => this.chosen(Number(exact.value), Number(every.value));
     range.addEventListener("input", () => { exact.value = range.value; send(); });
@@ -148,7 +144,7 @@ export class Results {
 
   alternatives() {
     const rows = this.record.alternatives.map((row) => el("tr", {},
-      head(el("button", { type: "button", class: "link", title: "try it", onclick: () => this.try(row) }, regimen(row))), this.chances(row)));
+      head(el("button", { type: "button", class: "link", title: "try it", onclick: () => this.try(row) }, row.words)), this.chances(row)));
     return table("Regimens of the label, best first; choose one to see its forecast", this.columns("Regimen"), rows, "numbers alternatives", "alternatives");
   }
 
