@@ -1,7 +1,6 @@
 """What all tests share: JAX on the CPU with compiled programs kept between runs, and small pieces to test with."""
 
 import dataclasses
-import gc
 import importlib.util
 import json
 import os
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -21,8 +19,8 @@ from rl_drug_dosage.ppo.normalizer import RunningMoments
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.training.config import TrainConfig
-from rl_drug_dosage.trials import trial
 from rl_drug_dosage.utils import kept_programs, runtime
+from rl_drug_dosage.utils.held_programs import make_room
 from rl_drug_dosage.utils.tensor_archive import read_archive
 
 # Before the first use of JAX: a second run of the suite compiles nothing.
@@ -35,7 +33,6 @@ settings.register_profile("suite", deadline=None, max_examples=40)
 settings.load_profile("suite")
 
 
-_MAPS = Path("/proc/self/maps")
 _MANY_MAPS = 20_000
 """Each compiled program holds memory maps, of which Linux allows a process 65,530: beyond that the compiler crashes."""
 
@@ -44,21 +41,14 @@ _MANY_MAPS = 20_000
 def _few_memory_maps() -> Iterator[None]:
     """Drop compiled programs after a module, where there are many; the persistent cache still has them."""
     yield
-    _drop_programs()
+    make_room(_MANY_MAPS)
 
 
 @pytest.fixture
 def few_memory_maps() -> Iterator[None]:
     """The same after a test, for modules of tests that compile much."""
     yield
-    _drop_programs()
-
-
-def _drop_programs() -> None:
-    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY_MAPS:
-        trial._programs.clear()
-        jax.clear_caches()
-        gc.collect()
+    make_room(_MANY_MAPS)
 
 
 @pytest.fixture(scope="session")

@@ -649,8 +649,6 @@ def benchmark(
     from rl_drug_dosage.trials.benchmark import benchmark as run
     from rl_drug_dosage.trials.shards import Shard
 
-    if shard is not None and output_dir is None:
-        raise ConfigError("a part of a benchmark is written for merge: give it a place with output_dir")
     options = BenchmarkOptions(
         scenario=scenario,
         published=published,

@@ -1,7 +1,6 @@
 """A trial is a pure function of policy, scenario, range and seed, and its shards merge to the same bits."""
 
 import dataclasses
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.registry import find_scenario, load_policy_definition
 from rl_drug_dosage.trials import trial as module
 from rl_drug_dosage.trials.trial import Cohort, Trial, merge, prepare_trial, run_trial
-from rl_drug_dosage.utils import kept_programs, memory_maps
+from rl_drug_dosage.utils import held_programs, kept_programs
+from rl_drug_dosage.utils.held_programs import Held
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 MODEL = "vancomycin-thomson2009"
@@ -217,7 +217,7 @@ def test_a_kept_program_gives_the_same_bits(ward, tmp_path: Path, monkeypatch: p
     policy, model = Label(ward), simulator_of(ward, MODEL)
     trials = []
     for keep, before in ((True, False), (True, True), (False, False)):
-        monkeypatch.setattr(module, "_programs", OrderedDict())
+        monkeypatch.setattr(module, "_programs", Held())
         kept_programs.keep_traces(keep)
         try:
             assert prepare_trial(ward, model, policy).kept == before
@@ -228,12 +228,12 @@ def test_a_kept_program_gives_the_same_bits(ward, tmp_path: Path, monkeypatch: p
     assert same(trials[0], trials[2])
 
 
-def test_old_programs_make_room_where_memory_maps_are_scarce(ward, monkeypatch):
+def test_old_programs_make_room_where_held_programs_are_scarce(ward, monkeypatch):
     """A comparison with many programs ended in a crash of the compiler: a process may have 65,530 memory maps."""
     cohort, policies = Cohort(5, 3), (Says(500.0), Label(ward))
     usual = [trial(ward, policy, cohort) for policy in policies]
-    monkeypatch.setattr(module, "maps_are_scarce", lambda: True)
-    monkeypatch.setattr(module, "_programs", OrderedDict())
+    monkeypatch.setattr(held_programs, "maps_are_scarce", lambda most=None: True)
+    monkeypatch.setattr(module, "_programs", Held())
 
     found = [trial(ward, policy, cohort) for policy in policies]
 
@@ -242,13 +242,13 @@ def test_old_programs_make_room_where_memory_maps_are_scarce(ward, monkeypatch):
         np.testing.assert_array_equal(one.dose, other.dose)
 
 
-def test_memory_maps_are_counted(tmp_path, monkeypatch):
+def test_held_programs_are_counted(tmp_path, monkeypatch):
     (tmp_path / "maps").write_text("a\n" * 11)
     (tmp_path / "limit").write_text("20\n")
-    monkeypatch.setattr(memory_maps, "_MAPS", tmp_path / "maps")
-    monkeypatch.setattr(memory_maps, "_LIMIT", tmp_path / "limit")
-    assert memory_maps.maps_are_scarce()
+    monkeypatch.setattr(held_programs, "_MAPS", tmp_path / "maps")
+    monkeypatch.setattr(held_programs, "_LIMIT", tmp_path / "limit")
+    assert held_programs.maps_are_scarce()
     (tmp_path / "limit").write_text("30\n")
-    assert not memory_maps.maps_are_scarce()
-    monkeypatch.setattr(memory_maps, "_MAPS", tmp_path / "none")
-    assert not memory_maps.maps_are_scarce()
+    assert not held_programs.maps_are_scarce()
+    monkeypatch.setattr(held_programs, "_MAPS", tmp_path / "none")
+    assert not held_programs.maps_are_scarce()

@@ -7,7 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
-from rl_drug_dosage.commands.benchmark import show
+from rl_drug_dosage.commands._benchmark_tables import show_benchmark
 from rl_drug_dosage.utils.tables import Column, blocks, show_table
 
 WIDTHS = (60, 80, 120, 200)
@@ -103,7 +103,7 @@ def test_a_benchmark_names_policies_and_models_whole(
             ]
         },
     }  # fmt: skip
-    show(record)
+    show_benchmark(record)
     text = capsys.readouterr().out
     assert all(text.count(name) >= 2 for name in policies)
     assert all(f": {model}\n" in text for model in models)

@@ -16,6 +16,7 @@ from rl_drug_dosage.bedside.recommendation import (
     option_words,
 )
 from rl_drug_dosage.bedside.regimens import Row
+from rl_drug_dosage.bedside.windows import lasting
 
 __all__ = ["policy_record", "record_of"]
 
@@ -34,13 +35,18 @@ def record_of(result: Recommendation) -> dict[str, Any]:
         "next_dose_h": result.start_h,
         "next_dose": result.when(result.start_h),
         "horizon_h": result.horizon_h,
+        "horizon": lasting(result.horizon_h),
         "recommended": {"policy": result.best.name, "dose_mg": result.dose_mg, "interval_h": result.interval_h},
         "contradicted": result.contradicted,
         "targets": list(result.targets),
         "harms": list(result.harms),
         "quantity": {"name": result.quantity, "unit": result.unit},
         "window": None if result.window is None else list(result.window),
-        "label": {"amounts_mg": list(result.amounts_mg), "intervals_h": list(result.intervals_h)},
+        "label": {
+            "amounts_mg": list(result.amounts_mg),
+            "intervals_h": list(result.intervals_h),
+            "intervals": [lasting(hours) for hours in result.intervals_h],
+        },
         "policies": [_policy(result, p) for p in result.policies],
         "alternatives": [_row(result, row) for row in result.rows],
         "next_level": None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rl_drug_dosage.bedside.figure import curve_figure, legend
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE, PolicyResult, Recommendation, option_words
 from rl_drug_dosage.bedside.regimens import Row
+from rl_drug_dosage.bedside.windows import lasting
 from rl_drug_dosage.bedside.words import percent, policy_name
 from rl_drug_dosage.reports.document import document
 from rl_drug_dosage.reports.markup import Cell, Html, definitions, el, join, paragraph, scroller, section, table
@@ -100,8 +101,9 @@ def _tiles(result: Recommendation) -> Html:
     return join(
         el("dl", *(el("div", el("dt", term), el("dd", value)) for term, value in pairs), class_="tiles"),
         paragraph(
-            f"Target: {'; '.join(result.targets)}. It counts in the interval that ends about {result.horizon_h:g} h "
-            "after the next dose. Probabilities are those of the patient's true value, without the error of an assay."
+            f"Target: {'; '.join(result.targets)}. It counts in the interval that ends about "
+            f"{lasting(result.horizon_h)} after the next dose. Probabilities are those of the patient's true value, "
+            "without the error of an assay."
         ),
     )
 

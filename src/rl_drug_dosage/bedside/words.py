@@ -2,6 +2,7 @@
 
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE, PolicyResult, Recommendation, option_words
 from rl_drug_dosage.bedside.regimens import Row
+from rl_drug_dosage.bedside.windows import lasting
 from rl_drug_dosage.utils.printable import printable
 
 __all__ = ["percent", "policy_name", "text_of"]
@@ -29,7 +30,7 @@ def text_of(result: Recommendation) -> str:
     lines += [f"! {warning}" for warning in result.warnings]
     lines += [""] if result.warnings else []
     lines += [f"target: {'; '.join(result.targets)}"]
-    lines += [f"it counts in the interval that ends about {result.horizon_h:g} h after the next dose", ""]
+    lines += [f"it counts in the interval that ends about {lasting(result.horizon_h)} after the next dose", ""]
     for policy in result.policies:
         lines += _policy(result, policy)
     lines += ["", *_table(result), ""]

@@ -1,6 +1,5 @@
 """Figures of `check`: a drug's typical patient, and one patient of a scenario under the label or a policy."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from rl_drug_dosage.pkpd import DrugModel, Output, Target
 from rl_drug_dosage.pkpd.units import metric_unit
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.result import png_bytes
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["draw_course_of_policy", "draw_drug", "draw_scenario", "save"]
@@ -36,9 +36,7 @@ def save(figure: Any, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
-    atomic_write(path, buffer.getvalue())
+    atomic_write(path, png_bytes(figure))
 
 
 def _figure(title: str, panels: int) -> tuple[Any, list[Any]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rl_drug_dosage import api
-from rl_drug_dosage.commands.benchmark import show
+from rl_drug_dosage.commands._benchmark_tables import show_benchmark
 from rl_drug_dosage.utils.defaults import defaults_of
 from rl_drug_dosage.utils.printable import say
 
@@ -66,6 +66,6 @@ def command(
             device=device,
             progress=progress,
         )
-    show(result.record)
+    show_benchmark(result.record)
     for path in result.files:
         say(path)

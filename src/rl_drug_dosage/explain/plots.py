@@ -1,6 +1,5 @@
 """The figures of an explanation, as PNG bytes: dose versus level and covariates, and importance of the inputs."""
 
-import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from rl_drug_dosage.utils.result import png_bytes
 
 __all__ = ["Curve", "bars_png", "panels", "panels_png", "percentiles"]
 
@@ -33,7 +34,8 @@ class Curve:
         title: title of the panel.
         x_label, y_label: axis labels with units.
         x: positions of the points.
-        bands: per policy, the 25th, 50th and 75th percentile of the dose.
+        banfrom rl_drug_dosage.utils.result import png_bytes
+    ds: per policy, the 25th, 50th and 75th percentile of the dose.
         window: limits of the goal, if it is defined on x.
         ticks: names of the points if x has few values; they are then not joined.
         signed: whether values may be negative; the axis then shows a line at 0 in place of beginning there.
@@ -56,7 +58,7 @@ def percentiles(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " 3"]:
 
 def panels_png(curves: Sequence[Curve], title: str) -> bytes:
     """The figure of `panels` as PNG."""
-    return _png(panels(curves, title))
+    return png_bytes(panels(curves, title))
 
 
 def panels(curves: Sequence[Curve], title: str) -> Figure:
@@ -124,11 +126,4 @@ def bars_png(names: Sequence[str], first: Sequence[float], later: Sequence[float
     ax.set_xlabel("mean change of the dose when this is taken from another patient (% of the mean dose)", fontsize=9)
     ax.set_title(textwrap.fill(title, 100), fontsize=10)
     ax.legend(loc="lower right", fontsize=9)
-    return _png(figure)
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    # Without the library version in the metadata, identical pictures have identical bytes.
-    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1}, metadata={"Software": None})
-    return buffer.getvalue()
+    return png_bytes(figure)

@@ -1,6 +1,5 @@
 """The figure of an estimation across models: weights, and the averaged course of each patient."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from jaxtyping import Float
 from rl_drug_dosage.pharmacometrics.across_weights import Compared
 from rl_drug_dosage.pharmacometrics.estimation import Estimation
 from rl_drug_dosage.utils.files import atomic_write
-from rl_drug_dosage.utils.result import figure_of_size
+from rl_drug_dosage.utils.result import figure_of_size, png_bytes
 
 __all__ = ["MODELS_PLOT", "SHOWN", "Course", "draw_models", "save_models_plot"]
 
@@ -74,9 +73,7 @@ def save_models_plot(
     Raises:
         OutputError: the figure cannot be written.
     """
-    buffer = io.BytesIO()
-    draw_models(estimations, compared, courses, title).savefig(buffer, format="png")
-    atomic_write(folder / MODELS_PLOT, buffer.getvalue())
+    atomic_write(folder / MODELS_PLOT, png_bytes(draw_models(estimations, compared, courses, title)))
     return folder / MODELS_PLOT
 
 

@@ -1,6 +1,5 @@
 """The figure of a dose search: what is predicted for each patient under the best regimen."""
 
-import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from rl_drug_dosage.pharmacometrics.dose_options import Question
 from rl_drug_dosage.pharmacometrics.dose_types import PatientDoses
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.files import atomic_write
-from rl_drug_dosage.utils.result import figure_of_size
+from rl_drug_dosage.utils.result import figure_of_size, png_bytes
 
 __all__ = ["FIGURE", "draw_doses", "save_doses_figure"]
 
@@ -56,10 +55,8 @@ def save_doses_figure(
     Raises:
         OutputError: the file cannot be written.
     """
-    buffer = io.BytesIO()
-    draw_doses(model, question, patients, title).savefig(buffer, format="png")
     path = folder / FIGURE
-    atomic_write(path, buffer.getvalue())
+    atomic_write(path, png_bytes(draw_doses(model, question, patients, title)))
     return path
 
 

@@ -1,6 +1,5 @@
 """Figures of an estimation: predicted against measured levels, and the course of each patient."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels, Regimen, predict
 from rl_drug_dosage.pkpd.bayes import Estimate
 from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.kept_programs import Kept
+from rl_drug_dosage.utils.result import png_bytes
 
 __all__ = ["COURSES_PLOT", "PREDICTED_PLOT", "draw_predicted_vs_measured", "save_courses", "save_predicted_vs_measured"]
 
@@ -233,7 +233,5 @@ def _figure(title: str, width: float, height: float) -> Any:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    atomic_write(path, buffer.getvalue())
+    atomic_write(path, png_bytes(figure))
     return path

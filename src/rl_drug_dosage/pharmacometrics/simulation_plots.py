@@ -1,6 +1,5 @@
 """The figure of a simulation: a percentile band for each output with its target, and the doses beneath."""
 
-import io
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rl_drug_dosage.pharmacometrics.simulation_plan import Plan
 from rl_drug_dosage.pharmacometrics.simulation_summary import bounds_text
 from rl_drug_dosage.pkpd import Output, Target
 from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.result import png_bytes
 
 __all__ = ["bands", "draw", "save_figure"]
 
@@ -44,9 +44,7 @@ def save_figure(plan: Plan, shown: list[Float[np.ndarray, "patient shown panel"]
     import matplotlib as mpl
 
     mpl.use("agg")
-    buffer = io.BytesIO()
-    draw(plan, shown, patients).savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
-    atomic_write(path, buffer.getvalue())
+    atomic_write(path, png_bytes(draw(plan, shown, patients)))
 
 
 def draw(plan: Plan, shown: list[Float[np.ndarray, "patient shown panel"]], patients: int) -> Any:

@@ -1,6 +1,5 @@
 """Figures of a model validation: errors by number of earlier levels, forecasts against levels, predictive checks."""
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from rl_drug_dosage.pharmacometrics.validation_average import EQUAL
 from rl_drug_dosage.pharmacometrics.validation_data import Clinic
 from rl_drug_dosage.pharmacometrics.validation_errors import ErrorRow
 from rl_drug_dosage.pharmacometrics.validation_vpc import PERCENTILES, Vpc
-from rl_drug_dosage.utils.result import figure_of_size
+from rl_drug_dosage.utils.result import figure_of_size, png_bytes
 
 if TYPE_CHECKING:
     from rl_drug_dosage.pharmacometrics.validation import ModelValidation
@@ -49,12 +48,8 @@ def plot_files(result: "ModelValidation") -> dict[str, bytes]:
     """Every figure by its name, as PNG."""
     figures = [draw_errors(result), draw_forecasts(result)]
     figures += [draw_check(result, candidate.name) for candidate in result.clinic.candidates]
-    found = {}
-    for name, figure in zip(plot_names(result.clinic), figures, strict=True):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=120)
-        found[name] = buffer.getvalue()
-    return found
+    names = plot_names(result.clinic)
+    return {name: png_bytes(figure, dpi=120) for name, figure in zip(names, figures, strict=True)}
 
 
 def draw_errors(result: "ModelValidation") -> Any:

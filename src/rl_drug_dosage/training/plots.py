@@ -4,7 +4,6 @@ A window of the goal is shaded on an axis of its own quantity only; what cannot 
 an AUC24, has axes of its own below it.
 """
 
-import io
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rl_drug_dosage.envs.functional import Window
 from rl_drug_dosage.envs.render import shade, target_words, top_with
 from rl_drug_dosage.training.episodes import Episodes
 from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.result import png_bytes
 from rl_drug_dosage.utils.words import titled
 
 __all__ = ["PLOTS", "draw_concentration", "save_plots"]
@@ -74,9 +74,7 @@ def _new(title: str, further: int = 0) -> tuple[Any, list[Any]]:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
-    atomic_write(path, buffer.getvalue())
+    atomic_write(path, png_bytes(figure))
     return path
 
 

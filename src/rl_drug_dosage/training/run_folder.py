@@ -21,11 +21,10 @@ __all__ = ["RunFolder", "RunRecord", "default_run_name"]
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
-def default_run_name(config: TrainConfig) -> str:
-    """``{environment}__ppo_continuous__{seed}__{unix time}``, as CleanRL names its runs."""
-    return (
-        f"{config.env_id.replace('/', '-').replace(':', '-')}__ppo_continuous__{config.seed}__{time.time_ns() // 10**9}"
-    )
+def default_run_name(config: TrainConfig, kind: str = "ppo_continuous") -> str:
+    """``{environment}__{kind}__{seed}__{unix time}``, as CleanRL names its runs."""
+    task = config.env_id.replace("/", "-").replace(":", "-")
+    return f"{task}__{kind}__{config.seed}__{time.time_ns() // 10**9}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +53,18 @@ class RunRecord:
         found: dict[str, Any] = {"initial": dict(self.initial), "extended": [dict(e) for e in self.extended]}
         return {name: value for name, value in found.items() if value}
 
+    def sections(self) -> dict[str, Any]:
+        """The parts of ``config.toml``."""
+        found: dict[str, Any] = {"train": self.config.to_record(), "run": asdict(self.options)}
+        found |= {"scenario": dict(self.scenario)} if self.scenario else {}
+        found |= {"drugs": dict(self.drugs)} if self.drugs else {}
+        return found | self.history()
+
     def text(self) -> str:
         """As TOML."""
         import tomlkit
 
-        sections: dict[str, Any] = {"train": self.config.to_record(), "run": asdict(self.options)}
-        sections |= {"scenario": dict(self.scenario)} if self.scenario else {}
-        sections |= {"drugs": dict(self.drugs)} if self.drugs else {}
-        return tomlkit.dumps(sections | self.history())
+        return tomlkit.dumps(self.sections())
 
 
 @dataclass(frozen=True)

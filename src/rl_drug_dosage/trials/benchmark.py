@@ -89,6 +89,8 @@ class BenchmarkOptions:
         if self.patients is not None and not 1 <= self.patients <= 1_000_000:
             raise ConfigError(f"--patients must be from 1 to 1000000, not {self.patients}")
         check_seed(self.seed)
+        if self.shard is not None and self.output_dir is None:
+            raise ConfigError("a part of a benchmark is written for merge: give it a place with --output-dir")
 
     @property
     def cohort(self) -> Cohort:
@@ -198,7 +200,7 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
         OutputError: the output folder cannot be written, or another process works there.
     """
     begin = time.perf_counter()
-    asked = options
+    asked = options.asked()
     plan = plan_of(options)
     options = options if plan is None else planned(options, plan)
     task = task_of(options.scenario)
@@ -211,7 +213,7 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
     with contextlib.ExitStack() as held:
         if folder is not None:
             prepare_folder(folder)
-        if folder is not None and asked.shard is None:
+        if folder is not None and options.shard is None:
             # Parts have files of their own, and may be written side by side.
             held.enter_context(locked(folder, "output folder", keep=False))
         for text in () if options.policies else refusals(setting.scenario)[1]:
@@ -223,8 +225,8 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
         if plan is not None:
             record["published"] = beside(plan, setting.scenario, trials, options.seed)
         found = Benchmark(record, trials, setting.task)
-        if asked.shard is not None and folder is not None:
-            return dataclasses.replace(found, files=(save_part(folder, asked.shard, asked.asked(), runs.done),))
+        if options.shard is not None and folder is not None:
+            return dataclasses.replace(found, files=(save_part(folder, options.shard, asked, runs.done),))
         return found if folder is None else dataclasses.replace(found, files=found.save(folder))
 
 

@@ -177,8 +177,9 @@ def asked_again(part: Part, given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("policies"):
         return asked | {"policies": given["policies"]}
     for policy in asked["policies"]:
-        if not policy or not is_known(POLICY, label_of(policy)[1]):
-            raise _unnamed(part, "policy", policy)
+        reference = label_of(policy or "")[1]
+        if not is_known(POLICY, reference):
+            raise _unnamed(part, "policy", reference)
     return asked
 
 

@@ -5,10 +5,8 @@ shards of a cohort give bit-identical results to the whole: calls start at multi
 always computed by the same program in the same lane. On a GPU they agree to rounding, see `utils.device_shape`.
 """
 
-import gc
 import itertools
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -27,8 +25,8 @@ from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.registry import SCENARIO, Found
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
+from rl_drug_dosage.utils.held_programs import Held
 from rl_drug_dosage.utils.kept_programs import Program, program
-from rl_drug_dosage.utils.memory_maps import maps_are_scarce
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["Cohort", "Trial", "check_label", "merge", "prepare_trial", "run_trial"]
@@ -127,7 +125,7 @@ _COMPILER = {"xla_backend_optimization_level": "1", **ONE_CORE_EACH}
 runs are as fast. Loops that are divided among cores would make bits depend on their number."""
 
 
-_programs: OrderedDict[Any, Program] = OrderedDict()
+_programs: Held[Program] = Held(_KEPT)
 
 
 def _program(
@@ -136,20 +134,8 @@ def _program(
     """One compiled program per task and kind of policy; its numbers are arguments. Equal values share a program."""
     leaves, shape = jax.tree.flatten((policy, shield))
     key = (scenario, model, sees_truth, size, device_shape(), shape, tuple(jax.typeof(leaf) for leaf in leaves))
-    found = _programs.get(key)
-    if found is not None:
-        return found
-    if maps_are_scarce():
-        # Of trials that are over; a program that is wanted again is read from the cache.
-        _programs.clear()
-        jax.clear_caches()
-        gc.collect()
-    stream, numbers = key_for(0, Stream.EVALUATE), jnp.arange(size)
-    found = program(_courses(scenario, model, sees_truth), policy, shield, stream, numbers, options=_COMPILER)
-    _programs[key] = found
-    while len(_programs) > _KEPT:
-        _programs.popitem(last=False)
-    return found
+    run, stream, numbers = _courses(scenario, model, sees_truth), key_for(0, Stream.EVALUATE), jnp.arange(size)
+    return _programs.get(key, lambda: program(run, policy, shield, stream, numbers, options=_COMPILER))
 
 
 @dataclass(frozen=True)

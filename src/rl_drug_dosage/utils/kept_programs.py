@@ -8,7 +8,6 @@ traced again. Code from outside the package has no fingerprint and is traced in 
 
 import enum
 import hashlib
-import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -26,9 +25,20 @@ from rl_drug_dosage.errors import OutputError
 from rl_drug_dosage.utils.device_shape import device_shape
 from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.fingerprint import NoFingerprintError, fingerprint
+from rl_drug_dosage.utils.held_programs import Held, make_room
 from rl_drug_dosage.utils.runtime import cache_folder, traced_folder
 
-__all__ = ["MOST_COMPILED_BYTES", "MOST_TRACED_BYTES", "Kept", "Program", "keep_traces", "program", "returned", "trim"]
+__all__ = [
+    "MOST_COMPILED_BYTES",
+    "MOST_TRACED_BYTES",
+    "Held",
+    "Kept",
+    "Program",
+    "keep_traces",
+    "program",
+    "returned",
+    "trim",
+]
 
 MOST_TRACED_BYTES, MOST_COMPILED_BYTES = 2**28, 2**32
 """Above this, programs that have not been used for longest are removed: 256 MiB of traced ones (0.1 to 1 MiB each), and
@@ -92,6 +102,7 @@ def program(function: Callable[..., Any], *args: Any, options: Mapping[str, str]
         args: like those of its calls. What is no array in them counts as a constant.
         options: of the compiler.
     """
+    make_room()
     begin = time.perf_counter()
     arrays, rest = eqx.partition(args, _is_array)
     tree = jax.tree.structure(arrays)
@@ -125,11 +136,10 @@ class Kept:
 
     def __init__(self, function: Callable[..., Any], options: Mapping[str, str] | None = None) -> None:
         self._function, self._options = function, options
-        self._programs: dict[Any, Program] = {}
-        self._turns: dict[Any, threading.Lock] = {}
+        self._programs: Held[Program] = Held()
 
     def __len__(self) -> int:
-        """How many programs this process has needed."""
+        """How many programs are at hand."""
         return len(self._programs)
 
     def __call__(self, *args: Any) -> Any:
@@ -138,12 +148,8 @@ class Kept:
         arrays = [x for x in leaves if _is_array(x)]
         precise = bool(jax.config.jax_enable_x64)
         key = (tree, precise, *((x.shape, x.dtype) if _is_array(x) else (type(x), x) for x in leaves))
-        if key not in self._programs:
-            # Threads that need the same program wait for the one that makes it; others make theirs meanwhile.
-            with self._turns.setdefault(key, threading.Lock()):
-                if key not in self._programs:
-                    self._programs[key] = program(self._function, *args, options=self._options)
-        return self._programs[key].run(_plain(arrays))
+        found = self._programs.get(key, lambda: program(self._function, *args, options=self._options))
+        return found.run(_plain(arrays))
 
 
 def _is_array(x: Any) -> bool:

@@ -129,13 +129,12 @@ class Bedside:
         if suffix not in {".json", ".toml", *TABLES}:
             body.refuse("name", f"a file that ends in .json, .toml or, of a table, {', '.join(sorted(TABLES))}")
         drug = body.maybe_text("drug")
-        if suffix in TABLES:
-            histories = _few(read_text(text, suffix, drug=drug, formulas=_formulas(body)))
-            return {"patients": [as_table(each) for each in histories], "notes": list(histories[0].notes)}
-        content: Any = parse_toml(text, "the text") if suffix == ".toml" else parse_json(text, "the text")
-        is_bundle = isinstance(content, dict) and "resourceType" in content
-        histories = _few(read_text(text, suffix, drug=drug if is_bundle else None, formulas=_formulas(body)))
-        if is_bundle:
+        content: Any = None
+        if suffix not in TABLES:
+            content = parse_toml(text, "the text") if suffix == ".toml" else parse_json(text, "the text")
+        is_ours = suffix not in TABLES and not (isinstance(content, dict) and "resourceType" in content)
+        histories = _few(read_text(text, suffix, drug=None if is_ours else drug, formulas=_formulas(body)))
+        if not is_ours:
             return {"patients": [as_table(each) for each in histories], "notes": list(histories[0].notes)}
         rows = content.get("patients", [{k: v for k, v in content.items() if k != "format"}])
         plain = json.loads(json.dumps(rows, default=str))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from rl_drug_dosage.bedside.windows import lasting
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth, result_times
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -196,6 +197,7 @@ def _view(
         "amounts": list(dosage.amounts),
         "usual": dosage.usual,
         "intervals_h": list(dosage.intervals_h),
+        "intervals": [lasting(hours) for hours in dosage.intervals_h],
         "covariates": [
             {"label": facts[n].meaning, "value": float(f"{float(v[0]):.4g}"), "unit": facts[n].unit}
             for n, v in trial.covariates.items()

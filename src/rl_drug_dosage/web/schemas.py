@@ -139,13 +139,16 @@ _RECOMMENDATION = _answer(
     next_dose_h=_NUMBER,
     next_dose=_TEXT,
     horizon_h=_NUMBER,
+    horizon=_TEXT,
     recommended=_answer("the dose that counts", policy=_TEXT, dose_mg=_or_null(_NUMBER), interval_h=_or_null(_NUMBER)),
     contradicted=_FLAG,
     targets=_list(_TEXT),
     harms=_list(_TEXT),
     quantity=_answer("the metric of the first window", name=_TEXT, unit=_TEXT),
     window={"type": ["array", "null"], "items": _or_null(_NUMBER)},
-    label=_answer("of the label, within the limits", amounts_mg=_list(_NUMBER), intervals_h=_list(_NUMBER)),
+    label=_answer(
+        "of the label, within the limits", amounts_mg=_list(_NUMBER), intervals_h=_list(_NUMBER), intervals=_list(_TEXT)
+    ),
     policies=_list(_ref("Policy")),
     alternatives=_list(_ref("Regimen")),
     next_level={
@@ -225,6 +228,7 @@ _TURN = _answer(
     amounts=_list(_NUMBER),
     usual=_NUMBER,
     intervals_h=_list(_NUMBER),
+    intervals=_list(_TEXT),
     covariates=_list(_answer("a covariate", label=_TEXT, value=_NUMBER, unit=_TEXT)),
     doses=_list(_answer("a dose", time_h=_NUMBER, amount=_NUMBER, every_h=_NUMBER)),
     levels=_list(_answer("a level", time_h=_NUMBER, value=_NUMBER)),

@@ -12,7 +12,7 @@ import numpy as np
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.registry import SCENARIO, Found
 from rl_drug_dosage.training.compare.differences import differences
-from rl_drug_dosage.training.compare.runs import TrainedRun, read_runs
+from rl_drug_dosage.training.compare.runs import METRICS, TrainedRun, read_runs
 from rl_drug_dosage.training.compare.statistics import curve_record, final_record
 from rl_drug_dosage.trials.benchmark import Benchmark, BenchmarkOptions, benchmark
 from rl_drug_dosage.trials.setting import by_name, task_of
@@ -25,13 +25,8 @@ from rl_drug_dosage.utils.publish import publish
 from rl_drug_dosage.utils.result import Result, figure_of_size
 from rl_drug_dosage.utils.seeding import check_seed
 
-__all__ = ["METRICS", "CompareOptions", "Comparison", "compare"]
+__all__ = ["CompareOptions", "Comparison", "compare"]
 
-METRICS: Mapping[str, str] = {
-    "eval/mean_reward": "return in evaluation",
-    "eval/in_range_pct": "time in range in evaluation (%)",
-    "charts/episodic_return": "return in training",
-}
 _MOST_RUNS, _MOST_PATIENTS = 64, 1_000_000
 _FORMAT = 1
 FILES = ("comparison.html", "comparison.json", "comparison.csv")

@@ -8,15 +8,11 @@ from rl_drug_dosage.reports.markup import Html, el, paragraph
 from rl_drug_dosage.reports.pieces import figure
 from rl_drug_dosage.reports.svg import WIDTH, Plot, drawing, label, ticks
 from rl_drug_dosage.reports.words import capital, fixed
+from rl_drug_dosage.training.compare.runs import METRICS
 from rl_drug_dosage.training.compare.shown import Shown
 
 __all__ = ["curve_figures", "final_figures"]
 
-_METRICS = {
-    "eval/mean_reward": "return in evaluation",
-    "eval/in_range_pct": "time in range in evaluation (%)",
-    "charts/episodic_return": "return in training",
-}
 _LEFT, _TOP, _HEIGHT, _BELOW, _RIGHT = 52.0, 8.0, 200.0, 34.0, 10.0
 _WIDE_BANDS = 4
 """Up to so many runs the lowest and the highest seed are drawn too."""
@@ -27,7 +23,7 @@ _OUTLIERS = 0.02
 def curve_figures(shown: Shown, task: str, runs: Sequence[Mapping[str, Any]]) -> list[Html]:
     """Two figures for each metric: median and bands, interquartile mean and interval."""
     found = []
-    for metric, words in _METRICS.items():
+    for metric, words in METRICS.items():
         own = [run for run in runs if metric in run["curves"]]
         if not own:
             continue

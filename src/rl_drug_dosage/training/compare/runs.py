@@ -15,9 +15,14 @@ from rl_drug_dosage.training.compare.events import EventsError, read_scalars
 from rl_drug_dosage.training.plan import make_plan
 from rl_drug_dosage.training.run_folder import RunFolder, RunRecord
 
-__all__ = ["Curve", "TrainedRun", "read_runs"]
+__all__ = ["METRICS", "Curve", "TrainedRun", "read_runs"]
 
-_METRICS = ("eval/mean_reward", "eval/in_range_pct", "charts/episodic_return")
+METRICS: Mapping[str, str] = {
+    "eval/mean_reward": "return in evaluation",
+    "eval/in_range_pct": "time in range in evaluation (%)",
+    "charts/episodic_return": "return in training",
+}
+"""What is compared, and what people call it."""
 
 
 class _BrokenError(Exception):
@@ -117,7 +122,7 @@ def _read(path: Path, name: str) -> TrainedRun:
     seeds = [record.config.seed + i for i in range(record.config.seeds)]
     own = [_scalars(folder.of_seed(s).path) for s in seeds] if len(seeds) > 1 else [_by_metric(rows)]
     step = int(rows[-1]["step"])
-    curves = {metric: curve for metric in _METRICS if (curve := _curve(metric, own, step)) is not None}
+    curves = {metric: curve for metric in METRICS if (curve := _curve(metric, own, step)) is not None}
     try:
         load_model(folder.model)
         without = ""
@@ -147,7 +152,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _by_metric(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, float]]:
-    return {m: {int(r["step"]): r[m] for r in rows if r.get(m) is not None} for m in _METRICS}
+    return {m: {int(r["step"]): r[m] for r in rows if r.get(m) is not None} for m in METRICS}
 
 
 def _scalars(folder: Path) -> dict[str, dict[int, float]]:

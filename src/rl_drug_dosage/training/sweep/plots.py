@@ -1,6 +1,5 @@
 """A sweep as a picture: one panel a parameter, one mark a trial."""
 
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from rl_drug_dosage.training.sweep.folder import TrialRecord, best_of
 from rl_drug_dosage.training.sweep.space import Choices, Parameter, shown
 from rl_drug_dosage.utils.result import figure_of_size
 
-__all__ = ["draw", "png"]
+__all__ = ["draw"]
 
 _COLUMNS = 3
 _MARGIN = 0.05
@@ -86,10 +85,3 @@ def _scale(axes: Any, parameter: Parameter) -> None:
     if high < 100.0 * low:
         middle = math.sqrt(low * high)
         axes.set_xticks([low, middle, high], [f"{v:.3g}" for v in (low, middle, high)])
-
-
-def png(figure: Any) -> bytes:
-    """The bytes of a picture."""
-    held = io.BytesIO()
-    figure.savefig(held, format="png", metadata={"Software": None})
-    return held.getvalue()

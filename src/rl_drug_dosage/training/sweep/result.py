@@ -10,11 +10,11 @@ import numpy as np
 
 from rl_drug_dosage.training.run_folder import RunRecord
 from rl_drug_dosage.training.sweep.folder import SweepFolder, TrialRecord, best_of, table_of
-from rl_drug_dosage.training.sweep.plots import draw, png
+from rl_drug_dosage.training.sweep.plots import draw
 from rl_drug_dosage.training.sweep.space import Parameter
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
-from rl_drug_dosage.utils.result import Result
+from rl_drug_dosage.utils.result import Result, png_bytes
 
 __all__ = ["OBJECTIVES", "SweepResult", "best_toml"]
 
@@ -93,7 +93,7 @@ class SweepResult(Result):
         there = SweepFolder(prepare_folder(Path(folder)))
         best = self.folder.best.read_text(encoding="utf-8") if self.folder.best.exists() else ""
         there.write(self.records, best)
-        atomic_write(there.picture, png(self.plot()))
+        atomic_write(there.picture, png_bytes(self.plot()))
         return (there.trials, there.table, *([there.best] if best else []), there.picture)
 
 
@@ -113,9 +113,8 @@ def best_toml(record: RunRecord, best: TrialRecord, folder: SweepFolder, objecti
     """
     import tomlkit
 
-    sections: dict[str, Any] = {"train": record.config.to_record()}
-    sections |= {"scenario": dict(record.scenario)} if record.scenario else {}
-    sections |= {"drugs": dict(record.drugs)} if record.drugs else {}
+    # Where a trial was written is not what another run wants.
+    sections = {name: part for name, part in record.sections().items() if name != "run"}
     sections["sweep"] = {
         "folder": folder.path.name, "trial": best.trial, "objective": objective, "value": best.objective,
         "varied": dict(best.params),

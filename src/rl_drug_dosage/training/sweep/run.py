@@ -15,12 +15,11 @@ from rl_drug_dosage.errors import ConfigError, OutputError, RlDrugDosageError, T
 from rl_drug_dosage.training import trainer
 from rl_drug_dosage.training.config import RunOptions, TrainConfig
 from rl_drug_dosage.training.plan import make_plan
-from rl_drug_dosage.training.run_folder import RunRecord
+from rl_drug_dosage.training.run_folder import RunRecord, default_run_name
 from rl_drug_dosage.training.run_result import RunResult
 from rl_drug_dosage.training.shared import SharedPrograms
 from rl_drug_dosage.training.start import Settled
 from rl_drug_dosage.training.sweep.folder import SweepFolder, TrialRecord, best_of
-from rl_drug_dosage.training.sweep.plots import png
 from rl_drug_dosage.training.sweep.result import OBJECTIVES, SweepResult, best_toml
 from rl_drug_dosage.training.sweep.sampler import Sampler, require_optuna
 from rl_drug_dosage.training.sweep.space import Parameter, words_of
@@ -29,6 +28,7 @@ from rl_drug_dosage.utils.files import atomic_write, prepare_folder, swept
 from rl_drug_dosage.utils.foreign import is_interrupt
 from rl_drug_dosage.utils.lock import LOCK_FILE, locked
 from rl_drug_dosage.utils.progress import Progress, quiet
+from rl_drug_dosage.utils.result import png_bytes
 
 __all__ = ["SweepOptions", "sweep"]
 
@@ -124,9 +124,8 @@ def _check(asked: Settled, space: tuple[Parameter, ...], options: SweepOptions) 
 
 
 def _free_name(asked: Settled) -> str:
-    """``{environment}__sweep__{seed}__{unix time}``, numbered where that is taken."""
-    config = asked.config
-    name = f"{config.env_id.replace('/', '-').replace(':', '-')}__sweep__{config.seed}__{time.time_ns() // 10**9}"
+    """The default name of a sweep, numbered where that is taken."""
+    name = default_run_name(asked.config, "sweep")
     number, found = 1, name
     while (Path(asked.options.runs_dir) / found).exists():
         number += 1
@@ -187,7 +186,7 @@ class _Running:
         )
         if self.records:
             self.progress("drawing", 1.0)
-            atomic_write(self.folder.picture, png(found.plot()))
+            atomic_write(self.folder.picture, png_bytes(found.plot()))
         return found
 
     def _loop(self, sampler: Sampler) -> tuple[int | None, bool]:

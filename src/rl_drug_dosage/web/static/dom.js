@@ -54,15 +54,6 @@ export function percent(share) {
 
 export const short = (value) => (value === null || value === undefined ? "–" : String(Number(Number(value).toPrecision(4))));
 
-// A dosing interval as people say it, see `lasting` of the bedside.
-export function lasting(hours) {
-  for (const [unit, length, least] of [["week", 168, 1], ["day", 24, 3]]) {
-    const count = hours / length;
-    if (count >= least && Math.abs(count - Math.round(count)) < 1e-9 * count) return count > 1.5 ? `${Math.round(count)} ${unit}s` : unit;
-  }
-  return `${short(hours)} h`;
-}
-
 export function table(caption, columns, rows, className, label) {
   const head = el("thead", {}, el("tr", {}, columns.map((c) => el("th", { scope: "col" }, c))));
   const body = el("tbody", {}, rows);

@@ -1,6 +1,6 @@
 // The Play tab: dose a virtual patient decision by decision; then see what the policies would have done.
 
-import { $, ask, capital, cell, el, head, lasting, options, short, table } from "./dom.js";
+import { $, ask, capital, cell, el, head, options, short, table } from "./dom.js";
 import { draw, hourMarks, swatch } from "./chart.js";
 import { follow, progress } from "./trial.js";
 
@@ -60,7 +60,7 @@ function prescribe() {
   };
   range.addEventListener("input", tell);
   tell();
-  const every = t.intervals_h.length ? el("select", { id: "play-interval" }, t.intervals_h.map((h, i) => el("option", { value: String(i) }, `every ${lasting(h)}`))) : null;
+  const every = t.intervals_h.length ? el("select", { id: "play-interval" }, t.intervals.map((words, i) => el("option", { value: String(i) }, `every ${words}`))) : null;
   if (every && last) every.value = String(last[1] || 0);
   return el("form", { class: "prescribe", onsubmit: async (event) => {
     event.preventDefault();

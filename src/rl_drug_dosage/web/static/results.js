@@ -1,6 +1,6 @@
 // The answer for one patient: dose, curve, policies, reasons, alternatives.
 
-import { capital, cell, el, head, lasting, percent, short, table } from "./dom.js";
+import { capital, cell, el, head, percent, short, table } from "./dom.js";
 import { clockMarks, draw, hourMarks, swatch } from "./chart.js";
 
 const NAMES = { bayes: "Bayesian dosing", label: "Label", own: "Your dose", learnt: "Learnt policy" };
@@ -73,11 +73,11 @@ export class Results {
       said.push(...Object.entries(row.harms).map(([name, p]) => tile(capital(name), big(percent(p)))));
     }
     return [el("dl", { class: "tiles" }, said), el("p", { class: "note" },
-      `Target: ${r.targets.join("; ")}. It counts in the interval that ends about ${lasting(r.horizon_h)} after the next dose. Probabilities are those of the patient's true value, without the error of an assay.`)];
+      `Target: ${r.targets.join("; ")}. It counts in the interval that ends about ${r.horizon} after the next dose. Probabilities are those of the patient's true value, without the error of an assay.`)];
   }
 
   slider(best) {
-    const { amounts_mg: amounts, intervals_h: intervals } = this.record.label;
+    const { amounts_mg: amounts, intervals_h: intervals, intervals: words } = this.record.label;
     if (!amounts.length || !intervals.length) return null;
     const gap = amounts.length > 1 ? Math.min(...amounts.slice(1).map((a, i) => a - amounts[i])) : amounts[0];
     const low = amounts[0], high = amounts.at(-1), row = best.regimen;
@@ -85,7 +85,7 @@ export class Results {
     range.value = String(row ? row.dose_mg : low);
     const exact = el("input", { type: "number", id: "own-mg", min: 0, step: "any" });
     exact.value = range.value;
-    const every = el("select", { id: "own-interval" }, intervals.map((h) => el("option", { value: String(h) }, `every ${lasting(h)}`)));
+    const every = el("select", { id: "own-interval" }, intervals.map((h, i) => el("option", { value: String(h) }, `every ${words[i]}`)));
     every.value = String(row && intervals.includes(row.interval_h) ? row.interval_h : intervals[0]);
     const send = () => this.chosen(Number(exact.value), Number(every.value));
     range.addEventListener("input", () => { exact.value = range.value; send(); });
