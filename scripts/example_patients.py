@@ -34,7 +34,7 @@ from rl_drug_dosage.utils.runtime import configure
 FOLDER = Path(__file__).resolve().parents[1] / "src" / "rl_drug_dosage" / "web" / "examples"
 LEFT_OUT = ("chemotherapy", "insulin", "morphine", "propofol", "remifentanil", "warfarin")
 """Dosed by the minute, or by something that nobody measures at a bedside; morphine is titrated to pain; the programs of
-warfarin's models take minutes to compile, and were not tried."""
+warfarin's models take many minutes to compile."""
 BEGIN = datetime(2026, 3, 2, 8, 0, tzinfo=ZoneInfo("Europe/Berlin"))
 SEED = 17
 STEP_H = 1.0 / 12.0
