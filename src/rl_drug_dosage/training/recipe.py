@@ -53,7 +53,7 @@ _CORRECTION_ENV: Mapping[str, Any] = {
     "mixture": ({}, {"randomise": 1.0}),
 }
 _BURDEN = 0.1
-"""Price of a change by the usual dose: late changes of vancomycin fell from 45 to 27 % of the dose (docs/policies.md)."""
+"""Price of a change by the usual dose: late changes of vancomycin fell from 45 to 27 % (docs/policies.md)."""
 
 
 def recipe(reference: object) -> dict[str, Any]:
