@@ -14,6 +14,8 @@ from scipy.stats import trim_mean
 
 import rl_drug_dosage as rldd
 from rl_drug_dosage.errors import ConfigError
+from rl_drug_dosage.reports.svg import WIDTH
+from rl_drug_dosage.training.compare import curves
 from rl_drug_dosage.training.compare.aggregates import interquartile_mean, stratified_interval
 from rl_drug_dosage.training.compare.events import EventsError, read_scalars
 from rl_drug_dosage.training.compare.page import comparison_html
@@ -179,6 +181,30 @@ def test_the_page_stands_alone_and_says_what_differs(runs):
                  "have different options of the environment", "not for treating patients"):  # fmt: skip
         assert said in text, said
     assert "update_epochs" not in text
+
+
+def test_single_seeds_have_one_figure_a_metric_and_no_interquartile_mean_in_the_sentence(runs, tmp_path):
+    shutil.copytree(runs / "single", tmp_path / "again")
+    record = rldd.compare([runs / "single", tmp_path / "again"], progress=False).record
+    page = comparison_html(record)
+    text = html.unescape(re.sub(r"<[^>]+>", "", page))
+
+    metrics = {metric for run in record["runs"] for metric in run["curves"]}
+    assert page.count('role="img"') == len(metrics)
+    assert "with its one seed." in text
+    assert "an interquartile mean of" not in text
+
+
+def test_what_stands_at_the_last_step_is_drawn_whole(runs):
+    """A single evaluation is a dot, which the edge of the figure would halve."""
+    record = rldd.compare([runs / "fast", runs / "slow"], progress=False).record
+    for run in record["runs"]:
+        for curve in run["curves"].values():
+            curve |= {name: None if values is None else values[-1:] for name, values in curve.items()}
+    shapes = re.findall(r'<circle cx="([\d.]+)" cy="[\d.]+" r="4" class="dot">', comparison_html(record))
+
+    assert shapes
+    assert max(map(float, shapes)) + 4.0 < WIDTH - curves._LEFT - curves._RIGHT  # from the left edge of the plot
 
 
 @pytest.mark.parametrize(

@@ -16,21 +16,26 @@ __all__ = ["curve_figures", "final_figures"]
 _LEFT, _TOP, _HEIGHT, _BELOW, _RIGHT = 52.0, 8.0, 200.0, 34.0, 10.0
 _WIDE_BANDS = 4
 """Up to so many runs the lowest and the highest seed are drawn too."""
+_ROOM = 1.03
 _OUTLIERS = 0.02
 """Share of a figure's points at each end that may lie outside, so that one bad start does not flatten all curves."""
 
 
 def curve_figures(shown: Shown, task: str, runs: Sequence[Mapping[str, Any]]) -> list[Html]:
-    """Two figures for each metric: median and bands, interquartile mean and interval."""
+    """Two figures for each metric: median and bands, interquartile mean and interval; of single seeds one."""
     found = []
     for metric, words in METRICS.items():
         own = [run for run in runs if metric in run["curves"]]
         if not own:
             continue
+        several = any(run["seeds"] > 1 for run in own)
         anchor = f"{shown.tasks.index(task)}-{metric.replace('/', '-')}"
         outer = ("lowest", "highest") if len(own) <= _WIDE_BANDS else None
-        found.append(_curves(shown, f"m{anchor}", f"{capital(words)}, median", own, metric, "median",
+        title = f"{capital(words)}, median" if several else capital(words)
+        found.append(_curves(shown, f"m{anchor}", title, own, metric, "median",
                              [b for b in (outer, ("q25", "q75")) if b]))  # fmt: skip
+        if not several:
+            continue
         found.append(_curves(shown, f"i{anchor}", f"{capital(words)}, interquartile mean", own, metric, "iqm",
                              [("iqm_low", "iqm_high")]))  # fmt: skip
     if not found:
@@ -50,7 +55,8 @@ def _curves(
     curves = {run["name"]: run["curves"][metric] for run in runs}
     last = max(curve["step"][-1] for curve in curves.values())
     low, high = _limits([v for c in curves.values() for n in (line, *bands[-1]) for v in c[n] or ()])
-    plot = Plot(_LEFT, _TOP, WIDTH - _LEFT - _RIGHT, _HEIGHT, 0.0, last, low, high)
+    # Room at the right: what stands at the last step is drawn whole.
+    plot = Plot(_LEFT, _TOP, WIDTH - _LEFT - _RIGHT, _HEIGHT, 0.0, _ROOM * last, low, high)
     marks = [_one(plot, shown.style(name), curve, line, bands) for name, curve in curves.items()]
     said = "; ".join(f"{name} ends at {fixed(curve[line][-1])}" for name, curve in curves.items())
     return figure(

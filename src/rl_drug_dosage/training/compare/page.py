@@ -82,8 +82,8 @@ def _sentence(shown: Shown, task: str, runs: Sequence[Mapping[str, Any]]) -> lis
     first, *others = shown.by_final(runs)
     best = first["final"][_RETURN]
     found = [
-        join(f"On {task}, ", el("strong", first["name"]), " ends with the highest return in evaluation: an ",
-             f"interquartile mean of {fixed(best['iqm'])} over {_seeds(first)}.")
+        join(f"On {task}, ", el("strong", first["name"]), " ends with the highest return in evaluation: ",
+             f"{_ending(first)}.")
     ]  # fmt: skip
     known = [r for r in others if r["seeds"] > 1]
     if best["iqm_low"] is not None and known:
@@ -99,6 +99,13 @@ def _sentence(shown: Shown, task: str, runs: Sequence[Mapping[str, Any]]) -> lis
 
 def _seeds(run: Mapping[str, Any]) -> str:
     return "one seed" if run["seeds"] == 1 else f"{run['seeds']} seeds"
+
+
+def _ending(run: Mapping[str, Any]) -> str:
+    value = fixed(run["final"][_RETURN]["iqm"])
+    if run["seeds"] == 1:
+        return f"{value} with its one seed"
+    return f"an interquartile mean of {value} over {_seeds(run)}"
 
 
 def _cautions(shown: Shown) -> list[str]:
@@ -133,7 +140,7 @@ def _final(shown: Shown) -> list[Html]:
             "each end; its 95\u00a0% interval is from resampling seeds."
         )
         columns = ["run", "seeds", "state", "return, interquartile mean", "median", "lowest to highest",
-                   "time in range", "return in training", "minutes"]  # fmt: skip
+                   "time in range", "return in training", "seconds"]  # fmt: skip
         rows = [(_final_cells(shown, r), shown.style(r["name"])) for r in runs]
         listed = table(caption, columns, rows, label=f"Final results on {task}", class_="numbers")
         figures = final_figures(shown, task, runs)
@@ -153,7 +160,7 @@ def _final_cells(shown: Shown, run: Mapping[str, Any]) -> list[Cell | str]:
         "–" if found is None or run["seeds"] == 1 else f"{fixed(found['lowest'])} to {fixed(found['highest'])}",
         "–" if share is None else percent(share["median"]),
         "–" if training is None else fixed(training["median"]),
-        fixed(run["seconds"] / 60.0),
+        fixed(run["seconds"]),
     ]
 
 
@@ -164,13 +171,12 @@ def _under(found: Mapping[str, Any]) -> Html | None:
 
 
 def _curves(shown: Shown) -> list[Html]:
-    parts = [
-        paragraph(
-            "Median: over seeds, with the quartiles as a band and, for up to four runs, the lowest and highest seed as "
-            "a lighter one. Interquartile mean: with its 95\u00a0% interval from resampling seeds."
-        ),
-        shown.legend(),
-    ]
+    bands = paragraph(
+        "Median: over seeds, with the quartiles as a band and, for up to four runs, the lowest and highest seed as a "
+        "lighter one. Interquartile mean: with its 95\u00a0% interval from resampling seeds."
+    )
+    parts = [bands] if any(run["seeds"] > 1 for run in shown.runs) else []
+    parts.append(shown.legend())
     for task in shown.tasks:
         parts += [el("h3", task)] if len(shown.tasks) > 1 else []
         parts += curve_figures(shown, task, shown.of(task))
