@@ -219,7 +219,7 @@ def _samples(
             continue
         if off > 1e-6:
             notes.append(
-                f"the level at {moment(history, level.time_h)} is told as its sample {planned:g} h after the dose"
+                f"the level at {moment(history, level.time_h)} is told as its sample {lasting(planned)} after the dose"
             )
         value = 0.0 if level.below_limit else level.value
         found.setdefault(k, []).append((time, value))
