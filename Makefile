@@ -28,7 +28,7 @@ TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-wandb install-minari install-nuts install-onnx install-sb3 install-sbml install-sweep install-dev install-cuda install-torch train train-quick evaluate info \
-	clinic test test-all test-torch test-browser lint format typecheck bench models ablation docs site validate lock sbom audit clean distclean FORCE
+	clinic image test test-all test-torch test-browser lint format typecheck bench models ablation docs site validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -82,6 +82,10 @@ info: $(BASE) ## show the project and its environments
 
 clinic: $(BASE) ## open the page in the browser: one patient's dose, a trial, a game (Ctrl-C ends it)
 	@$(RLDD) clinic --models models $(ARGS)
+
+image: ## build a container image, with podman or docker (its default command is clinic)
+	@engine=$$(command -v podman || command -v docker) || { echo "make image: needs podman or docker" >&2; exit 1; }; \
+	"$$engine" build --tag rl-drug-dosage --file Containerfile .
 
 # loadscope keeps the tests of a module in one process, where they share what JAX has compiled.
 test: $(DEV) ## run the tests

@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -204,3 +206,51 @@ def test_set_up_never_overwrites_what_it_did_not_make(bare_machine):
     assert done.returncode != 0
     assert "no virtual environment" in done.stderr
     assert (checkout / ".venv" / "thesis.tex").exists()
+
+
+CONDA_NAMES = {"flatbuffers": "python-flatbuffers", "matplotlib": "matplotlib-base", "tzdata": "python-tzdata"}
+
+
+def test_the_conda_recipe_asks_for_what_the_package_asks_for():
+    """The same version, and the same run dependencies under conda-forge's names."""
+    recipe = (ROOT / "packaging" / "conda" / "recipe.yaml").read_text()
+    run = re.search(r"^  run:\n((?:    - .*\n)+)", recipe, re.MULTILINE)
+    assert run is not None
+    told = {Requirement(line.removeprefix("    - ")) for line in run[1].splitlines()}
+    wanted = [Requirement(f"python{PROJECT['requires-python']}"), *map(Requirement, PROJECT["dependencies"])]
+    assert {str(r) for r in told} == {f"{CONDA_NAMES.get(r.name, r.name)}{r.specifier}" for r in wanted}
+    assert f'version: "{PROJECT["version"]}"' in recipe
+    assert f"rl-drug-dosage = {PROJECT['scripts']['rl-drug-dosage']}" in recipe
+
+
+def test_the_image_gets_all_that_it_copies_and_no_more():
+    """What .dockerignore lets through is what the Containerfile copies; it runs as nobody in particular."""
+    text = (ROOT / "Containerfile").read_text()
+    copied = {name for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for name in line.split()}
+    allowed = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert copied == set(allowed)
+    assert all((ROOT / name).exists() for name in copied)
+    assert re.search(r"^USER (?!root)\w+$", text, re.MULTILINE)
+    assert '"rl-drug-dosage", "clinic"' in text
+
+
+def test_the_source_distribution_builds_the_same_wheel(tmp_path):
+    """A wheel from the unpacked sdist has the files of one from the checkout, types and page included."""
+
+    def build(kind, where, out):
+        command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(out)]
+        subprocess.run(command, cwd=where, check=True, capture_output=True)
+        (made,) = out.iterdir()
+        return made
+
+    with tarfile.open(build("sdist", ROOT, tmp_path / "sdist")) as packed:
+        packed.extractall(tmp_path / "unpacked", filter="data")
+    (source,) = (tmp_path / "unpacked").iterdir()
+    names = []
+    for number, place in enumerate((ROOT, source)):
+        with zipfile.ZipFile(build("wheel", place, tmp_path / str(number))) as wheel:
+            names.append(sorted(wheel.namelist()))
+            size = sum(info.compress_size for info in wheel.infolist())
+    assert names[0] == names[1]
+    assert {"rl_drug_dosage/py.typed", "rl_drug_dosage/web/static/index.html"} <= set(names[0])
+    assert size < 10_000_000, "with the policies the package would exceed what it may weigh"

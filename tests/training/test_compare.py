@@ -293,6 +293,17 @@ def test_an_unfinished_run_is_flagged(copies):
     )
 
 
+def test_seeds_that_were_never_evaluated_have_curves_but_no_model(runs, tmp_path, monkeypatch):
+    """Without evaluations none of several seeds is the median, so that there is no model to try."""
+    monkeypatch.chdir(tmp_path)
+    rldd.train(total_timesteps=128, seeds=2, run_name="blind", **{**TINY, "eval_freq": 0})
+
+    found = rldd.compare(["runs/blind", runs / "slow"], progress=False)
+
+    assert "never evaluated (--eval-freq 0)" in found.runs[0].without_model
+    assert found.runs[0].step == 128
+
+
 def test_what_is_wrong_with_a_comparison_is_said_in_one_line(runs, tmp_path):
     for given, options, said in (
         ([runs / "fast"], {}, "compare takes 2 to 64 run folders, not 1"),

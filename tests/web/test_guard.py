@@ -9,6 +9,7 @@ import pytest
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.web import guard
+from rl_drug_dosage.web.running import prepared
 from rl_drug_dosage.web.settings import Settings
 
 MB = 2**20
@@ -199,3 +200,10 @@ def test_every_server_has_a_token_of_its_own():
 def test_settings_that_cannot_be_are_refused(changes):
     with pytest.raises(ConfigError):
         Settings(**changes)
+
+
+def test_a_page_for_every_address_is_told_as_one_that_opens():
+    """In a container it listens on 0.0.0.0, which is no address of a page."""
+    _, own, address = prepared(Settings(host="0.0.0.0", understood=True, warm=()))
+    own.close()
+    assert address.startswith("http://127.0.0.1:")

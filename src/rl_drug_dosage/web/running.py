@@ -58,7 +58,10 @@ def prepared(settings: Settings) -> tuple[uvicorn.Server, socket.socket, str]:
         backlog=_BACKLOG,
     )
     own.listen(_BACKLOG)
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    # "Every address" is none that a browser can open.
+    own_machine = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the user's choice, confirmed with --i-understand
+    host = own_machine.get(settings.host, settings.host)
+    shown = f"[{host}]" if ":" in host else host
     return uvicorn.Server(config), own, f"http://{shown}:{port}/{settings.token}/"
 
 

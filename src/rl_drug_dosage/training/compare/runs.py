@@ -127,9 +127,12 @@ def _read(path: Path, name: str) -> TrainedRun:
         load_model(folder.model)
         without = ""
     except RlDrugDosageError as error:
-        if step >= plan.total_timesteps:
+        if len(seeds) > 1 and not record.config.eval_freq and not folder.model.exists():
+            without = "its seeds were never evaluated (--eval-freq 0), so that none of them is the median"
+        elif step >= plan.total_timesteps:
             raise _BrokenError(f"its model cannot be read ({error})") from None
-        without = "it has no model yet"
+        else:
+            without = "it has no model yet"
     return TrainedRun(name, path, record, curves, step, plan.total_timesteps, float(rows[-1]["time_s"]), without)
 
 
