@@ -28,7 +28,7 @@ TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-wandb install-minari install-nuts install-onnx install-sb3 install-sbml install-sweep install-dev install-cuda install-torch train train-quick evaluate info \
-	clinic image test test-all test-torch test-browser lint format typecheck bench models ablation docs site validate lock sbom audit clean distclean FORCE
+	clinic image test test-all test-torch test-browser lint format typecheck bench models ablation docs site notebooks validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -129,6 +129,9 @@ docs: $(BASE) ## write docs/drugs/, docs/scenarios.md and the tables of docs/sce
 
 site: $(BASE) $(SITE) ## build the documentation site in build/site; a warning or a dead link is an error
 	@$(BIN)/python site/build.py $(SITE_ARGS) $(ARGS)
+
+notebooks: $(BASE) ## write the pages of docs/notebooks as Jupyter notebooks into build/notebooks
+	@$(BIN)/python site/notebooks.py
 
 validate: $(DEV) ## compute every check of the engine and the drug models, and write docs/validation.md
 	$(BIN)/python scripts/validate.py

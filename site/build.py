@@ -50,6 +50,7 @@ def lay_out(stage: Stage, *, gallery: bool = True) -> None:
 
     configure("cpu")
     from home import write_home
+    from notebooks import write_notebooks
 
     from drugs import write_drugs
     from reference import write_reference
@@ -66,6 +67,7 @@ def lay_out(stage: Stage, *, gallery: bool = True) -> None:
     write_drugs(stage)
     write_reference(stage)
     write_gallery(stage, full=gallery)
+    write_notebooks(stage, EXTRA)
     write_home(stage)
     stage.show_files()
     for stale in before - stage.written:

@@ -6,7 +6,7 @@ from staging import MADE, ROOT, Section, Stage, place, sections
 
 from reference import tree
 
-OWN_TITLE = {"README.md": "README: everything on one page"}
+OWN_TITLE = {"README.md": "README: the project on one page"}
 
 
 def write_home(stage: Stage) -> None:

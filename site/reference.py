@@ -218,7 +218,7 @@ def write_metrics(stage: Stage) -> None:
     target = _attribute_docs(ROOT / "src" / PACKAGE / "pkpd" / "description.py")["Metric"]
     logged = _logged()
     if missing := {f"losses/{name}" for name in LossTerms._fields} - _named(logged):
-        raise SystemExit(f"site: README.md's table of metrics lacks {', '.join(sorted(missing))}: add a row")
+        raise SystemExit(f"site: docs/training.md's table of metrics lacks {', '.join(sorted(missing))}: add a row")
     head = ("column", "meaning")
     text = filled(
         "metrics",
@@ -242,11 +242,11 @@ def definitions(text: str) -> list[tuple[str, str]]:
 
 
 def _logged() -> str:
-    """README.md's table of what training logs."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    """The table of docs/training.md of what training logs."""
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     found = re.search(r"^\| metric \| \|\n(?:\|.*\n)+", text, re.MULTILINE)
     if not found:
-        raise SystemExit("site: README.md has no table that begins with `| metric | |`")
+        raise SystemExit("site: docs/training.md has no table that begins with `| metric | |`")
     return found[0]
 
 

@@ -7,6 +7,7 @@ to, becomes a page under ``files/`` that shows it. So no link leads out of the s
 
 import os
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ OWN_PLACE = {
     "tests/reference/pkpd/README.md": "project/reference-data.md",
 }
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
+IMAGE = re.compile(r"!\[((?:[^\[\]])*)\]\(([^()\s:]+)\)")
 # Pages that the build writes are no files of the repository, so that a text names one in italics and not by a link.
 MADE_NAME = re.compile(r"\*Reference: ([A-Za-z ]+)\*")
 MADE_PLACE = {
@@ -109,9 +111,16 @@ class Stage:
         self.write(place(page), self.linked(text, page))
 
     def linked(self, text: str, page: str) -> str:
-        """The text with the links of its place in the repository as links of its place on the site."""
+        """The text with the links of its place in the repository as links of its place on the site, pictures copied."""
         at = place(page)
         own = PurePosixPath(page).parent
+
+        def pictured(match: re.Match[str]) -> str:
+            file = ROOT / os.path.normpath(own / match[2])
+            there = PurePosixPath("pictures") / file.name
+            (self.folder / "pictures").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, self.folder / there)
+            return f"![{match[1]}]({os.path.relpath(there, PurePosixPath(at).parent)})"
 
         def changed(match: re.Match[str]) -> str:
             label, target = match[1], match[2]
@@ -134,7 +143,10 @@ class Stage:
         parts = (
             (fenced, "\n".join(line for _, line in lines)) for fenced, lines in groupby(_lines(text), lambda x: x[0])
         )
-        return "\n".join(part if fenced else MADE_NAME.sub(named, LINK.sub(changed, part)) for fenced, part in parts)
+        return "\n".join(
+            part if fenced else MADE_NAME.sub(named, LINK.sub(changed, IMAGE.sub(pictured, part)))
+            for fenced, part in parts
+        )
 
     def target(self, whole: str) -> str:
         """The page of the site that stands for a path of the repository."""

@@ -76,6 +76,14 @@ ELSEWHERE = {
         "rl-drug-dosage benchmark --scenario warfarin --simulator warfarin-falkenhagen2023 --patients 1000": "an hour",
     },
     "docs/explain.md": {"rl-drug-dosage explain --model-path runs/my-run/agent.pt": "the site's gallery runs it"},
+    "docs/model-files.md": {"import torch": "needs PyTorch; tests/interop"},
+    "docs/notebooks/headline.md": {
+        "rl-drug-dosage benchmark --scenario warfarin --simulator warfarin-hamberg2007 --seed 20261130 "
+        "--policy models/warfarin.pt --policy best-bayes --policy mipd --policy label --output-dir headline-1000": (
+            "the README's command, which tests/test_readme.py runs"
+        ),
+    },
+    "docs/notebooks/researcher.md": {"python examples/train_with_sb3.py --steps 100000": "needs PyTorch"},
     "docs/policies.md": {
         "rl-drug-dosage train --env-id Warfarin-v1 --preset scenario --run-name warfarin": "an hour of training",
         "rl-drug-dosage info --policy mipd": "1,000 patients of warfarin under three estimates",
