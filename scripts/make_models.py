@@ -48,13 +48,15 @@ ONCE_MORE, ONCE_MORE_LATER = 20261201, 20261204
 newer than every cohort before it, so that no model, no choice of a `best-bayes` and no published result has met these
 patients."""
 TOGETHER = ("chemotherapy", "paclitaxel", "t1d")
-"""Scenarios whose seeds are trained side by side, because starting takes as long as training."""
+"""Scenarios whose seeds are trained side by side, because starting takes as long as training; so are those of policies
+that correct the Bayesian dose, for the same reason."""
 _TRAINED = re.compile(r"trained ([\d,]+) steps in ([\d.]+) s, after ([\d.]+) s of compilation")
 
 
-def train(scenario: str, env_id: str) -> list[tuple[Path, dict[str, float]]]:
+def train(named: Found[Any]) -> list[tuple[Path, dict[str, float]]]:
     """All seeds, those that are there already left as they are: the models, and what each took."""
-    together = scenario.startswith(TOGETHER)
+    scenario, env_id = named.name, named.env_id
+    together = scenario.startswith(TOGETHER) or named.value.training.recipe == "correction"
     found = []
     for seed in SEEDS:
         first = SEEDS[0] if together else seed
@@ -88,7 +90,7 @@ def _scores(named: Found[Any], policies: Sequence[str]) -> Choice:
 def validate(scenario: str) -> None:
     """Train, and say how the seeds do beside the clinic's policies on the validation patients."""
     named = find_scenario(scenario)
-    models = [str(path) for path, _ in train(scenario, named.env_id)]
+    models = [str(path) for path, _ in train(named)]
     for one in _scores(named, [*models, "best-bayes", "mipd", "pid", "label"]).tried:
         numbers = (one.score_pct, one.believed_pct, one.randomised_pct)
         print(scenario, one.policy, *(f"{number:.2f}" for number in numbers), flush=True)
@@ -97,7 +99,7 @@ def validate(scenario: str) -> None:
 def make(scenario: str) -> None:
     """Train, choose, test, write."""
     named = find_scenario(scenario)
-    runs = train(scenario, named.env_id)
+    runs = train(named)
     models = {path.stem: path for path, _ in runs}
     tried = {Path(one.policy).stem: one for one in _scores(named, [str(path) for path in models.values()]).tried}
     shares = {name: round(tried[name].score_pct, 4) for name in sorted(tried, key=lambda name: -tried[name].score_pct)}

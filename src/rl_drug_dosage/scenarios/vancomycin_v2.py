@@ -24,7 +24,7 @@ from jaxtyping import Array
 
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits
 from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.pkpd import Fixed, Target, Values
 
@@ -125,15 +125,4 @@ SCENARIO = Scenario(
     ),
     look_ahead=6,
     shield=ShieldLimits(dose=3000.0, day=6000.0, factor=3.0, level=80.0),
-    training=TrainingSettings(
-        recipe="chart",
-        total_timesteps=500_000,
-        num_envs=1024,
-        init_logstd=-1.0,
-        env={
-            "belief": "vancomycin-thomson2009",
-            "action": "residual",
-            "mixture": [{}, {"randomise": 1.0}],
-        },
-    ),
 )
