@@ -19,7 +19,8 @@ PATIENT = {"age_y": 64.0, "cyp2c9": "*1/*3", "vkorc1": "GA"}
 
 @pytest.fixture(scope="module")
 def learnt():
-    return rldd.load_policy(MODELS / "warfarin.pt")
+    """From the chart alone; to a policy with a belief, which knows the model, baseline and covariate mean something."""
+    return rldd.load_policy(MODELS / "warfarin-90d.pt")
 
 
 def first_dose(policy, baseline=None, **covariates):
@@ -59,8 +60,8 @@ def test_an_input_that_never_varied_is_held_and_said(learnt, told):
 
 
 def test_which_inputs_are_held_is_read_from_the_file():
-    scenario = load_scenario("warfarin")
-    policy = rldd.load_policy(MODELS / "warfarin.pt").policy
+    scenario = load_scenario("warfarin-90d")
+    policy = rldd.load_policy(MODELS / "warfarin-90d.pt").policy
     held = {f.name: c for f, c in zip(policy.observer.names, policy.held, strict=True) if c is not None}
 
     assert held == {"aim": 1.0, "inr_base": 1.0}

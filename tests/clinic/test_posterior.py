@@ -22,7 +22,7 @@ from rl_drug_dosage.clinic.record import Record, empty_record
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.envs.catalog import describe
 from rl_drug_dosage.envs.scenario_env import env_of
-from rl_drug_dosage.errors import ConfigError, UnknownNameError
+from rl_drug_dosage.errors import BadPluginError, ConfigError, UnknownNameError
 from rl_drug_dosage.policies.adapters.callables import host_policy
 from rl_drug_dosage.policies.adapters.host import Agent
 from rl_drug_dosage.policies.adapters.learnt import FAR, PpoDosing, dosing_policy
@@ -112,12 +112,21 @@ def test_options_that_are_not_allowed(options: dict[str, Any], error: type[Excep
     assert "\n" not in str(caught.value)
 
 
-def test_an_agent_of_one_number_is_refused_two_actions() -> None:
+def test_an_agent_gives_two_numbers_where_there_are_two_actions() -> None:
     scenario = VANCOMYCIN.value
     setting = Setting(VANCOMYCIN, model_of(scenario, THOMSON), simulator_of(scenario, THOMSON))
-    agent = Agent("mine", lambda rows, memory, first: (np.zeros(len(rows)), memory))
-    with pytest.raises(ConfigError, match="are two actions in vancomycin"):
-        host_policy(agent, setting, {"belief": THOMSON, "action": "residual", "support": SUPPORT})
+    options = {"belief": THOMSON, "action": "residual", "support": SUPPORT}
+
+    def asked(numbers: int) -> np.ndarray:
+        agent = Agent("mine", lambda rows, memory, first: (np.zeros((len(rows), numbers)), memory))
+        host = host_policy(agent, setting, options).host
+        action, _ = host(np.zeros((3, 5), np.float32), (), np.ones(3, bool))
+        host.check()
+        return action
+
+    np.testing.assert_array_equal(asked(2), np.zeros((3, 2), np.float32))
+    with pytest.raises(BadPluginError, match=r"2 actions per patient, an array of shape \(3, 2\)"):
+        asked(1)
 
 
 # --- corrections ---

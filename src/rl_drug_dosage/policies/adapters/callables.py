@@ -10,7 +10,8 @@
 
 The observation is that of the scenario's environment, ``[patient, obs]`` float32; ``env.unwrapped.observation_names``
 and ``rl-drug-dosage info --scenario NAME`` describe its components. The result is one action per patient, ``[patient]``
-or ``[patient, 1]``: with default options, an amount in the unit of the scenario's dosage.
+or ``[patient, 1]``: with default options, an amount in the unit of the scenario's dosage. With options by which it
+corrects the dose of support patients there may be two, ``[patient, 2]`` (`clinic.posterior`).
 """
 
 import inspect
@@ -106,18 +107,14 @@ def host_policy(agent: Agent, setting: Setting, options: Mapping[str, Any], *, s
     if not isinstance(options, Mapping):
         raise ConfigError(f"{_OPTIONS} of {whose} must be a mapping of names to values, not {options!r}")
     observer = observer_from(setting.scenario, options, whose, setting.left_out(str(options.get("belief", ""))))
-    if observer.corrects and len(observer.action_bounds[0]) > 1:
-        raise ConfigError(
-            f"{_OPTIONS} of {whose}: corrections of the support patients' dose are two actions in "
-            f"{setting.task.name}, and an agent gives one number a patient: give another action than 'residual', or "
-            "support 0"
-        )
+    # Of two actions only those of corrections are an agent's; a dosing interval is not chosen here.
+    actions = len(observer.action_bounds[0]) if observer.corrects else 1
     low, high = observer.action_range
-    _fit(spaces, agent.name, observer, setting)
-    return HostPolicy(setting.scenario, observer, Host(agent, low, high))
+    _fit(spaces, agent.name, observer, actions, setting)
+    return HostPolicy(setting.scenario, observer, Host(agent, low, high, actions))
 
 
-def _fit(spaces: Any, name: str, observer: Observer, setting: Setting) -> None:
+def _fit(spaces: Any, name: str, observer: Observer, actions: int, setting: Setting) -> None:
     seen, acted = (getattr(spaces, f"{what}_space", None) for what in ("observation", "action"))
     where = setting.task.name
     shape = getattr(seen, "shape", None)
@@ -130,9 +127,10 @@ def _fit(spaces: Any, name: str, observer: Observer, setting: Setting) -> None:
         return
     low, high = observer.action_range
     edges = [np.asarray(getattr(acted, side, np.nan), float).ravel() for side in ("low", "high")]
-    if any(e.shape != (1,) for e in edges) or not np.allclose([edges[0][0], edges[1][0]], [low, high], rtol=1e-5):
+    own = "one number" if actions == 1 else f"{actions} numbers"
+    if any(e.shape != (actions,) for e in edges) or not np.allclose([e[0] for e in edges], [low, high], rtol=1e-5):
         raise ConfigError(
-            f"policy {name!r} acts in {acted}, an action of {where} is one number from {low:g} to {high:g}: set "
+            f"policy {name!r} acts in {acted}, an action of {where} is {own} from {low:g} to {high:g}: set "
             f"its attribute {_OPTIONS} to the options of its environment, or train an agent there"
         )
 

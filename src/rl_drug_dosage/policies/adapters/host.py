@@ -50,10 +50,11 @@ class Host:
     Args:
         agent: the agent.
         low, high: lowest and highest action.
+        actions: of each patient.
     """
 
-    def __init__(self, agent: Agent, low: float, high: float) -> None:
-        self.agent, self.low, self.high = agent, low, high
+    def __init__(self, agent: Agent, low: float, high: float, actions: int = 1) -> None:
+        self.agent, self.low, self.high, self.actions = agent, low, high, actions
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
 
@@ -65,7 +66,7 @@ class Host:
         rows, begins = vector.reshape(count, -1), np.broadcast_to(np.asarray(first), axes).reshape(count)
         with self._lock:
             action, after = self._guarded(rows, own, begins)
-        return action.reshape(axes), tuple(m.reshape(*axes, *m.shape[1:]) for m in after)
+        return action.reshape(*axes, self.actions), tuple(m.reshape(*axes, *m.shape[1:]) for m in after)
 
     def check(self) -> None:
         """Raise the error stored since the last call of this method.
@@ -88,25 +89,29 @@ class Host:
             except BaseException as error:  # noqa: BLE001 - foreign code may raise anything
                 failed = BadPluginError(f"policy {self.agent.name!r} fails: {blame(error)}")
                 self._failure = error if is_interrupt(error) else failed
-        return np.full(len(rows), np.nan, np.float32), memory
+        return np.full((len(rows), self.actions), np.nan, np.float32), memory
 
     def _checked(self, came: Any, count: int) -> np.ndarray:
-        """Check for one finite action per patient, within the range."""
-        name, allowed = self.agent.name, f"one action per patient, an array of shape ({count},) or ({count}, 1)"
+        """Check for finite actions of every patient, within the range."""
+        name, own = self.agent.name, self.actions
+        shapes = {(count, own)} | ({(count,)} if own == 1 else set())
+        allowed = f"{'one action' if own == 1 else f'{own} actions'} per patient, an array of shape "
+        allowed += " or ".join(str(shape) for shape in sorted(shapes, key=len))
         if said := not_real(came):
             raise BadPluginError(f"policy {name!r} returned {said}: allowed is {allowed}")
         try:
             action = np.asarray(came, np.float64)
         except (TypeError, ValueError):
             raise BadPluginError(f"policy {name!r} returned {type(came).__name__}: allowed is {allowed}") from None
-        if action.shape not in {(count,), (count, 1)}:
+        if action.shape not in shapes:
             raise BadPluginError(f"policy {name!r} returned an array of shape {action.shape}: allowed is {allowed}")
-        action = action.reshape(count)
+        action = action.reshape(count, own)
         if not np.isfinite(action).all():
             bad = action[~np.isfinite(action)]
+            patients = np.sum(~np.isfinite(action).all(axis=1))
             together = f" ({count} patients are computed at a time, however few are asked for)" if count > 1 else ""
             raise BadPluginError(
-                f"policy {name!r} returned {bad[0]} for {len(bad)} of {count} patients: allowed are numbers from "
+                f"policy {name!r} returned {bad[0]} for {patients} of {count} patients: allowed are numbers from "
                 f"{self.low:g} to {self.high:g}{together}"
             )
         # float32 rounding may slightly exceed the limits.
@@ -148,16 +153,16 @@ class HostPolicy(Policy):
         vector, seen = self.observer(memory[0], observation)
         action, recalled = jax.pure_callback(
             self.host,
-            (jax.ShapeDtypeStruct((), jnp.float32), tuple(jax.typeof(m) for m in memory[1])),
+            (jax.ShapeDtypeStruct((self.host.actions,), jnp.float32), tuple(jax.typeof(m) for m in memory[1])),
             vector,
             memory[1],
             observation.k == 0,
             vmap_method="broadcast_all",
         )
         if self.observer.corrects:
-            answer, seen = self.observer.prescribe(seen, jnp.reshape(action, 1))
+            answer, seen = self.observer.prescribe(seen, action)
             return answer, (seen, recalled)
-        dose = self.observer.dose(seen, action)
+        dose = self.observer.dose(seen, action[0])
         return dose if self.observer.action == "amount" else snap(self.scenario, dose), (seen, recalled)
 
     @property
