@@ -18,6 +18,7 @@ WANDB := .venv/.wandb-$(HERE)
 MINARI := .venv/.minari-$(HERE)
 ONNX := .venv/.onnx-$(HERE)
 NUTS := .venv/.nuts-$(HERE)
+RAY := .venv/.ray-$(HERE)
 SB3 := .venv/.sb3-$(HERE)
 SBML := .venv/.sbml-$(HERE)
 SITE := .venv/.site-$(HERE)
@@ -27,7 +28,7 @@ SUPPLY := .venv-supply/.supply-$(HERE)
 TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-wandb install-minari install-nuts install-onnx install-sb3 install-sbml install-sweep install-dev install-cuda install-torch train train-quick evaluate info \
+.PHONY: help install install-wandb install-minari install-nuts install-onnx install-ray install-sb3 install-sbml install-sweep install-dev install-cuda install-torch train train-quick evaluate info \
 	clinic image test test-all test-torch test-browser lint format typecheck bench models ablation docs site notebooks validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
@@ -43,6 +44,9 @@ install-minari: $(MINARI) ## the same, with Minari for datasets of courses
 	@echo "ready: $(RLDD) --help"
 
 install-nuts: $(NUTS) ## the same, with blackjax: the no-U-turn sampler as a posterior
+	@echo "ready: $(RLDD) --help"
+
+install-ray: $(RAY) ## the same, with Ray: benchmarks on a cluster
 	@echo "ready: $(RLDD) --help"
 
 install-onnx: $(ONNX) ## the same, with ONNX: policies from and to .onnx files
@@ -178,6 +182,10 @@ $(NUTS): requirements/nuts.txt | $(BASE)
 
 $(ONNX): requirements/onnx.txt | $(BASE)
 	@scripts/bootstrap.sh install .venv onnx
+	@touch $@
+
+$(RAY): requirements/ray.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv ray
 	@touch $@
 
 $(SB3): requirements/sb3.txt | $(BASE)

@@ -26,6 +26,7 @@ from typing import Any
 
 import jax
 import model_cards
+import standing
 from model_trials import measured, over_seeds
 from training_runs import trained
 
@@ -193,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     if not asked.validate:
         model_cards.write(MODELS)
+        standing.draw(MODELS)
 
 
 if __name__ == "__main__":

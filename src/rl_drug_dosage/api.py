@@ -610,6 +610,7 @@ def benchmark(
     decisions: int = 0,
     accept_changed: bool = False,
     shard: str | None = None,
+    ray: str | None = None,
     output_dir: str | Path | None = None,
     command: str = "",
     device: str = "cpu",
@@ -636,6 +637,8 @@ def benchmark(
         accept_changed: also include models whose scenario file has changed since training.
         shard: ``"3/16"``: treat the third of sixteen parts of the patients, and write it to ``output_dir`` for `merge`
             in place of the report.
+        ray: divide the patients among the workers of a Ray cluster (extra ``ray``): its address, or ``"auto"`` for the
+            cluster of this machine, or else workers of its own. Same bits; a killed worker costs the time of its part.
         output_dir: folder for report, JSON and CSV.
         command: the command line quoted in the report.
         device: ``"cpu"`` or ``"cuda"``.
@@ -666,6 +669,10 @@ def benchmark(
         output_dir=_folder(output_dir),
     )
     with shown(progress) as tell, swept(options.output_dir):
+        if ray is not None:
+            from rl_drug_dosage.trials.on_ray import benchmark_on_ray
+
+            return benchmark_on_ray(options, ray, command=command, progress=tell)
         return run(options, command=command, progress=tell)
 
 

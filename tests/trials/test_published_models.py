@@ -19,7 +19,7 @@ from rl_drug_dosage.trials.trial import run_trial
 from rl_drug_dosage.utils.seeding import Stream
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ("make_models", "model_cards", "model_trials", "seed_tables", "training_runs", "markdown")
+SCRIPTS = ("make_models", "model_cards", "model_trials", "seed_tables", "training_runs", "markdown", "standing")
 pytestmark = pytest.mark.skipif(not (ROOT / "scripts").exists(), reason="a source distribution has no scripts")
 # Its policy has no belief, so that it compiles soon; it has a second and a third model.
 QUICK, BELIEVED = "busulfan", "busulfan-mccune2014"
@@ -113,6 +113,20 @@ def test_a_record_of_the_old_form_has_its_card(scripts, models):
         in summary
     )
     assert "|  | misspecified | 71.0 (69.0 to 73.5) | - |" in summary
+
+
+def test_the_picture_shows_what_the_records_say(scripts, tmp_path):
+    """A lead over the reference, and over the Bayesian policy that was the best in hindsight; and it is up to date."""
+    differences = scripts["standing"].differences
+    assert differences(old_record()) == []
+    shares = {"seed-5": 81.0, "best-bayes": 79.0, "mipd": 80.5, "mipd-ensemble": 70.0, "label": 90.0}
+    third = section({"best-bayes": 60.0, "seed-5": 55.0, "mipd": 50.0}, test_only=True)
+    found = differences(old_record() | {"results": {UNSEEN: third, "right model": section(shares)}})
+    assert [tuple(one) for one in found] == [(0, 2.0, 1.0, 3.0, 0.5), (2, -5.0, -6.0, -4.0, None)]
+
+    shutil.copytree(ROOT / "models", tmp_path / "models")
+    picture = scripts["standing"].draw(tmp_path / "models")
+    assert picture.read_text() == (ROOT / "docs" / "pictures" / "standing.svg").read_text(), "run scripts/standing.py"
 
 
 def new_record(scripts):

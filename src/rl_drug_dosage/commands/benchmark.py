@@ -84,6 +84,14 @@ def command(  # noqa: PLR0917 - the options of a command line
             show_default=False,
         ),
     ] = _DEFAULT["shard"],
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|ADDRESS",
+            help="Divide the patients among the workers of a Ray cluster, or of this machine (needs the extra `ray`).",
+            show_default=False,
+        ),
+    ] = _DEFAULT["ray"],
     output_dir: Annotated[
         Path | None,
         typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO or benchmark-PUBLISHED"),
@@ -144,6 +152,7 @@ def command(  # noqa: PLR0917 - the options of a command line
             decisions=decisions,
             accept_changed=accept_changed,
             shard=shard,
+            ray=ray,
             output_dir=folder,
             command=shlex.join(["rl-drug-dosage", *sys.argv[1:]]),
             device=device,

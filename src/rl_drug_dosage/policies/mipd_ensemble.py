@@ -94,6 +94,12 @@ OPTIONS: Mapping[str, Option] = {
     "steady": Option(
         "price of changing the dose by the usual dose, in intervals outside a target; 0: none", 0.0, low=0.0, high=10.0
     ),
+    "harm": Option(
+        "price of a harmful event, in intervals outside a target; 0: none; the reward `goal` of training has 0.25",
+        0.0,
+        low=0.0,
+        high=100.0,
+    ),
     "members": Option("support patients of each model", 512.0, low=16.0, high=65536.0),
 }
 
@@ -107,6 +113,7 @@ def build(setting: Setting) -> MipdEnsemble:
         offset_sd=float(chosen["offset"]),
         forget=float(chosen["forget"]),
         steady=float(chosen["steady"]),
+        harm=float(chosen["harm"]),
         select=chosen["models"] == "select",
         members=round(float(chosen["members"])),
     )

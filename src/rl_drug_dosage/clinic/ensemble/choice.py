@@ -127,7 +127,9 @@ def _losses(
     share = jnp.full(members.missing.shape, 1.0 / members.missing.size)
 
     def loss(a: Ahead) -> Float[Array, " member"]:
-        return a.counts * (1.0 - a.verdict.inside) + _NEARNESS * a.far
+        missed = a.counts * (1.0 - a.verdict.inside) + _NEARNESS * a.far
+        # Nothing is added without a price, so that the program, and its last bits, stay as they are.
+        return missed + assumed.harm * jnp.sum(a.harms, axis=0) if assumed.harm else missed
 
     if is_linear(model, scenario):
         look = foreseen(assumed, model, scenario, members, record, choice, of=lambda a: loss(a) @ share)

@@ -57,6 +57,7 @@ class Assumed:
         members: support patients of each model.
         compared: how many of them doses are compared on.
         steady: price of changing the dose by the usual dose, in intervals outside a target; 0: none.
+        harm: price of a harmful event, likewise; 0: none.
     """
 
     models: tuple[DrugModel, ...]
@@ -66,6 +67,7 @@ class Assumed:
     members: int = 512
     compared: int = 64
     steady: float = 0.0
+    harm: float = 0.0
 
 
 class Draws(eqx.Module):

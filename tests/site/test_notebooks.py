@@ -1,0 +1,52 @@
+"""The pages of docs/notebooks as Jupyter notebooks: the same code, in order, and nothing that leads nowhere."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.skipif(not (ROOT / "site").exists(), reason="a source distribution has no site")
+PAGES = sorted(path.stem for path in (ROOT / "docs" / "notebooks").glob("*.md"))
+
+
+@pytest.fixture
+def notebooks(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "site"))
+    import notebooks
+
+    yield notebooks
+    for name in ("notebooks", "staging"):
+        sys.modules.pop(name, None)
+
+
+def test_there_are_six():
+    assert PAGES == ["headline", "offline", "pharmacist", "pharmacometrician", "researcher", "student"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_notebook_has_the_blocks_of_its_page(notebooks, tmp_path, page):
+    """Python as it is, the shell under IPython's magic; the words without links to pages that are not there."""
+    notebooks.write_all(tmp_path)
+    made = json.loads((tmp_path / f"{page}.ipynb").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "notebooks" / f"{page}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(python|bash)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+    assert (made["nbformat"], made["nbformat_minor"]) == (4, 5)
+    code = ["".join(cell["source"]) for cell in made["cells"] if cell["cell_type"] == "code"]
+    assert code == [("%%bash\n" if kind == "bash" else "") + block.rstrip() for kind, block in blocks]
+    words = "".join("".join(cell["source"]) for cell in made["cells"] if cell["cell_type"] == "markdown")
+    assert words.startswith("# ")
+    assert re.findall(r"\]\((?!https://)", words) == []
+    assert len({cell["id"] for cell in made["cells"]}) == len(made["cells"])
+
+
+def test_other_blocks_stay_words(notebooks):
+    made = notebooks.notebook("# A\n\n```text\nshown\n```\n\n```python\nx = 1\n```\n\n[b](c.md), [d](https://e)\n")
+    assert [(c["cell_type"], "".join(c["source"])) for c in made["cells"]] == [
+        ("markdown", "# A\n\n```text\nshown\n```"),
+        ("code", "x = 1"),
+        ("markdown", "b, [d](https://e)"),
+    ]
