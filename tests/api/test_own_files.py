@@ -166,8 +166,10 @@ def test_a_scenario_and_a_drug_may_be_values(own):
 
 def test_the_scenario_preset_knows_a_scenario_of_ones_own(own):
     mine, built_in = recipe("./task.py"), recipe("vancomycin")
-    assert (mine["num_steps"], json.loads(mine["env_kwargs"])["history"]) == (4, 4)
-    assert {**mine, "num_steps": 0, "env_kwargs": ""} == {**built_in, "num_steps": 0, "env_kwargs": ""}
+    assert (mine["num_steps"], json.loads(mine["env_kwargs"])["action"]) == (4, "residual")
+    assert mine["total_timesteps"] * built_in["num_steps"] == built_in["total_timesteps"] * 4
+    own = {"num_steps": 0, "total_timesteps": 0, "env_kwargs": ""}
+    assert {**mine, **own} == {**built_in, **own}
     with pytest.raises(ConfigError, match="not DrugDose-v0"):
         recipe("DrugDose-v0")
 

@@ -299,8 +299,8 @@ def test_making_a_policy_tests_every_seed_against_the_reference(tiny, models, sc
     the patients that were kept is what the record says.
     """
 
-    def train(scenario, env_id):
-        runs = []
+    def train(named):
+        runs, scenario = [], named.name
         for seed, source in ((1, QUICK), (2, QUICK), (3, "other")):
             path = tmp_path / "build" / scenario / f"seed-{seed}.pt"
             path.parent.mkdir(parents=True, exist_ok=True)

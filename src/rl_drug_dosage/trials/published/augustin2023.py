@@ -166,7 +166,7 @@ PUBLISHED = PublishedTrial(
             "daily intake in the systems model, SD 10 %",
             "EC50 varies from day to day, SD of its logarithm 0.1",
         ),
-        Difference("learnt policy", "a state without memory", "shipped policies see the last 10 INRs and doses"),
+        Difference("learnt policy", "a state without memory", "the shipped policy corrects a dose from all INRs"),
         Difference(
             "time of the INR", "when the dose of the day is taken", "24 h after the planned time of the last dose"
         ),
