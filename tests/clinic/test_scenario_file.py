@@ -13,7 +13,7 @@ import pytest
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.patient import admit
 from rl_drug_dosage.clinic.policy import Setting
-from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.scenario import Scenario, TrainingSettings
 from rl_drug_dosage.clinic.scenario_file import TOP
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.errors import RlDrugDosageError, UnknownNameError
@@ -145,9 +145,16 @@ def _told(value):
 
 
 def test_a_file_says_what_the_built_in_scenario_says(write):
-    """Every field, but for sources; and a trial gives the same doses and rewards to the bit."""
+    """Every field, but for sources and the file's own training; a trial gives the same doses and rewards to the bit."""
     found, built_in = find_scenario(write(VANCOMYCIN)), find_scenario("vancomycin")
-    assert _told(found.value) == _told(built_in.value)
+    training = TrainingSettings(
+        recipe="chart",
+        total_timesteps=500_000,
+        num_envs=1024,
+        init_logstd=-1.0,
+        env={"belief": "vancomycin-thomson2009", "action": "residual", "mixture": [{}, {"randomise": 1.0}]},
+    )
+    assert _told(found.value) == _told(dataclasses.replace(built_in.value, training=training))
     assert found.name == "task"
 
     def trial(named):

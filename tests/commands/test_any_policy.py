@@ -18,12 +18,12 @@ POLICY = Column()
 def test_a_function_a_network_words_and_a_model_file_stand_in_one_table(run, tmp_path):
     """Beside Bayesian dosing; the exported file has the attainment of the model file that it was made from."""
     Path("column.py").write_text(AGENT.format(said=1500.0))
-    exported = run("export", "--model-path", MODELS / "warfarin.pt", "--output", "net.onnx")
+    exported = run("export", "--model-path", MODELS / "warfarin-90d.pt", "--output", "net.onnx")
     assert exported.code == 0, exported.err
     assert exported.out.strip() == "net.onnx"
-    policies = ("label", f"ours={MODELS / 'warfarin.pt'}", "net.onnx", "10 mg then 5 mg daily", "fixed:4")
+    policies = ("label", f"ours={MODELS / 'warfarin-90d.pt'}", "net.onnx", "10 mg then 5 mg daily", "fixed:4")
     done = run(
-        *("benchmark", "--scenario", "warfarin", "--patients", "20", "--output-dir", "out"),
+        *("benchmark", "--scenario", "warfarin-90d", "--patients", "20", "--output-dir", "out"),
         *(f"--policy={p}" for p in policies),
     )
     assert done.code == 0, done.err
