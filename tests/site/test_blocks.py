@@ -123,6 +123,9 @@ QUICK = {
     "docs/explanation/ensemble.md",
     "docs/explanation/ppo-line-by-line.md",
     "docs/clinic.md",
+    "docs/notebooks/pharmacist.md",
+    "docs/notebooks/pharmacometrician.md",
+    "docs/notebooks/student.md",
     "docs/patient-files.md",
 }
 
