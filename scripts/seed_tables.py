@@ -109,7 +109,7 @@ def summary(records: Sequence[Mapping[str, Any]]) -> str:
         f"PPO minus `best-bayes` {_ACROSS}, in points, with 95 % intervals "
         "([docs/benchmark.md](../docs/benchmark.md#several-trainings)), for the scenarios whose seeds were all tested "
         "together. The p-value is that of the mean difference in target attainment; Holm's step-down is over the "
-        f"scenarios, for each kind of model on its own ({sizes}). Harm: of the harm with the largest difference. "
+        f"scenarios, for each kind of model on its own ({sizes}). Harm: of the harm that speaks most against PPO. "
         "Change of dose: in percent of the mean dose.\n\n"
     )
     return said + table(head, rows)
