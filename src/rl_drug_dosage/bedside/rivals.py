@@ -114,6 +114,10 @@ def _advised(
     said = list(dict.fromkeys(course.warnings))
     if strict and (outside := [text for text in said if "outside" in text or "always" in text]):
         raise _UnmappableError(f"the patient is out of its training range: {'; '.join(outside)}")
+    if strict:
+        notes.append("it chooses one dose and decides again before the next; the forecast repeats this one")
+        if believed := bedside.policy.believes():
+            notes.append(f"it believes in {' and '.join(believed)}")
     words = f"{amount:g} {bedside.dose_unit}"
     return Advice(name, _option(scenario, amount, per_unit), words, (*notes, *said))
 
