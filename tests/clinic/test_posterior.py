@@ -1,10 +1,13 @@
 """A learner on the belief of support patients: what it sees, what its corrections mean, what an action of 0 gives."""
 
+import contextlib
 import dataclasses
+import types
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -127,6 +130,11 @@ def test_an_agent_gives_two_numbers_where_there_are_two_actions() -> None:
     np.testing.assert_array_equal(asked(2), np.zeros((3, 2), np.float32))
     with pytest.raises(BadPluginError, match=r"2 actions per patient, an array of shape \(3, 2\)"):
         asked(1)
+    agent = Agent("mine", lambda rows, memory, first: (np.zeros((len(rows), 2)), memory))
+    for high, fits in ((1.0, True), (2.0, False)):
+        space = gymnasium.spaces.Box(np.float32([-1, -1]), np.float32([1, high]))
+        with contextlib.nullcontext() if fits else pytest.raises(ConfigError, match="2 numbers from -1 to 1"):
+            host_policy(agent, setting, options, spaces=types.SimpleNamespace(action_space=space))
 
 
 # --- corrections ---

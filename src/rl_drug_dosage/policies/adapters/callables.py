@@ -128,7 +128,7 @@ def _fit(spaces: Any, name: str, observer: Observer, actions: int, setting: Sett
     low, high = observer.action_range
     edges = [np.asarray(getattr(acted, side, np.nan), float).ravel() for side in ("low", "high")]
     own = "one number" if actions == 1 else f"{actions} numbers"
-    if any(e.shape != (actions,) for e in edges) or not np.allclose([e[0] for e in edges], [low, high], rtol=1e-5):
+    if any(e.shape != (actions,) for e in edges) or not np.allclose(edges, [[low], [high]], rtol=1e-5):
         raise ConfigError(
             f"policy {name!r} acts in {acted}, an action of {where} is {own} from {low:g} to {high:g}: set "
             f"its attribute {_OPTIONS} to the options of its environment, or train an agent there"
