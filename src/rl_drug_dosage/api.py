@@ -647,6 +647,8 @@ def benchmark(
     Raises:
         RlDrugDosageError: a name is unknown, or a policy does not fit the scenario; a one-line message says why.
     """
+    if ray is not None and device != "cpu":
+        raise ConfigError(f"Ray's workers compute on CPUs, not on {device}: leave device or ray out")
     configure(device)
     from rl_drug_dosage.trials.benchmark import BenchmarkOptions
     from rl_drug_dosage.trials.benchmark import benchmark as run

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 import rl_drug_dosage as rldd
-from rl_drug_dosage.errors import ConfigError, DependencyError
+from rl_drug_dosage.errors import ConfigError, DependencyError, OutputError
 from rl_drug_dosage.trials import on_ray
 from rl_drug_dosage.trials.on_ray import parts_of
 from rl_drug_dosage.trials.shards import Shard
@@ -73,6 +73,11 @@ def test_it_says_what_it_needs(monkeypatch, tmp_path):
     monkeypatch.setattr(on_ray, "check", lambda: None)
     with pytest.raises(ConfigError, match="leave shard out"):
         rldd.benchmark("vancomycin", ray="auto", shard="1/2", output_dir=tmp_path, **ASKED)
+    with pytest.raises(ConfigError, match="compute on CPUs, not on cuda"):
+        rldd.benchmark("vancomycin", ray="auto", device="cuda", **ASKED)
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(OutputError, match="cannot write to output folder"):
+        rldd.benchmark("vancomycin", ray="auto", output_dir=tmp_path / "taken", **ASKED)
 
 
 @pytest.mark.slow

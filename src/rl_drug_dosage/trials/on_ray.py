@@ -22,7 +22,8 @@ from rl_drug_dosage.errors import ConfigError, DependencyError, RlDrugDosageErro
 from rl_drug_dosage.trials.benchmark import Benchmark, BenchmarkOptions, benchmark
 from rl_drug_dosage.trials.published_run import plan_of, planned
 from rl_drug_dosage.trials.shards import Shard, asked_again, joined, read_parts
-from rl_drug_dosage.utils.files import atomic_write
+from rl_drug_dosage.utils.device_shape import device_shape
+from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.progress import Progress, quiet
 
 __all__ = ["AUTO", "benchmark_on_ray", "check", "parts_of"]
@@ -33,8 +34,8 @@ _ANSWER_S = 10.0
 _ATTEMPTS = 5
 """How often a part is started again after its worker has died."""
 _PER_WORKER = 4
-_FEWEST, _MOST = 250, 50_000
-"""Patients of a part: a compiled call treats 250, and a part with many is lost as a whole if its worker dies."""
+_MOST = 50_000
+"""Patients of a part, which is lost as a whole if its worker dies."""
 _FOLDER = "parts"
 
 
@@ -48,9 +49,9 @@ def check() -> None:
 
 
 def parts_of(patients: int, workers: int) -> int:
-    """Number of parts: a few for each worker, so that none waits long for the last, of 250 to 50,000 patients."""
+    """Number of parts: a few for each worker, so that none waits long for the last; each fills a compiled call."""
     wanted = max(_PER_WORKER * workers, -(-patients // _MOST))
-    return max(1, min(wanted, patients // _FEWEST))
+    return max(1, min(wanted, patients // device_shape().chunk))
 
 
 def benchmark_on_ray(
@@ -69,6 +70,7 @@ def benchmark_on_ray(
     Raises:
         DependencyError: Ray is not installed, or a worker has not this package.
         ConfigError: no cluster at this address, options for a part, or a part whose workers died again and again.
+        OutputError: the parts cannot be written.
         RlDrugDosageError: see `benchmark`.
     """
     check()
@@ -80,8 +82,7 @@ def benchmark_on_ray(
         if options.output_dir is None:
             folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
         else:
-            folder = options.output_dir / _FOLDER
-            folder.mkdir(parents=True, exist_ok=True)
+            folder = prepare_folder(options.output_dir / _FOLDER)
         with _connected(address, progress) as workers:
             files = _treated(options, folder, parts_of(patients, workers), progress)
         merged = joined(read_parts(files))
