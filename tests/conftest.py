@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,6 +50,14 @@ def few_memory_maps() -> Iterator[None]:
     """The same after a test, for modules of tests that compile much."""
     yield
     make_room(_MANY_MAPS)
+
+
+@pytest.fixture
+def pressable() -> Iterator[None]:
+    """Ctrl-C as at a terminal: programs that a shell starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

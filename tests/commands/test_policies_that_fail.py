@@ -106,14 +106,6 @@ def test_what_a_reward_raises_in_a_thread_is_told_too(run, raised):
 ENDS = "import signal\n\n\ndef POLICY(observation):\n    signal.raise_signal(signal.SIGINT)\n    return observation\n"
 
 
-@pytest.fixture
-def pressable():
-    """Ctrl-C as in a terminal: a process in the background of a shell starts with it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("pressable")
 def test_a_real_interrupt_ends_the_command(run):
     """While a file is imported, and within a policy: not taken for the policy's own doing."""

@@ -18,7 +18,7 @@ from rl_drug_dosage.policies.mipd_ensemble import ensemble
 from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.trials.burden import burden
 from rl_drug_dosage.trials.statistics import endpoints
-from rl_drug_dosage.trials.trial import Cohort, run_trial
+from rl_drug_dosage.trials.trial import Cohort, Trial, run_trial
 
 
 def blank(scenario: Scenario) -> Record:
@@ -57,14 +57,18 @@ def test_a_dose_within_a_dosing_interval_is_not_the_last_one() -> None:
         assert float(_last_dose(task, record)) == expected
 
 
+def treated(patients: int, **prices: float) -> Trial:
+    """Patients of the believed model, dosed with prices (fields of `Assumed`)."""
+    model = simulator_of(SCENARIO, SCENARIO.models[0])
+    return run_trial(SCENARIO, model, ensemble(SCENARIO, (model,), members=128, **prices), Cohort(4, patients))
+
+
 @pytest.mark.slow
 def test_a_price_buys_steady_doses_for_little_attainment() -> None:
     """250 validation patients lost 0.3 points of attainment, and the late change of dose fell from 31 to 10 %."""
-    model = simulator_of(SCENARIO, SCENARIO.models[0])
     found = []
     for steady in (0.0, 0.1):
-        policy = ensemble(SCENARIO, (model,), members=128, steady=steady)
-        trial = run_trial(SCENARIO, model, policy, Cohort(4, 100))
+        trial = treated(100, steady=steady)
         change = np.median(burden(SCENARIO, trial)["change_last_third_pct"])
         found.append((endpoints(SCENARIO, trial)["attainment_pct"].mean(), change))
     (free, much), (steadier, little) = found
@@ -75,12 +79,9 @@ def test_a_price_buys_steady_doses_for_little_attainment() -> None:
 @pytest.mark.slow
 def test_a_price_of_harm_buys_fewer_harms_for_some_attainment() -> None:
     """500 validation patients lost 0.9 points of attainment, and intervals above 600 mg h/L fell from 0.36 to 0.25."""
-    model = simulator_of(SCENARIO, SCENARIO.models[0])
     found = []
     for harm in (0.0, 1.0):
-        policy = ensemble(SCENARIO, (model,), members=128, harm=harm)
-        trial = run_trial(SCENARIO, model, policy, Cohort(4, 150))
-        ends = endpoints(SCENARIO, trial)
+        ends = endpoints(SCENARIO, treated(150, harm=harm))
         found.append((ends["attainment_pct"].mean(), ends["harm:AUC24 > 600"].mean()))
     (free, often), (careful, seldom) = found
     assert careful > free - 3.0

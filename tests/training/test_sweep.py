@@ -277,15 +277,7 @@ def test_a_sweep_repeats_itself_and_goes_on_where_it_was(tmp_path, whole):
     assert _told(tmp_path / "c/s/trials.json")[0]["params"] != whole[0]["params"]
 
 
-@pytest.fixture
-def heeded():
-    """Ctrl-C as at a terminal: programs that a shell starts in the background ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heeded")
+@pytest.mark.usefixtures("pressable")
 @pytest.mark.parametrize("at", ["steps", "setting up", "best so far"])
 def test_ctrl_c_ends_it_and_loses_nothing(tmp_path, at, whole):
     """Within a trial, while one is set up, and between two."""
