@@ -6,7 +6,6 @@ has the same cells without output. Links to other pages are words there, because
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,4 +83,3 @@ def write_all(folder: Path) -> list[Path]:
 if __name__ == "__main__":
     for one in write_all(ROOT / "build" / "notebooks"):
         print(one.relative_to(ROOT))
-    sys.exit(0)

@@ -19,7 +19,7 @@ from rl_drug_dosage.clinic.observation import Observer, observer_of
 from rl_drug_dosage.clinic.observation_options import FEWEST, MOST, check_options
 from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.rewards import REWARDS
+from rl_drug_dosage.clinic.rewards import HARM_COST, REWARDS
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Prescription, amount_of
 from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Quantity, Step, Window, require
@@ -35,9 +35,9 @@ __all__ = ["MODEL_OPTIONS", "ScenarioEnv", "ScenarioState", "env_of", "with_name
 MODEL_OPTIONS = ("simulator", "belief")
 """Options of a scenario's environment that name drug models."""
 
-_HARM, _TREND = 0.25, 0.1
-"""Weights of the goal reward: a harm costs a quarter of an interval inside the windows. A tenth of the scenario's own
-reward is added, which gives a gradient while every dose misses the windows."""
+_TREND = 0.1
+"""Of the goal reward: a tenth of the scenario's own reward is added, which gives a gradient while every dose misses the
+windows."""
 
 
 class ScenarioState(NamedTuple):
@@ -167,7 +167,7 @@ class ScenarioEnv(ObservedEnv):
         own = turn.reward
         if self.by_goal:
             counts = jnp.asarray(scenario.judged())[k]
-            own = jnp.where(counts, turn.verdict.inside, 0.0) - _HARM * turn.harms.sum() + _TREND * turn.reward
+            own = jnp.where(counts, turn.verdict.inside, 0.0) - HARM_COST * turn.harms.sum() + _TREND * turn.reward
         reward = own + jnp.where(patient.alive, 0.0, left * jnp.minimum(own, -1.0))
         if self.burden:
             before = state.patient.record.dose[jnp.maximum(k - 1, 0)]

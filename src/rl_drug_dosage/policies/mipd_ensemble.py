@@ -21,6 +21,7 @@ from rl_drug_dosage.clinic.ensemble.support import Assumed, Draws, draws_of
 from rl_drug_dosage.clinic.options import Option, completed_options
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth, with_any_results
+from rl_drug_dosage.clinic.rewards import HARM_COST
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.timetable import Answer
 from rl_drug_dosage.pkpd import DrugModel
@@ -95,7 +96,7 @@ OPTIONS: Mapping[str, Option] = {
         "price of changing the dose by the usual dose, in intervals outside a target; 0: none", 0.0, low=0.0, high=10.0
     ),
     "harm": Option(
-        "price of a harmful event, in intervals outside a target; 0: none; the reward `goal` of training has 0.25",
+        f"price of a harmful event, in intervals outside a target; 0: none; the reward `goal` has {HARM_COST:g}",
         0.0,
         low=0.0,
         high=100.0,

@@ -19,7 +19,7 @@ _EVERY: "weakref.WeakSet[Held[Any]]" = weakref.WeakSet()
 
 
 class Held[P]:
-    """Compiled programs by what they are about, those that were used last.
+    """Compiled programs by what they are about, those that were made last.
 
     Args:
         most: how many; None: any number.

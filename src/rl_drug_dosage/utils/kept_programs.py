@@ -31,7 +31,6 @@ from rl_drug_dosage.utils.runtime import cache_folder, traced_folder
 __all__ = [
     "MOST_COMPILED_BYTES",
     "MOST_TRACED_BYTES",
-    "Held",
     "Kept",
     "Program",
     "keep_traces",
