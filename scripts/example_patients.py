@@ -32,9 +32,8 @@ from rl_drug_dosage.registry import DRUG, names
 from rl_drug_dosage.utils.runtime import configure
 
 FOLDER = Path(__file__).resolve().parents[1] / "src" / "rl_drug_dosage" / "web" / "examples"
-LEFT_OUT = ("chemotherapy", "insulin", "morphine", "propofol", "remifentanil", "warfarin")
-"""Dosed by the minute, or by something that nobody measures at a bedside; morphine is titrated to pain; the programs of
-warfarin's models take many minutes to compile."""
+LEFT_OUT = ("chemotherapy", "insulin", "morphine", "propofol", "remifentanil")
+"""Dosed by the minute, or by something that nobody measures at a bedside; morphine is titrated to pain."""
 BEGIN = datetime(2026, 3, 2, 8, 0, tzinfo=ZoneInfo("Europe/Berlin"))
 SEED = 17
 STEP_H = 1.0 / 12.0
@@ -89,8 +88,8 @@ def clock(hours: float) -> str:
 
 
 def in_words(row: Mapping[str, object]) -> str | object:
-    """A number with its unit; a category has none."""
-    return f"{row['value']:g} {row['unit']}" if "unit" in row else row["value"]
+    """A number with its unit; a category and a ratio have none."""
+    return f"{row['value']:g} {row['unit']}" if row.get("unit", "1") != "1" else row["value"]
 
 
 def drawn(drug: str, place: int) -> PatientHistory:

@@ -22,6 +22,7 @@ from rl_drug_dosage.pkpd import (
     solve,
 )
 from rl_drug_dosage.pkpd.ode_models import michaelis_menten
+from rl_drug_dosage.pkpd.timeline import build_timeline
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "pkpd"
 PLACES = {"central": "central", "periph1": "peripheral1", "periph2": "peripheral2", "depot": "depot"}
@@ -245,3 +246,20 @@ def test_an_impossible_steady_state_is_never_a_silent_number(x64):
     """Inside compiled code, where nothing can be raised, it is NaN."""
     p = constant(cl=1.0, v1=10.0, lag_central=15.0)
     assert np.isnan(amounts(ONE, p, [Dose(0, 100, interval_h=12, steady_state=1)], [3.0])).all()
+
+
+def test_nothing_is_solved_beyond_the_last_observation(x64):
+    """A table that is padded with records ages ahead, as that of a bedside is, costs an equation solver nothing."""
+    structure = Mammillary(1)
+    regimen = make_regimen([Dose(0.0, 100.0), Dose(12.0, 50.0), Dose(400.0, 50.0)], structure, rows=8)
+    p = {name: jnp.full(3, value) for name, value in {"cl": 5.0, "v1": 30.0, "q2": 2.0, "v2": 40.0}.items()}
+    table = Covariates(np.asarray([0.0, 6.0, 1e6]), {}, np.zeros(3, dtype=int), "locf")
+    times = np.asarray([3.0, 30.0, 20.0])
+
+    timeline = build_timeline(structure, regimen, table, p, times, np.zeros(3, dtype=bool))
+    found = solve(structure, p, regimen, table, times, timeline=timeline)
+
+    assert float(timeline.dt_h.sum()) == 30.0
+    early = make_regimen([Dose(0.0, 100.0), Dose(12.0, 50.0)], structure)
+    alone = solve(structure, {n: v[:1] for n, v in p.items()}, early, no_covariates(), times)
+    np.testing.assert_allclose(found.contents, alone.contents, rtol=1e-12)

@@ -61,7 +61,7 @@ def test_a_model_that_cannot_read_the_levels_is_left_out():
         covariates=tuple(CovariateAt(0, n, v) for n, v in WARFARIN.items()),
         now_h=48,
     )
-    task = task_of("warfarin")
+    task = task_of("warfarin", models=["warfarin-hamberg2010", "warfarin-falkenhagen2023"])
     blind = [m.name for m in task.models if m.outputs[m.output_index("inr")].residual is None]
 
     found = assess(task, history, asked=False)

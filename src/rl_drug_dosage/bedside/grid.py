@@ -164,7 +164,7 @@ def mg_per_unit_of(task: Task, history: PatientHistory) -> float | None:
 def horizon_of(task: Task, grid: Grid, history: PatientHistory, start_h: float, asked_h: float | None) -> float:
     """How far ahead the interval that counts ends: as asked, or two days and at least two of the label's intervals.
 
-    An area since the first dose counts at the end of the course, where a scenario says how long it is.
+    The level of an effect, which lags behind the doses, counts as far ahead as the scenario's controllers look. An area since the first dose counts at the end of the course, where a scenario says how long it is.
 
     Raises:
         ConfigError: not above 0.
@@ -178,4 +178,15 @@ def horizon_of(task: Task, grid: Grid, history: PatientHistory, start_h: float, 
         left = first + task.scenario.value.horizon_h - start_h
         return max(left, min(grid.intervals_h))
     usual = grid.intervals_h[0]
-    return max(_HORIZON_H if usual >= 1.0 else 0.0, 2.0 * usual)
+    return max(_HORIZON_H if usual >= 1.0 else 0.0, 2.0 * usual, _settled_h(task))
+
+
+def _settled_h(task: Task) -> float:
+    """How far the scenario's controllers look ahead, where an effect has to be in range that lags behind the doses."""
+    lags = any(
+        aim.target.metric in {"trough", "value"} and model.outputs[model.output_index(aim.target.output)].auc_scale is None
+        for aim in task.aims
+        for model in task.models
+    )
+    scenario = None if task.scenario is None else task.scenario.value
+    return scenario.look_ahead * scenario.schedule.interval_h if lags and scenario is not None else 0.0

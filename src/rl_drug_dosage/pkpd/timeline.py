@@ -166,6 +166,9 @@ def build_timeline(
     compartment = jnp.zeros(times.shape, dtype=int).at[first_dose:].set(regimen.compartment)
     # A NaN time has no position in the order: everything after it must become NaN too.
     ordered = times[order] + jnp.where(jnp.any(jnp.isnan(times)), jnp.nan, 0.0)
+    if time_h.shape[0]:
+        # Nobody asks for what comes later: equations are not solved until then (padding lies ages ahead).
+        ordered = jnp.minimum(ordered, jnp.max(time_h))
     start = jnp.concatenate([ordered[:1], ordered[:-1]])
     return Timeline(
         start_h=start,
