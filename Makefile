@@ -17,6 +17,7 @@ DEV := .venv/.dev-$(HERE)
 WANDB := .venv/.wandb-$(HERE)
 MINARI := .venv/.minari-$(HERE)
 ONNX := .venv/.onnx-$(HERE)
+PARQUET := .venv/.parquet-$(HERE)
 NUTS := .venv/.nuts-$(HERE)
 RAY := .venv/.ray-$(HERE)
 SB3 := .venv/.sb3-$(HERE)
@@ -28,7 +29,7 @@ SUPPLY := .venv-supply/.supply-$(HERE)
 TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-wandb install-minari install-nuts install-onnx install-ray install-sb3 install-sbml install-sweep install-dev install-cuda install-torch train train-quick evaluate info \
+.PHONY: help install install-wandb install-minari install-nuts install-onnx install-parquet install-ray install-sb3 install-sbml install-sweep install-dev install-cuda install-torch train train-quick evaluate info \
 	clinic image test test-all test-torch test-browser lint format typecheck bench models ablation docs site notebooks validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
@@ -50,6 +51,9 @@ install-ray: $(RAY) ## the same, with Ray: benchmarks on a cluster
 	@echo "ready: $(RLDD) --help"
 
 install-onnx: $(ONNX) ## the same, with ONNX: policies from and to .onnx files
+	@echo "ready: $(RLDD) --help"
+
+install-parquet: $(PARQUET) ## the same, with pyarrow: tables of large cohorts as Parquet
 	@echo "ready: $(RLDD) --help"
 
 install-sb3: $(SB3) ## the same, with Stable-Baselines3 for its agents (brings PyTorch, gigabytes)
@@ -182,6 +186,10 @@ $(NUTS): requirements/nuts.txt | $(BASE)
 
 $(ONNX): requirements/onnx.txt | $(BASE)
 	@scripts/bootstrap.sh install .venv onnx
+	@touch $@
+
+$(PARQUET): requirements/parquet.txt | $(BASE)
+	@scripts/bootstrap.sh install .venv parquet
 	@touch $@
 
 $(RAY): requirements/ray.txt | $(BASE)

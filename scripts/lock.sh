@@ -21,7 +21,7 @@ compile() { # OUTPUT ARGUMENT...
 cat requirements/base.txt requirements/dev.txt requirements/torch.txt requirements/cuda.txt 2>/dev/null >"$all" || true
 compile "$all" pyproject.toml --all-extras "$@"
 compile requirements/base.txt pyproject.toml --constraints "$all" "$@"
-for extra in wandb minari nuts onnx ray sb3 sbml sweep site dev torch cuda; do
+for extra in wandb minari nuts onnx parquet ray sb3 sbml sweep site dev torch cuda; do
     compile "requirements/$extra.txt" pyproject.toml --extra "$extra" --constraints "$all" "$@"
 done
 printf 'editables\nhatchling\n' | compile requirements/build.txt - --constraints "$all" "$@"

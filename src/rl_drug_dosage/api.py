@@ -612,6 +612,7 @@ def benchmark(
     shard: str | None = None,
     ray: str | None = None,
     output_dir: str | Path | None = None,
+    file_format: str = "csv",
     command: str = "",
     device: str = "cpu",
     progress: Progress | bool = True,
@@ -639,7 +640,8 @@ def benchmark(
             in place of the report.
         ray: divide the patients among the workers of a Ray cluster (extra ``ray``): its address, or ``"auto"`` for the
             cluster of this machine, or else workers of its own. Same bits; a killed worker costs the time of its part.
-        output_dir: folder for report, JSON and CSV.
+        output_dir: folder for report, JSON and tables.
+        file_format: of the patients' table, ``"csv"`` or ``"parquet"`` (needs pyarrow).
         command: the command line quoted in the report.
         device: ``"cpu"`` or ``"cuda"``.
         progress: True, False or a callback, see `utils.progress`.
@@ -669,6 +671,7 @@ def benchmark(
         accept_changed=accept_changed,
         shard=None if shard is None else Shard.parsed(shard),
         output_dir=_folder(output_dir),
+        file_format=file_format,
     )
     with shown(progress) as tell, swept(options.output_dir):
         if ray is not None:
@@ -688,6 +691,7 @@ def merge(
     simulator: str | Path | DrugModel | None = None,
     controller: str | Path | DrugModel | None = None,
     output_dir: str | Path | None = None,
+    file_format: str = "csv",
     command: str = "",
     device: str = "cpu",
     progress: Progress | bool = True,
@@ -706,7 +710,8 @@ def merge(
         policies: as for the parts, all of them.
         simulator: as for the parts.
         controller: as for the parts.
-        output_dir: folder for report, JSON and CSV.
+        output_dir: folder for report, JSON and tables.
+        file_format: of the patients' table, ``"csv"`` or ``"parquet"`` (needs pyarrow).
         command: the command line quoted in the report.
         device: ``"cpu"`` or ``"cuda"``.
         progress: True, False or a callback, see `utils.progress`.
@@ -727,7 +732,9 @@ def merge(
         "simulator": simulator,
         "controller": controller,
     }
-    options = BenchmarkOptions(**asked_again(read[0], given), merged=joined(read), output_dir=_folder(output_dir))
+    options = BenchmarkOptions(
+        **asked_again(read[0], given), merged=joined(read), output_dir=_folder(output_dir), file_format=file_format
+    )
     with shown(progress) as tell, swept(options.output_dir):
         return run(options, command=command, progress=tell)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pharmacometrics import simulation
@@ -361,13 +362,12 @@ def test_parquet_without_pyarrow_says_what_to_install(run, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     done = run("simulate", "--drug", BUELGA, "--format", "parquet")
     assert (done.code, done.err.count("\n")) == (2, 1), done
-    assert "pip install pyarrow" in done.err
+    assert "make install-parquet" in done.err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_parquet_holds_what_the_csv_holds(run):
     """Same rows, nulls where a cell is empty, units in the schema."""
-    parquet = pytest.importorskip("pyarrow.parquet")
     args = ["simulate", "--drug", BUELGA, *SMALL]
     assert run(*args).code == 0
     assert run(*args, "--format", "parquet").code == 0

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rl_drug_dosage.trials.outcome import gathered
 from rl_drug_dosage.trials.statistics import bootstrap, endpoints, paired, strata_of, subgroups, summary
 from rl_drug_dosage.trials.trial import Trial
 
@@ -85,10 +86,10 @@ def test_endpoints_of_known_courses(ward):
 
 def test_the_summary_names_what_happened(ward):
     trial = made_up(ward)
-    ends = endpoints(ward, trial)
-    (interval,) = bootstrap(ends["attainment_pct"][:, None], np.random.default_rng(1))
+    outcome = gathered(ward, [trial], trial.patients)
+    (interval,) = bootstrap(outcome.ends["attainment_pct"][:, None], np.random.default_rng(1))
 
-    row = summary(ward, trial, ends, interval)
+    row = summary(ward, outcome, interval)
 
     assert row["failed_patients"] == [12]
     assert row["interventions"]["not a number"] == 1

@@ -164,7 +164,8 @@ def mg_per_unit_of(task: Task, history: PatientHistory) -> float | None:
 def horizon_of(task: Task, grid: Grid, history: PatientHistory, start_h: float, asked_h: float | None) -> float:
     """How far ahead the interval that counts ends: as asked, or two days and at least two of the label's intervals.
 
-    The level of an effect, which lags behind the doses, counts as far ahead as the scenario's controllers look. An area since the first dose counts at the end of the course, where a scenario says how long it is.
+    The level of an effect, which lags behind the doses, counts as far ahead as the scenario's controllers look. An
+    area since the first dose counts at the end of the course, where a scenario says how long it is.
 
     Raises:
         ConfigError: not above 0.
@@ -183,10 +184,7 @@ def horizon_of(task: Task, grid: Grid, history: PatientHistory, start_h: float, 
 
 def _settled_h(task: Task) -> float:
     """How far the scenario's controllers look ahead, where an effect has to be in range that lags behind the doses."""
-    lags = any(
-        aim.target.metric in {"trough", "value"} and model.outputs[model.output_index(aim.target.output)].auc_scale is None
-        for aim in task.aims
-        for model in task.models
-    )
+    names = {aim.target.output for aim in task.aims if aim.target.metric in {"trough", "value"}}
+    lags = any(model.outputs[model.output_index(name)].auc_scale is None for name in names for model in task.models)
     scenario = None if task.scenario is None else task.scenario.value
     return scenario.look_ahead * scenario.schedule.interval_h if lags and scenario is not None else 0.0

@@ -132,8 +132,11 @@ def _assumed(model: DrugModel, scenario: Found[Scenario] | None, prior: str) -> 
 
 
 def _in_steps(model: DrugModel, scenario: Found[Scenario] | None) -> DrugModel:
-    """The model as it is integrated for hundreds of draws: in the substeps that its scenario found to be enough, else
-    with error control that is far finer than an assay, and a tenth of the work of the default."""
+    """The model as it is integrated for hundreds of draws.
+
+    In the substeps that its scenario found to be enough, or else with error control that is far finer than an assay and
+    takes a fraction of the default's work.
+    """
     system = model.structure
     if not isinstance(system, OdeSystem) or not isinstance(system.method, Adaptive):
         return model

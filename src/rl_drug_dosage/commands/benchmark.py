@@ -94,8 +94,11 @@ def command(  # noqa: PLR0917 - the options of a command line
     ] = _DEFAULT["ray"],
     output_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder for report, JSON and CSV.", show_default="benchmark-SCENARIO or benchmark-PUBLISHED"),
+        typer.Option(help="Folder for report and tables.", show_default="benchmark-SCENARIO or benchmark-PUBLISHED"),
     ] = None,
+    file_format: Annotated[
+        str, typer.Option("--format", help="The patients' table: csv or parquet (needs pyarrow).")
+    ] = _DEFAULT["file_format"],
     minari: Annotated[
         str,
         typer.Option(
@@ -154,6 +157,7 @@ def command(  # noqa: PLR0917 - the options of a command line
             shard=shard,
             ray=ray,
             output_dir=folder,
+            file_format=file_format,
             command=shlex.join(["rl-drug-dosage", *sys.argv[1:]]),
             device=device,
             progress=progress,

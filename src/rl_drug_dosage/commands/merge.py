@@ -17,7 +17,7 @@ __all__ = ["command"]
 _DEFAULT = defaults_of(api.merge)
 
 
-def command(
+def command(  # noqa: PLR0917 - the options of a command line
     parts: Annotated[list[Path], typer.Argument(help="Parts of one benchmark, or folders with them.")],
     scenario: Annotated[
         str | None, typer.Option(help="The dosing task, where it was a file.", show_default=False)
@@ -40,8 +40,11 @@ def command(
         str | None, typer.Option(help="The drug model that policies assume, where it was a file.", show_default=False)
     ] = _DEFAULT["controller"],
     output_dir: Annotated[
-        Path | None, typer.Option(help="Folder for report, JSON and CSV.", show_default="that of the first part")
+        Path | None, typer.Option(help="Folder for report and tables.", show_default="that of the first part")
     ] = None,
+    file_format: Annotated[
+        str, typer.Option("--format", help="The patients' table: csv or parquet (needs pyarrow).")
+    ] = _DEFAULT["file_format"],
     device: Annotated[str, typer.Option(help="Device (cpu/cuda).")] = _DEFAULT["device"],
 ) -> None:
     """Make one benchmark of the parts that `benchmark --shard K/N` has written; no patient is treated again.
@@ -62,6 +65,7 @@ def command(
             simulator=simulator,
             controller=controller,
             output_dir=output_dir or (first if first.is_dir() else first.parent),
+            file_format=file_format,
             command=shlex.join(["rl-drug-dosage", *sys.argv[1:]]),
             device=device,
             progress=progress,

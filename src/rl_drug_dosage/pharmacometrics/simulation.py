@@ -17,7 +17,6 @@ from jaxtyping import Array, Float
 
 from rl_drug_dosage.pharmacometrics.simulation_data import (
     DataWriter,
-    check_format,
     columns_of,
     data_columns,
     open_data,
@@ -47,6 +46,7 @@ from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.progress import Progress, quiet
 from rl_drug_dosage.utils.result import Result
 from rl_drug_dosage.utils.seeding import Stream, key_for
+from rl_drug_dosage.utils.table_format import check_format
 
 __all__ = ["Simulation", "SimulationOptions", "simulate"]
 

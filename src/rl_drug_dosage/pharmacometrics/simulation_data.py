@@ -6,7 +6,6 @@ number again.
 """
 
 import contextlib
-import importlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -17,24 +16,22 @@ from typing import IO, Any, Protocol
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from rl_drug_dosage.errors import ConfigError, DependencyError, OutputError
+from rl_drug_dosage.errors import OutputError
 from rl_drug_dosage.pharmacometrics.simulation_plan import Plan
 from rl_drug_dosage.pkpd import Covariate
 from rl_drug_dosage.utils.csv_text import csv_text
+from rl_drug_dosage.utils.table_format import pyarrow
 
 __all__ = [
-    "FORMATS",
     "Column",
     "DataWriter",
     "Rows",
-    "check_format",
     "columns_of",
     "data_columns",
     "open_data",
     "rows_of",
 ]
 
-FORMATS = ("csv", "parquet")
 _ID, _COVARIATES = "{id}", "{covariates}"
 """Places in the text of a patient's rows."""
 _AT_A_TIME = 500
@@ -76,28 +73,6 @@ class DataWriter(Protocol):
     ) -> int:
         """Write them; returns how many observations have MDV 1."""
         ...
-
-
-def check_format(name: str) -> None:
-    """Refuse a format that is unknown, or that needs a package that is not there.
-
-    Raises:
-        ConfigError: neither csv nor parquet.
-        DependencyError: Parquet without pyarrow.
-    """
-    if name not in FORMATS:
-        raise ConfigError(f"--format must be one of {', '.join(FORMATS)}, not {name!r}")
-    if name == "parquet":
-        _pyarrow()
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    except ImportError:
-        raise DependencyError(
-            "--format parquet needs pyarrow, which is not installed: pip install pyarrow, or use --format csv"
-        ) from None
 
 
 def _timed(plan: Plan) -> str | None:
@@ -224,7 +199,7 @@ class _ParquetWriter:
         self._plan, self._fixed = plan, _fixed(plan, rows)
         self._file = file
         self._open: Any = None
-        self._arrow, self._parquet = _pyarrow()
+        self._arrow, self._parquet = pyarrow()
 
     def write(self, first: int, covariates: Mapping[str, Any], predicted: Any, measured: Any) -> int:
         """See `DataWriter`."""

@@ -104,7 +104,7 @@ def courses(view: View) -> list[Html]:
     parts = [
         paragraph(
             f"{capital(view.output_title)} over time, doses, and the percentage of patients in target, on the same "
-            f"axes for every policy. Failed patients are excluded. {_about_windows(on)}"
+            f"axes for every policy. Failed patients are excluded. {_about_windows(on)}{view.of_the_first}"
         )
     ]
     if missing:

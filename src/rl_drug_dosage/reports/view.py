@@ -99,6 +99,12 @@ class View:
         """`mipd`, Bayesian dosing as programs at the bedside do it, where another policy is the reference; or empty."""
         return "mipd" if "mipd" in self.row and self.reference != "mipd" else ""
 
+    @property
+    def of_the_first(self) -> str:
+        """A sentence, where courses of a large cohort's first patients alone were kept; or empty."""
+        kept = self.settings.get("courses_of")
+        return "" if kept is None else f" Of a cohort of this size only the first {kept:,} patients are shown here."
+
     def index(self, name: str) -> str:
         """A policy's number, for HTML identifiers, because its name may contain any character."""
         return str(self.names.index(name))

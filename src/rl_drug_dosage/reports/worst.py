@@ -156,7 +156,7 @@ def worst(view: View) -> list[Html]:
         paragraph(
             f"{many} with the lowest attainment under {view.reference}, and the courses of the same patients under "
             "every policy. The axes are the same for all policies of a patient. A small triangle marks a dose "
-            "that differs from the one proposed."
+            f"that differs from the one proposed.{view.of_the_first}"
         ),
         el("div", legend(window=any(view.on_output(w) for w in view.windows), bands=False), ghosts, class_="legends"),
         el(

@@ -72,10 +72,13 @@ def bands(scenario: Scenario, trial: Trial) -> dict[str, Any]:
 def worst_courses(
     scenario: Scenario, trials: Mapping[str, Trial], ends: Mapping[str, Mapping[str, np.ndarray]], reference: str
 ) -> list[dict[str, Any]]:
-    """The ten worst patients under the reference (lowest attainment, then return), with all their courses."""
-    base = ends[reference]
-    order = np.lexsort((base["return"], base["attainment_pct"]))[:_WORST]
-    any_trial = trials[reference]
+    """The ten worst patients under the reference (lowest attainment, then return), with all their courses.
+
+    Of those whose courses were kept, `outcome.BLOCK` at most.
+    """
+    base, any_trial = ends[reference], trials[reference]
+    count = any_trial.patients
+    order = np.lexsort((base["return"][:count], base["attainment_pct"][:count]))[:_WORST]
     at = _thin(any_trial.values.shape[1] * any_trial.values.shape[2])
     found = []
     for i in order:

@@ -25,9 +25,10 @@ from rl_drug_dosage.registry import Found
 from rl_drug_dosage.trials.benchmark_record import record_of
 from rl_drug_dosage.trials.benchmark_runs import Runs, Work, entered_all, mismatched, shielded, stressed_too, treated
 from rl_drug_dosage.trials.entrants import Candidate, candidates
+from rl_drug_dosage.trials.outcome import Outcome
 from rl_drug_dosage.trials.published_run import beside, plan_of, planned
 from rl_drug_dosage.trials.setting import setting_for, task_of
-from rl_drug_dosage.trials.shards import Shard, save_part
+from rl_drug_dosage.trials.shards import Merged, Shard, save_part
 from rl_drug_dosage.trials.trial import Cohort, Trial
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import prepare_folder
@@ -35,12 +36,14 @@ from rl_drug_dosage.utils.lock import locked
 from rl_drug_dosage.utils.progress import Progress, Steps, quiet
 from rl_drug_dosage.utils.result import Result, figure_of_size
 from rl_drug_dosage.utils.seeding import check_seed
+from rl_drug_dosage.utils.table_format import check_format
 
 __all__ = ["Benchmark", "BenchmarkOptions", "benchmark"]
 
 _OFF_GRID = REASONS.index("off the grid")
 _PATIENTS = 1000
 """Virtual patients, unless the user or a published trial names a number."""
+_MOST_PATIENTS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,7 @@ class BenchmarkOptions:
         output_dir: folder for the files; None: nothing is written.
         published: a published trial, in any form that `registry` accepts: its scenario, drug models, policies and
             cohort are the defaults, and its numbers stand beside ours.
+        file_format: of the patients' table, ``"csv"`` or ``"parquet"``.
         shard: treat this part of the patients only, and write it for `shards.joined` in place of the report.
         merged: trials of all parts; nothing is run.
 
@@ -82,13 +86,15 @@ class BenchmarkOptions:
     accept_changed: bool = False
     output_dir: Path | None = None
     published: object = None
+    file_format: str = "csv"
     shard: Shard | None = None
-    merged: Mapping[str, tuple[str, Trial]] | None = None
+    merged: Merged | None = None
 
     def __post_init__(self) -> None:
-        if self.patients is not None and not 1 <= self.patients <= 1_000_000:
-            raise ConfigError(f"--patients must be from 1 to 1000000, not {self.patients}")
+        if self.patients is not None and not 1 <= self.patients <= _MOST_PATIENTS:
+            raise ConfigError(f"--patients must be from 1 to {_MOST_PATIENTS}, not {self.patients}")
         check_seed(self.seed)
+        check_format(self.file_format)
         if self.shard is not None and self.output_dir is None:
             raise ConfigError("a part of a benchmark is written for merge: give it a place with --output-dir")
 
@@ -134,15 +140,20 @@ class Benchmark(Result):
 
     Args:
         record: content of the JSON file and the report.
-        trials: trial of each policy.
+        outcomes: of each policy, by name.
         scenario: the task.
         files: files written; empty unless ``output_dir`` was given.
     """
 
     record: dict[str, Any]
-    trials: dict[str, Trial]
+    outcomes: dict[str, Outcome]
     scenario: Found[Scenario]
     files: tuple[Path, ...] = ()
+
+    @property
+    def trials(self) -> dict[str, Trial]:
+        """The courses under each policy; of a cohort above `outcome.BLOCK`, those of its first patients."""
+        return {name: outcome.trial for name, outcome in self.outcomes.items()}
 
     @property
     def title(self) -> str:
@@ -180,11 +191,19 @@ class Benchmark(Result):
         return figure
 
     @checked
-    def save(self, folder: str | Path) -> tuple[Path, ...]:
-        """Write ``benchmark.json``, ``benchmark.csv``, ``patients.csv`` and ``report.html``."""
+    def save(self, folder: str | Path, *, file_format: str = "csv") -> tuple[Path, ...]:
+        """Write ``benchmark.json``, ``benchmark.csv``, ``report.html``, and ``patients.csv`` or ``patients.parquet``.
+
+        Args:
+            folder: made where it is missing.
+            file_format: of the patients' table; ``"parquet"`` needs pyarrow.
+
+        Raises:
+            RlDrugDosageError: another format, no pyarrow, or a folder that cannot be written.
+        """
         from rl_drug_dosage.trials.benchmark_files import write_benchmark
 
-        return write_benchmark(self, Path(folder))
+        return write_benchmark(self, Path(folder), file_format)
 
 
 def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progress = quiet) -> Benchmark:
@@ -218,16 +237,18 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
             held.enter_context(locked(folder, "output folder", keep=False))
         for text in () if options.policies else refusals(setting.scenario)[1]:
             progress(f"left out: {text}", None)
-        runs = Runs(options.merged)
+        runs = Runs(options.merged, keep=options.shard is not None)
         steps = Steps(progress, _steps(options, len(entering), len(pairs), len(stresses)))
         work = Work(options, steps, runs)
-        record, trials = _compared(setting, entering, pairs, stresses, work, begin, command)
+        record, outcomes = _compared(setting, entering, pairs, stresses, work, begin, command)
+        found = Benchmark(record, outcomes, setting.task)
         if plan is not None:
-            record["published"] = beside(plan, setting.scenario, trials, options.seed)
-        found = Benchmark(record, trials, setting.task)
+            record["published"] = beside(plan, setting.scenario, found.trials, options.seed)
         if options.shard is not None and folder is not None:
             return dataclasses.replace(found, files=(save_part(folder, options.shard, asked, runs.done),))
-        return found if folder is None else dataclasses.replace(found, files=found.save(folder))
+        if folder is None:
+            return found
+        return dataclasses.replace(found, files=found.save(folder, file_format=options.file_format))
 
 
 def _compared(
@@ -238,18 +259,18 @@ def _compared(
     work: Work,
     begin: float,
     command: str,
-) -> tuple[dict[str, Any], dict[str, Trial]]:
-    """The record and the trials."""
+) -> tuple[dict[str, Any], dict[str, Outcome]]:
+    """The record and the outcomes."""
     options, steps = work.options, work.steps
     timing: dict[str, Any] = {"policies": {}}
-    entrants, trials = [], {}
+    entrants, outcomes = [], {}
     for entrant, prepared in entered_all(setting, entering, work):
         entrants.append(entrant)
-        trials[entrant.name], run_s = treated(setting, entrant, work)
+        outcome, run_s = treated(setting, entrant, work)
+        outcomes[entrant.name] = outcome
         timing["policies"][entrant.name] = {**prepared, "run_s": run_s}
-        trial = trials[entrant.name]
-        doubtful, left = trial.doubtful.sum(), trial.abstained.sum()
-        moved, count = (trial.reason == _OFF_GRID).sum(), trial.patients
+        doubtful, left = outcome.doubtful, outcome.abstained
+        moved, count = outcome.reasons[_OFF_GRID], outcome.patients
         ready_s = prepared["tune_and_compile_s"]
         steps.note(
             f"{entrant.name}: {count:,} patients in {run_s:.2f} s (tuned and compiled in {ready_s:.1f} s)"
@@ -258,10 +279,10 @@ def _compared(
             + (f", {moved:,} doses off the grid, the nearest amount was given" if moved else "")
         )
     if options.shield:
-        entrants += shielded(setting, entrants, trials, work)
+        entrants += shielded(setting, entrants, outcomes, work)
     counting = time.perf_counter()
     record = record_of(
-        setting, entrants, trials, patients=options.cohort.count, seed=options.seed, shield=options.shield
+        setting, entrants, outcomes, patients=options.cohort.count, seed=options.seed, shield=options.shield
     )
     timing["statistics_s"] = time.perf_counter() - counting
     if options.mismatch:
@@ -271,7 +292,7 @@ def _compared(
     record["settings"]["command"] = command
     timing["total_s"] = time.perf_counter() - begin
     record["timing"] = timing
-    return record, trials
+    return record, outcomes
 
 
 def _steps(options: BenchmarkOptions, policies: int, pairs: int, stresses: int) -> int:

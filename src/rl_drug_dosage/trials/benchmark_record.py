@@ -10,8 +10,8 @@ from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.trials.bands import bands, worst_courses
 from rl_drug_dosage.trials.entrants import Entrant
-from rl_drug_dosage.trials.statistics import bootstrap, endpoints, paired, subgroups, summary
-from rl_drug_dosage.trials.trial import Trial
+from rl_drug_dosage.trials.outcome import Outcome
+from rl_drug_dosage.trials.statistics import bootstrap, paired, subgroups, summary
 from rl_drug_dosage.utils.seeding import Stream, generator
 
 __all__ = ["record_of"]
@@ -28,7 +28,7 @@ def _reference(names: Sequence[str]) -> str:
 def record_of(
     setting: Setting,
     entrants: Sequence[Entrant],
-    trials: Mapping[str, Trial],
+    outcomes: Mapping[str, Outcome],
     *,
     patients: int,
     seed: int,
@@ -39,7 +39,7 @@ def record_of(
     Args:
         setting: the common setting.
         entrants: the policies, including those behind the shield.
-        trials: trial of each policy, by name.
+        outcomes: of each policy, by name.
         patients: number of patients.
         seed: seed of the cohort and of the bootstrap.
         shield: whether every policy was also run behind the safety shield.
@@ -47,19 +47,20 @@ def record_of(
     scenario = setting.scenario
     rng = generator(seed, Stream.EVALUATE, 1)
     names = [e.name for e in entrants]
-    ends = {name: endpoints(scenario, trials[name]) for name in names}
+    ends = {name: outcomes[name].ends for name in names}
+    trials = {name: outcomes[name].trial for name in names}
     shares = np.stack([ends[name]["attainment_pct"] for name in names], axis=1)
     intervals = bootstrap(shares, rng)
     rows = []
     for entrant, interval in zip(entrants, intervals, strict=True):
         row: dict[str, Any] = {"policy": entrant.name, "title": entrant.title, "oracle": entrant.sees_truth}
-        row |= summary(scenario, trials[entrant.name], ends[entrant.name], interval)
+        row |= summary(scenario, outcomes[entrant.name], interval)
         rows.append(row | {"tuned": dict(entrant.chosen), "card": dict(entrant.card)})
     rows.sort(key=lambda r: (-r["attainment_pct"]["mean"], -r["return"], r["policy"]))
     for rank, row in enumerate(rows, start=1):
         row["rank"] = rank
     reference = _reference(names)
-    covariates = trials[names[0]].covariates
+    covariates, kept = outcomes[names[0]].covariates, trials[names[0]].patients
     return {
         "format": _FORMAT,
         "intended_use": "research and education only; not for treating patients",
@@ -71,6 +72,7 @@ def record_of(
             "controller": setting.controller.name,
             "shield": shield,
             "reference": reference,
+            **({} if kept == patients else {"courses_of": kept}),
         },
         "policies": rows,
         "paired": paired(names, shares, rng),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,11 @@ from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.clinic.stress import STRESSES, stressed
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.trials.entrants import Candidate, Entrant, guard_of
+from rl_drug_dosage.trials.outcome import Outcome, blocks_of, gathered
 from rl_drug_dosage.trials.setting import setting_for
-from rl_drug_dosage.trials.statistics import bootstrap, endpoints, summary
-from rl_drug_dosage.trials.trial import Trial, check_label, prepare_trial, run_trial
+from rl_drug_dosage.trials.shards import Merged
+from rl_drug_dosage.trials.statistics import bootstrap, summary
+from rl_drug_dosage.trials.trial import Trial, check_label, merge, prepare_trial, run_trial
 from rl_drug_dosage.utils.device_shape import device_shape, on_threads
 from rl_drug_dosage.utils.fingerprint import NoFingerprintError, content_digest
 from rl_drug_dosage.utils.kept_programs import Program
@@ -38,10 +40,12 @@ class Runs:
 
     Args:
         known: of merged parts; None: trials are run.
-        done: every trial so far, with the digest of what was run; empty where code from outside has none.
+        keep: whether whole trials are kept, for the file of a part.
+        done: every trial that was kept, with the digest of what was run; empty where code from outside has none.
     """
 
-    known: Mapping[str, tuple[str, Trial]] | None = None
+    known: Merged | None = None
+    keep: bool = False
     done: dict[str, tuple[str, Trial]] = field(default_factory=dict)
 
     @property
@@ -49,8 +53,8 @@ class Runs:
         """What is done with a trial, for people."""
         return "running" if self.known is None else "merging"
 
-    def of(self, name: str, digest: str, run: Callable[[], tuple[Trial, float]]) -> tuple[Trial, float]:
-        """A trial and the seconds that it took; 0 for one that was merged.
+    def of(self, name: str, digest: str, run: Callable[[], Iterator[Trial]]) -> Iterator[Trial]:
+        """A trial, in ranges of patients.
 
         Args:
             name: what it is about.
@@ -61,18 +65,23 @@ class Runs:
             ConfigError: parts without this trial, or of another scenario, drug model or policy.
         """
         if self.known is None:
-            trial, seconds = run()
-            self.done[name] = (digest, trial)
-            return trial, seconds
-        if name not in self.known:
-            raise ConfigError(f"the parts have no trial of {name}; they have {', '.join(self.known)}; ask as they did")
-        told, trial = self.known[name]
-        if digest != told:
+            kept = []
+            for block in run():
+                if self.keep:
+                    kept.append(block)
+                yield block
+            if self.keep:
+                self.done[name] = (digest, merge(kept))
+            return
+        if name not in self.known.digests:
+            have = ", ".join(self.known.digests)
+            raise ConfigError(f"the parts have no trial of {name}; they have {have}; ask as they did")
+        if digest != self.known.digests[name]:
             raise ConfigError(
                 f"{name}: the parts were run with another scenario, drug model or policy than is given here; merge "
                 "with the files that they were run with"
             )
-        return trial, 0.0
+        yield from self.known.trials(name)
 
 
 @dataclass(frozen=True)
@@ -129,36 +138,44 @@ def treated(
     work: Work,
     shield: Shield | None = None,
     ward: str = "",
-) -> tuple[Trial, float]:
-    """The trial and its duration without compilation."""
+) -> tuple[Outcome, float]:
+    """The outcome, and the seconds that the trial ran without compilation; 0 for one that was merged."""
     who = f"{entrant.name}{f' under {ward}' if ward else ''}"
     about = f"{who}, patients of {setting.simulator.name}, controller believes {setting.controller.name}"
     running = work.steps.step(f"{work.runs.doing} {entrant.name} on {work.options.cohort.count:,} patients")
 
-    def run() -> tuple[Trial, float]:
-        clock: dict[str, float] = {}
-        trial = run_trial(
-            setting.scenario,
-            setting.simulator,
-            entrant.policy,
-            work.options.cohort,
-            shield=shield,
-            sees_truth=entrant.sees_truth,
-            clock=clock,
-        )
-        return trial, clock["run_s"]
+    ran: list[float] = []
+
+    def run() -> Iterator[Trial]:
+        for block in blocks_of(work.options.cohort):
+            clock: dict[str, float] = {}
+            yield run_trial(
+                setting.scenario,
+                setting.simulator,
+                entrant.policy,
+                block,
+                shield=shield,
+                sees_truth=entrant.sees_truth,
+                clock=clock,
+            )
+            ran.append(clock["run_s"])
+
+    def checked() -> Iterator[Trial]:
+        for block in work.runs.of(about, _digest(setting, entrant, shield), run):
+            if entrant.own:
+                check_amounts(entrant.name, block.proposal[block.alive], setting.scenario)
+            if block.failed.all():
+                raise ConfigError(
+                    f"policy {entrant.name!r}: levels or rewards of all {block.patients:,} patients are not finite: "
+                    f"check {'the reward' if np.isfinite(block.values).all() else 'the drug model'} of "
+                    f"{setting.task.where}"
+                )
+            check_label(setting.task, entrant.policy, block)
+            yield block
 
     with running, guard_of(entrant):
-        trial, run_s = work.runs.of(about, _digest(setting, entrant, shield), run)
-    if entrant.own:
-        check_amounts(entrant.name, trial.proposal[trial.alive], setting.scenario)
-    if trial.failed.all():
-        raise ConfigError(
-            f"policy {entrant.name!r}: levels or rewards of all {trial.patients:,} patients are not finite: check "
-            f"{'the reward' if np.isfinite(trial.values).all() else 'the drug model'} of {setting.task.where}"
-        )
-    check_label(setting.task, entrant.policy, trial)
-    return trial, run_s
+        outcome = gathered(setting.scenario, checked(), work.options.cohort.count)
+    return outcome, sum(ran)
 
 
 def _digest(setting: Setting, entrant: Entrant, shield: Shield | None) -> str:
@@ -172,17 +189,17 @@ def _digest(setting: Setting, entrant: Entrant, shield: Shield | None) -> str:
 def shielded(
     setting: Setting,
     entrants: Sequence[Entrant],
-    trials: dict[str, Trial],
+    outcomes: dict[str, Outcome],
     work: Work,
 ) -> list[Entrant]:
-    """Run every policy behind the safety shield and add the trials to the others."""
+    """Run every policy behind the safety shield and add the outcomes to the others."""
     shield = shield_of(setting.scenario, setting.controller)
     found = []
     for entrant in entrants:
         behind = dataclasses.replace(
             entrant, name=f"{entrant.name}+shield", title=f"{entrant.title}, behind the shield"
         )
-        trials[behind.name], _ = treated(setting, behind, work, shield)
+        outcomes[behind.name], _ = treated(setting, behind, work, shield)
         found.append(behind)
         work.steps.note(f"{behind.name}: {work.options.cohort.count:,} patients")
     return found
@@ -196,8 +213,9 @@ def mismatched(
     for simulator, controller in pairs:
         other = setting_for(setting.task, simulator, controller, accept_changed=work.options.accept_changed)
         entrants = [entrant for entrant, *_ in entered_all(other, entering, work)]
-        trials = {e.name: treated(other, e, work, ward="mismatch")[0] for e in entrants}
-        shares = np.stack([endpoints(other.scenario, trials[e.name])["attainment_pct"] for e in entrants], axis=1)
+        shares = np.stack(
+            [treated(other, e, work, ward="mismatch")[0].ends["attainment_pct"] for e in entrants], axis=1
+        )
         rng = generator(work.options.seed, Stream.EVALUATE, 2)
         for entrant, interval in zip(entrants, bootstrap(shares, rng), strict=True):
             cells.append(
@@ -221,15 +239,14 @@ def stressed_too(name: str, setting: Setting, entrants: Sequence[Entrant], work:
     own = [e for e in entrants if not e.name.endswith("+shield")]
     with work.steps.step(f"stress {name}"):
         quietly = dataclasses.replace(work, steps=Steps(quiet, len(own)))
-        trials = {
+        outcomes = {
             e.name: treated(other, dataclasses.replace(e, policy=_told(e.policy, scenario)), quietly, ward=name)[0]
             for e in own
         }
-    ends = {n: endpoints(scenario, t) for n, t in trials.items()}
-    shares = np.stack([ends[e.name]["attainment_pct"] for e in own], axis=1)
+    shares = np.stack([outcomes[e.name].ends["attainment_pct"] for e in own], axis=1)
     rng = generator(work.options.seed, Stream.EVALUATE, 3)
     rows = [
-        {"policy": e.name, **summary(scenario, trials[e.name], ends[e.name], interval)}
+        {"policy": e.name, **summary(scenario, outcomes[e.name], interval)}
         for e, interval in zip(own, bootstrap(shares, rng), strict=True)
     ]
     work.steps.note(f"stress {name}: {len(own)} policies")

@@ -5,12 +5,14 @@ nothing. Patients do not depend on who is treated beside them, so that merged pa
 bit.
 """
 
+import contextlib
 import dataclasses
 import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,10 +22,10 @@ import numpy as np
 
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.registry import DRUG, POLICY, PUBLISHED, SCENARIO, Kind, is_known, label_of
-from rl_drug_dosage.trials.trial import Trial, merge
+from rl_drug_dosage.trials.trial import Trial
 from rl_drug_dosage.utils.files import atomic_write
 
-__all__ = ["Part", "Shard", "asked_again", "joined", "read_parts", "save_part"]
+__all__ = ["Merged", "Part", "Shard", "asked_again", "joined", "read_parts", "save_part"]
 
 _FORMAT = 1
 _RECORD, _PACKAGE = "record", "rl-drug-dosage"
@@ -86,16 +88,56 @@ class Part:
     """A part that was read.
 
     Args:
-        file: its name.
+        path: of its file.
         shard: which part.
         asked: the options of the benchmark.
-        trials: by what they are about, with digests.
+        digests: of its trials, by what they are about.
     """
 
-    file: str
+    path: Path
     shard: Shard
     asked: Mapping[str, Any]
-    trials: Mapping[str, tuple[str, Trial]]
+    digests: Mapping[str, str]
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return self.path.name
+
+    def trial(self, name: str) -> Trial:
+        """One of its trials, read from the file.
+
+        Raises:
+            ConfigError: the file is gone or damaged.
+        """
+        with _opened(self.path) as (record, content):
+            place = list(self.digests).index(name)
+            return _trial(content, place, record["trials"][place])
+
+
+@dataclass(frozen=True)
+class Merged:
+    """All parts of one benchmark.
+
+    Args:
+        parts: in the order of their patients.
+    """
+
+    parts: tuple[Part, ...]
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Of the trials, by what they are about."""
+        return self.parts[0].digests
+
+    def trials(self, name: str) -> Iterator[Trial]:
+        """The ranges of one trial in the order of their patients; a part is read when it is asked for.
+
+        Raises:
+            ConfigError: a file is gone or damaged.
+        """
+        for part in self.parts:
+            yield part.trial(name)
 
 
 def save_part(folder: Path, shard: Shard, asked: Mapping[str, Any], done: Mapping[str, tuple[str, Trial]]) -> Path:
@@ -192,8 +234,9 @@ def _unnamed(part: Part, option: str, told: str) -> ConfigError:
     )
 
 
-def _read(path: Path) -> Part:
-    """Read a part.
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Mapping[str, np.ndarray]]]:
+    """The record and the arrays of a part.
 
     Raises:
         ConfigError: a file that is no part, is damaged, or is of another version of the package.
@@ -207,16 +250,26 @@ def _read(path: Path) -> Part:
                     f"{path.name} was written by version {record['version']}, this is {ours}; merge with the version "
                     "that ran the parts"
                 )
-            trials = {
-                told["name"]: (told["digest"], _trial(content, i, told)) for i, told in enumerate(record["trials"])
-            }
-            return Part(path.name, Shard(*record["shard"]), record["asked"], trials)
+            yield record, content
     except OSError as error:
         raise ConfigError(
             f"cannot read {str(path)!r}: {error.strerror or error}; name a part of a benchmark"
         ) from error
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, EOFError, IndexError, zipfile.BadZipFile, zlib.error) as error:
         raise ConfigError(f"{path.name} is no part of a benchmark, or is damaged; run that part again") from error
+
+
+def _read(path: Path) -> Part:
+    """Read what a part is about, and whether all of it can be read, a trial at a time.
+
+    Raises:
+        ConfigError: see `_opened`.
+    """
+    with _opened(path) as (record, content):
+        for place, told in enumerate(record["trials"]):
+            _trial(content, place, told)
+        digests = {told["name"]: told["digest"] for told in record["trials"]}
+        return Part(path, Shard(*record["shard"]), record["asked"], digests)
 
 
 def _trial(content: Mapping[str, np.ndarray], place: int, told: Mapping[str, Any]) -> Trial:
@@ -228,8 +281,8 @@ def _trial(content: Mapping[str, np.ndarray], place: int, told: Mapping[str, Any
     return Trial(first=int(told["first"]), covariates=covariates, **columns)
 
 
-def joined(parts: Sequence[Part]) -> dict[str, tuple[str, Trial]]:
-    """The trials of all parts together.
+def joined(parts: Sequence[Part]) -> Merged:
+    """All parts together.
 
     Raises:
         ConfigError: parts of different benchmarks, one that is there twice, or one that is missing.
@@ -258,13 +311,10 @@ def joined(parts: Sequence[Part]) -> dict[str, tuple[str, Trial]]:
         raise ConfigError(
             f"{len(missing)} of {first.shard.of:,} parts are missing: {shown}; run them with --shard K/{first.shard.of}"
         )
-    found = {}
-    for name, (digest, _) in first.trials.items():
-        own = [part.trials.get(name, ("missing", None)) for part in parts]
-        if any(told != digest for told, _ in own):
-            odd = next(part.file for part, (told, _) in zip(parts, own, strict=True) if told != digest)
+    for name, digest in first.digests.items():
+        odd = next((part.file for part in parts if part.digests.get(name, "missing") != digest), None)
+        if odd is not None:
             raise ConfigError(
                 f"{odd}: {name} was run with another scenario, drug model or policy than in {first.file}; run it again"
             )
-        found[name] = (digest, merge([trial for _, trial in own if trial is not None]))
-    return found
+    return Merged(tuple(sorted(parts, key=lambda part: part.shard.number)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,12 +12,17 @@ from rl_drug_dosage.clinic.shield import REASONS
 from rl_drug_dosage.trials.burden import BURDEN, burden
 from rl_drug_dosage.trials.trial import Trial
 
+if TYPE_CHECKING:
+    from rl_drug_dosage.trials.outcome import Outcome
+
 __all__ = ["RESAMPLES", "WORST", "Interval", "bootstrap", "endpoints", "paired", "strata_of", "subgroups", "summary"]
 
 RESAMPLES = 2000
 _LEVEL = 95.0
 WORST = 0.05
 """Share of patients that a trial calls the worst."""
+_ONE_BY_ONE = 100_000
+"""Up to so many patients are drawn one by one; of more, those who are alike together: their outcomes are few."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,20 @@ def bootstrap(
     multinomial counts, so its means are one matrix product.
     """
     n = len(columns)
-    means = np.concatenate(
-        [rng.multinomial(n, np.full(n, 1.0 / n), size=size) @ columns / n for size in _blocks(resamples, n)]
-    )
+    rows, share = (columns, np.full(n, 1.0 / n)) if n <= _ONE_BY_ONE else _alike(columns)
+    means = np.concatenate([rng.multinomial(n, share, size=size) @ rows / n for size in _blocks(resamples, len(rows))])
     low, high = np.percentile(means, [(100.0 - _LEVEL) / 2.0, (100.0 + _LEVEL) / 2.0], axis=0)
     return [Interval(float(m), float(a), float(b)) for m, a, b in zip(columns.mean(0), low, high, strict=True)]
+
+
+def _alike(columns: Float[np.ndarray, "patient column"]) -> tuple[np.ndarray, np.ndarray]:
+    """The different rows, and the share of patients that have each: to draw rows by these is to draw patients."""
+    code = np.zeros(len(columns), np.int64)
+    for column in columns.T:
+        values, place = np.unique(column, return_inverse=True)
+        _, code = np.unique(code * len(values) + place, return_inverse=True)
+    _, first, count = np.unique(code, return_index=True, return_counts=True)
+    return columns[first], count / len(columns)
 
 
 def _blocks(resamples: int, n: int) -> list[int]:
@@ -93,8 +107,9 @@ def endpoints(scenario: Scenario, trial: Trial) -> dict[str, Float[np.ndarray, "
     return {name: np.asarray(column, np.float64) for name, column in found.items()}
 
 
-def summary(scenario: Scenario, trial: Trial, ends: Mapping[str, np.ndarray], interval: Interval) -> dict[str, Any]:
+def summary(scenario: Scenario, outcome: "Outcome", interval: Interval) -> dict[str, Any]:
     """The table row of one policy."""
+    ends = outcome.ends
     share = np.sort(ends["attainment_pct"])
     worst = share[: max(1, round(WORST * len(share)))]
     row: dict[str, Any] = {
@@ -115,11 +130,10 @@ def summary(scenario: Scenario, trial: Trial, ends: Mapping[str, np.ndarray], in
         for harm in scenario.goal.harms
     }
     row["dropouts"] = int(ends["dropped_out"].sum())
-    counts = np.bincount(trial.reason.ravel(), minlength=len(REASONS))
-    row["interventions"] = {reason: int(counts[i]) for i, reason in enumerate(REASONS) if i}
-    row["doubtful_decisions"] = int(trial.doubtful.sum())
-    row["abstained_decisions"] = int(trial.abstained.sum())
-    row["failed_patients"] = (trial.first + np.flatnonzero(trial.failed)).tolist()
+    row["interventions"] = {reason: int(outcome.reasons[i]) for i, reason in enumerate(REASONS) if i}
+    row["doubtful_decisions"] = outcome.doubtful
+    row["abstained_decisions"] = outcome.abstained
+    row["failed_patients"] = (outcome.first + np.flatnonzero(outcome.failed)).tolist()
     return row
 
 

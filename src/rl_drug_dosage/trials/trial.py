@@ -29,7 +29,7 @@ from rl_drug_dosage.utils.held_programs import Held
 from rl_drug_dosage.utils.kept_programs import Program, program
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
-__all__ = ["Cohort", "Trial", "check_label", "merge", "prepare_trial", "run_trial"]
+__all__ = ["Cohort", "Trial", "check_label", "first_of", "merge", "prepare_trial", "run_trial"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,11 @@ def merge(parts: Sequence[Trial]) -> Trial:
     names = parts[0].covariates
     table = {n: np.concatenate([t.covariates[n] for t in parts]) for n in names}
     return Trial(first=parts[0].first, covariates=table, **joined)
+
+
+def first_of(trial: Trial, count: int) -> Trial:
+    """The first patients of a trial."""
+    return trial if count == trial.patients else _cut(trial, trial.first, count)
 
 
 def _courses(scenario: Scenario, model: DrugModel, sees_truth: bool) -> Any:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["csv_text", "guarded", "plain"]
+__all__ = ["csv_lines", "csv_text", "guarded", "plain"]
 
 # The last four are the wide forms, which some spreadsheets compute too.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
@@ -35,10 +35,14 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
         header: names of the columns.
         rows: cells; numbers are written in full, None is an empty cell.
     """
+    return csv_lines([header]) + csv_lines(rows)
+
+
+def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows of a table as `csv_text` writes them, for one that is written in pieces."""
     lines = _Lines()
     # With this end the writer quotes cells that hold either character, so that no cell can begin a line.
     writer = csv.writer(lines, lineterminator="\r\n")
-    writer.writerow([guarded(title) for title in header])
     writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     return "".join(lines.found)
 

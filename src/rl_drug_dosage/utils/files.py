@@ -6,12 +6,13 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from rl_drug_dosage.errors import OutputError
 
-__all__ = ["atomic_write", "flush_folder", "prepare_folder", "remove_leftovers", "swept"]
+__all__ = ["Content", "atomic_write", "flush_folder", "prepare_folder", "remove_leftovers", "swept"]
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
@@ -64,7 +65,11 @@ def swept(folder: Path | None) -> Iterator[None]:
         raise
 
 
-def atomic_write(path: Path, data: bytes) -> None:
+type Content = bytes | Callable[[BinaryIO], None]
+"""What a file holds, or what writes it, bit by bit, into an open one."""
+
+
+def atomic_write(path: Path, data: Content) -> None:
     """Write ``data`` to ``path``. At any time, even after a power cut, a reader finds the old file or the new one.
 
     The bytes go to a hidden ``.*.tmp`` file in the same folder, which is renamed to ``path`` once it is on disk. A
@@ -94,13 +99,16 @@ def _refuse_unless_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, f"{path.name!r} is a folder or a device")
 
 
-def _write_beside_and_rename(path: Path, data: bytes) -> None:
+def _write_beside_and_rename(path: Path, data: Content) -> None:
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     # Not tempfile.mkstemp: its mode 0o600 would survive the rename, but the user's umask should apply.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as handle:
-            handle.write(data)
+            if isinstance(data, bytes):
+                handle.write(data)
+            else:
+                data(handle)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)

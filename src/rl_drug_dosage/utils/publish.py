@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rl_drug_dosage.errors import OutputError
-from rl_drug_dosage.utils.files import atomic_write, flush_folder, remove_leftovers
+from rl_drug_dosage.utils.files import Content, atomic_write, flush_folder, remove_leftovers
 from rl_drug_dosage.utils.lock import LOCK_FILE
 
 __all__ = ["publish"]
 
 
-def publish(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+def publish(folder: Path, files: Mapping[str, Content]) -> tuple[Path, ...]:
     """Put all files into a folder.
 
     The caller holds the folder's lock. Files are written beside it first. A folder that is new, or that holds nothing
