@@ -104,6 +104,22 @@ class DeviceError(RlDrugDosageError):
 class DependencyError(RlDrugDosageError):
     """An optional extra that is not installed."""
 
+    @classmethod
+    def of(cls, what: str, package: str, extra: str, instead: str = "") -> "DependencyError":
+        """The same words for every extra.
+
+        Args:
+            what: needs it.
+            package: as people call it.
+            extra: of this package.
+            instead: what else can be done.
+        """
+        other = f", or {instead}" if instead else ""
+        return cls(
+            f"{what} needs {package}, which is not installed: run `make install-{extra}` (or pip install "
+            f"'rl-drug-dosage[{extra}]'){other}"
+        )
+
 
 class TrainingError(RlDrugDosageError):
     """A training run that cannot continue."""

@@ -195,5 +195,5 @@ def test_a_level_that_is_not_a_number_leaves_the_weights_finite(x64, drug, regim
 
 def test_without_the_extra_the_sampler_is_refused_by_name(drug, regimen, monkeypatch):
     monkeypatch.setitem(sys.modules, "blackjax", None)
-    with pytest.raises(DependencyError, match=r"needs blackjax: install it with `pip install rl-drug-dosage\[nuts\]`"):
+    with pytest.raises(DependencyError, match=r"needs blackjax.*pip install 'rl-drug-dosage\[nuts\]'"):
         nuts_posterior(drug, regimen, no_covariates(), levels_of(drug), 0, jax.random.key(1))

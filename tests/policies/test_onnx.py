@@ -185,5 +185,5 @@ def test_without_the_extra_it_is_named(tmp_path, monkeypatch, make_policy, packa
     """None in ``sys.modules`` is how Python says that a module cannot be imported."""
     path = foreign(tmp_path / "x.onnx", 33)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(DependencyError, match=r"pip install rl-drug-dosage\[onnx\]"):
+    with pytest.raises(DependencyError, match=r"pip install 'rl-drug-dosage\[onnx\]'"):
         _ = onnx_bytes(model_of_policy(make_policy())) if package == "onnx" else find(POLICY, path)

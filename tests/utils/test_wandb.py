@@ -385,7 +385,7 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path, monkeypatch, 
     """The check is the same before training and on start, and leaves nothing behind."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
 
-    with pytest.raises(DependencyError, match=r"make install-wandb.*uv sync --extra wandb"):
+    with pytest.raises(DependencyError, match=r"make install-wandb.*or leave --?track out"):
         require_wandb()
     with pytest.raises(DependencyError):
         start_wandb(WandbOptions(), folder=tmp_path / "run", config={}, say=print)

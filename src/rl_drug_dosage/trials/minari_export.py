@@ -30,10 +30,7 @@ __all__ = ["check", "check_policy", "export", "replay"]
 def check() -> None:
     """Raise ``DependencyError`` if the ``minari`` extra is not installed. Imports nothing."""
     if importlib.util.find_spec("minari") is None or importlib.util.find_spec("h5py") is None:
-        raise DependencyError(
-            "a dataset needs Minari, which is not installed: run `uv sync --extra minari` (or pip install "
-            "'rl-drug-dosage[minari]'), or leave --minari out"
-        )
+        raise DependencyError.of("a dataset", "Minari", "minari", "leave --minari out")
 
 
 def check_policy(policy: str, setting: Setting, policies: Sequence[object], *, shield: bool) -> None:

@@ -42,10 +42,7 @@ _FOLDER = "parts"
 def check() -> None:
     """Raise ``DependencyError`` if the extra is not installed. Imports nothing."""
     if importlib.util.find_spec("ray") is None:
-        raise DependencyError(
-            "--ray needs Ray, which is not installed: run `make install-ray` (or pip install 'rl-drug-dosage[ray]'), "
-            "or leave it out"
-        )
+        raise DependencyError.of("--ray", "Ray", "ray", "leave it out")
 
 
 def parts_of(patients: int, workers: int) -> int:

@@ -32,7 +32,4 @@ def pyarrow() -> tuple[Any, Any]:
     try:
         return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:
-        raise DependencyError(
-            "--format parquet needs pyarrow, which is not installed: run `make install-parquet` (or pip install "
-            "'rl-drug-dosage[parquet]'), or use --format csv"
-        ) from None
+        raise DependencyError.of("--format parquet", "pyarrow", "parquet", "use --format csv") from None

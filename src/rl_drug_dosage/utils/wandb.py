@@ -77,10 +77,7 @@ def require_wandb() -> None:
     spec = importlib.util.find_spec("wandb")
     # The client keeps its files in folders named "wandb", which look like packages without an origin.
     if spec is None or spec.origin is None:
-        raise DependencyError(
-            "tracking needs Weights & Biases, which is not installed: run `make install-wandb` or "
-            "`uv sync --extra wandb`, or leave --track out"
-        )
+        raise DependencyError.of("tracking", "Weights & Biases", "wandb", "leave --track out")
 
 
 def start_wandb(

@@ -47,9 +47,8 @@ def require_blackjax() -> Any:
         import blackjax
         import blackjax.diagnostics
     except ImportError:
-        raise DependencyError(
-            "posterior nuts needs blackjax: install it with `pip install rl-drug-dosage[nuts]`, or choose --posterior "
-            "library or resample"
+        raise DependencyError.of(
+            "posterior nuts", "blackjax", "nuts", "choose --posterior library or resample"
         ) from None
     return blackjax
 

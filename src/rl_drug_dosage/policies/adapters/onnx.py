@@ -64,7 +64,7 @@ def _session(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise DependencyError(f"{path} needs onnxruntime: install it with `pip install rl-drug-dosage[onnx]`") from None
+        raise DependencyError.of(str(path), "onnxruntime", "onnx") from None
     options = onnxruntime.SessionOptions()
     # Calls are serialised, and a second thread would not speed up a small network.
     options.intra_op_num_threads = options.inter_op_num_threads = 1

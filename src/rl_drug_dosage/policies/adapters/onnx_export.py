@@ -45,7 +45,7 @@ def onnx_bytes(model: Model, names: Sequence[Feature] = ()) -> bytes:
         import onnx
         from onnx import TensorProto, helper
     except ImportError:
-        raise DependencyError("exporting needs onnx: install it with `pip install rl-drug-dosage[onnx]`") from None
+        raise DependencyError.of("exporting", "onnx", "onnx") from None
     policy, graph = model.policy, _Graph()
     gru = policy.networks.actor_memory
     seen = _held(graph, policy, "observation") if names else "observation"

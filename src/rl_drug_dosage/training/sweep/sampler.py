@@ -31,10 +31,7 @@ def require_optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        raise DependencyError(
-            "sweep needs Optuna, which is not installed: run `make install-sweep` (or pip install "
-            "'rl-drug-dosage[sweep]')"
-        ) from None
+        raise DependencyError.of("sweep", "Optuna", "sweep") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
