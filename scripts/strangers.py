@@ -23,6 +23,7 @@ DRUGS = ("digoxin-hirai2022", "ciclosporin-wilhelm2012", "piperacillin-jeon2014"
 """None has a scenario, and none was looked at when the recipe was chosen."""
 PATIENTS, SEED = 1000, 20261207
 REFERENCE = "best-bayes"
+_RECIPE = ("--preset", "scenario", "--runs-dir", ".")
 
 
 def main() -> None:
@@ -33,23 +34,14 @@ def main() -> None:
     configure("cpu")
     WORK.mkdir(parents=True, exist_ok=True)
     for drug in drugs:
-        task, run = WORK / f"{drug}.toml", WORK / drug
+        name = drug.replace("-", "_")
+        task, run = WORK / f"{name}.toml", WORK / name
         if not task.exists():
-            _call("new", "scenario", task.stem, "--drug", drug)
+            _call("new", "scenario", name, "--drug", drug)
         took = "before"
         if not (run / "agent.pt").exists():
             begin = time.perf_counter()
-            _call(
-                "train",
-                "--scenario",
-                f"./{task.name}",
-                "--preset",
-                "scenario",
-                "--runs-dir",
-                ".",
-                "--run-name",
-                run.name,
-            )
+            _call("train", "--scenario", f"./{task.name}", *_RECIPE, "--run-name", name)
             took = f"in {time.perf_counter() - begin:.0f} s"
         policies = {"learnt": run / "agent.pt", REFERENCE: REFERENCE, "label": "label"}
         options = BenchmarkOptions(scenario=task, policies=policies, patients=PATIENTS, seed=SEED)
@@ -58,8 +50,8 @@ def main() -> None:
         pair = next(p for p in record["paired"] if {p["policy"], p["against"]} == {"learnt", REFERENCE})
         sign = 1.0 if pair["policy"] == "learnt" else -1.0
         low, high = sorted((sign * pair["low"], sign * pair["high"]))
-        (WORK / f"{drug}.json").write_text(json.dumps(record, indent=1))
-        shares = ", ".join(f"{name} {share[name]:.1f}" for name in policies)
+        (WORK / f"{name}.json").write_text(json.dumps(record, indent=1))
+        shares = ", ".join(f"{own} {share[own]:.1f}" for own in policies)
         interval = f"{sign * pair['mean']:+.2f} ({low:+.2f} to {high:+.2f})"
         print(f"{drug}: trained {took}; {shares} %; learnt minus {REFERENCE} {interval}", flush=True)
 

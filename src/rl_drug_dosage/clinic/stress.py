@@ -3,12 +3,16 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
-from rl_drug_dosage.clinic.scenario import Scenario
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from rl_drug_dosage.clinic.record import Record
+from rl_drug_dosage.clinic.scenario import Rule, Scenario
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
-from rl_drug_dosage.pkpd import Covariate, Uniform
+from rl_drug_dosage.pkpd import Covariate, Uniform, Values
 
 __all__ = ["STRESSES", "Stress", "stressed"]
 
@@ -18,7 +22,12 @@ class Stress:
     """One setting: its title, and a function that changes a scenario (None if it does not apply)."""
 
     title: str
-    change: Callable[[Scenario], Scenario | None]
+    rule: Callable[[Scenario], Scenario | None]
+
+    def change(self, scenario: Scenario) -> Scenario | None:
+        """The scenario under it; None if it does not apply, or if the scenario is like that already."""
+        changed = self.rule(scenario)
+        return None if changed == scenario else changed
 
 
 def _monitoring(scenario: Scenario, **changes: Any) -> Scenario:
@@ -74,11 +83,22 @@ def _renal(scenario: Scenario) -> Scenario | None:
     return _shift(scenario, {"crcl_ml_per_min": (10.0, 45.0), "scr_umol_per_l": (250.0, 600.0)})
 
 
+def _labelled(factor: float, scenario: Scenario) -> Scenario:
+    rule = partial(_scaled, scenario.label, factor, scenario.dosage.amounts[-1])
+    return dataclasses.replace(scenario, label=rule)
+
+
+def _scaled(rule: Rule, factor: float, most: float, facts: Values, record: Record) -> Array:
+    return jnp.minimum(factor * rule(facts, record), most)
+
+
 STRESSES = {
     "double-error": Stress("assay error doubled", _double_error),
     "missed-samples": Stress("3 of 10 samples missed", _missed_samples),
     "missed-doses": Stress("1 of 5 doses missed, unreported", _missed_doses),
     "delayed-levels": Stress("results two decisions later", _delayed),
+    "label-halved": Stress("the label's doses are half of what they should be", partial(_labelled, 0.5)),
+    "label-doubled": Stress("the label's doses are twice what they should be", partial(_labelled, 2.0)),
     "elderly": Stress("all patients aged 75 or older", _elderly),
     "obese": Stress("all patients weigh 110 kg or more", _obese),
     "renal-impairment": Stress("renal impairment in all patients (creatinine clearance below 45 mL/min)", _renal),
