@@ -182,5 +182,4 @@ SCENARIO = Scenario(
     look_ahead=_DOSES,
     # This project's choice: the level is that of a typical patient at the end of the samples.
     shield=ShieldLimits(dose=_LARGEST, factor=2.0, level=8.0),
-    # By the distance from the aim: rewarded by the goal, a policy aims at the window's limit, where model error hurts.
 )
