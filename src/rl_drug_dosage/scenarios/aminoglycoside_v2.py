@@ -26,7 +26,7 @@ from jaxtyping import Array, Float
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.events import Drift
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits
 from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.pkpd import Eta, Param, Residual, Target, Uniform, Values
 
@@ -175,12 +175,4 @@ SCENARIO = Scenario(
     look_ahead=3,
     # This project's choice: the level is that of a typical patient at the grid times.
     shield=ShieldLimits(dose=560.0, factor=2.0, level=32.0),
-    training=TrainingSettings(
-        recipe="chart",
-        total_timesteps=1_000_000,
-        num_envs=1024,
-        num_minibatches=8,
-        init_logstd=-1.0,
-        env={"belief": "gentamicin-staatz2005", "action": "residual"},
-    ),
 )

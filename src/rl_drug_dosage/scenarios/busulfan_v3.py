@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.events import Clock
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits
 from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.drugs.shared.body_size import growth_height_cm, growth_weight_kg
 from rl_drug_dosage.pkpd import Categorical, LogNormal, Normal, Target, Values
@@ -182,12 +182,4 @@ SCENARIO = Scenario(
     look_ahead=_DOSES,
     # This project's choice: the level is that of a typical patient at the end of the samples.
     shield=ShieldLimits(dose=_LARGEST, factor=2.0, level=8.0),
-    # By the distance from the aim: rewarded by the goal, a policy aims at the window's limit, where model error hurts.
-    training=TrainingSettings(
-        recipe="chart",
-        total_timesteps=4_000_000,
-        num_envs=4096,
-        init_logstd=-1.0,
-        env={"reward": "scenario", "mixture": [{}, {"randomise": 1.0}]},
-    ),
 )

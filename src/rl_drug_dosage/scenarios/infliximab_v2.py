@@ -23,7 +23,7 @@ from jaxtyping import Array
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.events import Drift
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits
 from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.pkpd import Normal, Target, Values
 
@@ -157,12 +157,4 @@ SCENARIO = Scenario(
     look_ahead=3,
     # This project's choice: the level is that of a typical patient at week 4 and before the next infusion.
     shield=ShieldLimits(dose=10.0, factor=2.0, level=60.0),
-    training=TrainingSettings(
-        recipe="chart",
-        total_timesteps=1_000_000,
-        num_envs=1024,
-        num_minibatches=8,
-        init_logstd=-1.0,
-        env={"belief": "infliximab-fasanmade2009", "action": "residual"},
-    ),
 )
