@@ -23,7 +23,7 @@ from jaxtyping import Array
 
 from rl_drug_dosage.clinic.events import Dropout
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.pkpd import Eta, Param, Residual, Target, Values
 
@@ -166,4 +166,12 @@ def chemotherapy(
         look_ahead=12,
         # No limit: the clinic measures only the tumour, which more drug makes smaller, and no dose of the grid kills.
         shield=ShieldLimits(),
+        training=TrainingSettings(
+            recipe="chart",
+            total_timesteps=4_000_000,
+            num_envs=1024,
+            num_steps=25,
+            hidden_size=64,
+            env={"history": 10, "mixture": []},
+        ),
     )

@@ -30,7 +30,7 @@ from jaxtyping import Array
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.events import Dropout, Intake
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.drugs.insulin_hovorka2004 import DRUG as HOVORKA
 from rl_drug_dosage.pkpd import DrugModel, Param, Residual, Target, Uniform, Values
@@ -185,4 +185,16 @@ SCENARIO = Scenario(
     estimated=("egp0", "f01", "ka1", "sit", "sid", "sie", "tmax_insulin", "tmax_gut"),
     estimated_at=(*range(2, 13, 2), *range(15, 48, 3)),
     shield=ShieldLimits(dose=12.0, level=3.5, lowers=True),
+    training=TrainingSettings(
+        recipe="chart",
+        total_timesteps=3_000_000,
+        # Few patients per update, so that there are many updates.
+        num_envs=256,
+        num_minibatches=8,
+        learning_rate=5e-4,
+        num_steps=48,
+        init_logstd=-1.0,
+        # The label covers the meals: with actions in absolute amounts, nearly every untrained policy ends in hospital.
+        env={"history": 10, "action": "label", "reward": "scenario", "mixture": []},
+    ),
 )
