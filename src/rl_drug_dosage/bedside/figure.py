@@ -8,6 +8,7 @@ from rl_drug_dosage.bedside.words import policy_name
 from rl_drug_dosage.reports.markup import Child, Html, el
 from rl_drug_dosage.reports.svg import Plot, drawing, label, num, ticks
 from rl_drug_dosage.reports.words import tick
+from rl_drug_dosage.utils.words import measured, output_words
 
 __all__ = ["curve_figure", "legend"]
 
@@ -47,13 +48,13 @@ def curve_figure(result: Recommendation, curve: Curve, *, anchor: str) -> Html:
     axis = _axis(result, x1 - x0)
     return drawing(
         anchor,
-        f"{output} of {result.drug} over time",
-        f"{output}, {curve.unit}: {len(levels)} levels, {len(result.history.doses)} doses, and the forecast under "
-        f"{result.best.words or 'no dose'}",
+        f"{output_words(output)} of {result.drug} over time",
+        f"{measured(output, curve.unit)}: {len(levels)} levels, {len(result.history.doses)} doses, and the forecast "
+        f"under {result.best.words or 'no dose'}",
         _HEIGHT,
         frame,
         *names,
-        label(_LEFT, 12, f"{output}, {curve.unit}", "heading"),
+        label(_LEFT, 12, measured(output, curve.unit), "heading"),
         label(_WIDTH - _RIGHT, bottom + 32, axis, "heading end"),
         plot.inside(*shapes),
         *_words_at(plot, result),

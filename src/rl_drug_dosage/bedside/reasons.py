@@ -14,6 +14,7 @@ from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.recommendation import option_words
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.pkpd import outside_range, parameter_unit
+from rl_drug_dosage.utils.words import unit_words
 
 __all__ = ["contradicted", "reasons", "warnings_of"]
 
@@ -75,11 +76,11 @@ def _without(mixture: Mixture, history: PatientHistory, quantity: Float[np.ndarr
         log_weight = -belief.found.log_likelihood[mixture.picked[mixture.heaviest], j]
         weight = np.exp(log_weight - log_weight.max())
         weight /= weight.sum()
-        unit = outputs[belief.model.output_index(level.output or outputs[0].name)].unit
+        unit = unit_words(outputs[belief.model.output_index(level.output or outputs[0].name)].unit)
         value = f"< {level.value:g}" if level.below_limit else f"{level.value:g}"
         found.append(
             _Without(
-                words=f"{value} {unit} at {moment(history, level.time_h)}",
+                words=f"{value} {unit}".rstrip() + f" at {moment(history, level.time_h)}",
                 predicted=float(belief.found.predicted[0, j]),
                 mean=float(weight @ own),
                 enough=1.0 / float(np.sum(weight**2)) >= _FEW,

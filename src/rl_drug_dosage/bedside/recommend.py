@@ -28,6 +28,7 @@ from rl_drug_dosage.pharmacometrics.dose_target import label_of
 from rl_drug_dosage.pkpd import Route, parameter_unit
 from rl_drug_dosage.utils.runtime import keep_programs
 from rl_drug_dosage.utils.seeding import check_seed
+from rl_drug_dosage.utils.words import output_words
 
 __all__ = ["BAYES", "Asked", "answered", "considered", "recommended", "recommended_each"]
 
@@ -175,7 +176,7 @@ def _answered(case: Case) -> Recommendation:
     shown_too = [i for i, name in enumerate(task.outputs) if i == output or _is_measured(task, name)]
     curves = tuple(curve_of(case, times, all_outputs, i) for i in shown_too)
     policies = [_drawn(case, p, option, times, all_outputs, output) for p in policies]
-    name = f"{task.aims[0].target.metric} of {task.aims[0].target.output}"
+    name = f"{task.aims[0].target.metric} of {output_words(task.aims[0].target.output)}"
     quantity = case.looked[option][1]
     said = [*warnings_of(mixture)]
     if against:

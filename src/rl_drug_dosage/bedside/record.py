@@ -17,6 +17,7 @@ from rl_drug_dosage.bedside.recommendation import (
 )
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.bedside.windows import lasting
+from rl_drug_dosage.utils.words import measured, output_words
 
 __all__ = ["policy_record", "record_of"]
 
@@ -111,6 +112,8 @@ def _row(result: Recommendation, row: Row) -> dict[str, Any]:
 def _curve(curve: Curve) -> dict[str, Any]:
     return {
         "output": curve.output,
+        "words": output_words(curve.output),
+        "axis": measured(curve.output, curve.unit),
         "unit": curve.unit,
         "time_h": curve.time_h,
         "estimate": curve.estimate,

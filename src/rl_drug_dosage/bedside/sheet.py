@@ -10,6 +10,7 @@ from rl_drug_dosage.bedside.words import percent, policy_name
 from rl_drug_dosage.reports.document import document
 from rl_drug_dosage.reports.markup import Cell, Html, definitions, el, join, paragraph, scroller, section, table
 from rl_drug_dosage.reports.words import capital
+from rl_drug_dosage.utils.words import output_words, unit_words
 
 __all__ = ["fragment", "sheet_html"]
 
@@ -172,7 +173,7 @@ def _parameters(result: Recommendation) -> Html:
     rows: list[_Cells] = [
         (
             [
-                Cell(f"{p.name}, {p.unit}".removesuffix(", 1"), head=True),
+                Cell(f"{p.name}, {unit_words(p.unit)}".removesuffix(", "), head=True),
                 f"{p.value:.3g}",
                 f"{p.typical:.3g}",
                 f"{p.sds:+.1f}",
@@ -213,8 +214,8 @@ def _levels(result: Recommendation) -> Html | None:
     rows: list[_Cells] = []
     for v in result.history.levels:
         name = v.output or first
-        value = f"{'< ' if v.below_limit else ''}{v.value:g} {units.get(name, '')}".strip()
-        rows.append(([Cell(result.when(v.time_h).removeprefix("at "), head=True), name, value], None))
+        value = f"{'< ' if v.below_limit else ''}{v.value:g} {unit_words(units.get(name, ''))}".strip()
+        rows.append(([Cell(result.when(v.time_h).removeprefix("at "), head=True), output_words(name), value], None))
     return table("Levels", ["time", "output", "value"], rows, label="levels") if rows else None
 
 

@@ -8,6 +8,7 @@ from rl_drug_dosage.pharmacometrics.dose_aims import Aim
 from rl_drug_dosage.pkpd import DrugModel, Target
 from rl_drug_dosage.pkpd.description import Metric
 from rl_drug_dosage.pkpd.units import metric_unit, same_unit
+from rl_drug_dosage.utils.words import output_words
 
 __all__ = ["aim_of", "label_of"]
 
@@ -99,4 +100,5 @@ def label_of(aim: Aim) -> str:
     low, high = aim.edges
     window = f"{low:g} to {high:g}" if low is not None and high is not None else ""
     window = window or (f"at most {high:g}" if low is None else f"at least {low:g}")
-    return f"{target.metric} of {target.output}, {window} {'' if target.unit == '1' else target.unit}".rstrip()
+    unit = "" if target.unit == "1" else target.unit
+    return f"{target.metric} of {output_words(target.output)}, {window} {unit}".rstrip()

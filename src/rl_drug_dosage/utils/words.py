@@ -1,6 +1,6 @@
 """Names of outputs, metrics and units for axes, tables and reports."""
 
-__all__ = ["metric_words", "output_words", "titled", "unit_words"]
+__all__ = ["measured", "metric_words", "output_words", "titled", "unit_words"]
 
 _BARE = frozenset({"1", "0/1", "code", "count", ""})
 """Units of dimensionless quantities."""
@@ -43,6 +43,11 @@ def metric_words(metric: str, output: str) -> str:
         return _AREAS[metric]
     own = _OF_CONCENTRATION if output == "concentration" else _OF_ANY
     return (own | _EITHER).get(metric, f"{{}}, {metric}").format(output_words(output))
+
+
+def measured(output: str, unit: str) -> str:
+    """An output with its unit, as a heading: ``concentration, mg/L``."""
+    return f"{output_words(output)}, {unit_words(unit)}" if unit_words(unit) else output_words(output)
 
 
 def titled(name: str, unit: str) -> str:

@@ -113,6 +113,8 @@ _ROW = _answer(
 _CURVE = _answer(
     "predictions of an output, without residual error; bands are percentiles",
     output=_TEXT,
+    words=_TEXT,
+    axis=_TEXT,
     unit=_TEXT,
     time_h=_list(_NUMBER),
     estimate=_list(_or_null(_NUMBER)),

@@ -55,7 +55,7 @@ export class Results {
         record.warnings.length ? el("div", { class: "alarm", role: "alert" }, list(record.warnings)) : null,
         this.tiles(best), this.slider(best), el("div", { id: "policies" }, this.policies())),
       el("section", { "aria-labelledby": "h-curve" }, el("h2", { id: "h-curve" }, "Levels over time"), this.legend(),
-        record.curves.map((c, i) => el("figure", {}, el("figcaption", {}, capital(c.output)), el("div", { class: "chart", id: `chart${i}` })))),
+        record.curves.map((c, i) => el("figure", {}, el("figcaption", {}, capital(c.words)), el("div", { class: "chart", id: `chart${i}` })))),
       el("section", { "aria-labelledby": "h-why" }, el("h2", { id: "h-why" }, "Why"), list(record.reasons),
         record.next_level ? el("p", {}, `The next level would tell most ${record.next_level.time}: it is expected to take away ${percent(record.next_level.reduction)} of the variance of ${record.next_level.of}.`) : null),
       el("section", { "aria-labelledby": "h-others" }, el("h2", { id: "h-others" }, "Alternatives"), this.alternatives()),
@@ -112,7 +112,7 @@ export class Results {
     const harms = Object.entries(row.harms).map(([name, p]) => `, ${name} ${percent(p)}`).join("");
     const said = this.box.querySelector("#own-words");
     said.className = policy.notes.length ? "own-words beyond" : "own-words";
-    said.textContent = `${policy.words}: target ${percent(row.target)}${harms}; ${this.record.quantity.name} ${middle(row)} (${spread(row)}) ${this.record.quantity.unit}. ${policy.notes.map(capital).join(". ")}`;
+    said.textContent = `${policy.words}: target ${percent(row.target)}${harms}; ${this.record.quantity.name} ${middle(row)} (${spread(row)}) ${this.record.quantity.unit.replace(/^1$/, "")}. ${policy.notes.map(capital).join(". ")}`;
     this.box.querySelector("#policies").replaceChildren(this.policies());
     this.redraw();
   }
@@ -154,7 +154,7 @@ export class Results {
   }
 
   parameters() {
-    const rows = this.record.parameters.map((p) => el("tr", {}, head(p.unit === "1" ? p.name : `${p.name}, ${p.unit}`), cell(short(p.value)), cell(short(p.typical)), cell(`${p.sds < 0 ? "−" : "+"}${Math.abs(p.sds).toFixed(1)}`)));
+    const rows = this.record.parameters.map((p) => el("tr", {}, head(["1", ""].includes(p.unit) ? p.name : `${p.name}, ${p.unit}`), cell(short(p.value)), cell(short(p.typical)), cell(`${p.sds < 0 ? "−" : "+"}${Math.abs(p.sds).toFixed(1)}`)));
     return table("The estimate of the most probable model", ["Parameter", "Patient", "Typical, same covariates", "Standard deviations"], rows, "numbers", "estimate");
   }
 
@@ -192,9 +192,9 @@ export class Results {
     const levels = r.levels.filter((v) => output(v) === curve.output).map((v) => ({ time_h: v.time_h, value: v.value, below: v.below_limit }));
     const marks = r.origin ? clockMarks(r.origin, this.zone, x0, x1, most) : hourMarks(x0, x1, most);
     draw(box, {
-      id: `f${i}`, title: `${curve.output} of ${r.drug} over time`,
-      description: `${curve.output}, ${curve.unit}: ${levels.length} levels, ${r.doses.length} doses, and the forecast under ${this.best.words || "no dose"}`,
-      unitLabel: `${curve.output}, ${curve.unit}`, axisLabel: r.origin ? "clock time" : x1 - x0 > 96 ? "days" : "hours",
+      id: `f${i}`, title: `${curve.words} of ${r.drug} over time`,
+      description: `${curve.axis}: ${levels.length} levels, ${r.doses.length} doses, and the forecast under ${this.best.words || "no dose"}`,
+      unitLabel: curve.axis, axisLabel: r.origin ? "clock time" : x1 - x0 > 96 ? "days" : "hours",
       x0, x1, marks, window: first ? r.window : null, series, doses: r.doses, levels,
       lines: [{ at: r.now_h, text: "now", cls: "zero" }, { at: r.next_dose_h, text: "next dose", cls: "ghost" }],
     });
