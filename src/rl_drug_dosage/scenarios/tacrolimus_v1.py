@@ -21,7 +21,7 @@ from jaxtyping import Array
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.events import Clock, Drift
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits
 from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.drugs.shared.spoken import WEIGHT
 from rl_drug_dosage.pkpd import Covariate, Derived, LogNormal, Normal, Target, Values
@@ -187,16 +187,4 @@ SCENARIO = Scenario(
     look_ahead=5,
     # The limits are this project's choice: the level is that of a typical patient 12 and 24 h after the morning dose.
     shield=ShieldLimits(dose=15.0, factor=2.0, level=30.0),
-    training=TrainingSettings(
-        recipe="chart",
-        total_timesteps=5_000_000,
-        num_envs=512,
-        num_minibatches=8,
-        learning_rate=5e-4,
-        init_logstd=-1.0,
-        # Clearance varies by 14 % between troughs, so a patient is identified only by all of their levels.
-        memory="gru",
-        memory_size=64,
-        env={"history": 4, "action": "relative"},
-    ),
 )
