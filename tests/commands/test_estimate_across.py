@@ -168,7 +168,10 @@ def test_the_screen_shows_weights_and_averages(run):
         (("--drug", BUELGA, "--drug", THOMSON, "--weight", f"{BUELGA}"), "--weight must be a model, an equals sign"),
         (("--drug", BUELGA, "--drug", THOMSON, "--weight", f"{BUELGA}=x"), "--weight must be a model, an equals sign"),
         (("--drug", BUELGA, "--drug", THOMSON, "--occasions"), "has inter-occasion variability: leave the occasions"),
-        (("--drug", BUELGA, "--drug", THOMSON, "--posterior", "nuts"), "posterior nuts needs blackjax, which is not installed"),
+        (
+            ("--drug", BUELGA, "--drug", THOMSON, "--posterior", "nuts"),
+            "posterior nuts needs blackjax, which is not installed",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(run, options, message, monkeypatch):

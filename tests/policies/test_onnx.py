@@ -34,7 +34,7 @@ MODELS = Path(__file__).parents[2] / "models"
     ],
 )
 def test_the_exported_file_gives_the_same_doses_in_a_trial(tmp_path, treat, name):
-    """The bar is 1e-5; warfarin-90d has a GRU, whose memory is carried outside of the file, warfarin two corrections."""
+    """The bar is 1e-5; warfarin-90d has a GRU, whose memory stays outside of the file, warfarin two corrections."""
     path = export_onnx(MODELS / f"{name}.pt", tmp_path / f"{name}.onnx")
     ours, exported = (treat(p, name, patients=50) for p in (MODELS / f"{name}.pt", path))
     np.testing.assert_allclose(exported.dose, ours.dose, rtol=1e-5, atol=1e-5)

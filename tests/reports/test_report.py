@@ -25,6 +25,7 @@ from rl_drug_dosage.reports.svg import Plot, robust_top, ticks
 from rl_drug_dosage.reports.view import View
 from rl_drug_dosage.trials import benchmark as benchmarks
 from rl_drug_dosage.trials import benchmark_runs, entrants
+from rl_drug_dosage.trials.outcome import gathered
 from rl_drug_dosage.trials.trial import Trial
 from rl_drug_dosage.utils.kept_programs import Program
 
@@ -615,7 +616,7 @@ def made_up_trial(setting, entrant, work, shield=None, ward=""):
         alive=np.ones(by_decision, bool),
         failed=failed,
     )
-    return trial, 0.01
+    return gathered(scenario, [trial], patients), 0.01
 
 
 @pytest.fixture

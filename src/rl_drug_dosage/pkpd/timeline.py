@@ -159,9 +159,8 @@ def build_timeline(
     order = jnp.zeros_like(position).at[position].set(jnp.arange(position.shape[0]))
 
     first_mark, first_dose = first_observation + sizes[2], times.shape[0] - doses
-    mark = (
-        jnp.full(times.shape, -1).at[first_mark:first_dose].set(jnp.where(marks >= 0, jnp.arange(marks.shape[0]), -1))
-    )
+    own_mark = jnp.where(marks >= 0, jnp.arange(marks.shape[0]), -1)
+    mark = jnp.full(times.shape, -1).at[first_mark:first_dose].set(own_mark)
     bolus = jnp.zeros_like(times).at[first_dose:].set(delivery.bolus_mg)
     compartment = jnp.zeros(times.shape, dtype=int).at[first_dose:].set(regimen.compartment)
     # A NaN time has no position in the order: everything after it must become NaN too.
