@@ -12,6 +12,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
 from rl_drug_dosage.clinic.assumptions import assumed_models
 from rl_drug_dosage.clinic.scenario import Harm, Scenario
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
@@ -28,7 +30,7 @@ _WIDENED = 0.5
 """Weight of a widened prior where no scenario says how varied patients are: twice the published variance. Unverified:
 this project's choice."""
 _RELATIVE, _ABSOLUTE = 1e-6, 1e-9
-"""Tolerances of integration where no scenario says how long substeps may be."""
+"""Tolerances of integration with error control."""
 
 
 @dataclass(frozen=True)
@@ -125,27 +127,29 @@ def task_of(
 
 def _assumed(model: DrugModel, scenario: Found[Scenario] | None, prior: str) -> DrugModel:
     if prior == "published":
-        return _in_steps(model, scenario)
-    if scenario is not None and model.name in scenario.value.models:
-        return assumed_models(scenario.value, model.name, prior="widened")[0]
-    return flattened(_in_steps(model, scenario), _WIDENED)
-
-
-def _in_steps(model: DrugModel, scenario: Found[Scenario] | None) -> DrugModel:
-    """The model as it is integrated for hundreds of draws.
-
-    In the substeps that its scenario found to be enough, or else with error control that is far finer than an assay and
-    takes a fraction of the default's work.
-    """
-    system = model.structure
-    if not isinstance(system, OdeSystem) or not isinstance(system.method, Adaptive):
-        return model
-    if scenario is not None and model.name in (*scenario.value.models, *scenario.value.test_only):
-        method: Adaptive | FixedStep = FixedStep(scenario.value.schedule.step_h)
+        found = model
+    elif scenario is not None and model.name in scenario.value.models:
+        found = assumed_models(scenario.value, model.name, prior="widened")[0]
     else:
-        own = system.method
-        method = dataclasses.replace(own, rtol=own.rtol or _RELATIVE, atol=own.atol or _ABSOLUTE)
-    return dataclasses.replace(model, structure=system.with_method(method))
+        found = flattened(model, _WIDENED)
+    system, own = found.structure, model.structure
+    if not isinstance(system, OdeSystem) or not isinstance(own, OdeSystem) or not isinstance(own.method, Adaptive):
+        return found
+    return dataclasses.replace(found, structure=system.with_method(_method(model, own.method, scenario)))
+
+
+def _method(model: DrugModel, own: Adaptive, scenario: Found[Scenario] | None) -> Adaptive | FixedStep:
+    """How a model is integrated for hundreds of draws.
+
+    In the substeps that its scenario found to be enough, unless the scenario's output times cut them shorter: then they
+    are enough for those times alone. Otherwise with error control, far finer than an assay and a fraction of the
+    default's work.
+    """
+    if scenario is not None and model.name in (*scenario.value.models, *scenario.value.test_only):
+        schedule = scenario.value.schedule
+        if schedule.step_h <= np.diff((0.0, *schedule.output_times_h)).min():
+            return FixedStep(schedule.step_h)
+    return dataclasses.replace(own, rtol=own.rtol or _RELATIVE, atol=own.atol or _ABSOLUTE)
 
 
 @cache
