@@ -4,6 +4,7 @@ from rl_drug_dosage.bedside.recommendation import INTENDED_USE, PolicyResult, Re
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.bedside.windows import lasting
 from rl_drug_dosage.utils.printable import printable
+from rl_drug_dosage.utils.words import titled, unit_words
 
 __all__ = ["percent", "policy_name", "text_of"]
 
@@ -59,12 +60,12 @@ def _policy(result: Recommendation, policy: PolicyResult) -> list[str]:
 def _chances(result: Recommendation, row: Row) -> str:
     harms = "".join(f", {name} {percent(p)}" for name, p in zip(result.harms, row.harms, strict=True))
     low, high = row.percentiles[0], row.percentiles[4]
-    middle = f"{result.quantity} {row.percentiles[2]:.4g} ({low:.4g} to {high:.4g}) {result.unit}".rstrip(" 1")
+    middle = f"{result.quantity} {row.percentiles[2]:.4g} ({low:.4g} to {high:.4g}) {unit_words(result.unit)}".rstrip()
     return f"target {percent(row.target)}{harms}; {middle}"
 
 
 def _table(result: Recommendation) -> list[str]:
-    head = ("regimen", "target", *result.harms, f"median, 90 % interval ({result.unit})")
+    head = ("regimen", "target", *result.harms, titled("median, 90 % interval", result.unit))
     rows = [head]
     for row in result.rows:
         low, _, middle, _, high = row.percentiles

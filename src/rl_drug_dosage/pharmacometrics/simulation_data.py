@@ -6,8 +6,6 @@ number again.
 """
 
 import contextlib
-import os
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from rl_drug_dosage.errors import OutputError
 from rl_drug_dosage.pharmacometrics.simulation_plan import Plan
 from rl_drug_dosage.pkpd import Covariate
 from rl_drug_dosage.utils.csv_text import csv_text
+from rl_drug_dosage.utils.files import beside_and_renamed
 from rl_drug_dosage.utils.table_format import pyarrow
 
 __all__ = [
@@ -284,24 +283,15 @@ def open_data(path: Path, file_format: str, plan: Plan, rows: Rows) -> Iterator[
 
 @contextlib.contextmanager
 def _whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """What `utils.files.atomic_write` does, for data that comes in pieces."""
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         _refuse_unless_file(path)
-        with temporary.open("xb") as file:
+        with beside_and_renamed(path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            raise OutputError(
-                f"cannot write {str(path)!r}: {reason}; choose another --output-dir, a folder with room for it"
-            ) from error
-        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write {str(path)!r}: {reason}; choose another --output-dir, a folder with room for it"
+        ) from error
 
 
 def _refuse_unless_file(path: Path) -> None:

@@ -12,7 +12,15 @@ from typing import BinaryIO
 
 from rl_drug_dosage.errors import OutputError
 
-__all__ = ["Content", "atomic_write", "flush_folder", "prepare_folder", "remove_leftovers", "swept"]
+__all__ = [
+    "Content",
+    "atomic_write",
+    "beside_and_renamed",
+    "flush_folder",
+    "prepare_folder",
+    "remove_leftovers",
+    "swept",
+]
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
@@ -80,7 +88,11 @@ def atomic_write(path: Path, data: Content) -> None:
     """
     try:
         _refuse_unless_regular(path)
-        _write_beside_and_rename(path, data)
+        with beside_and_renamed(path) as handle:
+            if isinstance(data, bytes):
+                handle.write(data)
+            else:
+                data(handle)
         flush_folder(path.parent)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         reason = getattr(error, "strerror", None) or str(error)
@@ -99,16 +111,19 @@ def _refuse_unless_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, f"{path.name!r} is a folder or a device")
 
 
-def _write_beside_and_rename(path: Path, data: Content) -> None:
+@contextlib.contextmanager
+def beside_and_renamed(path: Path) -> Iterator[BinaryIO]:
+    """A file that is written beside its place, and appears there whole at the end of the block, or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     # Not tempfile.mkstemp: its mode 0o600 would survive the rename, but the user's umask should apply.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as handle:
-            if isinstance(data, bytes):
-                handle.write(data)
-            else:
-                data(handle)
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)

@@ -23,6 +23,7 @@ from rl_drug_dosage.trials import Cohort, Trial, enter, run_trial, setting_for
 from rl_drug_dosage.trials.entrants import guard_of
 from rl_drug_dosage.trials.statistics import endpoints
 from rl_drug_dosage.utils.progress import Progress, Steps
+from rl_drug_dosage.utils.words import measured, output_words, unit_words
 from rl_drug_dosage.web.bodies import Body, is_number
 from rl_drug_dosage.web.catalogue import learnt_in, scenario_record, scenario_value, scenarios
 from rl_drug_dosage.web.jobs import Job, Jobs
@@ -190,8 +191,9 @@ def _view(
         "interval_h": schedule.interval_h,
         "shown_per_h": schedule.shown_per_h,
         "shown_unit": schedule.shown_unit,
-        "output": output.name,
-        "unit": output.unit,
+        "output": output_words(output.name),
+        "axis": measured(output.name, output.unit),
+        "unit": unit_words(output.unit),
         "window": _window(scenario),
         "dose_unit": dosage.unit,
         "amounts": list(dosage.amounts),

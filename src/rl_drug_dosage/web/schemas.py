@@ -224,6 +224,7 @@ _TURN = _answer(
     shown_per_h=_NUMBER,
     shown_unit=_TEXT,
     output=_TEXT,
+    axis=_TEXT,
     unit=_TEXT,
     window={"type": ["array", "null"], "items": _or_null(_NUMBER)},
     dose_unit=_TEXT,

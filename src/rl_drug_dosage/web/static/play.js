@@ -103,8 +103,8 @@ function figure() {
   const scale = t.shown_per_h, most = Math.max(Math.floor(box.clientWidth / 75), 3);
   const marks = hourMarks(0, end, most), days = end > 96;
   draw(box, {
-    id: "g", title: `${t.output} over time`, description: `${t.output}, ${t.unit}: ${t.levels.length} levels and ${t.doses.length} doses`,
-    unitLabel: `${t.output}, ${t.unit}`, axisLabel: days ? "days" : "hours", x0: 0, x1: end, marks, window: t.window, series,
+    id: "g", title: `${t.output} over time`, description: `${t.axis}: ${t.levels.length} levels and ${t.doses.length} doses`,
+    unitLabel: t.axis, axisLabel: days ? "days" : "hours", x0: 0, x1: end, marks, window: t.window, series,
     doses: t.doses.map((d) => ({ time_h: d.time_h, given: d.amount > 0 })), levels: t.levels.map((v) => ({ ...v, below: false })),
     lines: t.done ? [] : [{ at: t.decision * t.interval_h, text: "now", cls: "zero" }],
   });
