@@ -28,7 +28,7 @@ from rl_drug_dosage.pharmacometrics.dose_target import label_of
 from rl_drug_dosage.pkpd import Route, parameter_unit
 from rl_drug_dosage.utils.runtime import keep_programs
 from rl_drug_dosage.utils.seeding import check_seed
-from rl_drug_dosage.utils.words import output_words, unit_words
+from rl_drug_dosage.utils.words import output_words, with_unit
 
 __all__ = ["BAYES", "Asked", "answered", "considered", "recommended", "recommended_each"]
 
@@ -198,14 +198,7 @@ def _answered(case: Case) -> Recommendation:
         effective={b.model.name: b.effective for b in mixture.beliefs},
         parameters=_parameters(mixture.main),
         curves=curves,
-        reasons=reasons(
-            mixture,
-            case.history,
-            case.grid,
-            rows,
-            quantity,
-            f"{name}, {unit_words(first.target.unit)}".removesuffix(", "),
-        ),
+        reasons=reasons(mixture, case.history, case.grid, rows, quantity, with_unit(name, first.target.unit)),
         warnings=tuple(said),
         notes=(*case.history.notes, *task.notes, *case.notes),
         contradicted=against,

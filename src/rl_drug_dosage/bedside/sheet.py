@@ -10,7 +10,7 @@ from rl_drug_dosage.bedside.words import percent, policy_name
 from rl_drug_dosage.reports.document import document
 from rl_drug_dosage.reports.markup import Cell, Html, definitions, el, join, paragraph, scroller, section, table
 from rl_drug_dosage.reports.words import capital
-from rl_drug_dosage.utils.words import output_words, unit_words
+from rl_drug_dosage.utils.words import output_words, unit_words, with_unit
 
 __all__ = ["fragment", "sheet_html"]
 
@@ -173,7 +173,7 @@ def _parameters(result: Recommendation) -> Html:
     rows: list[_Cells] = [
         (
             [
-                Cell(f"{p.name}, {unit_words(p.unit)}".removesuffix(", "), head=True),
+                Cell(with_unit(p.name, p.unit), head=True),
                 f"{p.value:.3g}",
                 f"{p.typical:.3g}",
                 f"{p.sds:+.1f}",

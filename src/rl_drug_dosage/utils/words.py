@@ -1,6 +1,6 @@
 """Names of outputs, metrics and units for axes, tables and reports."""
 
-__all__ = ["measured", "metric_words", "output_words", "titled", "unit_words"]
+__all__ = ["measured", "metric_words", "output_words", "titled", "unit_words", "with_unit"]
 
 _BARE = frozenset({"1", "0/1", "code", "count", ""})
 """Units of dimensionless quantities."""
@@ -47,7 +47,12 @@ def metric_words(metric: str, output: str) -> str:
 
 def measured(output: str, unit: str) -> str:
     """An output with its unit, as a heading: ``concentration, mg/L``."""
-    return f"{output_words(output)}, {unit_words(unit)}" if unit_words(unit) else output_words(output)
+    return with_unit(output_words(output), unit)
+
+
+def with_unit(name: str, unit: str) -> str:
+    """A name with its unit after a comma."""
+    return f"{name}, {unit_words(unit)}" if unit_words(unit) else name
 
 
 def titled(name: str, unit: str) -> str:
