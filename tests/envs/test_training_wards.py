@@ -230,6 +230,24 @@ def test_a_change_of_nothing_of_the_label_is_the_label() -> None:
     np.testing.assert_array_equal(same.dose, label.dose)
 
 
+@pytest.mark.parametrize(("stress", "factor"), [("label-halved", 0.5), ("label-doubled", 2.0)])
+def test_a_wrong_label_of_a_training_ward_is_the_one_that_is_observed_and_changed(stress: str, factor: float) -> None:
+    """The same patient with the right label and with the wrong one: the first dose, and what is seen of it."""
+    plain, wrong = env(action="label"), env(action="label", mixture=[{"stress": stress}])
+    assert isinstance(wrong, Mixture)
+    chance = np.asarray(plain.draw(jax.random.key(5), (4,)))
+    (states, seen), (stressed, told) = plain.reset_batch(chance), wrong.reset_batch(chance)
+    nothing = np.zeros((4, 1), np.float32)
+    dose = plain.step_batch(states, nothing, chance).dose
+    given = wrong.step_batch(stressed, nothing, chance).dose
+    step, most = 250.0, plain.highest_dose
+    assert float(dose.min()) >= 4 * step
+    # Either dose is rounded to the grid.
+    np.testing.assert_allclose(given, np.minimum(factor * dose, most), atol=0.5 * (1.0 + factor) * step)
+    at = [name.name for name in plain.observation_names].index("label_dose")
+    np.testing.assert_allclose(told[:, at], np.minimum(factor * seen[:, at], 1.0), rtol=1e-6)
+
+
 # --- the burden of changes ---
 
 

@@ -14,7 +14,7 @@ from rl_drug_dosage.clinic.scenario import Rule, Scenario
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import Covariate, Uniform, Values
 
-__all__ = ["STRESSES", "Stress", "stressed"]
+__all__ = ["STRESSES", "Stress", "stressed", "told"]
 
 
 @dataclass(frozen=True)
@@ -120,3 +120,20 @@ def stressed(scenario: Scenario, name: str) -> Scenario:
         fitting = [n for n, s in STRESSES.items() if s.change(scenario) is not None]
         raise ConfigError(f"stress {name!r} does not apply to {scenario.title!r}: there are {', '.join(fitting)}")
     return changed
+
+
+def told(scenario: Scenario, name: str) -> Scenario:
+    """The scenario as those see it who dose under a stress: its label, and how late results are. The rest is hidden.
+
+    Args:
+        scenario: without the stress.
+        name: of the stress; empty: none.
+
+    Raises:
+        UnknownNameError, ConfigError: see `stressed`.
+    """
+    if not name:
+        return scenario
+    changed = stressed(scenario, name)
+    monitoring = dataclasses.replace(scenario.monitoring, turnaround_h=changed.monitoring.turnaround_h)
+    return dataclasses.replace(scenario, label=changed.label, monitoring=monitoring)

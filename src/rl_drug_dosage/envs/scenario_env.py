@@ -1,5 +1,6 @@
 """A dosing scenario as a reinforcement-learning environment."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from rl_drug_dosage.clinic.patient import VirtualPatient, admit, chart, treat
 from rl_drug_dosage.clinic.record import Record
 from rl_drug_dosage.clinic.rewards import HARM_COST, REWARDS
 from rl_drug_dosage.clinic.scenario import Scenario
+from rl_drug_dosage.clinic.stress import told
 from rl_drug_dosage.clinic.timetable import Prescription, amount_of
 from rl_drug_dosage.envs.functional import Axis, Env, FunctionalEnv, Quantity, Step, Window, require
 from rl_drug_dosage.envs.mixture import Mixture
@@ -364,7 +366,8 @@ def env_of(task: Scenario) -> Env:
         made = []
         for options in each:
             ward = training_ward(scenario, **options)
-            made.append(ScenarioEnv(*ward[:2], observer, reward == "goal", float(burden), ward.misread))
+            seeing = dataclasses.replace(observer, scenario=told(scenario, options.get("stress", "")))
+            made.append(ScenarioEnv(*ward[:2], seeing, reward == "goal", float(burden), ward.misread))
         return Mixture(made) if mixture else made[0]
 
     return Env(build=build, title=task.title, training_only=_TRAINING_ONLY)
