@@ -138,6 +138,10 @@ def test_the_examples_are_read():
             "covariates.crcl: missing, and vancomycin-goti2018 needs it; creatinine is given, so name a formula",
         ),
         (changed("patients", to=[{}]), "drug: stands beside patients"),
+        (
+            changed("covariates", "creatinine", to=97),
+            "covariates.creatinine: creatinine 97 has no unit; did you mean 97 µmol/L or 97 mg/dL? write the unit",
+        ),
     ],
 )  # fmt: skip
 def test_a_fault_is_one_line_beside_its_field(table, said):
@@ -146,6 +150,36 @@ def test_a_fault_is_one_line_beside_its_field(table, said):
 
     assert str(refused.value).startswith(said.partition(":")[0])
     assert "\n" not in str(refused.value)
+
+
+def test_a_model_s_own_name_of_a_weight_serves_a_formula():
+    """``wt_kg`` is what the page writes."""
+    told = {"wt_kg": "82 kg", "age": "64 y", "sex": "male", "creatinine": "97 µmol/L", "dialysis": False}
+    told["crcl"] = {"formula": "cockcroft-gault", "weight": "actual"}
+    (history,) = read(changed("covariates", to=told))
+    crcl = next(c.value for c in history.covariates if c.name == "crcl_ml_per_min")
+    assert crcl == pytest.approx((140 - 64) * 82 / (72 * 97 / 88.4), rel=1e-6)
+
+
+def test_a_number_without_a_unit_is_noted_unless_its_name_has_one():
+    (plain,) = read(changed("covariates", to={"crcl": 55, "weight": 82, "dialysis": False}))
+    (named,) = read(changed("covariates", to={"crcl_ml_per_min": 55, "wt_kg": 82, "dialysis": False}))
+    assert "weight 82 without a unit read as kg" in plain.notes
+    assert not [note for note in named.notes if "without a unit" in note]
+
+
+def test_what_only_a_label_asks_for_is_kept():
+    """Tacrolimus: no model has the weight, and the label's mg/kg need it."""
+    table = {"format": 1, "drug": "tacrolimus", "now": 12, "covariates": {"wt_kg": "70 kg"}, "doses": [], "levels": []}
+    (history,) = read(table)
+    assert [(c.name, c.value) for c in history.covariates] == [("wt_kg", 70.0)]
+
+
+def test_the_example_of_the_docs_is_read():
+    text = (Path(__file__).parents[2] / "docs" / "patient-files.md").read_text()
+    block = re.search(r"```toml\n(.*?)```", text, re.DOTALL)[1]
+    (history,) = read_text(block, ".toml")
+    assert [dose.given for dose in history.doses] == [True, False, True]
 
 
 def test_formulas_are_listed_when_creatinine_is_all_there_is():

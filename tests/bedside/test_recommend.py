@@ -14,9 +14,10 @@ import rl_drug_dosage as rldd
 from rl_drug_dosage.bedside import CovariateAt, Dose, FreeCourse, Level, PatientHistory, read_history
 from rl_drug_dosage.bedside.metrics import metrics
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE
+from rl_drug_dosage.bedside.regimens import Row, sorted_rows
 from rl_drug_dosage.bedside.windows import Measure, Option, lasting, window_of
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
-from rl_drug_dosage.pkpd import DosingOptions, Target
+from rl_drug_dosage.pkpd import CovariateError, DosingOptions, Target
 from rl_drug_dosage.pkpd.bayes import Posterior, choose_regimen, exposure
 from rl_drug_dosage.pkpd.regimen import Dose as EngineDose
 from rl_drug_dosage.pkpd.regimen import every, make_regimen
@@ -199,13 +200,89 @@ def test_leaving_a_level_out_by_reweighting_is_leaving_it_out(found):
     assert "13.9 mg/L at 49 h" in reason
     told = float(reason.split("would be ")[1].split(" ")[0])
     without = rldd.recommend(
-        patient(levels=patient().levels[:2]), draws=512, amounts_mg=[500], intervals_h=[8], policies=()
+        patient(levels=patient().levels[:2]),
+        draws=512,
+        amounts_mg=[found.dose_mg],
+        intervals_h=[found.interval_h],
+        policies=(),
     )
     row = next(r for r in without.rows if r.option.amount_mg == found.dose_mg)
     assert row.option.interval_h == found.interval_h
     low, high = row.percentiles[1], row.percentiles[3]
     assert low < told < high
     assert told > found.rows[0].percentiles[2]
+
+
+def test_the_seed_of_the_draws_hardly_matters():
+    """The same interval, and amounts one step apart: draws fill the posterior evenly, and the score has no steps."""
+    answers = [rldd.recommend(patient(), draws=256, policies=(), seed=seed) for seed in range(1, 6)]
+    assert len({answer.interval_h for answer in answers}) == 1
+    amounts = [answer.dose_mg for answer in answers]
+    assert max(amounts) - min(amounts) <= 250.0
+    chances = np.asarray([row.target for answer in answers for row in answer.rows[:1]])
+    assert np.ptp(chances) < 0.1
+
+
+def row(target: float, harm: float, amount: float = 1000.0, interval: float = 12.0, distance: float = 0.0) -> Row:
+    return Row(
+        Option(amount, interval, 1.0, "central"),
+        target,
+        (harm,),
+        0.0,
+        0.0,
+        500.0,
+        (300.0, 400.0, 500.0, 600.0, 700.0),
+        distance,
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (row(0.6, 0.1), row(0.5, 0.1)),
+        (row(0.6, 0.1), row(0.6, 0.2)),
+        # Ten points for a doubling of the interval, half a harm for a chance of the target.
+        (row(0.5, 0.1), row(0.59, 0.1, interval=24.0)),
+        (row(0.61, 0.1, interval=24.0), row(0.5, 0.1)),
+        (row(0.53, 0.05), row(0.6, 0.25)),
+        (row(0.6, 0.05), row(0.5, 0.0)),
+        # Of equal ones the median nearest to the aim.
+        (row(0.6, 0.1, distance=0.1), row(0.6, 0.1, amount=750.0, distance=0.2)),
+    ],
+)
+def test_what_a_regimen_gains_and_costs(first, second):
+    assert sorted_rows([second, first], 12.0)[0] is first
+    assert sorted_rows([first, second], 12.0)[0] is first
+
+
+def test_a_model_that_cannot_be_is_left_out_and_said():
+    """Thomson's clearance falls below 0 at a creatinine clearance of 1 mL/min; Goti's does not."""
+    covariates = (CovariateAt(0, "crcl_ml_per_min", 1), CovariateAt(0, "wt_kg", 82), CovariateAt(0, "dialysis", 0))
+    both = rldd.recommend(patient(drug="vancomycin", covariates=covariates), draws=DRAWS, policies=())
+    assert list(both.weights) == [MODEL]
+    assert any("left out" in note and "vancomycin-thomson2009 gives cl" in note for note in both.notes)
+    with pytest.raises(CovariateError, match="vancomycin-thomson2009 gives cl = "):
+        rldd.recommend(patient(drug="vancomycin", covariates=covariates), models=["vancomycin-thomson2009"])
+
+
+@pytest.mark.parametrize(
+    ("covariates", "said"),
+    [
+        ((CovariateAt(0, "crcl_ml_per_min", 60), CovariateAt(0, "wt_kg", 82)), "vancomycin-thomson2009 does without"),
+        (
+            (
+                CovariateAt(0, "crcl_ml_per_min_per_1_73m2", 60),
+                CovariateAt(0, "wt_kg", 82),
+                CovariateAt(0, "dialysis", 0),
+            ),
+            "crcl_ml_per_min_per_1_73m2 is another quantity, in mL/min/1.73m2: give it in mL/min",
+        ),
+    ],
+)
+def test_what_is_missing_says_who_does_without_and_what_was_told_instead(covariates, said):
+    with pytest.raises(ConfigError, match="covariate missing for vancomycin-goti2018") as caught:
+        rldd.recommend(patient(drug="vancomycin", covariates=covariates), models=[MODEL], draws=DRAWS)
+    assert said in str(caught.value)
 
 
 def test_a_target_that_nothing_on_the_label_reaches_is_said():
@@ -228,8 +305,12 @@ def test_it_prints_saves_and_shows_itself(found, tmp_path):
     assert len(record["curves"][0]["bands"]) == 5
     assert found.save(tmp_path / "x.txt").read_text() == text + "\n"
     assert INTENDED_USE in found._repr_html_()
-    with pytest.raises(ConfigError, match=r"allowed: .html, .json, .txt"):
-        found.save(tmp_path / "x.pdf")
+    paper = found.save(tmp_path / "x.pdf").read_bytes()
+    assert paper.startswith(b"%PDF-")
+    assert paper == found.save(tmp_path / "again.pdf").read_bytes()
+    assert 'src="data:image/png;base64,' in found._repr_html_()
+    with pytest.raises(ConfigError, match=r"allowed: .html, .pdf, .json, .txt"):
+        found.save(tmp_path / "x.docx")
 
 
 def test_a_name_cannot_become_markup():

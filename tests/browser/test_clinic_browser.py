@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -235,14 +236,53 @@ def test_a_saved_case_is_opened_again(browser, page, tmp_path):
 
     page.open()
     assert browser.run(tiles) != before
-    root = browser.devtools("DOM.getDocument")["root"]["nodeId"]
-    node = browser.devtools("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
-    browser.run("document.body.dataset.state = 'before'")
-    browser.devtools("DOM.setFileInputFiles", files=[str(file)], nodeId=node)
-    page.until("document.body.dataset.state === 'ready'", PREPARING_S)
+    opened(browser, page, file, "ready")
 
     assert browser.run(tiles) == before
     assert "missed dose" in browser.run("return document.getElementById('name').value")
+
+
+def opened(browser, page, path, state):
+    """Open a file on the page."""
+    root = browser.devtools("DOM.getDocument")["root"]["nodeId"]
+    node = browser.devtools("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
+    browser.run("document.body.dataset.state = 'before'")
+    browser.devtools("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
+    page.until(f"document.body.dataset.state === '{state}'", PREPARING_S)
+
+
+@pytest.mark.parametrize("name", ["vancomycin.toml", "gentamicin.json"])
+def test_a_patient_file_whose_clearance_is_computed_is_opened(browser, page, name):
+    page.open()
+    opened(browser, page, Path(__file__).parents[2] / "examples" / "patients" / name, "ready")
+    assert "by cockcroft-gault" in browser.run("return document.getElementById('results').innerText")
+
+
+def test_a_file_that_names_no_formula_asks_for_one(browser, page):
+    page.open()
+    opened(browser, page, Path(__file__).parents[2] / "examples" / "patients" / "vancomycin_bundle.json", "refused")
+    page.changed("const e = document.getElementById('offer'); e.value = '0'; e.dispatchEvent(new Event('change'));")
+    assert browser.run("return document.body.dataset.state") == "ready"
+    assert "by cockcroft-gault" in browser.run("return document.getElementById('status').textContent")
+
+
+def test_an_answer_of_before_is_marked_while_the_next_is_computed(browser, page):
+    """The network is made slow, as the compiler is for a history of another size."""
+    page.open()
+    browser.run(
+        """
+        window.marked = false;
+        new MutationObserver(() => {
+          const said = document.querySelector('#results > .busy'), old = document.querySelector('#results .stale');
+          if (said && old) window.marked = true;
+        }).observe(document.getElementById('results'), {childList: true, subtree: true, attributes: true});
+        const real = window.fetch;
+        window.fetch = (...all) => new Promise((done) => setTimeout(() => done(real(...all)), 900));
+        """
+    )
+    page.set("levels[1].value", "19 mg/L")
+    assert browser.run("return window.marked")
+    assert not browser.run("return document.querySelectorAll('#results .busy, #results .stale').length")
 
 
 def test_the_patients_of_a_table_can_be_chosen(browser, page, tmp_path):
@@ -252,11 +292,7 @@ def test_the_patients_of_a_table_can_be_chosen(browser, page, tmp_path):
         "P2,0,1250,1250,.,110,82\nP2,11.5,.,.,6.4,110,82\n"
     )
     page.open()
-    root = browser.devtools("DOM.getDocument")["root"]["nodeId"]
-    node = browser.devtools("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
-    browser.run("document.body.dataset.state = 'before'")
-    browser.devtools("DOM.setFileInputFiles", files=[str(table)], nodeId=node)
-    page.until("document.body.dataset.state === 'ready'", PREPARING_S)
+    opened(browser, page, table, "ready")
 
     assert browser.run("return document.getElementById('name').value") == "P1"
     assert "ward.csv holds 2 patients" in browser.run("return document.getElementById('status').textContent")
@@ -348,7 +384,8 @@ def test_levels_that_contradict_every_model_are_said_in_red(browser, page):
 
     shown = browser.run("return document.querySelector('#results .alarm').textContent")
     assert "contradict every model" in shown
-    assert "Label recommends" in browser.run("return document.querySelector('#dose .tiles').innerText")
+    tiles = browser.run("return document.querySelector('#dose .tiles').innerText")
+    assert "Nothing is recommended; the label's rule gives" in tiles
 
 
 def test_it_is_printed(browser, page):

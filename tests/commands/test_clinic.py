@@ -1,10 +1,14 @@
 """``rl-drug-dosage clinic``: what it refuses, and that it serves until it is interrupted."""
 
+import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 
 import pytest
@@ -51,3 +55,39 @@ def test_it_serves_until_it_is_interrupted(tmp_path):
     assert server.returncode == 0
     assert err == ""
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_does_not_wait_for_what_is_computed(tmp_path):
+    """An empty cache: the answer that is asked for takes the compiler many seconds."""
+    own = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "rl_drug_dosage", "clinic", "--no-browser", "--warm", "digoxin"]
+    with subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        said = [server.stdout.readline() for _ in range(3)]
+        address = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{32}/", said[1])[0]
+        patient = {
+            "drug": "gentamicin-duong2022",
+            "covariates": {"crcl_ml_per_min": 80, "crcl_change_ml_per_min": 0, "wt_kg": 70},
+            "doses": [{"time": 0, "amount": "320 mg", "over": "30 min"}],
+            "now": 20,
+        }
+        request = urllib.request.Request(
+            f"{address}api/recommend",
+            data=json.dumps({"patient": patient}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        asking = threading.Thread(target=_asked, args=(opener, request), daemon=True)
+        asking.start()
+        time.sleep(4.0)
+        assert asking.is_alive(), "the answer came too soon for this test"
+        begin = time.monotonic()
+        server.send_signal(signal.SIGINT)
+        _, err = server.communicate(timeout=60)
+
+    assert time.monotonic() - begin < 10.0
+    assert (server.returncode, err) == (0, "")
+
+
+def _asked(opener, request):
+    with contextlib.suppress(OSError):
+        opener.open(request, timeout=120).close()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rl_drug_dosage.bedside.patient_file import histories_of
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -147,6 +149,10 @@ def test_files_are_opened(client):
     assert status == 200
     assert table["patients"][0]["levels"][0]["value"] == {"value": 1.62, "unit": "mg/L"}
     assert table["patients"][0]["doses"][0]["amount"] == {"value": 60.0, "unit": "mg"}
+    # What is opened is sent back for an answer.
+    for record in (toml, plain, bundle, table):
+        (history,) = histories_of(record["patients"][0])
+        assert history.doses
     status, refused = opened("busulfan.csv")
     assert (status, "names no drug" in refused["error"]) == (400, True)
     rows = "".join(f"{i},0,100,,12\n" for i in range(501))

@@ -164,7 +164,8 @@ def _covariate_table(
         told = [(found, name, value) for name, value in entry.told.values.items()]
         told += [(facts, *entry.told.fact)] if entry.told.fact is not None else []
         for table, name, value in told:
-            if table.setdefault(name, {}).setdefault(time, value) != value:
+            # One value in two units differs by rounding.
+            if not math.isclose(table.setdefault(name, {}).setdefault(time, value), value, rel_tol=1e-9):
                 refuse(entry.at, f"a second value{_at(origin, time)}; leave one out")
     notes: list[str] = []
     times = {time: _at(origin, time) for time, _ in placed}

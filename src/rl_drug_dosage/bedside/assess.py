@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rl_drug_dosage.bedside.grid import present_interval_h
@@ -59,8 +60,9 @@ def assess(task: Task, history: PatientHistory, *, asked: bool) -> Usable:
         told = {c.name: c for c in first.covariates}
         needed = ", ".join(f"{name} ({told[name].meaning}, {told[name].unit})" for name in lacks[first.name])
         others = [f"{m.name} needs {', '.join(lacks[m.name])}" for m in task.models if lacks[m.name] and m is not first]
-        remedy = "; ".join([*without, *others]) or "no other model was offered"
-        raise ConfigError(f"covariate missing for {first.name}: {needed}; give it; {remedy}")
+        offered = [*without, *others] or _elsewhere(task, history, lacks[first.name])
+        remedy = "; ".join([*_in_another_unit(first, history, lacks[first.name]), *offered])
+        raise ConfigError(f"covariate missing for {first.name}: {needed}; give it" + (f"; {remedy}" if remedy else ""))
     notes = [
         f"{name} is left out: it needs {', '.join(missing)}, which nobody told"
         for name, missing in lacks.items()
@@ -68,6 +70,31 @@ def assess(task: Task, history: PatientHistory, *, asked: bool) -> Usable:
     ]
     notes += [f"{name} is left out: no error of the measured output is published with it" for name in blind]
     return Usable(usable, tuple(notes))
+
+
+def _elsewhere(task: Task, history: PatientHistory, missing: Sequence[str]) -> list[str]:
+    """Other models of the drug that do without covariates, and what else they need."""
+    stem = task.first.name.partition("-")[0]
+    found = []
+    for model in siblings(stem):
+        if model.drug != task.first.drug or model in task.models or {c.name for c in model.covariates} & set(missing):
+            continue
+        needs = missing_covariates(model, history, None)
+        found.append(f"{model.name} does without" + (f", and needs {', '.join(needs)}" if needs else ""))
+    return found or ["no other model of the drug does without"]
+
+
+def _in_another_unit(model: DrugModel, history: PatientHistory, missing: Sequence[str]) -> list[str]:
+    """What was told of the same quantity in a unit that is no other spelling, such as a clearance per body surface."""
+    wanted = {c.column: c for c in model.covariates if c.name in missing}
+    told = {c.name: c for other in siblings(model.name.partition("-")[0]) for c in other.covariates}
+    names = dict.fromkeys(each.name for each in history.covariates if each.name in told)
+    return [
+        f"{told[name].name} is another quantity, in {told[name].unit}: give it in {wanted[told[name].column].unit}, or "
+        'let a formula convert it by a body surface, bsa = "mosteller" or "du-bois"'
+        for name in names
+        if told[name].column in wanted and told[name].column == "CRCL"
+    ]
 
 
 def _cannot_read(model: DrugModel, history: PatientHistory) -> bool:

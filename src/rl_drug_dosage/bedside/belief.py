@@ -9,7 +9,7 @@ are drawn from their own distribution.
 import itertools
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import equinox as eqx
@@ -47,6 +47,8 @@ _STEPS = 24
 """Metropolis steps of each draw."""
 _DEGREES, _WIDENING = 5.0, 1.2
 """Degrees of freedom and scale of the proposals: their tails are heavier than the posterior's."""
+_MOST_CHI = 60.0
+"""Chi squared of 5 degrees of freedom is larger once in 10^11."""
 _STEP = 0.02
 """Of second differences, in standard deviations of the estimate."""
 
@@ -154,7 +156,7 @@ def _believed(
     estimate = map_estimate(model, regimen, covariates, levels, occasions=occasions)
     z0, spread = estimate.latent, jnp.linalg.cholesky(estimate.covariance)
     density = partial(_density, model, occasions, regimen, covariates, levels)
-    standard, log_proposal = _standard(keys[0], keys[1], _PROPOSALS * draws, z0.shape[0])
+    standard, log_proposal = _standard(keys[0], keys[1], _evenly(_PROPOSALS * draws, z0.shape[0]))
     # Estimate, stencil and proposals in one batch: one solver to compile.
     stencil = _stencil(z0.shape[0])
     points = z0 + jnp.concatenate([jnp.zeros((1, z0.shape[0])), stencil, _WIDENING * standard]) @ spread.T
@@ -166,7 +168,10 @@ def _believed(
     log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
     weight = jax.nn.softmax(log_weight)
     places = (jax.random.uniform(keys[2]) + jnp.arange(draws)) / draws
-    chosen = first + jnp.clip(jnp.searchsorted(jnp.cumsum(weight), places), 0, weight.shape[0] - 1)
+    # In the order of the first random effect, mostly clearance's, of which draws then take even steps.
+    order = jnp.argsort(standard[:, 0])
+    at = jnp.searchsorted(jnp.cumsum(weight[order]), places)
+    chosen = first + order[jnp.clip(at, 0, weight.shape[0] - 1)]
     effective = 1.0 / jnp.sum(weight**2)
     own = (points[chosen], height[chosen], log_likelihood[chosen], predicted[chosen])
     own = jax.lax.cond(effective < _FEW, lambda it: _moved(density, it, spread, keys[3]), lambda it: it, own)
@@ -216,12 +221,40 @@ def _density(
     return jnp.sum(each) + of_prior, each, own
 
 
+@cache
+def _evenly(count: int, size: int) -> tuple[Float[np.ndarray, "proposal z"], Float[np.ndarray, "proposal"]]:
+    """Points that fill the unit cube evenly, and as many quantiles of chi squared.
+
+    Means of even points err less than those of random ones, so that a recommendation hangs less on the seed. The points
+    are multiples, modulo 1, of powers of 1 / r with r^(size + 1) = r + 1 (a Kronecker sequence with the generalised
+    golden ratio).
+    """
+    ratio = 2.0
+    for _ in range(60):
+        ratio = (1.0 + ratio) ** (1.0 / (size + 1))
+    points = np.outer(np.arange(1, count + 1), ratio ** -np.arange(1.0, size + 1)) % 1.0
+    values: Float[np.ndarray, place] = np.linspace(0.0, _MOST_CHI, 20_001)
+    # The distribution function of chi squared with 5 degrees of freedom.
+    erf = np.asarray([math.erf(x) for x in np.sqrt(0.5 * values)])
+    share = erf - np.sqrt(2.0 * values / np.pi) * np.exp(-0.5 * values) * (1.0 + values / 3.0)
+    return points, np.interp((np.arange(count) + 0.5) / count, share, values)
+
+
 def _standard(
-    for_normal: PRNGKeyArray, for_chi: PRNGKeyArray, count: int, size: int
+    for_shift: PRNGKeyArray,
+    for_chi: PRNGKeyArray,
+    evenly: tuple[Float[np.ndarray, "proposal z"], Float[np.ndarray, "proposal"]],
 ) -> tuple[Float[Array, "proposal z"], Float[Array, "proposal"]]:
-    """Draws of a multivariate t distribution of unit scale, and their log density."""
-    chi = 2.0 * jax.random.gamma(for_chi, 0.5 * _DEGREES, (count, 1))
-    drawn = jax.random.normal(for_normal, (count, size)) * jnp.sqrt(_DEGREES / chi)
+    """Draws of a multivariate t distribution of unit scale, and their log density.
+
+    The even points are shifted at random, modulo 1 (Cranley and Patterson 1976), so that each is uniform.
+    """
+    points, quantiles = evenly
+    size = points.shape[1]
+    chi = jax.random.permutation(for_chi, jnp.asarray(quantiles))[:, None]
+    # Half a step of float32 away from 0 and 1, whose normal quantiles are infinite.
+    uniform = jnp.clip((points + jax.random.uniform(for_shift, (size,), points.dtype)) % 1.0, 3e-8, 1.0 - 3e-8)
+    drawn = jax.scipy.special.ndtri(uniform) * jnp.sqrt(_DEGREES / chi)
     constant = math.lgamma(0.5 * (_DEGREES + size)) - math.lgamma(0.5 * _DEGREES)
     constant -= 0.5 * size * math.log(math.pi * _DEGREES)
     return drawn, constant - 0.5 * (_DEGREES + size) * jnp.log1p(jnp.sum(drawn**2, axis=1) / _DEGREES)

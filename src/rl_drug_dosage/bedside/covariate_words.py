@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rl_drug_dosage.bedside.drug_words import SEXES, DrugWords, allowed, fact_called
+from rl_drug_dosage.bedside.drug_words import SEXES, DrugWords, allowed
 from rl_drug_dosage.bedside.quantities import read_quantity
 from rl_drug_dosage.bedside.unit_words import same_words
 from rl_drug_dosage.bedside.written import Written, read_written, refuse, refused, shown
@@ -40,7 +40,7 @@ def read_covariate(words: DrugWords, key: str, written: object, at: str) -> Told
     Raises:
         ConfigError: an unknown name; a value that cannot be read, or that no patient has.
     """
-    targets, fact = words.called(key), fact_called(key)
+    targets, fact = words.called(key), words.fact(key)
     if not targets and fact is None:
         if words.is_known_elsewhere(key):
             return Told({}, notes=(f"{key} is not used by {words.drug}",))
@@ -84,11 +84,12 @@ def _category(covariate: Covariate, written: object, at: str) -> float:
 
 
 def _quantity(words: DrugWords, key: str, found: Written, at: str) -> Told:
-    targets, fact = words.called(key), fact_called(key)
-    if not found.unit:
-        found = _with_unit(words, key, found, at)
-    values: dict[str, float] = {}
+    targets, fact = words.called(key), words.fact(key)
     notes: list[str] = []
+    if not found.unit:
+        found, read_as = _with_unit(words, key, found, at)
+        notes += [read_as] if read_as else []
+    values: dict[str, float] = {}
     first_error: ConfigError | None = None
     for covariate in targets:
         asked = words.asked(key, covariate)
@@ -113,14 +114,17 @@ def _quantity(words: DrugWords, key: str, found: Written, at: str) -> Told:
     return Told(values, known, tuple(dict.fromkeys(notes)))
 
 
-def _with_unit(words: DrugWords, key: str, found: Written, at: str) -> Written:
-    """A bare number with the unit in which it lies in the published range.
+def _with_unit(words: DrugWords, key: str, found: Written, at: str) -> tuple[Written, str]:
+    """A bare number with the unit in which it lies in the published range, and a sentence on it unless the key says it.
 
     Raises:
-        ConfigError: in none, or in more than one.
+        ConfigError: in none, or in more than one; a creatinine, which laboratories give in two units.
     """
-    targets, fact = words.called(key), fact_called(key)
+    targets, fact = words.called(key), words.fact(key)
     named = tuple(c for c in targets if c.name == key)
+    if fact is not None and fact.name == "creatinine" and not named:
+        value = shown(float(found.parts[0][0]))
+        refuse(at, f"creatinine {value} has no unit; did you mean {value} µmol/L or {value} mg/dL? write the unit")
     asked = [words.asked(key, c) for c in named or targets] or ([fact.asked] if fact is not None else [])
     units: list[str] = []
     error: ConfigError | None = None
@@ -135,7 +139,8 @@ def _with_unit(words: DrugWords, key: str, found: Written, at: str) -> Written:
         raise error
     if len(set(units)) > 1:
         refuse(at, f"{found} has no unit, and may be {' or '.join(dict.fromkeys(units))}; write it")
-    return Written(((found.parts[0][0], units[0]),))
+    read_as = "" if named or units[0] == "1" else f"{key} {found} without a unit read as {units[0]}"
+    return Written(((found.parts[0][0], units[0]),)), read_as
 
 
 def _check(covariate: Covariate, value: float, found: Written, at: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from rl_drug_dosage.bedside.quantities import Asked
+from rl_drug_dosage.bedside.task import built_in_scenario
 from rl_drug_dosage.bedside.written import refuse, shown
 from rl_drug_dosage.drugs.shared.molar_mass import MOLAR_MASSES
 from rl_drug_dosage.pkpd import Covariate, DrugModel, Output, Param
@@ -86,11 +87,16 @@ class DrugWords:
 
     @property
     def covariates(self) -> tuple[Covariate, ...]:
-        """Each covariate once; that of the first model that has it."""
+        """Each covariate once: that of the first model that has it, then what only a label or a learnt policy uses."""
         found: dict[str, Covariate] = {}
         for model in self.models:
             for covariate in model.covariates:
                 found.setdefault(covariate.name, covariate)
+        if (scenario := built_in_scenario(self.first.drug)) is not None:
+            models = {c.name for name in scenario.value.models for c in scenario.value.drug(name).covariates}
+            for covariate in scenario.value.covariates:
+                if covariate.name not in models:
+                    found.setdefault(covariate.name, covariate)
         return tuple(found.values())
 
     def called(self, key: str) -> tuple[Covariate, ...]:
@@ -100,6 +106,11 @@ class DrugWords:
         if fact is not None:
             columns.add(fact.column)
         return tuple(c for c in self.covariates if c.column in columns)
+
+    def fact(self, key: str) -> Fact | None:
+        """What formulas are computed from that a key means, also by the name that a model has for it: ``wt_kg``."""
+        columns = {c.column for c in self.called(key)}
+        return fact_called(key) or next((fact for fact in FACTS if fact.column in columns), None)
 
     def is_known_elsewhere(self, key: str) -> bool:
         """Whether another model of the drug has a covariate of this name."""
@@ -115,8 +126,8 @@ class DrugWords:
 
     def range_of(self, covariate: Covariate) -> str:
         """Whose published range a covariate's is, in words."""
-        model = next(m for m in self.models if covariate in m.covariates)
-        return f"the published range of {model.name}"
+        model = next((m for m in self.models if covariate in m.covariates), None)
+        return "the range of the drug's scenario" if model is None else f"the published range of {model.name}"
 
     def asked(self, key: str, covariate: Covariate) -> Asked:
         """A covariate as a quantity; ``key`` is how the writer calls it."""
@@ -130,6 +141,7 @@ class DrugWords:
             self.range_of(covariate),
             molar_mass=mass,
             substance=key,
+            written_in=("mg/dL", "µmol/L") if covariate.column == "SCR" else (),
         )
 
     def dose(self) -> Asked:

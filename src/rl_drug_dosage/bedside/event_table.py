@@ -5,7 +5,7 @@ levels and covariates: repeated doses are written out, a steady state becomes th
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -64,6 +64,7 @@ def read_event_table(path: Path | TableText, words: DrugWords) -> tuple[PatientH
         said = [*first.notes, *notes, *more, "now is the time of the patient's last line"]
         if len(tables) < len(words.models):
             said.append(f"the columns serve {', '.join(m.name for m, _ in tables)}")
+        said += _units_of_columns([m for m, _ in tables])
         histories.append(
             PatientHistory(
                 drug=words.drug,
@@ -76,6 +77,16 @@ def read_event_table(path: Path | TableText, words: DrugWords) -> tuple[PatientH
             )
         )
     return tuple(histories)
+
+
+def _units_of_columns(models: Sequence[DrugModel]) -> Iterator[str]:
+    """A sentence on every column that models have in different units: a table names none."""
+    columns: dict[str, dict[str, None]] = {}
+    for covariate in (c for model in models for c in model.covariates):
+        columns.setdefault(covariate.column, {})[covariate.unit] = None
+    for column, units in columns.items():
+        if len(units) > 1:
+            yield f"column {column} has no unit, and is read in that of each model: {', '.join(units)}"
 
 
 def _covariates(patient: PatientData) -> Iterator[CovariateAt]:

@@ -10,7 +10,7 @@ from rl_drug_dosage.reports.svg import Plot, drawing, label, num, ticks
 from rl_drug_dosage.reports.words import tick
 from rl_drug_dosage.utils.words import measured, output_words
 
-__all__ = ["curve_figure", "legend"]
+__all__ = ["curve_figure", "legend", "time_marks"]
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BELOW = 720.0, 340.0, 46.0, 24.0, 8.0, 44.0
 _DAY_H = 24.0
@@ -35,7 +35,7 @@ def curve_figure(result: Recommendation, curve: Curve, *, anchor: str) -> Html:
     top = max([float(curve.bands[4].max()), *(v.value for v in levels), *((e or 0.0) for e in window or ())])
     x0, x1 = float(curve.time_h[0]), float(curve.time_h[-1])
     plot = Plot(_LEFT, _TOP, _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BELOW, x0, x1, 0.0, 1.06 * top or 1.0)
-    marks = _marks(result, x0, x1)
+    marks = time_marks(result, x0, x1)
     y_ticks = ticks(0.0, plot.y1, 5)
     frame = plot.frame(below=False, x_ticks=[at for at, _ in marks], y_ticks=y_ticks)
     bottom = plot.top + plot.height
@@ -152,8 +152,8 @@ def _axis(result: Recommendation, span_h: float) -> str:
     return "days" if span_h > _MOST_HOURS else "hours"
 
 
-def _marks(result: Recommendation, x0: float, x1: float) -> list[tuple[float, str]]:
-    """Ticks of the time axis with their texts."""
+def time_marks(result: Recommendation, x0: float, x1: float) -> list[tuple[float, str]]:
+    """Ticks of the time axis, in h, with their texts."""
     origin, span = result.history.origin, x1 - x0
     if origin is None:
         unit = _DAY_H if span > _MOST_HOURS else 1.0

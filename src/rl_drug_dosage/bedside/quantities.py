@@ -43,6 +43,7 @@ class Asked:
         molar_mass: g/mol, to convert between mass and moles; None: such units are refused.
         activity: IU/mg or mg/U, to convert between mass and IU; None: such units are refused.
         substance: what those two are of.
+        written_in: units that are guessed for a bare number; empty: all of its kind.
     """
 
     what: str
@@ -53,6 +54,7 @@ class Asked:
     molar_mass: Param | None = None
     activity: Param | None = None
     substance: str = ""
+    written_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,8 @@ def _likely(value: float, asked: Asked) -> list[str]:
     for kind in sorted(_kinds(asked), key=lambda kind: "activity" not in kind):
         for known in FOR_KIND.get(kind, ()):
             unit = known.partition(" ")[0]
+            if asked.written_in and unit not in asked.written_in:
+                continue
             inside = float(_converted(Fraction(str(value)), unit, asked, ""))
             if asked.low <= inside <= asked.high:
                 found.append(unit)

@@ -22,6 +22,8 @@ _NOTABLE_SD = 1.0
 """Prior standard deviations from which a parameter is called unusual."""
 _NOTABLE_SHIFT = 0.02
 """Relative change of the quantity from which a level is said to have moved it."""
+_CLEAR = 2.0
+"""Standard errors from which such a change is told."""
 _LIKELY = 0.1
 _FEW = 50.0
 """Effective draws below which a level cannot be left out by reweighting."""
@@ -65,6 +67,8 @@ class _Without:
     words: str
     predicted: float
     mean: float
+    error: float
+    """Standard error of the mean, from the weights of the draws."""
     enough: bool
 
 
@@ -78,11 +82,13 @@ def _without(mixture: Mixture, history: PatientHistory, quantity: Float[np.ndarr
         weight /= weight.sum()
         unit = unit_words(outputs[belief.model.output_index(level.output or outputs[0].name)].unit)
         value = f"< {level.value:g}" if level.below_limit else f"{level.value:g}"
+        mean = float(weight @ own)
         found.append(
             _Without(
                 words=f"{value} {unit}".rstrip() + f" at {moment(history, level.time_h)}",
                 predicted=float(belief.found.predicted[0, j]),
-                mean=float(weight @ own),
+                mean=mean,
+                error=float(np.sqrt(np.sum(weight**2 * (own - mean) ** 2))),
                 enough=1.0 / float(np.sum(weight**2)) >= _FEW,
             )
         )
@@ -93,17 +99,23 @@ def _moved_most(mixture: Mixture, history: PatientHistory, quantity: Float[np.nd
     if not history.levels:
         return ["no level has been measured: the forecast is that of patients with the same covariates"]
     now = float(quantity[mixture.of_main].mean())
-    most = max(_without(mixture, history, quantity), key=lambda each: abs(each.mean - now))
+    each_out = _without(mixture, history, quantity)
+    # What the draws cannot tell from nothing, no level has moved.
+    clear = [each for each in each_out if abs(each.mean - now) > max(_CLEAR * each.error, _NOTABLE_SHIFT * abs(now))]
+    if not clear:
+        which = "the level" if len(each_out) == 1 else "any one level"
+        return [f"leaving {which} out changes the mean {name} by no more than the draws can tell"]
+    most = max(clear, key=lambda each: abs(each.mean - now))
+    which = "the level" if len(each_out) == 1 else "the level that moved the estimate most is that"
     about = "" if most.enough else ", roughly, for few draws bear it"
+    would_be = f"{_two(most.mean)} (± {_two(most.error)}) in place of {now:.3g}{about}"
     fitted = f"the estimate predicts {most.predicted:.3g} for it"
-    if len(history.levels) > 1 and abs(most.mean - now) < _NOTABLE_SHIFT * abs(now):
-        share = f"{100 * _NOTABLE_SHIFT:g} %"
-        return [f"no single level matters much: leaving any one out changes the mean {name} by less than {share}"]
-    which = "the level" if len(history.levels) == 1 else "the level that moved the estimate most is that"
-    return [
-        f"{which} of {most.words}: without it the mean {name} would be {most.mean:.4g} in place of {now:.4g}{about}; "
-        + fitted
-    ]
+    return [f"{which} of {most.words}: without it the mean {name} would be {would_be}; {fitted}"]
+
+
+def _two(number: float) -> str:
+    """Two digits: more are not known."""
+    return f"{float(f'{number:.2g}'):g}"
 
 
 def _from_typical(belief: Belief) -> list[str]:

@@ -14,7 +14,7 @@ from rl_drug_dosage.bedside.belief import Belief, believe
 from rl_drug_dosage.bedside.case import Case, course_of, curve_of
 from rl_drug_dosage.bedside.grid import grid_of, horizon_of, infusion_of
 from rl_drug_dosage.bedside.history import PatientHistory
-from rl_drug_dosage.bedside.layout import lay_out, route_of
+from rl_drug_dosage.bedside.layout import Laid, lay_out, route_of
 from rl_drug_dosage.bedside.mixture import at_once, mixed
 from rl_drug_dosage.bedside.reasons import contradicted, reasons, warnings_of
 from rl_drug_dosage.bedside.recommendation import Parameter, PolicyResult, Recommendation, option_words
@@ -25,7 +25,7 @@ from rl_drug_dosage.bedside.task import Task, task_of
 from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pharmacometrics.dose_target import label_of
-from rl_drug_dosage.pkpd import Route, parameter_unit
+from rl_drug_dosage.pkpd import CovariateError, DrugModel, Route, parameter_unit
 from rl_drug_dosage.utils.runtime import keep_programs
 from rl_drug_dosage.utils.seeding import check_seed
 from rl_drug_dosage.utils.words import output_words, with_unit
@@ -129,10 +129,24 @@ def considered(history: PatientHistory, asked: Asked) -> Case:
     with jax.enable_x64(True):
         laid = [lay_out(model, task, history, start, end) for model in usable.models]
         calls = [
-            partial(believe, model, own, draws=asked.draws, seed=asked.seed)
+            partial(_believed, model, own, draws=asked.draws, seed=asked.seed)
             for model, own in zip(usable.models, laid, strict=True)
         ]
-        return Case(task, history, mixed(at_once(calls)), grid, start, horizon, advices, usable.notes)
+        found = at_once(calls)
+        beliefs = [each for each in found if isinstance(each, Belief)]
+        failed = [each for each in found if isinstance(each, CovariateError)]
+        if failed and (asked.models or not beliefs):
+            raise failed[0]
+        notes = (*usable.notes, *(f"left out: {error}" for error in failed))
+        return Case(task, history, mixed(beliefs), grid, start, horizon, advices, notes)
+
+
+def _believed(model: DrugModel, laid: Laid, *, draws: int, seed: int) -> Belief | CovariateError:
+    """The belief of a model, or why it has none for these covariates."""
+    try:
+        return believe(model, laid, draws=draws, seed=seed)
+    except CovariateError as error:
+        return error
 
 
 def answered(case: Case) -> Recommendation:

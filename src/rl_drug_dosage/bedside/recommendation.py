@@ -168,7 +168,7 @@ class Recommendation:
 
     @checked
     def save(self, path: str | Path) -> Path:
-        """Write ``.html``, ``.json`` or ``.txt``.
+        """Write ``.html``, ``.pdf``, ``.json`` or ``.txt``.
 
         Raises:
             ConfigError: another suffix.
@@ -177,17 +177,21 @@ class Recommendation:
         path = Path(path)
         match path.suffix.lower():
             case ".html" | ".htm":
-                data = self.html()
+                data = self.html().encode()
+            case ".pdf":
+                from rl_drug_dosage.bedside.sheet_pdf import sheet_pdf
+
+                data = sheet_pdf(self)
             case ".json":
-                data = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+                data = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
             case ".txt":
-                data = self.text() + "\n"
+                data = self.text().encode() + b"\n"
             case other:
                 raise ConfigError(
-                    f"cannot save as {other or path.name!r}; allowed: .html, .json, .txt; a browser prints .html as PDF"
+                    f"cannot save as {other or path.name!r}; allowed: .html, .pdf, .json, .txt; change it"
                 )
         prepare_folder(path.parent, [path.name])
-        atomic_write(path, data.encode())
+        atomic_write(path, data)
         return path
 
     def __repr__(self) -> str:

@@ -1,10 +1,12 @@
 """A recommendation as one HTML page that needs neither network nor script."""
 
+import base64
 from collections.abc import Sequence
 
 from rl_drug_dosage.bedside.figure import curve_figure, legend
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE, PolicyResult, Recommendation, option_words
 from rl_drug_dosage.bedside.regimens import Row
+from rl_drug_dosage.bedside.sheet_pdf import curve_png
 from rl_drug_dosage.bedside.windows import lasting
 from rl_drug_dosage.bedside.words import percent, policy_name
 from rl_drug_dosage.reports.document import document
@@ -53,8 +55,16 @@ def fragment(result: Recommendation) -> str:
         el("p", INTENDED_USE),
         _warnings(result),
         _tiles(result),
+        _picture(result),
         _policies(result),
     )
+
+
+def _picture(result: Recommendation) -> Html:
+    """The figure as an image: a notebook has not the style of a page."""
+    words = f"{output_words(result.curves[0].output)} over time under {result.best.words or 'no dose'}"
+    data = base64.b64encode(curve_png(result)).decode()
+    return el("img", src=f"data:image/png;base64,{data}", alt=words, style="max-width: 100%")
 
 
 def _sections(result: Recommendation) -> list[Html]:

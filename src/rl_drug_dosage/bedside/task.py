@@ -24,7 +24,7 @@ from rl_drug_dosage.pkpd.bayes import flattened
 from rl_drug_dosage.pkpd.units import same_unit
 from rl_drug_dosage.registry import DRUG, SCENARIO, Found, find, find_scenario, names
 
-__all__ = ["Task", "siblings", "task_of", "with_window_at"]
+__all__ = ["Task", "built_in_scenario", "siblings", "task_of", "with_window_at"]
 
 _WIDENED = 0.5
 """Weight of a widened prior where no scenario says how varied patients are: twice the published variance. Unverified:
@@ -194,11 +194,12 @@ def _scenario_of(models: Sequence[DrugModel], scenario: object) -> Found[Scenari
         if not found.value.doses(models[0].drug):
             raise ConfigError(f"scenario {found.name!r} does not dose {models[0].drug}: give another, or none")
         return found
-    return _built_in(models[0].drug)
+    return built_in_scenario(models[0].drug)
 
 
 @cache
-def _built_in(drug: str) -> Found[Scenario] | None:
+def built_in_scenario(drug: str) -> Found[Scenario] | None:
+    """The scenario that comes with the package for a drug; None: there is none."""
     wanted = tuple(f'"{name}"' for name in names(DRUG) if name.startswith(f"{drug.casefold()}-"))
     room = files(SCENARIO.room)
     text = {}

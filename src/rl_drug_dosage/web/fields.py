@@ -18,6 +18,7 @@ _NAMED = re.compile(
 _AT = re.compile(r"(dose|level)s? at (-?[\d.e+]+) h")
 _TWO = re.compile(r"two doses at (-?[\d.e+]+) h")
 _COVARIATE = re.compile(r"covariate (?:missing for [^:]+: |')(\w+)")
+_GIVES = re.compile(r" gives \w+ = .* for (\w+) = ")
 _SAME_H = 1e-3
 _WORDS = (
     ("the next dose is asked for", "ask.next_dose"),
@@ -38,7 +39,7 @@ def field_of(message: str, patient: object, history: PatientHistory | None) -> s
     """
     if match := _NAMED.match(message):
         return match[1]
-    if match := _COVARIATE.search(message):
+    if match := _COVARIATE.search(message) or _GIVES.search(message):
         return f"covariates.{match[1]}"
     if history is not None and isinstance(patient, Mapping):
         timed = _TWO.search(message)

@@ -15,6 +15,8 @@ __all__ = ["prepared", "serve"]
 _HEADERS_BYTES = 16 * 1024
 _IDLE_S = 15
 _BACKLOG = 512
+_GRACE_S = 1
+"""After Ctrl-C, for requests that are nearly done: a program that is being compiled may take a minute."""
 
 
 def serve(settings: Settings, tell: Callable[[str], None]) -> None:
@@ -46,7 +48,9 @@ def prepared(settings: Settings) -> tuple[uvicorn.Server, socket.socket, str]:
     config = uvicorn.Config(
         make_app(settings, port),
         access_log=False,
-        log_level="error",
+        # Of requests that are still computed after Ctrl-C uvicorn would say that it drops them.
+        log_level="critical",
+        timeout_graceful_shutdown=_GRACE_S,
         lifespan="off",
         ws="none",
         http="h11",

@@ -4,8 +4,8 @@ import { $, ask, el, options } from "./dom.js";
 import * as form from "./case.js";
 import { Results } from "./results.js";
 
-const WAIT_MS = 30;
-let results, timer, running, sliding, wished, warm = {}, opened;
+const WAIT_MS = 30, PENDING_MS = 400;
+let results, timer, running, sliding, wished, warm = {}, opened, without = false;
 
 const ready = () => Boolean(warm.drugs) && warm.drugs[$("drug").value] === "ready";
 
@@ -21,12 +21,14 @@ function edited() {
 async function send(since) {
   if (running) running.abort();
   running = new AbortController();
-  const own = running, body = { patient: form.patient(), ask: form.question(ready()) };
+  const own = running, all = ready(), body = { patient: form.patient(), ask: form.question(all) };
   results.box.setAttribute("aria-busy", "true");
+  const pending = setTimeout(() => { if (own === running) results.wait(); }, PENDING_MS);
   try {
     const record = await ask("recommend", body, own.signal);
     if (own !== running) return;
     form.mark(null);
+    without = !all && form.drug().policies.length > 1;
     results.show(record, body.patient.zone || "");
     stamp("reaction", since);
     document.body.dataset.state = "ready";
@@ -36,6 +38,7 @@ async function send(since) {
     results.refuse(target ? `${form.titleOf(target)}: ${said}` : error.message, target);
     document.body.dataset.state = "refused";
   } finally {
+    clearTimeout(pending);
     if (own === running) results.box.setAttribute("aria-busy", "false");
   }
 }
@@ -90,16 +93,18 @@ async function chooseExample(name, place) {
 
 const isTable = (file) => !/\.(json|toml)$/i.test(file.name);
 
-// A table names no drug: it is read for the one that is chosen.
-async function openFile(file) {
+// A table names no drug: it is read for the one that is chosen. A file may have a creatinine and name no formula.
+async function openFile(file, formulas) {
   try {
-    const drug = isTable(file) ? { drug: $("drug").value } : {};
-    const { patients, notes } = await ask("read", { name: file.name, text: await file.text(), ...drug });
+    const drug = isTable(file) ? { drug: $("drug").value } : {}, by = formulas ? { formulas } : {};
+    const { patients, notes } = await ask("read", { name: file.name, text: await file.text(), ...drug, ...by });
     opened = { name: file.name, patients };
     await chooseOpened(0);
     say(patients.length > 1 ? `${file.name} holds ${patients.length} patients; choose one beside the worked examples.` : notes.join("; "));
   } catch (error) {
     results.refuse(`${file.name}: ${error.message}`, null);
+    const choices = form.formulaChoices([...new Set(form.drug().covariates.flatMap((c) => c.formulas))]);
+    if (/name a formula/.test(error.message)) results.offer("Creatinine clearance by", choices.map(form.formulaText), (i) => openFile(file, { crcl: choices[i] }));
     document.body.dataset.state = "refused";
   }
 }
@@ -138,10 +143,13 @@ function showStatus() {
 
 async function watch() {
   try {
-    const before = ready(), drug = $("drug").value;
     warm = (await ask("status")).programs;
     showStatus();
-    if (!before && ready() && drug === $("drug").value && form.drug().policies.length > 1 && document.body.dataset.state === "ready") edited();
+    // The last answer was asked for before the learnt policy's programs were there.
+    if (without && ready() && document.body.dataset.state === "ready") {
+      without = false;
+      edited();
+    }
   } catch (error) {
     say(error.message);
   }

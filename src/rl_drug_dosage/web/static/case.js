@@ -74,7 +74,7 @@ const place = (known, key) => (known.includes(key) ? known.indexOf(key) : known.
 const alias = (key) => ({ wt_kg: "weight", age_y: "age", height_cm: "height", female: "sex", scr_mg_per_dl: "creatinine" })[key];
 const covariateValue = (one) => ("unit" in one ? { value: one.value, unit: one.unit } : one.value);
 
-function formulaChoices(names) {
+export function formulaChoices(names) {
   const found = [];
   for (const name of names) {
     if (name === "cockcroft-gault") found.push(...WEIGHTS.map((w) => ({ formula: name, weight: w })));
@@ -84,7 +84,7 @@ function formulaChoices(names) {
   return found;
 }
 
-const formulaText = (c) => c.formula + (c.weight ? `, ${c.weight} weight` : "") + (c.bsa ? `, surface by ${c.bsa}` : "");
+export const formulaText = (c) => c.formula + (c.weight ? `, ${c.weight} weight` : "") + (c.bsa ? `, surface by ${c.bsa}` : "");
 
 function drawCovariates(edited) {
   const fields = [...state.drug.covariates, ...state.drug.facts];

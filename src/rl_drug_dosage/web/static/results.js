@@ -36,11 +36,29 @@ export class Results {
   refuse(message, target) {
     const go = target ? el("button", { type: "button", onclick: () => target.focus() }, "Go to the field") : null;
     const said = el("div", { class: "alarm", role: "alert" }, el("p", {}, capital(message)), go);
-    const old = this.box.querySelector(":scope > .alarm");
+    const old = this.box.querySelector(":scope > .alarm, :scope > .busy");
     if (old) old.replaceWith(said);
     else this.box.prepend(said);
     this.box.dataset.state = "refused";
     for (const section of this.box.querySelectorAll("section")) section.classList.add("stale");
+  }
+
+  // A choice that would lift a refusal.
+  offer(title, texts, chosen) {
+    const select = el("select", { id: "offer", onchange: (e) => { if (e.target.value !== "") chosen(Number(e.target.value)); } },
+      el("option", { value: "" }, "choose"), texts.map((text, i) => el("option", { value: String(i) }, text)));
+    this.box.querySelector(":scope > .alarm").append(el("p", {}, el("label", { for: "offer" }, title, " "), select));
+  }
+
+  // What is shown is of the patient before the last change, and the answer takes longer than a moment.
+  wait() {
+    if (!this.record) return;
+    this.box.dataset.state = "waiting";
+    for (const section of this.box.querySelectorAll("section")) section.classList.add("stale");
+    const old = this.box.querySelector(":scope > .alarm, :scope > .busy");
+    const said = el("p", { class: "busy", role: "status" }, "Computing; what is shown is of the patient before the last change.");
+    if (old) old.replaceWith(said);
+    else this.box.prepend(said);
   }
 
   show(record, zone) {
@@ -67,7 +85,8 @@ export class Results {
 
   tiles(best) {
     const r = this.record, row = best.regimen;
-    const said = [tile(`${policyName(best.name)} recommends`, big(best.words || "nothing")), tile("Next dose", big(r.next_dose.replace(/^at /, "")))];
+    const title = r.contradicted ? "Nothing is recommended; the label's rule gives" : `${policyName(best.name)} recommends`;
+    const said = [tile(title, big(best.words || "nothing")), tile("Next dose", big(r.next_dose.replace(/^at /, "")))];
     if (row) {
       said.push(tile("Probability of the target", big(percent(row.target))));
       said.push(...Object.entries(row.harms).map(([name, p]) => tile(capital(name), big(percent(p)))));
