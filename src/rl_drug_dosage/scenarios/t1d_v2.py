@@ -187,7 +187,7 @@ SCENARIO = Scenario(
     shield=ShieldLimits(dose=12.0, level=3.5, lowers=True),
     training=TrainingSettings(
         recipe="chart",
-        total_timesteps=3_000_000,
+        total_timesteps=6_000_000,
         # Few patients per update, so that there are many updates.
         num_envs=256,
         num_minibatches=8,
@@ -195,6 +195,12 @@ SCENARIO = Scenario(
         num_steps=48,
         init_logstd=-1.0,
         # The label covers the meals: with actions in absolute amounts, nearly every untrained policy ends in hospital.
-        env={"history": 10, "action": "label", "reward": "scenario", "mixture": []},
+        # A policy that only met the right label depends on it (docs/policies.md).
+        env={
+            "history": 10,
+            "action": "label",
+            "reward": "scenario",
+            "mixture": [{}, {"randomise": 0.6}, {"stress": "label-halved"}, {"stress": "label-doubled"}],
+        },
     ),
 )
