@@ -223,6 +223,12 @@ def test_the_seed_of_the_draws_hardly_matters():
     assert np.ptp(chances) < 0.1
 
 
+def test_a_course_that_ends_a_little_after_a_dose_has_no_further_one():
+    """24.25 h with doses every 24 h are one; 30 h are two, and so is a day and more than a seventh of one."""
+    assert [window_of(0.0, 24.0, 1.0, horizon).count for horizon in (24.0, 24.25, 27.0, 28.0, 30.0)] == [1, 1, 1, 2, 2]
+    assert [window_of(0.0, 12.0, 1.0, horizon).count for horizon in (24.0, 24.25, 48.0)] == [2, 2, 4]
+
+
 def row(target: float, harm: float, amount: float = 1000.0, interval: float = 12.0, distance: float = 0.0) -> Row:
     return Row(
         Option(amount, interval, 1.0, "central"),

@@ -9,10 +9,12 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from rl_drug_dosage.bedside.belief import Belief
+from rl_drug_dosage.bedside.belief import Belief, believe
+from rl_drug_dosage.bedside.layout import Laid
+from rl_drug_dosage.pkpd import CovariateError, DrugModel
 from rl_drug_dosage.utils.device_shape import device_shape
 
-__all__ = ["Mixture", "at_once", "mixed"]
+__all__ = ["Mixture", "at_once", "mixed", "weighed"]
 
 _LEAST = 0.01
 """Weight below which a model takes no part in forecasts; its weight is still told."""
@@ -96,3 +98,33 @@ def mixed(beliefs: Sequence[Belief]) -> Mixture:
     # Neighbouring draws may be copies of one proposal: they are spread over all.
     picked = tuple(1 + np.linspace(0, draws - 1, count).round().astype(int) for count in counts)
     return Mixture(tuple(beliefs), weights, picked)
+
+
+def weighed(
+    models: Sequence[DrugModel], laid: Sequence[Laid], *, draws: int, seed: int, strict: bool
+) -> tuple[Mixture, tuple[str, ...]]:
+    """What models believe of a patient, weighed, and which of them cannot be for the covariates.
+
+    Args:
+        models: the models.
+        laid: the history as each reads it.
+        draws: see `believe`.
+        seed: of the draws.
+        strict: leave none out.
+
+    Raises:
+        CovariateError: no model can be, or, where none may be left out, one of them.
+    """
+
+    def one(model: DrugModel, own: Laid) -> Belief | CovariateError:
+        try:
+            return believe(model, own, draws=draws, seed=seed)
+        except CovariateError as error:
+            return error
+
+    found = at_once([partial(one, model, own) for model, own in zip(models, laid, strict=True)])
+    beliefs = [each for each in found if isinstance(each, Belief)]
+    failed = [each for each in found if isinstance(each, CovariateError)]
+    if failed and (strict or not beliefs):
+        raise failed[0]
+    return mixed(beliefs), tuple(f"left out: {error}" for error in failed)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -10,12 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rl_drug_dosage.bedside.assess import assess, due_h
-from rl_drug_dosage.bedside.belief import Belief, believe
+from rl_drug_dosage.bedside.belief import Belief
 from rl_drug_dosage.bedside.case import Case, course_of, curve_of
 from rl_drug_dosage.bedside.grid import grid_of, horizon_of, infusion_of
 from rl_drug_dosage.bedside.history import PatientHistory
-from rl_drug_dosage.bedside.layout import Laid, lay_out, route_of
-from rl_drug_dosage.bedside.mixture import at_once, mixed
+from rl_drug_dosage.bedside.layout import lay_out, route_of
+from rl_drug_dosage.bedside.mixture import weighed
 from rl_drug_dosage.bedside.reasons import contradicted, reasons, warnings_of
 from rl_drug_dosage.bedside.recommendation import Parameter, PolicyResult, Recommendation, option_words
 from rl_drug_dosage.bedside.regimens import Row, shown, table
@@ -25,7 +24,7 @@ from rl_drug_dosage.bedside.task import Task, task_of
 from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pharmacometrics.dose_target import label_of
-from rl_drug_dosage.pkpd import CovariateError, DrugModel, Route, parameter_unit
+from rl_drug_dosage.pkpd import Route, parameter_unit
 from rl_drug_dosage.utils.runtime import keep_programs
 from rl_drug_dosage.utils.seeding import check_seed
 from rl_drug_dosage.utils.words import output_words, with_unit
@@ -128,25 +127,8 @@ def considered(history: PatientHistory, asked: Asked) -> Case:
     advices = tuple(advice_of(policy, task, history, start) for policy in asked.policies)
     with jax.enable_x64(True):
         laid = [lay_out(model, task, history, start, end) for model in usable.models]
-        calls = [
-            partial(_believed, model, own, draws=asked.draws, seed=asked.seed)
-            for model, own in zip(usable.models, laid, strict=True)
-        ]
-        found = at_once(calls)
-        beliefs = [each for each in found if isinstance(each, Belief)]
-        failed = [each for each in found if isinstance(each, CovariateError)]
-        if failed and (asked.models or not beliefs):
-            raise failed[0]
-        notes = (*usable.notes, *(f"left out: {error}" for error in failed))
-        return Case(task, history, mixed(beliefs), grid, start, horizon, advices, notes)
-
-
-def _believed(model: DrugModel, laid: Laid, *, draws: int, seed: int) -> Belief | CovariateError:
-    """The belief of a model, or why it has none for these covariates."""
-    try:
-        return believe(model, laid, draws=draws, seed=seed)
-    except CovariateError as error:
-        return error
+        mixture, left_out = weighed(usable.models, laid, draws=asked.draws, seed=asked.seed, strict=bool(asked.models))
+        return Case(task, history, mixture, grid, start, horizon, advices, (*usable.notes, *left_out))
 
 
 def answered(case: Case) -> Recommendation:

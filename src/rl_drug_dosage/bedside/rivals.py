@@ -15,7 +15,7 @@ from rl_drug_dosage.bedside.grid import mg_per_unit_of
 from rl_drug_dosage.bedside.history import Level, PatientHistory
 from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.task import Task
-from rl_drug_dosage.bedside.windows import Option, lasting
+from rl_drug_dosage.bedside.windows import LATE, Option, lasting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pkpd.infusion import infusion_h
@@ -24,8 +24,6 @@ from rl_drug_dosage.trials.bedside import Bedside, Course, load_policy
 __all__ = ["LABEL", "Advice", "advice_of"]
 
 LABEL = "label"
-_LATE = 0.15
-"""How far from its planned time a dose or a level may be, in decision intervals. Unverified: this project's choice."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def _mapped(scenario: Scenario, history: PatientHistory, start_h: float, per_uni
     interval, begin = scenario.schedule.interval_h, _begin(history, start_h)
     places = _places(scenario, history, begin, strict=strict)
     due = (max(places, default=-1) + 1) if not strict else round((start_h - begin) / interval)
-    if strict and abs(begin + due * interval - start_h) > _LATE * interval:
+    if strict and abs(begin + due * interval - start_h) > LATE * interval:
         planned = begin + due * interval
         raise _UnmappableError(f"the next dose is due at {start_h:g} h, and its next decision is at {planned:g} h")
     if due >= scenario.schedule.decisions:
@@ -187,7 +185,7 @@ def _places(scenario: Scenario, history: PatientHistory, begin: float, *, strict
         raise _UnmappableError("its doses are split within an interval, and single doses have no place there")
     for i, dose in enumerate(history.doses):
         k = round((dose.time_h - begin) / interval) if strict else i
-        if strict and abs(begin + k * interval - dose.time_h) > _LATE * interval:
+        if strict and abs(begin + k * interval - dose.time_h) > LATE * interval:
             planned = begin + k * interval
             far = abs(planned - dose.time_h)
             raise _UnmappableError(f"the dose at {dose.time_h:g} h is {far:.3g} h from its decision at {planned:g} h")
@@ -250,7 +248,7 @@ def _slot(
     planned = min(scenario.monitoring.at_h, key=lambda t: abs(t - after_h))
     off = abs(planned - after_h)
     del begin
-    return (k, planned, off) if off <= _LATE * interval else None
+    return (k, planned, off) if off <= LATE * interval else None
 
 
 def _covariates(bedside: Bedside, history: PatientHistory, time_h: float) -> dict[str, float]:

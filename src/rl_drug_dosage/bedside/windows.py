@@ -1,6 +1,7 @@
 """What is measured of a regimen, and when: the interval that counts, its moments, and metrics out of them.
 
-The interval that counts is the last one before ``start + horizon``: the n-th, with n intervals of at least the horizon.
+The interval that counts is the last one before ``start + horizon``: the n-th, with n intervals of at least the horizon,
+or of so little less that a dose may be that late (`LATE`): 24.25 h are one day, and not the begin of a second one.
 An AUC24 is that of the last 24 h, or of that interval, scaled to 24 h, where it is longer.
 """
 
@@ -17,6 +18,7 @@ from jaxtyping import Array, Bool, Float
 from rl_drug_dosage.pkpd import Dose, DrugModel, Mammillary, central_concentration
 
 __all__ = [
+    "LATE",
     "Measure",
     "Option",
     "Window",
@@ -29,6 +31,8 @@ __all__ = [
     "window_of",
 ]
 
+LATE = 0.15
+"""Part of an interval by which a dose, or a sample, may miss its time and still be of it. This project's choice."""
 _GRID = 97
 """Points of the interval where extremes have no closed form, as in the engine's dose search."""
 _DAY_H, _WEEK_H = 24.0, 168.0
@@ -114,7 +118,7 @@ class Window:
 
 def window_of(start_h: float, interval_h: float, duration_h: float, horizon_h: float) -> Window:
     """The interval that counts, see the module."""
-    count = max(math.ceil(horizon_h / interval_h - 1e-9), 1)
+    count = max(math.ceil(horizon_h / interval_h - LATE), 1)
     end = start_h + count * interval_h
     area = min(max(_DAY_H, interval_h), count * interval_h)
     begin = end - interval_h
