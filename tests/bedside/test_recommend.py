@@ -261,6 +261,12 @@ def test_what_a_regimen_gains_and_costs(first, second):
     assert sorted_rows([first, second], 12.0)[0] is first
 
 
+def test_where_no_regimen_has_a_chance_the_nearest_leads():
+    """Whatever its interval, or its harm."""
+    rows = [row(0.0, 0.0, distance=3.0), row(0.01, 0.9, 250.0, 24.0, distance=1.0), row(0.05, 0.5, distance=2.0)]
+    assert [each.distance for each in sorted_rows(rows, 12.0)] == [1.0, 2.0, 3.0]
+
+
 def test_a_model_that_cannot_be_is_left_out_and_said():
     """Thomson's clearance falls below 0 at a creatinine clearance of 1 mL/min; Goti's does not."""
     covariates = (CovariateAt(0, "crcl_ml_per_min", 1), CovariateAt(0, "wt_kg", 82), CovariateAt(0, "dialysis", 0))
@@ -296,6 +302,7 @@ def test_a_target_that_nothing_on_the_label_reaches_is_said():
 
     assert high.rows[0].target < 0.1
     assert any("no regimen that may be recommended" in reason for reason in high.reasons)
+    assert high.rows[0].distance == min(each.distance for each in high.rows)
 
 
 def test_it_prints_saves_and_shows_itself(found, tmp_path):

@@ -153,6 +153,10 @@ def test_files_are_opened(client):
     for record in (toml, plain, bundle, table):
         (history,) = histories_of(record["patients"][0])
         assert history.doses
+    told = {"creatinine": "97 µmol/L", "age": 64, "weight": "82 kg", "sex": "male"}
+    text = json.dumps({"format": 1, "drug": "vancomycin-goti2018", "now": 1, "covariates": told})
+    status, ours = client.json("POST", "/api/read", {"name": "a.json", "text": text, "formulas": formulas})
+    assert (status, ours["patients"][0]["covariates"]["crcl"]) == (200, formulas["crcl"])
     status, refused = opened("busulfan.csv")
     assert (status, "names no drug" in refused["error"]) == (400, True)
     rows = "".join(f"{i},0,100,,12\n" for i in range(501))

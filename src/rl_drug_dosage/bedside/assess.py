@@ -60,7 +60,7 @@ def assess(task: Task, history: PatientHistory, *, asked: bool) -> Usable:
         told = {c.name: c for c in first.covariates}
         needed = ", ".join(f"{name} ({told[name].meaning}, {told[name].unit})" for name in lacks[first.name])
         others = [f"{m.name} needs {', '.join(lacks[m.name])}" for m in task.models if lacks[m.name] and m is not first]
-        offered = [*without, *others] or _elsewhere(task, history, lacks[first.name])
+        offered = [*without, *others, *([] if without else _elsewhere(task, history, lacks[first.name]))]
         remedy = "; ".join([*_in_another_unit(first, history, lacks[first.name]), *offered])
         raise ConfigError(f"covariate missing for {first.name}: {needed}; give it" + (f"; {remedy}" if remedy else ""))
     notes = [

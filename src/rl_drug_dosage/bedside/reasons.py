@@ -12,7 +12,7 @@ from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.mixture import Mixture
 from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.recommendation import option_words
-from rl_drug_dosage.bedside.regimens import Row
+from rl_drug_dosage.bedside.regimens import LIKELY, Row
 from rl_drug_dosage.pkpd import outside_range, parameter_unit
 from rl_drug_dosage.utils.words import unit_words
 
@@ -24,7 +24,6 @@ _NOTABLE_SHIFT = 0.02
 """Relative change of the quantity from which a level is said to have moved it."""
 _CLEAR = 2.0
 """Standard errors from which such a change is told."""
-_LIKELY = 0.1
 _FEW = 50.0
 """Effective draws below which a level cannot be left out by reweighting."""
 
@@ -108,14 +107,14 @@ def _moved_most(mixture: Mixture, history: PatientHistory, quantity: Float[np.nd
     most = max(clear, key=lambda each: abs(each.mean - now))
     which = "the level" if len(each_out) == 1 else "the level that moved the estimate most is that"
     about = "" if most.enough else ", roughly, for few draws bear it"
-    would_be = f"{_two(most.mean)} (± {_two(most.error)}) in place of {now:.3g}{about}"
-    fitted = f"the estimate predicts {most.predicted:.3g} for it"
+    would_be = f"{_digits(most.mean, 2)} (± {_digits(most.error, 2)}) in place of {_digits(now, 3)}{about}"
+    fitted = f"the estimate predicts {_digits(most.predicted, 3)} for it"
     return [f"{which} of {most.words}: without it the mean {name} would be {would_be}; {fitted}"]
 
 
-def _two(number: float) -> str:
-    """Two digits: more are not known."""
-    return f"{float(f'{number:.2g}'):g}"
+def _digits(number: float, count: int) -> str:
+    """So many significant digits, without an exponent below a million."""
+    return f"{float(f'{number:.{count}g}'):g}"
 
 
 def _from_typical(belief: Belief) -> list[str]:
@@ -143,15 +142,15 @@ def _limited(grid: Grid, rows: Sequence[Row]) -> list[str]:
     if best is rows[0]:
         return []
     out = option_words(rows[0].option)
-    return [f"{grid.why}: {out} would be as likely or likelier to meet the target, and is not recommended"]
+    return [f"{grid.why}: {out} would come first without that limit, and is not recommended"]
 
 
 def _unlikely(grid: Grid, rows: Sequence[Row]) -> list[str]:
     """That nothing on the label is likely to meet the target."""
     best = max((row.target for row in rows if grid.allows(row.option)), default=1.0)
-    if best >= _LIKELY:
+    if best >= LIKELY:
         return []
-    share = f"{100.0 * _LIKELY:g} %"
+    share = f"{100.0 * LIKELY:g} %"
     return [
         f"no regimen that may be recommended has a chance of {share} of meeting the target: the one nearest to it leads"
     ]

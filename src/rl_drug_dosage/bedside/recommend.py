@@ -169,7 +169,8 @@ def _answered(case: Case) -> Recommendation:
     option = chosen.option if chosen is not None else (allowed or rows)[0].option
     times, all_outputs = course_of(case, option)
     output = case.output
-    shown_too = [i for i, name in enumerate(task.outputs) if i == output or _is_measured(task, name)]
+    # The target's output is the first, on whose axis its window and the policies are drawn.
+    shown_too = [output, *(i for i, name in enumerate(task.outputs) if i != output and _is_measured(task, name))]
     curves = tuple(curve_of(case, times, all_outputs, i) for i in shown_too)
     policies = [_drawn(case, p, option, times, all_outputs, output) for p in policies]
     name = f"{task.aims[0].target.metric} of {output_words(task.aims[0].target.output)}"

@@ -8,7 +8,7 @@ The best has the highest score: its chance of meeting every window, minus half o
 ten points for every doubling or halving of the patient's present interval (before any dose, of the label's first). Of
 equal ones the median that is nearest to the aim counts, then the smaller daily dose. What a harm and an interval weigh
 is this project's choice. The score has no steps, so that it is no matter of a few draws which of two regimens leads,
-unless they are about as good.
+unless they are about as good. Where no regimen has a chance (`LIKELY`), the nearest to the aim is the best.
 """
 
 import math
@@ -23,12 +23,14 @@ from rl_drug_dosage.bedside.task import Task, with_window_at
 from rl_drug_dosage.bedside.windows import Measure, Option, window_of
 from rl_drug_dosage.pharmacometrics.dose_aims import Aim
 
-__all__ = ["Row", "measures_of", "rows_of", "shown", "sorted_rows", "table"]
+__all__ = ["LIKELY", "Row", "measures_of", "rows_of", "shown", "sorted_rows", "table"]
 
 _COARSE = 16
 """Amounts of an interval that are looked at together."""
 _SHOWN = 20
 _HARM, _INTERVAL = 0.5, 0.1
+LIKELY = 0.1
+"""Chance of the target below which no regimen is likely to meet it."""
 _DAY_H = 24.0
 
 
@@ -127,8 +129,11 @@ def sorted_rows(rows: Sequence[Row], usual_h: float) -> list[Row]:
         rows: regimens.
         usual_h: the patient's present interval.
     """
+    hopeless = max((row.target for row in rows), default=1.0) < LIKELY
 
     def key(row: Row) -> tuple[float, ...]:
+        if hopeless:
+            return (row.distance, row.daily_mg, -row.option.interval_h)
         doublings = abs(math.log2(row.option.interval_h / usual_h))
         score = row.target - _HARM * max(row.harms, default=0.0) - _INTERVAL * doublings
         return (-round(score, 6), row.distance, row.daily_mg, -row.option.interval_h)

@@ -103,7 +103,12 @@ def _tiles(result: Recommendation) -> Html:
     best = result.best
     row = best.row
     pairs: list[tuple[str, Html | str]] = [
-        (f"{policy_name(best.name)} recommends", el("span", best.words or "nothing", class_="big")),
+        (
+            "Nothing is recommended; the label's rule gives"
+            if result.contradicted
+            else f"{policy_name(best.name)} recommends",
+            el("span", best.words or "nothing", class_="big"),
+        ),
         ("next dose", el("span", result.when(result.start_h).removeprefix("at "), class_="big")),
     ]
     if row is not None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["curve_png", "sheet_pdf"]
 
 _A4 = (8.27, 11.69)
-_LETTERS, _LINES_FIRST, _LINES = 128, 58, 92
-"""Of a page: letters in a line, lines below the figure, lines of a page without one."""
+_LETTERS, _LINES_FIRST, _LINES, _TITLE = 128, 58, 92, 88
+"""Of a page: letters in a line, lines below the figure, lines of a page without one, letters in a line of the title."""
 _TYPE: dict[str, Any] = {"family": "monospace", "fontsize": 6.6, "va": "top"}
 _COLOURS = ("#0848b7", "#cf4324", "#964770", "#4e2e10", "#4180e5")
 
@@ -29,7 +29,8 @@ def sheet_pdf(result: Recommendation) -> bytes:
     from matplotlib.backends.backend_pdf import PdfPages
     from matplotlib.figure import Figure
 
-    lines = [part for line in result.text().splitlines()[2:] for part in _wrapped(line)]
+    told = [f"next dose {result.when(result.start_h)}", *result.text().splitlines()[3:]]
+    lines = [part for line in told for part in _wrapped(line)]
     pages = [lines[:_LINES_FIRST]]
     pages += [lines[i : i + _LINES] for i in range(_LINES_FIRST, len(lines), _LINES)]
     data = io.BytesIO()
@@ -39,8 +40,9 @@ def sheet_pdf(result: Recommendation) -> bytes:
             figure = Figure(figsize=_A4)
             top = 0.95
             if number == 1:
-                figure.text(0.07, 0.965, capital(result.title), fontsize=13, va="top")
-                figure.text(0.07, 0.942, INTENDED_USE, fontsize=9, va="top")
+                title = textwrap.fill(capital(result.title), _TITLE, max_lines=2, placeholder=" ...")
+                figure.text(0.07, 0.978, title, fontsize=11, va="top")
+                figure.text(0.07, 0.938, INTENDED_USE, fontsize=9, va="top")
                 _draw(figure.add_axes((0.11, 0.68, 0.82, 0.22)), result)
                 top = 0.63
             figure.text(0.07, top, "\n".join(page), linespacing=1.25, **_TYPE)
@@ -91,8 +93,11 @@ def _draw(axes: "Axes", result: Recommendation) -> None:
             said = "level below the limit" if below else "measured level"
             axes.scatter([v.time_h for v in own], [v.value for v in own], s=22, zorder=3, label=said)
             axes.collections[-1].set(facecolor=face, edgecolor="#211c3c")
-    given = [d.time_h for d in result.history.doses if d.given]
-    axes.scatter(given, np.zeros(len(given)), marker="^", s=26, color="#55616d", clip_on=False, label="dose")
+    for given, face, said in ((True, "#55616d", "dose"), (False, "none", "missed dose")):
+        at = [d.time_h for d in result.history.doses if d.given is given]
+        if at:
+            axes.scatter(at, np.zeros(len(at)), marker="^", s=26, clip_on=False, label=said)
+            axes.collections[-1].set(facecolor=face, edgecolor="#55616d")
     axes.axvline(result.history.now_h, color="#55616d", linewidth=0.8)
     axes.axvline(result.start_h, color="#55616d", linewidth=0.8, linestyle=":")
     marks = time_marks(result, x0, x1)

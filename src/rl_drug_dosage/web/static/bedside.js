@@ -103,8 +103,10 @@ async function openFile(file, formulas) {
     say(patients.length > 1 ? `${file.name} holds ${patients.length} patients; choose one beside the worked examples.` : notes.join("; "));
   } catch (error) {
     results.refuse(`${file.name}: ${error.message}`, null);
-    const choices = form.formulaChoices([...new Set(form.drug().covariates.flatMap((c) => c.formulas))]);
-    if (/name a formula/.test(error.message)) results.offer("Creatinine clearance by", choices.map(form.formulaText), (i) => openFile(file, { crcl: choices[i] }));
+    // The file's drug need not be the one that is chosen: the message lists its formulas.
+    const [, names] = /name a formula.*allowed: ([\w, -]+?) \(weight/.exec(error.message) || [];
+    const choices = names ? form.formulaChoices(names.split(", ")) : [];
+    if (choices.length) results.offer("Creatinine clearance by", choices.map(form.formulaText), (i) => openFile(file, { crcl: choices[i] }));
     document.body.dataset.state = "refused";
   }
 }
@@ -121,7 +123,8 @@ async function chooseOpened(place) {
 }
 
 function save() {
-  const text = `${JSON.stringify({ format: 1, ...form.patient() }, null, 1)}\n`;
+  const patient = { format: 1, ...form.patient(), drug: $("model").value || $("drug").value };
+  const text = `${JSON.stringify(patient, null, 1)}\n`;
   const link = el("a", { href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: `${$("drug").value}-case.json` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
