@@ -1,5 +1,6 @@
 """From a history to a recommendation: estimate, weigh models, search doses, and say why."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from rl_drug_dosage.bedside.task import Task, task_of
 from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pharmacometrics.dose_target import label_of
-from rl_drug_dosage.pkpd import Route, parameter_unit
+from rl_drug_dosage.pkpd import DrugModel, Route, parameter_unit
 from rl_drug_dosage.utils.runtime import keep_programs
 from rl_drug_dosage.utils.seeding import check_seed
 from rl_drug_dosage.utils.words import output_words, with_unit
@@ -180,7 +181,7 @@ def _answered(case: Case) -> Recommendation:
         said.insert(0, _AGAINST)
     first = task.aims[0]
     return Recommendation(
-        history=case.history,
+        history=_told(case.history, task.first, task.outputs[output]),
         drug=task.drug,
         start_h=case.start_h,
         horizon_h=case.horizon_h,
@@ -203,6 +204,15 @@ def _answered(case: Case) -> Recommendation:
         amounts_mg=tuple(a for a in case.grid.amounts_mg if a <= case.grid.most_mg),
         intervals_h=case.grid.intervals_h,
     )
+
+
+def _told(history: PatientHistory, model: DrugModel, shown: str) -> PatientHistory:
+    """The history, whose levels name their output where it is not the first that is shown."""
+    usual = model.outputs[0].name
+    if usual == shown:
+        return history
+    levels = tuple(dataclasses.replace(level, output=level.output or usual) for level in history.levels)
+    return dataclasses.replace(history, levels=levels)
 
 
 def _is_measured(task: Task, name: str) -> bool:
