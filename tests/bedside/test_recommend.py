@@ -261,6 +261,11 @@ def test_what_a_regimen_gains_and_costs(first, second):
     assert sorted_rows([first, second], 12.0)[0] is first
 
 
+def test_a_policy_that_there_is_not_is_an_error_and_no_abstention():
+    with pytest.raises(RlDrugDosageError, match="'nope'"):
+        rldd.recommend(patient(), draws=DRAWS, policies=["nope"])
+
+
 def test_where_no_regimen_has_a_chance_the_nearest_leads():
     """Whatever its interval, or its harm."""
     rows = [row(0.0, 0.0, distance=3.0), row(0.01, 0.9, 250.0, 24.0, distance=1.0), row(0.05, 0.5, distance=2.0)]

@@ -17,7 +17,7 @@ from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.task import Task
 from rl_drug_dosage.bedside.windows import LATE, Option, lasting
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
+from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError
 from rl_drug_dosage.pkpd.infusion import infusion_h
 from rl_drug_dosage.trials.bedside import Bedside, Course, load_policy
 
@@ -57,6 +57,9 @@ def advice_of(policy: str | Path, task: Task, history: PatientHistory, start_h: 
         task: gives the scenario.
         history: checked.
         start_h: when the next dose is due.
+
+    Raises:
+        UnknownNameError: no policy of this name.
     """
     name = Path(policy).name if isinstance(policy, Path) or "/" in str(policy) else str(policy)
     if task.scenario is None:
@@ -66,6 +69,8 @@ def advice_of(policy: str | Path, task: Task, history: PatientHistory, start_h: 
         if not bedside.scenario.doses(task.drug):
             return Advice(name, None, "", abstains=f"it doses {bedside.named.name}")
         return _advised(name, bedside, task, history, start_h, strict=policy != LABEL)
+    except UnknownNameError:
+        raise
     except (_UnmappableError, RlDrugDosageError) as error:
         return Advice(name, None, "", abstains=str(error))
 
