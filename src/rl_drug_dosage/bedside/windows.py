@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 LATE = 0.15
-"""Part of an interval by which a dose, or a sample, may miss its time and still be of it. This project's choice."""
+"""Part of an interval by which a dose, or a sample, may miss its time and still be of it. Unverified: our choice."""
 _GRID = 97
 """Points of the interval where extremes have no closed form, as in the engine's dose search."""
 _DAY_H, _WEEK_H = 24.0, 168.0

@@ -1,4 +1,4 @@
-"""Stress settings: problems of real clinics, as changes to a scenario. The policies do not observe them."""
+"""Stress settings: problems of real clinics, as changes to a scenario. Policies see of them what `told` has."""
 
 import dataclasses
 from collections.abc import Callable

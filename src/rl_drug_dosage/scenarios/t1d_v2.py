@@ -195,7 +195,7 @@ SCENARIO = Scenario(
         num_steps=48,
         init_logstd=-1.0,
         # The label covers the meals: with actions in absolute amounts, nearly every untrained policy ends in hospital.
-        # A policy that only met the right label depends on it (docs/policies.md).
+        # A policy that only met the right label depends on it (docs/explanation/learnt-policies.md).
         env={
             "history": 10,
             "action": "label",
