@@ -331,6 +331,13 @@ def test_it_prints_saves_and_shows_itself(found, tmp_path):
         found.save(tmp_path / "x.docx")
 
 
+def test_a_name_with_dollar_signs_is_no_formula(tmp_path):
+    odd = rldd.recommend(patient(name=r"A $\frac{ B$"), draws=DRAWS, policies=())
+
+    assert odd.save(tmp_path / "x.pdf").read_bytes().startswith(b"%PDF-")
+    assert 'src="data:image/png;base64,' in odd._repr_html_()
+
+
 def test_a_name_cannot_become_markup():
     wicked = rldd.recommend(patient(name="<script>alert(1)</script>"), draws=DRAWS, policies=())
 

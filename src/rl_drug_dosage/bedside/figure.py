@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, timedelta
 
+from rl_drug_dosage.bedside.history import Level
 from rl_drug_dosage.bedside.recommendation import Curve, PolicyResult, Recommendation
 from rl_drug_dosage.bedside.words import policy_name
 from rl_drug_dosage.reports.markup import Child, Html, el
@@ -10,7 +11,7 @@ from rl_drug_dosage.reports.svg import Plot, drawing, label, num, ticks
 from rl_drug_dosage.reports.words import tick
 from rl_drug_dosage.utils.words import measured, output_words
 
-__all__ = ["curve_figure", "legend", "time_marks"]
+__all__ = ["curve_figure", "legend", "levels_of", "time_marks"]
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BELOW = 720.0, 340.0, 46.0, 24.0, 8.0, 44.0
 _DAY_H = 24.0
@@ -30,7 +31,7 @@ def curve_figure(result: Recommendation, curve: Curve, *, anchor: str) -> Html:
     output = curve.output
     own = output == result.curves[0].output
     others = [p for p in result.policies if own and p.curve is not None and p is not result.best]
-    levels = [v for v in result.history.levels if (v.output or result.curves[0].output) == output]
+    levels = levels_of(result, output)
     window = result.window if own else None
     top = max([float(curve.bands[4].max()), *(v.value for v in levels), *((e or 0.0) for e in window or ())])
     x0, x1 = float(curve.time_h[0]), float(curve.time_h[-1])
@@ -60,6 +61,11 @@ def curve_figure(result: Recommendation, curve: Curve, *, anchor: str) -> Html:
         *_words_at(plot, result),
         width=_WIDTH,
     )
+
+
+def levels_of(result: Recommendation, output: str) -> list[Level]:
+    """The levels of an output; those that name none are of the first that is shown."""
+    return [v for v in result.history.levels if (v.output or result.curves[0].output) == output]
 
 
 def legend(result: Recommendation) -> Html:

@@ -1,15 +1,18 @@
-"""A recommendation on paper: the figure and the text as PDF, and the figure alone for notebooks."""
+"""A recommendation drawn by matplotlib: the figure and the text as PDF, and the figure alone for notebooks."""
 
 import io
+import itertools
 import textwrap
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rl_drug_dosage.bedside.figure import time_marks
+from rl_drug_dosage.bedside.figure import levels_of, time_marks
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE, Recommendation
 from rl_drug_dosage.bedside.words import policy_name
 from rl_drug_dosage.reports.words import capital
+from rl_drug_dosage.utils.result import figure_of_size, png_bytes
 from rl_drug_dosage.utils.words import measured, output_words
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ _LETTERS, _LINES_FIRST, _LINES, _TITLE = 128, 58, 92, 88
 """Of a page: letters in a line, lines below the figure, lines of a page without one, letters in a line of the title."""
 _TYPE: dict[str, Any] = {"family": "monospace", "fontsize": 6.6, "va": "top"}
 _COLOURS = ("#0848b7", "#cf4324", "#964770", "#4e2e10", "#4180e5")
+"""The first of reports/report.css."""
 
 
 def sheet_pdf(result: Recommendation) -> bytes:
@@ -35,7 +39,8 @@ def sheet_pdf(result: Recommendation) -> bytes:
     pages += [lines[i : i + _LINES] for i in range(_LINES_FIRST, len(lines), _LINES)]
     data = io.BytesIO()
     # Without a date the same answer is the same file.
-    with PdfPages(data, metadata={"Title": result.title, "CreationDate": None}) as document:
+    how = {"Title": result.title, "CreationDate": None}
+    with _plain_text(), PdfPages(data, metadata=how) as document:
         for number, page in enumerate(pages, 1):
             figure = Figure(figsize=_A4)
             top = 0.95
@@ -53,14 +58,17 @@ def sheet_pdf(result: Recommendation) -> bytes:
 
 def curve_png(result: Recommendation) -> bytes:
     """The figure alone."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with _plain_text():
+        figure = figure_of_size(8.0, 3.2)
+        _draw(figure.add_subplot(), result)
+        return png_bytes(figure)
 
-    figure: Figure = Figure(figsize=(8.0, 3.2), layout="constrained")
-    _draw(figure.add_subplot(), result)
-    data = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(data)
-    return data.getvalue()
+
+def _plain_text() -> AbstractContextManager[None]:
+    """A patient's name may have dollar signs, and is no formula."""
+    import matplotlib as mpl
+
+    return mpl.rc_context({"text.parse_math": False})
 
 
 def _wrapped(line: str) -> list[str]:
@@ -77,7 +85,7 @@ def _draw(axes: "Axes", result: Recommendation) -> None:
     axes.fill_between(curve.time_h, p25, p75, color=_COLOURS[0], alpha=0.25, linewidth=0, label="50 % band")
     axes.plot(curve.time_h, p50, color=_COLOURS[0], label=f"median under {policy_name(result.best.name)}")
     others = [p for p in result.policies if p.curve is not None and p is not result.best]
-    for policy, colour in zip(others, _cycle(len(others)), strict=True):
+    for policy, colour in zip(others, itertools.cycle(_COLOURS[1:]), strict=False):
         assert policy.curve is not None
         ahead = policy.curve.time_h >= result.start_h
         axes.plot(policy.curve.time_h[ahead], policy.curve.bands[2][ahead], color=colour, linestyle="--")
@@ -86,7 +94,7 @@ def _draw(axes: "Axes", result: Recommendation) -> None:
         low, high = result.window
         top = float(np.max(p95)) if high is None else high
         axes.axhspan(low or 0.0, top, color="#00785a", alpha=0.12, label="target")
-    levels = [v for v in result.history.levels if (v.output or curve.output) == curve.output]
+    levels = levels_of(result, curve.output)
     for below, face in ((False, "#211c3c"), (True, "none")):
         own = [v for v in levels if v.below_limit is below]
         if own:
@@ -106,7 +114,3 @@ def _draw(axes: "Axes", result: Recommendation) -> None:
     axes.set_title(f"{capital(output_words(curve.output))}; lines: now, next dose (dotted)", fontsize=9, loc="left")
     axes.tick_params(labelsize=7)
     axes.legend(fontsize=6.5, ncols=4, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1))
-
-
-def _cycle(count: int) -> list[Any]:
-    return [_COLOURS[1 + i % (len(_COLOURS) - 1)] for i in range(count)]

@@ -179,7 +179,7 @@ class Recommendation:
             case ".html" | ".htm":
                 data = self.html().encode()
             case ".pdf":
-                from rl_drug_dosage.bedside.sheet_pdf import sheet_pdf
+                from rl_drug_dosage.bedside.plots import sheet_pdf
 
                 data = sheet_pdf(self)
             case ".json":

@@ -4,9 +4,9 @@ import base64
 from collections.abc import Sequence
 
 from rl_drug_dosage.bedside.figure import curve_figure, legend
+from rl_drug_dosage.bedside.plots import curve_png
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE, PolicyResult, Recommendation, option_words
 from rl_drug_dosage.bedside.regimens import Row
-from rl_drug_dosage.bedside.sheet_pdf import curve_png
 from rl_drug_dosage.bedside.windows import lasting
 from rl_drug_dosage.bedside.words import percent, policy_name
 from rl_drug_dosage.reports.document import document
