@@ -60,9 +60,10 @@ def assess(task: Task, history: PatientHistory, *, asked: bool) -> Usable:
         told = {c.name: c for c in first.covariates}
         needed = ", ".join(f"{name} ({told[name].meaning}, {told[name].unit})" for name in lacks[first.name])
         others = [f"{m.name} needs {', '.join(lacks[m.name])}" for m in task.models if lacks[m.name] and m is not first]
-        offered = [*without, *others, *([] if without else _elsewhere(task, history, lacks[first.name]))]
-        remedy = "; ".join([*_in_another_unit(first, history, lacks[first.name]), *offered])
-        raise ConfigError(f"covariate missing for {first.name}: {needed}; give it" + (f"; {remedy}" if remedy else ""))
+        missing = lacks[first.name]
+        elsewhere = [] if without else _elsewhere(task, history, missing)
+        remedy = "; ".join(["give it", *_per_surface(first, history, missing), *without, *others, *elsewhere])
+        raise ConfigError(f"covariate missing for {first.name}: {needed}; {remedy}")
     notes = [
         f"{name} is left out: it needs {', '.join(missing)}, which nobody told"
         for name, missing in lacks.items()
@@ -72,29 +73,31 @@ def assess(task: Task, history: PatientHistory, *, asked: bool) -> Usable:
     return Usable(usable, tuple(notes))
 
 
+def _relatives(model: DrugModel) -> tuple[DrugModel, ...]:
+    """All models of the drug; the name of one begins with the drug's."""
+    return tuple(each for each in siblings(model.name.partition("-")[0]) if each.drug == model.drug)
+
+
 def _elsewhere(task: Task, history: PatientHistory, missing: Sequence[str]) -> list[str]:
-    """Other models of the drug that do without covariates, and what else they need."""
-    stem = task.first.name.partition("-")[0]
+    """Models that were not offered and do without covariates, and what else they need."""
     found = []
-    for model in siblings(stem):
-        if model.drug != task.first.drug or model in task.models or {c.name for c in model.covariates} & set(missing):
+    for model in _relatives(task.first):
+        if model in task.models or {c.name for c in model.covariates} & set(missing):
             continue
         needs = missing_covariates(model, history, None)
         found.append(f"{model.name} does without" + (f", and needs {', '.join(needs)}" if needs else ""))
     return found or ["no other model of the drug does without"]
 
 
-def _in_another_unit(model: DrugModel, history: PatientHistory, missing: Sequence[str]) -> list[str]:
-    """What was told of the same quantity in a unit that is no other spelling, such as a clearance per body surface."""
-    wanted = {c.column: c for c in model.covariates if c.name in missing}
-    told = {c.name: c for other in siblings(model.name.partition("-")[0]) for c in other.covariates}
-    names = dict.fromkeys(each.name for each in history.covariates if each.name in told)
-    return [
-        f"{told[name].name} is another quantity, in {told[name].unit}: give it in {wanted[told[name].column].unit}, or "
-        'let a formula convert it by a body surface, bsa = "mosteller" or "du-bois"'
-        for name in names
-        if told[name].column in wanted and told[name].column == "CRCL"
-    ]
+def _per_surface(model: DrugModel, history: PatientHistory, missing: Sequence[str]) -> list[str]:
+    """A clearance that was told per body surface where it is wanted of the patient, or the other way round."""
+    wanted = next((c for c in model.covariates if c.name in missing and c.column == "CRCL"), None)
+    told = {each.name for each in history.covariates}
+    other = next((c for m in _relatives(model) for c in m.covariates if c.column == "CRCL" and c.name in told), None)
+    if wanted is None or other is None:
+        return []
+    told_as = f"{other.name} is another quantity, in {other.unit}: give it in {wanted.unit}"
+    return [f'{told_as}, or let a formula convert it by a body surface, bsa = "mosteller" or "du-bois"']
 
 
 def _cannot_read(model: DrugModel, history: PatientHistory) -> bool:

@@ -227,7 +227,7 @@ def _evenly(count: int, size: int) -> tuple[Float[np.ndarray, "proposal z"], Flo
 
     Means of even points err less than those of random ones, so that a recommendation hangs less on the seed. The points
     are multiples, modulo 1, of powers of 1 / r with r^(size + 1) = r + 1 (a Kronecker sequence with the generalised
-    golden ratio).
+    golden ratio: Roberts M. The unreasonable effectiveness of quasirandom sequences, 2018).
     """
     ratio = 2.0
     for _ in range(60):

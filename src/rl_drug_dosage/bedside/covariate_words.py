@@ -127,10 +127,11 @@ def _with_unit(words: DrugWords, key: str, found: Written, at: str) -> tuple[Wri
         refuse(at, f"creatinine {value} has no unit; did you mean {value} µmol/L or {value} mg/dL? write the unit")
     asked = [words.asked(key, c) for c in named or targets] or ([fact.asked] if fact is not None else [])
     units: list[str] = []
+    notes: list[str] = []
     error: ConfigError | None = None
     for each in asked:
         try:
-            read_quantity(found, each, at)
+            notes.append(read_quantity(found, each, at).note)
         except ConfigError as failed:
             error = error or failed
         else:
@@ -139,8 +140,7 @@ def _with_unit(words: DrugWords, key: str, found: Written, at: str) -> tuple[Wri
         raise error
     if len(set(units)) > 1:
         refuse(at, f"{found} has no unit, and may be {' or '.join(dict.fromkeys(units))}; write it")
-    read_as = "" if named or units[0] == "1" else f"{key} {found} without a unit read as {units[0]}"
-    return Written(((found.parts[0][0], units[0]),)), read_as
+    return Written(((found.parts[0][0], units[0]),)), "" if named else notes[0]
 
 
 def _check(covariate: Covariate, value: float, found: Written, at: str) -> None:

@@ -8,7 +8,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from rl_drug_dosage.bedside.quantities import Asked
 from rl_drug_dosage.bedside.task import built_in_scenario
@@ -85,19 +85,23 @@ class DrugWords:
         """The model whose doses and levels are the measure: the first one with something that is measured."""
         return next((m for m in self.models if any(o.residual for o in m.outputs)), self.models[0])
 
-    @property
+    @cached_property
     def covariates(self) -> tuple[Covariate, ...]:
-        """Each covariate once: that of the first model that has it, then what only a label or a learnt policy uses."""
+        """Each covariate once: that of the first model that has it, then those of the ward."""
         found: dict[str, Covariate] = {}
-        for model in self.models:
-            for covariate in model.covariates:
-                found.setdefault(covariate.name, covariate)
-        if (scenario := built_in_scenario(self.first.drug)) is not None:
-            models = {c.name for name in scenario.value.models for c in scenario.value.drug(name).covariates}
-            for covariate in scenario.value.covariates:
-                if covariate.name not in models:
-                    found.setdefault(covariate.name, covariate)
+        for covariate in (*(c for model in self.models for c in model.covariates), *self.of_the_ward):
+            found.setdefault(covariate.name, covariate)
         return tuple(found.values())
+
+    @cached_property
+    def of_the_ward(self) -> tuple[Covariate, ...]:
+        """What only rules ask for, the label's or a learnt policy's: no model of the drug's scenario, or of these."""
+        found = built_in_scenario(self.first.drug)
+        if found is None:
+            return ()
+        models = (*(found.value.drug(name) for name in found.value.models), *self.models)
+        used = {c.name for model in models for c in model.covariates}
+        return tuple(c for c in found.value.covariates if c.name not in used)
 
     def called(self, key: str) -> tuple[Covariate, ...]:
         """The covariates that a key means: by name, column, alias or synonym, in all units that models have."""

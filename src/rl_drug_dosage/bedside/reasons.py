@@ -103,7 +103,8 @@ def _moved_most(mixture: Mixture, history: PatientHistory, quantity: Float[np.nd
     clear = [each for each in each_out if abs(each.mean - now) > max(_CLEAR * each.error, _NOTABLE_SHIFT * abs(now))]
     if not clear:
         which = "the level" if len(each_out) == 1 else "any one level"
-        return [f"leaving {which} out changes the mean {name} by no more than the draws can tell"]
+        least = f"{100 * _NOTABLE_SHIFT:g} %"
+        return [f"leaving {which} out changes the mean {name} by less than {least}, or than the draws can tell"]
     most = max(clear, key=lambda each: abs(each.mean - now))
     which = "the level" if len(each_out) == 1 else "the level that moved the estimate most is that"
     about = "" if most.enough else ", roughly, for few draws bear it"

@@ -18,7 +18,7 @@ from rl_drug_dosage.bedside.layout import lay_out, route_of
 from rl_drug_dosage.bedside.mixture import weighed
 from rl_drug_dosage.bedside.reasons import contradicted, reasons, warnings_of
 from rl_drug_dosage.bedside.recommendation import Parameter, PolicyResult, Recommendation, option_words
-from rl_drug_dosage.bedside.regimens import Row, shown, table
+from rl_drug_dosage.bedside.regimens import Row, shown, sorted_rows, table
 from rl_drug_dosage.bedside.rivals import LABEL, Advice, advice_of
 from rl_drug_dosage.bedside.sampling import Sampling, best_sampling
 from rl_drug_dosage.bedside.task import Task, task_of
@@ -163,7 +163,8 @@ def _answered(case: Case) -> Recommendation:
             f"no regimen of {case.grid.route.name} ends its infusion within its interval; allowed: amounts that do; "
             "give smaller amounts or longer intervals"
         )
-    allowed = [row for row in rows if case.grid.allows(row.option)]
+    # Sorted again: whether any regimen has a chance may hang on those that are not allowed.
+    allowed = sorted_rows([row for row in rows if case.grid.allows(row.option)], case.grid.usual_h)
     against = contradicted(mixture)
     policies = [_bayes(case, allowed, against=against), *(_rival(case, advice) for advice in case.advices)]
     chosen = next((p.row for p in policies if p.row is not None and not p.abstains), None)

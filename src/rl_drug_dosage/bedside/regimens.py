@@ -29,6 +29,7 @@ _COARSE = 16
 """Amounts of an interval that are looked at together."""
 _SHOWN = 20
 _HARM, _INTERVAL = 0.5, 0.1
+"""What a chance of a harm, and a doubling of the interval, cost in chance of the target. Unverified: our choice."""
 LIKELY = 0.1
 """Chance of the target below which no regimen is likely to meet it."""
 _DAY_H = 24.0

@@ -66,11 +66,14 @@ def advice_of(policy: str | Path, task: Task, history: PatientHistory, start_h: 
         return _usual(task) if policy == LABEL else Advice(name, None, "", abstains=f"no scenario of {task.drug}")
     try:
         bedside = _bedside(str(policy), task.scenario.value)
-        if not bedside.scenario.doses(task.drug):
-            return Advice(name, None, "", abstains=f"it doses {bedside.named.name}")
-        return _advised(name, bedside, task, history, start_h, strict=policy != LABEL)
     except UnknownNameError:
         raise
+    except RlDrugDosageError as error:
+        return Advice(name, None, "", abstains=str(error))
+    if not bedside.scenario.doses(task.drug):
+        return Advice(name, None, "", abstains=f"it doses {bedside.named.name}")
+    try:
+        return _advised(name, bedside, task, history, start_h, strict=policy != LABEL)
     except (_UnmappableError, RlDrugDosageError) as error:
         return Advice(name, None, "", abstains=str(error))
 

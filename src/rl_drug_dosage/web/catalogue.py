@@ -62,11 +62,9 @@ def drug_record(drug: str) -> dict[str, Any]:
     first = task.first
     own = {c.name: c for model in task.models for c in model.covariates}
     told = [_covariate(task, c) for c in own.values()]
-    ward = {c.name: c for c in words.covariates if not any(c in m.covariates for m in words.models)}
-    told += [_covariate(task, c) | {"models": [_RULES]} for c in ward.values()]
-    own |= ward
+    told += [_covariate(task, c) | {"models": [_RULES]} for c in words.of_the_ward]
     with_formula = any(row["formulas"] for row in told)
-    columns = {c.column for c in own.values()}
+    columns = {c.column for c in (*own.values(), *words.of_the_ward)}
     facts = [_fact(f.name) for f in FACTS if f.column not in columns] if with_formula else []
     dosing = task.dosing
     return {

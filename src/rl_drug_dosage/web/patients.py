@@ -137,8 +137,8 @@ class Bedside:
         if not is_ours:
             return {"patients": [as_table(each) for each in histories], "notes": list(histories[0].notes)}
         rows = content.get("patients", [{k: v for k, v in content.items() if k != "format"}])
-        for row in rows:
-            row["covariates"] = {**(_formulas(body) or {}), **row.get("covariates", {})}
+        if formulas := _formulas(body):
+            rows = [{**row, "covariates": {**formulas, **row.get("covariates", {})}} for row in rows]
         plain = json.loads(json.dumps(rows, default=str))
         return {"patients": [{"format": FORMAT, **row} for row in plain], "notes": []}
 

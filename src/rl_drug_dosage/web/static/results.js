@@ -35,11 +35,15 @@ export class Results {
 
   refuse(message, target) {
     const go = target ? el("button", { type: "button", onclick: () => target.focus() }, "Go to the field") : null;
-    const said = el("div", { class: "alarm", role: "alert" }, el("p", {}, capital(message)), go);
+    this.outdated("refused", el("div", { class: "alarm", role: "alert" }, el("p", {}, capital(message)), go));
+  }
+
+  // What is shown is of the patient before the last change; a sentence above it says why.
+  outdated(state, said) {
     const old = this.box.querySelector(":scope > .alarm, :scope > .busy");
     if (old) old.replaceWith(said);
     else this.box.prepend(said);
-    this.box.dataset.state = "refused";
+    this.box.dataset.state = state;
     for (const section of this.box.querySelectorAll("section")) section.classList.add("stale");
   }
 
@@ -50,15 +54,9 @@ export class Results {
     this.box.querySelector(":scope > .alarm").append(el("p", {}, el("label", { for: "offer" }, title, " "), select));
   }
 
-  // What is shown is of the patient before the last change, and the answer takes longer than a moment.
+  // The answer takes longer than a moment.
   wait() {
-    if (!this.record) return;
-    this.box.dataset.state = "waiting";
-    for (const section of this.box.querySelectorAll("section")) section.classList.add("stale");
-    const old = this.box.querySelector(":scope > .alarm, :scope > .busy");
-    const said = el("p", { class: "busy", role: "status" }, "Computing; what is shown is of the patient before the last change.");
-    if (old) old.replaceWith(said);
-    else this.box.prepend(said);
+    if (this.record) this.outdated("waiting", el("p", { class: "busy", role: "status" }, "Computing; what is shown is of the patient before the last change."));
   }
 
   show(record, zone) {
