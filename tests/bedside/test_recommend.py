@@ -1,6 +1,7 @@
 """The whole answer: doses, probabilities, the policies side by side, reasons, files."""
 
 import dataclasses
+import html
 import json
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -329,6 +330,18 @@ def test_it_prints_saves_and_shows_itself(found, tmp_path):
     assert 'src="data:image/png;base64,' in found._repr_html_()
     with pytest.raises(ConfigError, match=r"allowed: .html, .pdf, .json, .txt"):
         found.save(tmp_path / "x.docx")
+
+
+def test_of_a_history_that_no_model_explains_the_sheet_says_whose_dose_it_shows():
+    odd = patient(levels=(Level(10.9, 200.0), Level(11.2, 0.1)))
+    with_label = rldd.recommend(odd, draws=DRAWS)
+    alone = rldd.recommend(odd, draws=DRAWS, policies=())
+
+    assert with_label.contradicted
+    assert alone.contradicted
+    assert "Nothing is recommended; the label's rule gives" in html.unescape(with_label.html())
+    assert "Bayesian dosing recommends" in alone.html()
+    assert "rule gives" not in alone.html()
 
 
 def test_a_name_with_dollar_signs_is_no_formula(tmp_path):

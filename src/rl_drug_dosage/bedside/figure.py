@@ -11,7 +11,7 @@ from rl_drug_dosage.reports.svg import Plot, drawing, label, num, ticks
 from rl_drug_dosage.reports.words import tick
 from rl_drug_dosage.utils.words import measured, output_words
 
-__all__ = ["curve_figure", "legend", "levels_of", "time_marks"]
+__all__ = ["axis_words", "curve_figure", "legend", "levels_of", "time_marks"]
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BELOW = 720.0, 340.0, 46.0, 24.0, 8.0, 44.0
 _DAY_H = 24.0
@@ -46,7 +46,7 @@ def curve_figure(result: Recommendation, curve: Curve, *, anchor: str) -> Html:
     shapes += [_line_at(plot, result.history.now_h, "zero"), _line_at(plot, result.start_h, "ghost")]
     shapes += [_dose(plot, d.time_h, given=d.given) for d in result.history.doses if x0 <= d.time_h <= x1]
     shapes += [_dot(plot, v.time_h, v.value, below=v.below_limit) for v in levels if x0 <= v.time_h <= x1]
-    axis = _axis(result, x1 - x0)
+    axis = axis_words(result, x1 - x0)
     return drawing(
         anchor,
         f"{output_words(output)} of {result.drug} over time",
@@ -152,7 +152,8 @@ def _words_at(plot: Plot, result: Recommendation) -> list[Html]:
     return [label(now - 4, plot.top - 2, "now", "side end"), label(due + 4, plot.top - 2, "next dose", "side")]
 
 
-def _axis(result: Recommendation, span_h: float) -> str:
+def axis_words(result: Recommendation, span_h: float) -> str:
+    """What the time axis counts."""
     if result.history.origin is not None:
         return "date" if span_h > _MOST_HOURS else "clock time"
     return "days" if span_h > _MOST_HOURS else "hours"

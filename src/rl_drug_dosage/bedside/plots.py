@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rl_drug_dosage.bedside.figure import levels_of, time_marks
+from rl_drug_dosage.bedside.figure import axis_words, levels_of, time_marks
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE, Recommendation
 from rl_drug_dosage.bedside.words import policy_name
 from rl_drug_dosage.reports.words import capital
@@ -112,5 +112,6 @@ def _draw(axes: "Axes", result: Recommendation) -> None:
     axes.set_xticks([at for at, _ in marks], [text for _, text in marks])
     axes.set(xlim=(x0, x1), ylim=(0.0, None), ylabel=measured(curve.output, curve.unit))
     axes.set_title(f"{capital(output_words(curve.output))}; lines: now, next dose (dotted)", fontsize=9, loc="left")
+    axes.set_xlabel(axis_words(result, x1 - x0), fontsize=7, loc="right", labelpad=1)
     axes.tick_params(labelsize=7)
     axes.legend(fontsize=6.5, ncols=4, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1))

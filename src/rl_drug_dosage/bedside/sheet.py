@@ -7,6 +7,7 @@ from rl_drug_dosage.bedside.figure import curve_figure, legend
 from rl_drug_dosage.bedside.plots import curve_png
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE, PolicyResult, Recommendation, option_words
 from rl_drug_dosage.bedside.regimens import Row
+from rl_drug_dosage.bedside.rivals import LABEL
 from rl_drug_dosage.bedside.windows import lasting
 from rl_drug_dosage.bedside.words import percent, policy_name
 from rl_drug_dosage.reports.document import document
@@ -99,16 +100,20 @@ def _warnings(result: Recommendation) -> Html | None:
     return el("ul", *(el("li", capital(text)) for text in result.warnings), class_="warn", role="alert")
 
 
+def _says(result: Recommendation) -> str:
+    """Whose dose stands there: where the levels contradict every model, it is no recommendation."""
+    name = result.best.name
+    if result.contradicted and result.best.row is not None:
+        whose = "the label's rule" if name == LABEL else policy_name(name)
+        return f"Nothing is recommended; {whose} gives"
+    return f"{policy_name(name)} recommends"
+
+
 def _tiles(result: Recommendation) -> Html:
     best = result.best
     row = best.row
     pairs: list[tuple[str, Html | str]] = [
-        (
-            "Nothing is recommended; the label's rule gives"
-            if result.contradicted
-            else f"{policy_name(best.name)} recommends",
-            el("span", best.words or "nothing", class_="big"),
-        ),
+        (_says(result), el("span", best.words or "nothing", class_="big")),
         ("next dose", el("span", result.when(result.start_h).removeprefix("at "), class_="big")),
     ]
     if row is not None:

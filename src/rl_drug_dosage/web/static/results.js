@@ -83,7 +83,8 @@ export class Results {
 
   tiles(best) {
     const r = this.record, row = best.regimen;
-    const title = r.contradicted ? "Nothing is recommended; the label's rule gives" : `${policyName(best.name)} recommends`;
+    const whose = best.name === "label" ? "the label's rule" : policyName(best.name);
+    const title = r.contradicted && row ? `Nothing is recommended; ${whose} gives` : `${policyName(best.name)} recommends`;
     const said = [tile(title, big(best.words || "nothing")), tile("Next dose", big(r.next_dose.replace(/^at /, "")))];
     if (row) {
       said.push(tile("Probability of the target", big(percent(row.target))));
