@@ -30,7 +30,7 @@ TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-wandb install-minari install-nuts install-onnx install-parquet install-ray install-sb3 install-sbml install-sweep install-dev install-cuda install-torch train train-quick evaluate info \
-	clinic image test test-all test-torch test-browser lint format typecheck bench models ablation docs site notebooks validate lock sbom audit clean distclean FORCE
+	clinic image test test-all test-notebooks test-torch test-browser lint format typecheck bench models ablation docs site notebooks validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -101,6 +101,9 @@ test: $(DEV) ## run the tests
 
 test-all: $(DEV) $(SITE) ## run the slow tests as well
 	$(BIN)/pytest -n 2 --dist loadscope -m "not gpu and not torch and not browser" $(ARGS)
+
+test-notebooks: $(DEV) ## run every block of docs/notebooks
+	$(BIN)/pytest -n 2 -m "slow or not slow" tests/site/test_blocks.py -k notebooks $(ARGS)
 
 test-torch: $(DEV) $(TORCH) ## run the tests against PyTorch and Stable-Baselines3
 	RLDD_TORCH_PYTHON="$(CURDIR)/.venv-torch/bin/python" $(BIN)/pytest -m torch $(ARGS)
