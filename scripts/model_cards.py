@@ -101,23 +101,23 @@ def _result_table(results: Results, setting: str) -> str:
             [
                 "**PPO**" if own else f"{name}: {results.variant(setting)}" if name == BEST else name,
                 shown(setting),
+                against,
                 f"{row['attainment_median_pct']:.1f}",
                 shown(setting, "worst_5_pct"),
                 shown(setting, "final_pct"),
                 _harms(row),
                 str(row["dropouts"]),
-                against,
             ]
         )
     head = [
         "policy",
         "target attainment, %",
+        "PPO minus policy",
         "median patient",
         "worst 5 %",
         "last interval",
         "patients with harm",
         "drop-outs",
-        "PPO minus policy",
     ]
     return table(head, rows)
 

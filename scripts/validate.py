@@ -273,7 +273,7 @@ def every_posterior() -> Iterator[Check]:
                 yield Check(
                     f"`{drug}`, {kind}: eta of {row['effect']}",
                     f"{count} patients: chi-square of the ranks, 10 bins; 90 % interval",
-                    f"p > 0.01; {90 - slack:.0f}-{90 + slack:.0f} %" if exact else "not judged",
+                    f"p > 0.01; {90 - slack:.0f}-{90 + slack:.0f} %" if exact else "-",
                     f"p = {p:.1g}; {inside:.1f} %",
                     not exact or (p > 0.01 and abs(inside - 90.0) <= slack),
                 )

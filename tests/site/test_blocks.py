@@ -83,9 +83,10 @@ ELSEWHERE = {
     "benchmarks/README.md": {"make bench": "measurements, for a machine that does nothing else"},
 }
 
-# What would take an hour runs with fewer patients or steps: text of the page -> text that runs.
+# What would take an hour, or needs a device, runs with fewer patients or steps, or may fail: text -> text that runs.
 PUBLISHED = " --seed 20261202"
 SMALLER = {
+    "docs/how-to/gpu.md": {"agent.pt --device cuda": "agent.pt --device cuda || true"},
     "docs/benchmark.md": {
         "--scenario vancomycin --patients 1000": "--scenario vancomycin --patients 8",
         "--simulator warfarin-falkenhagen2023 --patients 1000": "--simulator warfarin-falkenhagen2023 --patients 4",
@@ -113,7 +114,7 @@ SMALLER = {
         ),
         "--seeds 3 --trials 20": "--seeds 2 --trials 2",
         "result = rldd.sweep(": "import rl_drug_dosage as rldd\nresult = rldd.sweep(",
-        "trials=20, preset=\"fast\", seeds=5": "trials=2, preset=\"fast\", seeds=1, total_timesteps=4096",
+        'trials=20, preset="fast", seeds=5': 'trials=2, preset="fast", seeds=1, total_timesteps=4096',
     },
     "docs/scenarios.md": {"--scenario vancomycin --patients 1000": "--scenario vancomycin --patients 8"},
 }

@@ -56,19 +56,25 @@ class TypicalCourse(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def typical_course(drug: DrugModel, doses: int = _DOSES, points: int = 12) -> TypicalCourse:
+def typical_course(
+    drug: DrugModel, doses: int = _DOSES, points: int = 12, *, extra_h: tuple[float, ...] = ()
+) -> TypicalCourse:
     """Simulate the typical patient at 0, 1 and 2 usual doses, by the first route and at the first interval.
 
     Args:
         drug: the model.
         doses: number of doses.
         points: number of times per interval.
+        extra_h: further times after every dose, within the interval.
     """
     route, (dose_mg, interval_h) = drug.dosing.routes[0], drug.dosing.tried
     dose = Dose(0.0, dose_mg, compartment=route.compartment, duration_h=route.duration_of(dose_mg))
     regimen = make_regimen(every(dose, interval_h, doses), drug.structure)
     table = make_covariates(drug, {c.name: c.typical for c in drug.covariates})
     times = np.linspace(0.0, doses + 2.0, (doses + 2) * points + 1) * interval_h
+    if extra_h:
+        further = np.arange(doses)[:, None] * interval_h + np.asarray(extra_h)[None]
+        times = np.unique(np.concatenate([times, further.ravel()]))
 
     def one(scale: Array, regimen: Any, table: Any, times: Array) -> Any:
         scaled = eqx.tree_at(lambda r: r.amount_mg, regimen, regimen.amount_mg * scale)

@@ -1,5 +1,7 @@
 """Figures of `check`: a drug's typical patient, and one patient of a scenario under the label or a policy."""
 
+import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,13 @@ __all__ = ["draw_course_of_policy", "draw_drug", "draw_scenario", "save"]
 
 _GREEN, _BLUE, _ORANGE, _DARK = "tab:green", "tab:blue", "tab:orange", "0.25"
 _AREAS = {"auc24": "AUC per 24 h", "auc_total": "AUC since the start"}
+_METRICS = {**_AREAS, "trough": "end of the interval"}
 _DOSES = 10
+_SHORTEST_H = 0.5
+"""A model whose doses are seconds apart is shown for half an hour."""
+_MOST_DOSES = 30
+"""Of a course whose total exposure is the target."""
+_WINDOWS = ("tab:green", "tab:olive", "tab:cyan", "tab:purple")
 _MOST_OUTPUTS = 12
 """Panels of one figure: a mechanistic model has dozens of outputs."""
 
@@ -52,60 +60,98 @@ def _figure(title: str, panels: int) -> tuple[Any, list[Any]]:
 
 
 def _unit(unit: str) -> str:
-    return "no unit" if unit == "1" else unit.replace("10^9", "10⁹")
+    return "" if unit == "1" else unit.replace("10^9", "10⁹")
 
 
-def _window(ax: Any, low: float | None, high: float | None, label: str) -> None:
+def _label(name: str, unit: str) -> str:
+    """Of an axis: the unit below the name, where there is one."""
+    return f"{name}\n({_unit(unit)})" if _unit(unit) else name
+
+
+def _window(ax: Any, low: float | None, high: float | None, label: str, color: str = _GREEN) -> None:
     """Draw a window, or its one edge, on an axis of the same quantity."""
     if low is not None and high is not None:
-        ax.axhspan(low, high, color=_GREEN, alpha=0.15, lw=0, label=label, zorder=0)
+        ax.axhspan(low, high, color=color, alpha=0.15, lw=0, label=label, zorder=0)
     else:
-        ax.axhline(low if high is None else high, color=_GREEN, ls="--", lw=1.2, label=label, zorder=0)
+        ax.axhline(low if high is None else high, color=color, ls="--", lw=1.2, label=label, zorder=0)
 
 
 def _words(target: Target) -> str:
     name = "" if target.metric == "value" else f"{_AREAS.get(target.metric, target.metric)} "
     low, high = target.low, target.high
     span = f"above {low:g}" if high is None else f"below {high:g}" if low is None else f"{low:g}-{high:g}"
-    return f"target: {name}{span} {_unit(target.unit)}"
+    return f"target: {name}{span} {_unit(target.unit)}".rstrip()
 
 
 def _finish(axes: Sequence[Any]) -> None:
-    """Set axis limits with a margin, from 0 if all values are positive and 0 is near; add a legend for labels."""
+    """Set axis limits with a margin, from 0 if all values are positive and 0 is near; add a legend above the curves."""
     for ax in axes:
         low, high = ax.dataLim.intervaly
         room = 0.12 * (high - low) or 0.5 * abs(high) or 1.0
-        ax.set_ylim(0.0 if 0.0 <= low < high - low else low - room, high + room)
-        if ax.get_legend_handles_labels()[1]:
-            ax.legend(loc="best", fontsize=8)
+        labels = len(ax.get_legend_handles_labels()[1])
+        ax.set_ylim(0.0 if 0.0 <= low < high - low else low - room, high + (3.0 if labels else 1.0) * room)
+        if labels:
+            ax.legend(loc="upper right", fontsize=8, ncols=labels)
 
 
 def draw_drug(drug: DrugModel) -> Any:
     """Draw the typical patient at the usual dose: every output over time, every target on an axis of its quantity."""
-    course = typical_course(drug, _DOSES, 24)
     (dose_mg, interval_h), route = drug.dosing.tried, drug.dosing.routes[0]
+    # A peak lies at the end of the infusion, or soon after a dose, however long the interval is.
+    offsets = np.geomspace(0.001 * interval_h, interval_h, 24)
+    near = {route.duration_of(dose_mg), *(route.duration_of(dose_mg) + offsets), *offsets}
+    extra_h = tuple(sorted(float(h) for h in near if 0.0 < h < interval_h))
+    doses = _shown_doses(drug)
+    course = typical_course(drug, doses, 24, extra_h=extra_h)
     areas = [t for t in drug.targets if t.metric in _AREAS]
     scale, unit = _time(course.time_h[-1])
     title = (
         f"{drug.name}: the typical patient, without random effects and residual error\n"
-        f"{_DOSES} doses of {dose_mg:g} mg every {interval_h:.4g} h ({route.name})"
+        + (f"1 dose of {dose_mg:g} mg" if doses == 1 else f"{doses} doses of {dose_mg:g} mg every {_span(interval_h)}")
+        + f" ({route.name})"
     )
-    shown = drug.outputs[:_MOST_OUTPUTS]
-    if len(shown) < len(drug.outputs):
-        title += f"; the first {len(shown)} of {len(drug.outputs)} outputs"
+    # Of a drug that is given with another one, what comes of the other is nothing here.
+    told = [i for i in range(len(drug.outputs)) if course.outputs[1, :, i].any()] or [0]
+    shown = told[:_MOST_OUTPUTS]
+    if len(shown) < len(told):
+        title += f"; the first {len(shown)} of {len(told)} outputs"
     figure, axes = _figure(title, len(shown) + len(areas))
-    for i, (output, ax) in enumerate(zip(shown, axes, strict=False)):
+    for i, ax in zip(shown, axes, strict=False):
+        output = drug.outputs[i]
         ax.plot(course.time_h * scale, course.outputs[1, :, i], color=_BLUE, lw=1.4)
-        ax.set_ylabel(f"{output.name}\n({_unit(output.unit)})")
-        for target in drug.targets:
-            if target.output == output.name and target.metric not in {*_AREAS, "time_above"}:
-                _window(ax, target.low, target.high, _words(target))
+        ax.set_ylabel(_label(output.name, output.unit))
+        own = [t for t in drug.targets if t.output == output.name and t.metric not in {*_AREAS, "time_above"}]
+        for target, color in zip(own, itertools.cycle(_WINDOWS), strict=False):
+            _window(ax, target.low, target.high, _words(target), color)
     for target, ax in zip(areas, axes[len(shown) :], strict=True):
         output = drug.outputs[drug.output_index(target.output)]
         _draw_area(ax, course.time_h, course.area[1], interval_h, output, target, scale)
     _finish(axes)
     axes[-1].set_xlabel(f"time since the first dose ({unit})")
     return figure
+
+
+def _shown_doses(drug: DrugModel) -> int:
+    """How many doses: ten, or half an hour of them; of a total exposure as many as bring the patient nearest to it."""
+    interval_h = drug.dosing.tried[1]
+    total = next((t for t in drug.targets if t.metric == "auc_total"), None)
+    if total is None:
+        return max(_DOSES, math.ceil(_SHORTEST_H / interval_h - 1e-9))
+    course = typical_course(drug, _MOST_DOSES, 24)
+    ends = np.arange(1, _MOST_DOSES + 1) * interval_h
+    scale = drug.outputs[drug.output_index(total.output)].auc_scale or np.nan
+    reached = np.interp(ends, course.time_h, course.area[1]) * scale
+    edges = [edge for edge in (total.low, total.high) if edge is not None]
+    aim = sum(edges) / len(edges)
+    return _DOSES if not np.isfinite(reached).all() else int(np.argmin(np.abs(reached - aim))) + 1
+
+
+def _span(hours: float) -> str:
+    for unit_h, unit in ((168.0, "weeks"), (24.0, "days"), (1.0, "h"), (1 / 60, "min")):
+        number = hours / unit_h
+        if (number >= 2.0 or unit in {"h", "min"}) and number >= 0.999 and abs(number - round(number)) < 1e-6:
+            return f"{number:.0f} {unit}"
+    return f"{hours:g} h" if hours >= 1.0 else f"{3600 * hours:.4g} s"
 
 
 def _draw_area(
@@ -115,7 +161,7 @@ def _draw_area(
     ends = np.arange(0.0, time_h[-1] + 0.5 * interval_h, interval_h)
     total = np.interp(ends, time_h, area) * (output.auc_scale or np.nan)
     steps = np.diff(total) * 24.0 / interval_h if target.metric == "auc24" else total[1:]
-    ax.stairs(steps, ends * scale, color=_BLUE, lw=1.4)
+    ax.stairs(steps, ends * scale, color=_BLUE, lw=1.4, baseline=None)
     ax.set_ylabel(f"{_AREAS[target.metric]}\n({metric_unit(target.metric, output.unit)})")
     _window(ax, target.low, target.high, _words(target))
 
@@ -163,27 +209,32 @@ def _draw_course(scenario: Scenario, model: DrugModel, courses: Courses, charts:
     measured = model.outputs[model.output_index(scenario.monitoring.output)]
 
     times = starts[:, None] + np.asarray(schedule.output_times_h)[None]
-    axes[0].plot(times.ravel() * per_h, courses.values[:, 0].ravel(), color=_BLUE, lw=1.2, marker=".", ms=3)
+    # A patient who has dropped out has no course any more.
+    alive = np.asarray(courses.alive[:, 0])
+    values = np.where(alive[:, None], courses.values[:, 0], np.nan)
+    axes[0].plot(times.ravel() * per_h, values.ravel(), color=_BLUE, lw=1.2, marker=".", ms=3)
+    if not alive.all():
+        axes[0].axvline(edges[int(np.argmin(alive))], color=_DARK, ls=":", label="the patient drops out")
     known = charts.known[-1, 0]
     at_h = starts[:, None] + np.asarray(scenario.monitoring.at_h)[None]
     if known.any():
         axes[0].plot(
             at_h[known] * per_h, charts.level[-1, 0][known], "o", mfc="none", color=_DARK, label="reported levels"
         )
-    axes[0].set_ylabel(f"{measured.name}\n({_unit(measured.unit)})")
+    axes[0].set_ylabel(_label(measured.name, measured.unit))
 
     low, high, _ = scenario.edges()
     for i, (target, ax) in enumerate(zip(targets, axes[1:], strict=False)):
         output = model.outputs[model.output_index(target.output)]
-        metric = courses.metrics[:, 0, i]
+        metric = np.where(alive, courses.metrics[:, 0, i], np.nan)
         ax.stairs(metric, edges, color=_BLUE, lw=1.4, baseline=None)
-        ax.set_ylabel(f"{_AREAS.get(target.metric, target.metric)} of\n{output.name} ({_unit(target.unit)})")
+        ax.set_ylabel(f"{output.name}:\n{_label(_METRICS.get(target.metric, target.metric), target.unit)}")
         # Open edges extend to the axis limits.
         ends = [v for v in (*metric, *low[:, i], *high[:, i]) if np.isfinite(v)]
         bottom, top = (np.where(np.isfinite(e[:, i]), e[:, i], end) for e, end in ((low, min(ends)), (high, max(ends))))
         ax.stairs(top, edges, baseline=bottom, fill=True, color=_GREEN, alpha=0.15, label="target")
     axes[-1].stairs(courses.dose[:, 0], edges, fill=True, color=_ORANGE, alpha=0.7)
-    axes[-1].set_ylabel(f"dose\n({_unit(scenario.dosage.unit)})")
+    axes[-1].set_ylabel(_label("dose", scenario.dosage.unit))
     _finish(axes)
     axes[-1].set_xlim(0, edges[-1])
     axes[-1].set_xlabel(f"time since the first decision ({schedule.shown_unit})")

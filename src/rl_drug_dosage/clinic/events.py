@@ -79,7 +79,12 @@ class Drift:
 @typed_fields(ConfigError)
 @dataclass(frozen=True)
 class Clock:
-    """A model covariate that is a known function of time since the start (h)."""
+    """A model covariate that is a known function of time since the start (h).
+
+    Args:
+        name: the covariate of the drug models.
+        value: from hours since the start to the covariate's value, for arrays.
+    """
 
     name: str
     value: Callable[[Array], Array]

@@ -54,7 +54,7 @@ class Harm:
 
     Args:
         name: what tables call it.
-        metric, output: see `rl_drug_dosage.pkpd.Target`.
+        metric, output: as those of a target, see `rl_drug_dosage.pkpd.Target`.
         above, below: one of the two limits.
         source: of the limit.
         from_h: intervals that start earlier are not counted.
@@ -225,7 +225,7 @@ class TrainingSettings:
         recipe: what they are settings of: ``correction`` (the policy corrects the best Bayesian dose) or ``chart`` (it
             doses from the chart); see `training.recipe`.
         total_timesteps, num_envs, num_steps, num_minibatches, update_epochs, learning_rate, gamma, gae_lambda,
-            hidden_size, init_logstd, memory, memory_size, harm_limit: see ``train --help``.
+            hidden_size, init_logstd, memory, memory_size, harm_limit: the option of that name, see ``train --help``.
         env: options of the environment.
 
     Raises:

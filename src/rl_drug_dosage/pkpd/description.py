@@ -81,6 +81,12 @@ class Eta:
 
     ``kind`` is how the source reports its size: ``var`` omega^2; ``sd`` omega; ``cv_exact`` omega^2 = ln(1 + CV^2);
     ``cv_approx`` omega^2 = CV^2.
+
+    Args:
+        parameter: the individual parameter.
+        size: as the source reports it.
+        kind: what ``size`` is: omega^2, omega, or a coefficient of variation.
+        form: how the effect enters the parameter.
     """
 
     parameter: str
@@ -117,6 +123,13 @@ class Residual:
     ``lognormal`` ln y ~ N(ln f, b^2); ``power`` sd = b f^c; ``logit`` logit y ~ N(logit f, a^2), where the logit is
     that of the place between ``low`` and ``high``. ``additive`` and ``proportional`` are standard deviations; the
     latter may be in %. With a ``power`` c, the two combined errors have f^c in place of f.
+
+    Args:
+        kind: how the error grows with the prediction f.
+        additive: a, in the output's unit.
+        proportional: b, as a fraction or in %.
+        power: c.
+        low, high: between which a ``logit`` error leaves the output.
     """
 
     kind: ResidualKind
@@ -206,7 +219,8 @@ class Target:
 
     Args:
         output: name of the output (an AUC is that of the central concentration, times the output's ``auc_scale``).
-        metric: see `Metric`.
+        metric: the summary of an interval: the value at its end (``trough``), the highest, lowest or mean one, an AUC,
+            every value, or the fraction of time above ``low``; see `Metric`.
         low, high: limits of the window; None means no limit on that side.
         unit: unit of the metric.
         source: where the window is published.

@@ -127,7 +127,7 @@ class ActorCritic(eqx.Module):
         return self.actor_mean(xp.concatenate([x, h], axis=-1)), xp.concatenate([h, rest], axis=-1)
 
     def value(self, obs: Float[Array, "*batch obs"], memory: Any = None) -> Float[Array, "*batch"]:
-        """``V(s)`` of normalised observations, with the recurrent state *before* them."""
+        """``V(s)`` of normalised observations, with the recurrent state before them."""
         if self.critic_memory is not None:
             h = memory[..., -self.critic_memory.units :]
             obs = jnp.concatenate([obs, self.critic_memory.step(h, self.critic_memory.inputs(obs))], axis=-1)
