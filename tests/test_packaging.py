@@ -126,13 +126,13 @@ def write_program(path, text):
 
 
 @pytest.mark.parametrize("status", [0, 2])
-def test_ci_runs_the_four_checks_and_passes_failure_on(tmp_path, status):
-    """`.ci/run` is executable, asks make for lint, typecheck, site and test in this order, and ends as make ends."""
+def test_ci_runs_the_checks_and_passes_failure_on(tmp_path, status):
+    """`.ci/run` is executable, asks make for the checks in this order, and ends as make ends."""
     write_program(tmp_path / "make", f'echo "CI=$CI $@"; exit {status}')
     environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([ROOT / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == status
-    assert re.fullmatch(r"CI=true .*\blint typecheck site test\n", done.stdout)
+    assert re.fullmatch(r"CI=true .*\blint typecheck site test test-notebooks\n", done.stdout)
 
 
 def test_git_ignores_what_must_not_be_shared(tmp_path):

@@ -73,20 +73,15 @@ class Param:
 @typed_fields(DrugModelError)
 @dataclass(frozen=True)
 class Eta:
-    """A random effect on one individual parameter.
-
-    ``form`` is how it enters the parameter p, with eta ~ N(0, omega^2):
-    ``lognormal`` p exp(eta); ``proportional`` p (1 + eta); ``additive`` p + eta;
-    ``logit`` 1 / (1 + exp(-(logit p + eta))).
-
-    ``kind`` is how the source reports its size: ``var`` omega^2; ``sd`` omega; ``cv_exact`` omega^2 = ln(1 + CV^2);
-    ``cv_approx`` omega^2 = CV^2.
+    """A random effect on one individual parameter p, with eta ~ N(0, omega^2).
 
     Args:
         parameter: the individual parameter.
         size: as the source reports it.
-        kind: what ``size`` is: omega^2, omega, or a coefficient of variation.
-        form: how the effect enters the parameter.
+        kind: what ``size`` is: ``var`` omega^2; ``sd`` omega; ``cv_exact`` omega^2 = ln(1 + CV^2); ``cv_approx``
+            omega^2 = CV^2.
+        form: ``lognormal`` p exp(eta); ``proportional`` p (1 + eta); ``additive`` p + eta; ``logit``
+            1 / (1 + exp(-(logit p + eta))).
     """
 
     parameter: str
@@ -119,17 +114,13 @@ class Correlation:
 class Residual:
     """Residual error of one output, with f the prediction in the output's unit.
 
-    ``additive`` sd = a; ``proportional`` sd = b f; ``combined1`` sd = a + b f; ``combined2`` var = a^2 + b^2 f^2;
-    ``lognormal`` ln y ~ N(ln f, b^2); ``power`` sd = b f^c; ``logit`` logit y ~ N(logit f, a^2), where the logit is
-    that of the place between ``low`` and ``high``. ``additive`` and ``proportional`` are standard deviations; the
-    latter may be in %. With a ``power`` c, the two combined errors have f^c in place of f.
-
     Args:
-        kind: how the error grows with the prediction f.
-        additive: a, in the output's unit.
-        proportional: b, as a fraction or in %.
-        power: c.
-        low, high: between which a ``logit`` error leaves the output.
+        kind: ``additive`` sd = a; ``proportional`` sd = b f; ``combined1`` sd = a + b f; ``combined2`` var = a^2 +
+            b^2 f^2; ``lognormal`` ln y ~ N(ln f, b^2); ``power`` sd = b f^c; ``logit`` logit y ~ N(logit f, a^2).
+        additive: a, a standard deviation.
+        proportional: b, a standard deviation, as a fraction or in %.
+        power: c; with one, the two combined errors have f^c in place of f.
+        low, high: the logit is that of the place between them.
     """
 
     kind: ResidualKind
