@@ -72,7 +72,8 @@ def _letters(line: str) -> str:
 
 
 def _process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = as_rst(lines)
+    # What Python itself says of a field of a named tuple.
+    lines[:] = [] if lines and lines[0].startswith("Alias for field number") else as_rst(lines)
 
 
 def setup(app: Any) -> dict[str, bool]:

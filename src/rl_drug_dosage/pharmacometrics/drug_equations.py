@@ -74,4 +74,4 @@ def _doc(function: Callable[..., Any]) -> list[str]:
     if text is None:
         maker = getattr(sys.modules[function.__module__], function.__qualname__.partition(".")[0], None)
         text = inspect.getdoc(maker) if maker is not None else None
-    return [line.replace("``", "") for line in (text or "").splitlines() if line.strip()]
+    return [line.replace("`", "") for line in (text or "").splitlines() if line.strip()]

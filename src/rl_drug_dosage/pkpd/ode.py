@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -216,6 +215,8 @@ class OdeSystem(Structure):
 
 
 def _adaptive(method: Adaptive, slope: Callable[[Array, Array], Array], y: Array, dt_h: Array) -> Array:
+    import diffrax  # takes a third of a second, which models with a closed form or fixed substeps need not wait for
+
     double = jnp.asarray(0.0).dtype == jnp.float64
     solver = diffrax.Kvaerno5() if method.stiff else diffrax.Tsit5()
     controller = diffrax.PIDController(
