@@ -7,7 +7,7 @@ MODEL := models/agent.pt
 RUNS := runs
 RUN := make-$(shell date +%Y%m%d-%H%M%S)
 ARGS :=
-# Of `make site` alone: --no-gallery leaves out the trials and trainings that the gallery shows.
+# Of `make site` alone: --no-gallery leaves out the trials and trainings that the gallery and the notebooks show.
 SITE_ARGS ?=
 
 # An environment that was copied along with its checkout is not this checkout's: the stamps carry the place.

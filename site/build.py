@@ -24,7 +24,9 @@ def main() -> int:
     """Lay out, build, check, and say where the first page is."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--output", type=Path, default=BUILD / "site", help="folder of the site (default: build/site)")
-    parser.add_argument("--no-gallery", action="store_true", help="leave out the gallery's trials and trainings")
+    parser.add_argument(
+        "--no-gallery", action="store_true", help="leave out the trials and trainings of gallery and notebooks"
+    )
     options = parser.parse_args()
     began = time.monotonic()
     if options.output.exists() and not (options.output / ".buildinfo").exists() and any(options.output.iterdir()):
@@ -67,7 +69,7 @@ def lay_out(stage: Stage, *, gallery: bool = True) -> None:
     write_drugs(stage)
     write_reference(stage)
     write_gallery(stage, full=gallery)
-    write_notebooks(stage, EXTRA)
+    write_notebooks(stage, EXTRA, run=gallery)
     write_home(stage)
     stage.show_files()
     for stale in before - stage.written:

@@ -1,29 +1,38 @@
 """The pages of docs/notebooks as Jupyter notebooks: `make notebooks`, and beside each page of the site.
 
 A page stays Markdown, which reads and changes well; its blocks run in the tests (tests/site/test_blocks.py). A notebook
-has the same cells without output. Links to other pages are words there, because a notebook lies anywhere.
+has the same cells; on the site, page and notebook also show what the blocks print and draw (notebook_runs.py). Links to
+other pages are words in a notebook, because it lies anywhere.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from notebook_runs import as_cells, as_markdown, outputs
 from staging import LINK, ROOT, Stage
 
 FOLDER = ROOT / "docs" / "notebooks"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+RUNNABLE = ("python", "bash")
 HEADING = re.compile(r"\A# .+\n")
 
 
-def notebook(text: str) -> dict[str, Any]:
-    """A page as a notebook of format 4.5."""
-    cells = []
+def notebook(text: str, shown: Sequence[list[dict[str, Any]]] = ()) -> dict[str, Any]:
+    """A page as a notebook of format 4.5.
+
+    Args:
+        text: of the page.
+        shown: the outputs of each cell of code; none where there are none.
+    """
+    cells: list[dict[str, Any]] = []
+    left = iter(shown)
     for kind, source in _cells(text):
         cell: dict[str, Any] = {"id": f"cell-{len(cells)}", "cell_type": kind, "metadata": {}}
         if kind == "code":
-            cell |= {"execution_count": None, "outputs": []}
+            cell |= {"execution_count": None, "outputs": next(left, [])}
         cells.append(cell | {"source": source.splitlines(keepends=True)})
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     about = {"kernelspec": kernel, "language_info": {"name": "python"}}
@@ -37,7 +46,7 @@ def _cells(text: str) -> Iterator[tuple[str, str]]:
     for found in BLOCK.finditer(text):
         words += text[end : found.start()]
         end = found.end()
-        if found[1] not in {"python", "bash"}:
+        if found[1] not in RUNNABLE:
             words += found[0]
             continue
         yield from _words(words)
@@ -54,12 +63,22 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
         yield "markdown", said
 
 
-def write_notebooks(stage: Stage, extra: Path) -> None:
-    """Put a notebook beside each page, and a link to it under the page's heading."""
-    write_all(extra / "notebooks")
+def write_notebooks(stage: Stage, extra: Path, *, run: bool = True) -> None:
+    """Put a notebook beside each page, and a link to it under the page's heading; both with outputs, if ``run``."""
     for path in pages():
         page = path.relative_to(ROOT).as_posix()
-        text = stage.linked(path.read_text(encoding="utf-8"), page)
+        text = path.read_text(encoding="utf-8")
+        blocks = [(found[1], found[2]) for found in BLOCK.finditer(text) if found[1] in RUNNABLE]
+        made = outputs(path.stem, blocks) if run else None
+        folder, found = made or (extra, [])
+        _write(extra / "notebooks", path, [as_cells(folder, one) for one in found])
+        below = iter([as_markdown(stage, f"notebooks/{path.name}", folder, one) for one in found])
+
+        def with_output(match: re.Match[str], below: Iterator[str] = below) -> str:
+            printed = next(below, "") if match[1] in RUNNABLE else ""
+            return f"{match[0]}\n\n{printed}" if printed else match[0]
+
+        text = BLOCK.sub(with_output, stage.linked(text, page))
         link = f'<a href="{path.stem}.ipynb" download>Download as a Jupyter notebook</a>'
         stage.write(f"notebooks/{path.name}", HEADING.sub(rf"\g<0>\n{link}\n", text))
 
@@ -71,13 +90,14 @@ def pages() -> list[Path]:
 
 def write_all(folder: Path) -> list[Path]:
     """Write every notebook into a folder."""
+    return [_write(folder, path) for path in pages()]
+
+
+def _write(folder: Path, page: Path, shown: Sequence[list[dict[str, Any]]] = ()) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for path in pages():
-        written.append(folder / f"{path.stem}.ipynb")
-        made = json.dumps(notebook(path.read_text(encoding="utf-8")), indent=1, ensure_ascii=False)
-        written[-1].write_text(made + "\n", encoding="utf-8")
-    return written
+    made = json.dumps(notebook(page.read_text(encoding="utf-8"), shown), indent=1, ensure_ascii=False)
+    (there := folder / f"{page.stem}.ipynb").write_text(made + "\n", encoding="utf-8")
+    return there
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def notebooks(monkeypatch):
     import notebooks
 
     yield notebooks
-    for name in ("notebooks", "staging"):
+    for name in ("notebooks", "notebook_runs", "pictures", "staging"):
         sys.modules.pop(name, None)
 
 
@@ -50,3 +50,33 @@ def test_other_blocks_stay_words(notebooks):
         ("code", "x = 1"),
         ("markdown", "b, [d](https://e)"),
     ]
+
+
+def test_the_site_shows_what_blocks_print_and_draw(notebooks, monkeypatch, tmp_path):
+    """Prints, the value of the last line, a figure; names of a block hold in the next; long texts are cut."""
+    import notebook_runs
+
+    monkeypatch.setattr(notebook_runs, "kept", lambda _, make: (make(tmp_path), tmp_path)[1])
+    blocks = [
+        ("python", "x = 6\nprint('six')\nx * 7\n"),
+        ("bash", "for i in $(seq 70); do echo line $i; done\n"),
+        ("python", "from matplotlib.figure import Figure\nf = Figure()\nf.subplots().plot([x])\nf\n"),
+        ("python", "y = x\n"),
+        ("bash", "python examples/train_with_sb3.py --steps 100000\n"),
+    ]
+    folder, found = notebook_runs.outputs("student", blocks)
+    assert [one["text"] for one in (found[0], *found[2:])] == ["six\n42\n", "", "", ""]
+    assert notebook_runs.shortened(found[1]["text"]).splitlines()[-2:] == ["line 60", "... and 10 more lines"]
+    assert [one["pictures"] for one in found] == [[], [], ["2.png"], [], []]
+    cells = notebook_runs.as_cells(folder, found[2])
+    assert [cell["output_type"] for cell in cells] == ["display_data"]
+    page = "# A\n\n```python\n1\n```\n"
+    assert notebooks.notebook(page, [cells])["cells"][1]["outputs"] == cells
+
+
+def test_a_block_that_fails_ends_the_build(notebooks, monkeypatch, tmp_path):
+    import notebook_runs
+
+    monkeypatch.setattr(notebook_runs, "kept", lambda _, make: (make(tmp_path), tmp_path)[1])
+    with pytest.raises(SystemExit, match=r"a block of docs/notebooks/student.md failed(?s:.)*ZeroDivisionError"):
+        notebook_runs.outputs("student", [("python", "1 / 0\n")])
