@@ -99,7 +99,7 @@ def _result_table(results: Results, setting: str) -> str:
         against = "-" if own else _signed(results.ahead(setting, name))
         rows.append(
             [
-                "**PPO**" if own else f"{name}: {results.variant(setting)}" if name == BEST else name,
+                "**PPO**" if own else name,
                 shown(setting),
                 against,
                 f"{row['attainment_median_pct']:.1f}",
