@@ -30,7 +30,7 @@ matplotlib.use("agg")
 names = {"__name__": "page"}
 found = []
 for i, (kind, code) in enumerate(json.load(sys.stdin)):
-    pictures = []
+    pictures, table = [], ""
     with tempfile.TemporaryFile() as caught:
         sys.stdout.flush()
         screen = os.dup(1)
@@ -47,6 +47,8 @@ for i, (kind, code) in enumerate(json.load(sys.stdin)):
                     if hasattr(value, "savefig"):
                         pictures.append(f"{i}.png")
                         value.savefig(pictures[-1], dpi=110)
+                    elif hasattr(value, "_repr_html_"):
+                        table = value._repr_html_()
                     elif value is not None:
                         print(value)
         finally:
@@ -54,7 +56,7 @@ for i, (kind, code) in enumerate(json.load(sys.stdin)):
             os.dup2(screen, 1)
             os.close(screen)
         caught.seek(0)
-        found.append({"text": caught.read().decode(), "pictures": pictures})
+        found.append({"text": caught.read().decode(), "table": table, "pictures": pictures})
 with open("outputs.json", "w") as file:
     json.dump(found, file)
 """
@@ -104,6 +106,8 @@ def shortened(text: str) -> str:
 def as_markdown(stage: Stage, page: str, folder: Path, found: dict[str, Any]) -> str:
     """What stands below a block on the site."""
     parts = [f"```text\n{shortened(found['text'])}\n```"] if found["text"].strip() else []
+    if found["table"]:
+        parts.append(f"<div class='table-wrapper'>{found['table']}</div>")
     for name in found["pictures"]:
         own = folder / f"{Path(page).stem}-{name}"
         shutil.copyfile(folder / name, own)
@@ -117,6 +121,9 @@ def as_cells(folder: Path, found: dict[str, Any]) -> list[dict[str, Any]]:
     if found["text"].strip():
         lines = (shortened(found["text"]) + "\n").splitlines(keepends=True)
         made.append({"output_type": "stream", "name": "stdout", "text": lines})
+    if found["table"]:
+        data = {"text/html": found["table"]}
+        made.append({"output_type": "execute_result", "execution_count": None, "metadata": {}, "data": data})
     for name in found["pictures"]:
         png = base64.b64encode((folder / name).read_bytes()).decode()
         made.append({"output_type": "display_data", "metadata": {}, "data": {"image/png": png}})

@@ -61,12 +61,13 @@ def test_the_site_shows_what_blocks_print_and_draw(notebooks, monkeypatch, tmp_p
         ("python", "x = 6\nprint('six')\nx * 7\n"),
         ("bash", "for i in $(seq 70); do echo line $i; done\n"),
         ("python", "from matplotlib.figure import Figure\nf = Figure()\nf.subplots().plot([x])\nf\n"),
-        ("python", "y = x\n"),
+        ("python", "class T:\n    def _repr_html_(self):\n        return '<table></table>'\n\nT()\n"),
         ("bash", "python examples/train_with_sb3.py --steps 100000\n"),
     ]
     folder, found = notebook_runs.outputs("student", blocks)
     assert [one["text"] for one in (found[0], *found[2:])] == ["six\n42\n", "", "", ""]
     assert notebook_runs.shortened(found[1]["text"]).splitlines()[-2:] == ["line 60", "... and 10 more lines"]
+    assert [one["table"] for one in found] == ["", "", "", "<table></table>", ""]
     assert [one["pictures"] for one in found] == [[], [], ["2.png"], [], []]
     cells = notebook_runs.as_cells(folder, found[2])
     assert [cell["output_type"] for cell in cells] == ["display_data"]

@@ -293,6 +293,7 @@ def changed_copy(models):
     return copy
 
 
+@pytest.mark.slow
 def test_making_a_policy_tests_every_seed_against_the_reference(tiny, models, scripts, monkeypatch, tmp_path):
     """Training is left out here: twice the published policy and once the same with another network.
 
