@@ -107,11 +107,13 @@ def as_markdown(stage: Stage, page: str, folder: Path, found: dict[str, Any]) ->
     """What stands below a block on the site."""
     parts = [f"```text\n{shortened(found['text'])}\n```"] if found["text"].strip() else []
     if found["table"]:
-        parts.append(f"<div class='table-wrapper'>{found['table']}</div>")
+        # The class that the theme gives to tables of text.
+        own = found["table"].replace("<table>", '<table class="docutils">', 1)
+        parts.append(f"<div class='table-wrapper'>{own}</div>")
     for name in found["pictures"]:
-        own = folder / f"{Path(page).stem}-{name}"
-        shutil.copyfile(folder / name, own)
-        parts.append(place_picture(stage, page, own, "what the block above draws"))
+        named = folder / f"{Path(page).stem}-{name}"
+        shutil.copyfile(folder / name, named)
+        parts.append(place_picture(stage, page, named, "what the block above draws"))
     return "\n\n".join(parts)
 
 
