@@ -1,7 +1,9 @@
 """What the command line must not load, and what it must say."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +66,20 @@ def test_every_option_of_the_specification_is_there_with_its_default(run):
         "--track", "--wandb-project", "--wandb-entity", "--wandb-run-id", "--wandb-tags",
     ):  # fmt: skip
         assert option in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("rl-drug-dosage recom", ["recommend"]), ("rl-drug-dosage train --total-t", ["--total-timesteps"])],
+)
+def test_a_shell_completes_commands_and_options(words, found):
+    """As bash asks, which `--install-completion` sets up."""
+    typed = words.split()
+    own = os.environ | {
+        "_RL_DRUG_DOSAGE_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(typed) - 1),
+    }
+    program = Path(sys.executable).with_name("rl-drug-dosage")
+    done = subprocess.run([program], env=own, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == found

@@ -224,6 +224,11 @@ def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> N
     """
     task = setting.task
     if env["id"] != task.env_id and not same_contents(env, task):
+        if env["id"].rpartition("-v")[0] == task.env_id.rpartition("-v")[0]:
+            raise ModelFileError(
+                f"{path} was trained for {env['id']}, and this release has {task.env_id}, with other numbers: train a "
+                f"model with `rl-drug-dosage train --env-id {task.env_id}`, or use the release of the model"
+            )
         raise ModelFileError(
             f"{path} was trained for {env['id']}, not for {task.env_id}: train a model with "
             f"`rl-drug-dosage train --env-id {task.env_id}`, or benchmark it in its own scenario"
