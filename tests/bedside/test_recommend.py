@@ -16,13 +16,14 @@ from rl_drug_dosage.bedside import CovariateAt, Dose, FreeCourse, Level, Patient
 from rl_drug_dosage.bedside.metrics import metrics
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE
 from rl_drug_dosage.bedside.regimens import Row, sorted_rows
-from rl_drug_dosage.bedside.windows import Measure, Option, lasting, window_of
+from rl_drug_dosage.bedside.windows import Measure, Option, window_of
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError
 from rl_drug_dosage.pkpd import CovariateError, DosingOptions, Target
 from rl_drug_dosage.pkpd.bayes import Posterior, choose_regimen, exposure
 from rl_drug_dosage.pkpd.regimen import Dose as EngineDose
 from rl_drug_dosage.pkpd.regimen import every, make_regimen
 from rl_drug_dosage.registry import load_drug
+from rl_drug_dosage.utils.words import lasting
 
 MODEL = "vancomycin-goti2018"
 DRAWS = 64
@@ -507,5 +508,6 @@ def test_a_patient_file_is_the_history(tmp_path):
 
 def test_intervals_are_said_as_people_say_them():
     said = {12: "12 h", 36: "36 h", 48: "48 h", 60: "60 h", 72: "3 days", 120: "5 days", 168: "week", 1008: "6 weeks"}
+    said |= {1 / 360: "10 s", 1 / 60: "1 min", 0.1: "6 min", 0.25: "0.25 h", 24: "24 h"}
 
     assert {hours: lasting(hours) for hours in said} == said

@@ -13,10 +13,11 @@ from rl_drug_dosage.bedside.history import PatientHistory
 from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.bedside.sampling import Sampling
-from rl_drug_dosage.bedside.windows import Option, lasting
+from rl_drug_dosage.bedside.windows import Option
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.utils.arguments import checked
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
+from rl_drug_dosage.utils.words import lasting
 
 __all__ = ["FORMAT", "INTENDED_USE", "Curve", "Parameter", "PolicyResult", "Recommendation", "option_words"]
 

@@ -16,8 +16,7 @@ from rl_drug_dosage.bedside.recommendation import (
     option_words,
 )
 from rl_drug_dosage.bedside.regimens import Row
-from rl_drug_dosage.bedside.windows import lasting
-from rl_drug_dosage.utils.words import measured, output_words
+from rl_drug_dosage.utils.words import lasting, measured, output_words
 
 __all__ = ["policy_record", "record_of"]
 

@@ -15,11 +15,12 @@ from rl_drug_dosage.bedside.grid import mg_per_unit_of
 from rl_drug_dosage.bedside.history import Level, PatientHistory
 from rl_drug_dosage.bedside.moments import moment
 from rl_drug_dosage.bedside.task import Task
-from rl_drug_dosage.bedside.windows import LATE, Option, lasting
+from rl_drug_dosage.bedside.windows import LATE, Option
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.errors import ConfigError, RlDrugDosageError, UnknownNameError
 from rl_drug_dosage.pkpd.infusion import infusion_h
 from rl_drug_dosage.trials.bedside import Bedside, Course, load_policy
+from rl_drug_dosage.utils.words import lasting
 
 __all__ = ["LABEL", "Advice", "advice_of"]
 

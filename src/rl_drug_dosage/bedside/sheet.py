@@ -8,12 +8,11 @@ from rl_drug_dosage.bedside.plots import curve_png
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE, PolicyResult, Recommendation, option_words
 from rl_drug_dosage.bedside.regimens import Row
 from rl_drug_dosage.bedside.rivals import LABEL
-from rl_drug_dosage.bedside.windows import lasting
 from rl_drug_dosage.bedside.words import percent, policy_name
 from rl_drug_dosage.reports.document import document
 from rl_drug_dosage.reports.markup import Cell, Html, definitions, el, join, paragraph, scroller, section, table
 from rl_drug_dosage.reports.words import capital
-from rl_drug_dosage.utils.words import output_words, unit_words, with_unit
+from rl_drug_dosage.utils.words import lasting, output_words, unit_words, with_unit
 
 __all__ = ["fragment", "sheet_html"]
 

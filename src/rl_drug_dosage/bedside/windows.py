@@ -25,7 +25,6 @@ __all__ = [
     "Windows",
     "columns_of",
     "followed_by",
-    "lasting",
     "needs_grid",
     "read_metrics",
     "window_of",
@@ -35,7 +34,7 @@ LATE = 0.15
 """Part of an interval by which a dose, or a sample, may miss its time and still be of it. Unverified: our choice."""
 _GRID = 97
 """Points of the interval where extremes have no closed form, as in the engine's dose search."""
-_DAY_H, _WEEK_H = 24.0, 168.0
+_DAY_H = 24.0
 _NEEDS = {
     "auc24": ("area", "end"),
     "average": ("start", "end"),
@@ -87,15 +86,6 @@ class Option:
     def possible(self) -> bool:
         """Whether the infusion ends within its interval."""
         return self.duration_h <= self.interval_h * (1 + 1e-9)
-
-
-def lasting(hours: float) -> str:
-    """A dosing interval as people say it: hours, from three days on days, and weeks."""
-    for unit, length, least in (("week", _WEEK_H, 1.0), ("day", _DAY_H, 3.0)):
-        count = hours / length
-        if count >= least and math.isclose(count, round(count)):
-            return f"{round(count)} {unit}s" if round(count) > 1 else unit
-    return f"{hours:g} h"
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from rl_drug_dosage.bedside.recommendation import INTENDED_USE, PolicyResult, Recommendation, option_words
 from rl_drug_dosage.bedside.regimens import Row
-from rl_drug_dosage.bedside.windows import lasting
 from rl_drug_dosage.utils.printable import printable
-from rl_drug_dosage.utils.words import titled, unit_words
+from rl_drug_dosage.utils.words import lasting, titled, unit_words
 
 __all__ = ["percent", "policy_name", "text_of"]
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ from rl_drug_dosage.registry import Found
 from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.result import png_bytes
 from rl_drug_dosage.utils.seeding import Stream, key_for
+from rl_drug_dosage.utils.words import lasting, metric_words, output_words, time_axis, unit_words
 
 __all__ = ["draw_course_of_policy", "draw_drug", "draw_scenario", "save"]
 
 _GREEN, _BLUE, _ORANGE, _DARK = "tab:green", "tab:blue", "tab:orange", "0.25"
-_AREAS = {"auc24": "AUC per 24 h", "auc_total": "AUC since the start"}
-_METRICS = {**_AREAS, "trough": "end of the interval"}
+_AREAS = ("auc24", "auc_total")
+_WIDTH = 24
+"""Letters of a line beside a panel."""
 _DOSES = 10
 _SHORTEST_H = 0.5
 """A model whose doses are seconds apart is shown for half an hour."""
@@ -59,13 +62,9 @@ def _figure(title: str, panels: int) -> tuple[Any, list[Any]]:
     return figure, axes
 
 
-def _unit(unit: str) -> str:
-    return "" if unit == "1" else unit.replace("10^9", "10⁹")
-
-
 def _label(name: str, unit: str) -> str:
     """Of an axis: the unit below the name, where there is one."""
-    return f"{name}\n({_unit(unit)})" if _unit(unit) else name
+    return "\n".join([textwrap.fill(name, _WIDTH), *([f"({unit_words(unit)})"] if unit_words(unit) else [])])
 
 
 def _window(ax: Any, low: float | None, high: float | None, label: str, color: str = _GREEN) -> None:
@@ -77,10 +76,11 @@ def _window(ax: Any, low: float | None, high: float | None, label: str, color: s
 
 
 def _words(target: Target) -> str:
-    name = "" if target.metric == "value" else f"{_AREAS.get(target.metric, target.metric)} "
+    of_course = metric_words(target.metric, target.output) if target.metric in _AREAS else target.metric
+    name = "" if target.metric == "value" else f"{of_course} "
     low, high = target.low, target.high
     span = f"above {low:g}" if high is None else f"below {high:g}" if low is None else f"{low:g}-{high:g}"
-    return f"target: {name}{span} {_unit(target.unit)}".rstrip()
+    return f"target: {name}{span} {unit_words(target.unit)}".rstrip()
 
 
 def _finish(axes: Sequence[Any]) -> None:
@@ -104,12 +104,10 @@ def draw_drug(drug: DrugModel) -> Any:
     doses = _shown_doses(drug)
     course = typical_course(drug, doses, 24, extra_h=extra_h)
     areas = [t for t in drug.targets if t.metric in _AREAS]
-    scale, unit = _time(course.time_h[-1])
-    title = (
-        f"{drug.name}: the typical patient, without random effects and residual error\n"
-        + (f"1 dose of {dose_mg:g} mg" if doses == 1 else f"{doses} doses of {dose_mg:g} mg every {_span(interval_h)}")
-        + f" ({route.name})"
-    )
+    scale, unit = time_axis(course.time_h[-1])
+    every = f" every {lasting(interval_h)}" if doses > 1 else ""
+    given = f"{doses} dose{'s' if doses > 1 else ''} of {dose_mg:g} mg{every} ({route.name})"
+    title = f"{drug.name}: the typical patient, without random effects and residual error\n{given}"
     # Of a drug that is given with another one, what comes of the other is nothing here.
     told = [i for i in range(len(drug.outputs)) if course.outputs[1, :, i].any()] or [0]
     shown = told[:_MOST_OUTPUTS]
@@ -119,8 +117,8 @@ def draw_drug(drug: DrugModel) -> Any:
     for i, ax in zip(shown, axes, strict=False):
         output = drug.outputs[i]
         ax.plot(course.time_h * scale, course.outputs[1, :, i], color=_BLUE, lw=1.4)
-        ax.set_ylabel(_label(output.name, output.unit))
-        own = [t for t in drug.targets if t.output == output.name and t.metric not in {*_AREAS, "time_above"}]
+        ax.set_ylabel(_label(output_words(output.name), output.unit))
+        own = [t for t in drug.targets if t.output == output.name and t.metric not in (*_AREAS, "time_above")]
         for target, color in zip(own, itertools.cycle(_WINDOWS), strict=False):
             _window(ax, target.low, target.high, _words(target), color)
     for target, ax in zip(areas, axes[len(shown) :], strict=True):
@@ -146,14 +144,6 @@ def _shown_doses(drug: DrugModel) -> int:
     return _DOSES if not np.isfinite(reached).all() else int(np.argmin(np.abs(reached - aim))) + 1
 
 
-def _span(hours: float) -> str:
-    for unit_h, unit in ((168.0, "weeks"), (24.0, "days"), (1.0, "h"), (1 / 60, "min")):
-        number = hours / unit_h
-        if (number >= 2.0 or unit in {"h", "min"}) and number >= 0.999 and abs(number - round(number)) < 1e-6:
-            return f"{number:.0f} {unit}"
-    return f"{hours:g} h" if hours >= 1.0 else f"{3600 * hours:.4g} s"
-
-
 def _draw_area(
     ax: Any, time_h: np.ndarray, area: np.ndarray, interval_h: float, output: Output, target: Target, scale: float
 ) -> None:
@@ -162,14 +152,8 @@ def _draw_area(
     total = np.interp(ends, time_h, area) * (output.auc_scale or np.nan)
     steps = np.diff(total) * 24.0 / interval_h if target.metric == "auc24" else total[1:]
     ax.stairs(steps, ends * scale, color=_BLUE, lw=1.4, baseline=None)
-    ax.set_ylabel(f"{_AREAS[target.metric]}\n({metric_unit(target.metric, output.unit)})")
+    ax.set_ylabel(_label(metric_words(target.metric, output.name), metric_unit(target.metric, output.unit)))
     _window(ax, target.low, target.high, _words(target))
-
-
-def _time(total_h: float) -> tuple[float, str]:
-    if total_h > 48:
-        return 1 / 24, "days"
-    return (1.0, "h") if total_h > 3 else (60.0, "min")
 
 
 def draw_scenario(found: Found[Scenario]) -> Any:
@@ -221,14 +205,14 @@ def _draw_course(scenario: Scenario, model: DrugModel, courses: Courses, charts:
         axes[0].plot(
             at_h[known] * per_h, charts.level[-1, 0][known], "o", mfc="none", color=_DARK, label="reported levels"
         )
-    axes[0].set_ylabel(_label(measured.name, measured.unit))
+    axes[0].set_ylabel(_label(output_words(measured.name), measured.unit))
 
     low, high, _ = scenario.edges()
     for i, (target, ax) in enumerate(zip(targets, axes[1:], strict=False)):
         output = model.outputs[model.output_index(target.output)]
         metric = np.where(alive, courses.metrics[:, 0, i], np.nan)
         ax.stairs(metric, edges, color=_BLUE, lw=1.4, baseline=None)
-        ax.set_ylabel(f"{output.name}:\n{_label(_METRICS.get(target.metric, target.metric), target.unit)}")
+        ax.set_ylabel(_label(metric_words(target.metric, output.name), target.unit))
         # Open edges extend to the axis limits.
         ends = [v for v in (*metric, *low[:, i], *high[:, i]) if np.isfinite(v)]
         bottom, top = (np.where(np.isfinite(e[:, i]), e[:, i], end) for e, end in ((low, min(ends)), (high, max(ends))))

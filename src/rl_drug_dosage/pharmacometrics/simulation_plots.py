@@ -12,6 +12,7 @@ from rl_drug_dosage.pharmacometrics.simulation_summary import bounds_text
 from rl_drug_dosage.pkpd import Output, Target
 from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.result import png_bytes
+from rl_drug_dosage.utils.words import time_axis
 
 __all__ = ["bands", "draw", "save_figure"]
 
@@ -61,7 +62,7 @@ def draw(plan: Plan, shown: list[Float[np.ndarray, "patient shown panel"]], pati
     figure = Figure(figsize=(8, 1.9 + 2.9 * panels), dpi=120, layout="constrained")
     axes = figure.subplots(panels + 1, 1, sharex=True, squeeze=False, height_ratios=[*[3.0] * panels, 1.0])[:, 0]
     axes[0].set_title(_title(plan, sum(len(chunk) for chunk in shown), patients), fontsize=10)
-    scale, unit = _time_unit(plan.course.total_h)
+    scale, unit = time_axis(plan.course.total_h)
     time = plan.grid.time_h[plan.grid.shown] * scale
     for panel, (ax, index) in enumerate(zip(axes[:panels], plan.panels, strict=True)):
         _draw_output(ax, plan, plan.model.outputs[index], time, bands(shown, panel))
@@ -75,12 +76,6 @@ def _title(plan: Plan, drawn: int, patients: int) -> str:
     what = f"{patients:,} virtual patient{'s' if patients > 1 else ''}" if plan.model.etas else "typical patient"
     some = f" (the first {drawn:,} shown)" if drawn < patients else ""
     return f"{plan.model.name}: {plan.course.label}\n{what}{some}; predictions without residual error"
-
-
-def _time_unit(total_h: float) -> tuple[float, str]:
-    if total_h > 48:
-        return 1 / 24, "days"
-    return (1.0, "h") if total_h > 3 else (60.0, "min")
 
 
 def _unit(unit: str) -> str:

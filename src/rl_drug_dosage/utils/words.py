@@ -1,10 +1,13 @@
-"""Names of outputs, metrics and units for axes, tables and reports."""
+"""Names of outputs, metrics, units and times for axes, tables and reports."""
 
-__all__ = ["measured", "metric_words", "output_words", "titled", "unit_words", "with_unit"]
+import math
+
+__all__ = ["lasting", "measured", "metric_words", "output_words", "time_axis", "titled", "unit_words", "with_unit"]
 
 _BARE = frozenset({"1", "0/1", "code", "count", ""})
 """Units of dimensionless quantities."""
 _LONGEST_ABBREVIATION = 3
+_SHORT_H, _FEW_HOURS, _MANY_HOURS = 0.25, 3.0, 48.0
 _AREAS = {"auc24": "AUC24", "auc_total": "AUC since the start"}
 _OF_CONCENTRATION = {
     "trough": "trough {}",
@@ -58,3 +61,21 @@ def with_unit(name: str, unit: str) -> str:
 def titled(name: str, unit: str) -> str:
     """A name with its unit in brackets."""
     return f"{name} ({unit_words(unit)})" if unit_words(unit) else name
+
+
+def lasting(hours: float) -> str:
+    """A time as people say it: hours; from three days on days, and weeks; below 15 minutes minutes, and seconds."""
+    for unit, length, least in (("week", 168.0, 1.0), ("day", 24.0, 3.0)):
+        count = hours / length
+        if count >= least and math.isclose(count, round(count)):
+            return f"{round(count)} {unit}s" if round(count) > 1 else unit
+    if hours >= _SHORT_H:
+        return f"{hours:g} h"
+    return f"{60 * hours:.4g} min" if hours >= 1 / 60 else f"{3600 * hours:.4g} s"
+
+
+def time_axis(total_h: float) -> tuple[float, str]:
+    """The unit of an axis of so many hours, and what an hour is in it."""
+    if total_h > _MANY_HOURS:
+        return 1 / 24, "days"
+    return (1.0, "h") if total_h > _FEW_HOURS else (60.0, "min")

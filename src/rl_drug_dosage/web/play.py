@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from rl_drug_dosage.bedside.windows import lasting
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth, result_times
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -23,7 +22,7 @@ from rl_drug_dosage.trials import Cohort, Trial, enter, run_trial, setting_for
 from rl_drug_dosage.trials.entrants import guard_of
 from rl_drug_dosage.trials.statistics import endpoints
 from rl_drug_dosage.utils.progress import Progress, Steps
-from rl_drug_dosage.utils.words import measured, output_words, unit_words
+from rl_drug_dosage.utils.words import lasting, measured, output_words, unit_words
 from rl_drug_dosage.web.bodies import Body, is_number
 from rl_drug_dosage.web.catalogue import learnt_in, scenario_record, scenario_value, scenarios
 from rl_drug_dosage.web.jobs import Job, Jobs
