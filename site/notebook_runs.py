@@ -23,44 +23,6 @@ EXTRAS = {"offline": ("minari",), "researcher": ("optuna",)}
 """Modules that a page needs and that an installation without extras does not have."""
 _MOST_LINES = 60
 
-DRIVER = """
-import ast, json, os, subprocess, sys, tempfile
-import matplotlib
-matplotlib.use("agg")
-names = {"__name__": "page"}
-found = []
-for i, (kind, code) in enumerate(json.load(sys.stdin)):
-    pictures, table = [], ""
-    with tempfile.TemporaryFile() as caught:
-        sys.stdout.flush()
-        screen = os.dup(1)
-        os.dup2(caught.fileno(), 1)
-        try:
-            if kind == "bash":
-                subprocess.run(["bash", "-euo", "pipefail", "-c", code], check=True)
-            else:
-                tree = ast.parse(code)
-                last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-                exec(compile(tree, "block", "exec"), names)
-                if last is not None:
-                    value = eval(compile(ast.Expression(last.value), "block", "eval"), names)
-                    if hasattr(value, "savefig"):
-                        pictures.append(f"{i}.png")
-                        value.savefig(pictures[-1], dpi=110)
-                    elif hasattr(value, "_repr_html_"):
-                        table = value._repr_html_()
-                    elif value is not None:
-                        print(value)
-        finally:
-            sys.stdout.flush()
-            os.dup2(screen, 1)
-            os.close(screen)
-        caught.seek(0)
-        found.append({"text": caught.read().decode(), "table": table, "pictures": pictures})
-with open("outputs.json", "w") as file:
-    json.dump(found, file)
-"""
-
 
 def outputs(stem: str, blocks: list[tuple[str, str]]) -> tuple[Path, list[dict[str, Any]]] | None:
     """The folder of a page's run, and what each block printed and drew; None where an extra is missing."""
@@ -78,21 +40,26 @@ def _run(stem: str, run: list[tuple[str, str]], folder: Path) -> None:
     print(f"site: running notebook {stem}", flush=True)
     for name in ("models", "examples"):
         shutil.copytree(ROOT / name, folder / name)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps(run),
-        cwd=folder,
-        env=os.environ | {"PATH": path, "WANDB_MODE": "offline", "COLUMNS": "110"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_blocks(run, folder, f"{stem}-")
     if done.returncode:
         raise SystemExit(f"site: a block of docs/notebooks/{stem}.md failed\n{done.stdout}{done.stderr}")
     for left in folder.iterdir():
         if left.is_dir():
             shutil.rmtree(left)
+
+
+def run_blocks(blocks: list[tuple[str, str]], folder: Path, pictures: str = "") -> subprocess.CompletedProcess[str]:
+    """Run blocks in a folder, in a process of its own, with this interpreter's programs; see run_blocks.py."""
+    own = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "WANDB_MODE": "offline"}
+    return subprocess.run(
+        [sys.executable, "-c", (ROOT / "site" / "run_blocks.py").read_text(encoding="utf-8"), pictures],
+        input=json.dumps(blocks),
+        cwd=folder,
+        env=os.environ | own | {"COLUMNS": "110", "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def shortened(text: str) -> str:
@@ -110,10 +77,7 @@ def as_markdown(stage: Stage, page: str, folder: Path, found: dict[str, Any]) ->
         # The class that the theme gives to tables of text.
         own = found["table"].replace("<table>", '<table class="docutils">', 1)
         parts.append(f"<div class='table-wrapper'>{own}</div>")
-    for name in found["pictures"]:
-        named = folder / f"{Path(page).stem}-{name}"
-        shutil.copyfile(folder / name, named)
-        parts.append(place_picture(stage, page, named, "what the block above draws"))
+    parts += [place_picture(stage, page, folder / name, "what the block above draws") for name in found["pictures"]]
     return "\n\n".join(parts)
 
 

@@ -4,11 +4,8 @@ The blocks of a page run one after the other in one folder, as they would be typ
 README.md has a test of its own (tests/test_readme.py). `make test-notebooks` runs the pages of docs/notebooks.
 """
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -18,17 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "site").exists(), reason="a source distribution has no site")
 
 BLOCK = re.compile(r"^```(bash|sh|python)( title=\S+)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-DRIVER = """
-import json, subprocess, sys
-names = {"__name__": "page"}
-for kind, code in json.loads(sys.stdin.read()):
-    print(f"--- {code.splitlines()[0]}", flush=True)
-    if kind == "python":
-        exec(compile(code, "block", "exec"), names)
-    else:
-        subprocess.run(["bash", "-euo", "pipefail", "-c", code], check=True)
-"""
 
 LEVELS = (
     "rl-drug-dosage simulate --drug vancomycin-goti2018 --patients 6 --dose 1000 --interval 12 --duration 1 --days 2 "
@@ -152,29 +138,15 @@ def cases():
 
 
 @pytest.mark.parametrize("page", list(cases()))
-def test_the_blocks_of_a_page_run(page, tmp_path):
-    import json
-
+def test_the_blocks_of_a_page_run(page, notebook_runs, tmp_path):
     for name in ("models", "examples"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "WANDB_MODE": "offline",
-    }
     before = [("bash", BEFORE[page])] if page in BEFORE else []
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps([*before, *blocks(page)]),
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = notebook_runs.run_blocks([*before, *blocks(page)], tmp_path)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
 
-def test_what_is_left_out_is_there():
+def test_what_is_left_out_is_there(notebook_runs):
     """An exception whose block has changed or gone is taken out of the list."""
     for page, left_out in ELSEWHERE.items():
         firsts = {code.splitlines()[0] for _, _, code in BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))}
@@ -182,5 +154,6 @@ def test_what_is_left_out_is_there():
     for page, changes in SMALLER.items():
         text = (ROOT / page).read_text(encoding="utf-8")
         assert [long for long in changes if long not in text] == [], page
+    assert set(notebook_runs.NOT_RUN) == set(ELSEWHERE["docs/notebooks/researcher.md"])
     assert set(BEFORE) <= set(pages())
     assert set(QUICK) <= set(pages())

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "site").exists(), reason="a source distribution has no site")
 PAGES = sorted(path.stem for path in (ROOT / "docs" / "notebooks").glob("*.md"))
-
-
-@pytest.fixture
-def notebooks(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "site"))
-    import notebooks
-
-    yield notebooks
-    for name in ("notebooks", "notebook_runs", "pictures", "staging"):
-        sys.modules.pop(name, None)
 
 
 def test_there_are_six():
@@ -52,10 +41,8 @@ def test_other_blocks_stay_words(notebooks):
     ]
 
 
-def test_the_site_shows_what_blocks_print_and_draw(notebooks, monkeypatch, tmp_path):
+def test_the_site_shows_what_blocks_print_and_draw(notebooks, notebook_runs, monkeypatch, tmp_path):
     """Prints, the value of the last line, a figure; names of a block hold in the next; long texts are cut."""
-    import notebook_runs
-
     monkeypatch.setattr(notebook_runs, "kept", lambda _, make: (make(tmp_path), tmp_path)[1])
     blocks = [
         ("python", "x = 6\nprint('six')\nx * 7\n"),
@@ -68,16 +55,14 @@ def test_the_site_shows_what_blocks_print_and_draw(notebooks, monkeypatch, tmp_p
     assert [one["text"] for one in (found[0], *found[2:])] == ["six\n42\n", "", "", ""]
     assert notebook_runs.shortened(found[1]["text"]).splitlines()[-2:] == ["line 60", "... and 10 more lines"]
     assert [one["table"] for one in found] == ["", "", "", "<table></table>", ""]
-    assert [one["pictures"] for one in found] == [[], [], ["2.png"], [], []]
+    assert [one["pictures"] for one in found] == [[], [], ["student-2.png"], [], []]
     cells = notebook_runs.as_cells(folder, found[2])
     assert [cell["output_type"] for cell in cells] == ["display_data"]
     page = "# A\n\n```python\n1\n```\n"
     assert notebooks.notebook(page, [cells])["cells"][1]["outputs"] == cells
 
 
-def test_a_block_that_fails_ends_the_build(notebooks, monkeypatch, tmp_path):
-    import notebook_runs
-
+def test_a_block_that_fails_ends_the_build(notebook_runs, monkeypatch, tmp_path):
     monkeypatch.setattr(notebook_runs, "kept", lambda _, make: (make(tmp_path), tmp_path)[1])
     with pytest.raises(SystemExit, match=r"a block of docs/notebooks/student.md failed(?s:.)*ZeroDivisionError"):
         notebook_runs.outputs("student", [("python", "1 / 0\n")])
