@@ -61,14 +61,17 @@ def test_every_model_doses_at_the_bedside(name: str) -> None:
     assert np.abs(scenario.dosage.grid() - course.recommend()).min() < 1e-4
 
 
-def test_a_model_of_another_version_of_a_scenario_is_told_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scenario", [None, "vancomycin"])
+def test_a_model_of_another_version_of_a_scenario_is_told_so(tmp_path: Path, scenario: str | None) -> None:
     """It is no model of somebody else's environment, which doses from bare observations."""
     model = load_model(MODELS / "vancomycin.pt")
     old = {**model.record["env"], "id": "Vancomycin-v1"}
     save_model(tmp_path / "old.pt", model.policy, env=old, training={}, progress={})
 
     with pytest.raises(ModelFileError, match=r"trained for Vancomycin-v1.*this release has Vancomycin-v2"):
-        load_policy(tmp_path / "old.pt")
+        load_policy(tmp_path / "old.pt", scenario)
+    with pytest.raises(ModelFileError, match=r"trained for Vancomycin-v1.*this release has Vancomycin-v2"):
+        benchmark(BenchmarkOptions(scenario="vancomycin", policies=(str(tmp_path / "old.pt"),), patients=2))
 
 
 def test_warfarin_as_somebody_elses_simulator_would_ask() -> None:

@@ -15,7 +15,14 @@ from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
 from rl_drug_dosage.errors import ConfigError, ModelFileError, UnknownNameError
-from rl_drug_dosage.policies.adapters.learnt import check_drugs, check_not_test_only, check_source, same_contents
+from rl_drug_dosage.policies.adapters.learnt import (
+    check_drugs,
+    check_not_test_only,
+    check_source,
+    differ_in_version,
+    of_another_release,
+    same_contents,
+)
 from rl_drug_dosage.ppo.model_file import Model
 from rl_drug_dosage.registry import (
     ENVIRONMENT,
@@ -97,6 +104,8 @@ def scenario_of(model: Model, path: Path, scenario: object = None) -> Found[Scen
     if scenario is not None:
         found: Found[Scenario] = task_of(scenario)
         if found.env_id != model.env_id and not same_contents(model.record["env"], found):
+            if differ_in_version(model.env_id, found.env_id):
+                raise of_another_release(path, model.env_id, found.env_id)
             own = Path(model.source["file"]).name if model.source else ""
             remedy = f"give its own file (--scenario {own})" if own else "leave the scenario out"
             raise ModelFileError(
@@ -110,17 +119,13 @@ def scenario_of(model: Model, path: Path, scenario: object = None) -> Found[Scen
         return None
     known = by_name(SCENARIO, model.env_id)
     if known is None and (now := _other_version(model.env_id)):
-        raise ModelFileError(
-            f"{path} was trained for {model.env_id}, which is not known here: this release has {now}, with other "
-            f"numbers; train a model with `rl-drug-dosage train --env-id {now}`, or use the release of the model"
-        )
+        raise of_another_release(path, model.env_id, now)
     return known
 
 
 def _other_version(env_id: str) -> str:
     """The id of a built-in scenario that differs in its version only; empty if there is none."""
-    stem = env_id.rpartition("-v")[0]
-    return next((i for i in map(env_id_of, modules(SCENARIO.room)) if stem and i.rpartition("-v")[0] == stem), "")
+    return next((i for i in map(env_id_of, modules(SCENARIO.room)) if differ_in_version(env_id, i)), "")
 
 
 def refuse_models(model: Model, simulator: object, controller: object) -> None:

@@ -32,8 +32,10 @@ __all__ = [
     "check_not_test_only",
     "check_source",
     "check_trained_for",
+    "differ_in_version",
     "dosing_policy",
     "model_path",
+    "of_another_release",
     "read_policy",
     "same_contents",
     "tolerance_of",
@@ -224,11 +226,8 @@ def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> N
     """
     task = setting.task
     if env["id"] != task.env_id and not same_contents(env, task):
-        if env["id"].rpartition("-v")[0] == task.env_id.rpartition("-v")[0]:
-            raise ModelFileError(
-                f"{path} was trained for {env['id']}, and this release has {task.env_id}, with other numbers: train a "
-                f"model with `rl-drug-dosage train --env-id {task.env_id}`, or use the release of the model"
-            )
+        if differ_in_version(env["id"], task.env_id):
+            raise of_another_release(path, env["id"], task.env_id)
         raise ModelFileError(
             f"{path} was trained for {env['id']}, not for {task.env_id}: train a model with "
             f"`rl-drug-dosage train --env-id {task.env_id}`, or benchmark it in its own scenario"
@@ -241,6 +240,20 @@ def check_trained_for(env: Mapping[str, Any], setting: Setting, path: Path) -> N
         )
     check_source(env, task, path, accept_changed=setting.accept_changed)
     check_drugs(env.get("drugs") or {}, setting.drug_files, path, ModelFileError, accept_changed=setting.accept_changed)
+
+
+def differ_in_version(one: str, other: str) -> bool:
+    """Whether two ids are of one environment, in different versions."""
+    stem, _, _ = one.rpartition("-v")
+    return bool(stem) and one != other and other.rpartition("-v")[0] == stem
+
+
+def of_another_release(path: Path, was: str, now: str) -> ModelFileError:
+    """The refusal of a model that was trained in another version of its environment."""
+    return ModelFileError(
+        f"{path} was trained for {was}, which is not known here: this release has {now}, with other numbers; train a "
+        f"model with `rl-drug-dosage train --env-id {now}`, or use the release of the model"
+    )
 
 
 def same_contents(env: Mapping[str, Any], task: Found[Any]) -> bool:
