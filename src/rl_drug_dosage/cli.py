@@ -27,7 +27,7 @@ _ABOUT = (
 )
 
 # Typer's rich help loads a Markdown renderer and a syntax highlighter, which takes 0.4 s.
-app = typer.Typer(help=_ABOUT, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(help=_ABOUT, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def _show_version(wanted: bool) -> None:
