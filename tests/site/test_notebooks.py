@@ -64,5 +64,7 @@ def test_the_site_shows_what_blocks_print_and_draw(notebooks, notebook_runs, mon
 
 def test_a_block_that_fails_ends_the_build(notebook_runs, monkeypatch, tmp_path):
     monkeypatch.setattr(notebook_runs, "kept", lambda _, make: (make(tmp_path), tmp_path)[1])
-    with pytest.raises(SystemExit, match=r"a block of docs/notebooks/student.md failed(?s:.)*ZeroDivisionError"):
-        notebook_runs.outputs("student", [("python", "1 / 0\n")])
+    with pytest.raises(
+        SystemExit, match=r"docs/notebooks/student.md failed\n--- x = 1\nsaid\n(?s:.)*ZeroDivisionError"
+    ):
+        notebook_runs.outputs("student", [("python", "x = 1\nprint('said')\nx / 0\n")])
