@@ -68,8 +68,9 @@ def main() -> None:
 
 
 def _text(file: IO[bytes]) -> str:
+    """What was printed; the folder, which is the building machine's, is left out of paths."""
     file.seek(0)
-    return file.read().decode()
+    return file.read().decode().replace(f"{Path.cwd()}{os.sep}", "")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def test_the_site_shows_what_blocks_print_and_draw(notebooks, notebook_runs, mon
     """Prints, the value of the last line, a figure; names of a block hold in the next; long texts are cut."""
     monkeypatch.setattr(notebook_runs, "kept", lambda _, make: (make(tmp_path), tmp_path)[1])
     blocks = [
-        ("python", "x = 6\nprint('six')\nx * 7\n"),
+        ("python", "import os\nx = 6\nprint(os.path.abspath('six'))\nx * 7\n"),
         ("bash", "for i in $(seq 70); do echo line $i; done\n"),
         ("python", "from matplotlib.figure import Figure\nf = Figure()\nf.subplots().plot([x])\nf\n"),
         ("python", "class T:\n    def _repr_html_(self):\n        return '<table></table>'\n\nT()\n"),
