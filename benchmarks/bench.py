@@ -8,112 +8,35 @@ import json
 import os
 import platform
 import re
-import statistics
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from bench_scale import ray, stream
+from bench_tools import Bench, Child, Row, configure, entries, median, seconds
+from bench_waiting import again, bedside, scenario_training
 
 HERE = Path(__file__).resolve().parent
-MIB = 2**20
 SEEDS = range(1, 11)
 HELD_OUT = 1000
 SB3_STEPS = 6144
+UPDATES = 20
 HEAVY = {"jax", "jaxlib", "numpy", "matplotlib"}
 AS_PRINTED = "as the command prints it"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; ``passed`` is ``None`` where a figure has no bar, or could not be measured."""
-
-    what: str
-    measured: str
-    bar: str
-    passed: bool | None
-    how: str
-    values: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Child:
-    """What a process came to; CPU seconds count all its threads, and hardly change when others use the machine."""
-
-    out: str
-    err: str
-    wall_s: float
-    cpu_s: float
-    peak_mib: float
-
-
-class Bench:
-    """The folder that a benchmark works in, and how it runs the command line there."""
-
-    def __init__(self, folder: Path, repeats: int) -> None:
-        self.folder = folder
-        self.repeats = repeats
-        self._runs = 0
-
-    def cache(self) -> Path:
-        """A compilation cache that holds nothing."""
-        return Path(tempfile.mkdtemp(prefix="cache-", dir=self.folder))
-
-    def run(self, argv: Sequence[str], cache: Path) -> Child:
-        """Run a process to its end, and account for it alone (``wait4``).
-
-        Raises:
-            RuntimeError: it failed.
-        """
-        env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-        env["XDG_CACHE_HOME"] = str(cache)
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            start = time.perf_counter()
-            child = subprocess.Popen(argv, cwd=self.folder, env=env, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
-            _, status, usage = os.wait4(child.pid, 0)
-            wall_s = time.perf_counter() - start
-            child.returncode = os.waitstatus_to_exitcode(status)
-            out.seek(0)
-            err.seek(0)
-            result = Child(out.read(), err.read(), wall_s, usage.ru_utime + usage.ru_stime, _mib(usage.ru_maxrss))
-        if child.returncode:
-            last = (result.err.strip().splitlines() or ["no message"])[-1]
-            raise RuntimeError(f"{' '.join(argv[:3])} ended with {child.returncode}: {last}")
-        return result
-
-    def cli(self, *arguments: str, cache: Path) -> Child:
-        """Run ``rl-drug-dosage`` as a shell would."""
-        return self.run([str(Path(sysconfig.get_path("scripts")) / "rl-drug-dosage"), *arguments], cache)
-
-    def train(self, *arguments: str, cache: Path) -> tuple[Child, Path]:
-        """``rl-drug-dosage train`` into a new run folder."""
-        self._runs += 1
-        name = f"run-{self._runs}"
-        return self.cli("train", *arguments, "--run-name", name, cache=cache), self.folder / "runs" / name
-
-    @cached_property
-    def warm(self) -> Path:
-        """A cache that ``evaluate`` and the default training leave warm."""
-        return self.cache()
-
-    @cached_property
-    def model(self) -> Path:
-        """A trained model."""
-        return self.train("--preset", "fast", cache=self.warm)[1] / "agent.pt"
 
 
 def help_(bench: Bench) -> Iterator[Row]:
     """What a person waits for before anything is computed."""
     for arguments in (["--help"], ["--version"], ["train", "--help"]):
         runs = [bench.cli(*arguments, cache=bench.warm) for _ in range(max(5, bench.repeats))]
-        how = f"wall clock of the process, median of {len(runs)}; CPU {_median(r.cpu_s for r in runs):.2f} s"
-        yield _seconds(" ".join(arguments), [r.wall_s for r in runs], 0.6, how)
+        how = f"wall clock of the process, median of {len(runs)}; CPU {median(r.cpu_s for r in runs):.2f} s"
+        yield seconds(" ".join(arguments), [r.wall_s for r in runs], 0.6, how)
     imported = [sys.executable, "-X", "importtime", "-m", "rl_drug_dosage"]
     traces = "".join(bench.run([*imported, option], bench.warm).err for option in ("--help", "--version"))
     found = sorted(HEAVY & {line.rpartition("|")[2].strip().partition(".")[0] for line in traces.splitlines()})
@@ -138,15 +61,15 @@ def shell(bench: Bench) -> Iterator[Row]:
     for _ in range(bench.repeats):
         cache = bench.cache()
         cold = bench.train("--preset", "fast", cache=cache)[0]
-        before = _entries(cache)
+        before = entries(cache)
         warm = bench.train("--preset", "fast", cache=cache)[0]
-        pairs.append((cold, warm, len(_entries(cache) - before)))
+        pairs.append((cold, warm, len(entries(cache) - before)))
     for name, runs, limit in (("cold", [p[0] for p in pairs], 12.0), ("warm", [p[1] for p in pairs], 7.0)):
-        how = f"wall clock of the process, {name} cache; CPU {_median(r.cpu_s for r in runs):.1f} s"
+        how = f"wall clock of the process, {name} cache; CPU {median(r.cpu_s for r in runs):.1f} s"
         what = "train --preset fast"
-        yield _seconds(f"{what}, shell to model, {name}", [r.wall_s for r in runs], limit, how)
-        yield _seconds(f"{what}, training, {name}", [_told(r)[0] for r in runs], 1.0, AS_PRINTED)
-        yield _seconds(f"{what}, compiling, {name}", [_told(r)[1] for r in runs], None, AS_PRINTED)
+        yield seconds(f"{what}, shell to model, {name}", [r.wall_s for r in runs], limit, how)
+        yield seconds(f"{what}, training, {name}", [_told(r)[0] for r in runs], 1.0, AS_PRINTED)
+        yield seconds(f"{what}, compiling, {name}", [_told(r)[1] for r in runs], None, AS_PRINTED)
     fresh = max(p[2] for p in pairs)
     how = "new entries in the persistent cache after the second of two equal runs"
     yield Row("second train, programs compiled", str(fresh), "0", fresh == 0, how, (float(fresh),))
@@ -157,7 +80,7 @@ def cache(bench: Bench) -> Iterator[Row]:
     caches = [bench.cache() for _ in range(bench.repeats)]
     for name in ("cold", "warm"):
         runs = [bench.train("--total-timesteps", "2048", cache=folder)[0] for folder in caches]
-        yield _seconds(f"train, default settings, compiling, {name}", [_told(r)[1] for r in runs], None, AS_PRINTED)
+        yield seconds(f"train, default settings, compiling, {name}", [_told(r)[1] for r in runs], None, AS_PRINTED)
 
 
 def evaluate(bench: Bench) -> Iterator[Row]:
@@ -175,13 +98,13 @@ def evaluate(bench: Bench) -> Iterator[Row]:
     cold = [float(bench.run(argv, cold_cache).out.split()[-1])]
     warm = [float(bench.run(argv, cold_cache).out.split()[-1]) for _ in range(bench.repeats)]
     how = "from the last import to the last figure: model, compiled program, episodes, three plots"
-    yield _seconds("evaluate, 10,000 episodes, warm cache", warm, 2.0, how)
-    yield _seconds("evaluate, 10,000 episodes, cold cache", cold, 2.0, f"{how}; compiling included")
+    yield seconds("evaluate, 10,000 episodes, warm cache", warm, 2.0, how)
+    yield seconds("evaluate, 10,000 episodes, cold cache", cold, 2.0, f"{how}; compiling included")
     whole = [
         bench.cli("evaluate", "--model-path", str(bench.model), "--num-episodes", "10000", cache=cold_cache).wall_s
         for _ in range(bench.repeats)
     ]
-    yield _seconds("evaluate, 10,000 episodes, whole process", whole, None, "wall clock from the shell, warm cache")
+    yield seconds("evaluate, 10,000 episodes, whole process", whole, None, "wall clock from the shell, warm cache")
 
 
 def learning(bench: Bench) -> Iterator[Row]:
@@ -191,7 +114,7 @@ def learning(bench: Bench) -> Iterator[Row]:
     from rl_drug_dosage.training.config import PRESETS, RunOptions, TrainConfig
     from rl_drug_dosage.training.evaluate import EvaluationOptions, run_model
 
-    _configure(bench)
+    configure(bench)
     for preset, name, limit in (("default", "default settings", None), ("fast", "--preset fast", 1.0)):
         shares, seconds = [], []
         for seed in SEEDS:
@@ -208,39 +131,67 @@ def learning(bench: Bench) -> Iterator[Row]:
         measured, bar = f"{good} of {len(shares)} reach 97.5 %", ">= 97.5 % in 9 of 10"
         yield Row(f"learning, {name}", measured, bar, good >= 9, how, tuple(shares))
         how = "after compilation; evaluations, logs and checkpoints included"
-        yield _seconds(f"learning, {name}, training per seed", seconds, limit, how)
+        yield seconds(f"learning, {name}, training per seed", seconds, limit, how)
 
 
 def speed(bench: Bench) -> Iterator[Row]:
-    """Training at the default settings, against Stable-Baselines3 turn by turn."""
-    ours = _our_training(bench)
+    """Training at the default settings, turn by turn with PureJaxRL's algorithm and with Stable-Baselines3."""
+    ours, peer = _our_training(bench), _peer_training()
     ours()
-    how = "20 updates of 2,048 steps, compiled before, metrics fetched each; XLA's own thread pool"
+    peer()
     worker = _Sb3.start(bench)
-    rates, ratios = [], []
+    rates, peers, others = [], [], []
     threads = 0
-    if isinstance(worker, str):
-        rates = [ours() for _ in range(bench.repeats)]
-    else:
-        with worker:
-            tried = {n: worker.steps_per_s(n, 2048) for n in sorted({1, min(2, os.cpu_count() or 1)})}
-            threads = max(tried, key=lambda n: tried[n])
-            for _ in range(bench.repeats):
-                rates.append(ours())
-                ratios.append(rates[-1] / worker.steps_per_s(threads, SB3_STEPS))
-    middle = _median(rates)
-    measured = f"{middle:,.0f} steps/s ({min(rates):,.0f} to {max(rates):,.0f})"
-    bar = "> 54,000-59,000 steps/s (PureJaxRL, two such cores)"
-    yield Row("training speed, default settings", measured, bar, middle > 59_000, how, tuple(rates))
+    tried: dict[int, float] = {}
+    if not isinstance(worker, str):
+        tried = {n: worker.steps_per_s(n, 2048) for n in sorted({1, min(2, os.cpu_count() or 1)})}
+        threads = max(tried, key=lambda n: tried[n])
+    for _ in range(bench.repeats):
+        rates.append(ours())
+        peers.append(peer())
+        if not isinstance(worker, str):
+            others.append(rates[-1] / worker.steps_per_s(threads, SB3_STEPS))
+    how = f"{UPDATES} updates of 2,048 steps, compiled before, metrics fetched each; XLA's own thread pool"
+    yield Row("training speed, default settings", _spread(rates, "steps/s"), "", None, how, tuple(rates))
+    how = f"in turns with purejaxrl_peer.py, {_spread(peers, 'steps/s')}, {UPDATES} updates in one call"
+    ratios = [mine / its for mine, its in zip(rates, peers, strict=True)]
+    measured, passed = _spread(ratios, "x", ".2f"), median(ratios) >= 1.2
+    yield Row("training speed against PureJaxRL", measured, ">= 1.2 x", passed, how, tuple(ratios))
     if isinstance(worker, str):
         yield Row("training speed against SB3", "skipped", ">= 60 x", None, worker)
         return
-    middle = _median(ratios)
+    worker.close()
     tries = ", ".join(f"{n} thread{'s' * (n > 1)} {rate:,.0f} steps/s" for n, rate in tried.items())
     made_of = f"SB3 {worker.versions['sb3']}, torch {worker.versions['torch']}"
     how = f"in turns, {SB3_STEPS:,} steps each of {made_of}; it tried {tries} and kept {threads}"
-    measured = f"{middle:.0f} x ({min(ratios):.0f} to {max(ratios):.0f})"
-    yield Row("training speed against SB3", measured, ">= 60 x", middle >= 60, how, tuple(ratios))
+    measured, passed = _spread(others, "x"), median(others) >= 60
+    yield Row("training speed against SB3", measured, ">= 60 x", passed, how, tuple(others))
+
+
+def _spread(values: Sequence[float], unit: str, form: str = ",.0f") -> str:
+    return f"{median(values):{form}} {unit} ({min(values):{form}} to {max(values):{form}})"
+
+
+def _peer_training() -> Callable[[], float]:
+    """A function that trains as PureJaxRL does and returns environment steps per second."""
+    import jax
+    from purejaxrl_peer import peer_training
+
+    from rl_drug_dosage.envs import catalog
+    from rl_drug_dosage.training.config import TrainConfig
+    from rl_drug_dosage.training.task import find_task
+
+    config = TrainConfig()
+    env = find_task(config.env_id).env
+    assert env is not None
+    first, train = peer_training(catalog.make(env, env.training({}), 1), config, UPDATES)
+
+    def measure() -> float:
+        start = time.perf_counter()
+        jax.block_until_ready(train(first))
+        return UPDATES * config.num_envs * config.num_steps / (time.perf_counter() - start)
+
+    return measure
 
 
 def _our_training(bench: Bench) -> Callable[[], float]:
@@ -251,13 +202,13 @@ def _our_training(bench: Bench) -> Callable[[], float]:
     from rl_drug_dosage.training.plan import make_plan
     from rl_drug_dosage.training.task import make_program
 
-    _configure(bench)
+    configure(bench)
     plan = make_plan(TrainConfig())
     program = make_program(plan)
     first = program.init()
     program.compile(first)
 
-    def measure(updates: int = 20) -> float:
+    def measure(updates: int = UPDATES) -> float:
         state = first
         start = time.perf_counter()
         for _ in range(updates):
@@ -284,10 +235,8 @@ class _Sb3:
         argv = [python, str(HERE / "sb3_drug_dose.py")]
         return cls(subprocess.Popen(argv, cwd=bench.folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the process."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
@@ -311,7 +260,7 @@ class _Sb3:
 
 def map_(bench: Bench) -> Iterator[Row]:
     """Estimates of random effects from levels, in turns with scipy."""
-    _configure(bench)
+    configure(bench)
     from pkpd_speed import map_speeds
 
     from rl_drug_dosage.utils.device_shape import device_shape
@@ -333,35 +282,12 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "map": map_,
     "speed": speed,
     "learning": learning,
+    "again": again,
+    "bedside": bedside,
+    "training": scenario_training,
+    "ray": ray,
+    "stream": stream,
 }
-
-
-def _configure(bench: Bench) -> None:
-    from rl_drug_dosage.utils.runtime import configure
-
-    os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
-    os.environ["XDG_CACHE_HOME"] = str(bench.warm)
-    configure()
-
-
-def _seconds(what: str, values: Sequence[float], limit: float | None, how: str) -> Row:
-    middle = _median(values)
-    spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
-    bar, passed = (f"<= {limit:g} s", middle <= limit) if limit is not None else ("", None)
-    return Row(what, f"{middle:.2f} s{spread}", bar, passed, how, tuple(values))
-
-
-def _median(values: Any) -> float:
-    return float(statistics.median(values))
-
-
-def _mib(maxrss: int) -> float:
-    """``ru_maxrss`` counts KiB, and bytes on macOS."""
-    return maxrss / MIB if sys.platform == "darwin" else maxrss / 1024
-
-
-def _entries(cache: Path) -> set[str]:
-    return {p.name for p in cache.rglob("*-cache")}
 
 
 def _told(child: Child) -> tuple[float, float]:
