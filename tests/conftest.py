@@ -1,6 +1,7 @@
 """What all tests share: JAX on the CPU with compiled programs kept between runs, and small pieces to test with."""
 
 import dataclasses
+import gc
 import importlib.util
 import json
 import os
@@ -24,6 +25,8 @@ from rl_drug_dosage.utils import kept_programs, runtime
 from rl_drug_dosage.utils.held_programs import make_room
 from rl_drug_dosage.utils.tensor_archive import read_archive
 
+# Tracing makes hundreds of thousands of objects that stay: to look for garbage among them took 6 % of a run.
+gc.set_threshold(1_000_000, *gc.get_threshold()[1:])
 # Before the first use of JAX: a second run of the suite compiles nothing.
 runtime.configure("cpu")
 # A test may replace a piece of the package, which no fingerprint of a program sees.

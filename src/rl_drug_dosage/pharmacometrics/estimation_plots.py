@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rl_drug_dosage.pharmacometrics.estimation_tables import PatientResult
+from rl_drug_dosage.pharmacometrics.log_axes import make_logarithmic
 from rl_drug_dosage.pkpd import Covariates, DrugModel, Levels, Regimen, predict
 from rl_drug_dosage.pkpd.bayes import Estimate
 from rl_drug_dosage.utils.files import atomic_write
@@ -79,8 +80,7 @@ def _identity(axes: Any, values: Float[np.ndarray, "value"]) -> None:
     """Equal axes and the line on which prediction and level agree."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     if low > 0 and high / low > _DECADES:
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        make_logarithmic(axes)
         ends = (low / 1.3, high * 1.3)
     else:
         ends = (0.0, 1.05 * high or 1.0)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from rl_drug_dosage.pharmacometrics.log_axes import make_logarithmic
 from rl_drug_dosage.pharmacometrics.simulation_plan import Plan
 from rl_drug_dosage.pharmacometrics.simulation_summary import bounds_text
 from rl_drug_dosage.pkpd import Output, Target
@@ -94,7 +95,7 @@ def _draw_output(ax: Any, plan: Plan, output: Output, time: np.ndarray, band: np
         if target.output == output.name and (window := _window(plan, target)) is not None:
             top = max(top, _draw_window(ax, window, float(low.min())))
     if top > 0 and float(np.median(middle)) < _SPIKY * float(middle.max()):
-        ax.set_yscale("log")
+        make_logarithmic(ax, "y")
         ax.set_ylim(_DECADES * top, 2 * top)
     else:
         ax.set_ylim(0, 1.05 * top if top > 0 else 1.0)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rl_drug_dosage.pharmacometrics.log_axes import make_logarithmic
 from rl_drug_dosage.pharmacometrics.validation_average import EQUAL
 from rl_drug_dosage.pharmacometrics.validation_data import Clinic
 from rl_drug_dosage.pharmacometrics.validation_errors import ErrorRow
@@ -156,8 +157,7 @@ def _identity(axes: Any, values: np.ndarray) -> None:
     low, high = (float(positive.min()), float(positive.max())) if positive.size else (0.1, 1.0)
     logarithmic = high / low > _DECADES
     if logarithmic:
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        make_logarithmic(axes)
     ends = np.array([low / 1.3, high * 1.3] if logarithmic else [0.0, 1.05 * high])
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
