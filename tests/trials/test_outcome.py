@@ -76,6 +76,23 @@ def test_drawing_patients_who_are_alike_together_is_drawing_patients(monkeypatch
     assert len(rows) == 25
 
 
+def test_drawing_many_patients_who_all_differ_is_drawing_patients(monkeypatch):
+    """As above. A mean of 4,000 has the standard error s/sqrt(4,000), and both columns the same resamples."""
+    rng = np.random.default_rng(4)
+    columns = rng.normal(50.0, 20.0, (4000, 1)) + np.array([[0.0, 3.0]])
+    one_by_one = statistics.bootstrap(columns, np.random.default_rng(2))
+    monkeypatch.setattr(statistics, "_ONE_BY_ONE", 100)
+
+    drawn = statistics.bootstrap(columns, np.random.default_rng(3))
+
+    error = columns[:, 0].std() / np.sqrt(len(columns))
+    for a, b in zip(one_by_one, drawn, strict=True):
+        assert a.mean == b.mean
+        np.testing.assert_allclose([b.low, b.high], [a.low, a.high], atol=0.1 * (a.high - a.low))
+        np.testing.assert_allclose([b.low, b.high], b.mean + np.array([-1.96, 1.96]) * error, atol=0.2 * error)
+    np.testing.assert_allclose(drawn[1].low - drawn[0].low, 3.0, rtol=1e-9)
+
+
 def test_parquet_holds_what_the_csv_holds(whole, tmp_path):
     files = whole.save(tmp_path / "a"), whole.save(tmp_path / "b", file_format="parquet")
 

@@ -21,8 +21,11 @@ RESAMPLES = 2000
 _LEVEL = 95.0
 WORST = 0.05
 """Share of patients that a trial calls the worst."""
-_ONE_BY_ONE = 100_000
-"""Up to so many patients are drawn one by one; of more, those who are alike together: their outcomes are few."""
+_ONE_BY_ONE = 5_000
+"""Up to so many patients are drawn by the counts of each; of more, those who are alike together, if their outcomes are
+few, or the patients themselves: for 5,000 patients counts took 0.5 s, for 12,500 draws took 0.2 s."""
+_FEW = 10
+"""Outcomes are few where there are so many patients to one: a count takes ten times as long as a draw."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,23 @@ def bootstrap(
 ) -> list[Interval]:
     """Percentile intervals of the column means; patients are drawn with replacement (Efron 1979).
 
-    All columns use the same resamples, so differences between them are paired. A resample is represented by its
-    multinomial counts, so its means are one matrix product.
+    All columns use the same resamples, so differences between them are paired. A resample is represented by the counts
+    of its patients, which are multinomial, so its means are one matrix product.
     """
     n = len(columns)
     rows, share = (columns, np.full(n, 1.0 / n)) if n <= _ONE_BY_ONE else _alike(columns)
-    means = np.concatenate([rng.multinomial(n, share, size=size) @ rows / n for size in _blocks(resamples, len(rows))])
+    if n <= _ONE_BY_ONE or _FEW * len(rows) <= n:
+        blocks = _blocks(resamples, len(rows))
+        means = np.concatenate([rng.multinomial(n, share, size=size) @ rows / n for size in blocks])
+    else:
+        means = np.stack([_counts(rng, n) @ columns / n for _ in range(resamples)])
     low, high = np.percentile(means, [(100.0 - _LEVEL) / 2.0, (100.0 + _LEVEL) / 2.0], axis=0)
     return [Interval(float(m), float(a), float(b)) for m, a, b in zip(columns.mean(0), low, high, strict=True)]
+
+
+def _counts(rng: np.random.Generator, n: int) -> np.ndarray:
+    """How often each of ``n`` patients is among ``n`` that are drawn with replacement."""
+    return np.bincount(rng.integers(n, size=n), minlength=n)
 
 
 def _alike(columns: Float[np.ndarray, "patient column"]) -> tuple[np.ndarray, np.ndarray]:
