@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import gc
 import importlib
 import itertools
 import os
@@ -68,14 +67,8 @@ for _name in registry.modules("rl_drug_dosage.commands"):
     app.command(registry.public_name(_name.rstrip("_")))(_told(_module.command))
 
 
-_BETWEEN_COLLECTIONS = 1_000_000
-"""Objects that are made before Python looks for garbage. With its own 700, loading and tracing, which make hundreds of
-thousands that stay, spent 0.3 of the 3 s of a `recommend` on that."""
-
-
 def main() -> None:
     """Run the command line. An error of this package is printed in one line on stderr and sets the exit code."""
-    gc.set_threshold(_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
@@ -93,9 +86,6 @@ def main() -> None:
         if not (fault := _place(error)):
             raise
         _fail(fault, 2)
-    finally:
-        # Python's last search for garbage, which the end of the process frees anyway, took 0.4 s of a `recommend`.
-        gc.freeze()
     raise SystemExit(code or 0)
 
 

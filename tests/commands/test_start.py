@@ -36,6 +36,19 @@ def test_the_module_runs_as_a_program():
     assert done.stdout.startswith("rl-drug-dosage 0.")
 
 
+def test_only_a_process_of_its_own_looks_for_garbage_seldom():
+    """Whoever calls the command line from Python keeps their own setting, and what they drop is collected."""
+    code = (
+        "import gc, sys; sys.argv = ['rl-drug-dosage', '--version']; own = gc.get_threshold(), gc.get_freeze_count()\n"
+        "from rl_drug_dosage import cli, __main__ as program\n"
+        "try: cli.main()\n"
+        "except SystemExit: assert (gc.get_threshold(), gc.get_freeze_count()) == own\n"
+        "try: program.main()\n"
+        "except SystemExit: assert gc.get_threshold()[0] > 100 * own[0][0] and gc.get_freeze_count() > 10_000"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("command", ["train", "evaluate", "info"])
 def test_every_command_has_help_with_an_example(run, command):
     """The contract of a file in ``commands/``."""
