@@ -344,7 +344,9 @@ def main() -> None:
                 continue
             print(f"measuring {name} ...", flush=True)
             try:
-                rows.extend(section(bench))
+                for row in section(bench):
+                    print(f"  {row.what}: {row.measured}", flush=True)
+                    rows.append(row)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other sections are still worth having
                 rows.append(Row(name, "failed", "", False, f"{type(error).__name__}: {error}"))
     _print(rows)
