@@ -48,6 +48,8 @@ def _whole(scenario: Scenario, name: str) -> DrugModel:
     structure = model.structure
     if isinstance(structure, OdeSystem):
         structure = structure.with_method(FixedStep(scenario.schedule.step_h))
+    if structure is model.structure and model.etas:
+        return model
     return dataclasses.replace(model, structure=structure, etas=model.etas or scenario.etas)
 
 
