@@ -79,13 +79,12 @@ def draw_predicted_vs_measured(model: DrugModel, patients: Sequence[PatientResul
 def _identity(axes: Any, values: Float[np.ndarray, "value"]) -> None:
     """Equal axes and the line on which prediction and level agree."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    if low > 0 and high / low > _DECADES:
-        make_logarithmic(axes)
-        ends = (low / 1.3, high * 1.3)
-    else:
-        ends = (0.0, 1.05 * high or 1.0)
+    logarithmic = low > 0 and high / low > _DECADES
+    ends = (low / 1.3, high * 1.3) if logarithmic else (0.0, 1.05 * high or 1.0)
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
+    if logarithmic:
+        make_logarithmic(axes)
     axes.set_aspect("equal")
     axes.plot(ends, ends, color="0.4", lw=1, label="identity")
 

@@ -95,8 +95,8 @@ def _draw_output(ax: Any, plan: Plan, output: Output, time: np.ndarray, band: np
         if target.output == output.name and (window := _window(plan, target)) is not None:
             top = max(top, _draw_window(ax, window, float(low.min())))
     if top > 0 and float(np.median(middle)) < _SPIKY * float(middle.max()):
-        make_logarithmic(ax, "y")
         ax.set_ylim(_DECADES * top, 2 * top)
+        make_logarithmic(ax, "y")
     else:
         ax.set_ylim(0, 1.05 * top if top > 0 else 1.0)
     ax.set_ylabel(_label(output))

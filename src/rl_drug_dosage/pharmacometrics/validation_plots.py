@@ -156,11 +156,11 @@ def _identity(axes: Any, values: np.ndarray) -> None:
     positive = values[np.isfinite(values) & (values > 0)]
     low, high = (float(positive.min()), float(positive.max())) if positive.size else (0.1, 1.0)
     logarithmic = high / low > _DECADES
-    if logarithmic:
-        make_logarithmic(axes)
     ends = np.array([low / 1.3, high * 1.3] if logarithmic else [0.0, 1.05 * high])
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
+    if logarithmic:
+        make_logarithmic(axes)
     axes.set_aspect("equal")
     line = np.linspace(ends[0], ends[1], 50)
     axes.fill_betweenx(line, 0.7 * line, 1.3 * line, color="0.9", lw=0, label="within 30 % of the level")
