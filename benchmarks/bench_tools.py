@@ -109,7 +109,7 @@ def seconds(what: str, values: Sequence[float], limit: float | None, how: str) -
     """A line of the median of some seconds, with the lowest and the highest."""
     middle = median(values)
     spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
-    bar, passed = (f"<= {limit:g} s", middle <= limit) if limit is not None else ("", None)
+    bar, passed = (f"<= {limit:.3g} s", middle <= limit) if limit is not None else ("", None)
     return Row(what, f"{middle:.2f} s{spread}", bar, passed, how, tuple(values))
 
 

@@ -58,7 +58,7 @@ def bedside(bench: Bench) -> Iterator[Row]:
         *("--format", "csv", f"--output-dir={table}"),
         cache=cache,
     )
-    data = next(path for path in sorted(table.glob("*.csv")))
+    data = min(table.glob("*.csv"))
     commands = {
         "recommend, vancomycin": (("recommend", str(PATIENT)), 3.0),
         "estimate, ten patients": (
@@ -78,7 +78,7 @@ def bedside(bench: Bench) -> Iterator[Row]:
 
 
 def scenario_training(bench: Bench) -> Iterator[Row]:
-    """What the recipe of each shipped policy takes for one seed, from the time of a few of its updates."""
+    """What the recipes of eight shipped policies take for one seed, from the time of a few updates each."""
     import jax
 
     from rl_drug_dosage.training.config import TrainConfig

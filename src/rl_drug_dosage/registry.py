@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING, Any
 
 from rl_drug_dosage.errors import BadPluginError, UnknownNameError, in_one_line, with_article
 from rl_drug_dosage.utils.arguments import checked
+from rl_drug_dosage.utils.built_in import import_built_in
 from rl_drug_dosage.utils.foreign import blame, guarded, note_code
-from rl_drug_dosage.utils.own_modules import import_own
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.policy import PolicyDefinition
@@ -403,7 +403,7 @@ def _by_name(kind: Kind, name: str) -> Found[Any]:
         )
     if module:
         where = f"{kind.room}.{module}"
-        value = _attribute(kind, import_own(where), where)
+        value = _attribute(kind, import_built_in(where), where)
         short = min((n for n, m in built_in.items() if m == module), key=len)
         return Found(short, value, where)
     with guarded(lambda error: f"{kind.word} {name!r}: {places[0]} cannot be loaded: {_last_line(error)}"):

@@ -15,7 +15,7 @@ from rl_drug_dosage.clinic.record import empty_record
 from rl_drug_dosage.pkpd.answers import Fault, answer_of, call_fault, not_finite, number_fault, unlike_numbers
 from rl_drug_dosage.pkpd.faults import covariate_faults, distribution_faults
 from rl_drug_dosage.registry import SCENARIO
-from rl_drug_dosage.utils.own_modules import is_own_loading
+from rl_drug_dosage.utils.built_in import is_built_in_loading
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.scenario import Judged, Scenario
@@ -37,7 +37,7 @@ def scenario_faults(scenario: "Scenario") -> Iterator[Fault]:
         if c.name in scenario.elsewhere:
             yield from distribution_faults("elsewhere", c, scenario.elsewhere[c.name], drawn)
         drawn[c.name] = c.typical
-    if is_own_loading():
+    if is_built_in_loading():
         return  # the tests ask
     # Under `jax.jit`, too, the answers are numbers.
     with jax.ensure_compile_time_eval():

@@ -20,7 +20,7 @@ from rl_drug_dosage.pkpd.distributions import Distribution, functions_of, mispla
 from rl_drug_dosage.pkpd.parameter_units import POSITIVE, PREFIXES, fits_name, parameter_unit
 from rl_drug_dosage.pkpd.quantities import fits_output
 from rl_drug_dosage.pkpd.units import metric_unit, per_mg_per_l, same_unit
-from rl_drug_dosage.utils.own_modules import is_own_loading
+from rl_drug_dosage.utils.built_in import is_built_in_loading
 
 if TYPE_CHECKING:
     from rl_drug_dosage.pkpd.model import DrugModel
@@ -35,14 +35,14 @@ def drug_faults(model: "DrugModel") -> Iterator[Fault]:
     yield from _outputs(model)
     yield from _targets(model)
     yield from _dosing(model)
-    if not is_own_loading():
+    if not is_built_in_loading():
         yield from function_faults(model)
 
 
 def function_faults(model: "DrugModel") -> Iterator[Fault]:
     """Of the functions of a drug model, asked for the typical patient.
 
-    The tests ask those of the built-in drugs: to ask three of them took a quarter of a second of every process.
+    The tests ask those of the built-in drugs: to ask three of them took a fifth of a second of every process.
     """
     # Under `jax.jit`, too, the answers are numbers.
     with jax.ensure_compile_time_eval():
@@ -79,7 +79,7 @@ def distribution_faults(
         distribution: of the covariate.
         drawn: typical values of the covariates that are drawn before.
     """
-    if is_own_loading():
+    if is_built_in_loading():
         return  # the tests ask
     with jax.ensure_compile_time_eval():
         before = {name: jnp.asarray(value, dtype=float) for name, value in drawn.items()}

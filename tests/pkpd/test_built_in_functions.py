@@ -11,12 +11,12 @@ from rl_drug_dosage.clinic.scenario_faults import scenario_faults
 from rl_drug_dosage.pkpd._errors import DrugModelError
 from rl_drug_dosage.pkpd.faults import drug_faults
 from rl_drug_dosage.registry import DRUG, SCENARIO, names
-from rl_drug_dosage.utils.own_modules import is_own_loading
+from rl_drug_dosage.utils.built_in import is_built_in_loading
 
 
 @pytest.mark.parametrize("name", names(DRUG))
 def test_a_built_in_drug_has_no_fault(name):
-    assert not is_own_loading()
+    assert not is_built_in_loading()
     assert list(drug_faults(load_drug(name))) == []
 
 
