@@ -34,5 +34,6 @@ def test_the_peer_learns(monkeypatch):
         for _ in range(config.total_timesteps // 2048):
             state, (returns, lengths) = jax.device_get(train(state))
             means.append(np.asarray(returns)[np.asarray(lengths) > 0].mean())
-        assert means[0] < 0.0 < 85.0 < means[-1]
+        assert means[0] < 0.0
+        assert means[-1] > 85.0
     sys.modules.pop("purejaxrl_peer")
