@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd.description import Metric
+from rl_drug_dosage.utils.for_rows import where_any
 from rl_drug_dosage.utils.printable import excerpt
 from rl_drug_dosage.utils.words import metric_words, output_words, titled, unit_words
 
@@ -209,6 +210,11 @@ class FunctionalEnv(eqx.Module):
         """Names and units of ``time``, ``concentration`` and ``dose``."""
 
     @property
+    def heavy(self) -> bool:
+        """Whether a step takes so long that rollouts are worth dividing among cores."""
+        return False
+
+    @property
     def observation_names(self) -> tuple[Feature, ...]:
         """Name and unit of each component of the observation; numbered if the environment gives no names."""
         return _numbered("observation", self.observation_bounds[0].size)
@@ -248,6 +254,13 @@ class FunctionalEnv(eqx.Module):
         """`reset` for a batch of environments."""
         return jax.vmap(self.reset)(chance)
 
+    def reset_where(
+        self, wanted: Bool[Array, " env"], chance: Float[Array, "env chance"]
+    ) -> tuple[State, Float[Array, "env obs"]]:
+        """`reset_batch` in the rows that are wanted, anything in the others; nothing is computed if there are none."""
+        found: tuple[State, Float[Array, "env obs"]] = where_any(self.reset_batch, wanted, chance)
+        return found
+
     def step_batch(
         self,
         state: State,
@@ -266,6 +279,10 @@ class Wrapped(FunctionalEnv):
     @property
     def horizon(self) -> int:
         return self.inner.horizon
+
+    @property
+    def heavy(self) -> bool:
+        return self.inner.heavy
 
     @property
     def action_bounds(self) -> tuple[np.ndarray, np.ndarray]:

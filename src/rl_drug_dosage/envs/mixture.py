@@ -9,11 +9,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.functional import Axis, FunctionalEnv, State, Step, Window
 from rl_drug_dosage.envs.observed import ObservedEnv
+from rl_drug_dosage.utils.for_rows import where_any
 
 __all__ = ["Mixture"]
 
@@ -54,6 +55,10 @@ class Mixture(FunctionalEnv):
     @property
     def horizon(self) -> int:
         return self.parts[0].horizon
+
+    @property
+    def heavy(self) -> bool:
+        return any(part.heavy for part in self.parts)
 
     @property
     def observation_bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -107,6 +112,15 @@ class Mixture(FunctionalEnv):
             return self._by_part(self._reset, chance)
         state, charts = self._by_part(self._admitted, chance)
         own, obs = jax.vmap(watched.begun)(state.own, charts)
+        return state._replace(own=own), obs
+
+    def reset_where(
+        self, wanted: Bool[Array, " env"], chance: UInt32[Array, "env 2"]
+    ) -> tuple[MixtureState, Float[Array, "env obs"]]:
+        if (watched := self._watched) is None:
+            return super().reset_where(wanted, chance)
+        state, charts = where_any(partial(self._by_part, self._admitted), wanted, chance)
+        own, obs = watched.begun_where(wanted, state.own, charts)
         return state._replace(own=own), obs
 
     def step_batch(

@@ -3,11 +3,16 @@
 import abc
 from typing import Any
 
-from jaxtyping import Array, Float
+import jax
+from jaxtyping import Array, Bool, Float
 
 from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step
+from rl_drug_dosage.utils.for_rows import for_rows, where_any
 
 __all__ = ["ObservedEnv"]
+
+_GROUP = 16
+"""Patients whose observation begins together: as many as a belief is computed for at a time (`ensemble.dosing`)."""
 
 
 class ObservedEnv(FunctionalEnv):
@@ -15,6 +20,10 @@ class ObservedEnv(FunctionalEnv):
 
     An observation may hold a belief, which costs more to compile and to compute than the patient.
     """
+
+    @property
+    def heavy(self) -> bool:
+        return True
 
     @property
     @abc.abstractmethod
@@ -39,6 +48,18 @@ class ObservedEnv(FunctionalEnv):
 
     def reset(self, chance: Float[Array, " chance"]) -> tuple[State, Float[Array, " obs"]]:
         return self.begun(*self.admitted(chance))
+
+    def reset_where(
+        self, wanted: Bool[Array, " env"], chance: Float[Array, "env chance"]
+    ) -> tuple[State, Float[Array, "env obs"]]:
+        return self.begun_where(wanted, *where_any(jax.vmap(self.admitted), wanted, chance))
+
+    def begun_where(
+        self, wanted: Bool[Array, " env"], state: State, charts: Any
+    ) -> tuple[State, Float[Array, "env obs"]]:
+        """`begun` where it is wanted, at the cost of these rows; anything in the others."""
+        found: tuple[State, Float[Array, "env obs"]] = for_rows(self.begun, wanted, (state, charts), _GROUP)
+        return found
 
     def step(self, state: State, action: Float[Array, " action"], chance: Float[Array, " chance"]) -> Step:
         return self.seen(*self.turn(state, action, chance))

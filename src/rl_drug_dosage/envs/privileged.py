@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step, Wrapped
@@ -41,6 +41,12 @@ class WithTruth(Wrapped):
 
     def reset_batch(self, chance: Float[Array, "env chance"]) -> tuple[State, Float[Array, "env obs"]]:
         state, obs = self.inner.reset_batch(chance)
+        return state, jnp.concatenate([obs, self.inner.truth_batch(state)], axis=-1)
+
+    def reset_where(
+        self, wanted: Bool[Array, " env"], chance: Float[Array, "env chance"]
+    ) -> tuple[State, Float[Array, "env obs"]]:
+        state, obs = self.inner.reset_where(wanted, chance)
         return state, jnp.concatenate([obs, self.inner.truth_batch(state)], axis=-1)
 
     def step_batch(

@@ -1,6 +1,6 @@
 """The compiled collector: policy and environment in one scan, for our own environments."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -22,10 +22,10 @@ from rl_drug_dosage.training.collect import (
     to_rollout,
 )
 from rl_drug_dosage.training.config import TrainConfig
+from rl_drug_dosage.training.rollout_parts import in_parts, number_of_parts
 from rl_drug_dosage.types import Array
-from rl_drug_dosage.utils.if_any import if_any
 
-__all__ = ["BatchState", "collect", "init_batch"]
+__all__ = ["BatchState", "Draws", "Walked", "draws", "gathered", "init_batch", "walk"]
 
 
 class BatchState(eqx.Module):
@@ -39,12 +39,29 @@ class BatchState(eqx.Module):
     memory: Float[Array, "env memory"] | None
 
 
+class Draws(NamedTuple):
+    """Random numbers of a rollout: what happens to patients, and how actions deviate from their mean."""
+
+    chance: Float[Array, "time env chance"]
+    eps: Float[Array, "time env action"]
+
+
+class Walked(NamedTuple):
+    """A rollout of some environments."""
+
+    batch: BatchState
+    norms: Normalizers
+    raw: Transitions
+    ended: tuple[Float[Array, " time"], Float[Array, " time"], Float[Array, " time"], Float[Array, " time"]]
+    """Of every step: sums of the returns and of the lengths of episodes that ended, share in range, harm."""
+
+
 def init_batch(
     env: FunctionalEnv, networks: ActorCritic, key: PRNGKeyArray, config: TrainConfig, rates: NormRates
 ) -> tuple[BatchState, Normalizers]:
     """New episodes and normalisers."""
     n = config.num_envs
-    state, obs = env.reset_batch(env.draw(key, (n,)))
+    state, obs = in_parts(env.reset_batch, env.draw(key, (n,)), number_of_parts(env, config))
     norms = initial_normalizers(obs.shape[1], n)
     obs_n = obs
     if config.norm_obs and config.norm_update == "step":
@@ -55,31 +72,41 @@ def init_batch(
     return BatchState(state, obs, obs_n, zeros, zeros, networks.start((n,))), norms
 
 
-def collect(
+def _acting(norms: Normalizers, config: TrainConfig) -> Normalizers:
+    """The normalisers at the start of a rollout."""
+    found: Normalizers = norms
+    if config.norm_update != "step":
+        found = eqx.tree_at(lambda m: m.obs, norms, norms.obs_latest)
+    return found
+
+
+def draws(env: FunctionalEnv, networks: ActorCritic, key: PRNGKeyArray, config: TrainConfig) -> Draws:
+    """All random numbers of a rollout, in two calls."""
+    shape = (config.num_steps, config.num_envs)
+    chance_key, action_key = jax.random.split(key)
+    eps = jax.random.normal(action_key, (*shape, networks.actor_logstd.shape[1]))
+    return Draws(env.draw(chance_key, shape), eps)
+
+
+def walk(
     env: FunctionalEnv,
     networks: ActorCritic,
     batch: BatchState,
     norms: Normalizers,
-    key: PRNGKeyArray,
+    drawn: Draws,
     bounds: tuple[Array, Array],
     config: TrainConfig,
     rates: NormRates,
-) -> tuple[Rollout, BatchState, Normalizers, EpisodeStats]:
-    """One rollout of ``num_steps`` steps in ``num_envs`` environments.
+) -> Walked:
+    """Policy and environments step by step; the values are computed afterwards, in one wide operation.
 
-    All random numbers are drawn in two calls before the scan; the values are computed after it, in one wide operation.
     The learner uses the reward minus ``rates.harm_price`` times the harm; the reported reward excludes this penalty.
     """
-    remembered = batch.memory
     per_step = config.norm_update == "step"
-    shape = (config.num_steps, config.num_envs)
-    chance_key, action_key = jax.random.split(key)
-    eps = jax.random.normal(action_key, (*shape, networks.actor_logstd.shape[1]))
-    if not per_step:
-        norms = eqx.tree_at(lambda m: m.obs, norms, norms.obs_latest)
+    norms = _acting(norms, config)
     obs_norm = norms.obs  # frozen for this rollout unless the normalisers are updated every step
 
-    def step(carry: tuple[BatchState, Normalizers], x: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
+    def step(carry: tuple[BatchState, Normalizers], x: Draws) -> tuple[Any, Any]:
         now, norms = carry
         chance, eps = x
         obs_n = now.obs_n if per_step or not config.norm_obs else standardize(now.obs, obs_norm, rates.clip_obs)
@@ -110,10 +137,23 @@ def collect(
         )
         return (new, norms), (record, ended)
 
-    (batch, norms), (raw, (returns, lengths, in_range, harm)) = jax.lax.scan(
-        step, (batch, norms), (env.draw(chance_key, shape), eps)
-    )
-    if per_step:
+    (batch, norms), (raw, ended) = jax.lax.scan(step, (batch, norms), drawn)
+    return Walked(batch, norms, raw, ended)
+
+
+def gathered(
+    remembered: Float[Array, "env memory"] | None, walked: Walked, config: TrainConfig, rates: NormRates
+) -> tuple[Rollout, BatchState, Normalizers, EpisodeStats]:
+    """What is learnt from, of all environments.
+
+    Args:
+        remembered: recurrent states before the first step, if the policy has one.
+        walked: of all environments.
+        config: of the training.
+        rates: for rewards and observations.
+    """
+    batch, norms, raw, (returns, lengths, in_range, harm) = walked
+    if config.norm_update == "step":
         reward, clipped = clip_rewards(raw.reward, rates, config)
         rollout = Rollout(raw.obs, raw.next_obs, raw.u, reward, raw.terminated, raw.done, raw.valid)
     else:
@@ -126,12 +166,8 @@ def collect(
 def _begun_again(
     env: FunctionalEnv, out: Step, done: Bool[Array, " env"], chance: jax.Array
 ) -> tuple[State, jax.Array]:
-    """State and observation after a step, of a new episode where one has ended.
-
-    Where no episode ends, nothing is reset: an admission costs as much as a decision, and courses end together.
-    """
-    unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(env.reset_batch, chance))
-    fresh = if_any(jnp.any(done), lambda _: env.reset_batch(chance), unused)
+    """State and observation after a step, of a new episode where one has ended."""
+    fresh = env.reset_where(done, chance)
     found: tuple[State, jax.Array] = where_rows(jnp.asarray(done), fresh, (out.state, out.obs))
     return found
 

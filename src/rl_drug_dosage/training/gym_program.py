@@ -32,7 +32,8 @@ from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.episodes import Summary, run_gymnasium, summarize
 from rl_drug_dosage.training.gym_envs import BatchStep, NotRepeatedError
 from rl_drug_dosage.training.gym_make import make_batch, make_one
-from rl_drug_dosage.training.program import Report, env_record, learner_settings, make_policy, make_rates
+from rl_drug_dosage.training.iteration import Report
+from rl_drug_dosage.training.program import env_record, learner_settings, make_policy, make_rates
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 

@@ -1,55 +1,32 @@
-"""The compiled training iteration: rollout and update in one call, for one seed or many."""
+"""Training on one of our environments, for one seed or many."""
 
 import copy
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt32
 
 from rl_drug_dosage.envs.catalog import describe
 from rl_drug_dosage.envs.functional import FunctionalEnv
 from rl_drug_dosage.envs.privileged import with_truth
 from rl_drug_dosage.ppo.action_space import ActionSpace
-from rl_drug_dosage.ppo.learner import Learner, LearnerSettings, LearnerState, Rates, UpdateMetrics
+from rl_drug_dosage.ppo.learner import Learner, LearnerSettings, LearnerState, Rates
 from rl_drug_dosage.ppo.loss import Coefficients
 from rl_drug_dosage.ppo.normalizer import RunningMoments
 from rl_drug_dosage.ppo.policy import PpoPolicy
 from rl_drug_dosage.training.checkpoint import pack, unpack
-from rl_drug_dosage.training.collect import EpisodeStats, Normalizers, NormRates
-from rl_drug_dosage.training.compiled import BatchState, collect, init_batch
+from rl_drug_dosage.training.collect import NormRates
+from rl_drug_dosage.training.compiled import init_batch
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.episodes import Summary, run_compiled, summarize
-from rl_drug_dosage.types import Array
+from rl_drug_dosage.training.iteration import Iteration, Report, TrainState
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 
-__all__ = ["CompiledProgram", "Report", "TrainState", "env_record", "learner_settings", "make_policy", "make_rates"]
-
-
-class TrainState(eqx.Module):
-    """Everything that training goes on from: a checkpoint is exactly this. The key is kept as plain numbers.
-
-    ``multiplier`` is the price of a harmful event under ``harm_limit``.
-    """
-
-    learner: LearnerState
-    batch: BatchState
-    norms: Normalizers
-    key: UInt32[Array, "*seed 2"]
-    multiplier: Float[Array, "*seed"]
-
-
-class Report(NamedTuple):
-    """What an iteration tells the host."""
-
-    update: UpdateMetrics
-    episodes: EpisodeStats
-    multiplier: Float[Array, ""] | float = 0.0
+__all__ = ["CompiledProgram", "env_record", "learner_settings", "make_policy", "make_rates"]
 
 
 def learner_settings(
@@ -176,11 +153,8 @@ class CompiledProgram:
         self._bounds = env.action_bounds
         obs_size, action_size = (len(b[0]) for b in (env.observation_bounds, env.action_bounds))
         self.learner = Learner(learner_settings(config, obs_size=obs_size, action_size=action_size, visible=visible))
-        self._iterate = jax.jit(
-            jax.vmap(self._iteration, in_axes=(None, 0, None, None)) if self._many else self._iteration
-        )
+        self._iterate = Iteration(env, self.learner, config)
         self._begin = jax.jit(jax.vmap(self._start, in_axes=(None, 0, 0, None)))
-        self._compiled: Any = None
 
     def with_numbers(self, config: TrainConfig, num_updates: int) -> Self:
         """The same compiled functions with other numbers.
@@ -218,13 +192,11 @@ class CompiledProgram:
 
     def compile(self, state: TrainState) -> None:
         """Compile the iteration, or read it from the persistent cache, unless that is done."""
-        if self._compiled is not None:
-            return
-        self._compiled = self._iterate.lower(self._env, state, self._rates, self._bounds).compile()
+        self._iterate.compile(self._env, state, self._rates, self._bounds)
 
     def __call__(self, state: TrainState) -> tuple[TrainState, Report]:
         """One iteration: ``num_envs x num_steps`` environment steps and all epochs on them."""
-        return self._compiled(self._env, state, self._rates, self._bounds)
+        return self._iterate(self._env, state, self._rates, self._bounds)
 
     def policies(self, state: TrainState) -> tuple[PpoPolicy, ...]:
         """The policy of each seed, with NumPy leaves and the normaliser that it was trained with."""
@@ -258,21 +230,3 @@ class CompiledProgram:
         batch, norms = init_batch(env, self.learner.networks(learner.params), start, self._config, rates)
         norms = jax.tree.map(jnp.asarray, norms)
         return TrainState(learner, batch, norms, jax.random.key_data(key), jnp.zeros(()))
-
-    def _iteration(
-        self, env: FunctionalEnv, state: TrainState, rates: tuple[Rates, NormRates], bounds: tuple[Array, Array]
-    ) -> tuple[TrainState, Report]:
-        key, collect_key, update_key = jax.random.split(jax.random.wrap_key_data(jnp.asarray(state.key)), 3)
-        networks = self.learner.networks(state.learner.params)
-        priced = eqx.tree_at(lambda r: r.harm_price, rates[1], state.multiplier)
-        rollout, batch, norms, episodes = collect(
-            env, networks, state.batch, state.norms, collect_key, bounds, self._config, priced
-        )
-        learner, metrics = self.learner.update(state.learner, rollout, rates[0], update_key)
-        multiplier = state.multiplier
-        if self._config.harm_limit:
-            # Projected ascent on the Lagrangian (Tessler et al. 2019, arXiv 1805.11074), in shares of the limit.
-            excess = jnp.clip(episodes.harm / rates[1].harm_limit - 1.0, -1.0, 1.0)
-            multiplier = jnp.maximum(0.0, multiplier + rates[1].harm_lr * excess)
-        report = Report(metrics, episodes, state.multiplier)
-        return TrainState(learner, batch, norms, jax.random.key_data(key), multiplier), report

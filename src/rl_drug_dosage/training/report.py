@@ -9,7 +9,7 @@ import numpy as np
 from rl_drug_dosage.ppo.learner import INPUT_NAMES
 from rl_drug_dosage.ppo.loss import LossTerms
 from rl_drug_dosage.training.config import TrainConfig
-from rl_drug_dosage.training.program import Report
+from rl_drug_dosage.training.iteration import Report
 
 __all__ = ["culprit", "mean_over_seeds", "scalars"]
 

@@ -19,8 +19,8 @@ from rl_drug_dosage.training.checkpoint import save_checkpoint
 from rl_drug_dosage.training.config import RunOptions, TrainConfig
 from rl_drug_dosage.training.episodes import Summary, cut_note
 from rl_drug_dosage.training.interrupts import Interrupts
+from rl_drug_dosage.training.iteration import Report
 from rl_drug_dosage.training.plan import Plan
-from rl_drug_dosage.training.program import Report
 from rl_drug_dosage.training.progress import Moment
 from rl_drug_dosage.training.report import culprit, mean_over_seeds, scalars
 from rl_drug_dosage.training.run_folder import RunFolder
