@@ -14,7 +14,7 @@ from rl_drug_dosage.envs.functional import where_rows
 from rl_drug_dosage.ppo.distribution import to_action
 from rl_drug_dosage.ppo.networks import init_actor_critic
 from rl_drug_dosage.training.collect import EpisodeStats, Normalizers, Transitions, initial_normalizers, to_rollout
-from rl_drug_dosage.training.compiled import collect, init_batch
+from rl_drug_dosage.training.compiled import draws, gathered, init_batch, walk
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.plan import make_plan
 from rl_drug_dosage.training.program import CompiledProgram, make_rates
@@ -30,11 +30,13 @@ def collected(env: DrugDose, config: TrainConfig, rollouts: int = 1, seed: int =
     networks = init_actor_critic(np.random.default_rng(0), obs_size=1, action_size=1, hidden_sizes=(4, 4))
     rates, bounds = make_rates(config, 1)[1], env.action_bounds
     start = jax.jit(lambda env, key: init_batch(env, networks, jax.random.wrap_key_data(key), config, rates))
-    run = jax.jit(
-        lambda env, *state: collect(
-            env, networks, *state[:2], jax.random.wrap_key_data(state[2]), bounds, config, rates
-        )
-    )
+
+    @jax.jit
+    def run(env: DrugDose, batch: Any, norms: Normalizers, key: Any) -> Collected:
+        drawn = draws(env, networks, jax.random.wrap_key_data(key), config)
+        walked = walk(env, networks, batch, norms, drawn, bounds, config, rates)
+        return gathered(batch.memory, walked, config, rates)
+
     first = batch, norms = start(env, np.uint32([1, seed]))
     outs = []
     for i in range(rollouts):

@@ -89,9 +89,10 @@ class Iteration:
             by_seed = [_stacked(found[seed * self._parts : (seed + 1) * self._parts]) for seed in seeds]
             return learn(state, _stacked(by_seed) if self._many else by_seed[0], rates)
 
-        walked = jax.eval_shape(self._walked, *given, *each[0])
+        one = jax.jit(self._walked)
+        walked = jax.eval_shape(one, *given, *each[0])
         makers = [
-            lambda: jax.jit(self._walked).lower(*given, *each[0]).compile(compiler_options=ONE_CORE_EACH),
+            lambda: one.lower(*given, *each[0]).compile(compiler_options=ONE_CORE_EACH),
             lambda: jax.jit(learn_from).lower(state, [walked] * len(each), rates).compile(),
         ]
         roll, update = on_threads(lambda make: make(), makers, device_shape().compilers)

@@ -176,6 +176,7 @@ class Run:
         plan, config = self.plan, self.plan.config
         first, start = update, time.perf_counter()
         summaries: tuple[Summary, ...] = ()
+        self.progress(f"update {update + 1:,} of {plan.num_updates:,}", update / plan.num_updates)
         while update < plan.num_updates and interrupts.received is None:
             try:
                 new, report = self.program(state)
