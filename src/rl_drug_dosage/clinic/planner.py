@@ -207,25 +207,27 @@ def best_plan(scenario: Scenario, look: Callable[[Array], Array], plan: Float[Ar
     def residuals(u: Array) -> Array:
         return jnp.concatenate([look(u * scale), _HOLD * (u - start / scale)])
 
-    def step(_: int, carry: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
-        u, cost, gradient, hessian, damping = carry
+    def step(i: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        trial, u, cost, gradient, hessian, damping = carry
+        r, j = _tangents(residuals, trial)
+        new_cost = r @ r
+        first, better = i == 0, (i == 0) | (new_cost <= cost)
+        u, cost = jnp.where(better, trial, u), jnp.where(better, new_cost, cost)
+        gradient, hessian = jnp.where(better, j @ r, gradient), jnp.where(better, j @ j.T, hessian)
+        damping = jnp.where(first, damping, damping * jnp.where(better, 0.2, 8.0))
         # Active-set bounds: a dose at its bound whose step points beyond it stays there.
         stuck = ((u <= lowest / scale) & (gradient > 0)) | ((u >= highest / scale) & (gradient < 0))
         free = ~stuck
         masked = jnp.where(free[:, None] & free[None, :], hessian, 0.0)
         matrix = masked + jnp.diag(damping * jnp.diagonal(hessian) + jnp.where(stuck, 1.0, 0.0))
         trial = jnp.clip(u - solve_positive(matrix, jnp.where(stuck, 0.0, gradient)), lowest / scale, highest / scale)
-        r, j = _tangents(residuals, trial)
-        new_cost = r @ r
-        better = new_cost <= cost
-        u = jnp.where(better, trial, u)
-        gradient = jnp.where(better, j @ r, gradient)
-        hessian = jnp.where(better, j @ j.T, hessian)
-        return u, jnp.where(better, new_cost, cost), gradient, hessian, jnp.where(better, damping * 0.2, damping * 8.0)
+        return trial, u, cost, gradient, hessian, damping
 
     u = jnp.clip(start / scale, lowest / scale, highest / scale)
-    r, j = _tangents(residuals, u)
-    u, *_ = jax.lax.fori_loop(0, _STEPS, step, (u, r @ r, j @ r, j @ j.T, jnp.asarray(1e-2)))
+    none = jnp.zeros_like(u)
+    # The look is in the program once: the first round only values the start.
+    carry = (u, u, jnp.zeros(()), none, none[:, None] * none, jnp.asarray(1e-2))
+    u = jax.lax.fori_loop(0, _STEPS + 1, step, carry)[1]
     return jnp.where(jnp.all(jnp.isfinite(u)), u * scale, start)
 
 

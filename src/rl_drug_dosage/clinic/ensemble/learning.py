@@ -26,6 +26,7 @@ from rl_drug_dosage.clinic.ensemble.support import Cloud, Draws, exponential
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.pkpd.bayes.small_systems import lower_factor, solve_lower, solve_upper
+from rl_drug_dosage.utils.if_any import if_any
 
 __all__ = ["LEFT", "Results", "drawn", "forgotten", "learnt"]
 
@@ -97,18 +98,19 @@ def learnt(
         left = jnp.where(share >= state.left * (1.0 - 1e-6), 0.0, state.left - share)
         return _State(after, state.predicted, left, state.stage + 1, thin)
 
-    def again(state: _State) -> _State:
+    def renew(state: _State) -> _State:
         jitter = draws.jitter[(table + state.stage) % draws.jitter.shape[0]]
-        fresh, followed = _renewed(draws, state.cloud, state.predicted, jitter)
-        # Without a thin cloud, only the next stage is due.
-        cloud = jax.tree.map(lambda a, b: jnp.where(state.thin, a, b), fresh, state.cloud)
-        predicted = jnp.where(state.thin, followed, state.predicted)
-        state = state._replace(cloud=cloud, predicted=predicted, thin=jnp.asarray(False))
+        cloud, followed = _renewed(draws, state.cloud, state.predicted, jitter)
+        return state._replace(cloud=cloud, predicted=followed, thin=jnp.asarray(False))
+
+    def stage(state: _State) -> _State:
+        # Without a thin cloud, only the next share is due.
+        state = if_any(state.thin, renew, state)
         return jax.tree.map(lambda a, b: jnp.where(state.left > 0, a, b), weigh(state), state)
 
-    zero = jnp.zeros((), jnp.int32)
-    state = weigh(_State(cloud, predicted, jnp.any(results.used).astype(float), zero, jnp.asarray(False)))
-    state = jax.lax.while_loop(lambda s: (s.left > 0) | s.thin, again, state)
+    left = jnp.any(results.used).astype(float)
+    start = _State(cloud, predicted, left, jnp.zeros((), jnp.int32), jnp.asarray(False))
+    state = jax.lax.while_loop(lambda s: (s.left > 0) | s.thin, stage, start)
     _, off = _likelihood(model, scenario, state.predicted, results)
     return state.cloud, state.cloud.weight @ off
 
@@ -159,11 +161,6 @@ def _moments(draws: Draws, cloud: Cloud) -> tuple[Array, Array, Array]:
 
 def _ridge(draws: Draws) -> Float[Array, " latent"]:
     return _RIDGE * jnp.sum(draws.root**2, axis=1) + 1e-12
-
-
-def _inverse(root: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """(L L')^-1."""
-    return solve_upper(root, solve_lower(root, jnp.eye(root.shape[0])))
 
 
 def _slope(w: Array, off: Array, root: Array, state: Float[Array, "state member"]) -> Float[Array, "latent state"]:
@@ -231,10 +228,11 @@ def forgotten(draws: Draws, cloud: Cloud, kept: float, floor: float = _FLOOR) ->
         floor: amounts and levels that were not negative stay at least this share of what they were.
     """
     mean, off, root = _moments(draws, cloud)
-    precision = _inverse(root)
-    before = _inverse(lower_factor(draws.root @ draws.root.T + jnp.diag(_ridge(draws))))
-    wider = _inverse(lower_factor(kept * precision + (1.0 - kept) * before))
-    centre = wider @ (kept * precision @ mean)
+    own, prior = root @ root.T, draws.root @ draws.root.T + jnp.diag(_ridge(draws))
+    # With covariances C and C0 that precision is C0^-1 (kept C0 + (1 - kept) C) C^-1: one system in place of three.
+    mixed = lower_factor(kept * prior + (1.0 - kept) * own)
+    solved = solve_upper(mixed, solve_lower(mixed, jnp.concatenate([own, mean[:, None]], axis=1)))
+    wider, centre = prior @ solved[:, :-1], kept * prior @ solved[:, -1]
     factor = lower_factor(0.5 * (wider + wider.T))
     new = centre[:, None] + factor @ solve_lower(root, off)
     new = jnp.where(jnp.all(jnp.isfinite(new)), new, cloud.latent)
