@@ -85,6 +85,16 @@ def test_the_number_of_threads_changes_nothing(env: FunctionalEnv, in_two: tuple
     alike(trained(env, 2, threads=1), in_two, rtol=0)
 
 
+def test_parts_in_one_program_are_the_same(env: FunctionalEnv, in_two: tuple[Any, Any], monkeypatch: Any) -> None:
+    """As on an accelerator: the parts have the same patients, so that a run may go on on another device."""
+    monkeypatch.setattr(iteration, "on_cores", lambda: False)
+    state, report = trained(env, 2)
+    assert report.episodes.ended == in_two[1].episodes.ended
+    alike(state.batch.state.part, in_two[0].batch.state.part)
+    alike(state.batch.episode_length, in_two[0].batch.episode_length)
+    alike(state.learner.params, in_two[0].learner.params, rtol=1e-2, atol=1e-4)
+
+
 def test_each_of_several_seeds_is_trained_as_alone(env: FunctionalEnv, in_two: tuple[Any, Any]) -> None:
     """With its own patients."""
     state, report = trained(env, 2, seeds=2)

@@ -13,7 +13,7 @@ from rl_drug_dosage.ppo.learner import Learner, LearnerState, Rates, UpdateMetri
 from rl_drug_dosage.training.collect import EpisodeStats, Normalizers, NormRates
 from rl_drug_dosage.training.compiled import BatchState, Draws, Walked, draws, gathered, walk
 from rl_drug_dosage.training.config import TrainConfig
-from rl_drug_dosage.training.rollout_parts import number_of_parts, part_of, together
+from rl_drug_dosage.training.rollout_parts import number_of_parts, on_cores, part_of, together
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
 
@@ -47,9 +47,9 @@ class Report(NamedTuple):
 class Iteration:
     """Rollout and update.
 
-    A rollout of costly environments is one program that runs for each part of it and for each seed, on as many cores
-    as there are (`training.rollout_parts`), and the update is another one. Everything else is one program, in which
-    the seeds are computed side by side.
+    On a CPU, a rollout of costly environments is one program that runs for each part of it and for each seed, on as
+    many cores as there are (`training.rollout_parts`), and the update is another one. Everything else is one program,
+    in which seeds and parts are computed side by side.
 
     Args:
         env: the environment.
@@ -65,7 +65,7 @@ class Iteration:
     def compile(self, env: FunctionalEnv, state: TrainState, rates: AllRates, bounds: Bounds) -> None:
         """Compile for these arguments, or read from the persistent cache, unless that is done."""
         if self._compiled is None:
-            made = self._whole if self._parts == 1 else self._divided
+            made = self._divided if self._parts > 1 and on_cores() else self._whole
             self._compiled = made(env, state, rates, bounds)
 
     def __call__(
@@ -107,8 +107,12 @@ class Iteration:
     def _iteration(
         self, env: FunctionalEnv, state: TrainState, rates: AllRates, bounds: Bounds
     ) -> tuple[TrainState, Report]:
-        networks, drawn, priced = self._begun(env, state, rates)
-        walked = walk(env, networks, state.batch, state.norms, drawn, bounds, self._config, priced)
+        walked: Walked
+        if self._parts == 1:
+            networks, drawn, priced = self._begun(env, state, rates)
+            walked = walk(env, networks, state.batch, state.norms, drawn, bounds, self._config, priced)
+        else:
+            walked = jax.vmap(lambda part: self._part(env, state, rates, bounds, part))(jnp.arange(self._parts))
         return self._learnt(state, walked, rates)
 
     def _walked(
@@ -123,6 +127,11 @@ class Iteration:
         """A part of a seed's rollout."""
         if self._many:
             state = jax.tree.map(lambda x: jnp.asarray(x)[seed], state)
+        return self._part(env, state, rates, bounds, part)
+
+    def _part(
+        self, env: FunctionalEnv, state: TrainState, rates: AllRates, bounds: Bounds, part: Int[Array, ""]
+    ) -> Walked:
         networks, drawn, priced = self._begun(env, state, rates)
         batch = part_of(state.batch, part, self._parts)
         own = Draws(*part_of(drawn, part, self._parts, axis=1))

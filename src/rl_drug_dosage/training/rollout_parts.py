@@ -2,7 +2,7 @@
 
 Part ``p`` of ``parts`` has the environments ``p, p + parts, ..``, so that a mixture of patients (`envs.mixture`) has
 the same shares in every part. The number of parts depends on the number of environments only: results are the same on
-any number of cores.
+any number of cores, and a run may go on on another device.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from rl_drug_dosage.envs.functional import FunctionalEnv
 from rl_drug_dosage.training.config import TrainConfig
 
-__all__ = ["in_parts", "number_of_parts", "part_of", "together"]
+__all__ = ["in_parts", "number_of_parts", "on_cores", "part_of", "together"]
 
 _ROWS, _MOST = 64, 16
 """Environments of a part, at least, and parts at most. Warfarin with 512 environments took 8,400 decisions a second on
@@ -24,10 +24,15 @@ cores."""
 
 def number_of_parts(env: FunctionalEnv, config: TrainConfig) -> int:
     """How many parts a rollout has: a divisor of the number of environments, 1 where it is not divided."""
-    if not env.heavy or config.norm_update == "step" or jax.default_backend() != "cpu":
+    if not env.heavy or config.norm_update == "step":
         return 1
     most = max(1, min(_MOST, config.num_envs // _ROWS))
     return next(parts for parts in range(most, 0, -1) if config.num_envs % parts == 0)
+
+
+def on_cores() -> bool:
+    """Whether parts are calls on cores of their own. An accelerator computes all of them together."""
+    return jax.default_backend() == "cpu"
 
 
 def part_of(tree: Any, p: Any, parts: int, axis: int = 0) -> Any:
