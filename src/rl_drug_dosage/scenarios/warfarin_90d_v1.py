@@ -106,14 +106,5 @@ SCENARIO = Scenario(
     look_ahead=8,
     # See warfarin_v1 for the cap.
     shield=ShieldLimits(dose=10.0, factor=2.0, level=4.5),
-    training=TrainingSettings(
-        recipe="chart",
-        total_timesteps=3_000_000,
-        num_envs=512,
-        num_minibatches=8,
-        # The later INRs are weeks apart, so a patient is identified only by all of them.
-        memory="gru",
-        memory_size=64,
-        env={"history": 10, "clock": False},
-    ),
+    training=TrainingSettings(env={"clock": False}),
 )
