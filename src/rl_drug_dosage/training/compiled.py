@@ -42,8 +42,8 @@ class BatchState(eqx.Module):
 class Draws(NamedTuple):
     """Random numbers of a rollout: what happens to patients, and how actions deviate from their mean."""
 
-    chance: Float[Array, "time env chance"]
-    eps: Float[Array, "time env action"]
+    chance: Float[jax.Array, "time env chance"]
+    eps: Float[jax.Array, "time env action"]
 
 
 class Walked(NamedTuple):
@@ -167,8 +167,8 @@ def _begun_again(
     env: FunctionalEnv, out: Step, done: Bool[Array, " env"], chance: jax.Array
 ) -> tuple[State, jax.Array]:
     """State and observation after a step, of a new episode where one has ended."""
-    fresh = env.reset_where(done, chance)
-    found: tuple[State, jax.Array] = where_rows(jnp.asarray(done), fresh, (out.state, out.obs))
+    ended = jnp.asarray(done)
+    found: tuple[State, jax.Array] = where_rows(ended, env.reset_where(ended, chance), (out.state, out.obs))
     return found
 
 
