@@ -41,7 +41,7 @@ from rl_drug_dosage.utils.seeding import Stream
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, WORK = ROOT / "models", ROOT / "build" / "models"
 SEEDS = (1, 2, 3, 4, 5)
-VALIDATION, TEST, PATIENTS = 2, 20261207, 1000
+VALIDATION, TEST, PATIENTS = 2, 20261209, 1000
 """Seed of the validation patients, in `Stream.VALIDATE`, where `best-bayes` was chosen with seed 1; seed of the test
 cohort; number of patients in each."""
 ONCE_MORE, ONCE_MORE_LATER = 20261201, 20261208

@@ -1,8 +1,8 @@
 """Rollouts in parts that run at the same time, where environments cost more than calling a program does.
 
 Part ``p`` of ``parts`` has the environments ``p, p + parts, ..``, so that a mixture of patients (`envs.mixture`) has
-the same shares in every part. The number of parts depends on the number of environments only: results are the same on
-any number of cores, and a run may go on on another device.
+the same shares in every part. The number of parts depends on the number of environments only: what patients
+observe and get is the same on any number of cores, and a run may go on on another device.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """A trained PPO policy in a dosing scenario: from a record to a dose on the grid."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ __all__ = [
     "check_trained_for",
     "differ_in_version",
     "dosing_policy",
+    "far_from",
     "model_path",
     "of_another_release",
     "read_policy",
@@ -43,8 +45,17 @@ __all__ = [
 
 
 FAR = 6.0
-"""Standard deviations from the mean of training beyond which nothing is known of what a policy does: this project's
-choice. docs/policies.md says how often it happens."""
+"""Standard deviations from the mean of training beyond which nothing is known of what a policy does, see `far_from`: this
+project's choice. docs/policies.md says how often it happens."""
+
+
+def far_from(decisions: int) -> float:
+    """Standard deviations from the mean of training beyond which a policy for so many decisions does not judge.
+
+    At least `FAR`, and at least sqrt(n - 1): what an input is at one of n decisions of every course, such as the time
+    since the latest level at the first, lies no farther from its mean (Samuelson PA, J Am Stat Assoc 1968;63:1522-5).
+    """
+    return max(FAR, math.sqrt(max(decisions - 1, 0)))
 
 
 class PpoDosing(Policy):
@@ -52,7 +63,7 @@ class PpoDosing(Policy):
 
     The rounding is part of the policy, as in training. An input that never varied in training is held constant: the
     policy has learnt nothing about it. With ``abstains`` a policy that corrects the dose of support patients
-    leaves that dose as it is where an input lies more than `FAR` standard deviations from its mean in training.
+    leaves that dose as it is where an input lies more than `far_from` standard deviations from its mean in training.
     """
 
     scenario: Scenario = eqx.field(static=True)
@@ -91,7 +102,7 @@ class PpoDosing(Policy):
         answer, after = self.observer.prescribe(seen, action)
         if not self.abstains:
             return answer, (after, recalled)
-        far = jnp.any(arrays.distance(vector) > FAR)
+        far = jnp.any(arrays.distance(vector) > far_from(self.scenario.schedule.decisions))
         answer, after = jax.tree.map(partial(jnp.where, far), self.observer.abstain(seen), (answer, after))
         return answer, (after, recalled, Abstention(far))
 
