@@ -18,9 +18,19 @@ PATIENT = {"age_y": 64.0, "cyp2c9": "*1/*3", "vkorc1": "GA"}
 
 
 @pytest.fixture(scope="module")
-def learnt():
+def learnt(tmp_path_factory):
     """From the chart alone; to a policy with a belief, which knows the model, baseline and covariate mean something."""
-    return rldd.load_policy(MODELS / "warfarin-90d.pt")
+    run = rldd.train(
+        scenario="warfarin-90d",
+        runs_dir=str(tmp_path_factory.mktemp("runs")),
+        total_timesteps=512,
+        num_envs=32,
+        num_steps=8,
+        num_minibatches=2,
+        update_epochs=1,
+        eval_freq=0,
+    )
+    return rldd.load_policy(run.folder.path)
 
 
 def first_dose(policy, baseline=None, **covariates):

@@ -19,6 +19,7 @@ from rl_drug_dosage.policies.adapters.onnx import METADATA
 from rl_drug_dosage.policies.adapters.onnx_export import onnx_bytes
 from rl_drug_dosage.ppo.distribution import POLICIES
 from rl_drug_dosage.ppo.model_file import Model, load_model
+from rl_drug_dosage.ppo.networks import init_actor_critic
 from rl_drug_dosage.registry import POLICY, find
 from rl_drug_dosage.trials.export import export_onnx
 
@@ -34,7 +35,7 @@ MODELS = Path(__file__).parents[2] / "models"
     ],
 )
 def test_the_exported_file_gives_the_same_doses_in_a_trial(tmp_path, treat, name):
-    """The bar is 1e-5; warfarin-90d has a GRU, whose memory stays outside of the file, warfarin two corrections."""
+    """The bar is 1e-5; warfarin has two corrections, and 90 decisions in the longer course."""
     path = export_onnx(MODELS / f"{name}.pt", tmp_path / f"{name}.onnx")
     ours, exported = (treat(p, name, patients=50) for p in (MODELS / f"{name}.pt", path))
     np.testing.assert_allclose(exported.dose, ours.dose, rtol=1e-5, atol=1e-5)
@@ -45,7 +46,21 @@ def test_the_exported_file_gives_the_same_doses_in_a_trial(tmp_path, treat, name
 @pytest.mark.parametrize("path", sorted(MODELS.glob("*.pt")), ids=lambda p: p.stem)
 def test_every_policy_that_comes_with_the_package_exports(path):
     """Actions within 1e-5 of the range, on observations as training saw them, ten decisions in a row."""
-    model = load_model(path)
+    acts_alike(load_model(path))
+
+
+def test_a_memory_stays_outside_of_the_file(make_policy):
+    """A policy with a GRU: its memory goes in and comes out."""
+    networks = init_actor_critic(
+        np.random.default_rng(0), obs_size=5, action_size=1, hidden_sizes=(8, 8), memory_size=6
+    )
+    networks.actor_mean.weights[-1][:] *= 100.0
+    policy = dataclasses.replace(make_policy(obs_size=5), networks=networks)
+    assert policy.start() is not None
+    acts_alike(model_of_policy(policy))
+
+
+def acts_alike(model):
     policy = jax.tree.map(jax.numpy.asarray, model.policy)
     session = onnxruntime.InferenceSession(onnx_bytes(model))
     size, rng = policy.obs_size, np.random.default_rng(0)

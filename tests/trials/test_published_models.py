@@ -355,7 +355,7 @@ def test_making_a_policy_tests_every_seed_against_the_reference(tiny, models, sc
     tiny.main(["--again", QUICK])
     later = json.loads((models / f"{QUICK}.json").read_text())
     assert later["over_seeds"] == over
-    assert later["cohorts"]["test"] == 20261208
+    assert later["cohorts"]["test"] == 20261210
     assert scripts["seed_tables"].summary([later]) == scripts["seed_tables"].summary([record]) != ""
 
 

@@ -45,7 +45,7 @@ __all__ = [
 
 
 FAR = 6.0
-"""Standard deviations from the mean of training beyond which nothing is known of what a policy does, see `far_from`: this
+"""Standard deviations from the mean of training beyond which nothing is known of what a policy does (`far_from`): this
 project's choice. docs/policies.md says how often it happens."""
 
 
