@@ -28,7 +28,7 @@ from rl_drug_dosage.envs.scenario_env import env_of
 from rl_drug_dosage.errors import BadPluginError, ConfigError, UnknownNameError
 from rl_drug_dosage.policies.adapters.callables import host_policy
 from rl_drug_dosage.policies.adapters.host import Agent
-from rl_drug_dosage.policies.adapters.learnt import FAR, PpoDosing, dosing_policy
+from rl_drug_dosage.policies.adapters.learnt import FAR, PpoDosing, dosing_policy, far_from
 from rl_drug_dosage.ppo.model_file import load_model, save_model
 from rl_drug_dosage.ppo.networks import init_actor_critic
 from rl_drug_dosage.ppo.normalizer import RunningMoments, initial_moments
@@ -288,6 +288,20 @@ def test_far_outside_its_training_a_policy_leaves_the_bayesian_dose_as_it_is() -
         dose, memory = dosing.act(memory, jnp.array([0.5, seen]), None)
         assert (float(dose), bool(abstained(memory))) == (1000.0 if far else 1500.0, far)
         assert (float(memory[0][0]) == 0.0) == far
+
+
+def test_what_happens_once_in_every_course_is_not_far() -> None:
+    """Inputs that differ at one decision of n only, and random ones of as many numbers: none lies beyond the limit."""
+    rng = np.random.default_rng(0)
+    for decisions in (2, 14, 37, 38, 90, 480):
+        once = np.zeros((1, decisions))
+        once[0, 0] = 1.0
+        courses = np.concatenate([once, rng.standard_t(1.5, (2000, decisions))])
+        far = np.abs(courses - courses.mean(1, keepdims=True)) / courses.std(1, keepdims=True)
+        assert far.max() <= far_from(decisions) * (1 + 1e-9)
+        assert far_from(decisions) >= FAR
+    assert far_from(37) == FAR
+    assert far_from(90) == pytest.approx(np.sqrt(89.0))
 
 
 @pytest.mark.slow  # compiles for a minute

@@ -89,6 +89,14 @@ def test_warfarin_as_somebody_elses_simulator_would_ask() -> None:
     assert doses[6.0] <= 1.0
 
 
+def test_the_first_patient_of_a_long_course_is_not_taken_for_a_strange_one() -> None:
+    """At the first of 90 decisions the time since the latest INR is as it is at none of the others."""
+    course = load_policy(MODELS / "warfarin-90d.pt").start({"age": 64, "cyp2c9": "*1/*3", "vkorc1": "GA"})
+    course.observe(0.0, 1.1)
+    assert course.recommend() > 0
+    assert not course.warnings
+
+
 @pytest.mark.slow  # compiles and runs for a minute
 def test_warfarin_under_the_wrong_model_is_ahead_of_bayesian_dosing() -> None:
     """Patients of Hamberg 2007, trained on Hamberg 2010: at least 3 points in the goal, 200 patients of a new cohort.
