@@ -11,7 +11,7 @@ from rl_drug_dosage.envs.drug_dose_v0 import make_drug_dose
 from rl_drug_dosage.envs.functional import Env, FunctionalEnv
 from rl_drug_dosage.envs.mixture import Mixture
 from rl_drug_dosage.envs.privileged import with_truth
-from rl_drug_dosage.training import iteration, rollout_parts
+from rl_drug_dosage.training import compiled, iteration
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.program import CompiledProgram
 from rl_drug_dosage.training.rollout_parts import number_of_parts, part_of, together
@@ -44,9 +44,8 @@ def trained(env: FunctionalEnv, parts: int, threads: int = 2, updates: int = 4, 
     """State and report after some updates with the rollout in so many parts."""
     config = TrainConfig(**{**SETTINGS, **settings})
     with pytest.MonkeyPatch.context() as patch, shaped(DeviceShape(threads=threads)):
-        for module in (iteration, rollout_parts):
+        for module in (compiled, iteration):
             patch.setattr(module, "number_of_parts", lambda *_: parts)
-        patch.setattr("rl_drug_dosage.training.compiled.number_of_parts", lambda *_: parts)
         program = CompiledProgram(env, config, updates, {})
         state = program.init()
         program.compile(state)
@@ -115,7 +114,7 @@ def test_patients_stay_with_their_component_where_components_do_not_divide_a_par
         assert np.bincount(own).tolist() == [22, 21, 21]
     config = TrainConfig(**SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rl_drug_dosage.training.compiled.number_of_parts", lambda *_: 2)
+        patch.setattr(compiled, "number_of_parts", lambda *_: 2)
         start = CompiledProgram(made, config, 1, {}).init()
     np.testing.assert_array_equal(start.batch.state.part, part)
 

@@ -6,13 +6,11 @@ from typing import Any
 import jax
 from jaxtyping import Array, Bool, Float
 
+from rl_drug_dosage.clinic.ensemble.dosing import GROUP
 from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step
 from rl_drug_dosage.utils.for_rows import for_rows, where_any
 
 __all__ = ["ObservedEnv"]
-
-_GROUP = 16
-"""Patients whose observation begins together: as many as a belief is computed for at a time (`ensemble.dosing`)."""
 
 
 class ObservedEnv(FunctionalEnv):
@@ -58,7 +56,7 @@ class ObservedEnv(FunctionalEnv):
         self, wanted: Bool[Array, " env"], state: State, charts: Any
     ) -> tuple[State, Float[Array, "env obs"]]:
         """`begun` where it is wanted, at the cost of these rows; anything in the others."""
-        found: tuple[State, Float[Array, "env obs"]] = for_rows(self.begun, wanted, (state, charts), _GROUP)
+        found: tuple[State, Float[Array, "env obs"]] = for_rows(self.begun, wanted, (state, charts), GROUP)
         return found
 
     def step(self, state: State, action: Float[Array, " action"], chance: Float[Array, " chance"]) -> Step:

@@ -25,7 +25,6 @@ def for_rows(f: Callable[..., Any], wanted: Bool[Array, " row"], rows: Any, size
     size = min(size, count)
     wanted_first = jnp.argsort(~wanted, stable=True)
     groups = -(-jnp.sum(wanted, dtype=jnp.int32) // size)
-    shapes = jax.eval_shape(jax.vmap(f), *rows)
 
     def group(carry: tuple[Array, Any]) -> tuple[Array, Any]:
         i, found = carry
@@ -33,11 +32,15 @@ def for_rows(f: Callable[..., Any], wanted: Bool[Array, " row"], rows: Any, size
         own = jax.vmap(f)(*jax.tree.map(lambda x: x[at], rows))
         return i + 1, jax.tree.map(lambda x, y: x.at[at].set(y), found, own)
 
-    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    nothing = _zeros(jax.vmap(f), *rows)
     return jax.lax.while_loop(lambda carry: carry[0] < groups, group, (jnp.int32(0), nothing))[1]
 
 
 def where_any(f: Callable[[Any], Any], wanted: Bool[Array, " row"], rows: Any) -> Any:
     """``f`` of a batch, or zeros where no row is wanted."""
-    unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(f, rows))
-    return if_any(jnp.any(wanted), lambda _: f(rows), unused)
+    return if_any(jnp.any(wanted), lambda _: f(rows), _zeros(f, rows))
+
+
+def _zeros(f: Callable[..., Any], *args: Any) -> Any:
+    """Zeros of the shapes that ``f`` gives, which is not computed."""
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(f, *args))
