@@ -13,7 +13,7 @@ import pytest
 
 from rl_drug_dosage.pkpd import links
 from rl_drug_dosage.registry import load_drug, load_scenario
-from rl_drug_dosage.utils.fingerprint import NoFingerprintError, fingerprint
+from rl_drug_dosage.utils.fingerprint import NoFingerprintError, content_digest, fingerprint, value_digest
 from rl_drug_dosage.utils.frozen import FrozenMapping
 
 _CODE = """
@@ -96,3 +96,19 @@ def test_code_from_elsewhere_has_none() -> None:
     circle.append(circle)
     with pytest.raises(NoFingerprintError, match="contains itself"):
         fingerprint(circle)
+
+
+def test_another_python_finds_the_same_values() -> None:
+    """Its code of the same function differs: a value's digest has the function's name and what it encloses."""
+    one, other = _enclosing(1.0), _enclosing(2.0)
+    assert value_digest(one) != value_digest(other)
+    before, whole = value_digest(one), content_digest(one)
+    one.__code__ = one.__code__.replace(co_code=one.__code__.co_code + bytes([9, 0]))
+    assert value_digest(one) == before
+    assert content_digest(one) != whole
+
+
+def test_sets_count_by_their_values_alone(monkeypatch) -> None:
+    before = content_digest({"a", "b"})
+    monkeypatch.setattr("rl_drug_dosage.utils.fingerprint._code_digest", lambda: b"another version")
+    assert content_digest({"a", "b"}) == before

@@ -9,9 +9,10 @@ import dataclasses
 import enum
 import functools
 import hashlib
+import linecache
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
@@ -21,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["NoFingerprintError", "content_digest", "fingerprint"]
+__all__ = ["NoFingerprintError", "content_digest", "fingerprint", "value_digest"]
 
 _PACKAGE = __name__.partition(".")[0]
 _LIBRARIES = ("jax", "jaxlib", "equinox", "numpy", "optax", "diffrax")
@@ -40,9 +41,7 @@ def fingerprint(*values: object) -> str:
     Raises:
         NoFingerprintError: code from outside the package, or an object of an unknown kind.
     """
-    digest = hashlib.sha256(_code_digest())
-    _add(digest, values, ())
-    return digest.hexdigest()
+    return _hex(values, _function, _code_digest())
 
 
 def content_digest(*values: object) -> str:
@@ -51,8 +50,23 @@ def content_digest(*values: object) -> str:
     Raises:
         NoFingerprintError: see `fingerprint`.
     """
-    digest = hashlib.sha256()
-    _add(digest, values, ())
+    return _hex(values, _function)
+
+
+def value_digest(*values: object) -> str:
+    """The same also with another Python: a function counts by its name, its first line and what it encloses.
+
+    For tables that come with the package, whose tests find out what a change of its code means for them.
+
+    Raises:
+        NoFingerprintError: see `fingerprint`.
+    """
+    return _hex(values, _named_function)
+
+
+def _hex(value: object, functions: "_Functions", begin: bytes = b"") -> str:
+    digest = hashlib.sha256(begin)
+    _add(digest, value, (), functions)
     return digest.hexdigest()
 
 
@@ -77,7 +91,7 @@ def _version(name: str) -> str:
         return "none"
 
 
-def _add(digest: Any, value: Any, inside: tuple[int, ...]) -> None:
+def _add(digest: Any, value: Any, inside: tuple[int, ...], functions: "_Functions") -> None:
     """Feed a value, with its type and length, so that different values cannot read the same."""
     if isinstance(value, _PLAIN) and type(value) in _PLAIN:
         _tell(digest, type(value).__name__, repr(value))
@@ -94,10 +108,10 @@ def _add(digest: Any, value: Any, inside: tuple[int, ...]) -> None:
     elif isinstance(value, np.dtype | PurePath):
         _tell(digest, type(value).__name__, str(value))
     else:
-        kind, parts = _parts(value)
+        kind, parts = _parts(value, functions)
         _tell(digest, kind, str(len(parts)))
         for part in parts:
-            _add(digest, part, inside)
+            _add(digest, part, inside, functions)
 
 
 def _tell(digest: Any, kind: str, text: str) -> None:
@@ -115,11 +129,13 @@ def _add_array(digest: Any, value: Any) -> None:
     digest.update(np.ascontiguousarray(array).tobytes())
 
 
-def _parts(value: Any) -> tuple[str, Sequence[Any]]:
+def _parts(value: Any, functions: "_Functions") -> tuple[str, Sequence[Any]]:
     """The kind of a value, and what it consists of."""
     parts: Sequence[Any]
     if isinstance(value, types.FunctionType):
-        return _function(value)
+        if not _is_known(value.__module__):
+            raise NoFingerprintError(f"{value.__qualname__} of {value.__module__}")
+        return functions(value)
     if isinstance(value, types.MethodType):
         return "method", (value.__func__, value.__self__)
     if isinstance(value, functools.partial):
@@ -127,7 +143,7 @@ def _parts(value: Any) -> tuple[str, Sequence[Any]]:
     elif isinstance(value, Mapping):
         parts = [part for item in value.items() for part in item]
     elif isinstance(value, set | frozenset):
-        parts = sorted(fingerprint(part) for part in value)
+        parts = sorted(_hex(part, functions) for part in value)
     elif isinstance(value, tuple | list):
         parts = value
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -139,12 +155,22 @@ def _parts(value: Any) -> tuple[str, Sequence[Any]]:
 
 def _function(value: types.FunctionType) -> tuple[str, Sequence[Any]]:
     """A function that is no global: its code, what it encloses, its defaults."""
-    if not _is_known(value.__module__):
-        raise NoFingerprintError(f"{value.__qualname__} of {value.__module__}")
     code = value.__code__
-    cells = [cell.cell_contents for cell in value.__closure__ or ()]
     name = f"{value.__module__} {value.__qualname__} {code.co_firstlineno} {code.co_code.hex()} {code.co_names}"
-    return "function", (name, _constants(code), cells, value.__defaults__, value.__kwdefaults__)
+    return "function", (name, _constants(code), *_enclosed(value))
+
+
+def _named_function(value: types.FunctionType) -> tuple[str, Sequence[Any]]:
+    code = value.__code__
+    first = linecache.getline(code.co_filename, code.co_firstlineno).strip()
+    return "function", (f"{value.__module__} {value.__qualname__} {first}", *_enclosed(value))
+
+
+_Functions = Callable[[types.FunctionType], tuple[str, Sequence[Any]]]
+
+
+def _enclosed(value: types.FunctionType) -> tuple[object, ...]:
+    return [cell.cell_contents for cell in value.__closure__ or ()], value.__defaults__, value.__kwdefaults__
 
 
 def _constants(code: types.CodeType) -> list[str]:

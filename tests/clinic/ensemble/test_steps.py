@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl_drug_dosage.clinic.ensemble import meshes
+from rl_drug_dosage.clinic.ensemble import mesh_search
 from rl_drug_dosage.clinic.ensemble.choice import members_of
 from rl_drug_dosage.clinic.ensemble.foresight import foreseen
 from rl_drug_dosage.clinic.ensemble.meshes import CARRIED, FORESEEN, mesh_of
@@ -150,7 +150,7 @@ def test_a_patient_whose_equations_run_away_does_not_excuse_the_others() -> None
     """Errors are in shares of an output that is usual, not of the largest of all."""
     exact = np.linspace(1.0, 3.0, 256)[None, :, None, None]
     off = 1.02 * exact
-    alone = meshes._errors(off, exact, np.asarray([0.2]), 0.01)
+    alone = mesh_search._errors(off, exact, np.asarray([0.2]), 0.01)
     assert alone == pytest.approx(2.0, rel=1e-3)
     exact[0, 7] = off[0, 7] = 1e35
-    assert meshes._errors(off, exact, np.asarray([0.2]), 0.01) == pytest.approx(alone, rel=1e-3)
+    assert mesh_search._errors(off, exact, np.asarray([0.2]), 0.01) == pytest.approx(alone, rel=1e-3)

@@ -1,46 +1,32 @@
 """How few steps integrate the intervals of a model without a closed form, for support patients.
 
 A trial's simulator needs steps that are right for every patient. Support patients stand for what is not known: an
-error far below that of the assay changes nothing. `mesh_of` compares meshes of growing fineness with the simulator's
-own steps (`clinic.interval.play`) in patients drawn from the prior, over the first intervals of a course, and takes the
-first one whose outputs agree. Only the outputs that are measured or judged count.
+error far below that of the assay changes nothing. How many steps are enough is found by a search
+(`clinic.ensemble.mesh_search`), which compiles for seconds. What it found for the scenarios of the package stands in
+``meshes.json`` (``scripts/find_meshes.py`` writes it), so that it is made for other ones only, once in a process.
 """
 
 import dataclasses
-from collections.abc import Callable
-from functools import lru_cache, partial
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
-
-from rl_drug_dosage.clinic.ensemble.steps import Entering, Mesh, integrated, mesh_from, phases_of, steps_apply
-from rl_drug_dosage.clinic.interval import dose_mg, interval_parameters, outputs_at_times, play
-from rl_drug_dosage.clinic.patient import VirtualPatient, admit
-from rl_drug_dosage.clinic.record import facts_at
+from rl_drug_dosage.clinic.ensemble.mesh_search import Steps, found, graded, plain
+from rl_drug_dosage.clinic.ensemble.steps import Mesh, mesh_from, phases_of, steps_apply
 from rl_drug_dosage.clinic.scenario import Scenario
-from rl_drug_dosage.clinic.timetable import timetable
 from rl_drug_dosage.pkpd import DrugModel
+from rl_drug_dosage.utils.fingerprint import NoFingerprintError, value_digest
+from rl_drug_dosage.utils.held_programs import Held
 
-__all__ = ["CARRIED", "FORESEEN", "mesh_of"]
+__all__ = ["CARRIED", "FORESEEN", "TABLE", "key_of", "mesh_of"]
 
 CARRIED, FORESEEN = 0.005, 0.01
 """Largest relative error of an output in 95 % of patients, for support patients that are carried along and for plans.
 Assays err by 1-20 %, and errors of steps do not add up to a bias: every support patient has its own."""
-_SHARE, _FAR_SHARE = 0.95, 0.97
-_MOST, _FARTHER = 10.0, 1.5
-"""Times the tolerance: in 97 % of patients whose random effects are 1.5 times as large. A cloud that levels have moved
-has members out there, whose steps must not become unstable."""
-_PATIENTS, _INTERVALS = 256, 6
-_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48)
-_GRADES = (1.0, 1.5, 2.0, 2.5, 3.0)
-"""Steps end at (i / n)^grade of a phase: the larger, the shorter are the first ones."""
-_FAR = 1e6
-_NEAR_0, _FLOOR = 0.1, 1e-6
-"""Shares of the smallest limit of the goal, and of a large value: errors of lower outputs count as if they were that
-large."""
+TABLE = Path(__file__).with_name("meshes.json")
+"""What was found: `key_of` -> ``steps`` ((count, grade) of every phase, or null), and what it is about."""
 
 
 def mesh_of(model: DrugModel, scenario: Scenario, tolerance: float) -> tuple[Mesh, ...] | None:
@@ -53,171 +39,56 @@ def mesh_of(model: DrugModel, scenario: Scenario, tolerance: float) -> tuple[Mes
     """
     if not steps_apply(model, scenario):
         return None
-    # What is measured when does not matter, so that one search serves all variants of a scenario.
-    times = scenario.schedule.output_times_h
-    plain = dataclasses.replace(scenario.monitoring, at_h=times, guide=-1, intervals=None)
-    return _found(model, dataclasses.replace(scenario, monitoring=plain), tolerance)
+    key = (model, plain(scenario), tolerance)
+    # Threads that prepare policies side by side ask for the same one.
+    return _MESHES.get(key, lambda: _mesh(model, scenario, _known(model, scenario, tolerance)))
 
 
-def _people(model: DrugModel, scenario: Scenario) -> VirtualPatient:
-    """Half of them from the prior; the others as far again out as `_FARTHER`."""
-    far = jnp.where(jnp.arange(_PATIENTS) % 2, _FARTHER, 1.0)
-
-    def one(key: Array, far: Array) -> VirtualPatient:
-        person = admit(scenario, model, key)
-        person = eqx.tree_at(lambda v: v.truth.eta, person, person.truth.eta * far)
-        p = _parameters(model, scenario, person, jnp.zeros((), jnp.int32))
-        first = model.structure.initial({name: value[0] for name, value in p.items()})
-        found: VirtualPatient = eqx.tree_at(lambda v: v.contents, person, first)
-        return found
-
-    return jax.vmap(one)(jax.random.split(jax.random.key(0), _PATIENTS), far)
+_MESHES: Held[tuple[Mesh, ...] | None] = Held(128)
 
 
-def _graded(length_h: float, count: int, grade: float) -> np.ndarray:
-    return length_h * (np.arange(1, count + 1) / count) ** grade
-
-
-@lru_cache
-def _found(model: DrugModel, scenario: Scenario, tolerance: float) -> tuple[Mesh, ...] | None:
-    # Also while a program is traced, these are numbers.
-    with jax.ensure_compile_time_eval():
-        people = jax.jit(partial(_people, model, scenario))()
-        zero = jnp.zeros((), jnp.int32)
-        one = jax.eval_shape(
-            lambda people: _parameters(model, scenario, jax.tree.map(lambda v: v[0], people), zero), people
-        )
-        if any(name.startswith("lag_") for name in one):
-            return None
-        exact = np.asarray(jax.jit(partial(_by_play, model, scenario))(people))
-        floor = _floors(model, scenario)
-        trial = jax.jit(lambda people, meshes: jax.lax.map(partial(_by_mesh, model, scenario, people), meshes))
-        phases = phases_of(scenario)
-        chosen = [_graded(phase.end_h - phase.start_h, _COUNTS[-1], 2.0) for phase in phases]
-        for at, phase in enumerate(phases):
-            options = [
-                _graded(phase.end_h - phase.start_h, count, grade)
-                for count in _COUNTS
-                for grade in (_GRADES if count > 1 else _GRADES[:1])
-            ]
-            tried = [[*chosen[:at], option, *chosen[at + 1 :]] for option in options]
-            got = np.asarray(trial(people, _stacked(scenario, tried)))
-            worst = np.asarray([_errors(one, exact, floor, tolerance * (at + 1) / len(phases)) for one in got])
-            best = _shortest(options, worst)
-            if best is None:
-                return None
-            chosen[at] = best
-        return tuple(mesh_from(scenario, phase, ends) for phase, ends in zip(phases, chosen, strict=True))
-
-
-def _shortest(options: list[np.ndarray], worst: np.ndarray) -> np.ndarray | None:
-    """The most accurate of the shortest that agree."""
-    fine = worst <= 1.0
-    if not fine.any():
+def _mesh(model: DrugModel, scenario: Scenario, steps: Steps | None) -> tuple[Mesh, ...] | None:
+    if steps is None:
         return None
-    counts = np.asarray([len(option) for option in options])
-    least = counts[fine].min()
-    return options[int(np.argmin(np.where(counts == least, worst, np.inf)))]
+    ends = [graded(phase.end_h - phase.start_h, *each) for phase, each in zip(phases_of(scenario), steps, strict=True)]
+    return tuple(mesh_from(scenario, phase, each) for phase, each in zip(phases_of(scenario), ends, strict=True))
 
 
-def _errors(got: np.ndarray, exact: np.ndarray, floor: np.ndarray, tolerance: float) -> float:
-    """The largest error of outputs ``[output, patient, ...]``, 1 where it is just allowed."""
-    flat, true = got.reshape(*got.shape[:2], -1), exact.reshape(*exact.shape[:2], -1)
-    known = np.isfinite(true)
-    scale = np.abs(np.where(known, true, 0.0))
-    # Not of the largest of all: equations of a patient far out may have run away.
-    large = np.quantile(scale, 0.9, axis=(1, 2), keepdims=True)
-    scale = np.maximum(scale, floor[:, None, None] + _FLOOR * large)
-    error = np.minimum(np.where(known, np.abs(flat - true).astype(np.float64) / scale, 0.0), _FAR)
-    each = np.where(np.isfinite(error), error, _FAR).max(axis=(0, 2))
-    usual, far = np.sort(each[::2]), np.sort(each[1::2])
-    return float(max(usual[int(_SHARE * usual.size)], far[int(_FAR_SHARE * far.size)] / _MOST) / tolerance)
+def _known(model: DrugModel, scenario: Scenario, tolerance: float) -> Steps | None:
+    """From the table, or by a search."""
+    try:
+        entry = _table().get(key_of(model, scenario, tolerance))
+    except NoFingerprintError:
+        entry = None
+    if entry is None:
+        return found(model, scenario, tolerance)
+    return None if entry["steps"] is None else tuple((count, grade) for count, grade in entry["steps"])
 
 
-def _doses(scenario: Scenario) -> Float[np.ndarray, "interval patient"]:
-    """Half, one and one and a half of the usual amount in turn, and once the middle between it and the largest."""
-    amounts = scenario.dosage.amounts
-    usual = scenario.dosage.usual or amounts[-1]
-    interval, patient = np.arange(min(_INTERVALS, scenario.schedule.decisions))[:, None], np.arange(_PATIENTS)[None]
-    large = interval == patient % (2 * _INTERVALS)
-    doses = np.where(large, 0.5 * (usual + amounts[-1]), usual * (0.5 + 0.5 * ((interval + patient) % 3)))
-    return np.clip(doses, amounts[0], amounts[-1])
+@cache
+def _table() -> Mapping[str, Any]:
+    entries: Mapping[str, Any] = json.loads(TABLE.read_text())
+    return entries
 
 
-def _parameters(model: DrugModel, scenario: Scenario, person: VirtualPatient, j: Array) -> dict[str, Array]:
-    facts = facts_at(person.truth.covariates, j)
-    kappa = person.truth.kappa[j] if model.occasion_etas else None
-    t_h = j * jnp.asarray(scenario.schedule.interval_h, dtype=float)
-    return interval_parameters(model, scenario, facts, person.truth.eta, kappa, t_h)
+_COURSE_OF_MODEL = (
+    *("structure", "thetas", "parameters", "etas", "covariates", "correlations", "occasion_etas"),
+    *("occasion_correlations", "finish"),
+)
+_NO_COURSE = (
+    *("title", "models", "reward", "reward_text", "label", "label_text", "strata", "look_ahead", "estimated_at"),
+    *("estimated", "shield", "training", "test_only", "drugs", "monitoring"),
+)
+"""Fields of a drug model that a patient's course depends on, and fields of a scenario that it does not depend on."""
 
 
-def _course(
-    model: DrugModel,
-    scenario: Scenario,
-    people: VirtualPatient,
-    interval: Callable[[dict[str, Array], Array, Array, Array, Array], Float[Array, "patient row n"]],
-) -> Float[Array, "output patient interval row"]:
-    """Outputs of a course whose intervals are played by a function of parameters, contents, mg, intake and time."""
-    doses = jnp.asarray(_doses(scenario), dtype=float)
+def key_of(model: DrugModel, scenario: Scenario, tolerance: float) -> str:
+    """What a search depends on, as a key of the table.
 
-    def step(x: Array, each: tuple[Array, Array]) -> tuple[Array, Array]:
-        j, amounts = each
-        p = jax.vmap(lambda person: _parameters(model, scenario, person, j))(people)
-        mg = jax.vmap(lambda person, a: dose_mg(scenario, a, facts_at(person.truth.covariates, j)))(people, amounts)
-        rows = interval(p, x, mg, people.truth.intake_mg[:, j], j * jnp.asarray(scenario.schedule.interval_h))
-        values = jax.vmap(lambda p, rows: outputs_at_times(model, scenario, p, rows))(p, rows)
-        return rows[:, -1], values[..., _judged_outputs(model, scenario)]
-
-    found = jax.lax.scan(step, people.contents, (jnp.arange(doses.shape[0]), doses))[1]
-    return jnp.transpose(found, (3, 1, 0, 2))
-
-
-def _by_play(model: DrugModel, scenario: Scenario, people: VirtualPatient) -> Array:
-    def interval(p: dict[str, Array], x: Array, mg: Array, intake: Array, t_h: Array) -> Array:
-        def one(p: dict[str, Array], x: Array, mg: Array, intake: Array) -> Array:
-            dose = jnp.broadcast_to(mg, (len(_times(scenario)),)) if scenario.dosage.separate else mg
-            return play(model, scenario, p, x, dose, t_h, intake_mg=intake, area=False).at_times
-
-        return jax.vmap(one)(p, x, mg, intake)
-
-    return _course(model, scenario, people, interval)
-
-
-def _by_mesh(model: DrugModel, scenario: Scenario, people: VirtualPatient, mesh: tuple[Mesh, ...]) -> Array:
-    def interval(p: dict[str, Array], x: Array, mg: Array, intake: Array, t_h: Array) -> Array:
-        entering = Entering(jnp.broadcast_to(mg, (len(_times(scenario)), mg.size)), intake)
-        own = {name: value[:, 0] for name, value in p.items()}
-        return jnp.moveaxis(integrated(model, scenario, mesh, own, x.T, entering, t_h), -1, 0)
-
-    return _course(model, scenario, people, interval)
-
-
-def _times(scenario: Scenario) -> tuple[float, ...]:
-    return timetable(scenario.schedule, scenario.dosage).at_h
-
-
-def _judged_outputs(model: DrugModel, scenario: Scenario) -> np.ndarray:
-    goal = scenario.goal
-    names = {scenario.monitoring.output, *(t.output for t in goal.targets), *(h.output for h in goal.harms)}
-    return np.asarray(sorted(model.output_index(name) for name in names))
-
-
-def _floors(model: DrugModel, scenario: Scenario) -> np.ndarray:
-    """Of each judged output: a tenth of the smallest limit above 0 that the goal has for it, 0 where it has none."""
-    goal = scenario.goal
-    limits = [(t.output, v) for t in goal.targets for v in (t.low, t.high) if v]
-    limits += [(h.output, v) for h in goal.harms for v in (h.below, h.above) if v]
-    own = [[v for name, v in limits if model.output_index(name) == at] for at in _judged_outputs(model, scenario)]
-    return np.asarray([_NEAR_0 * min(values, default=0.0) for values in own])
-
-
-def _stacked(scenario: Scenario, tried: list[list[np.ndarray]]) -> tuple[Mesh, ...]:
-    """Meshes as arrays, filled up with steps of no length."""
-    found = []
-    for at, phase in enumerate(phases_of(scenario)):
-        meshes = [mesh_from(scenario, phase, ends[at]) for ends in tried]
-        most = max(len(m.length_h) for m in meshes)
-        lengths = np.stack([np.pad(m.length_h, (0, most - len(m.length_h))) for m in meshes])
-        places = [jnp.asarray([m.step for m in meshes]), jnp.asarray([m.share for m in meshes], dtype=float)]
-        found.append(Mesh(jnp.asarray(lengths, dtype=float), *places))
-    return tuple(found)
+    Raises:
+        NoFingerprintError: functions from outside the package.
+    """
+    own = [getattr(model, name) for name in _COURSE_OF_MODEL]
+    task = {f.name: getattr(scenario, f.name) for f in dataclasses.fields(scenario) if f.name not in _NO_COURSE}
+    outputs = [(output.name, output.value) for output in model.outputs]
+    return value_digest(own, outputs, task, scenario.monitoring.output, tolerance)
