@@ -37,6 +37,22 @@ def folder(tmp_path_factory):
     return place
 
 
+def test_a_part_counts_nothing_and_says_what_it_is(monkeypatch, tmp_path):
+    """Intervals for a part of the patients are nobody's; they took a seventh of its time."""
+
+    def none(*_, **__):
+        raise AssertionError("a part has no intervals")
+
+    for module in ("benchmark_record", "benchmark_runs"):
+        monkeypatch.setattr(f"rl_drug_dosage.trials.{module}.bootstrap", none)
+    part = rldd.benchmark("vancomycin", shard="1/3", output_dir=tmp_path, **ASKED)
+    assert "patients of this part" in part._repr_html_()
+    assert part.record["settings"]["seed"] == ASKED["seed"]
+    for ask in (part.columns, part.plot, lambda: part.save(tmp_path)):
+        with pytest.raises(ConfigError, match="merge all parts"):
+            ask()
+
+
 @pytest.fixture
 def parts(folder, tmp_path):
     return Path(shutil.copytree(folder, tmp_path / "parts"))

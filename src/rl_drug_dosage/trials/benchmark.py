@@ -22,7 +22,7 @@ from rl_drug_dosage.clinic.shield import REASONS
 from rl_drug_dosage.clinic.stress import STRESSES, stressed
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.registry import Found
-from rl_drug_dosage.trials.benchmark_record import record_of
+from rl_drug_dosage.trials.benchmark_record import about, record_of
 from rl_drug_dosage.trials.benchmark_runs import Runs, Work, entered_all, mismatched, shielded, stressed_too, treated
 from rl_drug_dosage.trials.entrants import Candidate, candidates
 from rl_drug_dosage.trials.outcome import Outcome
@@ -136,10 +136,10 @@ def _text(reference: object) -> str | None:
 
 @dataclass(frozen=True, repr=False)
 class Benchmark(Result):
-    """A finished benchmark.
+    """A finished benchmark, or a part of one, which has no table of its own.
 
     Args:
-        record: content of the JSON file and the report.
+        record: content of the JSON file and the report; of a part, what was asked and how long it took.
         outcomes: of each policy, by name.
         scenario: the task.
         files: files written; empty unless ``output_dir`` was given.
@@ -164,10 +164,20 @@ class Benchmark(Result):
         """One row per policy, best first: the columns of ``benchmark.csv``."""
         from rl_drug_dosage.trials.benchmark_files import policy_rows
 
+        self._whole()
         rows = policy_rows(self.record)
         return {name: np.asarray([row.get(name) for row in rows]) for name in rows[0]}
 
+    def _whole(self) -> list[dict[str, Any]]:
+        if "policies" not in self.record:
+            raise ConfigError("a part of a benchmark has no table of its own; merge all parts: rl-drug-dosage merge")
+        rows: list[dict[str, Any]] = self.record["policies"]
+        return rows
+
     def _summary(self) -> Mapping[str, np.ndarray]:
+        if "policies" not in self.record:
+            patients = [outcome.patients for outcome in self.outcomes.values()]
+            return {"policy": np.asarray(list(self.outcomes)), "patients of this part": np.asarray(patients)}
         rows = self.record["policies"]
         shares = [row["attainment_pct"] for row in rows]
         return {
@@ -179,7 +189,7 @@ class Benchmark(Result):
 
     def plot(self) -> Any:
         """Plot the attainment of every policy with its 95 % interval."""
-        rows = self.record["policies"][::-1]
+        rows = self._whole()[::-1]
         figure = figure_of_size(7.0, 1.3 + 0.35 * len(rows))
         axes = figure.subplots()
         at = np.arange(len(rows))
@@ -203,6 +213,7 @@ class Benchmark(Result):
         """
         from rl_drug_dosage.trials.benchmark_files import write_benchmark
 
+        self._whole()
         return write_benchmark(self, Path(folder), file_format)
 
 
@@ -242,7 +253,7 @@ def benchmark(options: BenchmarkOptions, *, command: str = "", progress: Progres
         work = Work(options, steps, runs)
         record, outcomes = _compared(setting, entering, pairs, stresses, work, begin, command)
         found = Benchmark(record, outcomes, setting.task)
-        if plan is not None:
+        if plan is not None and options.shard is None:
             record["published"] = beside(plan, setting.scenario, found.trials, options.seed)
         if options.shard is not None and folder is not None:
             return dataclasses.replace(found, files=(save_part(folder, options.shard, asked, runs.done),))
@@ -281,9 +292,9 @@ def _compared(
     if options.shield:
         entrants += shielded(setting, entrants, outcomes, work)
     counting = time.perf_counter()
-    record = record_of(
-        setting, entrants, outcomes, patients=options.cohort.count, seed=options.seed, shield=options.shield
-    )
+    # What holds for a part of the patients alone, nobody reads.
+    made = about if options.shard is not None else record_of
+    record = made(setting, entrants, outcomes, patients=options.cohort.count, seed=options.seed, shield=options.shield)
     timing["statistics_s"] = time.perf_counter() - counting
     if options.mismatch:
         record["mismatch"] = mismatched(setting, pairs, entering, work)

@@ -14,7 +14,7 @@ from rl_drug_dosage.trials.outcome import Outcome
 from rl_drug_dosage.trials.statistics import bootstrap, paired, subgroups, summary
 from rl_drug_dosage.utils.seeding import Stream, generator
 
-__all__ = ["record_of"]
+__all__ = ["about", "record_of"]
 
 _FORMAT = 1
 _PREFERRED = ("best-bayes", "mipd", "label", "fixed")
@@ -60,7 +60,32 @@ def record_of(
     for rank, row in enumerate(rows, start=1):
         row["rank"] = rank
     reference = _reference(names)
-    covariates, kept = outcomes[names[0]].covariates, trials[names[0]].patients
+    covariates = outcomes[names[0]].covariates
+    return {
+        **about(setting, entrants, outcomes, patients=patients, seed=seed, shield=shield),
+        "policies": rows,
+        "paired": paired(names, shares, rng),
+        "subgroups": subgroups(scenario, covariates, names, shares, reference, rng),
+        "courses": {name: bands(scenario, trials[name]) for name in names},
+        "worst": worst_courses(scenario, trials, ends, reference),
+        "distributions": {
+            name: np.histogram(ends[name]["attainment_pct"], bins=20, range=(0.0, 100.0))[0].tolist() for name in names
+        },
+    }
+
+
+def about(
+    setting: Setting,
+    entrants: Sequence[Entrant],
+    outcomes: Mapping[str, Outcome],
+    *,
+    patients: int,
+    seed: int,
+    shield: bool,
+) -> dict[str, Any]:
+    """What was done, without results; see `record_of`."""
+    names = [e.name for e in entrants]
+    kept = outcomes[names[0]].trial.patients
     return {
         "format": _FORMAT,
         "intended_use": "research and education only; not for treating patients",
@@ -71,16 +96,8 @@ def record_of(
             "simulator": setting.simulator.name,
             "controller": setting.controller.name,
             "shield": shield,
-            "reference": reference,
+            "reference": _reference(names),
             **({} if kept == patients else {"courses_of": kept}),
-        },
-        "policies": rows,
-        "paired": paired(names, shares, rng),
-        "subgroups": subgroups(scenario, covariates, names, shares, reference, rng),
-        "courses": {name: bands(scenario, trials[name]) for name in names},
-        "worst": worst_courses(scenario, trials, ends, reference),
-        "distributions": {
-            name: np.histogram(ends[name]["attainment_pct"], bins=20, range=(0.0, 100.0))[0].tolist() for name in names
         },
     }
 
