@@ -22,7 +22,7 @@ from rl_drug_dosage.errors import ConfigError, DependencyError, RlDrugDosageErro
 from rl_drug_dosage.trials.benchmark import Benchmark, BenchmarkOptions, benchmark
 from rl_drug_dosage.trials.published_run import plan_of, planned
 from rl_drug_dosage.trials.shards import Shard, asked_again, joined, read_parts
-from rl_drug_dosage.utils.device_shape import device_shape
+from rl_drug_dosage.utils.device_shape import device_shape, shape_of, shaped
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.progress import Progress, quiet
 
@@ -37,6 +37,8 @@ _PER_WORKER = 4
 _MOST = 50_000
 """Patients of a part, which is lost as a whole if its worker dies."""
 _FOLDER = "parts"
+_CORES = 1
+"""Of a part: as many parts run at a time as there are cores, and threads that share one hold each other up."""
 
 
 def check() -> None:
@@ -145,7 +147,7 @@ def _treated(options: BenchmarkOptions, folder: Path, count: int, progress: Prog
     todo = [shard for shard in shards if not _is_there(files[shard], asked)]
     if there := count - len(todo):
         progress(f"{there} of {count} parts were there already", None)
-    task = ray.remote(num_cpus=1, max_retries=_ATTEMPTS)(_part)
+    task = ray.remote(num_cpus=_CORES, max_retries=_ATTEMPTS)(_part)
     given = ray.put(dataclasses.replace(options, output_dir=None))
     running = {task.remote(given, shard.number, shard.of, str(Path.cwd())): shard for shard in todo}
     while running:
@@ -198,6 +200,6 @@ def _part(options: BenchmarkOptions, number: int, of: int, folder: str) -> bytes
     configure("cpu")
     if Path(folder).is_dir():
         os.chdir(folder)  # where names of files begin
-    with tempfile.TemporaryDirectory() as place:
+    with shaped(shape_of("cpu", cores=_CORES)), tempfile.TemporaryDirectory() as place:
         (file,) = benchmark(dataclasses.replace(options, shard=Shard(number, of), output_dir=Path(place))).files
         return file.read_bytes()
