@@ -39,7 +39,10 @@ __all__ = [
 
 TABLE = Path(__file__).with_name("best_bayes.json")
 """What was chosen, and on what."""
-_ENSEMBLE = "mipd-ensemble"
+_ENSEMBLE, _ASSAY = "mipd-ensemble", ",error=assay"
+_WORTH_PCT = 0.5
+"""By how much the laboratory's error alone must be better before a policy learns on it: as far as trials call a
+difference none."""
 _REFERENCE = re.compile(r"(?P<name>[a-z][a-z-]*)(,\w+=[\w.+-]+)*")
 
 
@@ -115,10 +118,14 @@ def default_variant(setting: Setting) -> str:
 def strongest_ensemble(setting: Setting) -> dict[str, str]:
     """``prior`` and ``error`` of the strongest `mipd-ensemble` of a setting, of those that were tried, or by default.
 
-    Learnt policies correct its dose, also where another Bayesian dosing is the reference.
+    Learnt policies correct its dose, also where another Bayesian dosing is the reference. The published error is what a
+    model leaves unexplained, the laboratory's error alone takes the model for the truth. Validation patients do follow
+    the model and cannot show what that costs in others: the laboratory's error is assumed only where it gains more than
+    `_WORTH_PCT`.
     """
     entry = choices().get(task_in_table(setting.task), {}).get(setting.controller.name, {"tried": ()})
-    tried = {each["policy"]: each["score_pct"] for each in entry["tried"] if each["policy"].startswith(_ENSEMBLE)}
+    scores = {each["policy"]: each["score_pct"] for each in entry["tried"] if each["policy"].startswith(_ENSEMBLE)}
+    tried = {name: score - _WORTH_PCT * name.endswith(_ASSAY) for name, score in scores.items()}
     reference = max(tried, key=lambda name: tried[name]) if tried else default_variant(setting)
     words = dict(text.split("=") for text in reference.split(",")[1:])
     return {"prior": "published", "error": "published", **words}

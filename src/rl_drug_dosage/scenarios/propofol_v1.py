@@ -22,7 +22,7 @@ from jaxtyping import Array
 from rl_drug_dosage.clinic.cohort import Drawn, drawn
 from rl_drug_dosage.clinic.events import Disturbance
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits
 from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.pkpd import Derived, Normal, Param, Residual, Target, Uniform, Values
 
@@ -202,18 +202,4 @@ SCENARIO = Scenario(
     estimated=("cl", "ke0", "bis_ce50_mg_per_l", "bis_c50_propofol_mg_per_l", "bis_gamma"),
     estimated_at=(*range(1, 11), *range(12, 21, 2), *range(25, 120, 5)),
     shield=ShieldLimits(dose=200.0, level=15.0, lowers=True),
-    # The grid is fine at maintenance rates and coarse at induction rates.
-    training=TrainingSettings(
-        recipe="chart",
-        total_timesteps=6_000_000,
-        # Few patients per update, so that there are many updates.
-        num_envs=256,
-        num_minibatches=8,
-        learning_rate=5e-4,
-        # A patient who is far too deep wakes after 20 min, 40 decisions later.
-        gamma=0.99,
-        hidden_size=64,
-        init_logstd=-1.0,
-        env={"history": 10, "action": "grid", "mixture": [{}, {"randomise": 1.0}]},
-    ),
 )
