@@ -22,7 +22,7 @@ from rl_drug_dosage.clinic.shield import REASONS
 from rl_drug_dosage.clinic.stress import STRESSES, stressed
 from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.registry import Found
-from rl_drug_dosage.trials.benchmark_record import about, record_of
+from rl_drug_dosage.trials.benchmark_record import about, results_of
 from rl_drug_dosage.trials.benchmark_runs import Runs, Work, entered_all, mismatched, shielded, stressed_too, treated
 from rl_drug_dosage.trials.entrants import Candidate, candidates
 from rl_drug_dosage.trials.outcome import Outcome
@@ -292,9 +292,10 @@ def _compared(
     if options.shield:
         entrants += shielded(setting, entrants, outcomes, work)
     counting = time.perf_counter()
+    record = about(setting, outcomes, patients=options.cohort.count, seed=options.seed, shield=options.shield)
     # What holds for a part of the patients alone, nobody reads.
-    made = about if options.shard is not None else record_of
-    record = made(setting, entrants, outcomes, patients=options.cohort.count, seed=options.seed, shield=options.shield)
+    if options.shard is None:
+        record |= results_of(setting, entrants, outcomes, options.seed)
     timing["statistics_s"] = time.perf_counter() - counting
     if options.mismatch:
         record["mismatch"] = mismatched(setting, pairs, entering, work)

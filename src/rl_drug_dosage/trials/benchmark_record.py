@@ -14,7 +14,7 @@ from rl_drug_dosage.trials.outcome import Outcome
 from rl_drug_dosage.trials.statistics import bootstrap, paired, subgroups, summary
 from rl_drug_dosage.utils.seeding import Stream, generator
 
-__all__ = ["about", "record_of"]
+__all__ = ["about", "results_of"]
 
 _FORMAT = 1
 _PREFERRED = ("best-bayes", "mipd", "label", "fixed")
@@ -25,24 +25,16 @@ def _reference(names: Sequence[str]) -> str:
     return next((n for n in _PREFERRED if n in names), names[0])
 
 
-def record_of(
-    setting: Setting,
-    entrants: Sequence[Entrant],
-    outcomes: Mapping[str, Outcome],
-    *,
-    patients: int,
-    seed: int,
-    shield: bool,
+def results_of(
+    setting: Setting, entrants: Sequence[Entrant], outcomes: Mapping[str, Outcome], seed: int
 ) -> dict[str, Any]:
-    """Summarise the trials of all policies.
+    """Summarise the trials of all policies: what stands in a record beside `about`.
 
     Args:
         setting: the common setting.
         entrants: the policies, including those behind the shield.
         outcomes: of each policy, by name.
-        patients: number of patients.
-        seed: seed of the cohort and of the bootstrap.
-        shield: whether every policy was also run behind the safety shield.
+        seed: of the bootstrap.
     """
     scenario = setting.scenario
     rng = generator(seed, Stream.EVALUATE, 1)
@@ -62,7 +54,6 @@ def record_of(
     reference = _reference(names)
     covariates = outcomes[names[0]].covariates
     return {
-        **about(setting, entrants, outcomes, patients=patients, seed=seed, shield=shield),
         "policies": rows,
         "paired": paired(names, shares, rng),
         "subgroups": subgroups(scenario, covariates, names, shares, reference, rng),
@@ -75,16 +66,18 @@ def record_of(
 
 
 def about(
-    setting: Setting,
-    entrants: Sequence[Entrant],
-    outcomes: Mapping[str, Outcome],
-    *,
-    patients: int,
-    seed: int,
-    shield: bool,
+    setting: Setting, outcomes: Mapping[str, Outcome], *, patients: int, seed: int, shield: bool
 ) -> dict[str, Any]:
-    """What was done, without results; see `record_of`."""
-    names = [e.name for e in entrants]
+    """What was done, without its results.
+
+    Args:
+        setting: the common setting.
+        outcomes: of each policy, by name.
+        patients: number of patients.
+        seed: of the cohort.
+        shield: whether every policy was also run behind the safety shield.
+    """
+    names = list(outcomes)
     kept = outcomes[names[0]].trial.patients
     return {
         "format": _FORMAT,
