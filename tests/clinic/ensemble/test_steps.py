@@ -146,11 +146,41 @@ def test_plans_side_by_side_are_plans_one_by_one(course) -> None:
         np.testing.assert_allclose(some[1], alone.values, rtol=1e-4)
 
 
+def task_of(exact, tried=None):
+    return mesh_search._Task(exact, np.asarray([0.2]), tried)
+
+
 def test_a_patient_whose_equations_run_away_does_not_excuse_the_others() -> None:
     """Errors are in shares of an output that is usual, not of the largest of all."""
     exact = np.linspace(1.0, 3.0, 256)[None, :, None, None]
     off = 1.02 * exact
-    alone = mesh_search._errors(off, exact, np.asarray([0.2]), 0.01)
-    assert alone == pytest.approx(2.0, rel=1e-3)
+    alone = mesh_search._worst(mesh_search._each_error(off, task_of(exact)))
+    assert alone == pytest.approx(0.02, rel=1e-3)
     exact[0, 7] = off[0, 7] = 1e35
-    assert mesh_search._errors(off, exact, np.asarray([0.2]), 0.01) == pytest.approx(alone, rel=1e-3)
+    assert mesh_search._worst(mesh_search._each_error(off, task_of(exact))) == pytest.approx(alone, rel=1e-3)
+
+
+@pytest.mark.parametrize(("exact_from", "wrong", "steps"), [(1, 0.0, 2), (7, 0.5, 7), (10**6, 0.9, 4)])
+def test_patients_in_whom_the_simulator_is_not_exact_ask_for_no_finer_mesh(
+    monkeypatch, exact_from, wrong, steps
+) -> None:
+    """Where every mesh is wrong in some patients far out, only what is wrong beyond the finest one counts.
+
+    A mesh of n steps errs by 0.019 / n in all, of which 0.01 is allowed; by ``wrong`` in a tenth of the patients far
+    out, unless it has enough steps; by 2 there if it has fewer than 4.
+    """
+    exact = np.ones((1, 256, 1, 1))
+    far = (np.arange(256) % 20 == 1)[None, :, None, None]
+
+    def tried(meshes):
+        counts = [len(own[0]) for own in meshes]
+        return np.stack(
+            [
+                exact + 0.019 / n + far * (0.0 if n >= exact_from else 2.0 * (wrong > 0) if n < 4 else wrong)
+                for n in counts
+            ]
+        )
+
+    monkeypatch.setattr(mesh_search, "_task", lambda *_: task_of(exact, tried))
+    found = mesh_search.found(None, load_scenario("chemotherapy"), FORESEEN)
+    assert found[0][0] == steps

@@ -2,7 +2,8 @@
 
 It compares meshes of growing fineness with the simulator's own steps (`clinic.interval.play`) in patients drawn from
 the prior, over the first intervals of a course, and takes the first one whose outputs agree. Only the outputs that are
-measured or judged count.
+measured or judged count. Where even the finest mesh is far from the simulator, it is the simulator's steps that are not
+exact: in such a patient, far out, a mesh may err by as much.
 """
 
 import dataclasses
@@ -31,7 +32,7 @@ _MOST, _FARTHER = 10.0, 1.5
 """Times the tolerance: in 97 % of patients whose random effects are 1.5 times as large. A cloud that levels have moved
 has members out there, whose steps must not become unstable."""
 _PATIENTS, _INTERVALS = 256, 6
-_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48)
+_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
 _GRADES = (1.0, 1.5, 2.0, 2.5, 3.0)
 """Steps end at (i / n)^grade of a phase: the larger, the shorter are the first ones."""
 _FAR = 1e6
@@ -108,11 +109,14 @@ def found(model: DrugModel, scenario: Scenario, tolerance: float) -> Steps | Non
         lengths = [phase.end_h - phase.start_h for phase in phases]
         options = [(count, grade) for count in _COUNTS for grade in (_GRADES if count > 1 else _GRADES[:1])]
         chosen: list[tuple[int, float]] = [(_COUNTS[-1], 2.0)] * len(phases)
+        finest = task.tried([[graded(h, *each) for h, each in zip(lengths, chosen, strict=True)]] * len(options))[0]
+        beyond = _each_error(finest, task)
+        unsure = np.where(beyond > _MOST * tolerance, beyond, 0.0)
         for at in range(len(phases)):
             tried = [[*chosen[:at], option, *chosen[at + 1 :]] for option in options]
             got = task.tried([[graded(h, *each) for h, each in zip(lengths, own, strict=True)] for own in tried])
             allowed = tolerance * (at + 1) / len(phases)
-            best = _shortest(options, np.asarray([_errors(one, task.exact, task.floor, allowed) for one in got]))
+            best = _shortest(options, np.asarray([_worst(_each_error(one, task) - unsure) for one in got]) / allowed)
             if best is None:
                 return None
             chosen[at] = best
@@ -129,18 +133,23 @@ def _shortest(options: list[tuple[int, float]], worst: np.ndarray) -> tuple[int,
     return options[int(np.argmin(np.where(counts == least, worst, np.inf)))]
 
 
-def _errors(got: np.ndarray, exact: np.ndarray, floor: np.ndarray, tolerance: float) -> float:
-    """The largest error of outputs ``[output, patient, ...]``, 1 where it is just allowed."""
-    flat, true = got.reshape(*got.shape[:2], -1), exact.reshape(*exact.shape[:2], -1)
+def _each_error(got: np.ndarray, task: _Task) -> np.ndarray:
+    """The largest relative error of each patient, from outputs ``[output, patient, ...]``."""
+    flat, true = (each.reshape(*each.shape[:2], -1) for each in (got, task.exact))
     known = np.isfinite(true)
     scale = np.abs(np.where(known, true, 0.0))
     # Not of the largest of all: equations of a patient far out may have run away.
     large = np.quantile(scale, 0.9, axis=(1, 2), keepdims=True)
-    scale = np.maximum(scale, floor[:, None, None] + _FLOOR * large)
+    scale = np.maximum(scale, task.floor[:, None, None] + _FLOOR * large)
     error = np.minimum(np.where(known, np.abs(flat - true).astype(np.float64) / scale, 0.0), _FAR)
-    each = np.where(np.isfinite(error), error, _FAR).max(axis=(0, 2))
+    each: np.ndarray = np.where(np.isfinite(error), error, _FAR).max(axis=(0, 2))
+    return each
+
+
+def _worst(each: np.ndarray) -> float:
+    """What is compared with the tolerance, of the patients' errors."""
     usual, far = np.sort(each[::2]), np.sort(each[1::2])
-    return float(max(usual[int(_SHARE * usual.size)], far[int(_FAR_SHARE * far.size)] / _MOST) / tolerance)
+    return float(max(usual[int(_SHARE * usual.size)], far[int(_FAR_SHARE * far.size)] / _MOST))
 
 
 def _doses(scenario: Scenario) -> Float[np.ndarray, "interval patient"]:
