@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import importlib
 import importlib.util
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,22 @@ def pressable() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def load_script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
+    """Loads a module of scripts/, which is no part of the package, and forgets it and what it imports there."""
+    folder = Path(__file__).parents[1] / "scripts"
+    if not folder.exists():
+        pytest.skip("a source distribution has no scripts")
+    # Scripts import each other by their plain names.
+    monkeypatch.syspath_prepend(str(folder))
+    own = {path.stem for path in folder.glob("*.py")}
+    before = {name: sys.modules.pop(name) for name in own & set(sys.modules)}
+    yield importlib.import_module
+    for name in own & set(sys.modules):
+        del sys.modules[name]
+    sys.modules.update(before)
 
 
 @pytest.fixture(scope="session")

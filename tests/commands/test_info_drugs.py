@@ -1,6 +1,5 @@
 """``rl-drug-dosage info`` on drug models, and the pages in docs/drugs that are made from the same text."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -79,12 +78,9 @@ def test_an_unknown_drug_and_two_questions_are_refused_in_one_line(run):
 
 
 @pytest.mark.skipif(not (ROOT / "docs").exists(), reason="a source distribution has no docs")
-def test_the_pages_are_those_of_the_drug_files():
+def test_the_pages_are_those_of_the_drug_files(load_script):
     """After a change of a drug: `make docs`."""
-    spec = importlib.util.spec_from_file_location("drug_pages", ROOT / "scripts" / "drug_pages.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    wanted = script.pages()
+    wanted = load_script("drug_pages").pages()
     found = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "drugs").glob("*.md")}
     assert sorted(found) == sorted(wanted)
     stale = [name for name, text in wanted.items() if found[name] != text]

@@ -1,25 +1,14 @@
 """Every sampled posterior is calibrated on a linear and on an ODE model; `scripts/sbc.py` does the same at length."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import jax
 import pytest
 
 from rl_drug_dosage.registry import load_drug
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "sbc.py"
 
-
-@pytest.fixture(scope="module")
-def sbc():
-    spec = importlib.util.spec_from_file_location("sbc", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["sbc"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["sbc"]
+@pytest.fixture
+def sbc(load_script):
+    return load_script("sbc")
 
 
 @pytest.mark.slow

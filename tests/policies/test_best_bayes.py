@@ -2,9 +2,7 @@
 
 import csv
 import dataclasses
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,6 @@ from rl_drug_dosage.trials.choosing import VARIANTS
 from rl_drug_dosage.trials.entrants import default_policies
 from rl_drug_dosage.trials.setting import setting_for
 
-ROOT = Path(__file__).parents[2]
 FIRST, SECOND = "vancomycin-thomson2009", "vancomycin-goti2018"
 
 
@@ -143,13 +140,8 @@ def test_a_benchmark_has_it_as_its_reference_and_says_which_variant_it_was(table
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    spec = importlib.util.spec_from_file_location("choose_bayes", ROOT / "scripts" / "choose_bayes.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.modules.pop("markdown", None)
+def script(load_script):
+    return load_script("choose_bayes")
 
 
 def test_the_script_writes_its_choice_and_keeps_the_others(table, script, monkeypatch, capsys):

@@ -1,6 +1,5 @@
 """Trainings that `make models` and `make ablation` keep are used again only for the settings they were made with."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -8,20 +7,14 @@ import pytest
 
 from rl_drug_dosage.training.recipe import recipe
 
-ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(not (ROOT / "scripts").exists(), reason="a source distribution has no scripts")
 ENV = "Vancomycin-v2"
 # `train` refuses this at once, so that a training that is not kept shows.
 OPTIONS = ["--total-timesteps", "many"]
 
 
 @pytest.fixture
-def trained():
-    """`scripts/training_runs.py` is no part of the package."""
-    spec = importlib.util.spec_from_file_location("training_runs", ROOT / "scripts" / "training_runs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.trained
+def trained(load_script):
+    return load_script("training_runs").trained
 
 
 def _kept(folder: Path, options: list[str], settings: dict) -> None:

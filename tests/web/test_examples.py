@@ -1,6 +1,5 @@
 """The worked examples: virtual patients in real patient files, three of every drug, that can be recommended for."""
 
-import importlib.util
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,18 +17,16 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = files("rl_drug_dosage.web") / "examples"
 
 
-def script():
-    spec = importlib.util.spec_from_file_location("example_patients", ROOT / "scripts" / "example_patients.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def script(load_script):
+    return load_script("example_patients")
 
 
-def test_every_drug_has_examples():
+def test_every_drug_has_examples(script):
     """But those that the script leaves out, with its reasons."""
     stems = {name.partition("-")[0] for name in names(DRUG)}
 
-    assert set(drugs()) == stems - set(script().LEFT_OUT)
+    assert set(drugs()) == stems - set(script.LEFT_OUT)
 
 
 @pytest.mark.parametrize("drug", drugs())
@@ -82,9 +79,7 @@ def test_each_has_an_answer(drug):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("drug", ["digoxin", "vancomycin"])
-def test_the_script_makes_them_again(drug):
-    module = script()
-
-    assert [module.written(module.drawn(drug, place)) for place in range(3)] == [
+def test_the_script_makes_them_again(drug, script):
+    assert [script.written(script.drawn(drug, place)) for place in range(3)] == [
         {key: value for key, value in patient.items() if key != "format"} for patient in examples(drug)
     ]

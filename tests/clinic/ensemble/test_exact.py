@@ -1,8 +1,6 @@
 """Posteriors of support patients against integration over a grid, with patients, doses and levels of scenarios."""
 
 import dataclasses
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,19 +9,10 @@ import pytest
 from rl_drug_dosage.clinic.simulators import simulator_of
 from rl_drug_dosage.registry import load_scenario
 
-ROOT = Path(__file__).parents[3]
-pytestmark = pytest.mark.skipif(not (ROOT / "scripts").exists(), reason="a source distribution has no scripts")
 
-
-@pytest.fixture(scope="module")
-def bars() -> Any:
-    """`scripts/ensemble_bars.py` is no part of the package."""
-    spec = importlib.util.spec_from_file_location("ensemble_bars", ROOT / "scripts" / "ensemble_bars.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def bars(load_script: Any) -> Any:
+    return load_script("ensemble_bars")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,8 @@
 """Steps that come with the package: those that a search would find, for everything that asks for them."""
 
 import dataclasses
-import importlib.util
 import json
 import threading
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -15,23 +12,10 @@ from rl_drug_dosage.clinic.ensemble.mesh_search import found
 from rl_drug_dosage.clinic.ensemble.meshes import CARRIED, TABLE, key_of, mesh_of
 from rl_drug_dosage.registry import load_scenario
 
-ROOT = Path(__file__).parents[3]
 
-
-def _script() -> ModuleType:
-    """`scripts/find_meshes.py` is no part of the package."""
-    spec = importlib.util.spec_from_file_location("find_meshes", ROOT / "scripts" / "find_meshes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.skipif(not (ROOT / "scripts").exists(), reason="a source distribution has no scripts")
-def test_the_table_holds_what_the_scenarios_ask_for() -> None:
+def test_the_table_holds_what_the_scenarios_ask_for(load_script) -> None:
     """And nothing else: run ``scripts/find_meshes.py`` after a change of a drug model or a scenario."""
-    asked = {key: about for key, about, _ in _script().asked_for()}
+    asked = {key: about for key, about, _ in load_script("find_meshes").asked_for()}
     known = {
         key: {k: v for k, v in entry.items() if k != "steps"} for key, entry in json.loads(TABLE.read_text()).items()
     }
@@ -39,10 +23,9 @@ def test_the_table_holds_what_the_scenarios_ask_for() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (ROOT / "scripts").exists(), reason="a source distribution has no scripts")
-def test_the_table_holds_what_is_found() -> None:
+def test_the_table_holds_what_is_found(load_script) -> None:
     known = json.loads(TABLE.read_text())
-    for key, about, (model, scenario, tolerance) in _script().asked_for():
+    for key, about, (model, scenario, tolerance) in load_script("find_meshes").asked_for():
         steps = found(model, scenario, tolerance)
         assert json.loads(json.dumps(steps)) == known[key]["steps"], about
 

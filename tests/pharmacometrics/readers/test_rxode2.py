@@ -1,6 +1,5 @@
 """The reader of rxode2 and nlmixr2 files: what it understands, what it refuses, and what nothing can make it do."""
 
-import importlib.util
 import math
 import re
 import sys
@@ -19,7 +18,6 @@ from rl_drug_dosage.pharmacometrics.readers.written import ReadError, WrittenMod
 
 HERE = Path(__file__).parent
 MODELS = sorted((HERE / "models").glob("*.R"))
-ROOT = HERE.parents[2]
 
 
 def written(tmp_path: Path, ini: str = "", model: str = "", before: str = "") -> WrittenModel:
@@ -590,19 +588,9 @@ def test_mutated_models_are_read_or_refused(tmp_path: Path, text: str) -> None:
 # Against an independent integration
 
 
-def _tries():
-    spec = importlib.util.spec_from_file_location("try_models", ROOT / "scripts" / "try_models.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["try_models"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
-def test_models_agree_with_an_independent_integration(path: Path) -> None:
+def test_models_agree_with_an_independent_integration(path: Path, load_script) -> None:
     with jax.enable_x64(True):
-        row = _tries().attempt(path)
+        row = load_script("try_models").attempt(path)
     assert (row.read, row.simulated, row.reason) == (True, True, "")
     assert row.difference < 1e-7
