@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -154,3 +155,36 @@ def test_new_courses_begin_only_where_they_are_wanted(env: FunctionalEnv) -> Non
             jax.tree.map(lambda x, w=wanted: x[w], (state, obs)),
             rtol=1e-6,
         )
+
+
+def wards_that_correct() -> FunctionalEnv:
+    """Vancomycin, three decisions, as varied as in training too: what is observed is a belief."""
+    found = find_env("Vancomycin-v2")
+    assert isinstance(found, Env)
+    belief = {"belief": "vancomycin-thomson2009", "support": 16, "action": "residual", "reward": "goal"}
+    return with_truth(make(found, {**belief, "decisions": 3, "mixture": [{}, {"randomise": 1.0}]}))
+
+
+@pytest.mark.parametrize("kind", ["chart", "belief", "default"])
+def test_one_observation_serves_the_step_and_the_new_course(env: FunctionalEnv, kind: str) -> None:
+    """Without the final observation everything else is as with it, whoever goes on or begins anew."""
+    own = {"chart": lambda: env, "belief": wards_that_correct, "default": make_drug_dose}[kind]()
+    count = 32
+    state, _ = jax.jit(own.reset_batch)(own.draw(jax.random.key(3), (count,)))
+    action = np.full((count, own.action_bounds[0].size), 0.4, np.float32)
+    step = eqx.filter_jit(own.step_and_reset)
+    ended = 0
+    for k in range(own.horizon if own.horizon < 100 else 2):
+        chance = own.draw(jax.random.key(10 + k), (count,))
+        once, after, seen = step(state, action, chance, final=False)
+        twice, also_after, also_seen = step(state, action, chance, final=True)
+        done = np.asarray(once.terminated | once.truncated)
+        ended += int(done.sum())
+        alike((after, seen), (also_after, also_seen), rtol=1e-5, atol=1e-6)
+        alike(once.obs[~done], twice.obs[~done], rtol=1e-5, atol=1e-6)
+        others = [each._replace(state=None, obs=None) for each in (once, twice)]
+        alike(*others, rtol=1e-6)
+        # A final observation is not the first one of another course.
+        assert not done.any() or kind == "default" or not np.allclose(twice.obs[done], seen[done])
+        state = after
+    assert ended >= count or kind == "default"

@@ -45,6 +45,8 @@ class Step(NamedTuple):
     """Metric of each window in this interval; empty if the window applies to the concentration itself."""
     dose: Float[Array, ""] | None = None
     """Dose given; None if it equals the action."""
+    lost: Bool[Array, ""] | bool = False
+    """Whether the episode ended because the simulation was not finite."""
 
 
 @dataclass(frozen=True)
@@ -269,6 +271,29 @@ class FunctionalEnv(eqx.Module):
     ) -> Step:
         """`step` for a batch, in the order of `reset_batch`."""
         return jax.vmap(self.step)(state, action, chance)
+
+    def step_and_reset(
+        self,
+        state: State,
+        action: Float[Array, "env action"],
+        chance: Float[Array, "env chance"],
+        *,
+        final: bool,
+    ) -> tuple[Step, State, Float[Array, "env obs"]]:
+        """`step_batch`; and state and observation after it, of a new episode where one has ended.
+
+        Args:
+            state: of all environments.
+            action: of each.
+            chance: of a step and of a reset.
+            final: whether the final observation of an episode is wanted. Without it, `Step.obs` may be that of the new
+                one, so that every environment observes once.
+        """
+        del final
+        out = self.step_batch(state, action, chance)
+        ended = jnp.asarray(out.terminated | out.truncated)
+        found: tuple[State, Array] = where_rows(ended, self.reset_where(ended, chance), (out.state, out.obs))
+        return out, *found
 
 
 class Wrapped(FunctionalEnv):

@@ -135,6 +135,24 @@ class Mixture(FunctionalEnv):
         seen = jax.vmap(watched.seen)(out._replace(state=out.state.own), charts)
         return seen._replace(state=out.state._replace(own=seen.state))
 
+    def step_and_reset(
+        self,
+        state: MixtureState,
+        action: Float[Array, "env action"],
+        chance: UInt32[Array, "env 2"],
+        *,
+        final: bool,
+    ) -> tuple[Step, MixtureState, Float[Array, "env obs"]]:
+        watched = self._watched
+        if final or watched is None:
+            return super().step_and_reset(state, action, chance, final=final)
+        out, charts = self._by_part(self._turn, state, action, chance)
+        ended = out.terminated | out.truncated
+        begun, new_charts = where_any(partial(self._by_part, self._admitted), ended, chance)
+        own, obs = watched.looked_after(ended, (begun.own, new_charts), (out.state.own, charts))
+        state = out.state._replace(own=own)
+        return out._replace(state=state, obs=obs), state, obs
+
     @property
     def _watched(self) -> ObservedEnv | None:
         """A component that observes for all of them; None if they differ."""

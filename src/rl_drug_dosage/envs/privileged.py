@@ -58,6 +58,15 @@ class WithTruth(Wrapped):
         out = self.inner.step_batch(state, action, chance)
         return out._replace(obs=jnp.concatenate([out.obs, self.inner.truth_batch(out.state)], axis=-1))
 
+    def step_and_reset(
+        self, state: State, action: Float[Array, "env action"], chance: Float[Array, "env chance"], *, final: bool
+    ) -> tuple[Step, State, Float[Array, "env obs"]]:
+        if final:
+            return super().step_and_reset(state, action, chance, final=final)
+        out, state, obs = self.inner.step_and_reset(state, action, chance, final=final)
+        obs = jnp.concatenate([obs, self.inner.truth_batch(state)], axis=-1)
+        return out._replace(obs=obs), state, obs
+
 
 def with_truth(env: FunctionalEnv) -> WithTruth:
     """Add the truth to the observation of an environment.

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,8 +150,11 @@ class ScenarioEnv(ObservedEnv):
         state = ScenarioState(patient.start[at], chance, zero, _keyless(patient), None)
         return state, self._chart(patient, chance, zero)
 
-    def begun(self, state: ScenarioState, chart: Record) -> tuple[ScenarioState, Float[Array, " obs"]]:
-        obs, memory = self.observer(self.observer.init(chart), chart)
+    def remembering(self, state: ScenarioState, chart: Record) -> ScenarioState:
+        return state._replace(memory=self.observer.init(chart))
+
+    def looked(self, state: ScenarioState, chart: Record) -> tuple[ScenarioState, Float[Array, " obs"]]:
+        obs, memory = self.observer(state.memory, chart)
         return state._replace(memory=memory), obs
 
     def turn(
@@ -164,39 +167,42 @@ class ScenarioEnv(ObservedEnv):
         if isinstance(given, Prescription):
             given = given._replace(amount=jnp.where(k >= patient.record.due, given.amount, 0.0))
         patient, turn = treat(scenario, self.model, patient, given, k)
+        after, fine = _keyless(patient), jnp.all(jnp.isfinite(turn.values)) & jnp.all(jnp.isfinite(patient.contents))
+        # The equations of a patient far out can run away, as those of one of 100,000 patients of paclitaxel did. The
+        # course ends as if the patient had left; numbers that are not finite would end the training.
+        after = jax.tree.map(partial(jnp.where, fine), after, state.patient)
+        gone = ~patient.alive | ~fine
         left = scenario.schedule.decisions - 1 - k
         # A patient who drops out counts as out of range until the end; the reward includes this at once.
         own = turn.reward
         if self.by_goal:
             counts = jnp.asarray(scenario.judged())[k]
             own = jnp.where(counts, turn.verdict.inside, 0.0) - HARM_COST * turn.harms.sum() + _TREND * turn.reward
-        reward = own + jnp.where(patient.alive, 0.0, left * jnp.minimum(own, -1.0))
+        own = jnp.where(fine, own, -1.0)
+        reward = own + jnp.where(gone, left * jnp.minimum(own, -1.0), 0.0)
         if self.burden:
             before = state.patient.record.dose[jnp.maximum(k - 1, 0)]
             change = jnp.where(k > 0, jnp.abs(amount_of(given) - before), 0.0)
             reward = reward - self.burden * change / scenario.dosage.usual
         truncated = left <= 0
         out = Step(
-            state=ScenarioState(turn.values[-1], state.key, k + 1, _keyless(patient), memory),
+            state=ScenarioState(jnp.where(fine, turn.values[-1], state.now), state.key, k + 1, after, memory),
             obs=jnp.zeros(0),
             reward=jnp.asarray(reward, jnp.float32),
-            terminated=~patient.alive & ~truncated,
+            terminated=gone & ~truncated,
             truncated=truncated,
-            in_range=patient.alive & (turn.verdict.inside > 0.5),
+            in_range=~gone & (turn.verdict.inside > 0.5),
             harm=turn.harms.sum(),
             metrics=turn.metrics,
             dose=amount_of(given),
+            lost=~fine,
         )
-        return out, self._chart(patient, state.key, k + 1)
+        return out, self._chart(eqx.tree_at(lambda c: c.key, after, key, is_leaf=lambda x: x is None), state.key, k + 1)
 
     def _chart(self, patient: VirtualPatient, key: UInt32[Array, " 2"], k: Int[Array, ""]) -> Record:
         """What the clinic sees at a decision."""
         record = chart(self.scenario, patient, k)
         return misread(self.misread, record, jax.random.wrap_key_data(key)) if self.misread else record
-
-    def seen(self, out: Step, chart: Record) -> Step:
-        obs, memory = self.observer(out.state.memory, chart)
-        return out._replace(obs=obs, state=out.state._replace(memory=memory))
 
     def concentration(self, state: ScenarioState) -> Float[Array, ""]:
         return state.now

@@ -67,6 +67,8 @@ class EpisodeStats(NamedTuple):
     in_range: Float[Array, ""] | float
     reward_clipped: Float[Array, ""] | np.floating
     harm: Float[Array, ""] | float = 0.0
+    lost: Float[Array, ""] | float = 0.0
+    """Share of the steps whose simulation was not finite (`envs.functional.Step.lost`)."""
 
 
 def initial_normalizers(obs_size: int, num_envs: int) -> Normalizers:

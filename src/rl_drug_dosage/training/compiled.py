@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
-from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step, where_rows
+from rl_drug_dosage.envs.functional import FunctionalEnv, State, Step
 from rl_drug_dosage.ppo.distribution import to_action
 from rl_drug_dosage.ppo.learner import Rollout
 from rl_drug_dosage.ppo.networks import ActorCritic
@@ -52,8 +52,8 @@ class Walked(NamedTuple):
     batch: BatchState
     norms: Normalizers
     raw: Transitions
-    ended: tuple[Float[Array, " time"], Float[Array, " time"], Float[Array, " time"], Float[Array, " time"]]
-    """Of every step: sums of the returns and of the lengths of episodes that ended, share in range, harm."""
+    ended: tuple[Float[Array, " time"], ...]
+    """Of every step: sums of the returns and of the lengths of episodes that ended; shares in range, harm, lost."""
 
 
 def init_batch(
@@ -103,6 +103,8 @@ def walk(
     The learner uses the reward minus ``rates.harm_price`` times the harm; the reported reward excludes this penalty.
     """
     per_step = config.norm_update == "step"
+    # Where nothing is valued beyond the end of an episode, only the statistics of every step look at its last one.
+    final = config.bootstrap_truncation or per_step
     norms = _acting(norms, config)
     obs_norm = norms.obs  # frozen for this rollout unless the normalisers are updated every step
 
@@ -113,12 +115,11 @@ def walk(
         mean, memory = networks.act(obs_n, now.memory)
         u = mean + jnp.exp(networks.actor_logstd) * eps
         action = to_action(u, *bounds, config.policy)
-        out = env.step_batch(now.state, action, chance)
+        out, state, obs = env.step_and_reset(now.state, action, chance, final=final)
         own = out.reward
         if config.harm_limit:
             out = out._replace(reward=own - rates.harm_price * out.harm)
         done = out.terminated | out.truncated
-        state, obs = _begun_again(env, out, done, chance)
         next_obs_n, obs_n_tp1, reward = out.obs, obs, out.reward
         if per_step:
             norms, next_obs_n, obs_n_tp1, reward = _normalize_step(norms, out, obs, done, config, rates)
@@ -128,6 +129,7 @@ def walk(
             jnp.where(done, length, 0.0).sum(),
             out.in_range.mean(),
             jnp.mean(out.harm),
+            jnp.mean(jnp.asarray(out.lost, jnp.float32)),
         )
         if memory is not None:
             memory = jnp.where(done[:, None], 0.0, memory)  # LSTM detail 3: an episode begins with a zero state
@@ -152,24 +154,15 @@ def gathered(
         config: of the training.
         rates: for rewards and observations.
     """
-    batch, norms, raw, (returns, lengths, in_range, harm) = walked
+    batch, norms, raw, (returns, lengths, in_range, harm, lost) = walked
     if config.norm_update == "step":
         reward, clipped = clip_rewards(raw.reward, rates, config)
         rollout = Rollout(raw.obs, raw.next_obs, raw.u, reward, raw.terminated, raw.done, raw.valid)
     else:
         rollout, norms, clipped = to_rollout(raw, norms, rates, config)
     count = raw.done.sum().astype(jnp.float32)
-    stats = EpisodeStats(count, returns.sum(), lengths.sum(), in_range.mean(), clipped, harm.mean())
+    stats = EpisodeStats(count, returns.sum(), lengths.sum(), in_range.mean(), clipped, harm.mean(), lost.mean())
     return rollout._replace(memory=remembered), batch, norms, stats
-
-
-def _begun_again(
-    env: FunctionalEnv, out: Step, done: Bool[Array, " env"], chance: jax.Array
-) -> tuple[State, jax.Array]:
-    """State and observation after a step, of a new episode where one has ended."""
-    ended = jnp.asarray(done)
-    found: tuple[State, jax.Array] = where_rows(ended, env.reset_where(ended, chance), (out.state, out.obs))
-    return found
 
 
 def _normalize_step(

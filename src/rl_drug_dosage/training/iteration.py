@@ -175,8 +175,8 @@ def _stacked(each: Sequence[Any]) -> Any:
 
 def _whole_of(parts: Walked) -> Walked:
     """A rollout from its parts, which lie in a first axis."""
-    returns, lengths, in_range, harm = parts.ended
-    ended = returns.sum(0), lengths.sum(0), in_range.mean(0), harm.mean(0)
+    returns, lengths, *shares = parts.ended
+    ended = returns.sum(0), lengths.sum(0), *(share.mean(0) for share in shares)
     # The normalisers are those of all environments in every part.
     norms = jax.tree.map(lambda x: x[0], parts.norms)
     return Walked(together(parts.batch), norms, together(parts.raw, axis=1), ended)

@@ -11,7 +11,10 @@ from rl_drug_dosage.ppo.loss import LossTerms
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.iteration import Report
 
-__all__ = ["culprit", "mean_over_seeds", "scalars"]
+__all__ = ["culprit", "lost_note", "mean_over_seeds", "scalars"]
+
+_MOST_LOST = 0.01
+"""Share of a rollout's steps that are not finite, above which more is wrong than a patient far out."""
 
 
 def scalars(report: Report, index: int, config: TrainConfig, steps_per_s: float) -> dict[str, float]:
@@ -31,6 +34,8 @@ def scalars(report: Report, index: int, config: TrainConfig, steps_per_s: float)
         values["charts/reward_clipfrac"] = episodes.reward_clipped
     if config.harm_limit:
         values |= {"charts/harm_rate": episodes.harm, "charts/harm_multiplier": one.multiplier}
+    if episodes.lost > 0:
+        values["charts/lost_share"] = episodes.lost
     values |= {f"losses/{name}": value for name, value in update.terms._asdict().items()}
     values["losses/explained_variance"] = update.explained_variance
     return {name: float(value) for name, value in values.items()}
@@ -51,15 +56,29 @@ def culprit(report: Report, seeds: Sequence[int], reward: str = "") -> str:
         reward: the function that gives it, in words; empty where it is not known.
     """
     for index, seed in enumerate(seeds):
-        update: Any = report.update
+        own: Any = report
         if len(seeds) > 1:
-            update = jax.tree.map(lambda x, i=index: np.asarray(x)[i], update)
-        if reason := _first(update, reward):
+            own = jax.tree.map(lambda x, i=index: np.asarray(x)[i], report)
+        if reason := _first(own, reward):
             return f"{reason} (seed {seed})"
     return ""
 
 
-def _first(update: Any, reward: str) -> str:
+def lost_note(report: Report, batch_size: int) -> str:
+    """What to say of courses that ended because their simulation was not finite; empty if there were none.
+
+    Args:
+        report: of an update.
+        batch_size: steps of one seed.
+    """
+    count = round(float(np.sum(report.episodes.lost)) * batch_size)
+    return f"{count:,} courses ended early, as failures: the patient's equations were not finite" if count else ""
+
+
+def _first(report: Any, reward: str) -> str:
+    update, lost = report.update, float(report.episodes.lost)
+    if lost > _MOST_LOST:
+        return f"the simulation of {100 * lost:.3g} % of the steps is not finite, more than {100 * _MOST_LOST:g} %"
     for name, fine in zip(INPUT_NAMES, update.inputs_finite, strict=True):
         if not fine:
             by = f" ({reward})" if reward and name == "reward" else ""

@@ -22,7 +22,7 @@ from rl_drug_dosage.training.interrupts import Interrupts
 from rl_drug_dosage.training.iteration import Report
 from rl_drug_dosage.training.plan import Plan
 from rl_drug_dosage.training.progress import Moment
-from rl_drug_dosage.training.report import culprit, mean_over_seeds, scalars
+from rl_drug_dosage.training.report import culprit, lost_note, mean_over_seeds, scalars
 from rl_drug_dosage.training.run_folder import RunFolder
 from rl_drug_dosage.training.run_result import RunResult
 from rl_drug_dosage.utils.foreign import is_interrupt
@@ -190,6 +190,8 @@ class Run:
                     f"update {update + 1}: {reason}; the update was not applied, {self._kept(state, update)}: lower "
                     "--learning-rate, or look at the environment's numbers"
                 )
+            if note := lost_note(report, plan.batch_size):
+                self._say(f"update {update + 1}: {note}")
             state, update = new, update + 1
             self.updates += 1
             step, last = update * plan.batch_size, update == plan.num_updates
