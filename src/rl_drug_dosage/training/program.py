@@ -154,7 +154,8 @@ class CompiledProgram:
         obs_size, action_size = (len(b[0]) for b in (env.observation_bounds, env.action_bounds))
         self.learner = Learner(learner_settings(config, obs_size=obs_size, action_size=action_size, visible=visible))
         self._iterate = Iteration(env, self.learner, config)
-        self._begin = jax.jit(jax.vmap(self._start, in_axes=(None, 0, 0, None)))
+        # For one seed at a time: side by side, a belief of five seeds compiles three times as long.
+        self._begin = jax.jit(self._start)
 
     def with_numbers(self, config: TrainConfig, num_updates: int) -> Self:
         """The same compiled functions with other numbers.
@@ -184,11 +185,13 @@ class CompiledProgram:
 
     def init(self) -> TrainState:
         """The state before the first update."""
-        learners = [self.learner.init(generator(s, Stream.INIT)) for s in self.seeds]
-        keys = np.stack([np.asarray(jax.random.key_data(key_for(s, Stream.TRAIN))) for s in self.seeds])
-        learner = jax.tree.map(lambda *x: np.stack(x), *learners)
-        state: TrainState = jax.device_get(self._begin(self._env, learner, keys, self._rates[1]))
-        return state if self._many else jax.tree.map(lambda x: x[0], state)
+        each: list[TrainState] = [jax.device_get(self._begin(*self._beginning(seed))) for seed in self.seeds]
+        return jax.tree.map(lambda *x: np.stack(x), *each) if self._many else each[0]
+
+    def _beginning(self, seed: int) -> tuple[Any, ...]:
+        """Arguments of `_start`."""
+        key = np.asarray(jax.random.key_data(key_for(seed, Stream.TRAIN)))
+        return self._env, self.learner.init(generator(seed, Stream.INIT)), key, self._rates[1]
 
     def compile(self, state: TrainState) -> None:
         """Compile the iteration, or read it from the persistent cache, unless that is done."""
@@ -219,7 +222,10 @@ class CompiledProgram:
     def restore(self, tensors: Mapping[str, np.ndarray], say: Callable[[str], None]) -> TrainState:
         """The state of a snapshot."""
         del say  # nothing of it is lost
-        restored: TrainState = unpack(self.init(), tensors)
+        like = jax.eval_shape(self._start, *self._beginning(self.seeds[0]))
+        if self._many:
+            like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((len(self.seeds), *x.shape), x.dtype), like)
+        restored: TrainState = unpack(like, tensors)
         return restored
 
     def close(self) -> None:
