@@ -24,6 +24,7 @@ from rl_drug_dosage.training.compiled import init_batch
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.episodes import Summary, run_compiled, summarize
 from rl_drug_dosage.training.iteration import Iteration, Report, TrainState
+from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH
 from rl_drug_dosage.utils.seeding import Stream, generator, key_for
 
 __all__ = ["CompiledProgram", "env_record", "learner_settings", "make_policy", "make_rates"]
@@ -154,8 +155,8 @@ class CompiledProgram:
         obs_size, action_size = (len(b[0]) for b in (env.observation_bounds, env.action_bounds))
         self.learner = Learner(learner_settings(config, obs_size=obs_size, action_size=action_size, visible=visible))
         self._iterate = Iteration(env, self.learner, config)
-        # For one seed at a time: side by side, a belief of five seeds compiles three times as long.
-        self._begin = jax.jit(self._start)
+        # For one seed at a time: side by side, beliefs compile longer. Short loops divided among cores run far longer.
+        self._begin = jax.jit(self._start, compiler_options=ONE_CORE_EACH)
 
     def with_numbers(self, config: TrainConfig, num_updates: int) -> Self:
         """The same compiled functions with other numbers.
