@@ -170,14 +170,18 @@ def test_one_observation_serves_the_step_and_the_new_course(env: FunctionalEnv, 
     """Without the final observation everything else is as with it, whoever goes on or begins anew."""
     own = {"chart": lambda: env, "belief": wards_that_correct, "default": make_drug_dose}[kind]()
     count = 32
-    state, _ = jax.jit(own.reset_batch)(own.draw(jax.random.key(3), (count,)))
+    state, _ = eqx.filter_jit(lambda e, chance: e.reset_batch(chance))(own, own.draw(jax.random.key(3), (count,)))
     action = np.full((count, own.action_bounds[0].size), 0.4, np.float32)
-    step = eqx.filter_jit(own.step_and_reset)
+
+    @eqx.filter_jit
+    def step(e: FunctionalEnv, *args: Any, final: bool) -> Any:
+        return e.step_and_reset(*args, final=final)
+
     ended = 0
     for k in range(own.horizon if own.horizon < 100 else 2):
         chance = own.draw(jax.random.key(10 + k), (count,))
-        once, after, seen = step(state, action, chance, final=False)
-        twice, also_after, also_seen = step(state, action, chance, final=True)
+        once, after, seen = step(own, state, action, chance, final=False)
+        twice, also_after, also_seen = step(own, state, action, chance, final=True)
         done = np.asarray(once.terminated | once.truncated)
         ended += int(done.sum())
         alike((after, seen), (also_after, also_seen), rtol=1e-5, atol=1e-6)
