@@ -2,7 +2,6 @@
 
 import dataclasses
 import gc
-import importlib
 import importlib.util
 import json
 import os

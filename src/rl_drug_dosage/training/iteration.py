@@ -1,6 +1,5 @@
 """The compiled training iteration, in one program or in parts of its rollout, for one seed or many."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,6 @@ from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.rollout_parts import number_of_parts, on_cores, part_of, together
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
-from rl_drug_dosage.utils.over_devices import over_devices, places
 
 __all__ = ["Iteration", "Report", "TrainState"]
 
@@ -49,8 +47,6 @@ class Report(NamedTuple):
 class Iteration:
     """Rollout and update.
 
-    On several accelerators, several seeds are divided among as many of them as divide their number.
-
     On a CPU, a rollout of costly environments is one program that runs for each part of it and for each seed, on as
     many cores as there are (`training.rollout_parts`), and the update is another one. Everything else is one program,
     in which seeds and parts are computed side by side.
@@ -80,11 +76,8 @@ class Iteration:
         return self._compiled(env, state, rates, bounds)
 
     def _whole(self, *given: Any) -> Callable[..., tuple[TrainState, Report]]:
-        if not self._many:
-            return jax.jit(self._iteration).lower(*given).compile()
-        axes, devices = (None, 0, None, None), math.gcd(self._config.seeds, device_shape().devices)
-        function = over_devices(jax.vmap(self._iteration, in_axes=axes), devices, axes, 0)
-        return jax.jit(function, **places(devices, axes)).lower(*given).compile()
+        function = jax.vmap(self._iteration, in_axes=(None, 0, None, None)) if self._many else self._iteration
+        return jax.jit(function).lower(*given).compile()
 
     def _divided(self, *given: Any) -> Callable[..., tuple[TrainState, Report]]:
         _, state, rates, _ = given

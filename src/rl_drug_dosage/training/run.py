@@ -167,7 +167,7 @@ class Run:
         self.progress("compiling the training", 0.0)
         with ThreadPoolExecutor(1) as pool:
             wanted = self.plan.config.eval_freq and self.program.compiles_evaluation
-            evaluated = pool.submit(self._evaluate, state, self.program.seeds[:1]) if wanted else None
+            evaluated = pool.submit(self._evaluate, state, most=1) if wanted else None
             self.program.compile(state)
             if evaluated is not None:
                 evaluated.result()
@@ -223,10 +223,10 @@ class Run:
         self._save(state, update)
         return f"and the state before it is in {self.folder.checkpoint}"
 
-    def _evaluate(self, state: Any, seeds: Sequence[int] = ()) -> tuple[Summary, ...]:
+    def _evaluate(self, state: Any, most: int | None = None) -> tuple[Summary, ...]:
         config = self.plan.config
-        pairs = zip(self.program.policies(state), seeds or self.program.seeds, strict=False)
-        found = tuple(self.program.evaluate(p, seed, config.eval_episodes) for p, seed in pairs)
+        pairs = tuple(zip(self.program.policies(state), self.program.seeds, strict=True))
+        found = tuple(self.program.evaluate(p, seed, config.eval_episodes) for p, seed in pairs[:most])
         cut = sum(s.episodes_cut for s in found)
         if cut and not self._cut_told:
             self._say(cut_note(config.env_id, cut, config.eval_episodes * len(found)))

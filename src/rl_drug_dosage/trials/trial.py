@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from rl_drug_dosage.clinic.policy import Policy
-from rl_drug_dosage.clinic.rollout import Courses, rollout
+from rl_drug_dosage.clinic.rollout import rollout
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.shield import Shield
 from rl_drug_dosage.errors import ConfigError
@@ -27,7 +27,6 @@ from rl_drug_dosage.registry import SCENARIO, Found
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
 from rl_drug_dosage.utils.held_programs import Held
 from rl_drug_dosage.utils.kept_programs import Program, program
-from rl_drug_dosage.utils.over_devices import over_devices
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["Cohort", "Trial", "check_label", "first_of", "merge", "prepare_trial", "run_trial"]
@@ -120,8 +119,7 @@ def _courses(scenario: Scenario, model: DrugModel, sees_truth: bool) -> Any:
         courses = rollout(scenario, model, policy, keys, shield=shield, sees_truth=sees_truth)
         return {f.name: getattr(courses, f.name) for f in fields(courses) if f.name != "notes"}
 
-    out = dict.fromkeys((f.name for f in fields(Courses) if f.name != "notes"), 1) | {"covariates": 0, "baseline": 0}
-    return over_devices(run, device_shape().devices, (None, None, None, 0), out)
+    return run
 
 
 _KEPT = 64

@@ -12,10 +12,9 @@ The compiler knows the number of cores, too, and divides some loops among them u
 Of ten scenarios compiled with and without that, one was affected: 2 of 1,000 patients of infliximab in the last bits of
 their levels, no dose.
 
-An accelerator gets few large calls instead, bounded by its memory, and no threads. Where there are several, each call
-is divided among them (`utils.over_devices`). The size of a call follows the number of patients, so that a small cohort
-does not pay for a large one; results there agree with those of a CPU, and of other ranges, to rounding only. The
-accelerator's numbers are reasoned, not measured.
+An accelerator gets few large calls instead, bounded by its memory, and no threads. Its size of a call follows the
+number of patients, so that a small cohort does not pay for a large one; results there agree with those of a CPU, and of
+other ranges, to rounding only. The accelerator's numbers are reasoned, not measured.
 """
 
 import os
@@ -53,7 +52,6 @@ class DeviceShape:
         chunk: most patients in one compiled call of a trial. 250 stay within the caches of a core.
         follows_count: whether a call is smaller where fewer patients are asked for.
         threads: compiled calls that run at the same time.
-        devices: accelerators among which a call is divided; sizes are those of each.
         compilers: programs that are compiled at the same time.
         group: patients whose fits iterate together, see `pkpd.bayes.map_estimates`. A group waits for its slowest
             patient; for 10,000 one-compartment patients on two cores, 128 was twice as fast as a single group.
@@ -67,7 +65,6 @@ class DeviceShape:
     chunk: int = _CHUNK
     follows_count: bool = False
     threads: int = 1
-    devices: int = 1
     compilers: int = 1
     group: int = _GROUP
     together: int = _GROUP
@@ -77,8 +74,7 @@ class DeviceShape:
 
     def call_size(self, count: int) -> int:
         """Patients in each call of a trial of ``count`` patients."""
-        share = -(-max(count, 1) // self.devices)
-        return self.devices * (min(self.chunk, _power_of_two(share)) if self.follows_count else self.chunk)
+        return min(self.chunk, _power_of_two(max(count, 1))) if self.follows_count else self.chunk
 
     def call_starts(self, first: int, count: int) -> range:
         """First patients of the calls that cover patients ``first .. first + count - 1``: multiples of their size."""
@@ -95,14 +91,13 @@ def _power_of_two(least: int) -> int:
     return 1 << (least - 1).bit_length()
 
 
-def shape_of(kind: str, *, cores: int, memory_bytes: int | None = None, devices: int = 1) -> DeviceShape:
+def shape_of(kind: str, *, cores: int, memory_bytes: int | None = None) -> DeviceShape:
     """The shape for a kind of device.
 
     Args:
         kind: ``"cpu"``; anything else is an accelerator (``"gpu"``, ``"tpu"``).
         cores: of the CPU that this process may use.
-        memory_bytes: of each accelerator; None if unknown, which counts as 8 GiB.
-        devices: how many accelerators.
+        memory_bytes: of the accelerator; None if unknown, which counts as 8 GiB.
     """
     compilers = min(max(cores, 1), _MOST_COMPILERS)
     if kind == "cpu":
@@ -116,7 +111,6 @@ def shape_of(kind: str, *, cores: int, memory_bytes: int | None = None, devices:
     return DeviceShape(
         chunk=bounded(_CHUNK_ACCELERATOR, _TRIAL_BYTES, 256),
         follows_count=True,
-        devices=devices,
         compilers=compilers,
         group=bounded(_GROUP_ACCELERATOR, _FIT_BYTES, 256),
         together=bounded(_TOGETHER_ACCELERATOR, _FIT_BYTES, 256),
@@ -140,12 +134,8 @@ def device_shape() -> DeviceShape:
     if _given is not None:
         return _given
     kind = jax.default_backend()
-    if kind == "cpu":
-        return shape_of(kind, cores=available_cores())
-    devices = jax.local_devices()
-    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
-    least = min((limit for limit in limits if limit), default=None)
-    return shape_of(kind, cores=available_cores(), memory_bytes=least, devices=len(devices))
+    stats = None if kind == "cpu" else jax.local_devices()[0].memory_stats()
+    return shape_of(kind, cores=available_cores(), memory_bytes=(stats or {}).get("bytes_limit"))
 
 
 @contextmanager

@@ -26,7 +26,6 @@ from rl_drug_dosage.utils.device_shape import device_shape
 from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.fingerprint import NoFingerprintError, fingerprint
 from rl_drug_dosage.utils.held_programs import Held, make_room
-from rl_drug_dosage.utils.over_devices import places
 from rl_drug_dosage.utils.runtime import cache_folder, traced_folder
 
 __all__ = [
@@ -120,9 +119,7 @@ def program(function: Callable[..., Any], *args: Any, options: Mapping[str, str]
     kept = found is not None
     if found is None and place is not None:
         found = _traced(flat, leaves, place)
-    # A kept program has to be told where its arguments lie; a function that is traced here knows its devices.
-    whole = {} if found is None else places(found.nr_devices, (None,))
-    lowered = jax.jit(flat if found is None else found.call, **whole).lower(leaves)
+    lowered = jax.jit(flat if found is None else found.call).lower(leaves)
     traced = time.perf_counter()
     run = lowered.compile(compiler_options=None if options is None else dict(options))
     return Program(run, traced - begin, time.perf_counter() - traced, kept)

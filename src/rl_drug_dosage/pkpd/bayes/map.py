@@ -21,7 +21,6 @@ from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.residual import Levels
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
 from rl_drug_dosage.utils.kept_programs import Kept, returned
-from rl_drug_dosage.utils.over_devices import over_devices
 
 __all__ = ["Estimate", "fit_many", "map_estimate", "map_estimates"]
 
@@ -178,10 +177,9 @@ def fit_many(
         The estimates, in the order of the patients; arrays of NumPy.
     """
     shape, patients = device_shape(), np.shape(levels.time_h)[0]
-    share = -(-patients // shape.devices)
-    group = min(shape.group, share)
-    groups = -(-share // group)
-    size = shape.devices * group * min(-(-groups // shape.threads), _GROUPS_AT_ONCE)
+    group = min(shape.group, patients)
+    groups = -(-patients // group)
+    size = group * min(-(-groups // shape.threads), _GROUPS_AT_ONCE)
     tree = jax.tree.map(np.asarray, (regimens, covariates, levels))
     double = jnp.asarray(0.0).dtype == jnp.float64
 
@@ -197,10 +195,7 @@ def fit_many(
 
 
 def _fitted(model: DrugModel, occasions: int, group: int, *own: Any) -> Estimate:
-    def fit(*own: Any) -> Estimate:
-        return map_estimates(model, *own, occasions=occasions, group=group)
-
-    return over_devices(fit, device_shape().devices, (0, 0, 0), 0)(*own)
+    return map_estimates(model, *own, occasions=occasions, group=group)
 
 
 _FITTED = Kept(_fitted, ONE_CORE_EACH)
