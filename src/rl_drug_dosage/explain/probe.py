@@ -20,8 +20,8 @@ from rl_drug_dosage.explain.exchanged import exchanged, inputs
 from rl_drug_dosage.explain.told import heard_by
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.trials.trial import Cohort
-from rl_drug_dosage.utils.device_shape import on_threads
 from rl_drug_dosage.utils.kept_programs import program
+from rl_drug_dosage.utils.on_devices import on_devices
 from rl_drug_dosage.utils.seeding import key_for
 
 __all__ = [
@@ -213,7 +213,7 @@ def ask(
 
     run = program(asked, ready, key, jnp.arange(_CIRCLE))
     starts = range(cohort.first // _CIRCLE * _CIRCLE, cohort.first + cohort.count, _CIRCLE)
-    parts = on_threads(lambda start: jax.device_get(run(ready, key, start + jnp.arange(_CIRCLE))), starts)
+    parts = on_devices(lambda start: jax.device_get(run(ready, key, start + jnp.arange(_CIRCLE))), starts)
     for policy in policies:
         policy.check()
     own = slice(cohort.first - starts[0], cohort.first - starts[0] + cohort.count)

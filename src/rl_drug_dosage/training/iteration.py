@@ -1,5 +1,6 @@
 """The compiled training iteration, in one program or in parts of its rollout, for one seed or many."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.rollout_parts import number_of_parts, on_cores, part_of, together
 from rl_drug_dosage.types import Array
 from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
+from rl_drug_dosage.utils.on_devices import SeedsOnDevices
 
 __all__ = ["Iteration", "Report", "TrainState"]
 
@@ -49,7 +51,7 @@ class Iteration:
 
     On a CPU, a rollout of costly environments is one program that runs for each part of it and for each seed, on as
     many cores as there are (`training.rollout_parts`), and the update is another one. Everything else is one program,
-    in which seeds and parts are computed side by side.
+    in which seeds and parts are computed side by side; several accelerators have seeds of their own.
 
     Args:
         env: the environment.
@@ -65,7 +67,8 @@ class Iteration:
     def compile(self, env: FunctionalEnv, state: TrainState, rates: AllRates, bounds: Bounds) -> None:
         """Compile for these arguments, or read from the persistent cache, unless that is done."""
         if self._compiled is None:
-            made = self._divided if self._parts > 1 and on_cores() else self._whole
+            shared = math.gcd(self._config.seeds, device_shape().devices)
+            made = self._divided if self._parts > 1 and on_cores() else self._shared if shared > 1 else self._whole
             self._compiled = made(env, state, rates, bounds)
 
     def __call__(
@@ -78,6 +81,18 @@ class Iteration:
     def _whole(self, *given: Any) -> Callable[..., tuple[TrainState, Report]]:
         function = jax.vmap(self._iteration, in_axes=(None, 0, None, None)) if self._many else self._iteration
         return jax.jit(function).lower(*given).compile()
+
+    def _shared(self, *given: Any) -> Callable[..., tuple[TrainState, Report]]:
+        env, state, *rest = given
+        run = jax.jit(jax.vmap(self._iteration, in_axes=(None, 0, None, None)))
+        seeds = SeedsOnDevices(math.gcd(self._config.seeds, device_shape().devices))
+        each = [run.lower(env, own, *rest).compile() for own in seeds.dealt(state)]
+
+        def advance(env: FunctionalEnv, state: TrainState, *rest: Any) -> tuple[TrainState, Report]:
+            # A call returns before it has ended: the devices compute at the same time.
+            return seeds.gathered([one(env, own, *rest) for one, own in zip(each, seeds.dealt(state), strict=True)])
+
+        return advance
 
     def _divided(self, *given: Any) -> Callable[..., tuple[TrainState, Report]]:
         _, state, rates, _ = given

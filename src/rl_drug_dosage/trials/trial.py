@@ -24,9 +24,10 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.policies.label import Label
 from rl_drug_dosage.registry import SCENARIO, Found
-from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
+from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape
 from rl_drug_dosage.utils.held_programs import Held
 from rl_drug_dosage.utils.kept_programs import Program, program
+from rl_drug_dosage.utils.on_devices import on_devices
 from rl_drug_dosage.utils.seeding import Stream, key_for
 
 __all__ = ["Cohort", "Trial", "check_label", "first_of", "merge", "prepare_trial", "run_trial"]
@@ -225,7 +226,7 @@ def run_trial(
         own = {"covariates": courses["covariates"], "baseline": courses["baseline"], "failed": failed}
         return Trial(first=start, **own, **table)
 
-    parts = on_threads(shard, shape.call_starts(first, count))
+    parts = on_devices(shard, shape.call_starts(first, count))
     if clock is not None:
         clock.update(compile_s=compiled - begin, run_s=time.perf_counter() - compiled)
     return _cut(merge(parts), first, count)

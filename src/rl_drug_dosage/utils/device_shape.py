@@ -12,9 +12,10 @@ The compiler knows the number of cores, too, and divides some loops among them u
 Of ten scenarios compiled with and without that, one was affected: 2 of 1,000 patients of infliximab in the last bits of
 their levels, no dose.
 
-An accelerator gets few large calls instead, bounded by its memory, and no threads. Its size of a call follows the
-number of patients, so that a small cohort does not pay for a large one; results there agree with those of a CPU, and of
-other ranges, to rounding only. The accelerator's numbers are reasoned, not measured.
+An accelerator gets few large calls instead, bounded by its memory, one at a time; several of them share the calls
+(`utils.on_devices`). The size of a call follows the number of patients, so that a small cohort does not pay for a large
+one, and every device has its part of a larger one; results there agree with those of a CPU, of other ranges and of
+another number of devices to rounding only. The accelerator's numbers are reasoned, not measured.
 """
 
 import os
@@ -33,6 +34,8 @@ _MOST_COMPILERS = 8
 _CHUNK_ACCELERATOR, _GROUP_ACCELERATOR, _TOGETHER_ACCELERATOR = 2**14, 2**17, 2**15
 _TRIAL_BYTES, _FIT_BYTES = 2**20, 2**16
 """Generous bounds of what a patient of a trial, with a planner's forecasts of every dose, and a fit keep in memory."""
+_LEAST_SHARE = 256
+"""Patients of a call below which it is not worth it to keep another accelerator busy."""
 _MEMORY_BYTES = 2**33
 """Of an accelerator that does not say how much memory it has: 8 GiB."""
 _WIDER = 64
@@ -52,6 +55,7 @@ class DeviceShape:
         chunk: most patients in one compiled call of a trial. 250 stay within the caches of a core.
         follows_count: whether a call is smaller where fewer patients are asked for.
         threads: compiled calls that run at the same time.
+        devices: accelerators that share the calls; the sizes are those of one.
         compilers: programs that are compiled at the same time.
         group: patients whose fits iterate together, see `pkpd.bayes.map_estimates`. A group waits for its slowest
             patient; for 10,000 one-compartment patients on two cores, 128 was twice as fast as a single group.
@@ -65,6 +69,7 @@ class DeviceShape:
     chunk: int = _CHUNK
     follows_count: bool = False
     threads: int = 1
+    devices: int = 1
     compilers: int = 1
     group: int = _GROUP
     together: int = _GROUP
@@ -72,9 +77,13 @@ class DeviceShape:
     values: int = _VALUES
     wider: int = 1
 
+    def share(self, count: int) -> int:
+        """How many of ``count`` patients are for one of the devices."""
+        return max(-(-count // self.devices), min(count, _LEAST_SHARE), 1)
+
     def call_size(self, count: int) -> int:
         """Patients in each call of a trial of ``count`` patients."""
-        return min(self.chunk, _power_of_two(max(count, 1))) if self.follows_count else self.chunk
+        return min(self.chunk, _power_of_two(self.share(count))) if self.follows_count else self.chunk
 
     def call_starts(self, first: int, count: int) -> range:
         """First patients of the calls that cover patients ``first .. first + count - 1``: multiples of their size."""
@@ -91,13 +100,14 @@ def _power_of_two(least: int) -> int:
     return 1 << (least - 1).bit_length()
 
 
-def shape_of(kind: str, *, cores: int, memory_bytes: int | None = None) -> DeviceShape:
+def shape_of(kind: str, *, cores: int, memory_bytes: int | None = None, devices: int = 1) -> DeviceShape:
     """The shape for a kind of device.
 
     Args:
         kind: ``"cpu"``; anything else is an accelerator (``"gpu"``, ``"tpu"``).
         cores: of the CPU that this process may use.
-        memory_bytes: of the accelerator; None if unknown, which counts as 8 GiB.
+        memory_bytes: of each accelerator; None if unknown, which counts as 8 GiB.
+        devices: how many accelerators.
     """
     compilers = min(max(cores, 1), _MOST_COMPILERS)
     if kind == "cpu":
@@ -111,6 +121,8 @@ def shape_of(kind: str, *, cores: int, memory_bytes: int | None = None) -> Devic
     return DeviceShape(
         chunk=bounded(_CHUNK_ACCELERATOR, _TRIAL_BYTES, 256),
         follows_count=True,
+        threads=devices,
+        devices=devices,
         compilers=compilers,
         group=bounded(_GROUP_ACCELERATOR, _FIT_BYTES, 256),
         together=bounded(_TOGETHER_ACCELERATOR, _FIT_BYTES, 256),
@@ -134,8 +146,12 @@ def device_shape() -> DeviceShape:
     if _given is not None:
         return _given
     kind = jax.default_backend()
-    stats = None if kind == "cpu" else jax.local_devices()[0].memory_stats()
-    return shape_of(kind, cores=available_cores(), memory_bytes=(stats or {}).get("bytes_limit"))
+    if kind == "cpu":
+        return shape_of(kind, cores=available_cores())
+    devices = jax.local_devices()
+    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
+    least = min((limit for limit in limits if limit), default=None)
+    return shape_of(kind, cores=available_cores(), memory_bytes=least, devices=len(devices))
 
 
 @contextmanager

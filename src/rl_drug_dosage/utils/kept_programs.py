@@ -26,6 +26,7 @@ from rl_drug_dosage.utils.device_shape import device_shape
 from rl_drug_dosage.utils.files import atomic_write
 from rl_drug_dosage.utils.fingerprint import NoFingerprintError, fingerprint
 from rl_drug_dosage.utils.held_programs import Held, make_room
+from rl_drug_dosage.utils.on_devices import on_each_device
 from rl_drug_dosage.utils.runtime import cache_folder, traced_folder
 
 __all__ = [
@@ -119,9 +120,14 @@ def program(function: Callable[..., Any], *args: Any, options: Mapping[str, str]
     kept = found is not None
     if found is None and place is not None:
         found = _traced(flat, leaves, place)
-    lowered = jax.jit(flat if found is None else found.call).lower(leaves)
+    whole = jax.jit(flat if found is None else found.call)
+    lowered = whole.lower(leaves)
     traced = time.perf_counter()
-    run = lowered.compile(compiler_options=None if options is None else dict(options))
+    asked = None if options is None else dict(options)
+    run: Callable[[list[Any]], Any] = lowered.compile(compiler_options=asked)
+    if device_shape().devices > 1:
+        shapes = jax.eval_shape(lambda own: own, leaves)
+        run = on_each_device(run, lambda: whole.lower(shapes).compile(compiler_options=asked))
     return Program(run, traced - begin, time.perf_counter() - traced, kept)
 
 
@@ -146,7 +152,7 @@ class Kept:
         leaves, tree = jax.tree.flatten(args)
         arrays = [x for x in leaves if _is_array(x)]
         precise = bool(jax.config.jax_enable_x64)
-        key = (tree, precise, *((x.shape, x.dtype) if _is_array(x) else (type(x), x) for x in leaves))
+        key = (tree, precise, device_shape(), *((x.shape, x.dtype) if _is_array(x) else (type(x), x) for x in leaves))
         found = self._programs.get(key, lambda: program(self._function, *args, options=self._options))
         return found.run(_plain(arrays))
 

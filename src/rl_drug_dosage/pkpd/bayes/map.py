@@ -19,8 +19,9 @@ from rl_drug_dosage.pkpd.covariates import Covariates
 from rl_drug_dosage.pkpd.model import DrugModel
 from rl_drug_dosage.pkpd.regimen import Regimen
 from rl_drug_dosage.pkpd.residual import Levels
-from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape, on_threads
+from rl_drug_dosage.utils.device_shape import ONE_CORE_EACH, device_shape
 from rl_drug_dosage.utils.kept_programs import Kept, returned
+from rl_drug_dosage.utils.on_devices import on_devices
 
 __all__ = ["Estimate", "fit_many", "map_estimate", "map_estimates"]
 
@@ -161,7 +162,7 @@ of one group were less than half as fast for one compartment."""
 def fit_many(
     model: DrugModel, regimens: Regimen, covariates: Covariates, levels: Levels, *, occasions: int = 1
 ) -> Estimate:
-    """`map_estimates`, compiled, and run on all cores: a call fits a few groups, and several calls run at a time.
+    """`map_estimates`, compiled, and run on all cores or accelerators. A call fits a few groups, several run at a time.
 
     The number of cores does not change a bit: in every call a group of patients is fitted by the same instructions. The
     program is kept for other patients with as many rows, also between processes (`utils.kept_programs`).
@@ -177,7 +178,7 @@ def fit_many(
         The estimates, in the order of the patients; arrays of NumPy.
     """
     shape, patients = device_shape(), np.shape(levels.time_h)[0]
-    group = min(shape.group, patients)
+    group = min(shape.group, shape.share(patients))
     groups = -(-patients // group)
     size = group * min(-(-groups // shape.threads), _GROUPS_AT_ONCE)
     tree = jax.tree.map(np.asarray, (regimens, covariates, levels))
@@ -190,7 +191,7 @@ def fit_many(
         with jax.enable_x64(double):  # a thread has a setting of its own
             return jax.device_get(_FITTED(model, occasions, group, *own))
 
-    parts = on_threads(call, range(0, patients, size), shape.threads)
+    parts = on_devices(call, range(0, patients, size))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:patients], *parts)
 
 
