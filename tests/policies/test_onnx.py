@@ -15,12 +15,14 @@ from onnx import TensorProto, helper, numpy_helper
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.clinic.observation import observer_of
 from rl_drug_dosage.errors import BadPluginError, DependencyError, ModelFileError, OutputError
+from rl_drug_dosage.policies.adapters.learnt import far_from
 from rl_drug_dosage.policies.adapters.onnx import METADATA
 from rl_drug_dosage.policies.adapters.onnx_export import onnx_bytes
 from rl_drug_dosage.ppo.distribution import POLICIES
 from rl_drug_dosage.ppo.model_file import Model, load_model
 from rl_drug_dosage.ppo.networks import init_actor_critic
-from rl_drug_dosage.registry import POLICY, find
+from rl_drug_dosage.ppo.normalizer import EPSILON
+from rl_drug_dosage.registry import POLICY, find, find_scenario
 from rl_drug_dosage.trials.export import export_onnx
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -30,16 +32,19 @@ MODELS = Path(__file__).parents[2] / "models"
     "name",
     [
         "chemotherapy-clean",
+        pytest.param("tacrolimus", marks=pytest.mark.slow),
         pytest.param("warfarin", marks=pytest.mark.slow),
         pytest.param("warfarin-90d", marks=pytest.mark.slow),
     ],
 )
 def test_the_exported_file_gives_the_same_doses_in_a_trial(tmp_path, treat, name):
-    """The bar is 1e-5; warfarin has two corrections, and 90 decisions in the longer course."""
+    """The bar is 1e-5; warfarin has two corrections, and 90 decisions in the longer course; tacrolimus abstains."""
     path = export_onnx(MODELS / f"{name}.pt", tmp_path / f"{name}.onnx")
     ours, exported = (treat(p, name, patients=50) for p in (MODELS / f"{name}.pt", path))
     np.testing.assert_allclose(exported.dose, ours.dose, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(exported.metrics, ours.metrics, rtol=1e-4)
+    np.testing.assert_array_equal(exported.abstained, ours.abstained)
+    assert ours.abstained.any() or name != "tacrolimus"
     assert len(np.unique(ours.dose)) > 5
 
 
@@ -91,6 +96,28 @@ def test_the_file_holds_what_never_varied_in_training():
     action = session.run(["action"], {"observation": seen})[0]
 
     np.testing.assert_array_equal(action[0], action[1])
+
+
+@pytest.mark.parametrize(("name", "decisions"), [("vancomycin", 14), ("warfarin-90d", 90)])
+def test_the_file_says_for_whom_the_policy_abstains(tmp_path, name, decisions):
+    """Where one input lies a little nearer than the limit to its mean in training, or a little farther."""
+    policy = load_model(MODELS / f"{name}.pt").policy
+    assert find_scenario(name).value.schedule.decisions == decisions
+    free = np.flatnonzero(np.isnan(policy.constants()))
+    mean, sd = (part[: policy.obs_size] for part in (policy.obs_norm.mean, np.sqrt(policy.obs_norm.var + EPSILON)))
+    seen = np.tile(mean.astype(np.float32), (2 * len(free), 1))
+    for row, at in enumerate(free):
+        seen[2 * row : 2 * row + 2, at] += sd[at] * far_from(decisions) * np.asarray([0.99, -1.01])
+    session = onnxruntime.InferenceSession(export_onnx(MODELS / f"{name}.pt", tmp_path / "x.onnx").read_bytes())
+
+    found = session.run(["abstains"], {"observation": seen})[0]
+
+    np.testing.assert_array_equal(found[:, 0], [0.0, 1.0] * len(free))
+
+
+def test_a_policy_from_the_chart_never_abstains(tmp_path):
+    path = export_onnx(MODELS / "chemotherapy-clean.pt", tmp_path / "x.onnx")
+    assert [output.name for output in onnxruntime.InferenceSession(path.read_bytes()).get_outputs()] == ["action"]
 
 
 @pytest.mark.parametrize("kind", POLICIES)

@@ -108,7 +108,7 @@ def host_policy(agent: Agent, setting: Setting, options: Mapping[str, Any], *, s
         raise ConfigError(f"{_OPTIONS} of {whose} must be a mapping of names to values, not {options!r}")
     observer = observer_from(setting.scenario, options, whose, setting.left_out(str(options.get("belief", ""))))
     # Of two actions only those of corrections are an agent's; a dosing interval is not chosen here.
-    actions = len(observer.action_bounds[0]) if observer.corrects else 1
+    actions = (len(observer.action_bounds[0]) if observer.corrects else 1) + agent.abstains
     low, high = observer.action_range
     _fit(spaces, agent.name, observer, actions, setting)
     return HostPolicy(setting.scenario, observer, Host(agent, low, high, actions))

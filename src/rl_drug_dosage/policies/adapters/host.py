@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from rl_drug_dosage.clinic.dose_grid import snap
+from rl_drug_dosage.clinic.doubt import Abstention
 from rl_drug_dosage.clinic.faults import not_real
 from rl_drug_dosage.clinic.observation import Observer
 from rl_drug_dosage.clinic.policy import Policy
@@ -35,11 +37,13 @@ class Agent:
         act: (observations ``[patient, obs]`` float32, memories ``[patient, ..]``, episode start ``[patient]``) ->
             (actions, as an array or array-like, and the new memories).
         memory: shape of each memory of one patient, float32.
+        abstains: whether the last action is 1 where the Bayesian dose that the others correct stays as it is.
     """
 
     name: str
     act: Callable[[np.ndarray, Remembered, np.ndarray], tuple[Any, Remembered]]
     memory: tuple[tuple[int, ...], ...] = ()
+    abstains: bool = False
 
 
 class Host:
@@ -147,7 +151,9 @@ class HostPolicy(Policy):
     host: Host = eqx.field(static=True)
 
     def init(self, record: Record, truth: Truth | None = None) -> Any:
-        return self.observer.init(record), tuple(jnp.zeros(shape, jnp.float32) for shape in self.host.agent.memory)
+        memory = tuple(jnp.zeros(shape, jnp.float32) for shape in self.host.agent.memory)
+        abstention = (Abstention(jnp.asarray(False)),) if self.host.agent.abstains else ()
+        return self.observer.init(record), memory, *abstention
 
     def act(self, memory: Any, observation: Record, key: PRNGKeyArray | None) -> tuple[Answer, Any]:
         vector, seen = self.observer(memory[0], observation)
@@ -159,6 +165,12 @@ class HostPolicy(Policy):
             observation.k == 0,
             vmap_method="broadcast_all",
         )
+        if self.host.agent.abstains:
+            far = action[-1] > 0.5
+            answer, after = jax.tree.map(
+                partial(jnp.where, far), self.observer.abstain(seen), self.observer.prescribe(seen, action[:-1])
+            )
+            return answer, (after, recalled, Abstention(far))
         if self.observer.corrects:
             answer, seen = self.observer.prescribe(seen, action)
             return answer, (seen, recalled)

@@ -1,6 +1,7 @@
 """Policies in ONNX files, run by onnxruntime (extra ``onnx``): exports of this package, and files from elsewhere.
 
-The metadata of this package's exports contain the task and the observation. Any other file has one input of
+The metadata of this package's exports contain the task and the observation, and where they correct a Bayesian dose, a
+second output says for which patients they leave it as it is. Any other file has one input of
 observations ``[patient, obs]`` and one output of actions ``[patient, 1]`` or ``[patient]``, and receives the
 observations of an environment with default options. Several inputs or outputs are distinguished by name:
 ``observation`` (or ``obs``, ``input``) and ``action`` (or ``actions``, ``output``).
@@ -22,10 +23,13 @@ from rl_drug_dosage.policies.adapters.learnt import check_trained_for
 from rl_drug_dosage.ppo.model_record import check_record
 from rl_drug_dosage.utils.foreign import blame, guarded
 
-__all__ = ["METADATA", "read_policy"]
+__all__ = ["ABSTAINS", "METADATA", "read_policy"]
 
 METADATA = "rl_drug_dosage"
 """Metadata key of the record in this package's exports, as JSON."""
+
+ABSTAINS = "abstains"
+"""An output of this package's exports: 1 for a patient whose Bayesian dose is left as it is, 0 for the others."""
 
 _OBSERVATION = ("observation", "obs", "input")
 _ACTION = ("action", "actions", "output")
@@ -42,7 +46,7 @@ def read_policy(path: Path) -> tuple[PolicyDefinition, tuple[Path, ...]]:
     """
     session = _session(path)
     record = _record(session, path)
-    agent, size = _agent(session, path)
+    agent, size = _agent(session, path, ours=record is not None)
 
     def build(setting: Setting) -> Policy:
         options: Mapping[str, Any] = {}
@@ -99,9 +103,10 @@ def _one(nodes: Sequence[Any], known: Sequence[str], path: Path, what: str) -> A
     )
 
 
-def _agent(session: Any, path: Path) -> tuple[Agent, int | None]:
+def _agent(session: Any, path: Path, *, ours: bool) -> tuple[Agent, int | None]:
     """The network as an agent, and the size of its observation if the file declares it."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
+    abstains = ours and ABSTAINS in {n.name for n in outputs}
     remembered = [n for n in inputs if n.name == _MEMORY]
     seen = _one([n for n in inputs if n.name != _MEMORY], _OBSERVATION, path, "input")
     acted = _one([n for n in outputs if n.name != _AFTER], _ACTION, path, "output")
@@ -119,7 +124,7 @@ def _agent(session: Any, path: Path) -> tuple[Agent, int | None]:
             f"{path}: input {seen.name} takes exactly {rows} patients, it must accept any number, or one"
         )
     memory = tuple((int(n.shape[1]),) for n in remembered)
-    wanted = [acted.name, *(_AFTER for _ in memory)]
+    wanted = [acted.name, *(_AFTER for _ in memory), *(ABSTAINS for _ in range(abstains))]
 
     def run(observation: np.ndarray, carried: Remembered) -> list[np.ndarray]:
         given = {seen.name: observation.astype(_FLOATS[seen.type])}
@@ -134,6 +139,8 @@ def _agent(session: Any, path: Path) -> tuple[Agent, int | None]:
             action, *after = (np.concatenate([np.atleast_1d(e[i]) for e in each]) for i in range(len(wanted)))
         else:
             action, *after = run(observation, carried)
+        if abstains:
+            action = np.concatenate([action, after.pop()], axis=1)
         return action, tuple(after)
 
-    return Agent(path.name, act, memory), size if isinstance(size, int) else None
+    return Agent(path.name, act, memory, abstains), size if isinstance(size, int) else None

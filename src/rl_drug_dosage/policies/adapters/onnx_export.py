@@ -2,8 +2,9 @@
 
 The file contains the normaliser, the network, its GRU and the action transform, and holds inputs constant that never
 varied in the training of a scenario's policy, as `adapters.learnt` does. Its metadata contain the task and the
-names of all observation components. The observation of a record (`clinic.observation`) and the rounding of an action to
-the dose grid stay in Python, because they may need a belief or a Bayesian dose.
+names of all observation components. Where the policy corrects a Bayesian dose, a second output says for which patients
+it abstains. The observation of a record (`clinic.observation`) and the rounding of an action to the dose grid stay in
+Python, because they may need a belief or a Bayesian dose.
 
 The nodes are written with the ``onnx`` package: jax2onnx requires flax, orbax and some 50 more packages (0.8 GB), and
 its release 0.17.1 does not run on JAX 0.12.
@@ -19,7 +20,7 @@ import numpy as np
 from rl_drug_dosage.clinic.features import Feature
 from rl_drug_dosage.errors import DependencyError
 from rl_drug_dosage.policies.adapters.learnt import tolerance_of
-from rl_drug_dosage.policies.adapters.onnx import METADATA
+from rl_drug_dosage.policies.adapters.onnx import ABSTAINS, METADATA
 from rl_drug_dosage.ppo.model_file import Model
 from rl_drug_dosage.ppo.networks import Gru, Mlp
 from rl_drug_dosage.ppo.normalizer import EPSILON
@@ -31,12 +32,14 @@ _OPSET, _IR = 17, 8
 """Opset of 2022: all operators used are older, and any later runtime reads it."""
 
 
-def onnx_bytes(model: Model, names: Sequence[Feature] = ()) -> bytes:
+def onnx_bytes(model: Model, names: Sequence[Feature] = (), far: float | None = None) -> bytes:
     """A trained policy as the contents of an ONNX file.
 
     Args:
         model: the policy and its record.
         names: names of the observation components, for the metadata; given for the policies of scenarios.
+        far: of a policy that abstains, standard deviations from the mean of training beyond which it does
+            (`adapters.learnt.far_from`); None for one that never does.
 
     Raises:
         DependencyError: the package onnx is not installed.
@@ -59,6 +62,9 @@ def onnx_bytes(model: Model, names: Sequence[Feature] = ()) -> bytes:
     if gru is not None:
         inputs.append(shaped("memory", gru.units))
         outputs.append(shaped("memory_after", gru.units))
+    if far is not None:
+        _abstains(graph, policy, seen, far)
+        outputs.append(shaped(ABSTAINS, 1))
     made = helper.make_model(
         helper.make_graph(graph.nodes, "policy", inputs, outputs, graph.constants),
         opset_imports=[helper.make_opsetid("", _OPSET)],
@@ -113,6 +119,22 @@ def _held(graph: _Graph, policy: PpoPolicy, x: str) -> str:
     tolerance = graph.constant(np.where(varied, np.inf, tolerance_of(constants)))
     differs = graph.add("Greater", graph.add("Abs", graph.add("Sub", x, constant)), tolerance)
     return graph.add("Where", differs, constant, x)
+
+
+def _abstains(graph: _Graph, policy: PpoPolicy, x: str, far: float) -> None:
+    """Add an output that is 1 where an input lies too far from its mean in training, as in `PpoDosing.answer`."""
+    n, moments = policy.obs_size, policy.obs_norm
+    apart = graph.add("Abs", graph.add("Sub", x, graph.constant(moments.mean[:n])))
+    apart = graph.add("Div", apart, graph.constant((moments.var[:n] + EPSILON) ** 0.5))
+    most = graph.add("ReduceMax", apart, axes=[1], keepdims=1)
+    graph.add("Cast", graph.add("Greater", most, graph.constant(far)), output=ABSTAINS, to=_float())
+
+
+def _float() -> int:
+    """ONNX's number of the type float32."""
+    from onnx import TensorProto
+
+    return int(TensorProto.FLOAT)
 
 
 def _policy(graph: _Graph, policy: PpoPolicy, x: str) -> str:
@@ -174,12 +196,10 @@ def _action(graph: _Graph, policy: PpoPolicy, u: str) -> str:
 
 def _choices(graph: _Graph, policy: PpoPolicy, logits: str) -> str:
     """The most probable value of each component, as the environment counts them."""
-    from onnx import TensorProto
-
     ends = [0, *itertools.accumulate(policy.choices)]
     parts = [
         graph.add("ArgMax", graph.columns(logits, start, stop), axis=-1, keepdims=1)
         for start, stop in itertools.pairwise(ends)
     ]
-    chosen = graph.add("Cast", graph.add("Concat", *parts, axis=-1), to=TensorProto.FLOAT)
+    chosen = graph.add("Cast", graph.add("Concat", *parts, axis=-1), to=_float())
     return graph.add("Add", chosen, graph.constant(policy.low))
