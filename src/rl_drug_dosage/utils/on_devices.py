@@ -4,7 +4,6 @@ A call is never divided. So a patient's numbers do not depend on the number of d
 which `utils.device_shape` chooses.
 """
 
-import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rl_drug_dosage.utils.device_shape import device_shape, on_threads
+from rl_drug_dosage.utils.held_programs import Held
 
 __all__ = ["SeedsOnDevices", "on_devices", "on_each_device"]
 
@@ -48,20 +48,13 @@ def on_each_device(first: Callable[[Any], Any], make: Callable[[], Callable[[Any
 
     Args:
         first: compiled for the default device of now.
-        make: compiles it for another one, which is the default then; called once for each that comes.
+        make: compiles it for another one, which is the default then; called when the first call there comes.
     """
-    runs, turns = {_here(): first}, threading.Lock()
-    making: dict[Any, threading.Lock] = {}
+    runs: Held[Callable[[Any], Any]] = Held()
+    runs.get(_here(), lambda: first)
 
     def run(leaves: Any) -> Any:
-        device = _here()
-        if device not in runs:
-            with turns:
-                turn = making.setdefault(device, threading.Lock())
-            with turn:
-                if device not in runs:
-                    runs[device] = make()
-        return runs[device](leaves)
+        return runs.get(_here(), make)(leaves)
 
     return run
 
