@@ -24,6 +24,7 @@ from rl_drug_dosage.pkpd import (
     stack_regimens,
 )
 from rl_drug_dosage.pkpd.bayes import fit_many
+from rl_drug_dosage.pkpd.bayes import map as bayes
 from rl_drug_dosage.registry import find_scenario, load_drug, load_policy_definition
 from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.program import CompiledProgram
@@ -55,7 +56,7 @@ def trial(name: str) -> tuple[str, bool]:
 
 
 def fits() -> str:
-    """Of 100 patients, each with levels of its own; the last call is filled up."""
+    """Of 110 patients, each with levels of its own; the last call is filled up."""
     drug = load_drug("vancomycin-thomson2009")
     regimen = make_regimen(every(Dose(0, 1000.0, duration_h=1.0), 12.0, 2), drug.structure)
     facts = jax.vmap(lambda key: draw_covariates(drug, key))(jax.random.split(jax.random.key(0), 110))
@@ -77,30 +78,37 @@ def seeds() -> tuple[np.ndarray, list[int]]:
     return np.asarray(weights), where
 
 
-def main() -> None:
-    runtime.configure("cpu")
+def watched(module: Any) -> set[int]:
+    """The devices on which a module's calls run from now on."""
     used: set[int] = set()
-    run = trials.on_devices
+    share = module.on_devices
 
-    def watched(one: Any, each: Any) -> Any:
+    def watching(one: Any, each: Any) -> Any:
         def here(element: Any) -> Any:
             used.add((jax.config.jax_default_device or jax.devices()[0]).id)
             return one(element)
 
-        return run(here, each)
+        return share(here, each)
 
-    trials.on_devices = watched
+    module.on_devices = watching
+    return used
+
+
+def main() -> None:
+    runtime.configure("cpu")
+    used = {place: watched(place) for place in (trials, bayes)}
     report: dict[str, Any] = {what: {} for what in ("label", "mipd", "kept", "fits", "used", "places")}
     weights = []
     for name, shape in SHAPES.items():
-        used.clear()
+        for each in used.values():
+            each.clear()
         with shaped(shape):
             report["label"][name], _ = trial("label")
             report["kept"][name] = trial("label")[1]
             report["mipd"][name], _ = trial("mipd")
             report["fits"][name] = fits()
             found, report["places"][name] = seeds()
-        report["used"][name] = sorted(used)
+        report["used"][name] = [sorted(each) for each in used.values()]
         weights.append(found)
     report["weights"] = weights[0].size
     report["weights_apart"] = float(np.abs(weights[0] - weights[1]).max())

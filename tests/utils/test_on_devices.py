@@ -38,7 +38,7 @@ def test_each_device_gets_its_part_of_a_cohort_that_is_worth_it():
 
 
 def test_both_devices_are_used(found):
-    assert found["used"] == {"one": [0], "two": [0, 1]}
+    assert found["used"] == {"one": [[0], [0]], "two": [[0, 1], [0, 1]]}
     assert found["places"] == {"one": [0], "two": [0, 1]}
 
 

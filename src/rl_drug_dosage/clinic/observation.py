@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rl_drug_dosage.clinic.assumptions import assumed_models
 from rl_drug_dosage.clinic.belief import Belief, estimate, prior
@@ -25,7 +26,7 @@ from rl_drug_dosage.errors import ConfigError, UnknownNameError
 from rl_drug_dosage.pkpd import DrugModel
 from rl_drug_dosage.utils.by_value import ByValue
 
-__all__ = ["ON_BOARD", "RATIO_OVER", "Observer", "observer_from", "observer_of"]
+__all__ = ["ON_BOARD", "RATIO_OVER", "Observer", "observer_from", "observer_of", "prescribe_unless"]
 
 _CHANGES = frozenset(ACTIONS[2:])
 
@@ -251,3 +252,13 @@ def observer_from(
             raise UnknownNameError(f"observation option of {whose}", str(name), SEEN)
     check_options(options, f"observation option {{}} of {whose}")
     return observer_of(scenario, **options, left_out=left_out)
+
+
+def prescribe_unless(
+    far: Bool[Array, ""], observer: Observer, memory: tuple[Any, ...], action: Float[Array, " action"]
+) -> tuple[Answer, tuple[Any, ...]]:
+    """`Observer.abstain` where ``far``, `Observer.prescribe` elsewhere."""
+    found: tuple[Answer, tuple[Any, ...]] = jax.tree.map(
+        partial(jnp.where, far), observer.abstain(memory), observer.prescribe(memory, action)
+    )
+    return found

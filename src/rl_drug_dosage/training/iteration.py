@@ -64,11 +64,18 @@ class Iteration:
         self._parts = number_of_parts(env, config)
         self._compiled: Callable[..., tuple[TrainState, Report]] | None = None
 
+    @property
+    def _devices(self) -> int:
+        """Accelerators that have seeds of their own, an equal number each."""
+        return math.gcd(self._config.seeds, device_shape().devices)
+
     def compile(self, env: FunctionalEnv, state: TrainState, rates: AllRates, bounds: Bounds) -> None:
         """Compile for these arguments, or read from the persistent cache, unless that is done."""
         if self._compiled is None:
-            shared = math.gcd(self._config.seeds, device_shape().devices)
-            made = self._divided if self._parts > 1 and on_cores() else self._shared if shared > 1 else self._whole
+            if self._parts > 1 and on_cores():
+                made = self._divided
+            else:
+                made = self._shared if self._devices > 1 else self._whole
             self._compiled = made(env, state, rates, bounds)
 
     def __call__(
@@ -85,7 +92,7 @@ class Iteration:
     def _shared(self, *given: Any) -> Callable[..., tuple[TrainState, Report]]:
         env, state, *rest = given
         run = jax.jit(jax.vmap(self._iteration, in_axes=(None, 0, None, None)))
-        seeds = SeedsOnDevices(math.gcd(self._config.seeds, device_shape().devices))
+        seeds = SeedsOnDevices(self._devices)
         each = [run.lower(env, own, *rest).compile() for own in seeds.dealt(state)]
 
         def advance(env: FunctionalEnv, state: TrainState, *rest: Any) -> tuple[TrainState, Report]:

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -15,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.doubt import Abstention
 from rl_drug_dosage.clinic.faults import not_real
-from rl_drug_dosage.clinic.observation import Observer
+from rl_drug_dosage.clinic.observation import Observer, prescribe_unless
 from rl_drug_dosage.clinic.policy import Policy
 from rl_drug_dosage.clinic.record import Record, Truth
 from rl_drug_dosage.clinic.scenario import Scenario
@@ -167,9 +166,7 @@ class HostPolicy(Policy):
         )
         if self.host.agent.abstains:
             far = action[-1] > 0.5
-            answer, after = jax.tree.map(
-                partial(jnp.where, far), self.observer.abstain(seen), self.observer.prescribe(seen, action[:-1])
-            )
+            answer, after = prescribe_unless(far, self.observer, seen, action[:-1])
             return answer, (after, recalled, Abstention(far))
         if self.observer.corrects:
             answer, seen = self.observer.prescribe(seen, action)

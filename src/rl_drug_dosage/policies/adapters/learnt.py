@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from rl_drug_dosage.clinic.doubt import Abstention
 from rl_drug_dosage.clinic.ensemble.forecast import Forecast
-from rl_drug_dosage.clinic.observation import Observer, observer_from
+from rl_drug_dosage.clinic.observation import Observer, observer_from, prescribe_unless
 from rl_drug_dosage.clinic.observation_options import SEEN
 from rl_drug_dosage.clinic.policy import Policy, PolicyDefinition, Setting
 from rl_drug_dosage.clinic.record import Record, Truth, with_any_results
@@ -99,11 +98,11 @@ class PpoDosing(Policy):
             vector = jnp.where(jnp.abs(vector - constant) > tolerance_of(constant), constant, vector)
         arrays = jax.tree.map(jnp.asarray, self.policy)
         action, recalled = arrays.act(memory[1], vector, key if self.samples else None)
-        answer, after = self.observer.prescribe(seen, action)
         if not self.abstains:
+            answer, after = self.observer.prescribe(seen, action)
             return answer, (after, recalled)
         far = jnp.any(arrays.distance(vector) > far_from(self.scenario.schedule.decisions))
-        answer, after = jax.tree.map(partial(jnp.where, far), self.observer.abstain(seen), (answer, after))
+        answer, after = prescribe_unless(far, self.observer, seen, action)
         return answer, (after, recalled, Abstention(far))
 
     @property

@@ -104,6 +104,11 @@ class _Graph:
         self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
         return output
 
+    def floats(self, x: str, output: str = "") -> str:
+        from onnx import TensorProto
+
+        return self.add("Cast", x, output=output, to=TensorProto.FLOAT)
+
     def columns(self, x: str, start: int, stop: int) -> str:
         edges = [self.constant([n], np.int64) for n in (start, stop, 1)]
         return self.add("Slice", x, *edges)
@@ -123,28 +128,22 @@ def _held(graph: _Graph, policy: PpoPolicy, x: str) -> str:
 
 def _abstains(graph: _Graph, policy: PpoPolicy, x: str, far: float) -> None:
     """Add an output that is 1 where an input lies too far from its mean in training, as in `PpoDosing.answer`."""
+    most = graph.add("ReduceMax", graph.add("Abs", _standard(graph, policy, x)), axes=[1], keepdims=1)
+    graph.floats(graph.add("Greater", most, graph.constant(far)), output=ABSTAINS)
+
+
+def _standard(graph: _Graph, policy: PpoPolicy, x: str) -> str:
+    """Each input's distance from its mean in training, in standard deviations."""
     n, moments = policy.obs_size, policy.obs_norm
-    apart = graph.add("Abs", graph.add("Sub", x, graph.constant(moments.mean[:n])))
-    apart = graph.add("Div", apart, graph.constant((moments.var[:n] + EPSILON) ** 0.5))
-    most = graph.add("ReduceMax", apart, axes=[1], keepdims=1)
-    graph.add("Cast", graph.add("Greater", most, graph.constant(far)), output=ABSTAINS, to=_float())
-
-
-def _float() -> int:
-    """ONNX's number of the type float32."""
-    from onnx import TensorProto
-
-    return int(TensorProto.FLOAT)
+    x = graph.add("Sub", x, graph.constant(moments.mean[:n]))
+    return graph.add("Div", x, graph.constant((moments.var[:n] + EPSILON) ** 0.5))
 
 
 def _policy(graph: _Graph, policy: PpoPolicy, x: str) -> str:
     """Add the output of `PpoPolicy.act` for ``x``, without sampling; the new memory is called ``memory_after``."""
-    n = policy.obs_size
     if policy.norm_obs:
-        moments, clip = policy.obs_norm, graph.constant(policy.clip_obs)
-        x = graph.add("Sub", x, graph.constant(moments.mean[:n]))
-        x = graph.add("Div", x, graph.constant((moments.var[:n] + EPSILON) ** 0.5))
-        x = graph.add("Clip", x, graph.constant(-policy.clip_obs), clip)
+        edges = graph.constant(-policy.clip_obs), graph.constant(policy.clip_obs)
+        x = graph.add("Clip", _standard(graph, policy, x), *edges)
     if policy.networks.actor_memory is not None:
         h = _gru(graph, policy.networks.actor_memory, x, "memory")
         x = graph.add("Concat", x, h, axis=1)
@@ -201,5 +200,5 @@ def _choices(graph: _Graph, policy: PpoPolicy, logits: str) -> str:
         graph.add("ArgMax", graph.columns(logits, start, stop), axis=-1, keepdims=1)
         for start, stop in itertools.pairwise(ends)
     ]
-    chosen = graph.add("Cast", graph.add("Concat", *parts, axis=-1), to=_float())
+    chosen = graph.floats(graph.add("Concat", *parts, axis=-1))
     return graph.add("Add", chosen, graph.constant(policy.low))
