@@ -37,7 +37,7 @@ def said(record):
 
 
 @pytest.mark.parametrize(
-    ("patients", "workers", "parts"), [(100, 2, 1), (999, 2, 3), (10_000, 2, 8), (10_000_000, 2, 200), (1, 64, 1)]
+    ("patients", "workers", "parts"), [(100, 2, 1), (999, 2, 3), (10_000, 2, 16), (10_000_000, 2, 200), (1, 64, 1)]
 )
 def test_parts_are_neither_small_nor_large(patients, workers, parts):
     assert parts_of(patients, workers) == parts

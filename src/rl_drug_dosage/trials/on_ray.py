@@ -21,7 +21,7 @@ from typing import Any
 from rl_drug_dosage.errors import ConfigError, DependencyError, RlDrugDosageError
 from rl_drug_dosage.trials.benchmark import Benchmark, BenchmarkOptions, benchmark
 from rl_drug_dosage.trials.published_run import plan_of, planned
-from rl_drug_dosage.trials.shards import Shard, asked_again, joined, read_parts
+from rl_drug_dosage.trials.shards import Part, Shard, asked_again, joined, read_parts
 from rl_drug_dosage.utils.device_shape import device_shape, shape_of, shaped
 from rl_drug_dosage.utils.files import atomic_write, prepare_folder
 from rl_drug_dosage.utils.progress import Progress, quiet
@@ -33,7 +33,7 @@ AUTO = "auto"
 _ANSWER_S = 10.0
 _ATTEMPTS = 5
 """How often a part is started again after its worker has died."""
-_PER_WORKER = 4
+_PER_WORKER = 8
 _MOST = 50_000
 """Patients of a part, which is lost as a whole if its worker dies."""
 _FOLDER = "parts"
@@ -83,8 +83,8 @@ def benchmark_on_ray(
         else:
             folder = prepare_folder(options.output_dir / _FOLDER)
         with _connected(address, progress) as workers:
-            files = _treated(options, folder, parts_of(patients, workers), progress)
-        merged = joined(read_parts(files))
+            parts = _treated(options, folder, parts_of(patients, workers), progress)
+        merged = joined(parts)
         found = benchmark(dataclasses.replace(options, merged=merged), command=command, progress=progress)
         if options.output_dir is not None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -137,16 +137,18 @@ def _answers(address: str) -> None:
         ) from None
 
 
-def _treated(options: BenchmarkOptions, folder: Path, count: int, progress: Progress) -> list[Path]:
-    """The files of all parts, those that lie there already taken as they are."""
+def _treated(options: BenchmarkOptions, folder: Path, count: int, progress: Progress) -> list[Part]:
+    """All parts, read while others are treated; those that lie there already are taken as they are."""
     import ray
 
     shards = [Shard(k, count) for k in range(1, count + 1)]
     files = {shard: folder / shard.file_name for shard in shards}
     asked = options.asked()
-    todo = [shard for shard in shards if not _is_there(files[shard], asked)]
-    if there := count - len(todo):
-        progress(f"{there} of {count} parts were there already", None)
+    parts = [part for shard in shards if (part := _there(files[shard], asked)) is not None]
+    if parts:
+        progress(f"{len(parts)} of {count} parts were there already", None)
+    done = {part.shard for part in parts}
+    todo = [shard for shard in shards if shard not in done]
     task = ray.remote(num_cpus=_CORES, max_retries=_ATTEMPTS)(_part)
     given = ray.put(dataclasses.replace(options, output_dir=None))
     running = {task.remote(given, shard.number, shard.of, str(Path.cwd())): shard for shard in todo}
@@ -156,17 +158,18 @@ def _treated(options: BenchmarkOptions, folder: Path, count: int, progress: Prog
         for one in ready:
             shard = running.pop(one)
             atomic_write(files[shard], _result(one, shard))
-    return list(files.values())
+            parts += read_parts([files[shard]])
+    return parts
 
 
-def _is_there(file: Path, asked: dict[str, Any]) -> bool:
-    """Whether a part of this very benchmark lies there, whole, and of what is built in: a file may have changed."""
+def _there(file: Path, asked: dict[str, Any]) -> Part | None:
+    """The part of this very benchmark that lies there, whole, and of what is built in: a file may have changed."""
     try:
         (part,) = read_parts([file])
         asked_again(part, {})
     except RlDrugDosageError:
-        return False
-    return part.asked == asked
+        return None
+    return part if part.asked == asked else None
 
 
 def _result(one: Any, shard: Shard) -> bytes:
@@ -197,6 +200,8 @@ def _part(options: BenchmarkOptions, number: int, of: int, folder: str) -> bytes
     """On a worker: the file of one part."""
     from rl_drug_dosage.utils.runtime import configure
 
+    # What XLA takes for the machine's cores. With two threads in each of two workers a part takes 15 to 20 % longer.
+    os.environ["NPROC"] = str(_CORES)
     configure("cpu")
     if Path(folder).is_dir():
         os.chdir(folder)  # where names of files begin
