@@ -30,7 +30,7 @@ TORCH := .venv-torch/.torch-$(HERE)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-wandb install-minari install-nuts install-onnx install-parquet install-ray install-sb3 install-sbml install-sweep install-dev install-cuda install-torch train train-quick evaluate info \
-	clinic image test test-all test-notebooks test-torch test-browser lint format typecheck bench models ablation docs site notebooks validate lock sbom audit clean distclean FORCE
+	clinic image test test-long test-all test-notebooks test-torch test-browser lint format typecheck bench models ablation docs site notebooks validate lock sbom audit clean distclean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -99,7 +99,10 @@ image: ## build a container image, with podman or docker (its default command is
 test: $(DEV) ## run the tests
 	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
 
-test-all: $(DEV) $(SITE) ## run the slow tests as well
+test-long: $(DEV) ## run those that it leaves out because they compile or compute for seconds each
+	$(BIN)/pytest -n 2 --dist loadscope -m "long and not slow and not gpu and not torch and not browser" $(ARGS)
+
+test-all: $(DEV) $(SITE) ## run all of them, and the slow tests
 	$(BIN)/pytest -n 2 --dist loadscope -m "not gpu and not torch and not browser" $(ARGS)
 
 test-notebooks: $(DEV) ## run every block of docs/notebooks

@@ -132,7 +132,7 @@ def test_ci_runs_the_checks_and_passes_failure_on(tmp_path, status):
     environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([ROOT / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == status
-    assert re.fullmatch(r"CI=true .*\blint typecheck site test test-notebooks\n", done.stdout)
+    assert re.fullmatch(r"CI=true .*\blint typecheck site test test-long test-notebooks\n", done.stdout)
 
 
 def test_git_ignores_what_must_not_be_shared(tmp_path):
@@ -234,6 +234,7 @@ def test_the_image_gets_all_that_it_copies_and_no_more():
     assert '"rl-drug-dosage", "clinic"' in text
 
 
+@pytest.mark.long
 def test_the_source_distribution_builds_the_same_wheel(tmp_path):
     """A wheel from the unpacked sdist has the files of one from the checkout, types and page included."""
 

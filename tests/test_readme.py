@@ -35,6 +35,7 @@ def cases():
             yield pytest.param(block, id=block.splitlines()[0][:60], marks=marks)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("block", list(cases()))
 def test_a_block_of_the_readme_runs(block, tmp_path):
     """``make`` in the checkout (its runs elsewhere), everything else in an empty folder with the shipped model."""

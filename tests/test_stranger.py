@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN = "--num-envs 64 --num-steps 14 --num-minibatches 4 --update-epochs 2 --total-timesteps 1792 --eval-freq 0"
 

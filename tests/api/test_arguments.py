@@ -49,6 +49,7 @@ def test_a_setting_that_training_does_not_have_is_named():
         rldd.train(SCENARIO, num_env=3)
 
 
+@pytest.mark.long
 def test_numbers_of_numpy_are_numbers():
     simulated = rldd.simulate(DRUG, patients=np.int64(2), dose_mg=np.float32(500), days=1, progress=False)
     assert simulated.options.patients == 2
@@ -84,6 +85,7 @@ FREE = {"policy", "model", "level", "interpolation", "posterior", "criterion", "
 """Arguments whose own errors name what they are: of any class, or one of a few words."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "argument"),
     [
@@ -122,6 +124,7 @@ def _results(tmp_path):
     yield rldd.benchmark(SCENARIO, policies=["label"], patients=2, progress=False)
 
 
+@pytest.mark.long
 def test_results_refuse_what_is_no_folder(tmp_path):
     """Those that are quick to make; the others have the same decorator."""
     for result in _results(tmp_path):

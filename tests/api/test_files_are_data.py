@@ -97,6 +97,7 @@ MODELS = [
 ]
 
 
+@pytest.mark.long
 def test_evaluating_explaining_and_loading_forged_models_imports_nothing(evil):
     calls = []
     for i, (env, said) in enumerate(MODELS):
@@ -120,6 +121,7 @@ RUNS = [
 ]
 
 
+@pytest.mark.long
 def test_going_on_with_forged_runs_imports_nothing(evil):
     calls = []
     for i, (changes, said) in enumerate(RUNS):
@@ -141,6 +143,7 @@ def _of_pendulum(make_policy):
     return dataclasses.replace(policy, low=np.full(1, -2.0, np.float32), high=np.full(1, 2.0, np.float32))
 
 
+@pytest.mark.long
 def test_the_users_own_word_imports_the_module(evil, make_policy):
     """``--env-id module:Id-v0``, which has to be what the model was trained for."""
     from rl_drug_dosage.ppo.policy import PpoPolicy

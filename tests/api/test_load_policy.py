@@ -88,6 +88,7 @@ def test_the_last_observations_and_doses_are_stacked_as_in_the_environment(make_
         mine.given(dose)
 
 
+@pytest.mark.long
 def test_a_run_and_its_model_file_are_the_same_policy(own):
     given = []
     for reference in ("runs/a", own / "runs/a", "runs/a/agent.pt"):
@@ -102,6 +103,7 @@ def test_a_model_of_a_built_in_scenario_knows_it():
     assert policy.scenario == rldd.load_scenario("vancomycin")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(set(names(POLICY)) - {"best-bayes", "mipd-assay", "mipd-average", "tci"}))
 def test_every_agent_has_a_bedside_where_it_fits(name):
     """Left out are those that take long to compile: three that share their code with others, and `tci`."""

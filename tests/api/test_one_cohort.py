@@ -23,6 +23,7 @@ def evaluation(request, own):
     )
 
 
+@pytest.mark.long
 def test_the_printed_number_is_the_reported_one(evaluation):
     (row,) = evaluation.record["policies"]
     summary = summarize(evaluation.episodes)
@@ -44,6 +45,7 @@ def test_the_courses_are_those_of_a_benchmark_with_the_same_seed(own):
     )
 
 
+@pytest.mark.long
 def test_the_data_add_up_to_it(evaluation):
     columns = evaluation.columns()
     judged = columns["judged"] == 1
@@ -57,6 +59,7 @@ def test_the_data_add_up_to_it(evaluation):
     np.testing.assert_allclose(returns, episodes.returns, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_nothing_is_in_a_patient_before_the_first_dose(evaluation):
     start = evaluation.episodes.concentration[:, 0]
     np.testing.assert_array_equal(start, 0.0)

@@ -22,6 +22,7 @@ TINY = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_model_file_and_a_run_keep_the_name_and_the_digest_of_the_scenarios_file(own):
     digest = source_of(own / "task.py").sha256
     for run in "ab":
@@ -34,12 +35,14 @@ def test_a_model_file_and_a_run_keep_the_name_and_the_digest_of_the_scenarios_fi
     assert "/" not in json.dumps(load_model(own / "runs/b/agent.pt").record["env"]["options"])
 
 
+@pytest.mark.long
 def test_two_runs_and_a_run_under_its_own_name_take_part(own):
     result = rldd.benchmark("task.py", policies=["a=runs/a", "runs/b", "label"], patients=20, **QUIET)
     assert {row["policy"] for row in result.record["policies"]} == {"a", "b", "label"}
     assert result.record["scenario"]["name"] == "task"
 
 
+@pytest.mark.long
 def test_two_runs_of_one_name_have_to_be_labelled(own):
     for place in "xy":
         shutil.copytree("runs/a", f"{place}/run")
@@ -78,6 +81,7 @@ def test_a_changed_file_is_refused_unless_it_is_accepted(own):
         rldd.explain("runs/a", scenario="task.py", patients=50, **QUIET)
 
 
+@pytest.mark.long
 def test_a_changed_drug_model_is_refused_unless_it_is_accepted(own):
     digest = source_of(own / "mine.py").sha256
     assert load_model(own / "runs/b/agent.pt").record["env"]["drugs"] == {"mine": digest}
@@ -101,6 +105,7 @@ def test_a_built_in_scenario_of_the_same_length_is_not_the_models(own):
         rldd.evaluate("runs/a", scenario="vancomycin", **QUIET)
 
 
+@pytest.mark.long
 def test_patients_of_a_model_of_ones_own_need_that_file_again(own):
     with pytest.raises(ModelFileError, match=r"patients of 'mine'.*simulator=FILE"):
         rldd.evaluate("runs/b", scenario="task.py", **QUIET)
@@ -128,6 +133,7 @@ class Stopped(Exception):  # noqa: N818 - no error, but the end of a run half wa
     """What stops the training below."""
 
 
+@pytest.mark.long
 def test_a_run_goes_on_with_its_files_and_only_with_them(own):
     settings = {
         "num_envs": 8, "num_steps": 4, "num_minibatches": 2, "update_epochs": 1, "eval_freq": 0, "hidden_size": 4,
@@ -156,6 +162,7 @@ def test_a_run_goes_on_with_its_files_and_only_with_them(own):
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.long
 def test_a_scenario_and_a_drug_may_be_values(own):
     scenario = rldd.load_scenario("task.py")
     drug = rldd.load_drug("mine.py")
@@ -181,6 +188,7 @@ SCENARIO = dataclasses.replace(SCENARIO, covariates=tuple(order))
 """
 
 
+@pytest.mark.long
 def test_a_changed_file_with_other_observations_is_refused_although_it_is_accepted(own):
     model = load_model(own / "runs/a/agent.pt")
     recorded = model.record["env"]["observations"]
@@ -251,6 +259,7 @@ def test_the_same_file_under_another_name_is_the_models(own):
         rldd.load_policy("runs/a", "other.py")
 
 
+@pytest.mark.long
 def test_the_file_that_has_changed_is_named(own):
     Path("beside.py").write_text("TITLE = 1\n")
     Path("task.py").write_text(f"import beside\n{Path('task.py').read_text()}")

@@ -52,6 +52,7 @@ def _csv(path: Path) -> dict[str, list[str]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
+@pytest.mark.long
 def test_a_simulation(tmp_path):
     result = rldd.simulate("vancomycin-goti2018", patients=5, days=1, sample_every_h=6, progress=False)
     assert result.files == ()
@@ -66,6 +67,7 @@ def test_a_simulation(tmp_path):
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_a_simulation_of_a_value_is_that_of_its_name():
     named = rldd.simulate("vancomycin-goti2018", patients=5, days=1, sample_every_h=6, progress=False)
     drug = rldd.load_drug("vancomycin-goti2018")
@@ -74,6 +76,7 @@ def test_a_simulation_of_a_value_is_that_of_its_name():
     np.testing.assert_array_equal(given.columns()["IPRED"], named.columns()["IPRED"])
 
 
+@pytest.mark.long
 def test_an_estimation(tmp_path):
     (tmp_path / "levels.csv").write_text(LEVELS)
     result = rldd.estimate("vancomycin-thomson2009", tmp_path / "levels.csv", progress=False)
@@ -100,6 +103,7 @@ def test_an_estimation_makes_its_folder_before_it_computes(tmp_path):
     assert not told
 
 
+@pytest.mark.long
 def test_a_benchmark_of_names_objects_and_callers_labels(tmp_path):
     from rl_drug_dosage.registry import load_policy_definition
 

@@ -49,6 +49,7 @@ def test_importing_the_package_loads_nothing_heavy_and_help_is_quick_to_make():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.long
 def test_a_room_of_the_same_name_does_not_hide_the_function():
     """Even where the room is the first thing that is imported."""
     code = (

@@ -58,6 +58,7 @@ def attack(place, count, seed):
     return codes
 
 
+@pytest.mark.long
 def test_sixty_random_command_lines(place):
     codes = attack(place, 60, 1)
 

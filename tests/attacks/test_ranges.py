@@ -129,6 +129,7 @@ def test_a_list_of_patients_says_whose_warning_it_is(label):
     assert [w.split(":")[0] for w in course.warnings] == ["patient 2", "patient 1"]
 
 
+@pytest.mark.long
 def test_a_simulation_keeps_its_warning_in_result_and_record(tmp_path):
     result = rldd.simulate(BUELGA, patients=2, days=1, covariates={"crcl_ml_per_min": 300.0}, output_dir=tmp_path)
 

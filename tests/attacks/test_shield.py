@@ -27,12 +27,14 @@ def stand(scenario, count, seed):
     return reasons
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["vancomycin", "paclitaxel"])
 def test_no_cap_is_crossed(name):
     """A linear model with a cap on the predicted peak, and an ODE with a nadir; every reason occurs."""
     assert set(stand(load_scenario(name), CHUNK, 1)) == set(REASONS)
 
 
+@pytest.mark.long
 def test_no_cap_is_crossed_where_dosing_intervals_are_chosen():
     ward = load_scenario("vancomycin")
     dosage = dataclasses.replace(ward.dosage, intervals_h=(12.0, 6.0, 24.0, 48.0), highest_rate_per_h=None)

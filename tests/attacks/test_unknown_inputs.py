@@ -46,6 +46,7 @@ def first_dose(policy, baseline=None, **covariates):
     return course.recommend(), course.warnings
 
 
+@pytest.mark.long
 def test_a_learnt_policy_reads_an_unknown_baseline_as_the_typical_one(learnt):
     unknown, said = first_dose(learnt)
 
@@ -54,6 +55,7 @@ def test_a_learnt_policy_reads_an_unknown_baseline_as_the_typical_one(learnt):
     assert not first_dose(learnt, baseline=1.0)[1]
 
 
+@pytest.mark.long
 def test_an_estimate_learns_nothing_from_a_baseline_that_was_not_measured():
     """Of paclitaxel, whose model has a random effect on the leukocytes before the first dose."""
     scenario = load_scenario("paclitaxel")
@@ -67,6 +69,7 @@ def test_an_estimate_learns_nothing_from_a_baseline_that_was_not_measured():
     assert np.abs(estimate(model, scenario, half, start).z).max() > 0.3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("told", [1.01, 1.2])
 def test_an_input_that_never_varied_is_held_and_said(learnt, told):
     dose, said = first_dose(learnt, baseline=1.1, inr_base=told)
@@ -85,10 +88,12 @@ def test_which_inputs_are_held_is_read_from_the_file():
     assert np.isnan(load_model(MODELS / "agent.pt").policy.constants()).all()
 
 
+@pytest.mark.long
 def test_an_untrained_normaliser_holds_nothing(make_policy):
     assert np.isnan(make_policy(obs_size=4).constants()).all()
 
 
+@pytest.mark.long
 def test_training_names_the_inputs_that_never_varied(tmp_path):
     run = trained("vancomycin", tmp_path, updates=2, num_envs=4)
 

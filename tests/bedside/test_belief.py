@@ -44,6 +44,7 @@ def compare_with_engine(name: str, count: int) -> None:
         np.testing.assert_allclose(own.found.predicted[0, :levels], fitted.predicted, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_the_estimate_is_the_engine_s_whatever_was_given_and_measured_whenever():
     """Infusions of odd lengths, a missed dose, a level below quantification, a covariate that changes."""
     compare_with_engine("vancomycin-goti2018", 3)
@@ -55,6 +56,7 @@ def test_the_estimate_is_the_engine_s_for_twenty_patients(name):
     compare_with_engine(name, 20)
 
 
+@pytest.mark.long
 def test_nonmem_post_hoc_estimates():
     """24 of 24 etas to 1e-6, of a model that is the user's own (oral, FOCE with interaction)."""
     table = json.loads((REFERENCE / "nonmem_posthoc_oral_1cmt.json").read_text())
@@ -79,6 +81,7 @@ def test_nonmem_post_hoc_estimates():
         np.testing.assert_allclose(own.found.estimate.eta, patient["eta"], atol=2e-6)
 
 
+@pytest.mark.long
 def test_a_new_patient_runs_the_programs_of_the_one_before():
     model = load_drug("vancomycin-goti2018")
     believed("vancomycin-goti2018", drawn_history(model, 3, doses=3, levels=2))
@@ -90,6 +93,7 @@ def test_a_new_patient_runs_the_programs_of_the_one_before():
     assert len(beliefs._BELIEVED) == before
 
 
+@pytest.mark.long
 def test_draws_and_evidence_are_those_of_the_exact_posterior():
     """Against the engine's own importance sampling with many proposals, and its Laplace evidence."""
     history = drawn_history(load_drug("vancomycin-goti2018"), 2)
@@ -109,6 +113,7 @@ def test_draws_and_evidence_are_those_of_the_exact_posterior():
     assert own.found.laplace_log_evidence == pytest.approx(float(laplace), abs=1e-4)
 
 
+@pytest.mark.long
 def test_moves_leave_the_posterior_as_it_is_and_spread_copies():
     """Twenty copies of each of 32 draws: the moves make them different, and keep mean and spread."""
     own = believed("vancomycin-goti2018", drawn_history(load_drug("vancomycin-goti2018"), 2), draws=512)
@@ -129,6 +134,7 @@ def test_moves_leave_the_posterior_as_it_is_and_spread_copies():
     np.testing.assert_allclose(moved.std(axis=0), sd, rtol=0.25)
 
 
+@pytest.mark.long
 def test_models_are_weighed_by_their_evidence_and_draws_follow_the_weights():
     history = drawn_history(load_drug("vancomycin-goti2018"), 2)
     own = believed("vancomycin-goti2018", history)

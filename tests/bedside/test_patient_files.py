@@ -341,6 +341,7 @@ def test_two_patients_of_a_table_with_repeated_doses_and_covariates_that_change(
         read_history(file, drug="vancomycin")
 
 
+@pytest.mark.long
 def test_a_steady_state_is_the_doses_that_led_to_it(tmp_path):
     file = tmp_path / "ss.csv"
     file.write_text(

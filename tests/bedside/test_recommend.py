@@ -65,6 +65,7 @@ def belief():
     return believed(MODEL, patient(), draws=DRAWS)
 
 
+@pytest.mark.long
 def test_the_recommended_dose_is_the_one_that_a_search_by_hand_finds(found, belief):
     """Every regimen of the label, the exposure of every draw one by one, by the engine's own function."""
     dosing, hits = belief.model.dosing, {}
@@ -97,6 +98,7 @@ def test_the_recommended_dose_is_the_one_that_a_search_by_hand_finds(found, beli
     assert 5 <= len(found.rows) <= 20
 
 
+@pytest.mark.long
 def test_the_table_agrees_with_the_engine_s_dose_search(belief):
     """`choose_regimen`, which takes intervals that divide the horizon."""
     dosing = DosingOptions(belief.model.dosing.routes, (500.0, 1000.0, 2000.0), (8.0, 12.0, 24.0), 1000.0, "test")
@@ -119,6 +121,7 @@ def test_the_table_agrees_with_the_engine_s_dose_search(belief):
     np.testing.assert_allclose(((own >= 400) & (own <= 600)).mean(axis=1), table.attainment.ravel(), atol=1e-12)
 
 
+@pytest.mark.long
 def test_every_metric_is_the_engine_s(belief):
     """Of an infusion and of a bolus, for one draw."""
     names = ("trough", "peak", "nadir", "average", "auc_total", "time_above")
@@ -145,6 +148,7 @@ def test_every_metric_is_the_engine_s(belief):
     np.testing.assert_allclose(plain, own[:, :5], rtol=1e-6)
 
 
+@pytest.mark.long
 def test_order_and_late_corrections_change_nothing(found):
     history = patient()
     course = FreeCourse(MODEL, name="example")
@@ -163,6 +167,7 @@ def test_order_and_late_corrections_change_nothing(found):
         course.correct(12.0, value=1.0)
 
 
+@pytest.mark.long
 def test_a_missed_dose_is_no_dose_and_a_level_below_the_limit_pulls_down(found):
     without = tuple(d for d in patient().doses if d.given)
     same = rldd.recommend(patient(doses=without), draws=DRAWS)
@@ -176,6 +181,7 @@ def test_a_missed_dose_is_no_dose_and_a_level_below_the_limit_pulls_down(found):
     assert clearance[1] > 1.2 * clearance[0]
 
 
+@pytest.mark.long
 def test_the_curve_is_the_engine_s_prediction_and_its_bands_hold_the_levels(found, belief):
     curve = found.curves[0]
     at = int(np.argmin(np.abs(curve.time_h - 23.0)))
@@ -185,6 +191,7 @@ def test_the_curve_is_the_engine_s_prediction_and_its_bands_hold_the_levels(foun
     assert curve.estimate[at] == pytest.approx(float(belief.found.predicted[0, 1]), rel=0.05)
 
 
+@pytest.mark.long
 def test_the_label_stands_beside_bayesian_dosing_judged_by_the_same_forecast(found):
     names = [policy.name for policy in found.policies]
     assert names == ["bayes", "label"]
@@ -196,6 +203,7 @@ def test_the_label_stands_beside_bayesian_dosing_judged_by_the_same_forecast(fou
     assert any("mapped" in note for note in label.notes)
 
 
+@pytest.mark.long
 @pytest.mark.slow  # compiles for half a minute
 def test_leaving_a_level_out_by_reweighting_is_leaving_it_out(found):
     reason = next(r for r in found.reasons if "moved the estimate most" in r)
@@ -215,6 +223,7 @@ def test_leaving_a_level_out_by_reweighting_is_leaving_it_out(found):
     assert told > found.rows[0].percentiles[2]
 
 
+@pytest.mark.long
 def test_the_seed_of_the_draws_hardly_matters():
     """The same interval, and amounts one step apart: draws fill the posterior evenly, and the score has no steps."""
     answers = [rldd.recommend(patient(), draws=256, policies=(), seed=seed) for seed in range(1, 6)]
@@ -274,6 +283,7 @@ def test_where_no_regimen_has_a_chance_the_nearest_leads():
     assert [each.distance for each in sorted_rows(rows, 12.0)] == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.long
 def test_a_model_that_cannot_be_is_left_out_and_said():
     """Thomson's clearance falls below 0 at a creatinine clearance of 1 mL/min; Goti's does not."""
     covariates = (CovariateAt(0, "crcl_ml_per_min", 1), CovariateAt(0, "wt_kg", 82), CovariateAt(0, "dialysis", 0))
@@ -304,6 +314,7 @@ def test_what_is_missing_says_who_does_without_and_what_was_told_instead(covaria
     assert said in str(caught.value)
 
 
+@pytest.mark.long
 def test_a_target_that_nothing_on_the_label_reaches_is_said():
     high = rldd.recommend(patient(), draws=DRAWS, policies=(), target="auc24 3000-3100")
 
@@ -312,6 +323,7 @@ def test_a_target_that_nothing_on_the_label_reaches_is_said():
     assert high.rows[0].distance == min(each.distance for each in high.rows)
 
 
+@pytest.mark.long
 def test_it_prints_saves_and_shows_itself(found, tmp_path):
     text = found.text()
     assert INTENDED_USE in text

@@ -40,6 +40,7 @@ def by_hand() -> float:
     return course.recommend()
 
 
+@pytest.mark.long
 def test_a_history_on_the_grid_is_the_policy_s_own_course(task):
     advice = advice_of(POLICY, task, regular(), 24.0)
 
@@ -51,6 +52,7 @@ def test_a_history_on_the_grid_is_the_policy_s_own_course(task):
     assert all("it chooses one dose" in note for note in advice.notes)  # nothing was moved
 
 
+@pytest.mark.long
 def test_a_history_a_little_off_the_grid_is_mapped_and_said(task):
     advice = advice_of(POLICY, task, regular(off_h=1.0), 25.0)
 
@@ -59,6 +61,7 @@ def test_a_history_a_little_off_the_grid_is_mapped_and_said(task):
     assert any("decisions every 12 h, by up to 1 h" in note for note in advice.notes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("changed", "start_h", "says"),
     [
@@ -78,6 +81,7 @@ def test_a_history_without_a_place_on_the_grid_makes_it_abstain_with_the_reason(
     assert says in advice.abstains
 
 
+@pytest.mark.long
 def test_out_of_the_range_of_its_scenario_a_policy_abstains_and_the_label_does_not(task):
     """A learnt policy has seen patients of 40 to 160 kg."""
     heavy = regular(

@@ -51,6 +51,7 @@ def test_equations_are_solved_in_the_substeps_of_the_scenario():
     assert voriconazole.structure.method.rtol == 1e-6
 
 
+@pytest.mark.long
 def test_the_substeps_change_an_estimate_by_far_less_than_an_assay_does():
     """By two thousandths at most, where the INR's error is a tenth."""
     task = task_of("warfarin", models=["warfarin-hamberg2010"])
@@ -67,6 +68,7 @@ def test_the_substeps_change_an_estimate_by_far_less_than_an_assay_does():
         np.testing.assert_allclose(steps.found.parameters[name], value, rtol=2e-3, err_msg=name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("prior", ["published", "widened"])
 def test_substeps_that_only_suit_a_scenario_s_output_times_are_not_taken(prior):
     """Paclitaxel's 12 h are cut to a quarter of an hour by its grid; without the grid neutrophils would be nonsense."""

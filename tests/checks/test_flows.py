@@ -54,6 +54,7 @@ def test_only_what_the_drug_flows_through_has_a_mass():
     assert amounts_in(drug, P, x, 1.0) == ("depot", "central", "peripheral")
 
 
+@pytest.mark.long
 def test_a_dose_that_feeds_cells_and_an_auc_beyond_the_dose_pass():
     report = check_drug(stimulated(ODE))
 
@@ -94,6 +95,7 @@ def test_an_effect_compartment_of_a_matrix_is_no_amount():
     assert amounts_in(drug, P, np.array([20.0, 1.0]), 1.0) == ("central",)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("factor", "is_asked"), [(1.0, False), (1e-3, True), (1e4, True)])
 def test_levels_that_do_not_belong_to_the_doses_are_asked_about(factor, is_asked):
     """A concentration in mg/L that was computed in g/L, and one in ng/mL."""

@@ -59,6 +59,7 @@ def findings(policy, scenario, **more):
     return [f for f in report.warnings if f.check == CHECK]
 
 
+@pytest.mark.long
 def test_a_policy_that_cycles_is_told_in_numbers():
     (finding,) = findings(Swings(11.0, 2.0), "warfarin")
     assert finding.warning
@@ -69,11 +70,13 @@ def test_a_policy_that_cycles_is_told_in_numbers():
     assert finding.allowed.startswith("changes of at most 10 %")
 
 
+@pytest.mark.long
 def test_two_neighbouring_amounts_are_named_as_such():
     (finding,) = findings(Swings(2.0, 1.0), "warfarin")
     assert finding.came.endswith(", between two neighbouring amounts of the grid")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "policy", [Swings(11.0, 2.0, damped=True), Proportional(2.5)], ids=["constant", "by the level"]
 )
@@ -93,6 +96,7 @@ def test_who_draws_doses_or_knows_the_patient_is_not_asked(more):
     assert findings(Swings(11.0, 2.0), "warfarin", **more) == []
 
 
+@pytest.mark.long
 def test_where_the_best_dose_is_not_constant_nobody_is_asked():
     task = find_scenario("warfarin").value
     goal = dataclasses.replace(task.goal, steady=False, steady_text="a test")
@@ -109,6 +113,7 @@ def test_held_levels_are_those_of_the_aim():
     assert set(course.doses[1:]) == {1250.0}
 
 
+@pytest.mark.long
 def test_empty_decisions_of_a_longer_interval_are_no_swings():
     """Every 24 h where decisions are every 12 h: doses at every second decision, all alike."""
     task = find_scenario("vancomycin")

@@ -14,6 +14,7 @@ def curve(figure, panel):
     return (np.asarray(values) for values in figure.axes[panel].get_lines()[0].get_data())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "panel"), [("docetaxel-netterberg2017", 1), ("infliximab-hanzel2021", 0)])
 def test_a_peak_between_the_times_of_a_long_interval_is_drawn(name, panel):
     """Against the typical patient's first day in steps of a quarter of an hour."""
@@ -31,6 +32,7 @@ def test_a_peak_between_the_times_of_a_long_interval_is_drawn(name, panel):
     assert drawn[days < 0.9 * interval_h / 24.0].max() == pytest.approx(peak, rel=0.01)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "given"), [("methotrexate-joerger2006", "1 dose"), ("busulfan-mccune2014", "5 doses")]
 )
@@ -45,6 +47,7 @@ def test_a_target_of_total_exposure_is_reached_at_the_end(name, given):
     assert steps.get_data().baseline is None
 
 
+@pytest.mark.long
 def test_doses_that_are_seconds_apart_last_half_an_hour():
     figure = draw_drug(find(DRUG, "propofol-schnider1998").value)
     assert "180 doses of 1.75 mg every 10 s" in figure.axes[0].get_title()
@@ -56,12 +59,14 @@ def test_windows_of_one_output_have_colours_of_their_own():
     assert len({patch.get_facecolor() for patch in legend.get_patches()}) == len(legend.get_texts()) == 3
 
 
+@pytest.mark.long
 def test_an_output_that_stays_zero_is_not_shown():
     """Remifentanil's, where propofol alone is given."""
     labels = [ax.get_ylabel() for ax in draw_drug(find(DRUG, "propofol-remifentanil-bouillon2004").value).axes]
     assert labels == ["BIS", "effect site\n(mg/L)", "concentration\n(mg/L)"]
 
 
+@pytest.mark.long
 def test_a_course_ends_where_its_patient_drops_out():
     """The label's first patient of t1d leaves after hypoglycaemia."""
     figure = draw_scenario(find(SCENARIO, "t1d"))

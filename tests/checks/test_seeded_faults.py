@@ -159,12 +159,14 @@ DRUG_FAULTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", DRUG_FAULTS)
 def test_a_fault_of_a_drug_is_caught(fault):
     make, field = DRUG_FAULTS[fault]
     assert_said(check_drug, make, field)
 
 
+@pytest.mark.long
 def test_an_ode_that_keeps_its_mass_passes():
     """The faults above are found because of what is wrong with them, not because they are ODEs."""
     assert check_drug(two_compartments()).ok
@@ -181,6 +183,7 @@ def test_mass_that_appears_in_a_matrix_is_caught():
     assert_said(check_drug, made, "structure: ")
 
 
+@pytest.mark.long
 def test_a_closed_form_that_is_wrong_is_caught(monkeypatch):
     """The thorough check integrates the same model: here the closed form loses a tenth of everything."""
     from rl_drug_dosage.pkpd import Mammillary
@@ -285,6 +288,7 @@ SCENARIO_FAULTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", SCENARIO_FAULTS)
 def test_a_fault_of_a_scenario_is_caught(fault):
     make, field = SCENARIO_FAULTS[fault]
@@ -319,6 +323,7 @@ def test_a_variation_in_percent_called_a_fraction_is_a_warning():
     assert "etas[0].size: 30 1, a coefficient of variation of 3000%" in str(report.warnings[0])
 
 
+@pytest.mark.long
 def test_the_scenario_without_a_fault_passes():
     assert check_scenario(SCENARIO).ok
 
@@ -494,17 +499,20 @@ POLICY_FAULTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", POLICY_FAULTS)
 def test_a_fault_of_a_policy_is_caught(fault):
     policy, field = POLICY_FAULTS[fault]
     assert_said(lambda p: check_policy(p, SCENARIO), lambda: policy, field)
 
 
+@pytest.mark.long
 def test_a_policy_that_changes_itself_is_caught():
     """An array of its own that counts: the host sees it change."""
     assert_said(lambda p: check_policy(p, SCENARIO), CountsItsCalls, "act")
 
 
+@pytest.mark.long
 def test_the_policy_without_a_fault_passes():
     report = check_policy(Usual(), SCENARIO)
     assert not report.findings, str(report)

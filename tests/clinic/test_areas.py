@@ -41,6 +41,7 @@ def integrated(cl, v1, q, v2, infusions, until):
     return solve_ivp(rhs, (0.0, max(until)), [0.0, 0.0, 0.0], t_eval=until, max_step=0.02, rtol=1e-8).y[2]
 
 
+@pytest.mark.long
 def test_the_labels_load_of_vancomycin_is_not_toxic_over_24_h():
     """25, then 4.5 mg/kg at 80 kg and 30 mL/min: twice the first 12 h is 613 with infusions of 1 h; 24 h have 531.
 
@@ -66,6 +67,7 @@ def test_the_labels_load_of_vancomycin_is_not_toxic_over_24_h():
     assert scenario.judged()[1:].all()
 
 
+@pytest.mark.long
 def test_a_larger_dose_runs_longer_and_a_small_one_an_hour():
     """At most 10 mg/min, which is 600 mg/h: 3,000 mg take 5 h, 500 mg the hour of the plan."""
     ward = load_scenario("vancomycin")
@@ -105,6 +107,7 @@ def test_a_limited_rate_needs_an_infusion():
         dataclasses.replace(load_scenario("vancomycin").dosage, duration_h=0.0)
 
 
+@pytest.mark.long
 def test_infliximab_is_induced_at_weeks_0_2_and_6():
     """The first decision is at week -2: its dose is given at weeks 0 and 2, the second at week 6, the third at 14."""
     scenario, model = load_scenario("infliximab"), load_drug("infliximab-fasanmade2009")

@@ -64,6 +64,7 @@ def test_the_estimate_is_that_of_the_engine(ward, record):
     np.testing.assert_allclose(got.covariance, expected.covariance, atol=5e-3)
 
 
+@pytest.mark.long
 def test_the_log_posterior_is_highest_at_the_estimate(ward, record):
     model = model_of(ward, MODEL)
     z = estimate(model, ward, record, jnp.zeros(3)).z
@@ -115,6 +116,7 @@ def test_who_believes_the_laboratory_follows_the_levels_more_closely():
         assert said in mipd_assay.POLICY.refuses(find_scenario(name).value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("toxic", [80.0, 100.0, 120.0])
 def test_after_a_toxic_level_the_estimate_is_that_of_the_engine_in_double_precision(ward, record, toxic):
     """From the prior, where the search used to end before it had moved."""
@@ -142,6 +144,7 @@ def test_after_a_toxic_level_the_estimate_is_that_of_the_engine_in_double_precis
     assert (np.abs(expected.eta) / sd).max() > 2.0
 
 
+@pytest.mark.long
 def test_an_estimate_that_has_not_converged_says_so(ward, record):
     model = model_of(ward, MODEL)
     assert not estimate(model, ward, record, jnp.zeros(3), max_evaluations=1).converged
@@ -179,6 +182,7 @@ class Unsure(Policy):
         return jnp.asarray(1000.0), eqx.tree_at(lambda b: b.converged, memory, observation.k % 2 == 1)
 
 
+@pytest.mark.long
 def test_doubts_are_counted_in_a_trial_and_said_at_the_bedside(ward):
     policy = Unsure(prior(model_of(ward, MODEL), ward))
     trial = run_trial(ward, simulator_of(ward, MODEL), policy, Cohort(3, 2))

@@ -28,6 +28,7 @@ def charts(scenario, doses, key=3):
     return run(jnp.asarray(doses))
 
 
+@pytest.mark.long
 def test_a_chart_holds_nothing_from_now_on(ward):
     seen, _ = charts(ward, [1000.0] * 4)
 
@@ -46,6 +47,7 @@ def test_a_chart_does_not_depend_on_doses_that_are_still_to_come(ward):
     assert not np.array_equal(first[3].level, second[3].level)
 
 
+@pytest.mark.long
 def test_a_result_appears_when_it_has_come_back(changed):
     # samples at 2 and 11 h of intervals 0 and 2, every 12 h a decision: 13 h later both are missing one decision longer
     soon, _ = charts(changed(monitoring={"turnaround_h": 0.0}), [1000.0] * 4)
@@ -55,6 +57,7 @@ def test_a_result_appears_when_it_has_come_back(changed):
     assert [int(np.asarray(r.known).sum()) for r in late] == [0, 0, 2, 2]
 
 
+@pytest.mark.long
 def test_drifting_covariates_are_known_up_to_today(ward):
     drifting = dataclasses.replace(ward, drifts=(Drift("crcl_ml_per_min", 30.0, 24.0, 0.05, "test"),))
 
@@ -68,6 +71,7 @@ def test_drifting_covariates_are_known_up_to_today(ward):
         assert (known[k:] == truth[k]).all()
 
 
+@pytest.mark.long
 def test_levels_are_measured_with_the_published_error(ward):
     model = simulator_of(ward, MODEL)
     keys = jax.random.split(jax.random.key(1), 4000)
@@ -85,6 +89,7 @@ def test_levels_are_measured_with_the_published_error(ward):
     assert z.std() == pytest.approx(1.0, abs=0.04)
 
 
+@pytest.mark.long
 def test_missed_doses_come_from_a_beta_distribution(changed):
     scenario = changed(adherence={"missed_mean": 0.2, "missed_sd": 0.21})
     model = simulator_of(scenario, MODEL)

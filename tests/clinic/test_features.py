@@ -32,6 +32,7 @@ def record_at(k: int, dose: Any, level: Any) -> Record:
     return eqx.tree_at(lambda r: (r.k, r.dose, r.level, r.known), record, values)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [
@@ -95,6 +96,7 @@ def value_of(observer: Observer, record: Record, name: str) -> float:
     return float(observer(observer.init(record), record)[0][at])
 
 
+@pytest.mark.long
 def test_every_number_is_what_its_name_says() -> None:
     """Day 8 of a course with doses 1, 2, .. 8 mg and INR 1.1, 1.2, .. 1.8."""
     observer = Observer(SCENARIO, history=3, ratio=True, action="label")

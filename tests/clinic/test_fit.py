@@ -29,6 +29,7 @@ def test_built_in_models_fit(name):
     assert [misfits(scenario, scenario.drug(model)) for model in scenario.models] == [[]] * len(scenario.models)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", EVERY)
 def test_any_horizon_can_be_asked_for(name):
     """Half as long and one longer: the label and the tables of edges still fit, and plans stay within the course."""

@@ -50,6 +50,7 @@ def reference(scenario, model, amounts, *, late=0.0):
     return np.asarray(predict(model, make_regimen(doses, model.structure), table, times, eta))[:, 0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [THOMSON, GOTI])
 @pytest.mark.parametrize(
     "dosage", [{}, {"duration_h": 0.0}, {"at_h": (0.0, 6.0)}, {"at_h": (0.0, 6.0), "duration_h": 2.0}]
@@ -64,6 +65,7 @@ def test_an_interval_agrees_with_the_event_engine(changed, name, dosage):
     np.testing.assert_allclose(got, reference(scenario, model, amounts), rtol=2e-4, atol=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("late", [0.25, 0.75])
 def test_a_late_dose_is_the_dose_at_a_later_time(changed, late):
     scenario = changed(adherence={"late_mean_h": 0.5, "late_max_h": 0.9})

@@ -76,6 +76,7 @@ def reference(task: Any, options: str) -> Any:
 # --- what is seen, without a program to compile ---
 
 
+@pytest.mark.long
 def test_a_mixture_shows_the_probability_of_its_models() -> None:
     names = [f.name for f in observer_for(VANCOMYCIN, "mixture").names]
     assert f"weight_{THOMSON}" in names
@@ -215,6 +216,7 @@ def record_with(levels: tuple[float, float]) -> Record:
     )
 
 
+@pytest.mark.long
 def test_an_innovation_is_0_at_the_median_and_at_most_four() -> None:
     """All support patients predict 20 and 10 mg/L: the place of a level is that of its assay error alone."""
     observer = observer_for(VANCOMYCIN, "published")
@@ -244,6 +246,7 @@ def test_an_innovation_is_0_at_the_median_and_at_most_four() -> None:
 # --- an action of nothing ---
 
 
+@pytest.mark.long
 def test_an_action_of_nothing_is_the_dose_of_mipd_ensemble() -> None:
     """Decision by decision, for patients of the believed model; the network before training doses so as well."""
     observer = observer_for(VANCOMYCIN)
@@ -345,6 +348,7 @@ def test_patients_of_a_batch_may_be_at_different_decisions() -> None:
     assert jax.eval_shape(first, chance).shape[0] == 4
 
 
+@pytest.mark.long
 def test_a_policy_may_be_trained_with_fewer_support_patients_than_it_doses_with() -> None:
     given = {"belief": THOMSON, "support": 64, "training_support": 32, "history": 2}
     env = env_of(VANCOMYCIN.value)
@@ -420,6 +424,7 @@ def test_at_the_bedside_it_doses_and_forecasts_as_mipd_ensemble(tmp_path: Path) 
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.long
 def test_the_memory_keeps_its_form() -> None:
     """Shapes and types, so that decisions can follow each other in one compiled loop."""
     observer = observer_for(VANCOMYCIN, "mixture")

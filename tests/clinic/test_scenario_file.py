@@ -144,6 +144,7 @@ def _told(value):
     return value
 
 
+@pytest.mark.long
 def test_a_file_says_what_the_built_in_scenario_says(write):
     """Every field, but for sources and the file's own training; a trial gives the same doses and rewards to the bit."""
     found, built_in = find_scenario(write(VANCOMYCIN)), find_scenario("vancomycin")
@@ -255,6 +256,7 @@ def test_what_is_left_out_comes_from_the_drug(write):
     assert scenario.reward_text.startswith("goal")
 
 
+@pytest.mark.long
 def test_a_label_by_weight_with_a_cap(write):
     rule = '[label]\namount = 15\nfirst = 25\nunit = "mg/kg"\nper = "wt_kg"\nhighest = 2000\nsource = "the test"\n'
     scenario = load_scenario(write(PLAIN + rule))
@@ -266,6 +268,7 @@ def test_a_label_by_weight_with_a_cap(write):
     assert [at(0, 70.0), at(1, 70.0), at(0, 100.0)] == [1750.0, 1050.0, 2000.0]
 
 
+@pytest.mark.long
 def test_a_table_of_patients_gives_rows_of_itself(write):
     """Weight and clearance of a drawn patient stand in one row, every row is drawn, and about equally often."""
     rows = [(80.0, 70.0), (60.0, 70.0), (60.0, 90.0), (45.5, 55.0)]
@@ -453,6 +456,7 @@ def test_the_tables_of_the_manual_are_those_of_the_classes():
     assert runpy.run_path(str(script))["tables"]() in DOCS.read_text()
 
 
+@pytest.mark.long
 def test_the_example_of_the_manual_runs(tmp_path):
     manual = DOCS.read_text()
     example = re.search(r"```toml title=task.toml\n(.*?)```", manual, re.DOTALL)[1]

@@ -11,6 +11,7 @@ from rl_drug_dosage.registry import SCENARIO, find_scenario, names
 from rl_drug_dosage.utils.fingerprint import fingerprint
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", names(SCENARIO))
 def test_a_stress_changes_the_scenario_or_does_not_apply(name):
     """As a value that equals itself and can be recognised by another process."""
@@ -24,6 +25,7 @@ def test_a_stress_changes_the_scenario_or_does_not_apply(name):
             assert fingerprint(stressed(scenario, stress)) != fingerprint(scenario)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("stress", "factor"), [("label-halved", 0.5), ("label-doubled", 2.0)])
 def test_a_wrong_label_misleads_who_follows_it_and_nobody_else(stress, factor):
     """Doses of a course by the label, in the grid's steps; Bayesian dosing keeps the doses that it had."""

@@ -70,6 +70,7 @@ def drawn(scenario, model, seed, number=0):
     return jax.jit(lambda k: admit(scenario, model, k).truth)(key)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("choice", range(5))
 def test_levels_are_those_of_the_engine_dosing_every_n_hours(choosing, choice):
     """One patient, four days: every prescription against the engine's dosing events, same random effects."""
@@ -85,6 +86,7 @@ def test_levels_are_those_of_the_engine_dosing_every_n_hours(choosing, choice):
     assert (result.every_h == every_h).all()
 
 
+@pytest.mark.long
 def test_a_model_without_closed_form_gives_the_same_levels(choosing):
     """The same prescriptions through the segments of `play`, which models integrate that are not linear."""
     model = simulator_of(choosing, MODEL)
@@ -103,6 +105,7 @@ def test_a_model_without_closed_form_gives_the_same_levels(choosing):
         np.testing.assert_allclose(pieces.area, exact.area, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_between_two_doses_of_48_h_none_is_given(choosing):
     result = run_trial(choosing, simulator_of(choosing, MODEL), prescribes(500.0, 4), Cohort(3, 4))
 
@@ -111,6 +114,7 @@ def test_between_two_doses_of_48_h_none_is_given(choosing):
     np.testing.assert_array_equal(endpoints(choosing, result)["total_dose"], 1000.0)
 
 
+@pytest.mark.long
 def test_a_policy_that_chooses_no_interval_has_the_first(choosing):
     """The label's dose, twice a day: its total counts both."""
     setting = setting_for(choosing)
@@ -127,6 +131,7 @@ def test_an_interval_that_is_not_in_the_list_is_counted_as_off_the_grid(choosing
     assert (result.every_h == INTERVALS_H[-1]).all()
 
 
+@pytest.mark.long
 def test_the_shield_counts_every_administration_of_the_day(choosing):
     """1,000 mg every 6 h are 4,000 mg a day: a cap of 2,000 allows 500 each time, and 1,000 every 12 h."""
     model = simulator_of(choosing, MODEL)
@@ -164,6 +169,7 @@ def test_bayesian_dosing_chooses_longer_intervals_for_slower_kidneys():
     assert mean_interval_h(25.0) > mean_interval_h(120.0) + 1.0
 
 
+@pytest.mark.long
 def test_the_estimate_knows_the_interval_of_each_dose(choosing):
     """Doses every 6 h, as three levels show them: read as doses every 12 h, they would be those of a slower patient."""
     model = simulator_of(choosing, MODEL)
@@ -195,6 +201,7 @@ def test_knowing_more_is_never_worse_with_a_choice_of_intervals(choosing):
     assert shares[0] + 25.0 < shares[1] < shares[2]
 
 
+@pytest.mark.long
 def test_random_dosing_draws_intervals_too(choosing):
     setting = setting_for(choosing)
     result = run_trial(choosing, setting.simulator, random.POLICY.build(setting), Cohort(7, 50))
@@ -224,6 +231,7 @@ def test_the_timetable_is_the_union_of_all_times(choosing):
     assert table.waits.tolist() == [1, 1, 1, 1, 2]
 
 
+@pytest.mark.long
 def test_a_learner_chooses_intervals_too(choosing):
     """Two actions; a dose that is not due is not given; the observation says which interval runs and what is due."""
     env = env_of(choosing).make(intervals=True)
@@ -244,6 +252,7 @@ def test_a_learner_chooses_intervals_too(choosing):
     assert seen == [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.125, 1.0]]
 
 
+@pytest.mark.long
 def test_a_trained_policy_prescribes_intervals(choosing, make_policy):
     """In a trial as in its environment."""
     observer = observer_of(choosing, intervals=True)

@@ -15,6 +15,7 @@ POLICY = Column()
 """
 
 
+@pytest.mark.long
 def test_a_function_a_network_words_and_a_model_file_stand_in_one_table(run, tmp_path):
     """Beside Bayesian dosing; the exported file has the attainment of the model file that it was made from."""
     Path("column.py").write_text(AGENT.format(said=1500.0))
@@ -34,6 +35,7 @@ def test_a_function_a_network_words_and_a_model_file_stand_in_one_table(run, tmp
     assert Path("out/report.html").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("said", "message"),
     [
@@ -79,6 +81,7 @@ def test_info_shows_a_scenario_with_what_each_number_of_an_observation_is(run):
         assert part in done.out, part
 
 
+@pytest.mark.long
 def test_info_shows_somebody_s_own_scenario(run):
     """From a file, which is then named in place of a Gymnasium id."""
     source = MODELS.parent / "src" / "rl_drug_dosage" / "scenarios" / "warfarin_v1.py"

@@ -53,6 +53,7 @@ def test_train_refuses_in_one_line_and_leaves_nothing(run, tmp_path, args, named
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_cuda_without_a_gpu_says_what_to_install():
     """In a process of its own: JAX chooses its devices once."""
     args = [sys.executable, "-m", "rl_drug_dosage", "train", "--device", "cuda"]
@@ -136,6 +137,7 @@ def test_a_missing_option_and_an_unknown_command(run):
     assert "Did you mean 'train'" in _one_line(run("trian"))
 
 
+@pytest.mark.long
 def test_a_full_disk_ends_a_run_in_one_line(tmp_path):
     """No file may grow beyond 20 kB: the first checkpoint does not fit, and says so."""
     args = ["train", "--num-envs", "4", "--num-steps", "64", "--num-minibatches", "4", "--total-timesteps", "512"]

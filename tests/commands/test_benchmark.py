@@ -20,6 +20,7 @@ def names():
     return ["label", "random"]
 
 
+@pytest.mark.long
 def test_it_writes_json_csv_and_a_report_and_repeats_itself_to_the_byte(run, tmp_path, names):
     first = run(*SMALL, "--output-dir", "a")
     second = run(*SMALL, "--output-dir", "b")
@@ -41,6 +42,7 @@ def test_it_writes_json_csv_and_a_report_and_repeats_itself_to_the_byte(run, tmp
     assert "points" in first.out
 
 
+@pytest.mark.long
 def test_the_ranking_is_by_the_goal(run, tmp_path):
     run(*SMALL, "--output-dir", "a")
     rows = json.loads((tmp_path / "a" / "benchmark.json").read_text())["policies"]

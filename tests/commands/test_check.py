@@ -45,6 +45,7 @@ def picture(tmp_path, name):
     return matplotlib.image.imread(tmp_path / "new" / "out" / f"check-{name}.png")
 
 
+@pytest.mark.long
 def test_a_drug_of_ones_own_is_checked_and_drawn(check, file, tmp_path):
     result = check(file('DRUG = dataclasses.replace(published, name="gentamicin-mine")'))
 
@@ -98,6 +99,7 @@ high = 1.0
 """
 
 
+@pytest.mark.long
 def test_a_model_that_was_read_from_a_file_is_checked_and_drawn(check, tmp_path):
     """A newborn clears 0.1 L/h: the file's AUC compartment grows beyond the dose, and is no amount."""
     name = "pk_vanco_dao"
@@ -115,6 +117,7 @@ def test_a_model_that_was_read_from_a_file_is_checked_and_drawn(check, tmp_path)
     assert picture(tmp_path, "pk-vanco-dao").std() > 0
 
 
+@pytest.mark.long
 def test_a_scenario_is_checked_and_drawn(check, tmp_path):
     result = check("aminoglycoside")
 
@@ -123,6 +126,7 @@ def test_a_scenario_is_checked_and_drawn(check, tmp_path):
     assert picture(tmp_path, "aminoglycoside").std() > 0
 
 
+@pytest.mark.long
 def test_a_policy_is_checked_in_a_scenario(check, file, tmp_path):
     text = """
     class Mine(Policy):
@@ -139,11 +143,13 @@ def test_a_policy_is_checked_in_a_scenario(check, file, tmp_path):
     assert picture(tmp_path, "two").std() > 0
 
 
+@pytest.mark.long
 def test_no_figure_where_none_is_wanted(check, tmp_path):
     assert check("label", "--scenario", "aminoglycoside", "--no-figure").exit_code == 0
     assert not list((tmp_path / "new" / "out").iterdir())
 
 
+@pytest.mark.long
 def test_what_a_file_is_can_be_said_where_it_is_several_things(check, file):
     path = file("DRUG, SCENARIO = published, task")
 

@@ -37,6 +37,7 @@ def test_what_cannot_be_is_refused_before_anything_listens(words, said):
     assert said in str(done.exception)
 
 
+@pytest.mark.long
 def test_it_serves_until_it_is_interrupted(tmp_path):
     """In a process of its own, in an empty folder, which stays empty; without a browser."""
     command = [sys.executable, "-m", "rl_drug_dosage", "clinic", "--no-browser"]
@@ -57,6 +58,7 @@ def test_it_serves_until_it_is_interrupted(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_an_interrupt_does_not_wait_for_what_is_computed(tmp_path):
     """An empty cache: the answer that is asked for takes the compiler many seconds."""
     own = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}

@@ -38,6 +38,7 @@ def search(run):
     return call
 
 
+@pytest.mark.long
 def test_regimens_are_ranked_and_table_record_figure_and_screen_agree(search):
     done = search("--target", "trough 10-15 mg/L")
 
@@ -74,6 +75,7 @@ def steady_trough(cl, v, dose, interval, infusion):
     return end * math.exp(-k * (interval - infusion))
 
 
+@pytest.mark.long
 def test_the_exact_dose_of_the_point_estimate_attains_the_aim_in_closed_form(search):
     done = search("--target", "trough 10-15", "--criterion", "map")
     assert done.code == 0, done.err
@@ -122,6 +124,7 @@ def test_the_percentile_dose_is_the_largest_that_keeps_the_limit(search):
     assert all(float(row["ABOVE"]) == 0 and float(row["BELOW"]) <= 0.21 for row in rows if row["MEETS"] == "1")
 
 
+@pytest.mark.long
 def test_the_next_dose_waits_until_most_of_the_posterior_is_low_enough(search):
     done = search("--target", "trough 10-15", "--wait-below", "8", "--percentile", "75", "--doses", "2")
     assert done.code == 0, done.err
@@ -137,6 +140,7 @@ def test_the_next_dose_waits_until_most_of_the_posterior_is_low_enough(search):
         assert onset["median_h"] is None or onset["median_h"] % best["interval_h"] == 0
 
 
+@pytest.mark.long
 def test_a_patient_without_doses_or_levels_gets_the_dose_of_the_population(search):
     """A priori: AUC24 at steady state is the daily dose over the clearance, whose spread is the model's."""
     Path("d.csv").write_text("ID,TIME,AMT,DV,EVID,CRCL,WT\nnew,0,.,.,2,70,80\n")
@@ -154,6 +158,7 @@ def test_a_patient_without_doses_or_levels_gets_the_dose_of_the_population(searc
     assert math.log(float(row["P95"]) / float(row["MEDIAN"])) == pytest.approx(1.645 * sd, rel=0.1)
 
 
+@pytest.mark.long
 def test_a_dose_without_history_goes_on_from_the_level_before_it(search):
     """One compartment, no dose so far: the first trough is what is left of level and dose, in closed form."""
     Path("d.csv").write_text("ID,TIME,AMT,DUR,DV,CRCL,WT\nnew,5,.,.,14,70,80\n")
@@ -169,6 +174,7 @@ def test_a_dose_without_history_goes_on_from_the_level_before_it(search):
     assert "the course starts from it" in done.out
 
 
+@pytest.mark.long
 def test_the_same_from_python_writes_nothing(tmp_path):
     (tmp_path / "d.csv").write_text(TABLE)
     found = rldd.dose(
@@ -226,6 +232,7 @@ def test_targets_are_read_as_people_write_them(text, label):
     assert label_of(aim_of(load_drug(DRUG), text)) == label
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -59,6 +59,7 @@ def table_of(path):
     return list(csv.DictReader(Path(path).read_text().splitlines()))
 
 
+@pytest.mark.long
 def test_precise_levels_give_the_parameters_back(run, rich_file):
     """Clearance and volume within 0.1 % of what made the levels; tables, figures and screen agree."""
     path, truth = rich_file
@@ -88,6 +89,7 @@ def test_precise_levels_give_the_parameters_back(run, rich_file):
     assert "For research and education only" in done.out
 
 
+@pytest.mark.long
 def test_without_levels_the_interval_is_the_population_and_is_flagged(run, drug):
     """MAP = population, and the 90 % interval of a log-normal parameter is exp(+-1.645 omega)."""
     Path("d.csv").write_text(
@@ -110,6 +112,7 @@ def test_without_levels_the_interval_is_the_population_and_is_flagged(run, drug)
     assert (level["USED"], level["IWRES"], level["TIME"]) == ("0", "", "-1")
 
 
+@pytest.mark.long
 def test_resampled_intervals_agree_with_laplace_where_levels_are_many(rich_file, tmp_path):
     """With nearly Gaussian posteriors the bounds agree within a sixth of the interval's width."""
     bounds = {}
@@ -125,6 +128,7 @@ def test_resampled_intervals_agree_with_laplace_where_levels_are_many(rich_file,
     assert np.any(resampled != laplace)
 
 
+@pytest.mark.long
 def test_an_estimate_that_did_not_converge_is_flagged_everywhere(run, rich_file, monkeypatch):
     """No interval, CONVERGED 0 and a warning in the table; NO on the screen."""
     fit_patients = estimation.fit_patients
@@ -147,6 +151,7 @@ def test_an_estimate_that_did_not_converge_is_flagged_everywhere(run, rich_file,
     assert "patient p1: the estimate did not converge" in done.out
 
 
+@pytest.mark.long
 def test_occasions_have_kappas_of_their_own(tmp_path):
     """Error-free levels under kappas of -0.2 and 0.2 on clearance: 60 of them leave little to the prior."""
     model = load_drug("busulfan-shukla2020")
@@ -206,6 +211,7 @@ def test_wrong_input_is_one_line(run, options, text, message):
     assert [path.name for path in Path().iterdir()] == ["d.csv"]
 
 
+@pytest.mark.long
 def test_a_missing_output_folder_is_made_and_a_bad_one_is_refused_before_the_fit(run, drug, monkeypatch):
     """Nothing is computed for a folder that cannot be written, or in which a folder has a table's name."""
     Path("d.csv").write_text("ID,TIME,AMT,RATE,DV,WT,CRCL\n1,0,1000,1000,.,70,80\n1,11,.,.,9.5,70,80\n")
@@ -236,6 +242,7 @@ def test_no_column_of_another_quantity_is_offered(run):
         assert (f"rename {title}" in done.err) is offered
 
 
+@pytest.mark.long
 def test_a_flattened_prior_is_said_and_shrinkage_is_printed_and_written(run):
     """Of one patient shrinkage is that of the posterior variance; a weight that is none is one line."""
     Path("d.csv").write_text("ID,TIME,AMT,DUR,DV,CRCL,WT\n1,0,1000,1,.,80,70\n1,11,.,.,9,80,70\n")
@@ -252,6 +259,7 @@ def test_a_flattened_prior_is_said_and_shrinkage_is_printed_and_written(run):
     assert "--prior-weight must be a number from 0.001 to 1000" in wrong.err
 
 
+@pytest.mark.long
 def test_a_level_before_the_first_dose_starts_the_course_or_is_refused(run):
     """Its prediction is the level; by default it is left out as ever, and says what else it could mean."""
     Path("d.csv").write_text("ID,TIME,AMT,DUR,DV,CRCL,WT\n1,0,.,.,12,80,70\n1,0,1000,1,.,80,70\n1,11,.,.,14,80,70\n")

@@ -55,6 +55,7 @@ def rows_of(path):
     return list(csv.DictReader(Path(path).read_text().splitlines()))
 
 
+@pytest.mark.long
 def test_one_model_in_two_units_has_one_evidence_and_one_forecast(result):
     """Conversion of levels, of a limit of quantification, of densities and of predictions."""
     found = result.compared
@@ -67,6 +68,7 @@ def test_one_model_in_two_units_has_one_evidence_and_one_forecast(result):
     assert any("'cp' of buelga-in-micrograms is taken for 'concentration'" in note for note in result.notes)
 
 
+@pytest.mark.long
 def test_weights_are_prior_times_evidence(result):
     """Without a level in use they are the prior ones."""
     odds = np.exp(result.compared.laplace[:, 2] - result.compared.laplace[:, 0]) * 2.0
@@ -77,6 +79,7 @@ def test_weights_are_prior_times_evidence(result):
     np.testing.assert_allclose(result.compared.weight[2:], [[0.25, 0.25, 0.5]] * 2, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_the_average_is_the_mixture_of_the_models(result):
     """Means by the law of total expectation, for levels and exposure; its interval lies within the models' span."""
     for rows, of in ((result.forecasts, 5), (result.quantities, 9)):
@@ -89,6 +92,7 @@ def test_the_average_is_the_mixture_of_the_models(result):
             assert average.summary.mean <= average.summary.high <= max(r.summary.high for r in each)
 
 
+@pytest.mark.long
 def test_exposure_is_that_of_dose_search(result):
     """One solution for everything gives what `exposure` computes metric by metric, at the mean of each draw's own."""
     one, row = result.estimations[0], result.quantities[0]
@@ -103,6 +107,7 @@ def test_exposure_is_that_of_dose_search(result):
             assert own.mean == pytest.approx(best, rel=0.05)
 
 
+@pytest.mark.long
 def test_files_hold_what_the_result_holds(result):
     folder = result.files[0].parent
     names = {path.relative_to(folder).as_posix() for path in result.files}
@@ -116,6 +121,7 @@ def test_files_hold_what_the_result_holds(result):
     assert len(rows_of(folder / "forecasts.csv")) == 20
 
 
+@pytest.mark.long
 def test_with_one_drug_nothing_else_is_written(run):
     """The files and columns of a single model are what they were; a library adds a table of its draws."""
     Path("v.csv").write_text(LEVELS)
@@ -138,6 +144,7 @@ def test_with_one_drug_nothing_else_is_written(run):
         np.testing.assert_allclose(library[name], (low, high), atol=(high - low) / 6)
 
 
+@pytest.mark.long
 def test_the_screen_shows_weights_and_averages(run):
     """With the evidence by draws, which counts where there are any."""
     Path("v.csv").write_text(LEVELS)
@@ -224,6 +231,7 @@ def test_a_mixture_by_hand():
     assert np.isnan(mixture([np.ones((2, 1)), np.ones((2, 1))], np.array([np.nan, 1.0]))[0]).all()
 
 
+@pytest.mark.long
 def test_the_last_dosing_interval():
     """By its II; otherwise since the dose before; otherwise the usual one; none without a dose."""
 

@@ -42,6 +42,7 @@ def test_the_data_file_holds_every_step_of_every_episode_with_units(run, tiny_ru
     np.testing.assert_array_equal(c[1:], nxt[:-1])
 
 
+@pytest.mark.long
 def test_evaluation_is_deterministic_unless_asked_otherwise(run, tiny_run):
     """The same seed twice gives the same file; another seed, or sampling, another one."""
 
@@ -77,6 +78,7 @@ def test_the_policy_acts_with_the_normaliser_of_its_file(run, tiny_run):
     np.testing.assert_allclose(policy.normalize(obs), expected, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_tracking_an_evaluation_offline(run, tiny_run, monkeypatch):
     """Metrics, plots and table go to the real client, without an account."""
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -93,6 +95,7 @@ def test_info_prints_the_record_of_a_model_and_the_environments(run, tiny_run):
     assert "noise_std" in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [1, 9, 10, 200])
 def test_plots_of_any_number_of_episodes_are_drawn(run, tiny_run, count):
     """One line each for few episodes, a percentile band for many."""

@@ -35,6 +35,7 @@ def _one_line(outcome) -> str:
     return outcome.err
 
 
+@pytest.mark.long
 def test_it_writes_text_table_and_figures_beside_the_model(run, model):
     done = run("explain", "--model-path", model, "--patients", "60")
 
@@ -53,6 +54,7 @@ def test_it_writes_text_table_and_figures_beside_the_model(run, model):
     assert "not for treating patients" in done.out
 
 
+@pytest.mark.long
 def test_the_same_command_writes_the_same_bytes(run, model, tmp_path, monkeypatch):
     # Without the Bayesian dose, whose compilation is not what is tested here.
     monkeypatch.setattr(explain, "_OTHERS", ("label",))

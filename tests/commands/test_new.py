@@ -10,6 +10,7 @@ from rl_drug_dosage.errors import ConfigError
 from rl_drug_dosage.registry import DRUG, load_drug, load_scenario, names
 
 
+@pytest.mark.long
 def test_a_drug_a_task_on_it_and_a_policy_meet_in_a_trial(run):
     """All three files, as they are written, in one benchmark."""
     for args in (("drug", "my-mycin"), ("scenario", "task", "--drug", "my_mycin.py"), ("policy", "rule")):
@@ -24,6 +25,7 @@ def test_a_drug_a_task_on_it_and_a_policy_meet_in_a_trial(run):
     assert record["scenario"]["models"] == ["my-mycin"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flags", [(), ("--ode",), ("--short",)])
 def test_a_drug_can_be_simulated(run, flags):
     assert run("new", "drug", "mine", "--dir", "a/b", *flags).out == "a/b/mine.py\n"

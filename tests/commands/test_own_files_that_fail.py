@@ -67,6 +67,7 @@ def test_a_reward_that_raises_is_named_and_leaves_no_folder(run):
     assert not Path("benchmark-task").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -101,6 +102,7 @@ def tasked(run, body, **replaced):
     return run("benchmark", "--scenario", "task.toml", "--policy", "./p.py", "--patients", "4")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -200,6 +202,7 @@ def test_a_new_file_does_not_take_a_built_in_name(run, kind, name):
     assert not list(Path().iterdir())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -224,6 +227,7 @@ def test_a_build_that_gives_no_policy_is_refused(run):
     assert "build(setting) returned NoneType, it must return a Policy" in found.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("answer", ["[float('nan')] * len(observation)", "[1.0, 2.0]"])
 def test_the_check_of_a_function_sees_what_it_gives(run, answer):
     assert run("new", "drug", "mine").code == 0

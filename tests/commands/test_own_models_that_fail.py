@@ -275,6 +275,7 @@ DRUGS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", DRUGS)
 def test_a_drug_file_is_refused_at_every_door(run, fault):
     before, after, said = DRUGS[fault]
@@ -354,6 +355,7 @@ FUNCTIONS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("key", "line", "answer", "said"),
     [(*key, answer, said) for key, answers in FUNCTIONS.items() for answer, said in answers],
@@ -377,6 +379,7 @@ def test_a_function_of_a_scenario_is_refused_at_every_door(run, key, line, answe
     assert not Path("benchmark-task").exists()
 
 
+@pytest.mark.long
 def test_a_label_that_is_no_number_for_some_patients_is_told_by_the_trial(run):
     """Neither the typical patient nor an end of a range shows it."""
     assert run("new", "drug", "mine").code == 0
@@ -400,6 +403,7 @@ def mine(judged):
 """
 
 
+@pytest.mark.long
 def test_a_reward_that_is_no_number_later_on_is_named_by_train(run):
     assert run("new", "drug", "mine").code == 0
     assert run("new", "scenario", "task", "--drug", "mine.py").code == 0
@@ -581,6 +585,7 @@ def test_an_error_in_a_traced_function_is_told_without_advice_for_jax():
     assert in_one_line(caught.value) == "ValueError: boom"
 
 
+@pytest.mark.long
 def test_a_start_from_a_model_of_a_changed_drug_file_has_to_be_accepted(run):
     assert run("new", "drug", "mine").code == 0
     assert run("new", "scenario", "task", "--drug", "mine.py").code == 0

@@ -77,6 +77,7 @@ def test_a_class_of_the_file_is_named_as_there(run):
     refused(run(*BENCHMARK), "p.py fails when it is imported: p.Stop (line 5: raise Stop)")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("raised", RAISED)
 def test_what_a_function_or_act_raises_is_told_with_its_line(run, raised):
     for text in (f"def POLICY(observation):\n    raise {raised}\n", defined(f"raise {raised}")):
@@ -144,6 +145,7 @@ def test_an_interrupt_of_a_handler_in_python_is_one(monkeypatch):
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("act", "said", "checked"),
     [
@@ -180,6 +182,7 @@ def test_a_bedside_refuses_the_same(tmp_path):
             course.recommend()
 
 
+@pytest.mark.long
 def test_a_bedside_gives_the_dose_of_a_trial_and_tells_the_proposal(tmp_path):
     path = tmp_path / "p.py"
     path.write_text(
@@ -237,6 +240,7 @@ def test_a_definition_that_does_not_hold_is_refused(run, args, said):
     assert run(*CHECK).code != 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -286,6 +290,7 @@ def test_an_unknown_simulator_is_answered_with_the_scenarios_own(run):
     assert "did you mean 'warfarin-hamberg2010'?" in near.err
 
 
+@pytest.mark.long
 def test_doses_above_the_largest_are_counted_and_told(run):
     Path("p.py").write_text(defined("return jnp.asarray(1e9), memory"))
     found = run(*BENCHMARK)
@@ -293,6 +298,7 @@ def test_doses_above_the_largest_are_counted_and_told(run):
     assert "42 doses off the grid, the nearest amount was given" in found.out + found.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [
@@ -386,6 +392,7 @@ def third(tmp_path, monkeypatch):
     registry._entry_points.cache_clear()
 
 
+@pytest.mark.long
 def test_a_broken_package_is_named_and_the_rest_is_listed(run, third):
     drugs = run("info", "--drugs")
     assert drugs.code == 0
@@ -428,6 +435,7 @@ def test_a_broken_object_that_is_asked_for_is_refused(run, third, command, said)
     assert len(refused_in.err.strip().splitlines()) == 1
 
 
+@pytest.mark.long
 def test_a_finished_run_without_its_model_says_so(run, tiny_run):
     (tiny_run / "agent.pt").unlink()
     found = run("train", "--resume", tiny_run)

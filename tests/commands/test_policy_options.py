@@ -12,6 +12,7 @@ def own(run, steady_text) -> Path:
     return Path("steady.py")
 
 
+@pytest.mark.long
 def test_options_stand_in_the_tables_of_a_benchmark(own, run):
     done = run(
         *("benchmark", "--scenario", "vancomycin", "--patients", "5", "--output-dir", "out"),

@@ -32,6 +32,7 @@ def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("wide")
 def test_both_trials_stand_side_by_side(run, tmp_path):
     """The usual files; in the record their numbers as in the file and ours as the metrics give them."""

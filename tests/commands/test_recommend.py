@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from rl_drug_dosage.cli import app
@@ -33,6 +34,7 @@ value = "11 mg/L"
 """
 
 
+@pytest.mark.long
 def test_a_patient_file_becomes_text_json_and_a_page(tmp_path):
     path, page = tmp_path / "p.toml", tmp_path / "p.html"
     path.write_text(PATIENT)
@@ -61,6 +63,7 @@ B,23,.,.,2,.,60,80,0
 """
 
 
+@pytest.mark.long
 def test_every_patient_of_a_table_gets_an_answer(tmp_path):
     """In the table's order; one file each; JSON is a list."""
     path, page = tmp_path / "two.csv", tmp_path / "two.txt"

@@ -74,6 +74,7 @@ def test_a_typical_patient_follows_the_closed_form(run):
     assert {(row["CRCL"], row["WT"]) for row in table} == {("100", "70")}
 
 
+@pytest.mark.long
 def test_doses_and_observations_stand_as_nonmem_has_them(cohort):
     """The columns; 750 mg over 1 h at 0, 12, ... h; the trough before the dose; TAD from the last dose."""
     result, table = cohort
@@ -96,6 +97,7 @@ def test_doses_and_observations_stand_as_nonmem_has_them(cohort):
     assert {c["name"]: c["unit"] for c in record["columns"]}["CRCL"] == "mL/min"
 
 
+@pytest.mark.long
 def test_measured_is_predicted_with_the_published_error_independent_of_the_patient(cohort):
     """Residuals have the published sd of 3.52 mg/L and no correlation with the patients' random effects."""
     _, table = cohort
@@ -120,6 +122,7 @@ def test_what_no_laboratory_reports_is_no_level(cohort):
     assert record["rows_with_mdv_1_that_are_no_doses"] == sum(row["MDV"] == "1" for row in seen) >= 400
 
 
+@pytest.mark.long
 def test_the_file_reads_back_to_the_same_course(cohort):
     """Our own reader gives doses and covariates from which the engine predicts every IPRED of a patient again."""
     result, table = cohort
@@ -154,6 +157,7 @@ def test_the_area_at_steady_state_is_dose_over_clearance(run):
     assert summary["concentration auc24 400 to 600 mg h/L: patients who attain it"]["attained_pct"] == 0
 
 
+@pytest.mark.long
 def test_a_seed_repeats_itself(run):
     """The same command twice gives the same bytes."""
     data = Path(f"simulation-{BUELGA}.csv")
@@ -165,6 +169,7 @@ def test_a_seed_repeats_itself(run):
     assert written() == written()
 
 
+@pytest.mark.long
 def test_a_patient_is_the_seed_and_a_number_whatever_the_chunks(monkeypatch):
     """Twenty patients in chunks of 7 are those of one chunk, with the same errors; another seed has others."""
 
@@ -215,6 +220,7 @@ def test_the_figure_has_window_doses_and_a_unit_on_every_axis(cohort):
     assert cohort[0].files[2].read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_a_model_of_drug_and_effect_is_integrated(run):
     """Warfarin: two outputs by DVID, INR 1 before and rising after tablets, and the concentration beside it."""
     done = run("simulate", "--drug", "warfarin-hamberg2010", "--patients", "5", "--days", "3", "--sample-every", "12")
@@ -228,6 +234,7 @@ def test_a_model_of_drug_and_effect_is_integrated(run):
     assert "inr 2 to 3: patients inside at the end" in done.out
 
 
+@pytest.mark.long
 def test_a_model_without_a_central_concentration_has_no_area_and_is_simulated(run):
     """Cells under chemotherapy: no AUC of a concentration exists, and none is asked for."""
     done = run("simulate", "--drug", "chemotherapy-ahn", "--patients", "3", "--days", "2", "--sample-every", "6")
@@ -271,6 +278,7 @@ def test_covariates_go_by_column_and_alias_too():
         plan_of(BUELGA, covariates={"WT": 70.0, "wt_kg": 80.0})
 
 
+@pytest.mark.long
 def test_covariates_that_depend_on_a_given_one_are_drawn_from_it():
     """Height given age (Shukla 2020's cohort draws it so): 300 patients of 15 years are taller than 300 of 3 years."""
     heights = {}

@@ -10,6 +10,7 @@ import pytest
 HEAVY = ("jax", "matplotlib", "tensorboard", "equinox", "wandb", "rich")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "args", [["--help"], ["--version"], ["train", "--help"], ["evaluate", "--help"], ["info", "--help"]]
 )

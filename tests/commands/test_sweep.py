@@ -13,6 +13,7 @@ TINY = [
 VARIED = ["--param", "learning_rate=1e-4..1e-2", "--param", "anneal_lr=true,false"]
 
 
+@pytest.mark.long
 def test_a_sweep_says_what_it_does_and_what_it_found(run):
     done = run("sweep", *TINY, *VARIED, "--seeds", "2", "--trials", "3", "--name", "s")
 

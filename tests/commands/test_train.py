@@ -76,6 +76,7 @@ def test_evaluating_more_or_less_often_does_not_change_the_agent(run, tiny_run):
     assert not EVAL & set().union(*_metrics(Path("runs/blind")))
 
 
+@pytest.mark.long
 def test_tracking_offline_does_not_change_the_agent_and_says_how_to_sync(run, tiny_run, monkeypatch):
     """The real client, without an account."""
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -86,6 +87,7 @@ def test_tracking_offline_does_not_change_the_agent_and_says_how_to_sync(run, ti
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.long
 def test_a_thousand_steps_make_one_update_and_say_so(run):
     """Fault 4 of other engines: 1000 // 2048 = 0 updates, an untrained agent, exit code 0."""
     done = run("train", "--total-timesteps", "1000", "--update-epochs", "1", "--run-name", "short")
@@ -94,6 +96,7 @@ def test_a_thousand_steps_make_one_update_and_say_so(run):
     assert len(_metrics(Path("runs/short"))) == 1
 
 
+@pytest.mark.long
 def test_several_seeds_train_side_by_side_and_the_median_is_kept(run):
     """``--seeds 3``: a model and curves per seed, their range on the screen, the median as the run's own model."""
     done = run("train", *TINY, "--seeds", "3", "--run-name", "many")
@@ -107,6 +110,7 @@ def test_several_seeds_train_side_by_side_and_the_median_is_kept(run):
     assert same.index(True) == seed - 1
 
 
+@pytest.mark.long
 def test_a_seed_trained_beside_others_is_the_seed_trained_alone(run, tiny_run):
     """Side by side changes rounding only: after two updates the weights agree to 1e-4."""
     run("train", *TINY, "--seeds", "2", "--run-name", "pair")
@@ -115,6 +119,7 @@ def test_a_seed_trained_beside_others_is_the_seed_trained_alone(run, tiny_run):
         np.testing.assert_allclose(beside[name], alone[name], rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.long
 def test_the_blog_preset_runs(run):
     """CleanRL's semantics: raw Gaussian, clipped value loss, per-step normalisers, clipped rewards counted."""
     done = run("train", "--preset", "blog", "--total-timesteps", "512", "--update-epochs", "2", "--run-name", "blog")
@@ -124,6 +129,7 @@ def test_the_blog_preset_runs(run):
     assert "charts/reward_clipfrac" in _metrics(Path("runs/blog"))[0]
 
 
+@pytest.mark.long
 def test_an_explicit_option_wins_over_the_preset(run):
     """``--preset fast --num-envs 4`` has 4 environments."""
     args = ["--preset", "fast", "--num-envs", "4", "--total-timesteps", "256", "--run-name", "mixed"]
@@ -132,6 +138,7 @@ def test_an_explicit_option_wins_over_the_preset(run):
     assert (config["num_envs"], config["learning_rate"]) == (4, 3e-3)
 
 
+@pytest.mark.long
 def test_a_foreign_environment_trains_and_evaluates(run):
     """Pendulum through the Gymnasium collector, its model evaluated from the file alone."""
     args = ["--env-id", "Pendulum-v1", "--num-envs", "2", "--num-steps", "64", "--num-minibatches", "4"]
@@ -142,6 +149,7 @@ def test_a_foreign_environment_trains_and_evaluates(run):
     assert "mean of 2" in checked.out
 
 
+@pytest.mark.long
 def test_the_scenario_preset_trains_a_policy_that_the_benchmark_takes(run):
     """The recipe of busulfan, one update of 64 courses; what was given wins over it."""
     args = ["--env-id", "Busulfan-v3", "--preset", "scenario", "--num-envs", "64", "--num-minibatches", "4"]
@@ -155,6 +163,7 @@ def test_the_scenario_preset_trains_a_policy_that_the_benchmark_takes(run):
     assert run("benchmark", *args).code == 0
 
 
+@pytest.mark.long
 def test_the_scenario_preset_is_for_scenarios(run):
     """The default task has no recipe: one line, nothing written."""
     done = run("train", "--preset", "scenario")

@@ -31,6 +31,7 @@ def table_of(path):
     return list(csv.DictReader(Path(path).read_text().splitlines()))
 
 
+@pytest.mark.long
 def test_tables_figures_and_a_preference(run):
     Path("clinic.csv").write_text(patients(12))
     done = run("validate-model", *DRUGS, "--data", "clinic.csv", "--by", "SEX", "--replicates", "100")
@@ -62,6 +63,7 @@ def test_tables_figures_and_a_preference(run):
         assert Path(name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_one_level_each_is_judged_a_priori_only_and_said(run):
     Path("clinic.csv").write_text(patients(12, levels=1))
     done = run("validate-model", *DRUGS[:2], "--data", "clinic.csv", "--replicates", "100")
@@ -100,6 +102,7 @@ def test_mistakes_end_in_one_line_and_write_nothing(run, content, args, said):
     assert not Path("out").exists()
 
 
+@pytest.mark.long
 def test_the_function_takes_names_for_models_and_one_model_alone(tmp_path):
     path = tmp_path / "clinic.csv"
     path.write_text(patients(12))

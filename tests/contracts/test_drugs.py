@@ -16,6 +16,7 @@ def drug(module_name):
     return load_drug(module_name)
 
 
+@pytest.mark.long
 def test_it_keeps_the_contract(drug):
     """What is written down: sourced numbers, known units, sensible patients across the published ranges."""
     report = check_drug(drug, level="declared")

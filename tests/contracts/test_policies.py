@@ -15,6 +15,7 @@ NAMES = [pytest.param(name, marks=pytest.mark.slow if name in PLANNERS else ()) 
 MODELS = sorted(p for p in (Path(__file__).parents[2] / "models").glob("*.pt"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_it_keeps_the_contract(name):
     report = check_policy(name, WHERE.get(name, "busulfan"))

@@ -50,6 +50,7 @@ def task(name, run):
 RUNS = [(name, run) for name in EVERY for run in trial_of(name).runs]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "run"), RUNS, ids=[f"{name}-{run.scenario}" for name, run in RUNS])
 def test_ours_can_be_run(name, run):
     """The scenario keeps its contract with what is replaced, and the drug models fit it."""

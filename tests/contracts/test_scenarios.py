@@ -33,6 +33,7 @@ def test_it_keeps_the_contract(name):
     assert {f.field for f in report.warnings} <= ({"label"} if name in CUT else set()), str(report)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", EVERY)
 def test_a_patient_is_its_key_alone(name):
     report = run_checks("scenario", name, find_scenario(name).value, [(A_PATIENT_IS_ITS_KEY_ALONE,)])

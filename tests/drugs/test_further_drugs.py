@@ -217,6 +217,7 @@ READING = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", INFUSED)
 def test_two_doses_by_vein_follow_the_written_out_equations(name):
     """Two doses 12 h apart, of a patient far from the typical one, to 1e-6."""
@@ -275,6 +276,7 @@ SWALLOWED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SWALLOWED)
 def test_two_doses_by_mouth_follow_the_written_out_equations(name):
     """Two doses 12 h apart, of a patient far from the typical one, to 1e-6."""
@@ -289,6 +291,7 @@ def test_two_doses_by_mouth_follow_the_written_out_equations(name):
     np.testing.assert_allclose(got, factor * states[:, 0] / volumes[0], rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.long
 def test_linezolid_and_platelets_over_two_weeks():
     """600 mg every 12 h, 53.2 kg, 69 y, 59.6 mL/min: Tsuji's chain of three transit steps, in days and 10^3/uL."""
     size = 53.2 / 70
@@ -334,6 +337,7 @@ def test_knibbe_2009_follows_the_control_stream_in_minutes(day, to_m3g, to_m6g):
         np.testing.assert_allclose(got[name], states[:, column] / volume, rtol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("age", "wt", "slow"), [(6.0, 20.0, 1.0), (14.0, 57.0, 0.0), (34.0, 76.0, 0.0), (40.0, 60.0, 1.0)]
 )
@@ -384,6 +388,7 @@ def test_friberg_2012_random_effects_act_as_the_paper_scales_them():
     assert (adult["ka"], child["ka"]) == pytest.approx((100.0, 1.19 * math.exp(0.6)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("wt", "ige0"), [(61.1, 482.4), (85.0, 200.0)])
 def test_hayashi_2007_follows_its_equations_in_nanomoles_and_days(wt, ige0):
     """300 mg to two patients over twelve weeks, amounts in nmol, binding by the quadratic as printed."""
@@ -535,6 +540,7 @@ def test_dao_2020_agrees_with_pkpdsim_and_other_neonates():
     assert 0.505 < p["v1"] / 1.7 < 0.639
 
 
+@pytest.mark.long
 def test_friberg_2012_exposures_are_those_of_the_label():
     """Label: patients of ten trials had a median average of 2.51 mg/L, quartiles 1.21 and 4.44.
 

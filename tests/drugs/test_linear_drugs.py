@@ -300,6 +300,7 @@ def test_virtual_women_have_the_size_of_women():
         assert float(growth_height_cm(grown, jnp.asarray(female))) == pytest.approx(height_cm, abs=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["busulfan_mccune2014", "busulfan_shukla2020"])
 @pytest.mark.parametrize("wt_kg", list(BARTELINK_2012_MG))
 def test_busulfan_dose_table_gives_its_target(name, wt_kg):

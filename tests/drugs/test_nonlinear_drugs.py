@@ -182,6 +182,7 @@ def test_eleveld_2018_scales_q2_with_the_patients_own_v2():
     assert own["q3"] == pytest.approx(typical["q3"])
 
 
+@pytest.mark.long
 def test_eleveld_2018_effect_site_and_bis():
     """A man of 35 y, 70 kg, 170 cm without opioid: the paper's rounded reference values, and its two-slope BIS."""
     # Q2 of an adult is 1.75 (1 + 1.304 (1 - maturation)) = 1.83 L/min: maturation is not yet complete at 35 y.
@@ -196,6 +197,7 @@ def test_eleveld_2018_effect_site_and_bis():
     np.testing.assert_allclose(got["bis"], 93.0 / (1.0 + (effect / 3.08) ** steep), rtol=3e-3)
 
 
+@pytest.mark.long
 def test_schnider_1998_after_a_bolus_and_an_infusion():
     """A woman of 40 y, 60 kg, 165 cm with 3 ng/mL of remifentanil: stanpumpR's equations and Bouillon's surface."""
     lean = 1.07 * 60 - 148 * (60 / 165) ** 2
@@ -298,6 +300,7 @@ def person(diplotype, g_alleles, age):
     return {"cyp2c9": float(diplotype), "vkorc1_g_alleles": float(g_alleles), "age_y": float(age)}
 
 
+@pytest.mark.long
 def test_hamberg_2007_reproduces_the_doses_of_its_table_5():
     """54 typical patients reach INR 2.5 on the daily doses that the paper prints for it.
 
@@ -312,6 +315,7 @@ def test_hamberg_2007_reproduces_the_doses_of_its_table_5():
     np.testing.assert_allclose(steady_inr("warfarin_hamberg2007", cases), 2.5, rtol=0.04)
 
 
+@pytest.mark.long
 def test_hamberg_2007_single_dose_moves_the_inr_within_its_sampling_times():
     """10 mg: ReiL's equations with ktr = 6 / MTT1, and a rise at 36 h well above the residual error of 3.25 %."""
     cl, v1, q, v2, ktr = 0.314, 13.8, 0.131, 6.59, 6.0 / 11.6
@@ -340,6 +344,7 @@ def test_hamberg_2007_single_dose_moves_the_inr_within_its_sampling_times():
     assert np.log(got["inr"][2]) > 3 * 0.0325
 
 
+@pytest.mark.long
 def test_hamberg_2010_follows_the_equations_of_mipd_warfarin():
     """5 mg a day at 71 y, *1/*1, GG: ke 0.0243, V 14.3, k1 0.10490, k2 0.02536 1/h, gamma 1.15, EC50 4.10 mg/L."""
 
@@ -365,6 +370,7 @@ def test_hamberg_2010_follows_the_equations_of_mipd_warfarin():
     np.testing.assert_allclose(got["inr"], expected, rtol=2e-3)
 
 
+@pytest.mark.long
 def test_hamberg_2010_needs_the_doses_that_hamberg_2007_needs():
     """On the earlier paper's doses wild types reach INR 2.5 within 4 % on average, carriers of one variant within 17 %.
 
@@ -479,6 +485,7 @@ def test_docetaxel_kinetics_are_those_of_its_label():
     assert 180.0 / cl == pytest.approx(4.6, rel=0.05)
 
 
+@pytest.mark.long
 def test_docetaxel_neutrophils_through_two_courses():
     """The patient of DDMODEL00000224's bundle, written out in umol: a baseline of 7.05 and a nadir on day 7 to 9."""
     # Woman, ECOG 1, treated before, AAG 2.54 g/L; nlmixr2lib's vignette works the baseline out as 7.05.
@@ -586,6 +593,7 @@ def hovorka_steady(insulin, glucose, weight=75.0):
     return [skin, skin, 0.0, 0.0, insulin, x1, x2, x3, q1, q1 * x1 / (0.066 + x2)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("glucose", [6.0, 11.0])
 def test_hovorka_2004_starts_at_rest(glucose):
     """The basal infusion that holds a glucose is the root of dQ1/dt = 0, and held it stays for a day."""
@@ -601,6 +609,7 @@ def test_hovorka_2004_starts_at_rest(glucose):
     np.testing.assert_allclose(got["insulin"], insulin, rtol=1e-8)
 
 
+@pytest.mark.long
 def test_hovorka_2004_after_a_meal_with_a_bolus():
     """100 g of carbohydrate with 5 units, above a basal infusion, over 8 h in minutes, mmol and mU."""
     p = parameters("insulin_hovorka2004")

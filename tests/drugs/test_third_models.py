@@ -161,6 +161,7 @@ def test_duong_2022_by_hand():
     np.testing.assert_allclose(got["concentration"], expected, rtol=1e-9)
 
 
+@pytest.mark.long
 def test_vanluchene_2004_is_marsh_with_another_curve():
     """Same effect-site levels as propofol-marsh1991; BIS 95.9 - 87.5 / 2 at 4.92 mg/L, and never outside 0-100."""
     model, marsh = load_drug("propofol-vanluchene2004"), load_drug("propofol-marsh1991")
@@ -199,6 +200,7 @@ def falkenhagen(dose_mg, cl, ec50, k_vk=0.0228, vkh2=0.1):
     return (x[:, 3] / 1394.4 * x[:, 4] / 10.0 * x[:, 5] / 174.3) ** -0.1975
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("cyp2c9", "g_alleles", "cl", "ec50"),
     [(11.0, 2.0, 0.2, 0.34), (13.0, 1.0, 0.1243, 0.2496), (33.0, 0.0, 0.0486, 0.1592)],
@@ -212,6 +214,7 @@ def test_falkenhagen_2023_by_hand(cyp2c9, g_alleles, cl, ec50):
     np.testing.assert_allclose(got["inr"], 1.1 * falkenhagen(5.0, cl, ec50), rtol=1e-6)
 
 
+@pytest.mark.long
 def test_falkenhagen_2023_steady_state():
     """All three factors fall to 1 - E, so that INR = (1 - E)^(-3 x 0.1975): 2.5 at 1.26 mg/L, 6 mg a day."""
     kept = 2.5 ** (-1 / (3 * 0.1975))
@@ -222,6 +225,7 @@ def test_falkenhagen_2023_steady_state():
     assert got["inr"][0] == pytest.approx(2.5, abs=0.02)
 
 
+@pytest.mark.long
 def test_falkenhagen_2023_limit_on_fast_turnover(monkeypatch):
     """A patient of 3 standard deviations: no daily INR moves by more than 1 %, by limit or steps.
 

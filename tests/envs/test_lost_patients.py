@@ -15,6 +15,8 @@ from rl_drug_dosage.training.config import TrainConfig
 from rl_drug_dosage.training.program import CompiledProgram
 from rl_drug_dosage.training.report import culprit, lost_note
 
+pytestmark = pytest.mark.long
+
 SCENARIO = load_scenario("vancomycin")
 COUNT = 64
 

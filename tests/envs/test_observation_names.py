@@ -36,6 +36,7 @@ def test_there_is_a_name_for_every_number(env_id, options):
         assert len(set(found)) == len(found) == functional.observation_bounds[0].size
 
 
+@pytest.mark.long
 def test_the_names_are_in_the_order_of_the_numbers():
     """After one dose of 2,000 mg, of at most 5,000, the number of that name is 0.4."""
     env = make_env("vancomycin", history=2)

@@ -56,6 +56,7 @@ def chance(mixture: Mixture) -> np.ndarray:
 # --- the mixture -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_in_a_batch_every_part_has_its_rows(mixture: Mixture, chance: np.ndarray) -> None:
     """Seven environments of three parts: 3, 2, 2; each row is what its part alone makes of it, over three steps."""
     state, obs = jax.jit(mixture.reset_batch)(chance)
@@ -91,6 +92,7 @@ def test_one_at_a_time_chance_decides_and_the_episode_stays_with_its_part(mixtur
     np.testing.assert_allclose(out.obs, alone.obs, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.long
 def test_the_parts_differ_as_told(mixture: Mixture) -> None:
     """Another model, wider variability, twice the assay error."""
     published, _, wide = mixture.parts
@@ -135,6 +137,7 @@ def test_what_makes_no_sense_is_refused(options: dict[str, Any], said: str) -> N
 # --- the truth -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_truth_is_what_the_observation_lacks() -> None:
     """Two patients with one chart so far differ in it; the observation before it is the environment's own."""
     plain = env()
@@ -208,6 +211,7 @@ def label_trial(scenario: Scenario, name: str) -> Trial:
     )
 
 
+@pytest.mark.long
 def test_a_change_of_nothing_keeps_the_dose_before() -> None:
     """From the label's first dose on; a change of one doubles it, less what lets it rise from none."""
     scenario = VANCOMYCIN.value
@@ -221,6 +225,7 @@ def test_a_change_of_nothing_keeps_the_dose_before() -> None:
     assert np.abs(more.dose[:, 1:] - expected).max() <= 0.5 * step + 1e-3
 
 
+@pytest.mark.long
 def test_a_change_of_nothing_of_the_label_is_the_label() -> None:
     """Dose by dose, where the label follows the levels: tacrolimus by its troughs."""
     found = find_scenario("tacrolimus").value
@@ -230,6 +235,7 @@ def test_a_change_of_nothing_of_the_label_is_the_label() -> None:
     np.testing.assert_array_equal(same.dose, label.dose)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("stress", "factor"), [("label-halved", 0.5), ("label-doubled", 2.0)])
 def test_a_wrong_label_of_a_training_ward_is_the_one_that_is_observed_and_changed(stress: str, factor: float) -> None:
     """The same patient with the right label and with the wrong one: the first dose, and what is seen of it."""
@@ -251,6 +257,7 @@ def test_a_wrong_label_of_a_training_ward_is_the_one_that_is_observed_and_change
 # --- the burden of changes ---
 
 
+@pytest.mark.long
 def test_a_change_of_dose_costs_what_it_is_told_to() -> None:
     """The first dose is free; then 0.2 of the change in usual doses, in training only."""
     plain, priced = env(), env(burden=0.2)
@@ -274,6 +281,7 @@ def test_a_change_of_dose_costs_what_it_is_told_to() -> None:
 # --- charts that are wrong, parameters that vary more ---
 
 
+@pytest.mark.long
 def test_a_misread_covariate_is_wrong_in_the_chart_and_right_in_the_patient() -> None:
     """By the same factor at every decision; nothing else of the chart or of the patient differs."""
     right, wrong = (env(misread=errors) for errors in ({}, {"crcl_ml_per_min": 0.5}))
@@ -292,6 +300,7 @@ def test_a_misread_covariate_is_wrong_in_the_chart_and_right_in_the_patient() ->
     np.testing.assert_allclose(again.covariates["crcl_ml_per_min"], charts.covariates["crcl_ml_per_min"][7], rtol=1e-5)
 
 
+@pytest.mark.long
 def test_a_spread_replaces_that_of_the_scenario() -> None:
     """The INR before the first dose varies with sd sqrt(0.35^2) of ln where the scenario gives 0.1."""
     found = find_env("Warfarin-v1")
@@ -308,6 +317,7 @@ def test_a_spread_replaces_that_of_the_scenario() -> None:
 # --- recipes ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("env_id", sorted(scenario_ids()))
 def test_every_scenarios_recipe_is_a_configuration(env_id: str) -> None:
     """Its settings are known, its rollouts divide, its environment's options are allowed; no held-out model trains."""

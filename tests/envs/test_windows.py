@@ -73,6 +73,7 @@ def _steps(name: str, actions: list[float]) -> tuple[list[float], list[np.ndarra
     return levels, metrics, doses
 
 
+@pytest.mark.long
 def test_the_metric_of_a_step_is_that_of_its_interval() -> None:
     """Vancomycin: the mean level that AUC24 speaks of lies above the trough, and the same dose again accumulates.
 
@@ -86,6 +87,7 @@ def test_the_metric_of_a_step_is_that_of_its_interval() -> None:
     assert doses == [1000.0] * 6
 
 
+@pytest.mark.long
 def test_a_trough_is_the_level_at_the_end_and_a_peak_is_above_it() -> None:
     """Aminoglycoside has a window on each."""
     levels, metrics, _ = _steps("aminoglycoside", [300.0] * 3)
@@ -94,6 +96,7 @@ def test_a_trough_is_the_level_at_the_end_and_a_peak_is_above_it() -> None:
     assert (peak > 3 * trough).all()
 
 
+@pytest.mark.long
 def test_a_dose_is_what_was_given_not_the_action() -> None:
     """With actions that change a usual dose, an action of 0 or below is no dose: pictures and files show amounts."""
     env = catalog.find_env("tacrolimus").make(belief="tacrolimus-storset2014", action="residual")

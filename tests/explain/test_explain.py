@@ -116,6 +116,7 @@ def _taught(probe, policy=0):
     return Taught(probe.seen[probe.alive], probe.doses[..., policy][probe.alive], decisions[probe.alive])
 
 
+@pytest.mark.long
 def test_a_policy_that_is_a_table_is_found_again_dose_by_dose(ward, simulator, names, at, hand_policy, hand_probe):
     pages = distil(ward, names, _taught(hand_probe), (at["wt_kg"], at["crcl_ml_per_min"]))
     found = policy_of(ward, names, pages)
@@ -132,6 +133,7 @@ def test_a_policy_that_is_a_table_is_found_again_dose_by_dose(ward, simulator, n
     assert pages[0].column_edges.tolist() == [70, 100]
 
 
+@pytest.mark.long
 def test_an_input_that_is_not_used_has_no_importance(ward, names, hand_probe):
     shares = {name: (first, later) for name, first, later in importance_of(ward, names, hand_probe)}
 
@@ -144,16 +146,19 @@ def test_an_input_that_is_not_used_has_no_importance(ward, names, hand_probe):
     assert shares["levels"][1] > 5.0
 
 
+@pytest.mark.long
 def test_the_first_dose_goes_by_the_two_covariates_that_matter_most(ward, names, at, hand_probe):
     assert set(start_variables(ward, names, hand_probe)) == {at["wt_kg"], at["crcl_ml_per_min"]}
 
 
+@pytest.mark.long
 def test_probing_leaves_the_course_as_a_trial_has_it(ward, simulator, learnt, explained):
     trial = run_trial(ward, simulator, learnt, COHORT)
 
     np.testing.assert_array_equal(trial.dose, explained.probe.doses[..., 0])
 
 
+@pytest.mark.long
 def test_what_others_answer_does_not_touch_the_patients(ward, simulator, learnt, explained):
     alone = ask(ward, simulator, (learnt,), COHORT)
 
@@ -162,6 +167,7 @@ def test_what_others_answer_does_not_touch_the_patients(ward, simulator, learnt,
     assert alone.swapped.shape == (250, 4, 0)
 
 
+@pytest.mark.long
 def test_charts_show_levels_only_once_they_are_back(ward, at, explained):
     seen = explained.probe.seen
     index = at["level"]
@@ -177,6 +183,7 @@ def test_charts_show_levels_only_once_they_are_back(ward, at, explained):
     np.testing.assert_array_equal(seen[:, 1, at["last_dose"]], np.where(doses > 0, doses, ward.dosage.usual))
 
 
+@pytest.mark.long
 def test_partial_dependence_on_the_own_value_is_the_own_dose(ward, simulator, learnt, explained, at):
     own = explained.probe.seen[:3, 0, at["wt_kg"]]
 
@@ -186,6 +193,7 @@ def test_partial_dependence_on_the_own_value_is_the_own_dose(ward, simulator, le
     np.testing.assert_array_equal(doses[np.arange(3), np.arange(3), 0], explained.probe.doses[:3, 0, 0])
 
 
+@pytest.mark.long
 def test_the_table_policy_gives_the_doses_that_are_printed(ward, simulator, names, at, explained):
     rows = list(csv.DictReader(io.StringIO(explain_csv(explained))))
     probe = ask(ward, simulator, (policy_of(ward, names, explained.pages),), COHORT)
@@ -212,6 +220,7 @@ def _in(row, side, seen, at):
     return np.float32(low) <= x < np.float32(high)
 
 
+@pytest.mark.long
 def test_a_level_that_was_never_missing_keeps_the_dose_where_it_is(ward, names, at, explained):
     table = policy_of(ward, names, explained.pages)
     (page,) = [i for i, p in enumerate(explained.pages) if 2 in p.decisions]
@@ -223,6 +232,7 @@ def test_a_level_that_was_never_missing_keeps_the_dose_where_it_is(ward, names, 
     assert table.cells.shape == (5, 8, 7)
 
 
+@pytest.mark.long
 def test_markdown_says_what_a_pharmacist_needs(explained):
     text = explain_markdown(explained, [("explain_inputs.png", "What it goes by.")])
 
@@ -240,6 +250,7 @@ def test_markdown_says_what_a_pharmacist_needs(explained):
         assert len(widths) <= 1, block
 
 
+@pytest.mark.long
 def test_curves_hold_medians_of_the_answers(explained, at):
     curves = level_curves(explained)
 
@@ -297,6 +308,7 @@ def test_inputs_cover_the_chart(ward):
     assert inputs(ward) == ("crcl_ml_per_min", "wt_kg", "dialysis", "levels", "doses so far")
 
 
+@pytest.mark.long
 def test_a_constant_policy_is_one_cell_a_page(ward, names, at, hand_probe):
     taught = dataclasses.replace(_taught(hand_probe), dose=np.full(hand_probe.alive.sum(), 1000.0, np.float32))
 
@@ -307,6 +319,7 @@ def test_a_constant_policy_is_one_cell_a_page(ward, names, at, hand_probe):
     assert eqx.tree_equal(*(policy_of(ward, names, pages).page_of for _ in range(2)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("patients", [5, 12, 25])
 def test_few_patients_make_fewer_points_and_no_error(explained, patients):
     probe = dataclasses.replace(

@@ -200,6 +200,7 @@ def test_tolerances_are_between_0_and_1(folder, tolerance):
         compare(folder, tolerance=tolerance)
 
 
+@pytest.mark.long
 def test_the_command_says_it_and_exits_by_it(folder):
     """A table of NONMEM's own numbers: steady state of a slow drug."""
     cases = json.loads((REFERENCE / "nonmem_pred_anchors.json").read_text())["cases"]

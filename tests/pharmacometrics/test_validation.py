@@ -99,6 +99,7 @@ def by_quadrature(drug, patient, density):
     return np.log(prior @ likelihood)
 
 
+@pytest.mark.long
 def test_log_densities_add_up_to_the_evidence_of_a_quadrature(drug, clinic, forecasts):
     """Additive error, with levels below quantification: the integral over both random effects on a fine grid."""
 
@@ -116,6 +117,7 @@ def test_log_densities_add_up_to_the_evidence_of_a_quadrature(drug, clinic, fore
         np.testing.assert_allclose(np.cumsum(own.log_density[table.patient == i]), exact, atol=0.08)
 
 
+@pytest.mark.long
 def test_densities_are_per_unit_of_the_file_whatever_the_unit_and_error_of_the_model(path, drug, ug_per_l):
     """A log-normal error in ug/L on a file in mg/L: p(y) = N(ln y; ln f, b^2) / y with y and f in mg/L."""
     clinic = read_clinic(path, find_models([ug_per_l]), unit="mg/L")
@@ -134,6 +136,7 @@ def test_densities_are_per_unit_of_the_file_whatever_the_unit_and_error_of_the_m
         np.testing.assert_allclose(np.cumsum(own.log_density[table.patient == i]), exact, atol=0.08)
 
 
+@pytest.mark.long
 def test_a_forecast_is_the_prediction_at_the_estimate_from_the_levels_before(drug, clinic, forecasts):
     """Against `fit_patients`, which fits each patient anew without the later levels."""
     table, own = clinic.levels, forecasts[1]
@@ -154,6 +157,7 @@ def test_a_forecast_is_the_prediction_at_the_estimate_from_the_levels_before(dru
             assert own.forecast[mine][0] == pytest.approx(float(typical[0]), rel=1e-9)
 
 
+@pytest.mark.long
 def test_a_coming_occasion_is_forecast_without_its_own_effects(tmp_path, drug):
     """The third level, the first of occasion 2, from the estimate of the two of occasion 1; kappa 2 is then 0.
 
@@ -180,6 +184,7 @@ def test_a_coming_occasion_is_forecast_without_its_own_effects(tmp_path, drug):
     assert [int(p.covariates.occasion.max()) for p in clinic.candidates[1].patients] == [0, 0]
 
 
+@pytest.mark.long
 def test_predictive_probabilities_of_the_true_model_are_uniform(clinic, forecasts):
     """Kolmogorov's distance below its 1 % point for 160 levels, and far above it for the wrong model.
 
@@ -279,6 +284,7 @@ def test_stacking_finds_the_shares_of_a_mixture_and_meets_the_conditions_of_an_o
     np.testing.assert_allclose(slope[w > 0.05], 1.0, atol=1e-3)
 
 
+@pytest.mark.long
 def test_the_density_of_an_average_is_that_of_the_mixture_of_models(clinic, forecasts):
     """Sum over a patient's levels: ln sum_m pi_m p_m(levels); equal models average to themselves."""
     table = clinic.levels
@@ -295,6 +301,7 @@ def test_the_density_of_an_average_is_that_of_the_mixture_of_models(clinic, fore
     assert np.all((learnt.forecast >= between[0] - 1e-9) & (learnt.forecast <= between[1] + 1e-9))
 
 
+@pytest.mark.long
 def test_the_model_that_made_the_levels_is_preferred(clinic, forecasts):
     drawn = resamples(PATIENTS, 1)
     weights = weights_of([f.name for f in forecasts], log_evidence(clinic.levels, forecasts), drawn)
@@ -326,6 +333,7 @@ def test_samples_that_were_planned_at_one_time_share_a_bin():
     assert bin_edges(np.full(50, 2.0)).size == 0
 
 
+@pytest.mark.long
 def test_the_predictive_check_holds_for_the_model_that_made_the_levels(path, drug, fast):
     result = validate_model(ValidationOptions([fast, drug], path, replicates=200))
     wrong, right = result.checks
@@ -359,6 +367,7 @@ def test_groups_are_texts_few_numbers_or_thirds():
         groups_of("NAME", [f"n{i}" for i in range(13)])
 
 
+@pytest.mark.long
 def test_models_in_different_units_ask_for_the_unit_of_the_file(path, drug, ug_per_l):
     with pytest.raises(ConfigError, match="--unit"):
         read_clinic(path, find_models([drug, ug_per_l]))

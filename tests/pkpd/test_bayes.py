@@ -108,6 +108,7 @@ def by_hand(z, below=False):
     return total + z @ np.linalg.inv(w) @ z
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("below", [False, True], ids=["levels", "and one below quantification"])
 def test_an_independent_optimiser_finds_the_same_maximum(x64, changing, below):
     """Changing covariates, occasions, full omega, combined1 error, M3: scipy on an objective written by hand."""
@@ -129,6 +130,7 @@ def test_an_independent_optimiser_finds_the_same_maximum(x64, changing, below):
     np.testing.assert_allclose(curvature(at).gradient, jax.jacfwd(half)(at), rtol=1e-9)
 
 
+@pytest.mark.long
 def test_without_levels_the_estimate_is_the_prior(x64, changing):
     """eta = 0 with covariance W and a printed objective of 0: ln det W - ln det ETC."""
     regimen = make_regimen([Dose(0, 1000)], ONE)
@@ -144,6 +146,7 @@ def test_without_levels_the_estimate_is_the_prior(x64, changing):
     assert abs(fit.printed_objective) < 1e-12
 
 
+@pytest.mark.long
 def test_lags_and_bioavailabilities_are_estimated_too(x64, toy, number):
     """Data without noise: the parameters that made them come back, and events change order while searching."""
     oral = Mammillary(0, depot=True)
@@ -171,6 +174,7 @@ def lagging(toy, number, **changes):
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_level_before_the_typical_lag_is_reached_by_a_second_start(x64, toy, number):
     """At 0.6 h the typical patient's level is 0, and no random effect moves it; truth: a lag of 0.24 h."""
     drug = lagging(toy, number)
@@ -190,6 +194,7 @@ def test_a_level_before_the_typical_lag_is_reached_by_a_second_start(x64, toy, n
     np.testing.assert_allclose(jax.grad(half)(fit.eta), 0.0, atol=1e-4)
 
 
+@pytest.mark.long
 def test_a_far_minimum_is_reached_and_doubted(x64, toy, number):
     """One occasion's levels are e^23 times what is expected; kappa of the bioavailability, omega 1. Against SciPy."""
     oral = Mammillary(0, depot=True)
@@ -217,6 +222,7 @@ def test_a_far_minimum_is_reached_and_doubted(x64, toy, number):
     assert "local minimum? The effect on f_depot on occasion 2 is 22." in fit.warnings[0]
 
 
+@pytest.mark.long
 def test_a_level_that_no_effect_explains_is_named(toy, number):
     """No effect on the lag: 27.5 mg/L half an hour before anything is absorbed."""
     drug = lagging(toy, number, omega_sd={"cl": 0.3, "v1": 0.3})
@@ -238,6 +244,7 @@ def test_a_saddle_is_no_minimum(x64):
         assert bool(bends_upwards(lambda z, m=matrix: m @ z, jnp.zeros(2), jnp.eye(2))) == (min(bend) > 0)
 
 
+@pytest.mark.long
 def test_a_fit_that_runs_out_of_iterations_says_so(x64, changing):
     """Two evaluations are not enough."""
     regimen = make_regimen(every(Dose(0, 1000), 24, 3), ONE)
@@ -248,6 +255,7 @@ def test_a_fit_that_runs_out_of_iterations_says_so(x64, changing):
     assert not map_estimate(changing, regimen, table, impossible).converged
 
 
+@pytest.mark.long
 def test_patients_are_fitted_with_their_doubts_kept(changing):
     """Two patients of different length; a covariate outside its range is kept; a level too early is refused."""
     first = PatientData(
@@ -275,6 +283,7 @@ def test_a_drug_without_variability_cannot_be_estimated(toy):
         map_estimate(drug, make_regimen([Dose(0, 1)], ONE), no_covariates(), make_levels(drug, [1.0], [1.0]))
 
 
+@pytest.mark.long
 def test_the_posterior_agrees_with_quadrature(x64, toy):
     """One eta: importance draws against a fine grid, Laplace covariance against finite differences."""
     drug = toy(ONE, {"cl": 4.0, "v1": 50.0}, omega_sd={"cl": 0.6})
@@ -305,6 +314,7 @@ def test_the_posterior_agrees_with_quadrature(x64, toy):
     np.testing.assert_allclose(gauss.eta.std(), jnp.sqrt(fit.covariance[0, 0]), rtol=0.03)
 
 
+@pytest.mark.long
 def test_the_posterior_is_calibrated(x64, toy):
     """Simulation-based calibration (Talts 2018), 1,000 patients: ranks of the truth uniform, 90 % intervals honest."""
     drug = toy(ONE, {"cl": 4.0, "v1": 50.0}, omega_sd={"cl": 0.4, "v1": 0.3})

@@ -31,6 +31,7 @@ def test_a_built_in_drug_that_is_changed_is_asked():
         dataclasses.replace(drug, parameters=lambda thetas, covariates: dict.fromkeys(("CL", "V"), float("nan")))
 
 
+@pytest.mark.long
 def test_a_process_loads_one_without_asking():
     code = (
         "from rl_drug_dosage.pkpd import faults; asked = []\n"

@@ -26,6 +26,8 @@ from rl_drug_dosage.pkpd import (
 )
 from rl_drug_dosage.pkpd.bayes import Candidate, Draws, PatientData, Way, fit_patients, prepare_search
 
+pytestmark = pytest.mark.long
+
 EMPTY = no_covariates()
 GIVEN = Dose(0.0, 450.0, "depot")
 

@@ -36,6 +36,7 @@ def drug(toy):
     return toy(ONE, {"cl": K * V, "v1": V}, omega_sd={"cl": 0.3})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("metric", ["trough", "peak", "average", "auc24", "auc_total", "time_above"])
 def test_each_metric_is_its_closed_form(x64, drug, metric):
     """After the third of three boluses of 600 mg every 12 h."""
@@ -53,6 +54,7 @@ def test_each_metric_is_its_closed_form(x64, drug, metric):
     np.testing.assert_allclose(got, want, rtol=0.02 if metric == "time_above" else 1e-10)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("metric", ["trough", "auc24"])
 def test_the_dose_that_reaches_a_target(x64, drug, metric):
     """Linear: the dose follows from the unit response and what the past leaves over; outside the bounds it says so."""
@@ -95,6 +97,7 @@ def test_the_regimen_with_the_best_chance_is_chosen(drug):
     assert (got.dose_mg, got.interval_h) in {(1000.0, 12.0), (2000.0, 24.0)}
 
 
+@pytest.mark.long
 def test_open_windows_and_searches_that_cannot_be_meant(drug, toy):
     """One-sided targets; an interval that does not divide the horizon; areas and limits that do not exist."""
     np.testing.assert_array_equal(attains(jnp.array([1.0, 5.0, 9.0]), target("trough", low=4.0)), [False, True, True])

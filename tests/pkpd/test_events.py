@@ -106,6 +106,7 @@ def test_closed_loop_dosing_of_mrgsolve(x64, name):
         assert abs(dose - float(row["dose_mg"])) < 10.0 ** -len(row["dose_mg"].partition(".")[2])
 
 
+@pytest.mark.long
 def test_a_level_at_the_time_of_a_dose_is_taken_before_it():
     """Trough by default, peak when asked; the order in which times are asked for does not matter."""
     p = constant(cl=1.0, v1=10.0)
@@ -147,6 +148,7 @@ def test_additional_doses_are_the_same_doses_written_out(x64):
     np.testing.assert_allclose(short, amounts(ONE, p, every(Dose(2, 100, duration_h=1), 6, 4), [5, 11, 40]), rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("dose", "lag"),
     [
@@ -168,6 +170,7 @@ def test_steady_state_is_what_two_hundred_doses_lead_to(x64, dose, lag):
     np.testing.assert_allclose(amounts(ORAL, p, [dose], times), want, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.long
 def test_a_slow_drug_reaches_its_steady_state_in_float32():
     """k II = 0.024: the inverse of I - Phi would lose two digits, the product form does not."""
     p = constant(cl=0.1, v1=50.0)
@@ -175,6 +178,7 @@ def test_a_slow_drug_reaches_its_steady_state_in_float32():
     assert abs(got / (100 / -math.expm1(-0.024)) - 1) < 1e-6
 
 
+@pytest.mark.long
 def test_steady_states_add_up_with_ss_2_and_replace_with_ss_1(x64):
     """SS = 2 adds the second regimen's steady state; SS = 1 cancels running infusions and pending doses."""
     p = constant(cl=1.0, v1=10.0)
@@ -186,6 +190,7 @@ def test_steady_states_add_up_with_ss_2_and_replace_with_ss_1(x64):
     np.testing.assert_allclose(amounts(ONE, p, [*before, one], [5, 30]), amounts(ONE, p, [one], [5, 30]), rtol=1e-12)
 
 
+@pytest.mark.long
 def test_a_reset_empties_stops_and_cancels(x64):
     """EVID 3 clears contents, a running infusion, a lagged dose on its way and pending doses; EVID 4 doses."""
     p = constant(cl=1.0, v1=10.0, lag_central=2.0)
@@ -248,6 +253,7 @@ def test_an_impossible_steady_state_is_never_a_silent_number(x64):
     assert np.isnan(amounts(ONE, p, [Dose(0, 100, interval_h=12, steady_state=1)], [3.0])).all()
 
 
+@pytest.mark.long
 def test_nothing_is_solved_beyond_the_last_observation(x64):
     """A table that is padded with records ages ahead, as that of a bedside is, costs an equation solver nothing."""
     structure = Mammillary(1)

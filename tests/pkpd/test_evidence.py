@@ -30,6 +30,7 @@ def fitted(drug, levels):
     return regimen, fit
 
 
+@pytest.mark.long
 def test_where_everything_is_gaussian_laplace_is_exact(x64, toy, number):
     """Levels b + eta + error: their density is a multivariate normal one, by SciPy. Weights scale the error."""
     drug = toy(
@@ -66,6 +67,7 @@ def by_quadrature(log_error):
     return np.log(scipy.integrate.quad(density, -3.0, 3.0, points=[0.0, 0.5], epsabs=0.0, epsrel=1e-10)[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("log_error", [False, True], ids=["combined error", "log-normal error"])
 def test_evidence_agrees_with_quadrature(x64, toy, number, log_error):
     """One effect, a level below quantification: Laplace within 0.03, importance sampling within its own error."""
@@ -87,6 +89,7 @@ def test_evidence_agrees_with_quadrature(x64, toy, number, log_error):
     np.testing.assert_allclose(posterior.log_evidence, want, atol=4 * error)
 
 
+@pytest.mark.long
 def test_no_levels_are_no_evidence(x64, toy):
     drug = toy(ONE, {"cl": 4.0, "v1": 50.0}, omega_sd={"cl": 0.6, "v1": 0.3})
     levels = make_levels(drug, [], [], rows=1)

@@ -53,6 +53,7 @@ def fitted(cohort, cores, **sizes):
         return fit_many(drug, *own)
 
 
+@pytest.mark.long
 def test_the_number_of_threads_and_calls_changes_no_bit(cohort):
     drug, own = cohort
     together = jax.jit(lambda tree: map_estimates(drug, *tree, group=128), compiler_options=ONE_CORE_EACH)(own)
@@ -64,6 +65,7 @@ def test_the_number_of_threads_and_calls_changes_no_bit(cohort):
             np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.long
 def test_no_loop_of_the_program_is_divided_among_the_cores_that_the_compiler_finds(cohort):
     drug, own = cohort
     some = jax.tree.map(lambda leaf: leaf[:128], own)
@@ -73,6 +75,7 @@ def test_no_loop_of_the_program_is_divided_among_the_cores_that_the_compiler_fin
     assert re.findall(r"outer_dimension_partitions\":\[[^\]]+", made.run.as_text()) == []
 
 
+@pytest.mark.long
 def test_the_size_of_a_group_changes_what_rounding_can(cohort):
     usual = fitted(cohort, 2)
 
@@ -85,6 +88,7 @@ def test_the_size_of_a_group_changes_what_rounding_can(cohort):
         np.testing.assert_allclose(other.objective, usual.objective, atol=1e-3)
 
 
+@pytest.mark.long
 def test_each_patient_is_fitted_as_alone_in_both_precisions(cohort, double):
     drug, own = cohort
     some = jax.tree.map(lambda leaf: leaf[:5], own)

@@ -27,6 +27,7 @@ from rl_drug_dosage.pkpd.ode_models import michaelis_menten
 TWO = Mammillary(1)
 
 
+@pytest.mark.long
 def test_the_grid_agrees_with_events(x64):
     """Troughs, peaks and areas of two patients over five 1-h infusions."""
     p = {
@@ -65,6 +66,7 @@ def test_what_has_no_cached_propagator_is_refused():
         grid_propagator(TWO, p, 12.0, duration_h=13.0)
 
 
+@pytest.mark.long
 def test_a_patient_does_not_depend_on_chunks_or_range():
     """Patients 3 .. 9 of one cohort: in chunks of four, and out of a whole of ten in one."""
     regimen, key = make_regimen([Dose(0, 1000, duration_h=1)], DRUG.structure), jax.random.key(5)

@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from rl_drug_dosage.pkpd import Arrival, Dose, OdeSystem, make_regimen, no_covariates, solve
 from rl_drug_dosage.pkpd.structure import Structure
@@ -33,6 +34,7 @@ def contents(system: Structure, *doses: Dose) -> np.ndarray:
 DOSES = Dose(0.0, 100.0, "depot"), Dose(10.0, 40.0, "depot")
 
 
+@pytest.mark.long
 def test_a_dose_that_is_passed_on_acts_as_one_into_the_content() -> None:
     found = contents(watched(passes_on=True), *DOSES)
     expected = 100 * np.exp(-RATE_PER_H * TIMES_H)
@@ -41,6 +43,7 @@ def test_a_dose_that_is_passed_on_acts_as_one_into_the_content() -> None:
     np.testing.assert_allclose(found[:, 0], 0.0)
 
 
+@pytest.mark.long
 def test_the_last_dose_and_the_time_since_it_are_noted() -> None:
     found = contents(watched(passes_on=True), *DOSES)
     late = TIMES_H > 10
@@ -48,11 +51,13 @@ def test_the_last_dose_and_the_time_since_it_are_noted() -> None:
     np.testing.assert_allclose(found[:, 3], np.where(late, TIMES_H - 10, TIMES_H), rtol=1e-12)
 
 
+@pytest.mark.long
 def test_before_the_first_dose_there_is_none() -> None:
     found = contents(watched(passes_on=True), Dose(5.0, 100.0, "depot"))
     assert found[0, :3].tolist() == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.long
 def test_an_input_over_time_takes_the_place_of_a_dose_that_is_not_passed_on() -> None:
     k, n = 1.5, 2
 

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +43,7 @@ def course(values, amount):
         return jax.device_get(compiled()(values, amount))
 
 
+@pytest.mark.long
 @given(parameters, amounts)
 def test_mass_is_conserved_and_never_negative(values, amount):
     """What was given and absorbed is in the body or was eliminated: clearance times area."""
@@ -97,6 +99,7 @@ def test_two_steps_make_one(values, x, rate, a, b):
     np.testing.assert_allclose(areas, area, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.long
 def test_a_short_infusion_is_a_bolus(x64):
     """The difference falls in proportion to the duration."""
     p = {name: jnp.array([value]) for name, value in zip(NAMES, [4, 30, 5, 40, 1, 1, 1], strict=True)}
@@ -110,6 +113,7 @@ def test_a_short_infusion_is_a_bolus(x64):
     np.testing.assert_allclose(gaps, gaps[-1], rtol=2e-2)
 
 
+@pytest.mark.long
 def test_accumulation_is_one_over_one_minus_the_share_left(x64):
     """A bolus every tau: the steady trough is e / (1 - e) times the dose, e = exp(-k tau); grid and events."""
     one = Mammillary(0)

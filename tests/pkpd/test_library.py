@@ -62,6 +62,7 @@ def same(one, other, effective, times=4.0):
     np.testing.assert_allclose(other.eta.std(axis=0), sd, rtol=times / (2.0 * effective) ** 0.5)
 
 
+@pytest.mark.long
 def test_likelihoods_are_the_objective(double, drug, regimen):
     """The sum over levels is -OBJ / 2 without the prior, and with the constants of the density."""
     levels, x = levels_of(drug), jnp.array([0.7, -1.2])
@@ -73,6 +74,7 @@ def test_likelihoods_are_the_objective(double, drug, regimen):
     np.testing.assert_allclose(jnp.sum(run(x)), want, rtol=1e-9 if double else 1e-5)
 
 
+@pytest.mark.long
 def test_library_nuts_and_resampling_agree(x64, drug, regimen):
     """One patient with a level below quantification; evidence too."""
     levels = levels_of(drug)
@@ -100,6 +102,7 @@ def test_library_nuts_and_resampling_agree(x64, drug, regimen):
     same(resampled, nuts, 400)
 
 
+@pytest.mark.long
 def test_many_precise_levels_are_taken_in_by_degrees(toy, number):
     """Forty levels with an error of 3 %: few of 4,096 support patients would bear the weight. In single precision."""
     drug = toy(
@@ -127,6 +130,7 @@ def test_many_precise_levels_are_taken_in_by_degrees(toy, number):
     np.testing.assert_allclose(posterior.log_evidence, exact.log_evidence, atol=0.3)
 
 
+@pytest.mark.long
 def test_level_by_level_is_all_at_once(x64, drug, regimen):
     """The weights after three levels do not depend on the order in which they came; a level can be taken back."""
     levels = levels_of(drug)
@@ -151,6 +155,7 @@ def test_level_by_level_is_all_at_once(x64, drug, regimen):
     np.testing.assert_array_equal(learnt.x, library.x)
 
 
+@pytest.mark.long
 def test_patients_of_a_batch_learn_level_by_level_with_moves(drug, regimen):
     """A vmap in single precision: at least the bound stays effective after each level, and the end is exact."""
     values = jnp.array([[18.0, 12.0, 30.0, 20.0], [30.0, 5.0, 33.0, 6.0]])
@@ -184,6 +189,7 @@ def test_patients_of_a_batch_learn_level_by_level_with_moves(drug, regimen):
     np.testing.assert_allclose(library.log_evidence, exact.log_evidence, atol=0.25)
 
 
+@pytest.mark.long
 def test_a_level_that_is_not_a_number_leaves_the_weights_finite(x64, drug, regimen):
     """It has no likelihood under any support patient; the search for a step ends all the same."""
     levels = eqx.tree_at(lambda it: it.value, levels_of(drug), jnp.array([np.nan, 12.0, 30.0, 2.0]))

@@ -37,6 +37,7 @@ def test_a_duration_is_the_longer_of_the_shortest_and_of_the_amount_over_the_rat
     assert Route("plain", "central", 1.0).duration_of(amount_mg) == 1.0
 
 
+@pytest.mark.long
 def test_the_scenario_s_limited_rate_is_the_same_rule():
     """Vancomycin's scenario: levels after one dose of every amount agree with the engine's under the route."""
     dosage = SCENARIO.dosage

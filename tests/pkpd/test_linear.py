@@ -53,6 +53,7 @@ def random_doses(rng, structure):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("structure", STRUCTURES, ids=str)
 def test_random_regimens_agree_with_superposed_matrix_exponentials(structure, double, rate_matrix, superposed):
     """Overlapping doses into any compartment, coinciding rates included: 1e-6 in float32, 1e-9 in float64."""
@@ -77,6 +78,7 @@ def test_random_regimens_agree_with_superposed_matrix_exponentials(structure, do
         assert np.all(np.abs(got[i] - want) <= bound), (i, patient)
 
 
+@pytest.mark.long
 def test_an_infusion_course_agrees_with_a_runge_kutta_integration(x64, rate_matrix):
     """scipy's DOP853 at rtol 1e-12 over a 3-h infusion into two compartments with a depot: areas as well."""
     structure = Mammillary(1, depot=True)
@@ -97,6 +99,7 @@ def test_an_infusion_course_agrees_with_a_runge_kutta_integration(x64, rate_matr
     np.testing.assert_allclose(got.auc_mg_h_per_l[0], x[3], rtol=1e-9)
 
 
+@pytest.mark.long
 def test_three_compartments_agree_with_the_general_matrix_exponential(x64):
     """The closed form and `LinearSystem` give the same contents and area."""
     closed = Mammillary(2)
@@ -140,6 +143,7 @@ def test_coinciding_rates_give_the_confluent_limit(double):
     assert a == b
 
 
+@pytest.mark.long
 def test_gradients_stay_finite_and_right_where_rates_coincide(x64):
     """Forward derivatives at ka = k10, against central differences."""
     structure = Mammillary(1, depot=True)

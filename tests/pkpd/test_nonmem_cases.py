@@ -106,6 +106,7 @@ def test_codes_of_every_length_are_refused_and_a_high_value_is_not(read, code):
     assert read(HEAD + DOSE.replace(",100,70", ",199,70") + LEVEL).patients
 
 
+@pytest.mark.long
 def test_replicates_weigh_as_one_level_of_half_the_variance(drug, read):
     """Case 06: 8 and 10 at one time are 9 with a variance divided by two, which is the weight 2."""
     (pair,) = fit_patients(drug, case("06", drug).patients)
@@ -128,6 +129,7 @@ def test_a_patient_called_c_is_a_patient_among_names(drug, read):
     assert read(HEAD + (DOSE + LEVEL).replace("1,", '"#7",', 1).replace("\n1,", '\n"#7",')).patients[0].name == "#7"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["input.csv", "input_padded.csv"])
 def test_1_and_1_0_and_001_are_one_patient(drug, name):
     """Case 12. Names that are long numbers stay apart, and so do names of letters."""
@@ -152,6 +154,7 @@ SEPARATED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "name", "cl"), SEPARATED, ids=[s[1] for s in SEPARATED])
 def test_headers_and_separators(drug, number, name, cl):
     """Cases 13 and 14."""
@@ -240,6 +243,7 @@ def test_a_steady_infusion_longer_than_its_interval(drug, read):
     np.testing.assert_allclose(typical(drug, patient), [right], rtol=1e-9)
 
 
+@pytest.mark.long
 def test_a_level_above_quantification(drug, read):
     """Each way to say it is one; the estimate is that of a likelihood written out here."""
     text = HEAD.replace("WT\n", "WT,CENS,ULOQ\n") + DOSE.replace("70\n", "70,,\n")

@@ -160,6 +160,7 @@ def test_a_trough_belongs_to_the_old_occasion_and_the_dose_to_the_new_one(read, 
     assert not read(text, occasional).patients[0].covariates.occasion.any()
 
 
+@pytest.mark.long
 def test_a_level_before_any_dose_is_flagged_and_left_out(read, drug):
     """The fit is that of the file without it, and the flag names its line."""
     lines = "1,4,.,2.5,70\n1,9,.,1.4,70\n"
@@ -172,6 +173,7 @@ def test_a_level_before_any_dose_is_flagged_and_left_out(read, drug):
     np.testing.assert_allclose(with_flags.estimate.eta, without.estimate.eta, atol=1e-9)
 
 
+@pytest.mark.long
 def test_a_covariate_outside_the_published_range_is_said(read, drug):
     """130 kg where the model ends at 120: a warning that stays with the result."""
     (fit,) = fit_patients(drug, read(HEAD + "1,0,100,.,130\n1,4,.,2.5,130\n").patients)

@@ -81,6 +81,7 @@ def run(system, extra, method, **options):
     return jax.device_get(solution)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_error_control_agrees_with_lsoda(case, double):
     """1e-4 in float32, 1e-7 in float64."""
@@ -89,6 +90,7 @@ def test_error_control_agrees_with_lsoda(case, double):
     np.testing.assert_allclose(got, lsoda(rhs, start, system.states), rtol=1e-7 if double else 1e-4)
 
 
+@pytest.mark.long
 def test_the_stiff_method_agrees_with_lsoda(x64):
     """Kvaerno 5 on the myelosuppression model; its area is the linear part's, exactly."""
     system, extra, rhs, start = CASES["friberg"]
@@ -98,6 +100,7 @@ def test_the_stiff_method_agrees_with_lsoda(x64):
     np.testing.assert_allclose(solution.auc_mg_h_per_l[-1], eliminated / PK["cl"], rtol=1e-12)
 
 
+@pytest.mark.long
 def test_substeps_are_chosen_by_comparison_and_are_of_fourth_order(x64):
     """The chosen substep keeps its tolerance, twice the substep does not; halving divides the error by about 16."""
     system, extra, _, _ = CASES["friberg"]
@@ -122,6 +125,7 @@ def test_linear_pharmacokinetics_stay_exact_in_front_of_an_ode(x64):
     np.testing.assert_allclose(got, want, rtol=1e-13)
 
 
+@pytest.mark.long
 def test_an_effect_compartment_as_an_ode_is_the_closed_form(x64):
     """d Ce/dt = ke0 (C - Ce), integrated and in closed form."""
     lagging = OdeSystem(
@@ -148,6 +152,7 @@ def test_michaelis_menten_keeps_its_implicit_law(x64):
     np.testing.assert_allclose(solution.auc_mg_h_per_l, area, rtol=1e-8)
 
 
+@pytest.mark.long
 def test_a_course_has_derivatives_in_both_directions(x64):
     """Forward through the default method, backward through the checkpointed one: the same number."""
     system, extra, _, _ = CASES["indirect response"]
@@ -163,6 +168,7 @@ def test_a_course_has_derivatives_in_both_directions(x64):
     np.testing.assert_allclose(forward, backward, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_a_diverging_solution_is_never_a_silent_number(x64):
     """dx/dt = x^2 explodes at t = 1: NaN from the engine, a named error from the search for substeps."""
     bomb = OdeSystem(("central",), lambda t, x, p, pk: {"central": x["central"] ** 2}, (), doses_into=("central",))

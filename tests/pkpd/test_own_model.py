@@ -55,6 +55,7 @@ def thomson():
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_published_model_in_short_form_is_the_built_in_drug():
     """With q2 given in mL/min: 38 mL/min is 2.28 L/h."""
     ours, built_in = thomson(), rldd.load_drug("vancomycin-thomson2009")

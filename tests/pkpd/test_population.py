@@ -124,6 +124,7 @@ def test_covariates_of_a_cohort_stay_in_range_and_depend_on_each_other(toy):
     np.testing.assert_allclose(got["bmi"], got["wt_kg"] / (got["ht_cm"] / 100) ** 2, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_padded_tables_predict_as_the_short_ones_do():
     """Stacking a one-record with a two-record patient changes neither."""
     values = {"crcl_ml_per_min": 80.0, "wt_kg": 70.0, "dialysis": 0.0}

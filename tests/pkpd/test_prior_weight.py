@@ -29,6 +29,7 @@ def baseline(toy, number):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("weight", [1.0, 0.5, 0.04, 3.0])
 def test_the_estimate_is_the_precision_weighted_mean(baseline, weight):
     """eta^ = (n / s^2) (mean - base) / (n / s^2 + w / omega^2), with the inverse of the denominator as variance."""
@@ -47,6 +48,7 @@ def test_the_estimate_is_the_precision_weighted_mean(baseline, weight):
     assert fit.estimate.objective == pytest.approx(objective, rel=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [public_name(name) for name in modules(DRUG.room)])
 def test_every_built_in_prior_is_divided_and_with_one_it_is_the_same_object(name):
     """Omegas of every kind, covariances, correlations, occasions."""
@@ -79,6 +81,7 @@ def many(tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 def test_shrinkage_is_what_the_design_implies(baseline, many, tmp_path):
     """SD(eta^) / omega = sqrt(r), var / omega^2 = 1 - r, SD(IWRES)^2 = 1 - r / n, r = 1 / (1 + s^2 / (n omega^2))."""
     result = estimate(EstimationOptions(baseline, many, output_dir=tmp_path))
@@ -104,6 +107,7 @@ def test_shrinkage_is_what_the_design_implies(baseline, many, tmp_path):
     assert any("weight 0.1" in note for note in flat.notes)
 
 
+@pytest.mark.long
 def test_of_a_few_patients_the_number_is_called_uncertain_and_of_one_it_is_none(baseline, tmp_path):
     few = tmp_path / "few.csv"
     few.write_text("ID,TIME,AMT,DV\n1,0,1,.\n1,1,.,22\n2,0,1,.\n2,1,.,19\n3,0,1,.\n3,1,.,21\n")

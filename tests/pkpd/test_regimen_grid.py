@@ -57,6 +57,7 @@ def packed(eta):
     return Draws(jnp.asarray(eta)[:, None], jnp.zeros((len(eta), 0, 0)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("doses", [1, 3])
 @pytest.mark.parametrize("metric", ["trough", "peak", "auc24", "average"])
 def test_metrics_after_some_doses_are_superposed_exponentials(x64, drug, draws, metric, doses):
@@ -91,6 +92,7 @@ def test_metrics_after_some_doses_are_superposed_exponentials(x64, drug, draws, 
             np.testing.assert_allclose(found[w, a], want, rtol=1e-9)
 
 
+@pytest.mark.long
 def test_at_steady_state_metrics_are_geometric_series_and_the_past_does_not_matter(x64, drug, draws):
     eta, k = draws
     ways, amounts = (Way(BOLUS, 8.0), Way(BOLUS, 24.0)), (500.0,)
@@ -104,6 +106,7 @@ def test_at_steady_state_metrics_are_geometric_series_and_the_past_does_not_matt
             np.testing.assert_allclose(auc[w, 0], 500.0 / V / k * 24.0 / way.interval_h, rtol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("doses", [None, 2])
 def test_a_limited_rate_lengthens_the_infusion_and_one_beyond_the_interval_is_impossible(x64, drug, doses):
     """Average level at steady state is dose / CL / interval however long the infusion; the peak falls with it."""
@@ -122,6 +125,7 @@ def test_a_limited_rate_lengthens_the_infusion_and_one_beyond_the_interval_is_im
         np.testing.assert_allclose(average, np.array(amounts[:2]) / (K * V * 6.0), rtol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("percentile", [5.0, 50.0, 95.0])
 def test_the_exact_dose_attains_its_percentile(x64, drug, draws, percentile):
     """The trough is affine in the dose for every draw: the dose at which the percentile of all of them is the limit."""
@@ -147,6 +151,7 @@ def test_patients_of_different_histories_share_programs_and_keep_their_own_numbe
         np.testing.assert_allclose(both, alone, rtol=1e-12)
 
 
+@pytest.mark.long
 def test_courses_and_intervals_of_the_chosen_regimen(x64, drug, draws):
     """The course is the engine's own prediction; the metric of interval k is that of a search for the k-th dose."""
     eta, _ = draws
@@ -175,6 +180,7 @@ def test_histories_that_reach_into_the_search_and_infusions_beyond_the_interval_
         prepare_search(drug, [Candidate((), no_covariates(), 0.0, (long,))], doses=1)
 
 
+@pytest.mark.long
 def test_the_wait_until_a_level_is_that_of_an_exponential(x64, drug, draws):
     """t = ln(C / level) / k after the last bolus; never where the course stays above."""
     eta, k = draws

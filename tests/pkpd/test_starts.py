@@ -30,6 +30,7 @@ PARAMETERS = {"cl": 4.0, "v1": 30.0, "q2": 6.0, "v2": 40.0, "q3": 1.5, "v3": 25.
 EMPTY = no_covariates()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("peripherals", [0, 1, 2])
 @pytest.mark.parametrize("depot", [False, True])
 @pytest.mark.parametrize("effect", [False, True])
@@ -44,6 +45,7 @@ def test_terminal_contents_are_the_eigenvector_of_the_slowest_rate(x64, rate_mat
     np.testing.assert_allclose(found, slowest, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.long
 def test_one_compartment_starts_like_a_bolus_of_level_times_volume(x64, toy):
     drug = toy(Mammillary(0), {"cl": 4.0, "v1": 30.0}, omega_sd={"cl": 0.3, "v1": 0.2})
     patient = PatientData("a", (Dose(5.0, 100.0),), EMPTY, make_levels(drug, [2.0], [8.0]))
@@ -58,6 +60,7 @@ def test_one_compartment_starts_like_a_bolus_of_level_times_volume(x64, toy):
         np.testing.assert_allclose(own, want, rtol=1e-8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["vancomycin-goti2018", "gentamicin-staatz2005", "tobramycin-hennig2013"])
 def test_a_start_long_after_unknown_doses_is_the_course_that_knows_them(x64, name):
     """The level 90 h after the last dose replaces the doses, for the typical patient's parameters."""
@@ -113,6 +116,7 @@ def test_a_table_says_what_its_pre_dose_level_means(read):
             assert found.flags[0][0].endswith("a level before any dose is not used")
 
 
+@pytest.mark.long
 def test_of_several_levels_the_first_is_the_start_and_the_others_are_fitted(read):
     """Two levels before the dose tell the half-life; one below the limit before them is left out."""
     events = ("a,-30,.,.,<1", "a,-12,.,.,12", "a,-2,.,.,7", "a,0,1000,1,.", "a,11,.,.,16")
@@ -149,6 +153,7 @@ def test_levels_of_a_baseline_are_used_at_any_time(read):
     assert all(patient.levels.used.all() for patient in data.patients)
 
 
+@pytest.mark.long
 def test_an_estimate_follows_the_levels_of_a_baseline(toy, number):
     """Of base + eta, levels before the first dose, or without any dose, weigh as much as those after it."""
     drug = toy(

@@ -41,6 +41,7 @@ def one_compartment():
 P = {"cl": 5.0, "v1": 50.0}
 
 
+@pytest.mark.long
 def test_a_general_linear_system_has_a_steady_state():
     """100 mg every 12 h, k = 0.1/h: 100 e^(-0.1 t) / (1 - e^-1.2). It was NaN."""
     got = course(one_compartment(), P, [Dose(0, 100, interval_h=12, steady_state=1)], [6.0])
@@ -52,6 +53,7 @@ def test_a_level_long_after_the_last_dose_is_a_number():
     np.testing.assert_allclose(course(one_compartment(), P, [Dose(0, 100)], [2e5, 1e7]), 0.0, atol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("structure", [one_compartment(), Mammillary(0)], ids=["system", "closed form"])
 @pytest.mark.parametrize("steady", [1, 2])
 def test_the_steady_state_of_a_constant_infusion(structure, steady):
@@ -68,6 +70,7 @@ REGIMENS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("dose", "name"), REGIMENS, ids=[name for _, name in REGIMENS])
 def test_a_saturable_model_reaches_the_steady_state_of_its_doses(dose, name):
     """SS 1 is what 300 doses, one every 12 h, come to; 5 h later too."""
@@ -83,6 +86,7 @@ def test_a_saturable_model_reaches_the_steady_state_of_its_doses(dose, name):
     )
 
 
+@pytest.mark.long
 def test_a_constant_infusion_into_a_saturable_model():
     """R = vmax C / (km + C): at half of vmax C is km, 4 mg/L, and 160 mg are in 40 L."""
     got = course(michaelis_menten(), SATURABLE, [Dose(0, rate_mg_per_h=10, steady_state=1)], [0.0], np.array([True]))

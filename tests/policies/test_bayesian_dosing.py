@@ -25,6 +25,8 @@ from rl_drug_dosage.registry import find_scenario, load_policy_definition
 from rl_drug_dosage.scenarios.vancomycin_v2 import SCENARIO
 from rl_drug_dosage.trials.trial import Cohort, run_trial
 
+pytestmark = pytest.mark.long
+
 MODEL = "vancomycin-thomson2009"
 DOSES = (1500.0, 750.0, 500.0)
 OMEGA = np.diag([0.0729, 0.0225, 0.2401, 1.69])

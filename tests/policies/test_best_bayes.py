@@ -121,6 +121,7 @@ def test_the_table_is_data_and_names_built_in_policies_only(table, reference):
         choices()
 
 
+@pytest.mark.long
 def test_a_benchmark_has_it_as_its_reference_and_says_which_variant_it_was(table, tmp_path):
     """Here a cheap one stands in the table. Record, CSV and report name it, and it does what it names."""
     table(Vancomycin_v2={FIRST: entry("label")})
@@ -144,6 +145,7 @@ def script(load_script):
     return load_script("choose_bayes")
 
 
+@pytest.mark.long
 def test_the_script_writes_its_choice_and_keeps_the_others(table, script, monkeypatch, capsys):
     path = table(Warfarin_v1={"some-model": entry("mipd")})
     monkeypatch.setattr(script, "TABLE", path)

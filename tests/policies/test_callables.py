@@ -31,6 +31,7 @@ def column(observation):
     return np.full((len(observation), 1), 750.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "agent",
     [
@@ -46,6 +47,7 @@ def test_every_form_of_agent_gives_its_dose(treat, agent):
     np.testing.assert_array_equal(treat(agent).dose, np.full((8, 4), 750.0))
 
 
+@pytest.mark.long
 def test_a_policy_and_a_function_that_builds_one_are_taken_as_they_are(treat):
     """No host is asked."""
     policy = Fixed(jnp.asarray(500.0))
@@ -58,6 +60,7 @@ def test_a_policy_and_a_function_that_builds_one_are_taken_as_they_are(treat):
         np.testing.assert_array_equal(treat(given).dose, np.full((8, 4), 500.0))
 
 
+@pytest.mark.long
 def test_a_network_in_numpy_doses_as_the_same_network_in_jax(treat, ward, make_policy, setting_of):
     """The observation is the one that a learnt policy sees, with the agent's own options."""
     options = {"history": 2, "action": "grid", "clock": False}
@@ -82,6 +85,7 @@ def test_a_network_in_numpy_doses_as_the_same_network_in_jax(treat, ward, make_p
     assert len(np.unique(hosted.dose)) > 3
 
 
+@pytest.mark.long
 def test_two_threads_and_a_range_of_patients(treat):
     """Every patient gets the dose of its own observation, whichever call it is in; one call at a time."""
     inside, most = [0], [0]
@@ -117,6 +121,7 @@ class Counting:
         return np.where(wrong, 5000.0, 250.0 * count), after
 
 
+@pytest.mark.long
 def test_a_recurrent_agent_keeps_the_state_of_each_patient(treat):
     """The count goes up, from decision to decision, and nobody's state is somebody else's."""
     np.testing.assert_array_equal(treat(Counting()).dose, np.tile([250.0, 500.0, 750.0, 1000.0], (8, 1)))
@@ -126,6 +131,7 @@ def fails(observation):
     raise ValueError("no such patient")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("said", "message"),
     [
@@ -205,6 +211,7 @@ def test_what_is_no_agent_is_refused(tmp_path, ward, build):
         build(lambda setting: 1 / 0, ward)
 
 
+@pytest.mark.long
 def test_a_file_may_hold_any_of_them(tmp_path, treat):
     """The registry adapts what ``POLICY`` is."""
     path = tmp_path / "mine.py"

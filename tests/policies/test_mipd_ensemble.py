@@ -86,6 +86,7 @@ def test_the_weight_of_the_true_model_grows_with_levels(follow) -> None:
         np.testing.assert_allclose(probability[2], probability[1], atol=1e-6)
 
 
+@pytest.mark.long
 def test_select_plans_with_the_most_probable_model_alone() -> None:
     both = ensemble(SCENARIO, (_THOMSON, _GOTI), members=256)
     one = ensemble(SCENARIO, (_THOMSON, _GOTI), members=256, select=True)
@@ -117,6 +118,7 @@ def test_select_plans_with_the_most_probable_model_alone() -> None:
     assert not np.allclose(doses(one, -0.1), alone, rtol=1e-2)
 
 
+@pytest.mark.long
 def test_a_lasting_ratio_of_levels_to_the_model_is_learnt(follow) -> None:
     """Laboratory and patients agree, but for a factor of 1.4 that no parameter has."""
     with_ratio = ensemble(SCENARIO, (_THOMSON,), members=256, offset_sd=0.4)
@@ -149,6 +151,7 @@ def test_with_forget_uncertainty_grows_between_levels_and_never_beyond_the_prior
     assert np.all(sd[..., clearance] <= prior[clearance] * 1.05)
 
 
+@pytest.mark.long
 def test_levels_lie_where_they_were_predicted(follow) -> None:
     """Patients of the believed model: 90 % intervals of the next level hold 90 % of 800 levels, +- 5 points.
 
@@ -165,6 +168,7 @@ def test_levels_lie_where_they_were_predicted(follow) -> None:
     assert converged.mean() > 0.97
 
 
+@pytest.mark.long
 def test_a_wrong_model_is_noticed(follow) -> None:
     """Levels three times as high as any patient's are flagged, and the intervals miss them."""
     policy = ensemble(SCENARIO, (_THOMSON,), members=256)
@@ -174,6 +178,7 @@ def test_a_wrong_model_is_noticed(follow) -> None:
     assert converged.mean() < 0.97
 
 
+@pytest.mark.long
 def test_no_loop_over_past_decisions() -> None:
     """The program of a decision costs the same in a course of 14 and of 60 decisions, early and late."""
 
@@ -210,6 +215,7 @@ def _primitives(jaxpr: Any) -> list[str]:
     return found
 
 
+@pytest.mark.long
 def test_a_patient_is_treated_alike_in_every_company() -> None:
     """Doses of patients 0-39 are those of the same patients among 8-47, whose groups are others."""
     policy = ensemble(SCENARIO, (_THOMSON,), members=128)

@@ -28,6 +28,7 @@ from rl_drug_dosage.trials.export import export_onnx
 MODELS = Path(__file__).parents[2] / "models"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [
@@ -48,12 +49,14 @@ def test_the_exported_file_gives_the_same_doses_in_a_trial(tmp_path, treat, name
     assert len(np.unique(ours.dose)) > 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", sorted(MODELS.glob("*.pt")), ids=lambda p: p.stem)
 def test_every_policy_that_comes_with_the_package_exports(path):
     """Actions within 1e-5 of the range, on observations as training saw them, ten decisions in a row."""
     acts_alike(load_model(path))
 
 
+@pytest.mark.long
 def test_a_memory_stays_outside_of_the_file(make_policy):
     """A policy with a GRU: its memory goes in and comes out."""
     networks = init_actor_critic(
@@ -98,6 +101,7 @@ def test_the_file_holds_what_never_varied_in_training():
     np.testing.assert_array_equal(action[0], action[1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "decisions"), [("vancomycin", 14), ("warfarin-90d", 90)])
 def test_the_file_says_for_whom_the_policy_abstains(tmp_path, name, decisions):
     """Where one input lies a little nearer than the limit to its mean in training, or a little farther."""
@@ -180,6 +184,7 @@ def foreign(path: Path, size: int | None, *, inputs=("x",), outputs=("y",), rows
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "shape",
     [

@@ -33,6 +33,7 @@ def test_changes_are_counted_from_the_last_dose_on_and_a_start_is_none() -> None
     np.testing.assert_allclose(_changes(plans, jnp.asarray(0.0)), [0.0, 250 + 250, 0.0])
 
 
+@pytest.mark.long
 def test_where_all_doses_are_as_good_the_last_one_is_kept() -> None:
     """The plan wants 1,500, then 700: without a price the dose would follow it."""
     plan, last = jnp.asarray([1500.0, 700.0, 700.0]), jnp.asarray(1000.0)

@@ -220,6 +220,7 @@ def thomson_interval(dose_mg: float, *, crcl: float, wt: float) -> tuple[float, 
     return auc, trough
 
 
+@pytest.mark.long
 def test_untuned_rules_steer_to_what_a_typical_patient_shows_on_the_best_constant_dose():
     """The typical patient of the scenario: 100 mL/min and 90 kg; 1250 mg is the amount nearest to AUC24 490."""
     task = find_scenario("vancomycin")
@@ -244,6 +245,7 @@ def bench(ward) -> Setting:
     )
 
 
+@pytest.mark.long
 def test_fixed_is_one_dose_for_everybody_and_the_best_of_its_tuning_cohort(ward, bench):
     """Every amount of the grid treats the 200 patients of the tuning cohort; the one with most in range is chosen."""
     definition = load_policy_definition("fixed")
@@ -268,6 +270,7 @@ def test_fixed_before_it_is_tuned_is_the_usual_dose(ward, bench):
     assert dosed(ward, policy, [40.0, 1.0, NO_LEVEL]) == [ward.dosage.usual] * 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["fixed", "pid", "proportional"])
 def test_what_is_tuned_holds_the_untuned_policy(bench, name):
     """Tuning cannot end below the policy that it starts from: it is among the candidates."""

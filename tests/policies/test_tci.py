@@ -126,6 +126,7 @@ def test_the_target_is_the_concentration_with_the_wanted_bis(setting):
     assert float(found(pump(setting), admitted(setting.scenario))) == pytest.approx(TARGET, rel=1e-4)
 
 
+@pytest.mark.long
 def test_the_effect_site_never_rises_above_the_target_even_with_the_pump_off_afterwards(course):
     """Whenever the pump stops. It comes as near to the target as half a minute and 0.1 mg/min allow."""
     for rate, x in course:
@@ -136,6 +137,7 @@ def test_the_effect_site_never_rises_above_the_target_even_with_the_pump_off_aft
     assert min(at_the_end) > 0.99 * TARGET
 
 
+@pytest.mark.long
 def test_every_rate_is_the_highest_after_which_the_effect_site_stays_at_the_target(course):
     """With the pump off after any interval that ran between its bounds, the peak is the target (Shafer 1992)."""
     free = [(rate, x) for rate, x in course if 0.1 < rate < 199.9]

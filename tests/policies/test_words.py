@@ -39,6 +39,7 @@ def test_a_regimen_gives_what_it_says(build, text, scenario, amounts):
     assert not policy.sizes
 
 
+@pytest.mark.long
 def test_it_is_what_the_patients_are_given(treat):
     """In a trial, after a loading dose of 2,000 mg, every second decision."""
     trial = treat("2000 mg then 1000 mg q24h")
@@ -46,6 +47,7 @@ def test_it_is_what_the_patients_are_given(treat):
     assert (trial.reason == 0).all()
 
 
+@pytest.mark.long
 def test_an_amount_per_kg_is_for_each_patient_and_rounded_to_the_grid(treat):
     """25 mg/kg, then 15 mg/kg, to the nearest 250 mg: worked out here from each weight."""
     trial = treat("25 mg/kg then 15 mg/kg q12h")

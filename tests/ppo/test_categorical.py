@@ -39,6 +39,7 @@ def test_the_entropy_is_the_sum_of_the_components_and_its_mean_is_weighted():
     assert got == pytest.approx(each[[0, 2]].mean(), rel=1e-5)
 
 
+@pytest.mark.long
 def test_extreme_logits_have_finite_densities_and_gradients():
     """A policy that is certain."""
     logits = jnp.asarray([[1e4, -1e4, 0.0, 3.0, -1e4, -1e4, 1e4, -1e4]])
@@ -70,6 +71,7 @@ def _policy(low: list[float], high: list[float]) -> PpoPolicy:
     return PpoPolicy(networks, moments, *bounds, np.float32(10.0), "categorical", norm_obs=True, choices=CHOICES)
 
 
+@pytest.mark.long
 def test_a_policy_of_choices_goes_through_a_file_and_counts_from_its_lowest_value():
     """-1 to 1, 5 only, 0 to 3."""
     policy = _policy([-1, 5, 0], [1, 5, 3])

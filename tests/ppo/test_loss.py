@@ -94,6 +94,7 @@ def test_the_total_adds_the_terms_with_their_coefficients() -> None:
     assert terms.entropy == 0.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("policy", ["gaussian", "tanh-gaussian"])
 def test_masked_rows_weigh_nothing(policy: str) -> None:
     """Loss, terms and gradients of a batch with invalid rows are those of the batch without them."""

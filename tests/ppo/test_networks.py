@@ -73,6 +73,7 @@ def test_a_segment_at_once_is_the_segment_step_by_step() -> None:
         np.testing.assert_allclose(after[t], memory, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.long
 def test_the_memory_reaches_back() -> None:
     """The first observation changes the last mean, and not beyond the beginning of another episode."""
     networks = recurrent()
@@ -147,6 +148,7 @@ def test_a_memory_that_does_not_fit_is_refused(tmp_path: Path, part: str) -> Non
 # --- learning with a memory ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_states_are_rebuilt_from_those_that_a_segment_began_with() -> None:
     """In the first minibatch the policy is still the one that acted: no divergence; with another memory there is."""
     settings = LearnerSettings(

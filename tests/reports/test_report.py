@@ -128,6 +128,7 @@ def report(request):
     return written(request.param)
 
 
+@pytest.mark.long
 def test_it_is_a_document_that_holds_together(report):
     """Closed elements, identifiers that are unique, references that lead somewhere, headings without gaps."""
     _, _, page = report
@@ -145,6 +146,7 @@ def test_it_is_a_document_that_holds_together(report):
     assert "nan" not in re.findall(r"\w+", page.find("main")[0]["text"])
 
 
+@pytest.mark.long
 def test_figures_say_what_they_show_and_no_coordinate_is_missing(report):
     _, _, page = report
     figures = page.find("svg", role="img")
@@ -661,6 +663,7 @@ def test_made_up_records_have_the_true_format(made_up):
     assert ours == true
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", names(SCENARIO))
 def test_every_scenario_has_a_report(made_up, name):
     """With its windows, units, times and outputs: names and numbers are there, and the document holds together."""

@@ -179,6 +179,7 @@ def test_episodic_returns_are_there_in_every_mode(tiny_config: MakeConfig, name:
     assert got[0] > 6
 
 
+@pytest.mark.long
 def test_resets_in_place_of_steps_are_not_learnt_from(tiny_config: MakeConfig) -> None:
     """A whole iteration in Gymnasium's default mode: neither statistics, nor losses, nor returns see the resets."""
     made = GymProgram(tiny_config(env_id=COUNTER, num_steps=8, vectorization="vector_entry_point"), 2)

@@ -126,6 +126,7 @@ def copies(runs, tmp_path):
     return Path(shutil.copytree(runs, tmp_path / "runs"))
 
 
+@pytest.mark.long
 def test_curves_are_those_of_each_seed(runs):
     """Their mean over seeds is what the run itself logs, to the float32 of TensorBoard's files."""
     found, refused = read_runs([runs / "fast", runs / "single"])
@@ -143,6 +144,7 @@ def test_curves_are_those_of_each_seed(runs):
     assert (fast.complete, fast.step, fast.total) == (True, 320, 320)
 
 
+@pytest.mark.long
 def test_a_comparison_has_results_differences_and_files(runs, tmp_path):
     found = rldd.compare([runs / "fast", runs / "slow", runs / "single"], output_dir=tmp_path / "out", progress=False)
 
@@ -293,6 +295,7 @@ def test_an_unfinished_run_is_flagged(copies):
     )
 
 
+@pytest.mark.long
 def test_seeds_that_were_never_evaluated_have_curves_but_no_model(runs, tmp_path, monkeypatch):
     """Without evaluations none of several seeds is the median, so that there is no model to try."""
     monkeypatch.chdir(tmp_path)

@@ -79,6 +79,7 @@ def raw(tiny_config: MakeConfig) -> tuple[DrugDose, TrainConfig, Any, list[Colle
     return env, config, *collected(env, config, 2)
 
 
+@pytest.mark.long
 def test_the_compiled_collector_takes_the_functional_environments_steps(raw: Any) -> None:
     """Same chance, same transitions, and a state that is carried from rollout to rollout."""
     env, config, (start, _), outs, networks = raw
@@ -163,6 +164,7 @@ def test_clipped_rewards_are_counted(raw: Any) -> None:
     assert 0 < share <= 1
 
 
+@pytest.mark.long
 def test_the_compiled_collector_normalises_like_gymnasium_step_by_step(tiny_config: MakeConfig) -> None:
     """One environment: Gymnasium's RunningMeanStd over the same numbers in CleanRL's order."""
     env = make_drug_dose(horizon=5, c0=1.9, noise_std=0.05)
@@ -196,6 +198,7 @@ def test_the_compiled_collector_normalises_like_gymnasium_step_by_step(tiny_conf
 # --- a whole iteration -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_policy_carries_the_statistics_that_it_acted_with(tiny_config: MakeConfig) -> None:
     """After two iterations the saved normaliser is the one of the last rollout, not a fresh one; the run repeats."""
     env, config = make_drug_dose(horizon=5, c0=1.9, noise_std=0.05), tiny_config()

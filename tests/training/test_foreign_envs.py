@@ -111,6 +111,7 @@ SPACES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("policy", ["gaussian", "tanh-gaussian", "gaussian-raw"])
 @pytest.mark.parametrize("name", SPACES)
 def test_every_action_is_in_the_space_and_of_its_type(tmp_path, registered, name, policy):
@@ -129,6 +130,7 @@ def test_every_action_is_in_the_space_and_of_its_type(tmp_path, registered, name
         course.given(dose)
 
 
+@pytest.mark.long
 def test_a_vector_environment_gets_actions_of_its_space_too(tmp_path, registered):
     """The other collector; the array has a shape of its own."""
     cls = strict(0.0, 0.1, np.float64, (2, 2))
@@ -168,6 +170,7 @@ class Endless(Case):
     horizon = 10**12
 
 
+@pytest.mark.long
 def test_an_evaluation_of_an_endless_episode_ends_and_says_so(tmp_path, registered):
     """By default after 2,000 steps; said once, and logged."""
     notes = Notes()
@@ -238,6 +241,7 @@ class Shortening(Ignorant):
         self.horizon = 50 if Shortening.made <= 2 else 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cls", [Curriculum, Ignorant, Shortening])
 def test_a_run_that_cannot_be_repeated_goes_on_with_new_episodes(tmp_path, registered, cls):
     """And says so; the weights are those of the checkpoint, and it can be stopped and resumed again."""
@@ -307,6 +311,7 @@ BREACHES: dict[str, tuple[dict[str, Callable[[Any], Any]], str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limited", [False, True], ids=["bare", "time-limit"])
 @pytest.mark.parametrize("name", BREACHES)
 def test_a_breach_of_the_contract_is_one_line_and_leaves_nothing(tmp_path, registered, name, limited):
@@ -324,6 +329,7 @@ def test_a_breach_of_the_contract_is_one_line_and_leaves_nothing(tmp_path, regis
     gymnasium.registry.pop(NAME)
 
 
+@pytest.mark.long
 def test_a_breach_later_keeps_what_was_learnt(tmp_path, registered):
     """The third update breaks off: once the environment is mended, the run goes on as if nothing had happened."""
 
@@ -350,6 +356,7 @@ def test_a_breach_later_keeps_what_was_learnt(tmp_path, registered):
     assert all(np.array_equal(a[n], b[n]) for n in a)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["NEXT_STEP", "SAME_STEP", "DISABLED"])
 def test_a_vector_environment_s_breach_is_one_line_too(tmp_path, registered, mode):
     """Whoever resets it."""
@@ -423,6 +430,7 @@ def _resumed(path: Path) -> list[str]:
     return notes.lines
 
 
+@pytest.mark.long
 def test_a_run_whose_rollout_was_shortened_resumes_and_is_trained_longer(tmp_path, registered):
     """100 steps shorten the rollout to 50: longer training keeps that length."""
     env = registered(Case)
@@ -495,6 +503,7 @@ def test_the_command_that_goes_on_names_what_a_run_s_record_may_not(tmp_path):
     assert not again(find_task("vancomycin"))
 
 
+@pytest.mark.long
 def test_names_of_options_are_those_of_the_command_line():
     """What the messages say can be typed."""
     help_ = api.train.__signature__.parameters  # type: ignore[attr-defined]

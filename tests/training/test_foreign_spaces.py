@@ -108,6 +108,7 @@ def _train(tmp_path: Path, **settings: Any) -> Any:
     return api.train(NAME, progress=False, runs_dir=str(tmp_path / "runs"), **{**SMALL, **settings})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ACTIONS)
 def test_discrete_actions_are_learnt_and_everything_takes_the_model(tmp_path, name):
     """At random about half of the components are right, and above 9 of 10 in the end."""
@@ -131,6 +132,7 @@ def test_discrete_actions_are_learnt_and_everything_takes_the_model(tmp_path, na
     assert record["space"]["shape"] == list(space.shape)
 
 
+@pytest.mark.long
 def test_an_onnx_file_chooses_as_the_policy_does(tmp_path):
     """Two drugs at once, in a runtime that knows nothing of us."""
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -144,6 +146,7 @@ def test_an_onnx_file_chooses_as_the_policy_does(tmp_path):
     assert got.shape == (200, 4)
 
 
+@pytest.mark.long
 def test_a_vector_environment_takes_discrete_actions(tmp_path):
     """The other collector, with resets in place of steps."""
     for name in ("discrete", "grid"):
@@ -152,6 +155,7 @@ def test_a_vector_environment_takes_discrete_actions(tmp_path):
         assert math.isfinite(done.summaries[0].mean_reward)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OBSERVATIONS)
 def test_observations_in_parts_are_flattened(tmp_path, name):
     """As Gymnasium flattens them; what they say is learnt from."""
@@ -166,6 +170,7 @@ def test_observations_in_parts_are_flattened(tmp_path, name):
     assert course.recommend() == 1
 
 
+@pytest.mark.long
 def test_a_discrete_run_goes_on_bit_for_bit(tmp_path):
     """Stopped by more steps than were planned: the same actions are replayed."""
     _register(ACTIONS["two-drugs"], OBSERVATIONS["nested"])
@@ -217,6 +222,7 @@ def test_a_space_that_will_not_do_is_one_line(tmp_path, action, observation, mes
         _train(tmp_path)
 
 
+@pytest.mark.long
 def test_a_model_of_choices_is_refused_by_other_actions(tmp_path):
     """Another count of values, or a dose."""
     _register(spaces.Discrete(3))

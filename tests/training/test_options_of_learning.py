@@ -94,6 +94,7 @@ def error(program: CompiledProgram, state: Any) -> float:
     return -float(run_compiled(program._evaluated, policy, seed=1, stream=Stream.TUNE, episodes=500).returns.mean())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_only_a_memory_can_answer(seed: int) -> None:
     """Without one the best guess is 1/2, whose error is 1/12 = 0.083; with one most of it goes."""
@@ -103,6 +104,7 @@ def test_only_a_memory_can_answer(seed: int) -> None:
     assert error(*train(Recall(), memory="gru", memory_size=16, **settings)[:2]) < 0.3 * without
 
 
+@pytest.mark.long
 def test_a_critic_that_is_told_explains_what_another_cannot() -> None:
     """The number is never shown: its critic explains nothing without the truth, and the policy file needs none."""
     settings = {"total_timesteps": 100_000, "seed": 1, "gae_lambda": 1.0}
@@ -117,6 +119,7 @@ def test_a_critic_that_is_told_explains_what_another_cannot() -> None:
     assert variance[True] > 0.4
 
 
+@pytest.mark.long
 def test_harm_is_held_to_its_limit_at_the_right_price() -> None:
     """Reward a, harm a^2, limit 0.25: a = 1/2 at a price of 1/(2a) = 1; without a limit a goes to 1.
 
@@ -138,6 +141,7 @@ def test_minibatches_of_a_memory_are_whole_environments() -> None:
         make_plan(TrainConfig(num_envs=8, num_steps=64, memory="gru"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("option", [{"memory": "gru"}, {"privileged_critic": True}, {"harm_limit": 0.1}])
 def test_other_peoples_environments_have_none_of_it(option: dict[str, Any]) -> None:
     """A named refusal, not a setting that does nothing."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 OURS = [
     *("--num-envs", "4", "--num-steps", "64", "--num-minibatches", "4", "--update-epochs", "4"),
     *("--total-timesteps", "8192", "--checkpoint-freq", "3", "--eval-freq", "5"),

@@ -65,6 +65,7 @@ def in_two(env: FunctionalEnv) -> tuple[Any, Any]:
     return trained(env, 2)
 
 
+@pytest.mark.long
 def test_a_rollout_in_parts_is_that_in_one(env: FunctionalEnv, in_two: tuple[Any, Any]) -> None:
     """The same chance for every patient and action, and the same update, to rounding."""
     whole, report = trained(env, 1)
@@ -81,10 +82,12 @@ def test_a_rollout_in_parts_is_that_in_one(env: FunctionalEnv, in_two: tuple[Any
     np.testing.assert_array_equal(state.key, whole.key)
 
 
+@pytest.mark.long
 def test_the_number_of_threads_changes_nothing(env: FunctionalEnv, in_two: tuple[Any, Any]) -> None:
     alike(trained(env, 2, threads=1), in_two, rtol=0)
 
 
+@pytest.mark.long
 def test_parts_in_one_program_are_the_same(env: FunctionalEnv, in_two: tuple[Any, Any], monkeypatch: Any) -> None:
     """As on an accelerator: the parts have the same patients, so that a run may go on on another device."""
     monkeypatch.setattr(iteration, "on_cores", lambda: False)
@@ -95,6 +98,7 @@ def test_parts_in_one_program_are_the_same(env: FunctionalEnv, in_two: tuple[Any
     alike(state.learner.params, in_two[0].learner.params, rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.long
 def test_each_of_several_seeds_is_trained_as_alone(env: FunctionalEnv, in_two: tuple[Any, Any]) -> None:
     """With its own patients."""
     state, report = trained(env, 2, seeds=2)
@@ -105,6 +109,7 @@ def test_each_of_several_seeds_is_trained_as_alone(env: FunctionalEnv, in_two: t
     assert (state.batch.obs[0] != state.batch.obs[1]).any()
 
 
+@pytest.mark.long
 def test_patients_stay_with_their_component_where_components_do_not_divide_a_part() -> None:
     """Three components in parts of 64: 22, 21 and 21 of each part, from the admission on."""
     made = ward({}, {"randomise": 1.0}, {"stress": "double-error"})
@@ -132,6 +137,7 @@ def test_how_many_parts_follows_from_the_environments_alone(env: FunctionalEnv) 
     assert parts(make_drug_dose(), num_envs=512) == 1
 
 
+@pytest.mark.long
 def test_parts_are_put_together_as_they_were_taken() -> None:
     whole = {"a": np.arange(24).reshape(12, 2), "nothing": np.zeros((12, 0))}
     for count in (1, 3, 4):
@@ -143,6 +149,7 @@ def test_parts_are_put_together_as_they_were_taken() -> None:
         np.testing.assert_array_equal(together(np.stack(turned), axis=1), whole["a"].T)
 
 
+@pytest.mark.long
 def test_new_courses_begin_only_where_they_are_wanted(env: FunctionalEnv) -> None:
     """A row's new course is that of `reset_batch`, whichever other rows begin."""
     chance = np.asarray(env.draw(jax.random.key(3), (ENVS,)))
@@ -165,6 +172,7 @@ def wards_that_correct() -> FunctionalEnv:
     return with_truth(make(found, {**belief, "decisions": 3, "mixture": [{}, {"randomise": 1.0}]}))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["chart", "belief", "default"])
 def test_one_observation_serves_the_step_and_the_new_course(env: FunctionalEnv, kind: str) -> None:
     """Without the final observation everything else is as with it, whoever goes on or begins anew."""

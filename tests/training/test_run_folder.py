@@ -52,6 +52,7 @@ def test_any_text_in_names_tags_and_options_is_read_back(tmp_path, text):
     assert text in folder.command.read_bytes().decode()
 
 
+@pytest.mark.long
 def test_a_run_in_a_folder_of_any_name_is_resumed(tmp_path):
     """With tags and options to match."""
     stop = _stop_after(1)
@@ -97,6 +98,7 @@ def test_twenty_starts_in_one_second_all_succeed(tmp_path):
         RunFolder.create(_record(tmp_path, run_name="mine"), "", _nothing)
 
 
+@pytest.mark.long
 def test_processes_that_start_together_get_folders_of_their_own(tmp_path):
     """Four at a time, for one second of the clock."""
     code = (
@@ -181,6 +183,7 @@ def test_a_user_s_reward_that_raises_leaves_no_folder(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.long
 def test_a_configuration_that_is_none_is_one_line(tmp_path):
     """Other types, other sections, other fields."""
     for text in (

@@ -129,6 +129,7 @@ def test_every_setting_is_a_shape_a_number_or_fixed():
         assert shape_of(base) != shape_of(TrainConfig(**{name: value}))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("task", "switched", "before", "after"),
     [
@@ -194,6 +195,7 @@ def _told(path):
     return [{k: v for k, v in r.items() if k not in {"seconds", "compile_s"}} for r in json.loads(path.read_text())]
 
 
+@pytest.mark.long
 def test_twenty_trials_of_equal_shape_compile_in_the_first_only(tmp_path, heard):
     """Neither the training nor the evaluation, nor the smallest operation beside them."""
     compiled, lowered = "/jax/core/compile/backend_compile_duration", "/jax/core/compile/jaxpr_trace_duration"
@@ -211,6 +213,7 @@ def test_twenty_trials_of_equal_shape_compile_in_the_first_only(tmp_path, heard)
     assert set(counts) == {counts[0]}, counts
 
 
+@pytest.mark.long
 def test_few_programs_are_held_and_those_stay_compiled(monkeypatch, heard):
     """Each holds memory maps, of which a process has not many: the one that was used least lately goes."""
     monkeypatch.setattr(shared, "_MOST", 2)
@@ -231,6 +234,7 @@ def test_few_programs_are_held_and_those_stay_compiled(monkeypatch, heard):
     assert not heard["/jax/core/compile/backend_compile_duration"]
 
 
+@pytest.mark.long
 def test_a_sweep_leaves_runs_a_table_a_picture_and_the_best_settings(tmp_path, same_runs):
     result = _sweep(tmp_path, 3, seeds=3)
     folder = tmp_path / "s"
@@ -260,6 +264,7 @@ def whole(tmp_path_factory):
     return _told_of(_sweep(tmp_path_factory.mktemp("whole"), 6))
 
 
+@pytest.mark.long
 def test_a_sweep_repeats_itself_and_goes_on_where_it_was(tmp_path, whole):
     """Three trials, then three more, are the six of a sweep that was never stopped; another seed tries others."""
     _sweep(tmp_path / "b", 3)
@@ -277,6 +282,7 @@ def test_a_sweep_repeats_itself_and_goes_on_where_it_was(tmp_path, whole):
     assert _told(tmp_path / "c/s/trials.json")[0]["params"] != whole[0]["params"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("pressable")
 @pytest.mark.parametrize("at", ["steps", "setting up", "best so far"])
 def test_ctrl_c_ends_it_and_loses_nothing(tmp_path, at, whole):
@@ -324,6 +330,7 @@ def _killed_and_resumed(folder, number, whole):
     assert not list((folder / "s").glob(".*.tmp"))
 
 
+@pytest.mark.long
 def test_a_killed_sweep_goes_on_with_the_trial_it_was_at(tmp_path, whole):
     """No trial is lost or repeated, each under its own number."""
     (tmp_path / "killed").mkdir()
@@ -342,6 +349,7 @@ def test_a_sweep_killed_at_any_touch_of_the_disk_goes_on(tmp_path, place, whole)
     _killed_and_resumed(tmp_path / "killed", 1 + round(place / 9 * (touches - 12)), whole[:4])
 
 
+@pytest.mark.long
 def test_another_sweep_is_never_mixed_with_one_that_is_there(tmp_path):
     _sweep(tmp_path, 1)
     before = (tmp_path / "s/trials.json").read_bytes()
@@ -381,6 +389,7 @@ def test_another_sweep_is_never_mixed_with_one_that_is_there(tmp_path):
         _sweep(tmp_path, 2)
 
 
+@pytest.mark.long
 def test_a_sweep_on_a_foreign_environment_shares_its_update(tmp_path, heard):
     """The environments are made anew for each trial, the update is compiled once."""
     compiled, counts = "/jax/core/compile/backend_compile_duration", []

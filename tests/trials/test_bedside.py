@@ -46,6 +46,7 @@ def drive(bedside, patient: int) -> list[float]:
     return given
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["label", "mipd", pytest.param("mipd-ensemble", marks=pytest.mark.slow)])
 def test_by_hand_the_doses_are_those_of_the_trial(name):
     bedside = load_policy(name, "vancomycin")
@@ -55,6 +56,7 @@ def test_by_hand_the_doses_are_those_of_the_trial(name):
         np.testing.assert_allclose(drive(bedside, patient), trial.dose[patient])
 
 
+@pytest.mark.long
 def test_a_list_of_patients_is_each_of_them(mipd):
     levels = [25.0, None, 40.0]
     many = mipd.start([{**FACTS, "wt_kg": 60.0 + 10 * i} for i in range(3)])
@@ -69,6 +71,7 @@ def test_a_list_of_patients_is_each_of_them(mipd):
         assert one.recommend() == together[i]
 
 
+@pytest.mark.long
 def test_a_recommendation_takes_milliseconds(mipd):
     course = mipd.start(FACTS)
     course.given(course.recommend())
@@ -84,6 +87,7 @@ def test_a_recommendation_takes_milliseconds(mipd):
     assert min(times) < 5e-3
 
 
+@pytest.mark.long
 def test_what_was_given_counts_not_what_was_recommended(mipd):
     followed, halved = mipd.start(FACTS), mipd.start(FACTS)
     dose = followed.recommend()

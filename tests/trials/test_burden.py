@@ -73,6 +73,7 @@ def test_a_change_of_interval_is_a_change_and_its_empty_decisions_are_none(ward)
     assert of(500, 500, 500, 0, 500, 0, given=given[0], every_h=every_h[0]) == (0, 1, 0, 0)
 
 
+@pytest.mark.long
 def test_a_trial_says_it_in_every_file(ward, tmp_path):
     """Random doses in the JSON, the tables and the report are those counted from the trial's own courses."""
     done = benchmark(ward, policies=["label", "random"], patients=12, output_dir=tmp_path)

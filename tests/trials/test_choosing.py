@@ -56,6 +56,7 @@ def seen():
     return believed, asked, cohorts, choice
 
 
+@pytest.mark.long
 def test_only_the_believed_model_simulates_validation_patients(seen):
     """As published, and as varied as in training; no other model of the scenario is even asked for.
 
@@ -68,6 +69,7 @@ def test_only_the_believed_model_simulates_validation_patients(seen):
     assert {model for model, _ in cohorts} == {simulator_of(scenario, believed), randomised(scenario, believed, 1.0)}
 
 
+@pytest.mark.long
 def test_nobody_chooses_for_a_test_only_model_or_mixes_it_in():
     scenario = find_scenario("warfarin").value
     (third,) = scenario.test_only
@@ -82,6 +84,7 @@ def test_nobody_chooses_for_a_test_only_model_or_mixes_it_in():
     assert built[0].assumed == built[1].assumed
 
 
+@pytest.mark.long
 def test_validation_patients_are_nobody_elses(seen):
     *_, cohorts, _ = seen
     assert {cohort.stream for _, cohort in cohorts} == {Stream.VALIDATE}
@@ -89,6 +92,7 @@ def test_validation_patients_are_nobody_elses(seen):
     assert Stream.VALIDATE not in {Stream.EVALUATE, Stream.TUNE, Stream.TRAIN, Stream.TRAIN_EVAL}
 
 
+@pytest.mark.long
 def test_everything_that_was_tried_is_told(seen):
     *_, choice = seen
     record = choice.record()
@@ -102,6 +106,7 @@ def test_everything_that_was_tried_is_told(seen):
     assert choice.chosen != "fixed:0"
 
 
+@pytest.mark.long
 def test_variants_that_do_not_fit_are_left_out_and_an_oracle_is_refused():
     setting = setting_for("vancomycin")
     choice = choose(setting, ("mipd,error=assay", "fixed:500"), patients=5)

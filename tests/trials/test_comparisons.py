@@ -85,6 +85,7 @@ def test_the_variance_is_that_of_every_possible_draw():
     assert found.mean == pytest.approx(np.mean(draws))
 
 
+@pytest.mark.long
 def test_the_variance_of_a_two_level_mean_is_known():
     """Its expectation is that of the truth plus 2 var(e) / (R C), Owen's excess; 2,000 repeats, error about 2 %."""
     rng, seeds, patients = np.random.default_rng(2), 5, 40

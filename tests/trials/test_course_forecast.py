@@ -37,6 +37,7 @@ def course(ensemble):
     return course
 
 
+@pytest.mark.long
 def test_a_forecast_has_a_curve_a_band_and_probabilities_of_doses_around_the_recommended_one(course):
     found = course.forecast()
 
@@ -62,6 +63,7 @@ def test_a_forecast_has_a_curve_a_band_and_probabilities_of_doses_around_the_rec
     assert found.warnings == course.warnings
 
 
+@pytest.mark.long
 def test_a_dose_has_the_same_forecast_in_any_company(course):
     whole = course.forecast()
     for doses in ([whole.doses[7]], np.repeat(whole.doses[7], 45)):
@@ -71,6 +73,7 @@ def test_a_dose_has_the_same_forecast_in_any_company(course):
         np.testing.assert_array_equal(again.harms[-1], whole.harms[7])
 
 
+@pytest.mark.long
 def test_later_doses_are_those_of_the_plan_or_the_same(course):
     planned, same = course.forecast([3000.0]), course.forecast([3000.0], later="same")
 
@@ -82,6 +85,7 @@ def _belief(bedside, record, leaves):
     return module._memory_of(bedside.policy, record, record_axes(record), leaves).belief
 
 
+@pytest.mark.long
 def test_the_next_level_is_where_the_belief_of_the_next_decision_is(course):
     """The belief is carried through the interval by another function than the one that looks ahead."""
     expected = course.forecast([1500.0])
@@ -109,6 +113,7 @@ def test_towards_the_end_a_forecast_ends_with_the_course(ensemble):
         course.forecast()
 
 
+@pytest.mark.long
 def test_unusable_questions_are_refused(ensemble, course):
     for doses in ([], [-1.0], [1e6], ["much"], 500.0):
         with pytest.raises(ConfigError, match="give a list of numbers >= 0"):
@@ -210,6 +215,7 @@ def test_a_belief_without_any_level_works_to_the_end(ensemble):
     assert not [text for text in course.warnings if "did not converge" in text]
 
 
+@pytest.mark.long
 def test_a_drug_model_without_random_effects_works():
     drug = load_drug("vancomycin-thomson2009")
     alike = dataclasses.replace(drug, name="vancomycin-alike", etas=(), correlations=())
@@ -226,6 +232,7 @@ def test_a_drug_model_without_random_effects_works():
 _SLOW = pytest.mark.slow
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["vancomycin", pytest.param("warfarin", marks=_SLOW), pytest.param("tacrolimus", marks=_SLOW)]
 )

@@ -56,6 +56,7 @@ def far(one, other):
     return np.abs(means(one) - means(other)).max()
 
 
+@pytest.mark.long
 def test_a_level_that_comes_late_counts_as_one_in_time(ensemble):
     in_time = told(ensemble, LEVELS)
     late = told(ensemble, {t: v for t, v in LEVELS.items() if t != 11.0})
@@ -65,6 +66,7 @@ def test_a_level_that_comes_late_counts_as_one_in_time(ensemble):
     assert_same(late, in_time)
 
 
+@pytest.mark.long
 def test_a_corrected_level_counts_as_if_it_had_never_been_another(ensemble):
     right, wrong = told(ensemble, LEVELS), told(ensemble, {**LEVELS, 11.0: 60.0})
 
@@ -77,6 +79,7 @@ def test_a_corrected_level_counts_as_if_it_had_never_been_another(ensemble):
     assert_same(wrong, right)
 
 
+@pytest.mark.long
 def test_a_level_of_the_last_interval_needs_no_replay(ensemble, monkeypatch):
     course = told(ensemble, LEVELS)
     course.recommend()
@@ -115,6 +118,7 @@ def test_a_level_at_an_unplanned_time_counts_at_once(ensemble):
     assert far(plain, more) > 0.05
 
 
+@pytest.mark.long
 def test_bayesian_dosing_that_reads_the_whole_chart_heeds_late_and_unplanned_levels_at_once():
     """No result is planned at the second and the fourth decision."""
     bedside = load_policy("mipd", "vancomycin")

@@ -16,6 +16,7 @@ def result():
     return benchmark(BenchmarkOptions(scenario="vancomycin", policies=("label",), patients=5))
 
 
+@pytest.mark.long
 def test_a_dataset_holds_the_courses(result, tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
 

@@ -22,6 +22,7 @@ def whole():
     return rldd.benchmark("vancomycin", stress=["missed-samples"], shield=True, **ASKED)
 
 
+@pytest.mark.long
 def test_blocks_change_nothing_but_the_courses_that_are_kept(whole, monkeypatch):
     monkeypatch.setattr(outcome, "BLOCK", 100)
 
@@ -43,6 +44,7 @@ def test_blocks_change_nothing_but_the_courses_that_are_kept(whole, monkeypatch)
     assert share[worst].max() <= np.sort(share)[len(worst) - 1]
 
 
+@pytest.mark.long
 def test_the_report_says_of_how_many_patients_courses_are(monkeypatch, tmp_path):
     monkeypatch.setattr(outcome, "BLOCK", 100)
     rldd.benchmark("vancomycin", output_dir=tmp_path, **ASKED)
@@ -50,6 +52,7 @@ def test_the_report_says_of_how_many_patients_courses_are(monkeypatch, tmp_path)
     assert "the first 100 patients" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_ranges_that_are_not_adjacent_are_refused(whole):
     trial = whole.trials["label"]
     scenario = find_scenario("vancomycin").value
@@ -93,6 +96,7 @@ def test_drawing_many_patients_who_all_differ_is_drawing_patients(monkeypatch):
     np.testing.assert_allclose(drawn[1].low - drawn[0].low, 3.0, rtol=1e-9)
 
 
+@pytest.mark.long
 def test_parquet_holds_what_the_csv_holds(whole, tmp_path):
     files = whole.save(tmp_path / "a"), whole.save(tmp_path / "b", file_format="parquet")
 

@@ -37,6 +37,7 @@ def folder(tmp_path_factory):
     return place
 
 
+@pytest.mark.long
 def test_a_part_counts_nothing_and_says_what_it_is(monkeypatch, tmp_path):
     """Intervals for a part of the patients are nobody's; they took a seventh of its time."""
 
@@ -58,6 +59,7 @@ def parts(folder, tmp_path):
     return Path(shutil.copytree(folder, tmp_path / "parts"))
 
 
+@pytest.mark.long
 def test_merged_parts_are_the_whole_to_the_bit(whole, parts):
     merged = rldd.merge([parts], output_dir=parts / "out", progress=False)
 
@@ -96,18 +98,21 @@ def test_a_part_needs_a_place():
         rldd.benchmark("vancomycin", shard="1/3", **ASKED)
 
 
+@pytest.mark.long
 def test_a_missing_part_is_named(parts):
     (parts / "part-2-of-3.npz").unlink()
     with pytest.raises(ConfigError, match=r"1 of 3 parts are missing: 2; run them with --shard K/3"):
         rldd.merge([parts], progress=False)
 
 
+@pytest.mark.long
 def test_a_part_that_is_there_twice_is_named(parts):
     shutil.copy(parts / "part-2-of-3.npz", parts / "part-2-of-9.npz")
     with pytest.raises(ConfigError, match="same part"):
         rldd.merge([parts], progress=False)
 
 
+@pytest.mark.long
 def test_parts_of_another_benchmark_are_refused(parts):
     other = {**ASKED, "seed": 4}
     rldd.benchmark("vancomycin", stress=["missed-samples"], shield=True, shard="2/3", output_dir=parts, **other)
@@ -115,6 +120,7 @@ def test_parts_of_another_benchmark_are_refused(parts):
         rldd.merge([parts], progress=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", ["flipped", "short", "empty", "text"])
 def test_a_damaged_part_is_named(parts, damage):
     file = parts / "part-2-of-3.npz"
@@ -125,12 +131,14 @@ def test_a_damaged_part_is_named(parts, damage):
         rldd.merge([parts], progress=False)
 
 
+@pytest.mark.long
 def test_what_was_run_otherwise_is_refused(parts):
     """Of a name that means another policy here than it did where the parts were run."""
     with pytest.raises(ConfigError, match="another scenario, drug model or policy"):
         rldd.merge([parts], policies={"label": "fixed", "fixed": "label"}, progress=False)
 
 
+@pytest.mark.long
 def test_a_file_names_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(FOREIGN)

@@ -50,6 +50,7 @@ def test_every_model_is_made_by_its_scenarios_recipe(name: str) -> None:
     assert record["cohorts"]["validation"] != record["cohorts"]["test"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES])
 def test_every_model_doses_at_the_bedside(name: str) -> None:
     """From typical covariates, a first dose of the grid."""
@@ -74,6 +75,7 @@ def test_a_model_of_another_version_of_a_scenario_is_told_so(tmp_path: Path, sce
         benchmark(BenchmarkOptions(scenario="vancomycin", policies=(str(tmp_path / "old.pt"),), patients=2))
 
 
+@pytest.mark.long
 def test_warfarin_as_somebody_elses_simulator_would_ask() -> None:
     """Genotypes in words; a high INR lowers the dose and a low one raises it."""
     policy = load_policy(MODELS / "warfarin.pt")
@@ -89,6 +91,7 @@ def test_warfarin_as_somebody_elses_simulator_would_ask() -> None:
     assert doses[6.0] <= 1.0
 
 
+@pytest.mark.long
 def test_the_first_patient_of_a_long_course_is_not_taken_for_a_strange_one() -> None:
     """At the first of 90 decisions the time since the latest INR is as it is at none of the others."""
     course = load_policy(MODELS / "warfarin-90d.pt").start({"age": 64, "cyp2c9": "*1/*3", "vkorc1": "GA"})

@@ -55,6 +55,7 @@ def same(a: Trial, b: Trial) -> bool:
     return all(np.array_equal(x, y, equal_nan=True) for x, y in zip(*map(jax.tree.leaves, leaves), strict=True))
 
 
+@pytest.mark.long
 def test_shards_merge_to_the_bits_of_the_whole(ward):
     policy = agent("random").build(setting(ward))
 
@@ -65,6 +66,7 @@ def test_shards_merge_to_the_bits_of_the_whole(ward):
     assert not same(whole, trial(ward, policy, Cohort(6, 12)))
 
 
+@pytest.mark.long
 def test_ranges_that_are_not_adjacent_are_refused(ward):
     policy = Says(1000.0)
     parts = [trial(ward, policy, Cohort(5, 6, first=first)) for first in (0, 12)]
@@ -73,6 +75,7 @@ def test_ranges_that_are_not_adjacent_are_refused(ward):
         merge(parts)
 
 
+@pytest.mark.long
 def test_every_policy_meets_the_same_patients_and_the_same_chance(ward):
     one, other = (trial(ward, Says(amount), Cohort(1, 8)) for amount in (1000.0, 1250.0))
 
@@ -97,6 +100,7 @@ def test_measured_levels_are_the_values_with_the_error_of_the_laboratory(ward):
     assert np.isnan(found.baseline).all()
 
 
+@pytest.mark.long
 def test_streams_never_share_a_patient():
     """Training, tuning and test cohorts are held apart by construction, whatever the seeds."""
     seen = set()
@@ -132,6 +136,7 @@ def test_a_proposal_off_the_grid_is_counted(ward):
     assert not trial(ward, Says(1000.0), Cohort(1, 4)).reason.any()
 
 
+@pytest.mark.long
 def test_the_shield_stands_between_policy_and_patient(ward):
     shield = shield_of(ward, model_of(ward, MODEL), dose=2000.0, day=None, factor=None, level=None)
 
@@ -141,6 +146,7 @@ def test_the_shield_stands_between_policy_and_patient(ward):
     assert (result.reason == REASONS.index("dose cap")).all()
 
 
+@pytest.mark.long
 def test_a_patient_whose_simulation_diverges_is_kept_and_marked(ward):
     broken = dataclasses.replace(simulator_of(ward, MODEL), finish=lambda p, c: p | {"cl": _nan_for_the_heavy(p, c)})
 
@@ -152,6 +158,7 @@ def test_a_patient_whose_simulation_diverges_is_kept_and_marked(ward):
     assert result.patients == 40
 
 
+@pytest.mark.long
 def test_a_patient_faster_than_the_step_has_no_glucose_left_and_leaves():
     """Insulin that takes glucose up within seconds: Runge-Kutta would swing to where there are no numbers."""
     found = find_scenario("t1d").value
@@ -188,6 +195,7 @@ def ladder(ward):
     return found
 
 
+@pytest.mark.long
 def test_knowing_more_is_never_worse(ladder):
     assert ladder["random"] + 0.2 < ladder["label"] < ladder["mipd"] + 0.05
     assert ladder["mipd"] < ladder["oracle"]
@@ -211,6 +219,7 @@ def test_policies_are_values(ward):
     assert not eqx.tree_equal(a, b)
 
 
+@pytest.mark.long
 def test_a_kept_program_gives_the_same_bits(ward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second process, which reads what the first traced, treats the same patients alike."""
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
@@ -228,6 +237,7 @@ def test_a_kept_program_gives_the_same_bits(ward, tmp_path: Path, monkeypatch: p
     assert same(trials[0], trials[2])
 
 
+@pytest.mark.long
 def test_old_programs_make_room_where_held_programs_are_scarce(ward, monkeypatch):
     """A comparison with many programs ended in a crash of the compiler: a process may have 65,530 memory maps."""
     cohort, policies = Cohort(5, 3), (Says(500.0), Label(ward))

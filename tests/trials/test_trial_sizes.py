@@ -16,6 +16,8 @@ from rl_drug_dosage.trials import trial as trials
 from rl_drug_dosage.trials.trial import Cohort, Trial, merge, prepare_trial, run_trial
 from rl_drug_dosage.utils.device_shape import DeviceShape, shape_of, shaped
 
+pytestmark = pytest.mark.long
+
 MODEL, PATIENTS = "vancomycin-thomson2009", 600
 GPU = dataclasses.replace(shape_of("gpu", cores=2), chunk=512, together=32)
 """An accelerator's rules in sizes that compile fast: a call follows the cohort, and fits go up in turns."""

@@ -38,6 +38,7 @@ def _arguments(count: int) -> tuple[_Scaled, dict[str, jax.Array], jax.Array]:
     return _Scaled(jnp.asarray(2.0), "kept"), x, jnp.asarray(rng.normal(size=count))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [1, _SIZE - 1, _SIZE, _SIZE + 1, 2 * _SIZE, 3 * _SIZE - 1])
 def test_a_batch_of_any_size_is_that_of_vmap(count: int) -> None:
     scaled, x, shift = _arguments(count)

@@ -37,20 +37,24 @@ def test_each_device_gets_its_part_of_a_cohort_that_is_worth_it():
     assert shape_of("cpu", cores=2).devices == DeviceShape().devices == 1
 
 
+@pytest.mark.long
 def test_both_devices_are_used(found):
     assert found["used"] == {"one": [[0], [0]], "two": [[0, 1], [0, 1]]}
     assert found["places"] == {"one": [0], "two": [0, 1]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["label", "mipd", "fits"])
 def test_two_devices_give_a_patient_the_bits_of_one(found, what):
     assert found[what]["one"] == found[what]["two"]
 
 
+@pytest.mark.long
 def test_a_program_for_two_devices_is_read_from_the_cache(found):
     assert found["kept"] == {"one": True, "two": True}
 
 
+@pytest.mark.long
 def test_seeds_on_two_devices_are_those_on_one_to_rounding(found):
     assert found["weights"] > 100
     assert found["weights_apart"] < 1e-4

@@ -6,6 +6,8 @@ import textwrap
 import threading
 import time
 
+import pytest
+
 import rl_drug_dosage as rldd
 from rl_drug_dosage.utils.progress import Steps, printed, quiet, shown
 
@@ -46,6 +48,7 @@ def test_steps_of_several_threads_are_all_counted():
     assert told == sorted(told)
 
 
+@pytest.mark.long
 def test_a_benchmark_says_what_it_compiles_and_ends_with_every_policy():
     told: list[tuple[str, float | None]] = []
     rldd.benchmark(

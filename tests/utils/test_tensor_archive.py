@@ -323,6 +323,7 @@ def test_a_name_comes_only_once(archive: Path) -> None:
     assert_refused(archive, "share a name")
 
 
+@pytest.mark.long
 def test_no_more_memory_is_used_than_the_file_has(archive: Path) -> None:
     """A sealed zip bomb, a member that claims a gigabyte and a shape that claims more are refused cheaply."""
     index = "rl_drug_dosage/index.json"

@@ -111,6 +111,7 @@ def private_words(tmp_path: Path) -> list[bytes]:
     return [word.encode() for word in [*words, getpass.getuser()] if len(word) > 4]
 
 
+@pytest.mark.long
 def test_an_offline_run_holds_what_was_logged_and_nothing_private(tmp_path, environment, capfd):
     """Names and values are read back from the client's own file; host, user, paths, remote, secrets are not in it."""
     environment.setenv("WANDB_MODE", "offline")
@@ -151,6 +152,7 @@ def test_an_offline_run_holds_what_was_logged_and_nothing_private(tmp_path, envi
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.long
 def test_a_server_that_never_answers_costs_less_than_ten_seconds_and_the_run_is_kept_offline(tmp_path, environment):
     """It accepts the connection and says nothing; start, records and end together stay below 10 s."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -166,6 +168,7 @@ def test_a_server_that_never_answers_costs_less_than_ten_seconds_and_the_run_is_
     assert said[0].endswith(f"wandb sync {folder}")
 
 
+@pytest.mark.long
 def test_without_a_key_the_run_is_offline_and_nobody_is_asked(tmp_path, environment):
     """The one line says how to log in, and how to upload."""
     environment.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
@@ -231,6 +234,7 @@ def server():
     server.server_close()
 
 
+@pytest.mark.long
 def test_a_server_that_works_gets_every_metric_and_nothing_private(tmp_path, environment, server):
     """What arrives over the wire is the metrics, the settings, the plot and the table."""
     environment.setenv("WANDB_BASE_URL", server.url)

@@ -103,6 +103,7 @@ def test_what_is_read_is_as_described(client, path, address):
     assert faults(answer, schema) == []
 
 
+@pytest.mark.long
 def test_a_recommendation_is_as_described_and_that_of_the_command(client, patient, ask, tmp_path):
     file = tmp_path / "p.json"
     file.write_text(json.dumps({"format": 1, **patient}))

@@ -10,6 +10,7 @@ from rl_drug_dosage.bedside.patient_file import histories_of
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 def test_a_dose_of_one_s_own_is_judged_as_the_alternatives_are(client, patient, ask):
     """A regimen of the table, asked for as one's own, has the table's probabilities and curve."""
     _, answer = client.json("POST", "/api/recommend", {"patient": patient, "ask": ask})

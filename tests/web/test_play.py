@@ -12,6 +12,7 @@ from rl_drug_dosage.trials.statistics import endpoints
 GAME = {"scenario": "vancomycin", "patient": 3, "seed": 2}
 
 
+@pytest.mark.long
 def test_a_game_that_follows_the_label_is_the_label_s_trial(client):
     """Dose for dose, the same patient has the same course as in `run_trial`, to the bit of the answer's digits."""
     setting = setting_for("vancomycin")
@@ -34,6 +35,7 @@ def test_a_game_that_follows_the_label_is_the_label_s_trial(client):
     assert end["course"]["doses"] == pytest.approx(label.dose[0].tolist())
 
 
+@pytest.mark.long
 def test_nothing_of_the_future_is_told(client):
     """Levels only once their results are back; later doses change nothing of what was told; no true course."""
     status, early = client.json("POST", "/api/play", GAME | {"doses": [[1000], [1000]]})
@@ -66,6 +68,7 @@ def test_a_dose_that_cannot_be_is_refused(client, change, said):
     assert re.search(said, answer["error"])
 
 
+@pytest.mark.long
 def test_a_trial_is_the_benchmark_s(client, tmp_path, monkeypatch):
     """The table of the page has the numbers of `benchmark`; nothing is written; a second one waits its turn."""
     monkeypatch.chdir(tmp_path)

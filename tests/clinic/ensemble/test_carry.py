@@ -13,6 +13,8 @@ from rl_drug_dosage.clinic.ensemble.carry import walked
 from rl_drug_dosage.clinic.judge import needs_area
 from rl_drug_dosage.pkpd.population import occasion_omega
 
+pytestmark = pytest.mark.long
+
 _FEW = 4
 
 

@@ -15,6 +15,7 @@ def bars(load_script: Any) -> Any:
     return load_script("ensemble_bars")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "drug", "intervals"),
     [("infliximab", "infliximab-fasanmade2009", 3), ("vancomycin", "vancomycin-buelga2005", 3)],

@@ -28,6 +28,7 @@ def _answer(scenario, amount, ahead, choice):
     return Prescription(jnp.where(due, amount, 0.0), jnp.asarray(choice, jnp.int32))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "which", "choice", "linear", "tolerance"),
     [
@@ -95,6 +96,7 @@ def test_plans_lead_where_the_simulation_leads(course, name, which, choice, line
         np.testing.assert_allclose(found.deviations, deviations, atol=10 * tolerance, rtol=10 * tolerance)
 
 
+@pytest.mark.long
 def test_doses_beyond_the_knots_of_a_limited_rate(course) -> None:
     """Doses above 3,600 mg run for longer than until the first sample, at 6 h: the response has a kink there."""
     own = course("vancomycin", members=16)
@@ -121,6 +123,7 @@ def test_doses_beyond_the_knots_of_a_limited_rate(course) -> None:
         np.testing.assert_allclose(got, exact, rtol=1e-2, err_msg=str(amount))
 
 
+@pytest.mark.long
 def test_the_ratio_of_levels_fades_over_the_intervals_ahead(course) -> None:
     """With `offset`, levels ahead are multiplied by a ratio that returns to 1."""
     own = course("vancomycin", members=16, offset_sd=0.3)
@@ -140,6 +143,7 @@ def test_the_ratio_of_levels_fades_over_the_intervals_ahead(course) -> None:
     np.testing.assert_allclose(ratios[:, 0, 0], expected, rtol=1e-3)
 
 
+@pytest.mark.long
 def test_covariates_drift_on_as_they_are_expected_to(course) -> None:
     own = course("tacrolimus", members=16)
     k = 3
@@ -167,6 +171,7 @@ def test_a_forecast_of_drifts_is_the_mean_of_the_cohort(course) -> None:
         np.testing.assert_allclose(ahead.covariates[drift.name], own.record.covariates[drift.name], rtol=1e-3)
 
 
+@pytest.mark.long
 def test_a_drift_without_an_end_stays(course) -> None:
     own = course("aminoglycoside", members=16)
     ahead = with_forecast(own.scenario, own.at(2))

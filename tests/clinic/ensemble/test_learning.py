@@ -104,6 +104,7 @@ def _exact(levels: tuple[float, float], sd: float, used: tuple[bool, bool]) -> t
     return gain @ y, prior - gain @ h @ prior, float(evidence)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("members", [512, 4096])
 @pytest.mark.parametrize("sd", [5.0, 1.0, 0.2])
 @pytest.mark.parametrize("used", [(True, True), (True, False)])
@@ -132,6 +133,7 @@ def test_gaussian_posterior(learn, members, sd, used) -> None:
     assert misfit == pytest.approx(sum(used), abs=1.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("members", [512, 4096])
 @pytest.mark.parametrize("sd", [5.0, 1.0, 0.2])
 def test_levels_five_prior_sds_away(learn, members, sd) -> None:
@@ -161,6 +163,7 @@ def test_no_level_changes_nothing(learn) -> None:
     np.testing.assert_allclose(cloud.log_weight, before.log_weight, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("members", "tolerance"), [(512, 0.4), (4096, 0.1)])
 @pytest.mark.parametrize("limit", [46.0, 36.0, 30.0])
 def test_below_the_limit_of_quantification(learn, members, tolerance, limit) -> None:
@@ -193,6 +196,7 @@ def _weighted(seed: int, members: int = 512) -> tuple[Draws, Cloud]:
     return draws, dataclasses.replace(_cloud(draws), log_weight=jax.nn.log_softmax(jnp.asarray(raw, dtype=float)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_renewal_keeps_mean_and_covariance(seed: int) -> None:
     """And what is linear in the random effects follows them exactly."""
@@ -219,6 +223,7 @@ def test_renewal_keeps_mean_and_covariance(seed: int) -> None:
     np.testing.assert_allclose(followed, _MEAN + _SLOPES @ np.asarray(fresh.latent), rtol=1e-3)
 
 
+@pytest.mark.long
 def test_amounts_stay_positive_when_they_follow() -> None:
     draws, cloud = _weighted(3)
     cloud = dataclasses.replace(cloud, contents=jnp.exp(3.0 * cloud.latent / jnp.asarray(_PRIOR_SD)[:, None]))
@@ -233,6 +238,7 @@ def test_members_are_drawn_by_weight_with_equal_spacing(count: int) -> None:
     assert np.max(np.abs(times - count * np.asarray(cloud.weight))) < 1.0 + 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kept", [0.99, 0.8, 0.5])
 def test_forgetting_adds_precisions(kept: float) -> None:
     draws, cloud = _weighted(7)
@@ -248,6 +254,7 @@ def test_forgetting_adds_precisions(kept: float) -> None:
     np.testing.assert_array_equal(after.log_weight, cloud.log_weight)
 
 
+@pytest.mark.long
 def test_forgetting_ends_at_the_prior() -> None:
     draws, cloud = _weighted(9)
     cloud = dataclasses.replace(cloud, latent=0.1 * cloud.latent + jnp.asarray([[0.4], [-0.3]]))
@@ -268,6 +275,7 @@ def _without_width() -> DrugModel:
     return dataclasses.replace(model, etas=tuple(dataclasses.replace(eta, size=none) for eta in model.etas))
 
 
+@pytest.mark.long
 def test_a_prior_without_width_stays_where_it_is() -> None:
     model = _without_width()
     draws = draws_of(Assumed((model,)), model, SCENARIO)
@@ -284,6 +292,7 @@ def test_a_prior_without_width_stays_where_it_is() -> None:
         assert np.isfinite(np.asarray(leaf)).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", [30.0, 1e30, np.inf, np.nan])
 def test_results_that_no_support_patient_can_have(level: float) -> None:
     """A proportional error has no likelihood where nothing is predicted: the cloud stays finite; the misfit tells."""
@@ -301,6 +310,7 @@ def test_results_that_no_support_patient_can_have(level: float) -> None:
     assert float(misfit) > 1e5
 
 
+@pytest.mark.long
 def test_support_patients_without_likelihood_lose_their_weight() -> None:
     """Half of them predict nothing at all."""
     model = _model(1.0)

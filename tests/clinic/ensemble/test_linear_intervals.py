@@ -14,6 +14,7 @@ from rl_drug_dosage.clinic.timetable import timetable
 from rl_drug_dosage.registry import load_scenario
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "which"),
     [

@@ -30,6 +30,7 @@ def test_the_table_holds_what_is_found(load_script) -> None:
         assert json.loads(json.dumps(steps)) == known[key]["steps"], about
 
 
+@pytest.mark.long
 def test_a_search_finds_what_the_table_holds() -> None:
     scenario = load_scenario("chemotherapy")
     (model,) = assumed_models(scenario, scenario.models[0], "widened", whole=True)

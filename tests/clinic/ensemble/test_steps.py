@@ -26,6 +26,7 @@ from rl_drug_dosage.utils.fast_powers import with_fast_powers
 _PATIENTS = 64
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "which", "controlled", "most"),
     [
@@ -83,6 +84,7 @@ def test_outputs_agree_in_patients_that_no_step_was_chosen_on(name, which, contr
         assert np.quantile(error, 0.92) < tolerance + (0.002 if controlled else 0.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("peripherals", [0, 1, 2])
 @pytest.mark.parametrize(("depot", "effect"), [(False, False), (True, False), (True, True), (False, True)])
 @pytest.mark.parametrize("into", [None, "depot", "central"])
@@ -131,6 +133,7 @@ def test_phases_lie_between_doses_and_ends_of_infusions() -> None:
     assert (after.start_h, after.end_h, after.running) == (3.0, scenario.schedule.interval_h, ())
 
 
+@pytest.mark.long
 def test_plans_side_by_side_are_plans_one_by_one(course) -> None:
     """Copies of the support patients, each set with a plan of its own."""
     own = course("warfarin", members=16)

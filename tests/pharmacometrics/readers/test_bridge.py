@@ -120,6 +120,7 @@ BUILT_IN = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_built_in_drug_written_by_hand_predicts_the_same(name):
     written, dose, names, values, parameters, variables = BUILT_IN[name]
@@ -163,6 +164,7 @@ def oral(text=ORAL, thetas=NUMBERS, **more):
     return hand.written_model(text, thetas, **more)
 
 
+@pytest.mark.long
 def test_units_do_not_change_what_is_predicted():
     """Doses in mg, ug and nmol, times in h, min and days: the same kinetics."""
     dose = Dose(0.0, 100.0, "depot")
@@ -188,6 +190,7 @@ def test_units_do_not_change_what_is_predicted():
     np.testing.assert_allclose(predicted(made, dose, {}, [0.2]), 25.0 * want, rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [LinearSystem, OdeSystem])
 def test_every_structure_converts_its_units(kind):
     """Rates per day and doses in ug, by the matrix exponential, and by equations that exact kinetics drive."""
@@ -213,6 +216,7 @@ def test_every_structure_converts_its_units(kind):
     np.testing.assert_allclose(found[1], found[0], rtol=1e-7)
 
 
+@pytest.mark.long
 def test_delivery_is_in_the_units_of_the_file():
     """A lag of 0.1 days and a duration of 0.25 days, and two thirds of the dose."""
     text = ORAL + "lag(depot) = 0.1 * 24 / unit\ndur(depot) = 6 / unit\nf(depot) = 2 / 3"
@@ -316,6 +320,7 @@ def test_a_covariate_may_be_assigned():
     np.testing.assert_allclose(own, 10.0 * np.exp(-0.2), rtol=1e-12)
 
 
+@pytest.mark.long
 def test_a_condition_may_change_a_derivative():
     """After 6 h the rate is 1 instead of 0.1: what `merged` makes of an if is followed."""
     first = Assign("central", hand.formula("-0.1 * central"), 1, "derivative")
@@ -328,6 +333,7 @@ def test_a_condition_may_change_a_derivative():
     assert isinstance(model.structure, OdeSystem)
 
 
+@pytest.mark.long
 def test_start_values_and_time_are_in_the_units_of_the_file():
     """A baseline kin / kout in ug, and an output that reads the time in days."""
     text = "start(central) = kin / kout\nd(central) = kin - kout * central\ncp = central + t"
@@ -407,6 +413,7 @@ TWO = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TWO)
 def test_one_model_written_in_many_ways(name):
     text, kind = TWO[name]
@@ -449,6 +456,7 @@ def test_long_and_deep_trees_are_no_limit():
     assert copy.deepcopy(program) == program
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["x", "cl", "d(central)", "cp"])
 def test_a_sum_of_a_thousand_terms_is_no_limit(where):
     """Trees are walked, compared and printed without recursion, wherever they stand."""
@@ -576,6 +584,7 @@ def test_an_error_that_depends_on_the_patient_is_a_choice():
     assert none.outputs[0].residual is None
 
 
+@pytest.mark.long
 def test_a_fast_system_is_integrated_implicitly():
     text = "d(central) = -{} * central * free / (1 + central)\nstart(free) = 1\nd(free) = 1 - free\ncp = central"
     fast, slow = (

@@ -202,6 +202,7 @@ IMPORTED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", IMPORTED)
 def test_an_imported_drug_file_predicts_the_same(name, tmp_path):
     written, told = IMPORTED[name]
@@ -271,6 +272,7 @@ def test_the_command_line_shows_the_lines_to_add(model_file, capsys, monkeypatch
     assert [line for line in lines if line.startswith("[")] == ["[units]", "[outputs.cp]"]
 
 
+@pytest.mark.long
 def test_doses_that_no_file_names_have_to_be_given(model_file):
     with pytest.raises(ConfigError, match="dose_mg is missing, and oral names no doses"):
         rl_drug_dosage.simulate("oral.mod", patients=2, progress=False)
@@ -321,6 +323,7 @@ def test_no_sidecar_says_nothing(tmp_path):
     assert read_sidecar(tmp_path / "x.R") == Sidecar()
 
 
+@pytest.mark.long
 def test_a_model_file_passes_the_quick_checks(model_file):
     """What a file does not say is a doubt; the laws are held to nevertheless."""
     report = rl_drug_dosage.check_drug("oral.mod")

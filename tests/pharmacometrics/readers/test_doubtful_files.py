@@ -64,6 +64,7 @@ def test_units_that_are_off_by_a_thousand_are_asked_about(place, dose, level, vo
     assert rldd.load_drug("m.R").outputs[0].unit == level
 
 
+@pytest.mark.long
 def test_an_offset_in_the_output_leaves_the_course_finite(place):
     """The output is no content over a volume, so that there is no AUC; contents and levels are as without it."""
     plain, offset = (model(CENTRAL + more) for more in ("", " + 2.5"))
@@ -84,6 +85,7 @@ def test_a_linear_system_without_a_volume_has_no_area_and_finite_contents():
     assert np.isnan(area)
 
 
+@pytest.mark.long
 def test_models_that_name_no_doses_are_averaged(place):
     (place / "a.R").write_text(model(CENTRAL))
     (place / "b.R").write_text(model(CENTRAL, name="two", volume=45))

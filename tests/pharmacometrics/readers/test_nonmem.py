@@ -291,6 +291,7 @@ def anchor(case):
     return text, place - 1
 
 
+@pytest.mark.long
 def test_predictions_of_nonmem(tmp_path):
     """PRED of NONMEM's own runs, through the text of a control stream."""
     tried: set[str] = set()
@@ -320,6 +321,7 @@ def test_predictions_of_nonmem(tmp_path):
     assert len(tried) == 6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("subroutines", "pk"),
     [
@@ -352,6 +354,7 @@ def test_ways_to_write_two_compartments(tmp_path, subroutines, pk):
     np.testing.assert_allclose(got, want, rtol=1e-5 if "ADVAN13" in subroutines else 1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("subroutines", "equations"),
     [("ADVAN1 TRANS2", ""), ("ADVAN13 TOL=9\n$MODEL COMP=CENTRAL", "$DES\nDADT(1) = -CL/V*A(1)\n")],
@@ -366,6 +369,7 @@ def test_the_output_compartment_holds_what_is_eliminated(tmp_path, subroutines, 
     np.testing.assert_allclose(got, 40.0 * (1.0 - np.exp(-np.array([0.3, 2.4]))), rtol=1e-6)
 
 
+@pytest.mark.long
 def test_estimates_of_nonmem(tmp_path):
     """Individual effects of eight patients by NONMEM, from a control stream and the run's data."""
     path = tmp_path / "run001.mod"

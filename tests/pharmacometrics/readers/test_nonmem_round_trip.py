@@ -208,6 +208,7 @@ def with_fine_steps(model):
     return replace(model, structure=model.structure.with_method(Adaptive(rtol=1e-12, atol=1e-14)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_a_built_in_drug_written_and_read_back_predicts_the_same(name, tmp_path):
     write, covariates, unit = CASES[name]

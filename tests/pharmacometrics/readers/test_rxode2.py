@@ -506,6 +506,7 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
 _HEAD = "f <- function() {ini({k <- 1})\nmodel({d/dt(c) <- -k*c\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [
@@ -572,6 +573,7 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mutated())
 def test_mutated_models_are_read_or_refused(tmp_path: Path, text: str) -> None:
@@ -588,6 +590,7 @@ def test_mutated_models_are_read_or_refused(tmp_path: Path, text: str) -> None:
 # Against an independent integration
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_models_agree_with_an_independent_integration(path: Path, load_script) -> None:
     with jax.enable_x64(True):

@@ -110,6 +110,7 @@ def written(name, drug):
     return "one <- function() {\n  ini({\n" + "\n".join(ini) + "\n  })\n  model({" + body + "  })\n}\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_a_built_in_drug_written_and_read_back_predicts_the_same(name, tmp_path):
     with jax.enable_x64(True):

@@ -175,6 +175,7 @@ def x64():
         yield
 
 
+@pytest.mark.long
 def test_thomson_is_the_built_in_drug(x64, rng):
     """The file converts clearances by 16.66667, the built-in drug by 1000/60."""
     ours, built_in = model("pk_vanco_thomson"), load_drug("vancomycin-thomson2009")
@@ -185,6 +186,7 @@ def test_thomson_is_the_built_in_drug(x64, rng):
     np.testing.assert_allclose(mine, course(built_in, {"crcl_ml_per_min": 85.0, "wt_kg": 83.0}, eta), rtol=1e-6)
 
 
+@pytest.mark.long
 def test_buelga_is_the_built_in_drug(x64, rng):
     ours, built_in = model("pk_vanco_buelga"), load_drug("vancomycin-buelga2005")
     np.testing.assert_allclose(omega(ours), omega(built_in), rtol=1e-6)
@@ -261,6 +263,7 @@ def test_every_model_can_be_simulated(name, x64):
     assert (found > 0).all()
 
 
+@pytest.mark.long
 def test_linear_models_are_propagated_exactly():
     """All but the ones that depend on time or are saturable."""
     curved = {"pk_busulfan_mccune", "pk_busulfan_shukla", "pk_cefepime_an", "pk_voriconazole_friberg"}

@@ -326,6 +326,7 @@ def pkpd(w, sbml):
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_model_runs_in_the_engine(pkpd):
     """Two doses, against scipy's integration of equations that are written here a second time."""
     drug = drug_model(read(pkpd), Sidecar(units=Units(), outputs={"R": OutputWords(unit="1")}))
