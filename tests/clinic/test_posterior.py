@@ -19,7 +19,7 @@ from rl_drug_dosage.clinic.ensemble.carry import persistence
 from rl_drug_dosage.clinic.ensemble.forecast import FARTHEST_INNOVATION, innovation
 from rl_drug_dosage.clinic.ensemble.support import Ensemble
 from rl_drug_dosage.clinic.observation import Observer, observer_from, observer_of
-from rl_drug_dosage.clinic.policy import Setting
+from rl_drug_dosage.clinic.policy import Policy, Setting
 from rl_drug_dosage.clinic.posterior import Known, changed, keeping
 from rl_drug_dosage.clinic.record import Record, empty_record
 from rl_drug_dosage.clinic.simulators import model_of, simulator_of
@@ -41,11 +41,13 @@ THOMSON, GOTI = "vancomycin-thomson2009", "vancomycin-goti2018"
 VANCOMYCIN, WARFARIN = find_scenario("vancomycin"), find_scenario("warfarin")
 SUPPORT = 32
 COHORT = Cohort(3, 16)
+CORRECTS = {"belief": THOMSON, "support": 64, "action": "residual"}
 
 
-def observer_for(task: Any, prior: str = "widened", error: str = "published") -> Observer:
+def observer_for(task: Any, prior: str = "widened", error: str = "published", reference: str = "") -> Observer:
     scenario = task.value
-    return observer_of(scenario, 2, scenario.models[0], "residual", support=SUPPORT, prior=prior, error=error)
+    assumed = {"support": SUPPORT, "prior": prior, "error": error, "reference": reference}
+    return observer_of(scenario, 2, scenario.models[0], "residual", **assumed)
 
 
 def fixed(observer: Observer, *actions: float) -> PpoDosing:
@@ -67,10 +69,14 @@ def trial_of(task: Any, policy: Any, model: str = "") -> Trial:
 
 
 def reference(task: Any, options: str) -> Any:
+    return clinical(task, f"mipd-ensemble,members={SUPPORT},{options}")
+
+
+def clinical(task: Any, name: str) -> Any:
     scenario = task.value
     first = scenario.models[0]
     setting = Setting(task, model_of(scenario, first), simulator_of(scenario, first))
-    return find(POLICY, f"mipd-ensemble,members={SUPPORT},{options}").value.build(setting)
+    return find(POLICY, name).value.build(setting)
 
 
 # --- what is seen, without a program to compile ---
@@ -108,6 +114,18 @@ def test_where_the_best_dose_is_constant_there_is_a_slow_correction() -> None:
         ({"error": "none", "belief": THOMSON, "support": 64}, ConfigError, "one of published, assay"),
         ({"error": "assay", "belief": THOMSON, "support": 64}, ConfigError, "the assay error is not given"),
         ({"suport": 64}, UnknownNameError, "did you mean 'support'"),
+        (
+            {"reference": "mipd", "belief": THOMSON, "support": 64},
+            ConfigError,
+            "give support, .* and action 'residual'",
+        ),
+        ({"reference": "mipd", "belief": THOMSON, "action": "residual"}, ConfigError, "is 'mipd', .* give support"),
+        ({"reference": "pid", **CORRECTS}, ConfigError, "must be mipd with its options.* not 'pid'"),
+        ({"reference": "mipd,prior", **CORRECTS}, ConfigError, "must be mipd with its options"),
+        ({"reference": "mipd,prior=wide", **CORRECTS}, UnknownNameError, "wide"),
+        ({"reference": "mipd,members=3", **CORRECTS}, UnknownNameError, "members"),
+        ({"reference": "mipd,error=assay", **CORRECTS}, ConfigError, "the assay error is not given"),
+        ({"reference": 3, **CORRECTS}, ConfigError, "mipd with its options"),
     ],
 )
 def test_options_that_are_not_allowed(options: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -257,6 +275,57 @@ def test_an_action_of_nothing_is_the_dose_of_mipd_ensemble() -> None:
     more = trial_of(VANCOMYCIN, fixed(observer, 1.0, 0.0))
     expected = np.minimum(2.0 * best.dose[:, 0] + 100.0, 5000.0)
     assert np.abs(more.dose[:, 0] - expected).max() <= 125.0 + 1e-3
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("task", ["vancomycin", "aminoglycoside"])
+def test_an_action_of_nothing_is_the_dose_of_mipd_where_that_is_the_reference(task: str) -> None:
+    """Also where dosing intervals are chosen; and what is corrected is not the dose of the support patients."""
+    found = find_scenario(task)
+    observer = observer_for(found, reference="mipd,prior=widened")
+    best = trial_of(found, clinical(found, "mipd,prior=widened"))
+    silent = [0.0] * observer.action_bounds[0].size
+    np.testing.assert_array_equal(trial_of(found, fixed(observer, *silent)).dose, best.dose)
+    assert (trial_of(found, reference(found, "prior=widened")).dose != best.dose).any()
+
+
+@pytest.mark.long
+def test_a_correction_towards_the_support_patients_gives_their_dose() -> None:
+    """At the first decision, where both have the same record before them, within half a step of the grid."""
+    observer = observer_for(VANCOMYCIN, reference="mipd")
+    at = [feature.name for feature in observer.names].index("ensemble_correction")
+    trial = trial_of(VANCOMYCIN, Towards(observer.scenario, observer, at))
+    best = trial_of(VANCOMYCIN, reference(VANCOMYCIN, "prior=widened"))
+    assert (trial.dose[:, 0] == best.dose[:, 0]).all()
+    assert (trial_of(VANCOMYCIN, clinical(VANCOMYCIN, "mipd")).dose[:, 0] != best.dose[:, 0]).any()
+
+
+def test_in_doubt_of_the_estimate_its_dose_is_not_corrected() -> None:
+    observer = observer_for(VANCOMYCIN, reference="mipd")
+    known = known_of(observer, 750.0)
+    for converged in (True, False):
+        planned = eqx.tree_at(lambda p: p.belief.converged, known.planned, jnp.asarray(converged))
+        answer, _ = observer.prescribe((known._replace(planned=planned),), jnp.asarray([1.0, 0.0]))
+        assert (float(answer) == 750.0) == (not converged)
+
+
+class Towards(Policy):
+    """Takes the action that one of its inputs names."""
+
+    scenario: Any = eqx.field(static=True)
+    observer: Observer = eqx.field(static=True)
+    at: int = eqx.field(static=True)
+
+    @property
+    def carries_results(self) -> bool:
+        return True
+
+    def init(self, record: Record, truth: Any = None) -> Any:
+        return self.observer.init(record)
+
+    def act(self, memory: Any, observation: Record, key: Any) -> Any:
+        seen, memory = self.observer(memory, observation)
+        return self.observer.prescribe(memory, jnp.stack([seen[self.at], 0.0]))
 
 
 class Stub:

@@ -27,7 +27,10 @@ def test_a_task_without_settings_of_its_own_has_the_common_recipe(name):
     config = TrainConfig(env_id=found.env_id, **made)
     assert config.total_timesteps % (config.num_envs * config.num_steps) == 0
     assert (options["belief"], options["action"]) == (found.value.models[0], "residual")
-    assert {"belief", "support", "prior", "error", "action"} <= set(SEEN)
+    assert {"belief", "support", "prior", "error", "action", "reference"} <= set(SEEN)
+    # The dose that is corrected is that of best-bayes: of an estimate, or of the support patients.
+    chosen = choices()[found.env_id][found.value.models[0]]["chosen"]
+    assert options.get("reference", "") == ("" if chosen.startswith("mipd-ensemble") else chosen)
     # A price of changes is refused where intervals are chosen as well.
     assert ("burden" in options) == (not found.value.dosage.intervals_h)
 

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from functools import lru_cache
 
-from rl_drug_dosage.clinic.options import Option, completed_options
+from rl_drug_dosage.clinic.options import Option, checked_options, completed_options
 from rl_drug_dosage.clinic.policy import Setting
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.clinic.simulators import estimable, model_of, randomised, simulator_of
@@ -23,6 +23,7 @@ __all__ = [
     "MAP_OPTIONS",
     "assumed_by",
     "assumed_models",
+    "estimate_words",
     "no_assay_error",
     "refused_assumptions",
 ]
@@ -113,6 +114,28 @@ def assumed_models(
         raise ConfigError(reason)
     models = (_prior(scenario, name, prior, whole) for name in names)
     return tuple(_with_error(scenario, flattened(model, flatten), error) for model in models)
+
+
+def estimate_words(reference: str, whose: str) -> dict[str, str | float]:
+    """The options of `mipd` in text such as ``mipd,prior=widened``.
+
+    Args:
+        reference: the text.
+        whose: what it is the value of, for messages.
+
+    Raises:
+        ConfigError: another policy, or no ``option=value``.
+        UnknownNameError: an option or a word that is unknown.
+    """
+    name, *words = reference.split(",")
+    pairs = [word.partition("=") for word in words]
+    given = {option: value for option, _, value in pairs}
+    if name != "mipd" or len(given) < len(words) or not all(value for _, _, value in pairs):
+        raise ConfigError(
+            f"{whose} must be mipd with its options, such as 'mipd,prior=widened', or '' for the dose of the support "
+            f"patients, not {reference!r}"
+        )
+    return checked_options(MAP_OPTIONS, given, whose)
 
 
 def refused_assumptions(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from rl_drug_dosage.clinic.assumptions import assumed_models
+from rl_drug_dosage.clinic.assumptions import assumed_models, estimate_words
 from rl_drug_dosage.clinic.belief import Belief, estimate, prior
 from rl_drug_dosage.clinic.dose_grid import snap
 from rl_drug_dosage.clinic.features import ON_BOARD, RATIO_OVER, Feature, Part, View, parts_of
@@ -207,6 +207,7 @@ def observer_of(  # noqa: PLR0913, PLR0917 - the options of an environment
     support: int = 0,
     prior: str = "published",
     error: str = "published",
+    reference: str = "",
     left_out: tuple[str, ...] = (),
 ) -> Observer:
     """The observer for an environment's options; equal options share one object and hence the compiled programs.
@@ -223,12 +224,18 @@ def observer_of(  # noqa: PLR0913, PLR0917 - the options of an environment
         support: number of support patients of each assumed model; 0: a MAP estimate.
         prior: what support patients assume, see `assumptions.assumed_models`.
         error: the same of levels.
+        reference: the Bayesian dose that actions correct: ``mipd`` with its options; empty: that of the support
+            patients.
         left_out: models of the scenario that take no part in a mixture.
     """
     believed = model_of(scenario, belief) if belief else None
     posterior = None
     if support:
-        posterior = posterior_of(scenario, assumed_models(scenario, belief, prior, error, 1.0, True, left_out), support)
+        estimated = None
+        if reference:
+            (estimated,) = assumed_models(scenario, belief, **estimate_words(reference, "reference"))
+        assumed = assumed_models(scenario, belief, prior, error, 1.0, True, left_out)
+        posterior = posterior_of(scenario, assumed, support, estimated)
     return Observer(scenario, history, believed, action, on_board, clock, ratio, intervals, posterior)
 
 

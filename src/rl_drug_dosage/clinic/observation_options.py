@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rl_drug_dosage.clinic.assumptions import ENSEMBLE_OPTIONS
+from rl_drug_dosage.clinic.assumptions import ENSEMBLE_OPTIONS, estimate_words
 from rl_drug_dosage.errors import ConfigError
 
 __all__ = ["ACTIONS", "FEWEST", "MOST", "SEEN", "check_options"]
@@ -12,7 +12,19 @@ ACTIONS = ("amount", "grid", "relative", "label", "residual")
 FEWEST, MOST = 16, 65536
 """Support patients of a model."""
 _PRIORS, _ERRORS = (ENSEMBLE_OPTIONS[name].words for name in ("prior", "error"))
-SEEN = ("history", "belief", "action", "on_board", "clock", "ratio", "intervals", "support", "prior", "error")
+SEEN = (
+    "history",
+    "belief",
+    "action",
+    "on_board",
+    "clock",
+    "ratio",
+    "intervals",
+    "support",
+    "prior",
+    "error",
+    "reference",
+)
 """The options that define a policy's observation: the arguments of `observer_of`."""
 
 
@@ -37,6 +49,10 @@ def check_options(options: Mapping[str, Any], option: str) -> None:
             ),
             "prior": (value in _PRIORS, f"one of {', '.join(_PRIORS)}"),
             "error": (value in _ERRORS, f"one of {', '.join(_ERRORS)}"),
+            "reference": (
+                isinstance(value, str),
+                "mipd with its options, such as 'mipd,prior=widened', or '' for the dose of the support patients",
+            ),
         }.get(name, (isinstance(value, bool), "true or false"))
         if not fits:
             raise ConfigError(f"{option.format(name)} must be {allowed}, not {value!r}")
@@ -50,6 +66,13 @@ def check_options(options: Mapping[str, Any], option: str) -> None:
             raise ConfigError(
                 f"{option.format(name)} is {options[name]!r}, which only support patients assume: give support, such "
                 "as 128"
+            )
+    if reference := options.get("reference"):
+        estimate_words(reference, option.format("reference"))
+        if not options.get("support") or options.get("action") != "residual":
+            raise ConfigError(
+                f"{option.format('reference')} is {reference!r}, the Bayesian dose that is corrected on the belief of "
+                "support patients: give support, such as 128, and action 'residual'"
             )
     if options.get("action") == "residual" and not options.get("belief"):
         raise ConfigError(f"{option.format('action')} is 'residual', which needs a belief: name a drug model")

@@ -71,6 +71,15 @@ def posterior_parts(observer: "Observer") -> tuple[Part, ...]:
         ),
         _part((Feature("doubt", "0/1"),), "whether the belief is in doubt", lambda o: o.doubt),
     ]
+    if posterior.estimated is not None:
+        found.append(
+            _part(
+                (Feature("ensemble_correction", "power of 2"),),
+                "the correction of the best Bayesian dose that gives the dose of the support patients",
+                lambda o: jnp.zeros(()) if o.ensemble is None else o.ensemble,
+                "support, reference",
+            )
+        )
     return tuple(found) if observer.action != "residual" else (*found, *_corrections(posterior.slow))
 
 

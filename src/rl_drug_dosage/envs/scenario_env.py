@@ -333,6 +333,7 @@ def env_of(task: Scenario) -> Env:
         support: int = 0,
         prior: str = "published",
         error: str = "published",
+        reference: str = "",
         randomise: float = 0.0,
         spread: Mapping[str, float] | None = None,
         misread: Mapping[str, float] | None = None,
@@ -344,6 +345,7 @@ def env_of(task: Scenario) -> Env:
     ) -> FunctionalEnv:
         seen = {"history": history, "action": action, "on_board": on_board, "clock": clock, "ratio": ratio}
         assumed = {"support": _trained_support(support, training_support), "prior": prior, "error": error}
+        assumed["reference"] = reference
         check_options({**seen, **assumed, "intervals": intervals, "belief": str(belief)}, "environment option {}")
         _check_price(task, reward, burden)
         _check_mixture(mixture)

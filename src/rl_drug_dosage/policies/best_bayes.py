@@ -33,13 +33,14 @@ __all__ = [
     "choices",
     "default_variant",
     "strongest_ensemble",
+    "strongest_estimate",
     "task_in_table",
     "variant_in",
 ]
 
 TABLE = Path(__file__).with_name("best_bayes.json")
 """What was chosen, and on what."""
-_ENSEMBLE, _ASSAY = "mipd-ensemble", ",error=assay"
+_ENSEMBLE, _ESTIMATE, _ASSAY = "mipd-ensemble", "mipd", ",error=assay"
 _WORTH_PCT = 0.5
 """By how much the laboratory's error alone must be better before a policy learns on it: as far as trials call a
 difference none."""
@@ -118,10 +119,10 @@ def default_variant(setting: Setting) -> str:
 def strongest_ensemble(setting: Setting) -> dict[str, str]:
     """``prior`` and ``error`` of the strongest `mipd-ensemble` of a setting, of those that were tried, or by default.
 
-    Learnt policies correct its dose, also where another Bayesian dosing is the reference. The published error is what a
-    model leaves unexplained, the laboratory's error alone takes the model for the truth. Validation patients do follow
-    the model and cannot show what that costs in others: the laboratory's error is assumed only where it gains more than
-    `_WORTH_PCT`.
+    Learnt policies observe its belief, also where another Bayesian dosing is the reference. The published error is what
+    a model leaves unexplained, the laboratory's error alone takes the model for the truth. Validation patients do
+    follow the model and cannot show what that costs in others: the laboratory's error is assumed only where it gains
+    more than `_WORTH_PCT`.
     """
     entry = choices().get(task_in_table(setting.task), {}).get(setting.controller.name, {"tried": ()})
     scores = {each["policy"]: each["score_pct"] for each in entry["tried"] if each["policy"].startswith(_ENSEMBLE)}
@@ -129,6 +130,12 @@ def strongest_ensemble(setting: Setting) -> dict[str, str]:
     reference = max(tried, key=lambda name: tried[name]) if tried else default_variant(setting)
     words = dict(text.split("=") for text in reference.split(",")[1:])
     return {"prior": "published", "error": "published", **words}
+
+
+def strongest_estimate(setting: Setting) -> str:
+    """The variant of `mipd` that is the reference of a setting; empty: another Bayesian dosing is."""
+    reference = variant_in(setting).reference
+    return reference if reference.split(",")[0] == _ESTIMATE else ""
 
 
 def _numbers(residual: Residual) -> tuple[object, ...]:

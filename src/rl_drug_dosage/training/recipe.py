@@ -12,7 +12,7 @@ from typing import Any
 from rl_drug_dosage.clinic.scenario import Scenario
 from rl_drug_dosage.envs.catalog import scenario_ids
 from rl_drug_dosage.errors import ConfigError
-from rl_drug_dosage.policies.best_bayes import strongest_ensemble
+from rl_drug_dosage.policies.best_bayes import strongest_ensemble, strongest_estimate
 from rl_drug_dosage.registry import Found
 from rl_drug_dosage.training.task import Task, find_task
 from rl_drug_dosage.trials.setting import setting_for
@@ -83,9 +83,14 @@ def recipe(reference: object) -> dict[str, Any]:
 
 
 def _correction_env(found: Found[Scenario]) -> dict[str, Any]:
-    """Options of the environment: the belief is the strongest one of support patients in the scenario's first model."""
+    """Options of the environment: the belief is the strongest one of support patients in the scenario's first model.
+
+    What is corrected is the dose of `best-bayes`, so that an untrained policy doses as well as the reference.
+    """
     scenario = found.value
     model = scenario.models[0]
-    assumed = strongest_ensemble(setting_for(found, model, model))
+    setting = setting_for(found, model, model)
+    reference = strongest_estimate(setting)
+    corrected = {"reference": reference} if reference else {}
     price = {} if scenario.dosage.intervals_h else {"burden": _BURDEN}
-    return {"belief": model, **assumed, **_CORRECTION_ENV, **price}
+    return {"belief": model, **strongest_ensemble(setting), **corrected, **_CORRECTION_ENV, **price}
