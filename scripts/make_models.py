@@ -41,10 +41,10 @@ from rl_drug_dosage.utils.seeding import Stream
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, WORK = ROOT / "models", ROOT / "build" / "models"
 SEEDS = (1, 2, 3, 4, 5)
-VALIDATION, TEST, PATIENTS = 2, 20261215, 1000
+VALIDATION, TEST, PATIENTS = 2, 20261217, 1000
 """Seed of the validation patients, in `Stream.VALIDATE`, where `best-bayes` was chosen with seed 1; seed of the test
 cohort; number of patients in each."""
-ONCE_MORE, ONCE_MORE_LATER = 20261201, 20261216
+ONCE_MORE, ONCE_MORE_LATER = 20261201, 20261218
 """Test cohorts of `--again`: of models whose own test was before the first, and of those tested later. Each is
 newer than every cohort before it, so that no model, no choice of a `best-bayes` and no published result has met these
 patients."""

@@ -322,14 +322,14 @@ def test_making_a_policy_tests_every_seed_against_the_reference(tiny, models, sc
     assert len(looked) == 6
     assert len({model for _, model, *_ in looked}) == 2
     record = json.loads((models / f"{QUICK}.json").read_text())
-    assert record["cohorts"] == {"validation": 2, "test": 20261215, "patients": 8}
+    assert record["cohorts"] == {"validation": 2, "test": 20261217, "patients": 8}
     for name, score in record["validation_pct"].items():
         kinds = [record["validation"][kind][name] for kind in ("believed_pct", "randomised_pct")]
         assert score == pytest.approx(sum(kinds) / 2, abs=1e-3)
     assert record["median"] in {"seed-1", "seed-2"}
     assert list(record["results"]) == ["right model", WRONG, UNSEEN]
     over = record["over_seeds"]
-    assert (over["cohort"], over["seeds"], over["patients"], over["reference"]) == (20261215, 3, 8, "best-bayes")
+    assert (over["cohort"], over["seeds"], over["patients"], over["reference"]) == (20261217, 3, 8, "best-bayes")
     for title, simulator in (("right model", BELIEVED), (WRONG, OTHER), (UNSEEN, THIRD)):
         shares = {row["policy"]: row["attainment_pct"]["mean"] for row in record["results"][title]["policies"]}
         seeds = [shares[f"seed-{seed}"] for seed in (1, 2, 3)]
@@ -341,7 +341,7 @@ def test_making_a_policy_tests_every_seed_against_the_reference(tiny, models, sc
         found = over["against"][title]
         assert found["by_seed_pct"] == pytest.approx(seeds, abs=1e-3)
         assert found["attainment_pct"]["reference"] == pytest.approx(shares["best-bayes"], abs=1e-3)
-        kept = np.load(tmp_path / "build" / QUICK / "test-20261215" / f"{simulator}.npz")
+        kept = np.load(tmp_path / "build" / QUICK / "test-20261217" / f"{simulator}.npz")
         assert list(kept["policies"]) == ["seed-1", "seed-2", "seed-3", "best-bayes"]
         *learnt, reference = kept["attainment_pct"]
         again = over_seeds(np.stack(learnt) - reference)
@@ -349,13 +349,13 @@ def test_making_a_policy_tests_every_seed_against_the_reference(tiny, models, sc
     card = (models / f"{QUICK}.md").read_text()
     assert "range over all 3 training seeds in brackets" in card
     assert "the median of 3 by attainment on validation patients of their own stream (seed 2): 8 as published" in card
-    assert card.count("All 3 seeds on 8 patients of cohort 20261215 against `best-bayes`") == 3
+    assert card.count("All 3 seeds on 8 patients of cohort 20261217 against `best-bayes`") == 3
     assert "Measured" not in card
     # A later test with the published seed alone leaves the comparison of the seeds as it is.
     tiny.main(["--again", QUICK])
     later = json.loads((models / f"{QUICK}.json").read_text())
     assert later["over_seeds"] == over
-    assert later["cohorts"]["test"] == 20261216
+    assert later["cohorts"]["test"] == 20261218
     assert scripts["seed_tables"].summary([later]) == scripts["seed_tables"].summary([record]) != ""
 
 

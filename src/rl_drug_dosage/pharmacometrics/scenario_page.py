@@ -179,7 +179,9 @@ def _shown(scenario: Scenario) -> list[tuple[Part, bool]]:
         observer_of(scenario, ratio=True),
         observer_of(scenario, action="label"),
         observer_of(scenario, belief=believed, action="residual"),
-        observer_of(scenario, belief=believed, action="residual", support=FEWEST, prior=_widest(scenario)),
+        observer_of(
+            scenario, belief=believed, action="residual", support=FEWEST, prior=_widest(scenario), reference="mipd"
+        ),
     )
     known = {part.features for part in plain}
     found = [(part, True) for part in plain]
@@ -214,7 +216,8 @@ def _observations(scenario: Scenario) -> Section:
     options = (
         "options (--env-kwargs, or observation_options of an agent), with their defaults: history=4, on_board=true, "
         "clock=true, ratio=false, intervals=false, belief='' (a drug model), action='amount', support=0 (support "
-        "patients of the belief, in place of an estimate), prior='published', error='published'"
+        "patients of the belief, in place of an estimate), prior='published', error='published', reference='' (mipd "
+        "with its options, if its dose is corrected)"
     )
     how_many = (
         f"{at} numbers with default options, counted from 0; where an option shows more, "
