@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.clinic.record import Record
-from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits
+from rl_drug_dosage.clinic.scenario import Goal, Harm, Judged, Scenario, ShieldLimits, TrainingSettings
 from rl_drug_dosage.clinic.ward import Dosage, Monitoring, Schedule
 from rl_drug_dosage.pkpd import Target, Values
 
@@ -99,4 +99,7 @@ SCENARIO = Scenario(
     label_text=f"the full dose, reduced by one fifth after a cycle with a count below 1.0 x 10^9/L ({_LABEL})",
     look_ahead=3,
     shield=ShieldLimits(dose=1.4, factor=2.0, level=1.0, lowers=True),
+    # What is corrected is the dose of the support patients. `best-bayes` is an estimate's, 0.2 points better on
+    # validation patients, whose fits would integrate the equations again and again in training.
+    training=TrainingSettings(env={"reference": ""}),
 )
