@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rl_drug_dosage.clinic.features import Feature, Part, View, logarithm_unit, output_of, share_unit
-from rl_drug_dosage.clinic.posterior import AROUND, Outlook
+from rl_drug_dosage.clinic.posterior import AROUND, Outlook, Posterior
 
 if TYPE_CHECKING:
     from rl_drug_dosage.clinic.observation import Observer
@@ -71,24 +71,20 @@ def posterior_parts(observer: "Observer") -> tuple[Part, ...]:
         ),
         _part((Feature("doubt", "0/1"),), "whether the belief is in doubt", lambda o: o.doubt),
     ]
-    if posterior.estimated is not None:
-        found.append(
-            _part(
-                (Feature("ensemble_correction", "power of 2"),),
-                "the correction of the best Bayesian dose that gives the dose of the support patients",
-                lambda o: jnp.zeros(()) if o.ensemble is None else o.ensemble,
-                "support, reference",
-            )
-        )
-    return tuple(found) if observer.action != "residual" else (*found, *_corrections(posterior.slow))
+    return tuple(found) if observer.action != "residual" else (*found, *_corrections(posterior))
 
 
-def _corrections(slow: bool) -> list[Part]:
+def _corrections(posterior: Posterior) -> list[Part]:
     """What is observed of corrections."""
     option, unit = "support, action=residual", "power of 2"
-    keeping, lasting = (Feature("keeping_correction", unit),), (Feature("lasting_correction", unit),)
+    ensemble, keeping, lasting = (
+        (Feature(f"{which}_correction", unit),) for which in ("ensemble", "keeping", "lasting")
+    )
     found = [_part(keeping, "the correction that gives the dose before again", lambda o: o.keeping, option)]
-    if slow:
+    if posterior.estimated is not None:
+        meaning, own = "the correction that gives the dose of the support patients", f"{option}, reference"
+        found.insert(0, _part(ensemble, meaning, lambda o: jnp.asarray(o.ensemble), own))
+    if posterior.slow:
         found.append(_part(lasting, "the slow correction of the dose so far", lambda o: o.lasting, option))
     return found
 

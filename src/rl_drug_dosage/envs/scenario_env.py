@@ -344,8 +344,8 @@ def env_of(task: Scenario) -> Env:
         decisions: int = 0,
     ) -> FunctionalEnv:
         seen = {"history": history, "action": action, "on_board": on_board, "clock": clock, "ratio": ratio}
-        assumed = {"support": _trained_support(support, training_support), "prior": prior, "error": error}
-        assumed["reference"] = reference
+        assumed = {"prior": prior, "error": error, "reference": reference}
+        assumed["support"] = _trained_support(support, training_support)
         check_options({**seen, **assumed, "intervals": intervals, "belief": str(belief)}, "environment option {}")
         _check_price(task, reward, burden)
         _check_mixture(mixture)
@@ -370,7 +370,6 @@ def env_of(task: Scenario) -> Env:
         observer = observer_of(
             scenario, history, believed, action, on_board, clock, ratio, intervals, **assumed, left_out=added
         )
-
         made = []
         for options in each:
             ward = training_ward(scenario, **options)
