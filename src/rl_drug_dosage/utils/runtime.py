@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from rl_drug_dosage.errors import ConfigError, DeviceError
+from rl_drug_dosage.utils.damaged_programs import mend_when_warned
 
 __all__ = ["DEVICES", "cache_folder", "configure", "keep_programs", "traced_folder"]
 
@@ -32,6 +33,7 @@ def keep_programs() -> None:
     jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    mend_when_warned(cache_folder)
 
 
 def configure(device: str = "cpu") -> None:
