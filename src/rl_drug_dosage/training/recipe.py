@@ -79,7 +79,9 @@ def recipe(reference: object) -> dict[str, Any]:
     else:
         usual = {**_CORRECTION, "total_timesteps": _UPDATES * _PATIENTS * steps}
         options = _correction_env(found)
-    return {**usual, "num_steps": steps, **own.given(), "env_kwargs": json.dumps({**options, **own.env})}
+    # A scenario says with an empty reference that the dose of the support patients is corrected, as by default.
+    chosen = {name: value for name, value in {**options, **own.env}.items() if (name, value) != ("reference", "")}
+    return {**usual, "num_steps": steps, **own.given(), "env_kwargs": json.dumps(chosen)}
 
 
 def _correction_env(found: Found[Scenario]) -> dict[str, Any]:
