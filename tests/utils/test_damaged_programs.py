@@ -9,7 +9,6 @@ from pathlib import Path
 from rl_drug_dosage.utils.damaged_programs import remove_damaged
 
 PROGRAM = """
-import sys
 import warnings
 import jax
 from rl_drug_dosage.utils.runtime import cache_folder, configure

@@ -20,6 +20,7 @@ from rl_drug_dosage.pkpd.bayes import flattened
 
 __all__ = [
     "ENSEMBLE_OPTIONS",
+    "ESTIMATE",
     "MAP_OPTIONS",
     "assumed_by",
     "assumed_models",
@@ -51,6 +52,8 @@ MAP_OPTIONS: Mapping[str, Option] = {
     "flatten": _FLATTEN,
 }
 """Options of a controller that believes one model."""
+ESTIMATE = "mipd with its options, such as 'mipd,prior=widened', or '' for the dose of the support patients"
+"""What `estimate_words` reads, for messages."""
 ENSEMBLE_OPTIONS: Mapping[str, Option] = {
     "prior": Option(
         "patients as varied as published, or as varied as in training (domain randomisation); of the controller's "
@@ -131,10 +134,7 @@ def estimate_words(reference: str, whose: str) -> dict[str, str | float]:
     pairs = [word.partition("=") for word in words]
     given = {option: value for option, _, value in pairs}
     if name != "mipd" or len(given) < len(words) or not all(value for _, _, value in pairs):
-        raise ConfigError(
-            f"{whose} must be mipd with its options, such as 'mipd,prior=widened', or '' for the dose of the support "
-            f"patients, not {reference!r}"
-        )
+        raise ConfigError(f"{whose} must be {ESTIMATE}, not {reference!r}")
     return checked_options(MAP_OPTIONS, given, whose)
 
 

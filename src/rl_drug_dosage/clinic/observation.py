@@ -76,7 +76,7 @@ class Observer(ByValue):
 
     @property
     def corrects(self) -> bool:
-        """Whether actions correct the dose of support patients."""
+        """Whether actions correct a Bayesian dose on the belief of support patients."""
         return self.posterior is not None and self.action == "residual"
 
     def init(self, record: Record) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rl_drug_dosage.clinic.assumptions import ENSEMBLE_OPTIONS, estimate_words
+from rl_drug_dosage.clinic.assumptions import ENSEMBLE_OPTIONS, ESTIMATE, estimate_words
 from rl_drug_dosage.errors import ConfigError
 
 __all__ = ["ACTIONS", "FEWEST", "MOST", "SEEN", "check_options"]
@@ -49,10 +49,7 @@ def check_options(options: Mapping[str, Any], option: str) -> None:
             ),
             "prior": (value in _PRIORS, f"one of {', '.join(_PRIORS)}"),
             "error": (value in _ERRORS, f"one of {', '.join(_ERRORS)}"),
-            "reference": (
-                isinstance(value, str),
-                "mipd with its options, such as 'mipd,prior=widened', or '' for the dose of the support patients",
-            ),
+            "reference": (isinstance(value, str), ESTIMATE),
         }.get(name, (isinstance(value, bool), "true or false"))
         if not fits:
             raise ConfigError(f"{option.format(name)} must be {allowed}, not {value!r}")

@@ -139,7 +139,8 @@ class Posterior(ByValue):
     def look(self, scenario: Scenario, known: Known, record: Record) -> tuple[Outlook, Known]:
         """What is observed at decision ``record.k``, and the memory with the dose that is advised."""
         own: Answer | None = None
-        if self.estimated is not None and known.planned is not None:
+        if self.estimated is not None:
+            assert known.planned is not None
             own, planned = advise(self.estimated, scenario, known.planned, record)
             known = known._replace(planned=planned)
 

@@ -198,7 +198,7 @@ def ask(
         policies: the driving policy first; none may see the truth.
         cohort: the patients.
         swaps: also query the driving policy with each input taken from another patient.
-        told: also record what its belief says; it corrects the dose of support patients.
+        told: also record what its belief says; it corrects a Bayesian dose.
     """
     first, *others = policies
     ready = jax.tree.map(jnp.asarray, (heard_by(first) if told else first, *others))

@@ -1,4 +1,4 @@
-"""What a policy that corrects the dose of support patients is told by their belief, and that dose as a policy."""
+"""What a policy that corrects a Bayesian dose is told by the belief of support patients, and that dose as a policy."""
 
 from typing import Any, NamedTuple
 
@@ -52,7 +52,7 @@ class Heard(Policy):
 
 
 def corrects(policy: Policy) -> bool:
-    """Whether a policy is a learnt correction of the dose of support patients."""
+    """Whether a policy is a learnt correction of a Bayesian dose on the belief of support patients."""
     return isinstance(policy, PpoDosing) and policy.observer.corrects
 
 

@@ -10,6 +10,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,15 @@ __all__ = ["mend_when_warned", "remove_damaged"]
 
 _UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '(?P<name>[^']+)'")
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_STATE = {"watched": False}
 
 
+@cache
 def mend_when_warned(folder: Callable[[], Path]) -> None:
-    """From now on, remove what JAX warns that it cannot read, in place of showing the warning.
+    """From now on, remove what JAX warns that it cannot read, in place of showing the warning. Once in a process.
 
     Args:
         folder: gives the folder of the cache.
     """
-    if _STATE["watched"]:
-        return
-    _STATE["watched"] = True
     shown = warnings.showwarning
 
     def show(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:

@@ -11,7 +11,7 @@
 The observation is that of the scenario's environment, ``[patient, obs]`` float32; ``env.unwrapped.observation_names``
 and ``rl-drug-dosage info --scenario NAME`` describe its components. The result is one action per patient, ``[patient]``
 or ``[patient, 1]``: with default options, an amount in the unit of the scenario's dosage. With options by which it
-corrects the dose of support patients there may be two, ``[patient, 2]`` (`clinic.posterior`).
+corrects a Bayesian dose on support patients there may be two, ``[patient, 2]`` (`clinic.posterior`).
 """
 
 import inspect

@@ -61,8 +61,8 @@ class PpoDosing(Policy):
     """Gives the policy's mean action, or a sample with ``samples``, rounded to the dose grid.
 
     The rounding is part of the policy, as in training. An input that never varied in training is held constant: the
-    policy has learnt nothing about it. With ``abstains`` a policy that corrects the dose of support patients
-    leaves that dose as it is where an input lies more than `far_from` standard deviations from its mean in training.
+    policy has learnt nothing about it. With ``abstains`` a policy that corrects a Bayesian dose
+    leaves it as it is where an input lies more than `far_from` standard deviations from its mean in training.
     """
 
     scenario: Scenario = eqx.field(static=True)
